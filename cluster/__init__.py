@@ -1,0 +1,1 @@
+"""The ground under it: command line, local cluster, configuration checks."""

@@ -1,0 +1,1 @@
+"""Where it runs: Ray Serve deployments, remote clients, routes. Thin."""

@@ -1,0 +1,1 @@
+"""One module per wire protocol: routes plus a translator, and nothing else."""

@@ -1,0 +1,94 @@
+"""The ports to the models. Real, remote and scripted engines pass the same contract tests.
+
+All streams are async generators: whoever opens one closes it (`aclosing`), and closing stops the work.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    messages: tuple[Message, ...]
+    max_tokens: int = 320
+    temperature: float = 0.6
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The last item of every answer that was not cut off."""
+
+    finish: Literal["stop", "length"]
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class LanguageModel(Protocol):
+    """Writes an answer as text deltas: never empty, never cumulative, then exactly one Completion.
+
+    Raises EngineBusy (before the first delta only), EngineFailed or EngineDead.
+    """
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """Characters [start, end) of the text given to the voice, in milliseconds of its audio."""
+
+    start: int
+    end: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordTimes:
+    """When each word is heard; comes before the audio, once, from engines that know."""
+
+    words: tuple[SpokenWord, ...] = field(default=())
+
+
+class TextToSpeech(Protocol):
+    """Turns one sentence into 16-bit little-endian mono PCM: [WordTimes] then chunks of bytes.
+
+    Raises UnknownVoice, EngineBusy, EngineFailed or EngineDead.
+    """
+
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def voices(self) -> tuple[str, ...]: ...
+    def synthesize(self, text: str, *, voice: str, speed: float = 1.0) -> AsyncGenerator[WordTimes | bytes, None]: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpusChunk:
+    """20 ms Opus packets (mono, 48 kHz clock), each preceded by its length as two big-endian bytes.
+
+    A sentence's chunks, in order, are one Opus stream with a decoder of its own. The last one is
+    padded with silence to whole packets, so `ms` is a multiple of 20 and adds up exactly.
+    """
+
+    packets: bytes
+    ms: int
+
+
+class Speaker(Protocol):
+    """A voice as the pipeline sees it: encoded once, where it was made."""
+
+    @property
+    def voices(self) -> tuple[str, ...]: ...
+    def speak(self, text: str, *, voice: str, speed: float = 1.0) -> AsyncGenerator[WordTimes | OpusChunk, None]: ...
+    async def aclose(self) -> None: ...

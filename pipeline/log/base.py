@@ -1,0 +1,137 @@
+"""The port between the pipeline and its log: what any log must do, whoever keeps it."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal, Protocol
+
+from schemas.ids import Seq, SessionId
+from schemas.recorded import NewFact, Recorded
+
+ANY: Final = -1
+"""As `Batch.expected`: append wherever the session's end is now."""
+
+
+class Verdict(StrEnum):
+    """What the log says of one batch. Everything but OK and DUP means: nothing was appended."""
+
+    OK = "OK"
+    DUP = "DUP"
+    """This very batch is in the log already; the range is where."""
+    STALE = "STALE"
+    """A later batch of this producer is in the log, so this one is too (it was sent in order)."""
+    PRODUCER_GAP = "PGAP"
+    """A batch of this producer is missing; `first` is the number of the last one that the log has."""
+    CONFLICT = "CONFLICT"
+    FENCED = "FENCED"
+    SEALED = "SEALED"
+    NO_SESSION = "NOSESSION"
+    GONE = "GONE"
+    """The session was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Facts that enter the log together or not at all, at most once however often they are sent."""
+
+    session: SessionId
+    producer: str
+    number: int
+    """1, 2, 3, ... for each (producer, session): what makes a resend harmless."""
+    facts: Sequence[NewFact]
+    epoch: int = 0
+    """The sender's ownership epoch; 0: not an owner (a command)."""
+    expected: int = ANY
+    """The last seq that the sender has seen, or ANY."""
+    mode: Literal["create", "append", "seal"] = "append"
+    generation: str = ""
+    """Used by mode `create` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`first`..`last` is the batch's place for OK and DUP; otherwise see `Verdict`."""
+
+    verdict: Verdict
+    first: Seq
+    last: Seq
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a session stands."""
+
+    seq: Seq
+    epoch: int
+    generation: str
+    state: Literal["live", "sealed", "archived", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A batch as the log announced it the moment it was appended."""
+
+    session: SessionId
+    first: Seq
+    last: Seq
+    facts: Sequence[Recorded]
+    """Empty where the announcement was too large to carry them: read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """Pushes of this session flow from now on (again): whatever came before must be read."""
+
+    session: SessionId
+
+
+class Ear(Protocol):
+    """One connection on which the log announces appends. Announcements may be lost, never reordered."""
+
+    async def subscribe(self, session: SessionId) -> None: ...
+    async def unsubscribe(self, session: SessionId) -> None: ...
+    def hear(self) -> AsyncGenerator[Push | Subscribed, None]: ...
+    async def aclose(self) -> None: ...
+
+
+class EventLog(Protocol):
+    """An append-only log of facts per session.
+
+    Every method raises LogUnavailable when the server stays out of reach.
+    """
+
+    async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Append each batch atomically, in the order given; one outcome per batch, one round trip."""
+        ...
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+    ) -> list[Recorded]:
+        """At most `limit` facts with seq > after, in order; [] at the end or where there is no session."""
+        ...
+
+    async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
+        """One head per session, None where there never was one; one round trip."""
+        ...
+
+    def ear(self) -> Ear:
+        """A fresh announcement connection."""
+        ...
+
+    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+        """Take or renew the lease on running this session's turns; False: somebody else holds it."""
+        ...
+
+    async def release(self, session: SessionId, owner: str) -> None:
+        """Give the lease back, if `owner` holds it."""
+        ...
+
+    async def delete(self, session: SessionId) -> None:
+        """Erase facts and audio for good; a tombstone answers `deleted` for a day."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the log answers."""
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,151 @@
+"""Errors raised on purpose: each has a stable code, says whether trying again can help, and may name a field.
+
+RhapsodeError
+├── InputError            the caller sent something we cannot take
+│   ├── SessionNotFound, SessionGone, TurnNotFound
+│   └── CursorMalformed, CursorForeign, CursorAhead
+├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy
+├── EngineError           a model: EngineBusy, EngineFailed, EngineDead
+└── LogError              the log: LogUnavailable, Fenced, Conflict
+
+The domain knows no HTTP: the one table from code to status is in deployments/problems.py.
+"""
+
+from typing import ClassVar
+
+
+class RhapsodeError(Exception):
+    """Base of every error this project raises on purpose. `str(error)` is fit for a user's eyes."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InputError(RhapsodeError):
+    """The request itself is wrong; sending it again unchanged cannot help."""
+
+    code = "input.invalid"
+
+
+class InputTooLong(InputError):
+    code = "input.too_long"
+
+
+class BodyTooLarge(InputError):
+    code = "body.too_large"
+
+
+class UnknownVoice(InputError):
+    code = "voice.unknown"
+
+
+class UnsupportedFormat(InputError):
+    code = "format.unsupported"
+
+
+class SessionNotFound(InputError):
+    code = "session.not_found"
+
+
+class SessionGone(InputError):
+    """The session was deleted."""
+
+    code = "session.gone"
+
+
+class TurnNotFound(InputError):
+    code = "turn.not_found"
+
+
+class CursorMalformed(InputError):
+    code = "cursor.malformed"
+
+
+class CursorForeign(InputError):
+    """The cursor belongs to another session or to an earlier life of this one."""
+
+    code = "cursor.foreign"
+
+
+class CursorAhead(InputError):
+    """The cursor names a fact that the log does not have (yet)."""
+
+    code = "cursor.ahead"
+
+
+class StateError(RhapsodeError):
+    """The request is fine but not now."""
+
+    code = "state.refused"
+
+
+class SessionEnded(StateError):
+    code = "session.ended"
+
+
+class NothingToControl(StateError):
+    """Stop, skip, pause or resume came when no turn was running."""
+
+    code = "turn.none_running"
+
+
+class TurnQueueFull(StateError):
+    code = "turn.queue_full"
+    retryable = True
+
+
+class GatewayBusy(StateError):
+    code = "gateway.busy"
+    retryable = True
+
+
+class EngineError(RhapsodeError):
+    """A model could not do its work."""
+
+    code = "engine.failed"
+
+
+class EngineBusy(EngineError):
+    code = "engine.busy"
+    retryable = True
+
+
+class EngineFailed(EngineError):
+    """This request failed; the engine lives."""
+
+    code = "engine.failed"
+
+
+class EngineDead(EngineError):
+    """The replica died under the request; another one will be there soon."""
+
+    code = "engine.dead"
+    retryable = True
+
+
+class LogError(RhapsodeError):
+    code = "log.failed"
+
+
+class LogUnavailable(LogError):
+    """The log server cannot be reached or refuses writes; what was acknowledged is safe."""
+
+    code = "log.unavailable"
+    retryable = True
+
+
+class Fenced(LogError):
+    """Another owner has taken the session over; this one must stop at once."""
+
+    code = "log.fenced"
+
+
+class Conflict(LogError):
+    """Somebody else appended since the expected place was read."""
+
+    code = "log.conflict"
+    retryable = True

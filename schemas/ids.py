@@ -1,0 +1,50 @@
+"""The identifiers that travel through the whole system."""
+
+import os
+import time
+import uuid
+from typing import NewType
+
+SessionId = NewType("SessionId", str)
+"""A session's UUIDv7 in its canonical 36-character form. Never reused; carries its creation date."""
+
+Seq = NewType("Seq", int)
+"""Place of a fact in its session: 1, 2, 3, ... without gaps. Zero means "before the first"."""
+
+TurnId = NewType("TurnId", int)
+"""A turn is named by the `Seq` of its `turn.requested` fact. Zero means "about no turn"."""
+
+NO_TURN = TurnId(0)
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def new_session_id(now_ms: int | None = None) -> SessionId:
+    """A fresh UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits."""
+    millis = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    value = (millis & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return SessionId(str(uuid.UUID(int=value)))
+
+
+def parse_session_id(text: str) -> SessionId | None:
+    """The canonical id, or None where `text` is not a UUID that we could have issued."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        return None
+    return SessionId(text) if value.version == 7 and str(value) == text else None
+
+
+def created_ms(session: SessionId) -> int:
+    """When the session was created, in milliseconds since the epoch, read from its id."""
+    return uuid.UUID(session).int >> 80
+
+
+def generation(millis: int) -> str:
+    """A session's generation mark: its creation time in base 36. Part of every public cursor."""
+    digits = ""
+    while millis:
+        millis, digit = divmod(millis, 36)
+        digits = _BASE36[digit] + digits
+    return digits or "0"

@@ -1,0 +1,118 @@
+"""All settings as one frozen tree; each part of the system is handed only its branch."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SentenceSettings(_Settings):
+    """Where generated text is cut for speaking. Lengths are characters of the shown text."""
+
+    min_length: int = Field(default=20, ge=1, le=500)
+    """A shorter sentence waits and is joined to the next one (the seed's `min_sentence_length`)."""
+    first_length: int | None = Field(default=24, ge=4, le=500)
+    """The first fragment may end at a clause once it is this long; None: only at a sentence end."""
+    threshold: int | None = Field(default=None, ge=10, le=1000)
+    """Cut at the next word boundary once this long, sentence end or not; None: never by length."""
+    max_length: int = Field(default=300, ge=40, le=2000)
+    """Hard limit: a longer run is cut at the best place before it, inside a word if there is none."""
+
+
+class SessionSettings(_Settings):
+    """What a user chooses for one session; every change is a fact."""
+
+    voice: str = Field(default="joe", min_length=1, max_length=64)
+    language: Literal["en", "de"] = "en"
+    speech_speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    speak: bool = True
+    """False: text only, no audio is made."""
+    system_prompt: str = Field(
+        default="You are a warm storyteller and a helpful assistant. Answer in plain, flowing prose.",
+        max_length=8_000,
+    )
+    max_tokens: int = Field(default=320, ge=1, le=4_096)
+    temperature: float = Field(default=0.6, ge=0.0, le=2.0)
+    sentences: SentenceSettings = SentenceSettings()
+
+
+class LanguageModelSettings(_Settings):
+    """Which engine writes the answers."""
+
+    engine: str = "llama"
+    model_path: Path | None = None
+    """Your own GGUF file; None: the packaged SmolLM2-135M-Instruct, prepared into the cache."""
+    threads: int = Field(default=2, ge=1, le=64)
+    slots: int = Field(default=8, ge=1, le=256)
+    """Requests decoded together (continuous batching)."""
+    context_tokens: int = Field(default=2_048, ge=256)
+    """Context window of one slot."""
+    coalesce_ms: int = Field(default=20, ge=0, le=1_000)
+    """The first delta leaves at once, later ones are merged over this long."""
+    script: Path | None = None
+    """Scripted engine only: a JSON file that says what it answers, and when."""
+
+
+class TextToSpeechSettings(_Settings):
+    """Which engine speaks."""
+
+    engine: str = "piper"
+    voice_path: Path | None = None
+    """Your own Piper voice (.onnx with its .onnx.json beside it); None: the packaged voice "joe"."""
+    threads: int = Field(default=1, ge=1, le=64)
+    streams: int = Field(default=8, ge=1, le=256)
+    """Sentences that one replica works on together."""
+    bitrate: int = Field(default=24_000, ge=8_000, le=128_000)
+    """Opus bits per second of the audio kept in the log."""
+    script: Path | None = None
+
+
+class LogSettings(_Settings):
+    """Where the facts live."""
+
+    url: SecretStr | None = None
+    """Any Redis >= 7.0 or Valkey >= 7.2; None: the embedded server under `home`."""
+    durability: Literal["everysec", "always"] = "everysec"
+    """How often the embedded server forces its file to disk. A process kill loses nothing either way."""
+    partitions: int = Field(default=16, ge=1, le=1_024)
+    max_memory_mb: int = Field(default=2_048, ge=64)
+    max_session_bytes: int = Field(default=256 * 1024 * 1024, ge=1_024)
+
+
+class LimitSettings(_Settings):
+    """Every bound of the gateway. What happens when one is reached is said beside it."""
+
+    prompt_chars: int = Field(default=20_000, ge=1)
+    """Longer prompts are refused: 422 `input.too_long`."""
+    text_chars: int = Field(default=200_000, ge=1)
+    """Longer verbatim texts are refused: 422 `input.too_long`."""
+    body_bytes: int = Field(default=2_000_000, ge=1_000)
+    """Larger request bodies or WebSocket messages are refused: 413 `body.too_large`."""
+    queued_turns: int = Field(default=8, ge=0)
+    """Turns waiting behind the running one; one more is refused: 429 `turn.queue_full`."""
+    live_sessions: int = Field(default=400, ge=1)
+    """Sessions with a turn running in this replica; one more is refused: 503 `gateway.busy`."""
+    listener_buffer: int = Field(default=256, ge=8)
+    """Facts held for one listener; when full they are dropped and read again from the log."""
+    sentences_ahead: int = Field(default=2, ge=0, le=16)
+    """Sentences in synthesis beyond the one whose audio is being recorded; others wait."""
+    heartbeat_s: float = Field(default=15.0, gt=0)
+
+
+class AppSettings(_Settings):
+    """The whole tree: the `args` of serve_config.yaml, overridden by RHAPSODE_* variables."""
+
+    profile: Annotated[str, Field(max_length=32)] = "laptop"
+    home: Path = Path("~/.local/state/rhapsode")
+    """Run-time state: the embedded log and the pid files."""
+    cache: Path = Path("~/.cache/rhapsode")
+    """Prepared model weights; safe to delete, made again when missing."""
+    session: SessionSettings = SessionSettings()
+    language_model: LanguageModelSettings = LanguageModelSettings()
+    text_to_speech: TextToSpeechSettings = TextToSpeechSettings()
+    log: LogSettings = LogSettings()
+    limits: LimitSettings = LimitSettings()
