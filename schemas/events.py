@@ -176,6 +176,8 @@ class AudioChunk(_Fact):
     ms: int
     codec: Literal["opus"] = "opus"
     bytes: int
+    last: bool = False
+    """Nothing of this sentence follows."""
 
 
 class SentenceCompleted(_Fact):

@@ -83,6 +83,8 @@ class OpusChunk:
 
     packets: bytes
     ms: int
+    last: bool = False
+    """True on exactly the last chunk of a sentence that was spoken to its end."""
 
 
 class Speaker(Protocol):
