@@ -1,0 +1,114 @@
+"""What a client may wish for. Shapes only: lengths that depend on the deployment are the face's to check."""
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from schemas.settings import SentenceSettings, SessionSettings
+
+_UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""
+
+
+def _readable(text: str) -> str:
+    """Line ends become "\\n", whatever the writer's system; what cannot be shown is refused."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if found := _UNREADABLE.search(text):
+        raise ValueError(
+            f"contains the unreadable character U+{ord(found[0]):04X} at position {found.start()}"
+        )
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; give some text")
+    return text
+
+
+Readable = Annotated[str, AfterValidator(_readable)]
+Said = Annotated[Readable, AfterValidator(_said)]
+Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+"""An idempotency key: the same key in the same session names the same turn."""
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SentencePatch(SentenceSettings):
+    """Any part of the sentence settings."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class SettingsPatch(SessionSettings):
+    """Any part of the session settings, under the same limits.
+
+    Only the fields that were given count; the defaults of the others mean nothing here.
+    """
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    voice: Annotated[Readable, Field(min_length=1, max_length=64)] = "joe"
+    system_prompt: Annotated[Readable, Field(max_length=8_000)] = ""
+    sentences: SentencePatch = SentencePatch()
+
+    def apply(self, base: SessionSettings) -> SessionSettings:
+        """`base` with the given fields replaced; the sentence settings are merged field by field."""
+        given: dict[str, Any] = self.model_dump(exclude_unset=True)
+        merged = base.model_dump() | given
+        merged["sentences"] = base.sentences.model_dump() | given.get("sentences", {})
+        return SessionSettings.model_validate(merged)
+
+
+class CreateSession(_Command):
+    settings: SettingsPatch = SettingsPatch()
+    title: Annotated[Readable, Field(max_length=200)] = ""
+
+
+class UpdateSession(_Command):
+    """The settings for turns requested from now on."""
+
+    settings: SettingsPatch
+
+
+class RequestTurn(_Command):
+    """Answer a prompt, or read a text out: exactly one of the two."""
+
+    prompt: Said | None = None
+    text: Said | None = None
+    settings: SettingsPatch = SettingsPatch()
+    key: Key | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.prompt is None) == (self.text is None):
+            raise ValueError('give either "prompt" (to be answered) or "text" (to be read out), not both')
+        return self
+
+    @property
+    def kind(self) -> Literal["prompt", "text"]:
+        return "text" if self.prompt is None else "prompt"
+
+    @property
+    def content(self) -> str:
+        """The prompt or the text, whichever was given."""
+        return self.prompt or self.text or ""
+
+
+class Control(_Command):
+    """A wish about the turn that is running."""
+
+    action: Literal["stop", "pause", "resume", "skip"]
+    turn: Annotated[int, Field(ge=1)] | None = None
+    """Only if this turn is the running one; None: whichever is."""
+    sentence: Annotated[int, Field(ge=0)] | None = None
+    """Skip: this sentence; None: the one being made."""
+
+    @model_validator(mode="after")
+    def _sentences_are_skipped(self) -> Self:
+        if self.sentence is not None and self.action != "skip":
+            raise ValueError(f'"sentence" goes with the action "skip", not with "{self.action}"')
+        return self

@@ -1,0 +1,195 @@
+"""What crosses the native protocol beside facts: a client's messages, our frames, our answers."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.commands import Control, RequestTurn
+from schemas.settings import SessionSettings
+
+Ref = Annotated[str, Field(max_length=128)]
+"""Any string of the client's; the answer to its message carries it."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---------------------------------------------------------------- client to server, WebSocket
+
+
+class ClientTurnRequest(RequestTurn):
+    """Ask; answered by `accepted` or `error`."""
+
+    type: Literal["turn.request"] = "turn.request"
+    ref: Ref | None = None
+
+
+class ClientControl(Control):
+    """Stop, pause, resume or skip; answered by `accepted` or `error`."""
+
+    type: Literal["control"] = "control"
+    ref: Ref | None = None
+
+
+class ClientPing(_Wire):
+    """Answered by `pong`."""
+
+    type: Literal["ping"] = "ping"
+    ref: Ref | None = None
+
+
+ClientMessage = Annotated[ClientTurnRequest | ClientControl | ClientPing, Field(discriminator="type")]
+CLIENT_MESSAGE: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
+
+
+# ---------------------------------------------------------------- server to client, SSE and WebSocket
+
+
+class Hello(_Wire):
+    """The first frame: where the session stands and from where this listener reads."""
+
+    type: Literal["hello"] = "hello"
+    session_id: str
+    generation: str
+    head_seq: int
+    from_seq: int
+
+
+class Heartbeat(_Wire):
+    """The connection lives although nothing happened."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    head_seq: int
+
+
+class ErrorFrame(_Wire):
+    """With `ref`: the answer to that message, the socket stays open. Without: the server closes."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    ref: str | None = None
+    field: str | None = None
+    retryable: bool = False
+
+
+class End(_Wire):
+    """Nothing more will come on this connection; `seq` is the last fact sent."""
+
+    type: Literal["end"] = "end"
+    reason: str
+    seq: int
+
+
+class Accepted(_Wire):
+    """The command is in the log at `seq`; `turn` is set where one was requested."""
+
+    type: Literal["accepted"] = "accepted"
+    seq: int
+    turn: int | None = None
+    ref: str | None = None
+
+
+class Pong(_Wire):
+    type: Literal["pong"] = "pong"
+    ref: str | None = None
+
+
+# ---------------------------------------------------------------- answers, HTTP
+
+
+class Problem(_Wire):
+    """application/problem+json (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool = False
+    field: str | None = None
+    """Path of the wrong field, as `settings.speech_speed`."""
+
+
+class Links(_Wire):
+    """Where the parts of a session are, relative to this server."""
+
+    self: str
+    events: str
+    stream: str
+    audio: str
+    page: str
+
+
+class SessionCreated(_Wire):
+    session_id: str
+    generation: str
+    head_seq: int
+    settings: SessionSettings
+    links: Links
+
+
+class TurnError(_Wire):
+    """Why a turn failed."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class TurnView(_Wire):
+    """One question and its answer so far."""
+
+    turn: int
+    kind: Literal["prompt", "text"]
+    text: str
+    """What was asked for."""
+    answer: str
+    """The shown text so far."""
+    status: str
+    sentences: int = 0
+    audio_ms: int = 0
+    error: TurnError | None = None
+
+
+class SessionView(_Wire):
+    """The session as its facts up to `head_seq` make it."""
+
+    session_id: str
+    generation: str
+    head_seq: int
+    state: str
+    title: str
+    settings: SessionSettings
+    paused: bool
+    running_turn: int | None
+    turns: tuple[TurnView, ...] = ()
+
+
+class SessionUpdated(_Wire):
+    seq: int
+    settings: SessionSettings
+
+
+class TurnAccepted(_Wire):
+    session_id: str
+    turn: int
+    seq: int
+
+
+class ControlAccepted(_Wire):
+    seq: int
+
+
+class Voices(_Wire):
+    voices: tuple[str, ...]
+
+
+class Health(_Wire):
+    """200 only where every part is "ok"."""
+
+    status: str
+    log: str
+    language_model: str
+    text_to_speech: str
