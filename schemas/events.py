@@ -38,6 +38,14 @@ class SettingsChanged(_Fact):
     settings: SessionSettings
 
 
+class SessionEndRequested(_Fact):
+    """Somebody wants the session closed; its owner stops the turns first."""
+
+    type: Literal["session.end_requested"] = "session.end_requested"
+    v: Literal[1] = 1
+    reason: Literal["user", "idle", "deleted"] = "user"
+
+
 class SessionEnded(_Fact):
     """Nothing follows this fact."""
 
@@ -241,6 +249,7 @@ class TurnFailed(_Fact):
 Fact = Annotated[
     SessionStarted
     | SettingsChanged
+    | SessionEndRequested
     | SessionEnded
     | OwnerChanged
     | TurnRequested

@@ -1,0 +1,55 @@
+"""Merging of small text deltas: the first leaves at once, later ones gather for a moment."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from time import monotonic
+
+from pipeline.engines.base import ChatRequest, Completion, LanguageModel
+
+
+class CoalescingLanguageModel:
+    """A LanguageModel whose deltas come at most every `interval_ms`, except the first, which comes at once.
+
+    The text is the same as the engine's, only cut elsewhere. Closing the stream closes the engine's.
+    """
+
+    def __init__(
+        self, engine: LanguageModel, interval_ms: int, *, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._engine = engine
+        self._interval = interval_ms / 1_000
+        self._now = now
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        items = self._engine.stream(request)
+        upcoming: asyncio.Task[str | Completion | None] | None = None
+        held, due = "", 0.0
+        try:
+            while True:
+                upcoming = upcoming or asyncio.create_task(_following(items))
+                patience = max(0.0, due - self._now()) if held else None
+                done, _ = await asyncio.wait({upcoming}, timeout=patience)
+                item = upcoming.result() if done else ""
+                upcoming = None if done else upcoming
+                if isinstance(item, str):
+                    held += item
+                if held and (self._now() >= due or not done or not isinstance(item, str)):
+                    yield held
+                    held, due = "", self._now() + self._interval
+                if item is None:
+                    return
+                if isinstance(item, Completion):
+                    yield item
+        finally:
+            if upcoming is not None:
+                upcoming.cancel()
+                await asyncio.wait({upcoming})
+            await items.aclose()
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+async def _following(items: AsyncGenerator[str | Completion, None]) -> str | Completion | None:
+    """The next item, None after the last; as a coroutine, so that it can wait in a task of its own."""
+    return await anext(items, None)

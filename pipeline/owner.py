@@ -1,0 +1,277 @@
+"""Who runs a session's turns: one owner at a time, by lease and epoch, fed by the session's own log."""
+
+import logging
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.clock import Clock
+from pipeline.conversation import Conversation, TurnState
+from pipeline.engines.base import Message
+from pipeline.log.base import EventLog
+from pipeline.log.recorder import Recorder, SessionWriter
+from pipeline.log.tailer import Tailer
+from pipeline.turn import Models, Turn, TurnPlan
+from pipeline.views import fold
+from schemas.errors import GatewayBusy, LogUnavailable, RhapsodeError
+from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.settings import LimitSettings
+
+log = logging.getLogger(__name__)
+
+LEASE_MS = 2_000
+_RENEW_S = LEASE_MS / 3_000
+_RETRY_S = 0.25
+_LINGER_S = 10.0
+"""An owner without work keeps the session this long, so that the next turn starts at once."""
+_HISTORY_CHARS = 4_000
+"""Earlier turns given to the language model; the oldest are left out first."""
+
+
+class SessionOwner:
+    """Runs one session's turns, one after the other, until there is nothing left to do.
+
+    It learns of commands only from the log, so it does not matter which replica received them.
+    """
+
+    def __init__(self, session: SessionId, name: str, services: "Owners") -> None:
+        self.session = session
+        self.closing = False
+        self._name = name
+        self._services = services
+        self._conversation = Conversation()
+        self._expected = Seq(0)
+        self._news = anyio.Event()
+        self._turn: Turn | None = None
+        self._settled: set[TurnId] = set()
+
+    def expect(self, seq: Seq) -> None:
+        """There is a command at `seq`: do not leave before it was seen."""
+        self._expected = max(self._expected, seq)
+
+    async def run(self) -> None:
+        """Take the lease, do the work, give the lease back."""
+        if not await self._acquire():
+            return
+        try:
+            async with anyio.create_task_group() as duties:
+                duties.start_soon(self._keep_lease, duties.cancel_scope)
+                await self._own()
+                duties.cancel_scope.cancel()
+        finally:
+            self.closing = True
+            with anyio.move_on_after(2, shield=True):
+                await self._services.log.release(self.session, self._name)
+
+    async def _acquire(self) -> bool:
+        """True with the lease; False once the present owner has left nothing to do."""
+        while not await self._services.log.acquire(self.session, self._name, LEASE_MS):
+            await anyio.sleep(_RETRY_S)
+            if not await self._has_work():
+                self.closing = True
+                return False
+        return True
+
+    async def _has_work(self) -> bool:
+        await self._catch_up()
+        return self._conversation.has_work or self._conversation.head < self._expected
+
+    async def _catch_up(self) -> int:
+        """Fold what the log has; the present epoch."""
+        head = (await self._services.log.heads([self.session]))[0]
+        if head is None:
+            return 0
+        await fold(self._services.log, self.session, self._conversation, upto=head.seq)
+        return head.epoch
+
+    async def _keep_lease(self, scope: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(_RENEW_S)
+            try:
+                held = await self._services.log.acquire(self.session, self._name, LEASE_MS)
+            except LogUnavailable:
+                continue  # nobody else can take it either; the epoch fences us should one have
+            if not held:
+                log.warning("lost the lease on session %s", self.session)
+                scope.cancel()
+
+    async def _own(self) -> None:
+        epoch = await self._catch_up() + 1
+        if self._conversation.ended:
+            return
+        writer = self._services.recorder.open(self.session, producer=self._name, epoch=epoch)
+        try:
+            await self._close_abandoned(writer, epoch)
+            async with (
+                self._services.tailer.follow(self.session, self._conversation.head) as batches,
+                anyio.create_task_group() as work,
+            ):
+                work.start_soon(self._run_turns, writer, epoch, work.cancel_scope)
+                async for batch in batches:
+                    for recorded in batch:
+                        self._conversation.apply(recorded)
+                    await self._reconcile(writer)
+                    self._news.set()
+                    self._news = anyio.Event()
+                work.cancel_scope.cancel()
+        finally:
+            await writer.aclose()
+
+    async def _close_abandoned(self, writer: SessionWriter, epoch: int) -> None:
+        """Turns that an owner before us began and never ended get their terminal fact."""
+        abandoned = self._conversation.running
+        if abandoned is None:
+            return
+        await writer.commit(
+            OwnerChanged(epoch=epoch, node=self._name),
+        )
+        await writer.commit(
+            TurnFailed(
+                stage="owner",
+                code="owner.lost",
+                message="the replica that ran this turn went away",
+                retryable=True,
+            ),
+            turn=abandoned.turn,
+        )
+
+    async def _run_turns(self, writer: SessionWriter, epoch: int, scope: anyio.CancelScope) -> None:
+        while True:
+            waiting = [turn for turn in self._conversation.waiting if turn.turn not in self._settled]
+            if waiting and not self._conversation.ending:
+                await self._run_turn(waiting[0], writer, epoch)
+            elif self._conversation.ending and not self._conversation.unfinished:
+                await writer.commit(SessionEnded(reason="user"), seal=True)
+                return
+            elif not await self._news_within(_LINGER_S) and self._conversation.head >= self._expected:
+                self.closing = True
+                scope.cancel()
+                return
+
+    async def _news_within(self, seconds: float) -> bool:
+        with anyio.move_on_after(seconds):
+            await self._news.wait()
+            return True
+        return False
+
+    async def _run_turn(self, state: TurnState, writer: SessionWriter, epoch: int) -> None:
+        plan = TurnPlan(
+            turn=state.turn,
+            kind=state.kind,
+            text=state.text,
+            settings=state.settings,
+            history=history(self._conversation, before=state.turn),
+            requested_ms=state.requested_ms,
+        )
+        self._settled.add(state.turn)
+        services = self._services
+        self._turn = Turn(
+            plan, writer, services.models, services.clock, sentences_ahead=services.limits.sentences_ahead
+        )
+        try:
+            await self._reconcile(writer)
+            await self._turn.run(epoch=epoch)
+        finally:
+            self._turn = None
+        while not state.over:
+            await self._news.wait()
+
+    async def _reconcile(self, writer: SessionWriter) -> None:
+        """Bring what runs in line with what was asked; doing it twice changes nothing."""
+        conversation = self._conversation
+        for state in conversation.unfinished:
+            reason = "session_ended" if conversation.ending else state.stopping
+            if self._turn is not None and self._turn.plan.turn == state.turn:
+                if reason is not None:
+                    self._turn.stop(reason)
+                for sentence in state.skips:
+                    self._turn.skip(sentence)
+                if conversation.paused:
+                    self._turn.pause()
+                else:
+                    self._turn.resume()
+            elif reason is not None and state.turn not in self._settled:
+                self._settled.add(state.turn)
+                await writer.record(TurnStopped(reason=reason), turn=state.turn)
+
+
+def history(conversation: Conversation, *, before: TurnId) -> tuple[Message, ...]:
+    """The prompts and answers of earlier turns, newest kept, within a bound of characters."""
+    messages: list[Message] = []
+    room = _HISTORY_CHARS
+    for state in reversed(list(conversation.turns.values())):
+        answer = state.answer
+        if state.turn >= before or state.kind != "prompt" or not answer:
+            continue
+        room -= len(state.text) + len(answer)
+        if room < 0:
+            break
+        messages += [Message("assistant", answer), Message("user", state.text)]
+    return tuple(reversed(messages))
+
+
+class Owners:
+    """The sessions whose turns this process runs; an async context manager that ends them all."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        log: EventLog,
+        recorder: Recorder,
+        tailer: Tailer,
+        models: Models,
+        clock: Clock,
+        limits: LimitSettings,
+    ) -> None:
+        self.log = log
+        self.recorder = recorder
+        self.tailer = tailer
+        self.models = models
+        self.clock = clock
+        self.limits = limits
+        self._node = node
+        self._owners: dict[SessionId, SessionOwner] = {}
+        self._count = 0
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    def admit(self, session: SessionId) -> None:
+        """Raises GatewayBusy when this replica runs as many sessions as it may."""
+        if session not in self._owners and len(self._owners) >= self.limits.live_sessions:
+            raise GatewayBusy(f"this replica runs {len(self._owners)} sessions; try again shortly")
+
+    def wake(self, session: SessionId, seq: Seq) -> None:
+        """A command is in the log at `seq`: see that some owner acts on it."""
+        owner = self._owners.get(session)
+        if owner is None or owner.closing:
+            assert self._tasks is not None
+            self._count += 1
+            owner = self._owners[session] = SessionOwner(session, f"{self._node}.{self._count}", self)
+            self._tasks.start_soon(self._run, owner)
+        owner.expect(seq)
+
+    async def _run(self, owner: SessionOwner) -> None:
+        try:
+            await owner.run()
+        except* RhapsodeError as errors:
+            log.warning("gave up session %s: %s", owner.session, errors.exceptions[0])
+        except* Exception:
+            log.exception("session %s: the owner failed", owner.session)
+        finally:
+            if self._owners.get(owner.session) is owner:
+                del self._owners[owner.session]

@@ -1,0 +1,203 @@
+"""One turn: from a request to its one terminal fact, text and speech side by side."""
+
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from pipeline.clock import Clock
+from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message, Speaker
+from pipeline.log.recorder import SessionWriter
+from pipeline.sentences import Fragment, SentenceBuffer
+from pipeline.speech import Line, Narrator
+from pipeline.spoken import to_spoken
+from schemas.errors import RhapsodeError
+from schemas.events import (
+    Fact,
+    SentenceReady,
+    TextCompleted,
+    TextDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnStarted,
+    TurnStopped,
+)
+from schemas.ids import TurnId
+from schemas.settings import SessionSettings
+
+log = logging.getLogger(__name__)
+
+VERBATIM_PIECE = 8_000
+"""Characters of a verbatim text in one delta: well below the log's limit for a fact."""
+WAITING_SENTENCES = 256
+"""Sentences cut but not yet begun; when full the text waits for the voice."""
+LAST_WORD_S = 10.0
+"""How long a cancelled turn may take to get its terminal fact into the log."""
+
+StopReason = Literal["user", "barge_in", "session_ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """All that a turn needs to know."""
+
+    turn: TurnId
+    kind: Literal["prompt", "text"]
+    text: str
+    settings: SessionSettings
+    history: tuple[Message, ...] = ()
+    requested_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The engines a turn works with, local or remote."""
+
+    language_model: LanguageModel
+    speaker: Speaker
+
+
+class Turn:
+    """Runs one turn. Every command may come at any time, also before `run` and after its end."""
+
+    def __init__(
+        self, plan: TurnPlan, writer: SessionWriter, models: Models, clock: Clock, *, sentences_ahead: int
+    ) -> None:
+        self.plan = plan
+        self._writer = writer
+        self._language_model = models.language_model
+        self._clock = clock
+        self._narrator = Narrator(models.speaker, plan.settings, self._record, clock, ahead=sentences_ahead)
+        self._buffer = SentenceBuffer(plan.settings.sentences, plan.settings.language)
+        self._scope = anyio.CancelScope()
+        self._stopped: StopReason | None = None
+        self._failure: RhapsodeError | None = None
+        self._shown = 0
+        self._sentences = 0
+        self.skip = self._narrator.skip
+        self.pause = self._narrator.pause
+        self.resume = self._narrator.resume
+
+    def stop(self, reason: StopReason) -> None:
+        """End the turn now; what is in the log stays."""
+        if self._stopped is None:
+            self._stopped = reason
+            self._scope.cancel()
+
+    async def run(self, *, epoch: int) -> None:
+        """Return when the terminal fact is in the log.
+
+        Raises what the writer raises when this owner may no longer write; then there is no
+        terminal fact of ours, and the next owner sees to it.
+        """
+        outcome: Fact | None = None
+        with self._scope:
+            await self._record(TurnStarted(epoch=epoch))
+            outcome = await self._perform()
+        if outcome is None:
+            outcome = TurnStopped(reason=self._stopped or "user")
+        with anyio.fail_after(LAST_WORD_S, shield=True):
+            await self._writer.commit(outcome, turn=self.plan.turn)
+
+    async def _perform(self) -> Fact:
+        """Do the work and say how it ended."""
+        try:
+            await self._write_and_speak()
+        except ExceptionGroup as group:
+            if self._writer.failed is not None:
+                raise self._writer.failed from group
+            log.exception("turn %d failed unexpectedly", self.plan.turn)
+            return TurnFailed(stage="owner", code="internal", message=repr(group.exceptions[0]))
+        if (failure := self._failure) is not None:
+            return TurnFailed(
+                stage="text", code=failure.code, message=str(failure), retryable=failure.retryable
+            )
+        first = self._narrator.first_audio_at_ms
+        return TurnCompleted(
+            sentences=self._sentences,
+            audio_ms=self._narrator.audio_ms,
+            ttfa_ms=None if first is None else max(0.0, first - self.plan.requested_ms),
+        )
+
+    async def _write_and_speak(self) -> None:
+        lines_in, lines_out = anyio.create_memory_object_stream[Line](WAITING_SENTENCES)
+        async with anyio.create_task_group() as stages:
+            stages.start_soon(self._narrator.speak, lines_out)
+            async with lines_in:
+                if self.plan.kind == "prompt":
+                    await self._answer(lines_in)
+                else:
+                    await self._read_out(lines_in)
+
+    async def _answer(self, lines: MemoryObjectSendStream[Line]) -> None:
+        """Let the language model write; on its failure the text so far is still spoken."""
+        settings = self.plan.settings
+        request = ChatRequest(
+            messages=(
+                Message("system", settings.system_prompt),
+                *self.plan.history,
+                Message("user", self.plan.text),
+            ),
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+        )
+        called_at, ttft_ms = self._clock.monotonic(), None
+        completion = Completion("stop")
+        try:
+            async with aclosing(self._language_model.stream(request)) as items:
+                async for item in items:
+                    if isinstance(item, Completion):
+                        completion = item
+                        continue
+                    ttft_ms = ttft_ms or round((self._clock.monotonic() - called_at) * 1_000, 1)
+                    await self._show(item, lines)
+        except RhapsodeError as error:
+            if self._writer.failed is not None:
+                raise
+            self._failure = error
+        await self._cut(self._buffer.flush(), lines)
+        if self._failure is None:
+            await self._record(
+                TextCompleted(
+                    chars=self._shown,
+                    finish=completion.finish,
+                    tokens_in=completion.tokens_in,
+                    tokens_out=completion.tokens_out,
+                    ttft_ms=ttft_ms,
+                )
+            )
+
+    async def _read_out(self, lines: MemoryObjectSendStream[Line]) -> None:
+        """Show a given text at once, then cut it as fast as the voice takes it."""
+        text = self.plan.text
+        pieces = [text[at : at + VERBATIM_PIECE] for at in range(0, len(text), VERBATIM_PIECE)]
+        for number, piece in enumerate(pieces):
+            await self._record(TextDelta(at=number * VERBATIM_PIECE, text=piece))
+        await self._record(TextCompleted(chars=len(text), finish="verbatim"))
+        for piece in pieces:
+            await self._cut(self._buffer.push(piece), lines)
+        await self._cut(self._buffer.flush(), lines)
+
+    async def _show(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
+        await self._record(TextDelta(at=self._shown, text=text))
+        self._shown += len(text)
+        await self._cut(self._buffer.push(text), lines)
+
+    async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[Line]) -> None:
+        if not self.plan.settings.speak:
+            return
+        for fragment in fragments:
+            spoken = to_spoken(fragment.text, self.plan.settings.language)
+            number = self._sentences
+            self._sentences += 1
+            await self._record(
+                SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
+            )
+            if spoken.text:
+                await lines.send(Line(number, fragment.start, spoken))
+
+    async def _record(self, fact: Fact, *, audio: bytes = b"") -> None:
+        await self._writer.record(fact, turn=self.plan.turn, audio=audio)
