@@ -147,7 +147,7 @@ class TurnView(_Wire):
     """What was asked for."""
     answer: str
     """The shown text so far."""
-    status: str
+    status: Literal["requested", "running", "completed", "stopped", "failed"]
     sentences: int = 0
     audio_ms: int = 0
     error: TurnError | None = None
@@ -159,7 +159,7 @@ class SessionView(_Wire):
     session_id: str
     generation: str
     head_seq: int
-    state: str
+    state: Literal["live", "sealed", "archived", "deleted"]
     title: str
     settings: SessionSettings
     paused: bool
