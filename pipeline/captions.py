@@ -1,0 +1,73 @@
+"""Captions of what was said so far, as WebVTT or SubRip, from a folded conversation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.conversation import Conversation, SentenceState, TurnState
+
+CaptionFormat = Literal["vtt", "srt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One caption, in milliseconds of the whole recording."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+def cues(turns: list[TurnState], *, words: bool) -> Iterator[Cue]:
+    """One cue per sentence or per word; the turns' audio laid end to end, as the audio route plays it."""
+    offset = 0
+    for turn in turns:
+        answer = turn.answer
+        for sentence in turn.sentences:
+            if not sentence.ms:
+                continue
+            for cue in _of_sentence(sentence, answer, words=words):
+                yield Cue(cue.start_ms + offset, cue.end_ms + offset, cue.text)
+        offset += turn.audio_ms
+
+
+def _of_sentence(sentence: SentenceState, answer: str, *, words: bool) -> Iterator[Cue]:
+    end_ms = sentence.at_ms + sentence.ms
+    if words and sentence.words:
+        for word in sentence.words:
+            if text := _one_line(answer[word["start"] : word["end"]]):
+                yield Cue(word["start_ms"], min(word["end_ms"], end_ms), text)
+    elif text := _one_line(answer[sentence.start : sentence.end]):
+        yield Cue(sentence.at_ms, end_ms, text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def render(conversation: Conversation, turns: list[TurnState], fmt: CaptionFormat, *, words: bool) -> str:
+    """The caption file. WebVTT: W3C WebVTT; SubRip has no standard, this is what players read."""
+    if fmt == "vtt":
+        blocks = ["WEBVTT" + (f" - {_escaped(_one_line(conversation.title))}" if conversation.title else "")]
+        blocks += [
+            f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(cue.text)}"
+            for cue in cues(turns, words=words)
+        ]
+    else:
+        blocks = [
+            f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{cue.text}"
+            for number, cue in enumerate(cues(turns, words=words), 1)
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _clock(millis: int, mark: str) -> str:
+    seconds, millis = divmod(millis, 1_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{mark}{millis:03}"
+
+
+def _escaped(text: str) -> str:
+    """WebVTT cue text: & and < are markup, --> would end the cue."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

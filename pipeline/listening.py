@@ -1,0 +1,166 @@
+"""One listener: where it starts, how fast it hears the past, and when it is done. Reads only the log."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import anyio
+
+from pipeline.clock import Clock
+from pipeline.log.base import EventLog, Head
+from pipeline.log.tailer import Tailer
+from schemas.errors import CursorAhead, CursorForeign, CursorMalformed
+from schemas.events import TERMINAL
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.recorded import Recorded
+
+T = TypeVar("T")
+EndReason = Literal["caught_up", "turn_over", "session_ended"]
+
+_PAGE = 200
+LONGEST_PAUSE_MS = 2_000
+"""When replaying at pace, silence between two turns is cut to this; within a turn every gap is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a listener asked for."""
+
+    after: Seq
+    speed: float | None = None
+    """None: the past at once, then live. 0: the same. Above: the past at its recorded pace, times this."""
+    follow: bool = True
+    """False: end at the head as it was on connecting."""
+    turn: TurnId = NO_TURN
+    """End after this turn's terminal fact."""
+    audio: bool = False
+
+
+def parse_cursor(text: str, head: Head) -> Seq:
+    """The sequence number that a public cursor names: `<generation>-<seq>`, a bare number, or `head`."""
+    if text == "head":
+        return head.seq
+    generation, dash, number = text.rpartition("-")
+    if not (number.isascii() and number.isdigit()) or len(number) > 15 or bool(dash) != bool(generation):
+        raise CursorMalformed(
+            f"{text[:80]!r} is no cursor; send the id of the last event you have handled", field="from"
+        )
+    if dash and generation != head.generation:
+        raise CursorForeign("this cursor belongs to another session", field="from")
+    if int(number) > head.seq:
+        raise CursorAhead(f"the session ends at {head.seq}, the cursor names {int(number)}", field="from")
+    return Seq(int(number))
+
+
+class Listener:
+    """Facts for one connection, in order, each once; `end` says why they stopped."""
+
+    def __init__(self, log: EventLog, tailer: Tailer, clock: Clock) -> None:
+        self._log = log
+        self._tailer = tailer
+        self._clock = clock
+        self.end: EndReason | None = None
+        self.last = Seq(0)
+
+    async def listen(
+        self, session: SessionId, head: Head, wish: Listening
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """Batches of facts from `wish.after` on. Close it to leave."""
+        self.last = wish.after
+        if not wish.follow and self.last >= head.seq:
+            self.end = "caught_up"
+            return
+        if wish.speed:
+            async with aclosing(self._paced(session, head, wish)) as past:
+                async for batch in past:
+                    yield self._cut(batch, head, wish)
+                    if self.end:
+                        return
+        async with self._tailer.follow(session, self.last, audio=wish.audio) as live:
+            async for batch in live:
+                yield self._cut(batch, head, wish)
+                if self.end:
+                    return
+        self.end = "session_ended"
+
+    def _cut(self, batch: list[Recorded], head: Head, wish: Listening) -> list[Recorded]:
+        """As much of the batch as the wish covers; sets `end` when that is all."""
+        for number, recorded in enumerate(batch, 1):
+            self.last = recorded.seq
+            if wish.turn and recorded.turn == wish.turn and recorded.type in TERMINAL:
+                self.end = "turn_over"
+            elif recorded.type == "session.ended":
+                self.end = "session_ended"
+            elif not wish.follow and recorded.seq >= head.seq:
+                self.end = "caught_up"
+            if self.end:
+                return batch[:number]
+        return batch
+
+    async def _paced(
+        self, session: SessionId, head: Head, wish: Listening
+    ) -> AsyncGenerator[list[Recorded], None]:
+        """The past up to the head, each fact when its time has come (absolute times: no drift)."""
+        pace = _Pace(wish.speed or 1.0, self._clock.monotonic())
+        after = wish.after
+        while after < head.seq:
+            page = await self._log.read(session, after, limit=_PAGE, audio=wish.audio)
+            for recorded in page:
+                if recorded.seq > head.seq:
+                    return
+                await anyio.sleep(max(0.0, pace.due(recorded) - self._clock.monotonic()))
+                yield [recorded]
+                after = recorded.seq
+            if not page:
+                return
+
+
+class _Pace:
+    """When each fact of the past is due, on the listener's monotonic clock."""
+
+    def __init__(self, speed: float, now: float) -> None:
+        self._speed = speed
+        self._due = now
+        self._before: Recorded | None = None
+
+    def due(self, recorded: Recorded) -> float:
+        if self._before is not None:
+            gap = recorded.ts_ms - self._before.ts_ms
+            if recorded.type == "turn.requested" or not recorded.turn:
+                gap = min(gap, LONGEST_PAUSE_MS)
+            self._due += gap / 1_000 / self._speed
+        self._before = recorded
+        return self._due
+
+
+async def with_heartbeats(items: AsyncIterator[T], every_s: float) -> AsyncGenerator[T | None, None]:
+    """The items as they come, and None whenever none came for `every_s`."""
+    upcoming: asyncio.Task[T] | None = None
+    try:
+        while True:
+            upcoming = upcoming or asyncio.create_task(_following(items))
+            done, _ = await asyncio.wait({upcoming}, timeout=every_s)
+            if not done:
+                yield None
+                continue
+            item, upcoming = upcoming.result(), None
+            if isinstance(item, _Over):
+                return
+            yield item
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+            await asyncio.wait({upcoming})
+
+
+class _Over:
+    """Marks the end of an iterator: StopAsyncIteration cannot leave a task."""
+
+
+async def _following(items: AsyncIterator[T]) -> T | _Over:
+    try:
+        return await anext(items)
+    except StopAsyncIteration:
+        return _Over()

@@ -1,0 +1,96 @@
+"""Audio in the format that a listener wants: made off the loop, once per sentence and format, for all listeners."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from pipeline.audio.render import AudioFormat, SentenceRenderer
+from pipeline.conversation import Conversation
+from pipeline.log.base import EventLog
+from schemas.errors import RhapsodeError
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.recorded import Recorded
+
+Key = tuple[SessionId, AudioFormat, TurnId, int]
+_PAGE = 200
+
+
+class _Rendering:
+    """One sentence in one format, as far as anybody asked for it."""
+
+    def __init__(self, fmt: AudioFormat) -> None:
+        self.lock = asyncio.Lock()
+        self.renderer = SentenceRenderer(fmt)
+        self.chunks: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.chunks))
+
+
+class Renderings:
+    """Keeps at most `max_sentences` rendered sentences; a forgotten one is made again from the log."""
+
+    def __init__(self, log: EventLog, *, max_sentences: int = 512) -> None:
+        self._log = log
+        self._max = max_sentences
+        self._renderings: OrderedDict[Key, _Rendering] = OrderedDict()
+
+    async def render(
+        self, session: SessionId, fmt: AudioFormat, chunk: Recorded, first_chunk: Callable[[], Seq | None]
+    ) -> bytes:
+        """The chunk's audio as `fmt`; `first_chunk` says where its sentence begins, should that be needed."""
+        if fmt == "opus":
+            return chunk.audio or b""
+        rendering = self._rendering((session, fmt, chunk.turn, chunk.data["sentence"]), fmt)
+        number = chunk.data["chunk"]
+        async with rendering.lock:
+            if number > len(rendering.chunks):
+                await self._catch_up(session, rendering, chunk, first_chunk())
+            if number == len(rendering.chunks):
+                await _advance(rendering, chunk)
+            return rendering.chunks[number]
+
+    def _rendering(self, key: Key, fmt: AudioFormat) -> _Rendering:
+        rendering = self._renderings.setdefault(key, _Rendering(fmt))
+        self._renderings.move_to_end(key)
+        while len(self._renderings) > self._max:
+            self._renderings.popitem(last=False)
+        return rendering
+
+    async def _catch_up(
+        self, session: SessionId, rendering: _Rendering, chunk: Recorded, first: Seq | None
+    ) -> None:
+        """Render the sentence's earlier chunks, which this process has not seen."""
+        after = Seq((first or chunk.seq) - 1)
+        while after < chunk.seq - 1:
+            page = await self._log.read(session, after, limit=_PAGE, audio=True)
+            if not page:
+                break
+            for earlier in page:
+                if earlier.seq >= chunk.seq:
+                    break
+                if (earlier.type, earlier.turn) == ("audio.chunk", chunk.turn) and (
+                    earlier.data["sentence"],
+                    earlier.data["chunk"],
+                ) == (chunk.data["sentence"], len(rendering.chunks)):
+                    await _advance(rendering, earlier)
+            after = page[-1].seq
+        if len(rendering.chunks) < chunk.data["chunk"]:
+            raise RhapsodeError(f"the audio before fact {chunk.seq} is missing from the log")
+
+
+async def _advance(rendering: _Rendering, chunk: Recorded) -> None:
+    made = await asyncio.to_thread(
+        rendering.renderer.render, chunk.audio or b"", chunk=chunk.data["chunk"], last=chunk.data["last"]
+    )
+    rendering.chunks.append(made)
+
+
+def first_chunk_of(conversation: Conversation, chunk: Recorded) -> Seq | None:
+    """Where the chunk's sentence begins in the log, as far as the conversation knows."""
+    turn = conversation.turns.get(chunk.turn)
+    number = chunk.data["sentence"]
+    if turn is None or number >= len(turn.sentences):
+        return None
+    return turn.sentences[number].first_chunk
