@@ -1,12 +1,11 @@
-"""Audio in the format that a listener wants: made off the loop, once per sentence and format, for all listeners."""
+"""Audio in the format a listener wants: made off the loop, once per sentence and format, for everybody."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 
 from pipeline.audio.render import AudioFormat, SentenceRenderer
-from pipeline.conversation import Conversation
 from pipeline.log.base import EventLog
+from pipeline.views import SessionViews
 from schemas.errors import RhapsodeError
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded
@@ -31,22 +30,21 @@ class _Rendering:
 class Renderings:
     """Keeps at most `max_sentences` rendered sentences; a forgotten one is made again from the log."""
 
-    def __init__(self, log: EventLog, *, max_sentences: int = 512) -> None:
+    def __init__(self, log: EventLog, views: SessionViews, *, max_sentences: int = 512) -> None:
         self._log = log
+        self._views = views
         self._max = max_sentences
         self._renderings: OrderedDict[Key, _Rendering] = OrderedDict()
 
-    async def render(
-        self, session: SessionId, fmt: AudioFormat, chunk: Recorded, first_chunk: Callable[[], Seq | None]
-    ) -> bytes:
-        """The chunk's audio as `fmt`; `first_chunk` says where its sentence begins, should that be needed."""
+    async def render(self, session: SessionId, fmt: AudioFormat, chunk: Recorded) -> bytes:
+        """The audio of an `audio.chunk` fact (read with its audio) as `fmt`."""
         if fmt == "opus":
             return chunk.audio or b""
         rendering = self._rendering((session, fmt, chunk.turn, chunk.data["sentence"]), fmt)
         number = chunk.data["chunk"]
         async with rendering.lock:
             if number > len(rendering.chunks):
-                await self._catch_up(session, rendering, chunk, first_chunk())
+                await self._catch_up(session, rendering, chunk)
             if number == len(rendering.chunks):
                 await _advance(rendering, chunk)
             return rendering.chunks[number]
@@ -58,11 +56,9 @@ class Renderings:
             self._renderings.popitem(last=False)
         return rendering
 
-    async def _catch_up(
-        self, session: SessionId, rendering: _Rendering, chunk: Recorded, first: Seq | None
-    ) -> None:
+    async def _catch_up(self, session: SessionId, rendering: _Rendering, chunk: Recorded) -> None:
         """Render the sentence's earlier chunks, which this process has not seen."""
-        after = Seq((first or chunk.seq) - 1)
+        after = Seq(await self._first_chunk(session, chunk) - 1)
         while after < chunk.seq - 1:
             page = await self._log.read(session, after, limit=_PAGE, audio=True)
             if not page:
@@ -79,18 +75,15 @@ class Renderings:
         if len(rendering.chunks) < chunk.data["chunk"]:
             raise RhapsodeError(f"the audio before fact {chunk.seq} is missing from the log")
 
+    async def _first_chunk(self, session: SessionId, chunk: Recorded) -> Seq:
+        """Where the chunk's sentence begins to sound in the log."""
+        conversation, _ = await self._views.get(session)
+        first = conversation.turns[chunk.turn].sentences[chunk.data["sentence"]].first_chunk
+        return chunk.seq if first is None else first
+
 
 async def _advance(rendering: _Rendering, chunk: Recorded) -> None:
     made = await asyncio.to_thread(
         rendering.renderer.render, chunk.audio or b"", chunk=chunk.data["chunk"], last=chunk.data["last"]
     )
     rendering.chunks.append(made)
-
-
-def first_chunk_of(conversation: Conversation, chunk: Recorded) -> Seq | None:
-    """Where the chunk's sentence begins in the log, as far as the conversation knows."""
-    turn = conversation.turns.get(chunk.turn)
-    number = chunk.data["sentence"]
-    if turn is None or number >= len(turn.sentences):
-        return None
-    return turn.sentences[number].first_chunk

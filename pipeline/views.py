@@ -16,13 +16,13 @@ class SessionViews:
     """At most `size` conversations in memory; the least recently asked for is forgotten."""
 
     def __init__(self, log: EventLog, *, size: int = 256) -> None:
-        self._log = log
+        self.log = log
         self._size = size
         self._views: OrderedDict[SessionId, tuple[Conversation, anyio.Lock]] = OrderedDict()
 
     async def head(self, session: SessionId) -> Head:
         """Raises SessionNotFound or SessionGone."""
-        head = (await self._log.heads([session]))[0]
+        head = (await self.log.heads([session]))[0]
         if head is None:
             raise SessionNotFound(f"there is no session {session}", field="session_id")
         if head.state == "deleted":
@@ -37,7 +37,7 @@ class SessionViews:
         while len(self._views) > self._size:
             self._views.popitem(last=False)
         async with lock:
-            await fold(self._log, session, conversation, upto=head.seq)
+            await fold(self.log, session, conversation, upto=head.seq)
         return conversation, head
 
     def forget(self, session: SessionId) -> None:

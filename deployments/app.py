@@ -1,0 +1,90 @@
+"""From settings to a Serve application: every `.bind()` is here, and so is every look at the environment."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from ray import serve
+from ray.serve import Application
+
+from deployments.gateway import Gateway
+from deployments.language_model import LanguageModelReplica
+from deployments.text_to_speech import TextToSpeechReplica
+from schemas.settings import AppSettings
+
+APPLICATION: Final = "rhapsode"
+_ENGINE_ENVIRONMENT: Final = {
+    # Idle OpenMP threads must sleep, not spin: on shared cores spinning costs a factor of ten and more.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+class _Environment(AppSettings, BaseSettings):
+    """AppSettings with RHAPSODE_* variables on top: RHAPSODE_LANGUAGE_MODEL__THREADS=4."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="RHAPSODE_", env_nested_delimiter="__"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load_settings(given: Mapping[str, Any] | None = None) -> AppSettings:
+    """The settings of a configuration file's `args`, with the environment on top.
+
+    REDIS_URL stands for RHAPSODE_LOG__URL. Raises pydantic.ValidationError naming the wrong field.
+    """
+    values = dict(given or {})
+    url = os.environ.get("REDIS_URL")
+    if url and "RHAPSODE_LOG__URL" not in os.environ:
+        values["log"] = {**values.get("log", {}), "url": url}
+    merged = _Environment(**values)
+    settings = AppSettings.model_validate(merged.model_dump())
+    return settings.model_copy(
+        update={"cache": settings.cache.expanduser(), "home": settings.home.expanduser()}
+    )
+
+
+def build(args: AppSettings) -> Application:
+    """The application: one gateway in front of the engines. What runs where is in serve_config.yaml."""
+    settings = load_settings(args.model_dump(exclude_unset=True))
+    engines = {"num_cpus": 0.3, "runtime_env": {"env_vars": _ENGINE_ENVIRONMENT}}
+    language_model = serve.deployment(
+        name="LanguageModel",
+        max_ongoing_requests=settings.language_model.slots * 4,
+        max_queued_requests=settings.language_model.slots * 8,
+        ray_actor_options=engines,
+        graceful_shutdown_timeout_s=5,
+    )(LanguageModelReplica)
+    text_to_speech = serve.deployment(
+        name="TextToSpeech",
+        max_ongoing_requests=settings.text_to_speech.streams * 4,
+        max_queued_requests=settings.text_to_speech.streams * 16,
+        ray_actor_options=engines,
+        graceful_shutdown_timeout_s=5,
+    )(TextToSpeechReplica)
+    gateway = serve.deployment(
+        name="Gateway",
+        max_ongoing_requests=1_000,
+        max_queued_requests=100,
+        ray_actor_options={"num_cpus": 0.3},
+        graceful_shutdown_wait_loop_s=0.2,
+        graceful_shutdown_timeout_s=5,
+    )(Gateway)
+    return gateway.bind(
+        settings,
+        language_model.bind(settings.language_model, settings.cache),
+        text_to_speech.bind(settings.text_to_speech, settings.cache),
+    )

@@ -1,0 +1,135 @@
+"""The native face, commands and state: `/v1/sessions` as docs/protocol.md describes it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from deployments.services import Services
+from pipeline.conversation import Conversation, TurnState
+from pipeline.log.base import Head
+from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
+from schemas.errors import InputError, SessionNotFound
+from schemas.ids import SessionId, parse_session_id
+from schemas.wire import (
+    ControlAccepted,
+    Links,
+    SessionCreated,
+    SessionUpdated,
+    SessionView,
+    TurnAccepted,
+    TurnError,
+    TurnView,
+    Voices,
+)
+
+router = APIRouter(prefix="/v1", tags=["sessions"])
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def known_id(session_id: str) -> SessionId:
+    """The path's session id. Raises SessionNotFound for what cannot be one."""
+    session = parse_session_id(session_id)
+    if session is None:
+        raise SessionNotFound(f"{session_id[:80]!r} is no session id", field="session_id")
+    return session
+
+
+Open = Annotated[Services, Depends(services_of)]
+Session = Annotated[SessionId, Depends(known_id)]
+
+
+@router.post("/sessions", status_code=201)
+async def create_session(
+    services: Open, response: Response, command: CreateSession | None = None
+) -> SessionCreated:
+    session, mark, head, settings = await services.sessions.create(command or CreateSession())
+    path = f"/v1/sessions/{session}"
+    response.headers["Location"] = path
+    return SessionCreated(
+        session_id=session,
+        generation=mark,
+        head_seq=head,
+        settings=settings,
+        links=Links(
+            self=path,
+            events=f"{path}/events",
+            stream=f"{path}/stream",
+            audio=f"{path}/audio",
+            page=f"/?session={session}",
+        ),
+    )
+
+
+@router.get("/sessions/{session_id}")
+async def get_session(services: Open, session: Session) -> SessionView:
+    conversation, head = await services.sessions.view(session)
+    return view(session, conversation, head)
+
+
+@router.patch("/sessions/{session_id}")
+async def update_session(services: Open, session: Session, command: UpdateSession) -> SessionUpdated:
+    seq, settings = await services.sessions.update(session, command)
+    return SessionUpdated(seq=seq, settings=settings)
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def delete_session(services: Open, session: Session) -> None:
+    await services.sessions.delete(session)
+
+
+@router.post("/sessions/{session_id}/turns", status_code=202)
+async def request_turn(
+    services: Open,
+    session: Session,
+    command: RequestTurn,
+    idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
+) -> TurnAccepted:
+    if idempotency_key is not None and command.key not in (None, idempotency_key):
+        raise InputError("the header Idempotency-Key and the field key differ", field="key")
+    keyed = command.model_copy(update={"key": idempotency_key or command.key})
+    turn = await services.sessions.request(session, keyed)
+    return TurnAccepted(session_id=session, turn=turn, seq=turn)
+
+
+@router.post("/sessions/{session_id}/control", status_code=202)
+async def control(services: Open, session: Session, command: Control) -> ControlAccepted:
+    return ControlAccepted(seq=await services.sessions.control(session, command))
+
+
+@router.get("/voices")
+async def voices(services: Open) -> Voices:
+    return Voices(voices=services.sessions.voices)
+
+
+def view(session: SessionId, conversation: Conversation, head: Head) -> SessionView:
+    running = conversation.running
+    return SessionView(
+        session_id=session,
+        generation=head.generation,
+        head_seq=conversation.head,
+        state="sealed" if conversation.ended else head.state,
+        title=conversation.title,
+        settings=conversation.settings,
+        paused=conversation.paused,
+        running_turn=None if running is None else running.turn,
+        turns=tuple(_turn_view(turn) for turn in conversation.turns.values()),
+    )
+
+
+def _turn_view(turn: TurnState) -> TurnView:
+    error = turn.error
+    return TurnView(
+        turn=turn.turn,
+        kind=turn.kind,
+        text=turn.text,
+        answer=turn.answer,
+        status=turn.status,
+        sentences=len(turn.sentences),
+        audio_ms=turn.audio_ms,
+        error=error
+        and TurnError(code=error["code"], message=error["message"], retryable=error.get("retryable", False)),
+    )

@@ -1,0 +1,56 @@
+"""The native face over server-sent events (WHATWG HTML, "Server-sent events")."""
+
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+
+from deployments import problems
+from deployments.faces.native import Open, Session
+from deployments.faces.native_listen import Feed, WishQuery, dumps
+from schemas.errors import RhapsodeError
+from schemas.wire import End, Heartbeat
+
+router = APIRouter(prefix="/v1", tags=["listening"])
+
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+@router.get("/sessions/{session_id}/events", response_class=StreamingResponse)
+async def events(
+    services: Open,
+    session: Session,
+    wish: WishQuery,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """The session's facts from a cursor on, as they are and as they come."""
+    if last_event_id:
+        wish.cursor = last_event_id
+    head = await services.sessions.head(session)
+    feed = Feed(services, session, head, wish.listening(head), wish.audio)
+    return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _stream(feed: Feed, generation: str) -> AsyncGenerator[bytes, None]:
+    yield _named("hello", feed.hello.model_dump(exclude={"type"}))
+    try:
+        async with aclosing(feed.frames()) as frames:
+            async for frame in frames:
+                if frame is None:
+                    yield _named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
+                    continue
+                recorded, wire, audio = frame
+                if audio:
+                    wire["audio"] = base64.b64encode(audio).decode()
+                yield b"id: %s-%d\ndata: %s\n\n" % (generation.encode(), recorded.seq, dumps(wire))
+    except RhapsodeError as error:
+        yield _named("error", problems.error_frame(error).model_dump(exclude={"type", "ref"}))
+        return
+    yield _named("end", End(reason=feed.end or "session_ended", seq=feed.last).model_dump(exclude={"type"}))
+
+
+def _named(name: str, data: dict[str, Any]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), dumps(data))

@@ -1,0 +1,141 @@
+"""The native face over WebSocket: facts and audio out, commands in."""
+
+import logging
+from contextlib import aclosing
+
+import anyio
+import orjson
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, ValidationError
+
+from deployments import problems
+from deployments.faces.native import known_id
+from deployments.faces.native_listen import Feed, WishQuery, dumps
+from deployments.services import Services
+from schemas.errors import RhapsodeError
+from schemas.ids import SessionId
+from schemas.wire import (
+    CLIENT_MESSAGE,
+    Accepted,
+    ClientControl,
+    ClientPing,
+    ClientTurnRequest,
+    End,
+    ErrorFrame,
+    Heartbeat,
+    Pong,
+)
+
+router = APIRouter(prefix="/v1")
+log = logging.getLogger(__name__)
+
+_NORMAL = 1000
+
+
+@router.websocket("/sessions/{session_id}/stream")
+async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None:
+    """Both directions in one task group: whichever ends first ends the other."""
+    await websocket.accept()
+    connection = _Connection(websocket, websocket.app.state.services)
+    try:
+        session = known_id(session_id)
+        head = await connection.services.sessions.head(session)
+        feed = Feed(connection.services, session, head, wish.listening(head), wish.audio)
+        await connection.send(feed.hello)
+        async with anyio.create_task_group() as both:
+
+            async def receive() -> None:
+                await connection.receive(session)
+                both.cancel_scope.cancel()
+
+            both.start_soon(receive)
+            await connection.feed(feed)
+            both.cancel_scope.cancel()
+    except RhapsodeError as error:
+        await connection.refuse(error)
+    except ExceptionGroup as group:
+        await connection.give_up(group)
+
+
+class _Connection:
+    """One socket. Frames are sent whole, one after the other, from either task."""
+
+    def __init__(self, websocket: WebSocket, services: Services) -> None:
+        self.services = services
+        self._socket = websocket
+        self._sending = anyio.Lock()
+
+    async def send(self, frame: BaseModel) -> None:
+        async with self._sending:
+            await self._socket.send_text(frame.model_dump_json())
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+        await self.send(problems.error_frame(error))
+        await self._socket.close(problems.close_code(error))
+
+    async def give_up(self, group: ExceptionGroup[Exception]) -> None:
+        """End after trouble in a task: silently if the client is gone, else with the reason."""
+        gone, rest = group.split((WebSocketDisconnect, RuntimeError))
+        if rest is None:
+            log.debug("the client left: %s", gone)
+            return
+        ours = next((error for error in rest.exceptions if isinstance(error, RhapsodeError)), None)
+        if ours is None:
+            raise rest
+        await self.refuse(ours)
+
+    async def feed(self, feed: Feed) -> None:
+        """Send facts until there are no more; a fact with audio is one binary frame."""
+        async with aclosing(feed.frames()) as frames:
+            async for frame in frames:
+                if frame is None:
+                    await self.send(Heartbeat(head_seq=feed.last))
+                    continue
+                _, wire, audio = frame
+                text = dumps(wire)
+                async with self._sending:
+                    if audio:
+                        await self._socket.send_bytes(len(text).to_bytes(4, "big") + text + audio)
+                    else:
+                        await self._socket.send_text(text.decode())
+        await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
+        await self._socket.close(_NORMAL)
+
+    async def receive(self, session: SessionId) -> None:
+        """Answer messages until the client leaves."""
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            await self.send(await self._answer(session, text))
+
+    async def _answer(self, session: SessionId, text: str | None) -> BaseModel:
+        ref: str | None = None
+        try:
+            if text is None:
+                return _refusal("body.not_text", "commands are JSON in text frames; this was binary")
+            if len(text) > self.services.settings.limits.body_bytes:
+                return _refusal("body.too_large", "the message is too large")
+            raw = orjson.loads(text)
+            if isinstance(raw, dict) and isinstance(raw.get("ref"), str):
+                ref = raw["ref"][:128]
+            match CLIENT_MESSAGE.validate_python(raw):
+                case ClientTurnRequest() as command:
+                    turn = await self.services.sessions.request(session, command)
+                    return Accepted(seq=turn, turn=turn, ref=ref)
+                case ClientControl() as command:
+                    return Accepted(seq=await self.services.sessions.control(session, command), ref=ref)
+                case ClientPing():
+                    return Pong(ref=ref)
+        except orjson.JSONDecodeError:
+            return _refusal("body.not_json", "the message is not JSON")
+        except ValidationError as error:
+            return problems.frame_of_validation(error, ref)
+        except RhapsodeError as error:
+            return problems.error_frame(error, ref)
+
+
+def _refusal(code: str, message: str) -> ErrorFrame:
+    return ErrorFrame(code=code, message=message)

@@ -1,0 +1,106 @@
+"""The web application: health, the page, the faces. Knows no Ray, so that tests run it in-process."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments import problems
+from deployments.faces import native, native_media, native_sse, native_ws
+from deployments.services import Services
+from schemas.errors import BodyTooLarge, RhapsodeError
+from schemas.wire import Health
+
+WEB: Final = Path(__file__).resolve().parent.parent / "web"
+_CHECK_S: Final = 3.0
+
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+def create_app(open_services: OpenServices, *, body_bytes: int) -> FastAPI:
+    """The gateway as an ASGI application; its services open and close with the lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        async with open_services() as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Rhapsode",
+        version="0.1.0",
+        lifespan=lifespan,
+        description="Narrated answers from an event log.",
+    )
+    problems.install(app)
+    app.add_middleware(_BodyLimit, limit=body_bytes)
+    for face in (native, native_sse, native_ws, native_media):
+        app.include_router(face.router)
+    _add_health(app)
+    _add_page(app)
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    @app.get("/v1/health", tags=["service"], responses={503: {"model": Health}})
+    async def health(request: Request, response: Response) -> Health:
+        """Whether every part works; 503 with the same body if one does not."""
+        services: Services = request.app.state.services
+        found = {name: "unreachable" for name in services.checks}
+
+        async def check(name: str) -> None:
+            try:
+                with anyio.fail_after(_CHECK_S):
+                    await services.checks[name]()
+                found[name] = "ok"
+            except (RhapsodeError, TimeoutError) as error:
+                found[name] = str(error) or "does not answer"
+
+        async with anyio.create_task_group() as group:
+            for name in services.checks:
+                group.start_soon(check, name)
+        fine = all(state == "ok" for state in found.values())
+        response.status_code = 200 if fine else 503
+        return Health(status="ok" if fine else "degraded", **found)
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/web", StaticFiles(directory=WEB), name="web")
+
+
+class _BodyLimit:
+    """Refuses request bodies over the limit while they arrive, before anything holds them."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = BodyTooLarge(f"the body is larger than {self._limit} bytes")
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise refusal
+            return message
+
+        try:
+            await self._app(scope, counted, send)
+        except BodyTooLarge:
+            await problems.problem_response(refusal)(scope, receive, send)

@@ -1,0 +1,130 @@
+"""The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, `error` frames."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from schemas.errors import RhapsodeError
+from schemas.wire import ErrorFrame, Problem
+
+STATUS: Final[dict[str, int]] = {
+    "input.invalid": 422,
+    "input.unknown_field": 422,
+    "input.too_long": 422,
+    "body.not_json": 400,
+    "body.not_text": 400,
+    "body.too_large": 413,
+    "voice.unknown": 422,
+    "format.unsupported": 422,
+    "range.unsatisfiable": 416,
+    "session.not_found": 404,
+    "session.gone": 410,
+    "session.ended": 409,
+    "session.quota": 409,
+    "turn.not_found": 404,
+    "turn.none_running": 409,
+    "turn.queue_full": 429,
+    "state.refused": 409,
+    "cursor.malformed": 400,
+    "cursor.foreign": 409,
+    "cursor.ahead": 409,
+    "gateway.busy": 503,
+    "engine.busy": 503,
+    "engine.dead": 503,
+    "engine.failed": 502,
+    "log.unavailable": 503,
+    "log.conflict": 409,
+    "log.fenced": 503,
+}
+RETRY_AFTER_S: Final = 2
+_INTERNAL: Final = 500
+_PROBLEM: Final = "application/problem+json"
+
+
+def status_of(code: str) -> int:
+    return STATUS.get(code, _INTERNAL)
+
+
+def close_code(error: RhapsodeError) -> int:
+    """4000 + the HTTP status for a refusal; 1013 ("try again later") where that helps; 1011 for our faults."""
+    status = status_of(error.code)
+    if error.retryable:
+        return 1013
+    return 4000 + status if status < _INTERNAL else 1011
+
+
+def error_frame(error: RhapsodeError, ref: str | None = None) -> ErrorFrame:
+    return ErrorFrame(
+        code=error.code, message=str(error), ref=ref, field=error.field, retryable=error.retryable
+    )
+
+
+def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
+    """Code, message and field path of the first of pydantic's complaints."""
+    first = errors[0]
+    path = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    kind = first["type"]
+    if kind == "json_invalid":
+        return "body.not_json", "the body is not JSON", None
+    code = "input.unknown_field" if kind == "extra_forbidden" else "input.invalid"
+    message = "there is no such field" if kind == "extra_forbidden" else _plain(first["msg"])
+    field = ".".join(path) or None
+    return code, f"{field}: {message}" if field else message, field
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def frame_of_validation(error: ValidationError, ref: str | None) -> ErrorFrame:
+    code, message, field = validation_problem(error.errors(include_context=False, include_input=False))
+    if field:  # the discriminator's value is part of pydantic's path, not of the client's message
+        field = field.partition(".")[2] if field.split(".")[0] in ("turn", "control", "ping") else field
+    return ErrorFrame(code=code, message=message, ref=ref, field=field)
+
+
+def _response(status: int, code: str, detail: str, field: str | None, retryable: bool) -> JSONResponse:
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        retryable=retryable,
+        field=field,
+    )
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if retryable else None
+    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, _PROBLEM)
+
+
+def problem_response(error: RhapsodeError) -> JSONResponse:
+    return _response(status_of(error.code), error.code, str(error), error.field, error.retryable)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+
+    async def ours(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RhapsodeError)
+        return problem_response(error)
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        code, message, field = validation_problem(error.errors())
+        return _response(status_of(code), code, message, field, retryable=False)
+
+    async def http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = {404: "route.not_found", 405: "route.method_not_allowed"}.get(
+            error.status_code, "http.refused"
+        )
+        return _response(error.status_code, code, str(error.detail), None, retryable=False)
+
+    app.add_exception_handler(RhapsodeError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,51 @@
+"""What both remote engine clients share: one bounded call, always cancelled, errors in our own words."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final
+
+from ray.exceptions import RayActorError, RayError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+    RequestCancelledError,
+)
+
+from schemas import errors
+from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
+
+Item = Mapping[str, Any]
+"""One thing that crosses a handle: only str, bytes, numbers, lists and dicts, so that environments may differ."""
+
+_BY_CODE: Final[dict[str, type[RhapsodeError]]] = {
+    kind.code: kind for kind in (errors.UnknownVoice, EngineBusy, EngineFailed, EngineDead)
+}
+
+
+def error_item(error: RhapsodeError) -> dict[str, Any]:
+    """An error as an item: exceptions themselves do not travel."""
+    return {"error": error.code, "message": str(error), "field": error.field}
+
+
+async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
+    """A streaming handle call's items. Closing it stops the replica, which Serve does not do by itself.
+
+    Raises EngineBusy, EngineDead, EngineFailed, or what the replica reported.
+    """
+    try:
+        async for item in reply:
+            if "error" in item:
+                raise _BY_CODE.get(item["error"], EngineFailed)(item["message"], field=item["field"])
+            yield item
+    except BackPressureError as error:
+        raise EngineBusy("all replicas are at their limit") from error
+    except (RayActorError, DeploymentUnavailableError) as error:
+        raise EngineDead("the replica died") from error
+    except RequestCancelledError as error:
+        raise EngineDead("the replica was stopped") from error
+    except EngineError:
+        raise
+    except (RayError, RayServeException) as error:
+        raise EngineFailed(f"the replica failed: {type(error).__name__}") from error
+    finally:
+        reply.cancel()

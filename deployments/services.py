@@ -1,0 +1,81 @@
+"""Everything that one gateway process holds open, built once and closed in order. Knows no Ray."""
+
+import os
+import socket
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.log.open import open_log
+from pipeline.log.recorder import Recorder
+from pipeline.log.tailer import Tailer
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.log.base import EventLog
+from pipeline.owner import Owners
+from pipeline.recording import Recordings
+from pipeline.rendering import Renderings
+from pipeline.sessions import Sessions
+from pipeline.turn import Models
+from pipeline.views import SessionViews
+from schemas.settings import AppSettings
+
+Check = Callable[[], Awaitable[None]]
+"""Returns if the part works, raises a RhapsodeError if not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the faces work with."""
+
+    settings: AppSettings
+    log: EventLog
+    tailer: Tailer
+    sessions: Sessions
+    renderings: Renderings
+    recordings: Recordings
+    clock: Clock
+    checks: Mapping[str, Check]
+
+
+@asynccontextmanager
+async def open_services(
+    settings: AppSettings, models: Models, checks: Mapping[str, Check], *, log: EventLog | None = None
+) -> AsyncGenerator[Services, None]:
+    """Connect to the log and start the gateway's tasks; all of it ends with the block.
+
+    `models` stay the caller's. A given `log` stays the caller's too; otherwise the settings' one is opened.
+    """
+    clock = SystemClock()
+    opened = log or await open_log(settings.log, Path(settings.home).expanduser())
+    try:
+        async with (
+            Recorder(opened, clock_ms=clock.now_ms) as recorder,
+            Tailer(opened) as tailer,
+            Owners(
+                node=f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}",
+                log=opened,
+                recorder=recorder,
+                tailer=tailer,
+                models=models,
+                clock=clock,
+                limits=settings.limits,
+            ) as owners,
+        ):
+            views = SessionViews(opened)
+            voices = models.speaker.voices
+            yield Services(
+                settings=settings,
+                log=opened,
+                tailer=tailer,
+                sessions=Sessions(views, recorder, owners, settings.limits, settings.session, voices),
+                renderings=Renderings(opened, views),
+                recordings=Recordings(opened),
+                clock=clock,
+                checks={"log": opened.ping, **checks},
+            )
+    finally:
+        if log is None:
+            await opened.aclose()

@@ -1,0 +1,82 @@
+"""The TextToSpeech deployment: a replica around one voice engine and encoder, and its client."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.remote import error_item, items_of
+from pipeline.audio.speaker import EncodingSpeaker
+from pipeline.engines.base import OpusChunk, Speaker, SpokenWord, WordTimes
+from pipeline.engines.registry import build_text_to_speech
+from schemas.errors import EngineError, RhapsodeError
+from schemas.settings import TextToSpeechSettings
+
+
+class TextToSpeechReplica:
+    """One engine in one process; audio is encoded here, once. Ready means: it has spoken once."""
+
+    async def __init__(self, settings: TextToSpeechSettings, cache: Path) -> None:  # type: ignore[misc]
+        engine = build_text_to_speech(settings, cache)
+        self._speaker: Speaker = EncodingSpeaker(engine, settings)
+        async for _ in self._speaker.speak("Hello there.", voice=self._speaker.voices[0]):
+            pass
+
+    async def voices(self) -> list[str]:
+        return list(self._speaker.voices)
+
+    async def speak(self, text: str, voice: str, speed: float) -> AsyncGenerator[dict[str, Any], None]:
+        """At most one {"words"}, then {"packets", "ms", "last"} items; or {"error", "message", "field"}."""
+        try:
+            async with aclosing(self._speaker.speak(text, voice=voice, speed=speed)) as items:
+                async for item in items:
+                    if isinstance(item, WordTimes):
+                        yield {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in item.words]}
+                    else:
+                        yield {"packets": item.packets, "ms": item.ms, "last": item.last}
+        except RhapsodeError as error:
+            yield error_item(error)
+
+    async def check_health(self) -> None:
+        """Called by Serve; the voice runs in this process, so answering is the check."""
+
+
+class RemoteSpeaker:
+    """Satisfies Speaker over a Serve handle."""
+
+    def __init__(self, handle: DeploymentHandle[Any], voices: tuple[str, ...]) -> None:
+        self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
+        self._voices_of = handle.options(method_name="voices", _by_reference=False)
+        self._voices = voices
+
+    @classmethod
+    async def connect(cls, handle: DeploymentHandle[Any]) -> "RemoteSpeaker":
+        """Ask a replica for its voices; waits until there is one."""
+        voices = await handle.options(method_name="voices", _by_reference=False).remote()
+        return cls(handle, tuple(voices))
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return self._voices
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        async with aclosing(items_of(self._speak.remote(text, voice, speed))) as items:
+            async for item in items:
+                if "words" in item:
+                    yield WordTimes(tuple(SpokenWord(*word) for word in item["words"]))
+                else:
+                    yield OpusChunk(item["packets"], item["ms"], item["last"])
+
+    async def check(self) -> None:
+        """Raises EngineError if no replica answers."""
+        try:
+            await self._voices_of.remote()
+        except Exception as error:
+            raise EngineError("no text-to-speech replica answers") from error
+
+    async def aclose(self) -> None:
+        """Nothing to close: the handle belongs to Serve."""

@@ -1,0 +1,114 @@
+"""The commands of a session: checked against its state, recorded as facts, acted on by its owner."""
+
+import anyio
+
+from pipeline.conversation import Conversation
+from pipeline.log.base import Head
+from pipeline.log.recorder import Recorder
+from pipeline.owner import Owners
+from pipeline.views import SessionViews
+from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
+from schemas.errors import InputTooLong, SessionEnded, UnknownVoice
+from schemas.events import SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
+from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
+from schemas.settings import LimitSettings, SessionSettings
+
+_FAREWELL_S = 5.0
+"""How long a deletion waits for the session's owner to end it properly."""
+_POLL_S = 0.02
+
+
+class Sessions:
+    """What a face may ask for. A command has happened when its method returns: it is in the log."""
+
+    def __init__(
+        self,
+        views: SessionViews,
+        recorder: Recorder,
+        owners: Owners,
+        limits: LimitSettings,
+        defaults: SessionSettings,
+        voices: tuple[str, ...],
+    ) -> None:
+        self._views = views
+        self._recorder = recorder
+        self._owners = owners
+        self._limits = limits
+        self._defaults = defaults
+        self.voices = voices
+
+    async def view(self, session: SessionId) -> tuple[Conversation, Head]:
+        """Raises SessionNotFound or SessionGone."""
+        return await self._views.get(session)
+
+    async def head(self, session: SessionId) -> Head:
+        """Raises SessionNotFound or SessionGone."""
+        return await self._views.head(session)
+
+    async def create(self, command: CreateSession) -> tuple[SessionId, str, Seq, SessionSettings]:
+        """The new session's id, generation, head and settings."""
+        settings = self._checked(command.settings.apply(self._defaults))
+        session = new_session_id()
+        mark = generation(created_ms(session))
+        fact = SessionStarted(settings=settings, title=command.title)
+        outcome = await self._recorder.post(session, fact, mode="create", generation=mark)
+        return session, mark, outcome.last, settings
+
+    async def request(self, session: SessionId, command: RequestTurn) -> TurnId:
+        """Ask for a turn; the same key asks for the same turn."""
+        field = "text" if command.kind == "text" else "prompt"
+        longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
+        if len(command.content) > longest:
+            raise InputTooLong(
+                f"{len(command.content)} characters are too many; at most {longest} are taken", field=field
+            )
+        conversation, _ = await self._views.get(session)
+        settings = self._checked(command.settings.apply(conversation.settings))
+        wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
+        fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
+        self._owners.admit(session)
+        outcome = await self._recorder.post(session, fact, key=command.key)
+        self._owners.wake(session, outcome.last)
+        return TurnId(outcome.first)
+
+    async def control(self, session: SessionId, command: Control) -> Seq:
+        """Stop, pause, resume or skip."""
+        conversation, _ = await self._views.get(session)
+        wanted = None if command.turn is None else TurnId(command.turn)
+        turn, fact = conversation.control(command.action, turn=wanted, sentence=command.sentence)
+        outcome = await self._recorder.post(session, fact, turn=turn)
+        self._owners.wake(session, outcome.last)
+        return outcome.last
+
+    async def update(self, session: SessionId, command: UpdateSession) -> tuple[Seq, SessionSettings]:
+        """Change the settings for turns requested from now on."""
+        conversation, _ = await self._views.get(session)
+        if conversation.ended or conversation.ending:
+            raise SessionEnded("this session has ended; create a new one")
+        settings = self._checked(command.settings.apply(conversation.settings))
+        outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
+        return outcome.last, settings
+
+    async def delete(self, session: SessionId) -> None:
+        """End the session, tell its listeners, then erase its facts and audio."""
+        conversation, head = await self._views.get(session)
+        if head.state == "live":
+            if not conversation.ending:
+                outcome = await self._recorder.post(session, SessionEndRequested(reason="deleted"))
+                head_seq = outcome.last
+            else:
+                head_seq = head.seq
+            self._owners.wake(session, head_seq)
+            with anyio.move_on_after(_FAREWELL_S):
+                while (await self._views.head(session)).state == "live":
+                    await anyio.sleep(_POLL_S)
+        await self._views.log.delete(session)
+        self._views.forget(session)
+
+    def _checked(self, settings: SessionSettings) -> SessionSettings:
+        if settings.voice not in self.voices:
+            known = ", ".join(self.voices)
+            raise UnknownVoice(
+                f"there is no voice {settings.voice!r}; there is: {known}", field="settings.voice"
+            )
+        return settings
