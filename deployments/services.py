@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.log.base import EventLog
+from pipeline.log.open import open_log
 from pipeline.owner import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings

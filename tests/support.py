@@ -1,0 +1,93 @@
+"""The real application on a loopback port inside the test process, with scripted engines and a real log."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from deployments.http import create_app
+from deployments.services import Services, open_services
+from pipeline.audio.speaker import EncodingSpeaker
+from pipeline.coalesce import CoalescingLanguageModel
+from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.turn import Models
+from schemas.settings import AppSettings
+
+
+@dataclass
+class RunningApp:
+    """A gateway that answers at `url`; `loop` and `services` are those of its own thread."""
+
+    url: str
+    settings: AppSettings
+    engines: dict[str, Any] = field(default_factory=dict)
+    services: Services | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+
+def scripted_settings(
+    home: Path, *, llm: dict[str, Any] | None = None, tts: dict[str, Any] | None = None, **changes: Any
+) -> AppSettings:
+    """Settings with scripted engines and everything under `home`; `changes` are branches as dicts."""
+    home.mkdir(parents=True, exist_ok=True)
+    tree: dict[str, Any] = {"home": home, "cache": home / "cache"} | changes
+    for branch, script in (("language_model", llm), ("text_to_speech", tts)):
+        tree[branch] = {"engine": "scripted"} | tree.get(branch, {})
+        if script is not None:
+            path = home / f"{branch}.json"
+            path.write_text(json.dumps(script))
+            tree[branch]["script"] = path
+    return AppSettings.model_validate(tree)
+
+
+@contextmanager
+def running_app(settings: AppSettings, *, port: int = 0) -> Iterator[RunningApp]:
+    """Serve the gateway until the block ends; engines run in its loop."""
+    listener = socket.create_server(("127.0.0.1", port))
+    running = RunningApp(f"http://127.0.0.1:{listener.getsockname()[1]}", settings)
+
+    @asynccontextmanager
+    async def services() -> AsyncGenerator[Services, None]:
+        engine = build_language_model(settings.language_model, settings.cache)
+        voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+        running.engines = {"language_model": engine, "text_to_speech": voice}
+        models = Models(
+            CoalescingLanguageModel(engine, settings.language_model.coalesce_ms),
+            EncodingSpeaker(voice, settings.text_to_speech),
+        )
+        running.loop = asyncio.get_running_loop()
+        async with open_services(settings, models, {}) as opened:
+            running.services = opened
+            yield opened
+        await models.language_model.aclose()
+        await models.speaker.aclose()
+
+    app = create_app(services, body_bytes=settings.limits.body_bytes)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_level="warning", lifespan="on", ws="websockets-sansio", timeout_graceful_shutdown=2
+        )
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the application did not start"
+            threading.Event().wait(0.01)
+        yield running
+    finally:
+        server.should_exit = True
+        thread.join(15)
+        listener.close()
+        assert not thread.is_alive(), "the application did not stop"
