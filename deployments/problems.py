@@ -1,4 +1,4 @@
-"""The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, `error` frames."""
+"""The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, frames."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -52,7 +52,7 @@ def status_of(code: str) -> int:
 
 
 def close_code(error: RhapsodeError) -> int:
-    """4000 + the HTTP status for a refusal; 1013 ("try again later") where that helps; 1011 for our faults."""
+    """4000 + the HTTP status for a refusal; 1013 ("try again later") where that helps; else 1011."""
     status = status_of(error.code)
     if error.retryable:
         return 1013

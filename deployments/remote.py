@@ -15,7 +15,7 @@ from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 
 Item = Mapping[str, Any]
-"""One thing that crosses a handle: only str, bytes, numbers, lists and dicts, so that environments may differ."""
+"""What crosses a handle: str, bytes, numbers, lists and dicts only, so that environments may differ."""
 
 _BY_CODE: Final[dict[str, type[RhapsodeError]]] = {
     kind.code: kind for kind in (errors.UnknownVoice, EngineBusy, EngineFailed, EngineDead)

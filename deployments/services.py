@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
@@ -49,7 +48,7 @@ async def open_services(
     `models` stay the caller's. A given `log` stays the caller's too; otherwise the settings' one is opened.
     """
     clock = SystemClock()
-    opened = log or await open_log(settings.log, Path(settings.home).expanduser())
+    opened = log or await open_log(settings.log, settings.home)
     try:
         async with (
             Recorder(opened, clock_ms=clock.now_ms) as recorder,
@@ -70,7 +69,15 @@ async def open_services(
                 settings=settings,
                 log=opened,
                 tailer=tailer,
-                sessions=Sessions(views, recorder, owners, settings.limits, settings.session, voices),
+                sessions=Sessions(
+                    views,
+                    recorder,
+                    tailer,
+                    owners,
+                    limits=settings.limits,
+                    defaults=settings.session,
+                    voices=voices,
+                ),
                 renderings=Renderings(opened, views),
                 recordings=Recordings(opened),
                 clock=clock,

@@ -5,6 +5,7 @@ import anyio
 from pipeline.conversation import Conversation
 from pipeline.log.base import Head
 from pipeline.log.recorder import Recorder
+from pipeline.log.tailer import Tailer
 from pipeline.owner import Owners
 from pipeline.views import SessionViews
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
@@ -15,7 +16,6 @@ from schemas.settings import LimitSettings, SessionSettings
 
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
-_POLL_S = 0.02
 
 
 class Sessions:
@@ -25,13 +25,16 @@ class Sessions:
         self,
         views: SessionViews,
         recorder: Recorder,
+        tailer: Tailer,
         owners: Owners,
+        *,
         limits: LimitSettings,
         defaults: SessionSettings,
         voices: tuple[str, ...],
     ) -> None:
         self._views = views
         self._recorder = recorder
+        self._tailer = tailer
         self._owners = owners
         self._limits = limits
         self._defaults = defaults
@@ -100,8 +103,9 @@ class Sessions:
                 head_seq = head.seq
             self._owners.wake(session, head_seq)
             with anyio.move_on_after(_FAREWELL_S):
-                while (await self._views.head(session)).state == "live":
-                    await anyio.sleep(_POLL_S)
+                async with self._tailer.follow(session, head_seq) as batches:
+                    async for _ in batches:
+                        pass  # ends with the session
         await self._views.log.delete(session)
         self._views.forget(session)
 
