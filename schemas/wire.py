@@ -12,7 +12,7 @@ Ref = Annotated[str, Field(max_length=128)]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 # ---------------------------------------------------------------- client to server, WebSocket

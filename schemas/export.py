@@ -1,0 +1,101 @@
+"""Writes the documents that clients are built from; `--check` only says whether they are current."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from schemas import asyncapi, commands, errors, wire
+from schemas.events import FACT
+from schemas.settings import AppSettings
+
+DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_COMMANDS: Final = (
+    commands.CreateSession,
+    commands.UpdateSession,
+    commands.RequestTurn,
+    commands.Control,
+)
+_ANSWERS: Final = (
+    wire.SessionCreated,
+    wire.SessionView,
+    wire.SessionUpdated,
+    wire.TurnAccepted,
+    wire.ControlAccepted,
+    wire.Voices,
+    wire.Health,
+    wire.Problem,
+)
+
+
+def documents() -> dict[str, Any]:
+    """Every document by its path under docs/."""
+    return {
+        "asyncapi.json": asyncapi.document(),
+        "schemas/facts.json": _titled("Facts", FACT.json_schema(mode="serialization")),
+        "schemas/settings.json": _titled("Settings", AppSettings.model_json_schema()),
+        "schemas/commands.json": _collected("Commands", _COMMANDS),
+        "schemas/messages.json": _titled("Client messages", TypeAdapter(wire.ClientMessage).json_schema()),
+        "schemas/answers.json": _collected("Answers", _ANSWERS),
+        "schemas/errors.json": _errors(),
+    }
+
+
+def update(made: Mapping[str, Any], *, check: bool, docs: Path = DOCS) -> list[str]:
+    """The paths that were not current; written anew unless `check`."""
+    stale = []
+    for name, document in made.items():
+        text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        path = docs / name
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return stale
+
+
+def run(made: Mapping[str, Any], arguments: Sequence[str]) -> int:
+    """The command line of this module and its like: exit status 1 where `--check` found a difference."""
+    check = "--check" in arguments
+    stale = update(made, check=check)
+    for name in stale:
+        sys.stdout.write(f"docs/{name} {'is out of date: run make schemas' if check else 'written'}\n")
+    return 1 if check and stale else 0
+
+
+def _titled(title: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"$schema": _DIALECT, "title": title} | schema
+
+
+def _collected(title: str, models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    _, schema = models_json_schema([(model, "validation") for model in models])
+    return {"$schema": _DIALECT, "title": title, "$defs": schema["$defs"]}
+
+
+def _errors() -> dict[str, Any]:
+    """The codes that a problem document or an `error` frame may carry, with their meaning."""
+    found: dict[str, Any] = {}
+    for error in _family(errors.RhapsodeError):
+        meaning = (error.__doc__ or "").strip().split("\n\n")[0]
+        if error.code not in found or (meaning and not found[error.code]["description"]):
+            found[error.code] = {
+                "const": error.code,
+                "description": meaning,
+                "x-retryable": error.retryable,
+            }
+    return {"$schema": _DIALECT, "title": "Error codes", "oneOf": [found[code] for code in sorted(found)]}
+
+
+def _family(error: type[errors.RhapsodeError]) -> list[type[errors.RhapsodeError]]:
+    return [error, *(heir for child in error.__subclasses__() for heir in _family(child))]
+
+
+if __name__ == "__main__":
+    sys.exit(run(documents(), sys.argv[1:]))
