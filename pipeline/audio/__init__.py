@@ -1,0 +1,1 @@
+"""Sound: the Opus kept in the log, and the formats that listeners ask for."""

@@ -1,0 +1,56 @@
+"""Opus packets in an Ogg file (RFC 3533 and RFC 7845)."""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pipeline.audio.opus import PACKET_MS, RATE
+
+_PACKETS_PER_PAGE: Final = 40
+"""At most 1,275 bytes each, so at most 240 of a page's 255 segments."""
+_GRANULES: Final = 48 * PACKET_MS
+_SERIAL: Final = 0x52485053
+_BEGIN, _END = 2, 4
+_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def ogg_pages(packets: Iterable[bytes], *, complete: bool) -> Iterator[bytes]:
+    """The file, a page at a time. A file that is not `complete` has no end mark and may grow.
+
+    The pre-skip is zero: the codec's delay is part of our audio, so times in the file are those of the log.
+    """
+    yield _page([_head()], number=0, granule=0, flags=_BEGIN)
+    yield _page([_tags()], number=1, granule=0, flags=0)
+    number, heard, held = 2, 0, list[bytes]()
+    for packet in packets:
+        if len(held) == _PACKETS_PER_PAGE:
+            heard += len(held)
+            yield _page(held, number=number, granule=heard * _GRANULES, flags=0)
+            number, held = number + 1, []
+        held.append(packet)
+    if held or complete:
+        heard += len(held)
+        yield _page(held, number=number, granule=heard * _GRANULES, flags=_END if complete else 0)
+
+
+def _head() -> bytes:
+    return b"OpusHead\x01\x01" + bytes(2) + RATE.to_bytes(4, "little") + bytes(3)
+
+
+def _tags() -> bytes:
+    vendor = b"rhapsode"
+    return b"OpusTags" + len(vendor).to_bytes(4, "little") + vendor + bytes(4)
+
+
+def _page(packets: list[bytes], *, number: int, granule: int, flags: int) -> bytes:
+    lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
+    start = b"OggS\x00" + bytes([flags]) + granule.to_bytes(8, "little") + _SERIAL.to_bytes(4, "little")
+    start += number.to_bytes(4, "little")
+    rest = bytes([len(lacing)]) + lacing + b"".join(packets)
+    return start + _checksum(start + bytes(4) + rest).to_bytes(4, "little") + rest
+
+
+def _checksum(page: bytes) -> int:
+    """Ogg's CRC-32: zlib's polynomial with the bits the other way round, and nothing inverted."""
+    crc = zlib.crc32(page.translate(_MIRRORED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return int(f"{crc:032b}"[::-1], 2)

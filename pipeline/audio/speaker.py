@@ -1,0 +1,57 @@
+"""A voice with its encoder: what runs in the text-to-speech replica, so that audio is encoded once."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from pipeline.audio.opus import DELAY_MS, PACKET_MS, OpusEncoder, frame
+from pipeline.engines.base import OpusChunk, TextToSpeech, WordTimes
+from schemas.settings import TextToSpeechSettings
+
+
+class EncodingSpeaker:
+    """Speaks as soon as the voice does: no chunk waits for the next one.
+
+    The encoder is always 6.5 ms behind, so a last packet remains when the voice has ended, and `last` can be
+    said of it without holding anything back.
+    """
+
+    def __init__(self, tts: TextToSpeech, settings: TextToSpeechSettings) -> None:
+        self._tts = tts
+        self._bitrate = settings.bitrate
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return self._tts.voices
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        """See `Speaker.speak`."""
+        encoder = OpusEncoder(self._tts.sample_rate, self._bitrate)
+        async with aclosing(self._tts.synthesize(text, voice=voice, speed=speed)) as parts:
+            async for part in parts:
+                if isinstance(part, WordTimes):
+                    yield _delayed(part)
+                elif packets := await asyncio.to_thread(encoder.encode, part):
+                    yield _chunk(packets)
+        if packets := await asyncio.to_thread(encoder.finish):
+            yield _chunk(packets, last=True)
+
+    async def aclose(self) -> None:
+        await self._tts.aclose()
+
+
+def _chunk(packets: list[bytes], *, last: bool = False) -> OpusChunk:
+    return OpusChunk(frame(packets), ms=PACKET_MS * len(packets), last=last)
+
+
+def _delayed(times: WordTimes) -> WordTimes:
+    """Word times of the engine's audio, told of the decoded audio."""
+    return WordTimes(
+        tuple(
+            replace(word, start_ms=word.start_ms + DELAY_MS, end_ms=word.end_ms + DELAY_MS)
+            for word in times.words
+        )
+    )

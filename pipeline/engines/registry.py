@@ -1,0 +1,42 @@
+"""The engines by the names that settings use; each is imported only when it is built."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.engines.base import LanguageModel, TextToSpeech
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+
+LANGUAGE_MODELS: Final[Mapping[str, str]] = {
+    "llama": "pipeline.engines.llama:build",
+    "scripted": "pipeline.engines.scripted:build_language_model",
+}
+TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
+    "piper": "pipeline.engines.piper:build",
+    "scripted": "pipeline.engines.scripted:build_text_to_speech",
+}
+
+
+class UnknownEngine(ValueError):
+    """The settings name an engine that does not exist. Raised at start-up, so it needs no code."""
+
+
+def build_language_model(settings: LanguageModelSettings, cache: Path) -> LanguageModel:
+    """Load the language model that `settings` name; takes about a second, and more on its first run."""
+    model: LanguageModel = _factory("language model", LANGUAGE_MODELS, settings.engine)(settings, cache)
+    return model
+
+
+def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> TextToSpeech:
+    """Load the voice that `settings` name; takes about a second, and more on its first run."""
+    voice: TextToSpeech = _factory("text-to-speech", TEXT_TO_SPEECH, settings.engine)(settings, cache)
+    return voice
+
+
+def _factory(kind: str, engines: Mapping[str, str], name: str) -> Any:
+    if name not in engines:
+        known = ", ".join(sorted(engines))
+        raise UnknownEngine(f"There is no {kind} engine {name!r}; there are: {known}.")
+    module, function = engines[name].split(":")
+    return getattr(import_module(module), function)

@@ -1,0 +1,227 @@
+"""Engines that do what a script says, on time and always the same: for tests and for load tests.
+
+They measure what everything around the models costs. Nobody is meant to listen to them.
+"""
+
+import asyncio
+import json
+import re
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.engines.base import ChatRequest, Completion, SpokenWord, WordTimes
+from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownVoice
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+
+ErrorCode = Literal["engine.busy", "engine.failed", "engine.dead"]
+_ERRORS: Final[dict[ErrorCode, type[EngineError]]] = {
+    "engine.busy": EngineBusy,
+    "engine.failed": EngineFailed,
+    "engine.dead": EngineDead,
+}
+_STORY: Final = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
+    "and lit the lamp. One night a small fox came to his door, wet and shivering from the storm. "
+    "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
+)
+_WORD: Final = re.compile(r"\S*\w\S*")
+_LOUDNESS: Final = 1_500
+"""Peak of the tone, out of 32,767."""
+
+
+class _Script(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    fail_code: ErrorCode = "engine.failed"
+
+
+class LanguageScript(_Script):
+    """What the scripted language model answers, and when."""
+
+    reply: str = _STORY
+    reply_to: dict[str, str] = Field(default_factory=dict)
+    """Part of the last user message -> the reply; the first that fits."""
+    delta_chars: int = Field(default=4, ge=1)
+    """Characters of one delta; a delta counts as one token."""
+    first_delta_ms: float = Field(default=0.0, ge=0)
+    per_delta_ms: float = Field(default=0.0, ge=0)
+    fail_after: int | None = Field(default=None, ge=0)
+    """Deltas before every answer fails with `fail_code`; None: never."""
+
+
+class SpeechScript(_Script):
+    """What the scripted voice does with a sentence."""
+
+    voices: tuple[str, ...] = ("joe", "alto")
+    ms_per_char: float = Field(default=15.0, gt=0)
+    chunk_ms: int = Field(default=240, ge=1)
+    first_chunk_ms: float = Field(default=0.0, ge=0)
+    per_chunk_ms: float = Field(default=0.0, ge=0)
+    fail_on: str | None = None
+    """Sentences that contain this fail with `fail_code`."""
+    fail_every: int | None = Field(default=None, ge=1)
+    """Every n-th sentence fails."""
+    fail_after_chunks: int = Field(default=0, ge=0)
+    """How far a failing sentence gets."""
+
+
+class ScriptedLanguageModel:
+    """Answers by the script. A last message of the assistant is continued where the script contains it."""
+
+    def __init__(self, settings: LanguageModelSettings) -> None:
+        self._script = LanguageScript.model_validate(_read(settings.script))
+        self.open_streams = 0
+        self.calls = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        """See `LanguageModel.stream`."""
+        self.open_streams += 1
+        self.calls += 1
+        try:
+            async for item in self._play(request):
+                yield item
+        finally:
+            self.open_streams -= 1
+
+    async def _play(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        script = self._script
+        deltas, finish = _cut(self._reply(request), script.delta_chars, request)
+        pace = _Pace(script.first_delta_ms, script.per_delta_ms)
+        for number, delta in enumerate(deltas):
+            if number == script.fail_after:
+                break
+            await pace.wait()
+            yield delta
+        if script.fail_after is not None and script.fail_after <= len(deltas):
+            raise _ERRORS[script.fail_code]("The script says: fail.")
+        words_in = sum(len(message.content.split()) for message in request.messages)
+        yield Completion(finish, tokens_in=words_in, tokens_out=len(deltas))
+
+    def _reply(self, request: ChatRequest) -> str:
+        asked = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
+        replies = (reply for part, reply in self._script.reply_to.items() if part in asked)
+        reply = next(replies, self._script.reply)
+        begun = request.messages[-1] if request.messages else None
+        if begun is not None and begun.role == "assistant" and reply.startswith(begun.content):
+            return reply[len(begun.content) :]
+        return reply
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+
+class ScriptedTextToSpeech:
+    """Hums each word for as long as it is: the pitch tells the text, silence separates the words."""
+
+    sample_rate: int = 24_000
+
+    def __init__(self, settings: TextToSpeechSettings) -> None:
+        self._script = SpeechScript.model_validate(_read(settings.script))
+        self.open_streams = 0
+        self.calls = 0
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return self._script.voices
+
+    async def synthesize(
+        self, text: str, *, voice: str, speed: float = 1.0
+    ) -> AsyncGenerator[WordTimes | bytes, None]:
+        """See `TextToSpeech.synthesize`."""
+        if voice not in self.voices:
+            raise UnknownVoice(f"There is no voice {voice!r}.", field="voice")
+        words = _word_times(text, self._script.ms_per_char / speed)
+        if not words:
+            return
+        self.open_streams += 1
+        self.calls += 1
+        try:
+            async for item in self._play(text, voice, WordTimes(words), self.calls):
+                yield item
+        finally:
+            self.open_streams -= 1
+
+    async def _play(
+        self, text: str, voice: str, times: WordTimes, call: int
+    ) -> AsyncGenerator[WordTimes | bytes, None]:
+        script = self._script
+        fails = (script.fail_on is not None and script.fail_on in text) or (
+            script.fail_every is not None and call % script.fail_every == 0
+        )
+        pace = _Pace(script.first_chunk_ms, script.per_chunk_ms)
+        chunks = self._chunks(text, voice, times)
+        for number, chunk in enumerate(chunks):
+            if fails and number == script.fail_after_chunks:
+                break
+            await pace.wait()
+            if number == 0:
+                yield times
+            yield chunk
+        if fails:
+            raise _ERRORS[script.fail_code](f"The script says: fail on {text[:40]!r}.")
+
+    def _chunks(self, text: str, voice: str, times: WordTimes) -> Iterator[bytes]:
+        pcm = _hum(f"{voice}:{text}", times, self.sample_rate)
+        step = self._script.chunk_ms * self.sample_rate // 1_000
+        for start in range(0, len(pcm), step):
+            yield pcm[start : start + step].tobytes()
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+
+def build_language_model(settings: LanguageModelSettings, cache: Path) -> ScriptedLanguageModel:
+    """The registry's factory; needs no cache."""
+    return ScriptedLanguageModel(settings)
+
+
+def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> ScriptedTextToSpeech:
+    """The registry's factory; needs no cache."""
+    return ScriptedTextToSpeech(settings)
+
+
+class _Pace:
+    """Waits by a fixed timetable, so that a late step does not delay the ones after it."""
+
+    def __init__(self, first_ms: float, each_ms: float) -> None:
+        self._due = asyncio.get_running_loop().time() + first_ms / 1_000
+        self._each_s = each_ms / 1_000
+
+    async def wait(self) -> None:
+        await asyncio.sleep(max(0.0, self._due - asyncio.get_running_loop().time()))
+        self._due += self._each_s
+
+
+def _read(path: Path | None) -> Any:
+    return {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+
+
+def _cut(reply: str, size: int, request: ChatRequest) -> tuple[list[str], Literal["stop", "length"]]:
+    ends = [reply.find(mark) for mark in request.stop if mark in reply]
+    reply = reply[: min(ends, default=len(reply))]
+    deltas = [reply[at : at + size] for at in range(0, len(reply), size)]
+    if len(deltas) > request.max_tokens:
+        return deltas[: request.max_tokens], "length"
+    return deltas, "stop"
+
+
+def _word_times(text: str, ms_per_char: float) -> tuple[SpokenWord, ...]:
+    return tuple(
+        SpokenWord(*found.span(), round(found.start() * ms_per_char), round(found.end() * ms_per_char))
+        for found in _WORD.finditer(text)
+    )
+
+
+def _hum(name: str, times: WordTimes, rate: int) -> NDArray[np.int16]:
+    """A tone per word, from the start of the text to the end of its last word."""
+    pitch_hz = 180 + zlib.crc32(name.encode()) % 220
+    seconds = np.arange(times.words[-1].end_ms * rate // 1_000) / rate
+    voiced = np.zeros(len(seconds))
+    for word in times.words:
+        voiced[word.start_ms * rate // 1_000 : word.end_ms * rate // 1_000] = _LOUDNESS
+    return np.asarray(np.sin(2 * np.pi * pitch_hz * seconds) * voiced, dtype=np.int16)
