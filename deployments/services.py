@@ -7,12 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
-
 from pipeline.clock import Clock, SystemClock
 from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
+from pipeline.log.recorder import Recorder
+from pipeline.log.tailer import Tailer
 from pipeline.owner import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
@@ -48,7 +47,7 @@ async def open_services(
     `models` stay the caller's. A given `log` stays the caller's too; otherwise the settings' one is opened.
     """
     clock = SystemClock()
-    opened = log or await open_log(settings.log, settings.home)
+    opened = log or open_log(settings.log, settings.home)
     try:
         async with (
             Recorder(opened, clock_ms=clock.now_ms) as recorder,

@@ -75,6 +75,7 @@ class Conversation:
         self.turns: dict[TurnId, TurnState] = {}
         self.paused = False
         self.ending = False
+        self.end_reason: Literal["user", "idle", "deleted"] = "user"
         self.ended = False
 
     @property
@@ -107,6 +108,7 @@ class Conversation:
                 self.settings = SessionSettings.model_validate(data["settings"])
             case "session.end_requested":
                 self.ending = True
+                self.end_reason = data["reason"]
             case "session.ended":
                 self.ended = True
             case "playback.paused" | "playback.resumed":

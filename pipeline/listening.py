@@ -137,7 +137,7 @@ class _Pace:
 
 async def with_heartbeats(items: AsyncIterator[T], every_s: float) -> AsyncGenerator[T | None, None]:
     """The items as they come, and None whenever none came for `every_s`."""
-    upcoming: asyncio.Task[T] | None = None
+    upcoming: asyncio.Task[T | _Over] | None = None
     try:
         while True:
             upcoming = upcoming or asyncio.create_task(_following(items))

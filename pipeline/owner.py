@@ -103,22 +103,19 @@ class SessionOwner:
         if self._conversation.ended:
             return
         writer = self._services.recorder.open(self.session, producer=self._name, epoch=epoch)
-        try:
-            await self._close_abandoned(writer, epoch)
-            async with (
-                self._services.tailer.follow(self.session, self._conversation.head) as batches,
-                anyio.create_task_group() as work,
-            ):
-                work.start_soon(self._run_turns, writer, epoch, work.cancel_scope)
-                async for batch in batches:
-                    for recorded in batch:
-                        self._conversation.apply(recorded)
-                    await self._reconcile(writer)
-                    self._news.set()
-                    self._news = anyio.Event()
-                work.cancel_scope.cancel()
-        finally:
-            await writer.aclose()
+        await self._close_abandoned(writer, epoch)
+        async with (
+            self._services.tailer.follow(self.session, self._conversation.head) as batches,
+            anyio.create_task_group() as work,
+        ):
+            work.start_soon(self._run_turns, writer, epoch, work.cancel_scope)
+            async for batch in batches:
+                for recorded in batch:
+                    self._conversation.apply(recorded)
+                await self._reconcile(writer)
+                self._news.set()
+                self._news = anyio.Event()
+            work.cancel_scope.cancel()
 
     async def _close_abandoned(self, writer: SessionWriter, epoch: int) -> None:
         """Turns that an owner before us began and never ended get their terminal fact."""
@@ -139,14 +136,15 @@ class SessionOwner:
         )
 
     async def _run_turns(self, writer: SessionWriter, epoch: int, scope: anyio.CancelScope) -> None:
+        conversation = self._conversation
         while True:
-            waiting = [turn for turn in self._conversation.waiting if turn.turn not in self._settled]
-            if waiting and not self._conversation.ending:
+            waiting = [turn for turn in conversation.waiting if turn.turn not in self._settled]
+            if waiting and not conversation.ending:
                 await self._run_turn(waiting[0], writer, epoch)
-            elif self._conversation.ending and not self._conversation.unfinished:
-                await writer.commit(SessionEnded(reason="user"), seal=True)
+            elif conversation.ending and not conversation.unfinished:
+                await writer.commit(SessionEnded(reason=conversation.end_reason))
                 return
-            elif not await self._news_within(_LINGER_S) and self._conversation.head >= self._expected:
+            elif not await self._news_within(_LINGER_S) and conversation.head >= self._expected:
                 self.closing = True
                 scope.cancel()
                 return

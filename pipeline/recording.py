@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from pipeline.audio.render import AudioFormat, whole_file
+from pipeline.audio.files import StoredChunk, whole_file
+from pipeline.audio.formats import AudioFormat
 from pipeline.conversation import TurnState
 from pipeline.log.base import EventLog
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 _PAGE = 200
 EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "pcm16": "pcm"}
@@ -50,16 +50,20 @@ class Recordings:
         return recording
 
 
-async def _chunks(log: EventLog, session: SessionId, turns: list[TurnState], upto: Seq) -> list[Recorded]:
+async def _chunks(log: EventLog, session: SessionId, turns: list[TurnState], upto: Seq) -> list[StoredChunk]:
     """The audio chunks of these turns that are in the log up to `upto`, with their bytes."""
     wanted = {turn.turn for turn in turns}
     firsts = [s.first_chunk for turn in turns for s in turn.sentences if s.first_chunk is not None]
-    found: list[Recorded] = []
+    found: list[StoredChunk] = []
     after = Seq(min(firsts, default=upto + 1) - 1)
     while after < upto:
         page = await log.read(session, after, limit=_PAGE, audio=True)
         if not page:
             break
-        found += [r for r in page if r.type == "audio.chunk" and r.turn in wanted and r.seq <= upto]
+        found += [
+            StoredChunk(r.audio or b"", r.data["chunk"], r.data["ms"])
+            for r in page
+            if r.type == "audio.chunk" and r.turn in wanted and r.seq <= upto
+        ]
         after = page[-1].seq
     return found

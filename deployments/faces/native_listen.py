@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Depends, Query
-from pipeline.audio.render import AudioFormat
 
 from deployments.services import Services
+from pipeline.audio.formats import AudioFormat
 from pipeline.listening import EndReason, Listener, Listening, parse_cursor, with_heartbeats
 from pipeline.log.base import Head
 from schemas.errors import InputError

@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pipeline.audio.render import MIME, AudioFormat
 
 from deployments.faces.native import Open, Session
 from pipeline import captions
+from pipeline.audio.formats import MIME, AudioFormat
 from pipeline.conversation import Conversation, TurnState
 from pipeline.recording import EXTENSIONS
 from schemas.errors import TurnNotFound

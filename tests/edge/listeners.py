@@ -1,0 +1,119 @@
+"""Small clients of the native protocol, as strict as a client may be."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+
+from schemas.events import TERMINAL
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Heard:
+    """What one listener got, checked as it came: no gap, no repetition, no disorder."""
+
+    facts: list[Event] = field(default_factory=list)
+    audio: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def last(self) -> int:
+        return self.facts[-1]["seq"] if self.facts else 0
+
+    def take(self, fact: Event, audio: bytes = b"") -> None:
+        assert fact["seq"] == self.last + 1, f"after {self.last} came {fact['seq']}"
+        self.facts.append(fact)
+        if audio:
+            self.audio[fact["seq"]] = audio
+
+    def types(self, turn: int | None = None) -> list[str]:
+        return [fact["type"] for fact in self.facts if turn is None or fact["turn"] == turn]
+
+    def of(self, kind: str, turn: int | None = None) -> list[Event]:
+        return [f for f in self.facts if f["type"] == kind and turn in (None, f["turn"])]
+
+    def text(self, turn: int) -> str:
+        return "".join(fact["data"]["text"] for fact in self.of("text.delta", turn))
+
+    def is_over(self, turn: int) -> bool:
+        return any(fact["turn"] == turn and fact["type"] in TERMINAL for fact in self.facts)
+
+    def sound(self, turn: int) -> bytes:
+        return b"".join(self.audio[f["seq"]] for f in self.of("audio.chunk", turn))
+
+
+def split_frame(frame: str | bytes) -> tuple[Event, bytes]:
+    """A WebSocket frame as its JSON and its audio."""
+    if isinstance(frame, str):
+        return json.loads(frame), b""
+    size = int.from_bytes(frame[:4], "big")
+    return json.loads(frame[4 : 4 + size]), frame[4 + size :]
+
+
+def open_stream(ws_url: str, session: str, **query: Any) -> connect:
+    path = f"{ws_url}/v1/sessions/{session}/stream?{urlencode({k.rstrip('_'): v for k, v in query.items()})}"
+    return connect(path, max_size=None, compression=None)
+
+
+async def frames(socket: ClientConnection) -> AsyncGenerator[tuple[Event, bytes], None]:
+    async for frame in socket:
+        yield split_frame(frame)
+
+
+async def listen_until_over(
+    ws_url: str, session: str, turn: int, heard: Heard | None = None, **query: Any
+) -> Heard:
+    """Listen from where `heard` ends until the turn's terminal fact."""
+    heard = heard or Heard()
+    async with open_stream(ws_url, session, from_=heard.last, **query) as socket:
+        async with aclosing(frames(socket)) as coming:
+            async for event, audio in coming:
+                if "seq" in event and "data" in event:
+                    heard.take(event, audio)
+                    if heard.is_over(turn):
+                        break
+                assert event["type"] != "error", event
+    return heard
+
+
+async def create(http: httpx.AsyncClient, **body: Any) -> str:
+    answer = await http.post("/v1/sessions", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["session_id"])
+
+
+async def ask(http: httpx.AsyncClient, session: str, *, key: str | None = None, **body: Any) -> int:
+    headers = {"Idempotency-Key": key} if key else {}
+    answer = await http.post(f"/v1/sessions/{session}/turns", json=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return int(answer.json()["turn"])
+
+
+async def sse(
+    http: httpx.AsyncClient, session: str, headers: dict[str, str] | None = None, **query: Any
+) -> AsyncGenerator[tuple[str, str, Event], None]:
+    """(event name, id, data) of each event, parsed as the HTML standard says."""
+    params = {k.rstrip("_"): v for k, v in query.items()}
+    async with http.stream("GET", f"/v1/sessions/{session}/events", params=params, headers=headers) as answer:
+        assert answer.status_code == 200, (await answer.aread()).decode()
+        name, ident, data = "message", "", []
+        async for line in answer.aiter_lines():
+            if not line:
+                if data:
+                    yield name, ident, json.loads("\n".join(data))
+                name, data = "message", []
+                continue
+            key, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if key == "event":
+                name = value
+            elif key == "id":
+                ident = value
+            elif key == "data":
+                data.append(value)

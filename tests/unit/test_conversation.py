@@ -1,0 +1,147 @@
+"""The rules of a session, without any I/O."""
+
+import pytest
+
+from pipeline.conversation import Conversation
+from pipeline.owner import history
+from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
+from schemas.events import (
+    Fact,
+    PlaybackPaused,
+    PlaybackResumed,
+    SentenceReady,
+    SentenceSkipRequested,
+    SessionEndRequested,
+    SessionStarted,
+    TextDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnRequested,
+    TurnStarted,
+    TurnStopRequested,
+    payload,
+)
+from schemas.ids import NO_TURN, Seq, TurnId
+from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
+
+WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())
+
+
+class Story:
+    """A conversation told fact by fact."""
+
+    def __init__(self) -> None:
+        self.conversation = Conversation()
+        self.tell(SessionStarted(settings=SessionSettings()))
+
+    def tell(self, fact: Fact, turn: TurnId = NO_TURN) -> TurnId:
+        seq = Seq(self.conversation.head + 1)
+        self.conversation.apply(Recorded(seq, 1_000 + seq, turn, fact.type, fact.v, payload(fact)))
+        return TurnId(seq)
+
+    def answered_turn(self, prompt: str, answer: str) -> TurnId:
+        turn = self.tell(WISH.model_copy(update={"text": prompt}))
+        self.tell(TurnStarted(epoch=1), turn)
+        self.tell(TextDelta(at=0, text=answer), turn)
+        self.tell(TurnCompleted(sentences=1, audio_ms=0), turn)
+        return turn
+
+
+def test_a_turn_is_named_by_the_place_of_its_request() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    assert story.conversation.turns[turn].text == "Hello?"
+    assert [state.turn for state in story.conversation.waiting] == [turn]
+
+
+def test_text_accumulates_in_the_order_of_its_deltas() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    story.tell(TextDelta(at=0, text="Once "), turn)
+    story.tell(TextDelta(at=5, text="upon"), turn)
+    assert story.conversation.turns[turn].answer == "Once upon"
+    assert story.conversation.running is story.conversation.turns[turn]
+
+
+def test_one_turn_may_wait_behind_each_place_in_the_queue_and_no_more() -> None:
+    story = Story()
+    for _ in range(3):
+        story.conversation.request(WISH, queue_limit=2)
+        story.tell(WISH)
+    with pytest.raises(TurnQueueFull):
+        story.conversation.request(WISH, queue_limit=2)
+
+
+def test_stop_is_about_the_running_turn_unless_another_is_named() -> None:
+    story = Story()
+    first, second = story.tell(WISH), story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), first)
+    assert story.conversation.control("stop", turn=None, sentence=None) == (first, TurnStopRequested())
+    assert story.conversation.control("stop", turn=second, sentence=None) == (second, TurnStopRequested())
+
+
+def test_nothing_can_be_stopped_when_nothing_runs() -> None:
+    story = Story()
+    turn = story.answered_turn("Hello?", "Hello.")
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=None, sentence=None)
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=turn, sentence=None)
+    with pytest.raises(TurnNotFound):
+        story.conversation.control("stop", turn=TurnId(99), sentence=None)
+
+
+def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    story.tell(SentenceReady(sentence=0, start=0, end=5, spoken="Once."), turn)
+    _, fact = story.conversation.control("skip", turn=None, sentence=None)
+    assert fact == SentenceSkipRequested(sentence=0)
+
+
+def test_a_new_request_ends_a_pause() -> None:
+    story = Story()
+    story.tell(PlaybackPaused())
+    assert story.conversation.paused
+    story.tell(WISH)
+    assert not story.conversation.paused
+    story.tell(PlaybackPaused())
+    story.tell(PlaybackResumed())
+    assert not story.conversation.paused
+
+
+def test_an_ending_session_takes_no_commands() -> None:
+    story = Story()
+    story.tell(SessionEndRequested())
+    with pytest.raises(SessionEnded):
+        story.conversation.request(WISH, queue_limit=2)
+    assert story.conversation.has_work
+
+
+def test_a_failed_turn_keeps_what_was_said() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    story.tell(TextDelta(at=0, text="Once"), turn)
+    story.tell(TurnFailed(stage="text", code="engine.failed", message="gone"), turn)
+    state = story.conversation.turns[turn]
+    assert (state.status, state.answer, state.over) == ("failed", "Once", True)
+
+
+def test_an_unknown_fact_moves_only_the_head() -> None:
+    story = Story()
+    before = story.conversation.head
+    story.conversation.apply(Recorded(Seq(before + 1), 0, NO_TURN, "moon.risen", 7, {"phase": "full"}))
+    assert story.conversation.head == before + 1
+
+
+def test_history_keeps_the_newest_turns_within_its_bound() -> None:
+    story = Story()
+    story.answered_turn("old " * 600, "old answer " * 200)
+    story.answered_turn("How are you?", "Fine.")
+    now = story.tell(WISH)
+    said = [(message.role, message.content) for message in history(story.conversation, before=now)]
+    assert said == [("user", "How are you?"), ("assistant", "Fine.")]
