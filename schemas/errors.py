@@ -6,7 +6,7 @@ RhapsodeError
 │   └── CursorMalformed, CursorForeign, CursorAhead
 ├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy
 ├── EngineError           a model: EngineBusy, EngineFailed, EngineDead
-└── LogError              the log: LogUnavailable, Fenced, Conflict
+└── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign
 
 The domain knows no HTTP: the one table from code to status is in deployments/problems.py.
 """
@@ -149,3 +149,21 @@ class Conflict(LogError):
 
     code = "log.conflict"
     retryable = True
+
+
+class SessionFull(LogError):
+    """The session holds as many bytes as it may; only facts that end a turn or the session are still taken."""
+
+    code = "session.quota"
+
+
+class LogLost(LogError):
+    """The log lost facts that it had acknowledged, and we no longer hold them: read it again."""
+
+    code = "log.lost"
+
+
+class LogForeign(LogError):
+    """The server at this address is not the log that we have been using."""
+
+    code = "log.foreign"

@@ -28,6 +28,10 @@ class Verdict(StrEnum):
     NO_SESSION = "NOSESSION"
     GONE = "GONE"
     """The session was deleted."""
+    QUOTA = "QUOTA"
+    """The session would grow beyond `LogSettings.max_session_bytes`."""
+    TOO_LARGE = "TOOLARGE"
+    """One of the facts is larger than any log takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,12 @@ class Batch:
     """1, 2, 3, ... for each (producer, session): what makes a resend harmless."""
     facts: Sequence[NewFact]
     epoch: int = 0
-    """The sender's ownership epoch; 0: not an owner (a command)."""
+    """The sender's ownership epoch; 0: not an owner (a command). An epoch belongs to the producer that first
+    wrote with it: a second one with the same epoch is fenced like one with a smaller."""
     expected: int = ANY
     """The last seq that the sender has seen, or ANY."""
     mode: Literal["create", "append", "seal"] = "append"
+    """`create` conflicts with a session that exists; nothing follows `seal`."""
     generation: str = ""
     """Used by mode `create` only."""
 
@@ -88,9 +94,15 @@ class Subscribed:
 class Ear(Protocol):
     """One connection on which the log announces appends. Announcements may be lost, never reordered."""
 
-    async def subscribe(self, session: SessionId) -> None: ...
+    async def subscribe(self, session: SessionId) -> None:
+        """Returns at once; `Subscribed` follows from `hear`."""
+        ...
+
     async def unsubscribe(self, session: SessionId) -> None: ...
-    def hear(self) -> AsyncGenerator[Push | Subscribed, None]: ...
+    def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+        """For ever: reconnects by itself, and says `Subscribed` again when it has. One caller at a time."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

@@ -1,0 +1,122 @@
+#!lua name=rhapsode1
+-- The only way into the log. Lua has no rollback: every check comes before the first write.
+--
+-- KEYS  1 facts stream   2 meta hash, whose name is the push channel too   3 trigger stream   4 audio stream
+--       5 live sessions
+-- ARGV  1 session  2 producer  3 number  4 epoch (0: not an owner)  5 expected seq (-1: any)  6 mode  7 generation
+--       8 size in bytes  9 most bytes of the session (0: no limit)  10 '1': the push carries the facts
+--       then per fact: type, version, ts, turn, cause, data, audio, '1' for a trigger
+-- meta  seq, ts and by (bytes) of the session so far; ep and op: the highest epoch and the producer it belongs to;
+--       st: sealed, archived or deleted; gen; lv: ts of the last ZADD to the live sessions;
+--       b:<producer> = number:first:last of that producer's latest batch
+local HEAD, WIDTH = 10, 8
+local LIVE_REFRESH_MS = 1000
+
+local function already_sent(latest, number, seq)
+  if not latest then
+    if number == 1 then return nil end
+    return {'PGAP', 0, seq}
+  end
+  local n, first, last = string.match(latest, '^(%d+):(%d+):(%d+)$')
+  n = tonumber(n)
+  if number == n then return {'DUP', tonumber(first), tonumber(last)} end
+  if number < n then return {'STALE', n, seq} end
+  if number > n + 1 then return {'PGAP', n, seq} end
+  return nil
+end
+
+local function refused(meta, args, seq)
+  local state, mode, epoch = meta[4], args[6], tonumber(args[4])
+  if state == 'deleted' then return {'GONE', 0, seq} end
+  if not meta[1] and mode ~= 'create' then return {'NOSESSION', 0, 0} end
+  local sent = already_sent(meta[8], tonumber(args[3]), seq)
+  if sent then return sent end
+  if state then return {'SEALED', seq, seq} end
+  local highest = tonumber(meta[2] or '0')
+  if epoch > 0 and (epoch < highest or (epoch == highest and meta[3] ~= args[2])) then
+    return {'FENCED', highest, seq}
+  end
+  local expected = tonumber(args[5])
+  if (expected >= 0 and expected ~= seq) or (mode == 'create' and meta[1]) then return {'CONFLICT', seq, seq} end
+  local quota = tonumber(args[9])
+  if quota > 0 and tonumber(meta[7] or '0') + tonumber(args[8]) > quota then return {'QUOTA', seq, seq} end
+  return nil
+end
+
+local function write_facts(keys, args, seq, ts)
+  for at = HEAD + 1, #args, WIDTH do
+    seq = seq + 1
+    local id, stamp = seq .. '-0', tonumber(args[at + 2])
+    if stamp < ts then args[at + 2] = string.format('%.0f', ts) else ts = stamp end
+    if args[at + 4] == '' then
+      redis.call('XADD', keys[1], id, 't', args[at], 'v', args[at + 1], 'ts', args[at + 2],
+        'n', args[at + 3], 'd', args[at + 5])
+    else
+      redis.call('XADD', keys[1], id, 't', args[at], 'v', args[at + 1], 'ts', args[at + 2],
+        'n', args[at + 3], 'd', args[at + 5], 'c', args[at + 4])
+    end
+    if args[at + 6] ~= '' then redis.call('XADD', keys[4], id, 'b', args[at + 6]) end
+    if args[at + 7] == '1' then redis.call('XADD', keys[3], '*', 's', args[1], 'q', seq, 't', args[at]) end
+  end
+  return seq, ts
+end
+
+local function write_meta(keys, args, meta, first, last, ts)
+  local bytes, epoch = tonumber(meta[7] or '0') + tonumber(args[8]), tonumber(args[4])
+  redis.call('HSET', keys[2], 'seq', last, 'ts', ts, 'by', bytes,
+    'b:' .. args[2], args[3] .. ':' .. first .. ':' .. last)
+  if not meta[1] then redis.call('HSET', keys[2], 'gen', args[7]) end
+  if epoch > tonumber(meta[2] or '0') then redis.call('HSET', keys[2], 'ep', epoch, 'op', args[2]) end
+  if args[6] == 'seal' then
+    redis.call('HSET', keys[2], 'st', 'sealed')
+    redis.call('ZREM', keys[5], args[1])
+  elseif ts - tonumber(meta[6] or '0') >= LIVE_REFRESH_MS then
+    redis.call('HSET', keys[2], 'lv', ts)
+    redis.call('ZADD', keys[5], ts, args[1])
+  end
+end
+
+local function append(keys, args)
+  local meta = redis.call('HMGET', keys[2], 'seq', 'ep', 'op', 'st', 'ts', 'lv', 'by', 'b:' .. args[2])
+  local seq = tonumber(meta[1] or '0')
+  if #args == HEAD then return {'OK', 0, seq} end
+  local no = refused(meta, args, seq)
+  if no then return no end
+  local last, ts = write_facts(keys, args, seq, tonumber(meta[5] or '0'))
+  write_meta(keys, args, meta, seq + 1, last, ts)
+  local facts = ''
+  if args[10] == '1' then facts = cmsgpack.pack(args) end
+  redis.call('SPUBLISH', keys[2], (seq + 1) .. ':' .. last .. '\n' .. facts)
+  return {'OK', seq + 1, last}
+end
+
+-- KEYS as above; ARGV 1 session  2 seconds that the tombstone stays
+local function delete(keys, args)
+  local meta = redis.call('HMGET', keys[2], 'seq', 'gen', 'st')
+  if not meta[1] or meta[3] == 'deleted' then return 0 end
+  redis.call('UNLINK', keys[1], keys[4], keys[2])
+  redis.call('HSET', keys[2], 'st', 'deleted', 'seq', meta[1], 'gen', meta[2] or '')
+  redis.call('EXPIRE', keys[2], args[2])
+  redis.call('ZREM', keys[5], args[1])
+  redis.call('XADD', keys[3], '*', 's', args[1], 'q', meta[1], 't', 'session.deleted')
+  return 1
+end
+
+-- KEYS 1 lease; ARGV 1 owner  2 milliseconds
+local function acquire(keys, args)
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= args[1] then return 0 end
+  redis.call('SET', keys[1], args[1], 'PX', args[2])
+  return 1
+end
+
+-- KEYS 1 lease; ARGV 1 owner
+local function release(keys, args)
+  if redis.call('GET', keys[1]) ~= args[1] then return 0 end
+  return redis.call('DEL', keys[1])
+end
+
+redis.register_function('ev_append', append)
+redis.register_function{function_name = 'ev_delete', callback = delete, flags = {'allow-oom'}}
+redis.register_function('ev_acquire', acquire)
+redis.register_function{function_name = 'ev_release', callback = release, flags = {'allow-oom'}}

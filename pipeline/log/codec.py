@@ -1,0 +1,139 @@
+"""How facts look inside Redis: keys, function arguments, stream entries and pushes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from zlib import crc32
+
+import msgpack
+
+from pipeline.log.base import Batch, Push
+from schemas.errors import InputTooLong
+from schemas.events import TERMINAL, TRIGGERS, payload
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.recorded import NewFact, Recorded
+
+Argument = str | bytes | int
+
+DATA_MAX: Final = 1 << 20
+AUDIO_MAX: Final = 256 << 10
+PUSH_MAX: Final = 64 << 10
+"""A larger batch is announced by its range alone."""
+PUSH_AUDIO_MAX: Final = 16 << 10
+ENVELOPE_BYTES: Final = 48
+"""What a fact costs beside its data and audio, roughly; counted against the session's quota."""
+LAST_WORDS: Final = TERMINAL | {"session.ended", "owner.changed", "turn.stop_requested"}
+"""Facts that say that and why a session stops: a full session still takes them."""
+_HEAD, _WIDTH = 10, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names. The tag `{pN}` keeps whatever one append touches on one node of a cluster."""
+
+    partitions: int
+
+    def _tag(self, session: SessionId) -> str:
+        return f"ev:{{p{crc32(session.encode()) % self.partitions}}}"
+
+    def of(self, session: SessionId) -> tuple[str, str, str, str, str]:
+        """Facts, meta, triggers, audio, live: the KEYS of the server functions."""
+        tag = self._tag(session)
+        return f"{tag}:s:{session}", f"{tag}:m:{session}", f"{tag}:t", f"{tag}:a:{session}", f"{tag}:live"
+
+    def facts(self, session: SessionId) -> str:
+        return f"{self._tag(session)}:s:{session}"
+
+    def audio(self, session: SessionId) -> str:
+        return f"{self._tag(session)}:a:{session}"
+
+    def meta(self, session: SessionId) -> str:
+        """Also the name of the channel on which the session's appends are pushed."""
+        return f"{self._tag(session)}:m:{session}"
+
+    def lease(self, session: SessionId) -> str:
+        return f"{self._tag(session)}:own:{session}"
+
+
+def encode(new: NewFact) -> tuple[Argument, ...]:
+    """One fact as the append function takes it. Raises InputTooLong."""
+    data: bytes = msgpack.packb(payload(new.fact))
+    if len(data) > DATA_MAX or len(new.audio) > AUDIO_MAX:
+        raise InputTooLong(f"A {new.fact.type} fact is too large for the log.")
+    kind = new.fact.type
+    cause: Argument = "" if new.cause is None else new.cause
+    return kind, new.fact.v, new.ts_ms, new.turn, cause, data, new.audio, "1" if kind in TRIGGERS else ""
+
+
+def size_of(rows: Sequence[tuple[Argument, ...]]) -> int:
+    return sum(ENVELOPE_BYTES + len(row[5]) + len(row[6]) for row in rows)  # type: ignore[arg-type]
+
+
+def quota_for(batch: Batch, max_bytes: int) -> int:
+    """The limit that holds for this batch; 0: none."""
+    return 0 if all(new.fact.type in LAST_WORDS for new in batch.facts) else max_bytes
+
+
+def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
+    """The ARGV of ev_append."""
+    rows = [encode(new) for new in batch.facts]
+    size = size_of(rows)
+    pushed = size <= PUSH_MAX and all(len(new.audio) <= PUSH_AUDIO_MAX for new in batch.facts)
+    arguments: list[Argument] = [batch.session, batch.producer, batch.number, batch.epoch, batch.expected]
+    arguments += [batch.mode, batch.generation, size, quota_for(batch, max_bytes), "1" if pushed else ""]
+    for row in rows:
+        arguments += row
+    return arguments
+
+
+def decode_push(session: SessionId, message: bytes) -> Push:
+    """What ev_append announced."""
+    span, _, packed = message.partition(b"\n")
+    first, last = (int(end) for end in span.split(b":"))
+    arguments: list[bytes] = msgpack.unpackb(packed, raw=True) if packed else []
+    facts = tuple(
+        _recorded(first + place, arguments[at : at + _WIDTH])
+        for place, at in enumerate(range(_HEAD, len(arguments), _WIDTH))
+    )
+    return Push(session, Seq(first), Seq(last), facts)
+
+
+def _recorded(seq: int, row: Sequence[bytes]) -> Recorded:
+    kind, v, ts, turn, cause, data, audio = row[:7]
+    return Recorded(
+        seq=Seq(seq),
+        ts_ms=int(ts),
+        turn=TurnId(int(turn)),
+        type=kind.decode(),
+        v=int(v),
+        data=_unpack(data),
+        cause=Seq(int(cause)) if cause else None,
+        audio=audio or None,
+    )
+
+
+def decode_entry(entry: Sequence[Any], audio: bytes | None = None) -> Recorded:
+    """One entry of the facts stream, with the bytes found beside it."""
+    fields: list[bytes] = entry[1]
+    by_name = dict(zip(fields[::2], fields[1::2], strict=True))
+    cause = by_name.get(b"c")
+    return Recorded(
+        seq=entry_seq(entry),
+        ts_ms=int(by_name[b"ts"]),
+        turn=TurnId(int(by_name[b"n"])),
+        type=by_name[b"t"].decode(),
+        v=int(by_name[b"v"]),
+        data=_unpack(by_name[b"d"]),
+        cause=Seq(int(cause)) if cause else None,
+        audio=audio,
+    )
+
+
+def entry_seq(entry: Sequence[Any]) -> Seq:
+    stream_id: bytes = entry[0]
+    return Seq(int(stream_id[:-2]))
+
+
+def _unpack(data: bytes) -> dict[str, Any]:
+    unpacked: dict[str, Any] = msgpack.unpackb(data)
+    return unpacked

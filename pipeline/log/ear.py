@@ -1,0 +1,96 @@
+"""The announcement connection of a Redis log: shard channels, subscribed again after every break."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, Final
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from pipeline.log.base import Push, Subscribed
+from pipeline.log.codec import decode_push
+from pipeline.log.wire import BROKEN, Wire
+from schemas.ids import SessionId
+
+SILENCE_S: Final = 5.0
+"""After so long without a word the server is asked; after as long again the connection is given up."""
+_PING: Final = pack_command(("PING",))
+
+
+class RedisEar:
+    """An Ear over one connection. Channel names are those of the sessions' meta keys."""
+
+    def __init__(self, wire: Wire, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
+        self._wire = wire
+        self._channel_of = channel_of
+        self._sessions: dict[bytes, SessionId] = {}
+        self._connection: AbstractConnection | None = None
+        self._closed = False
+
+    async def subscribe(self, session: SessionId) -> None:
+        channel = await self._channel_of(session)
+        self._sessions[channel.encode()] = session
+        await self._say("SSUBSCRIBE", channel)
+
+    async def unsubscribe(self, session: SessionId) -> None:
+        channel = await self._channel_of(session)
+        self._sessions.pop(channel.encode(), None)
+        await self._say("SUNSUBSCRIBE", channel)
+
+    async def _say(self, *words: str) -> None:
+        """Without a connection there is nothing to say: the next one begins with all subscriptions."""
+        if self._connection is not None:
+            try:
+                await self._connection.send_packed_command(pack_command(words))
+            except BROKEN:
+                return  # `hear` finds the same break and repairs it
+
+    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+        attempt = 0
+        while not self._closed:
+            connection = self._wire.dial()
+            try:
+                await self._open(connection)
+                attempt = 0
+                while True:
+                    heard = self._understand(await self._next(connection))
+                    if heard is not None:
+                        yield heard
+            except (*BROKEN, ResponseError) as trouble:
+                await self._wire.recover(trouble, attempt)
+                attempt += 1
+            finally:
+                self._connection = None
+                await connection.disconnect(nowait=True)
+
+    async def _open(self, connection: AbstractConnection) -> None:
+        await connection.connect()
+        # Sessions that join during the write below go out by `_say`; being subscribed twice is harmless.
+        self._connection = connection
+        if self._sessions:
+            commands = [pack_command((b"SSUBSCRIBE", channel)) for channel in self._sessions]
+            await connection.send_packed_command(commands)
+
+    async def _next(self, connection: AbstractConnection) -> list[Any]:
+        """The next message; asks once whether a silent server is still there."""
+        message = await connection.read_response(timeout=SILENCE_S)
+        if message is None:
+            await connection.send_packed_command(_PING)
+            message = await connection.read_response()
+        return message if isinstance(message, list) else []
+
+    def _understand(self, message: list[Any]) -> Push | Subscribed | None:
+        if len(message) != 3:
+            return None
+        kind, channel, body = message
+        session = self._sessions.get(channel)
+        if session is None:
+            return None
+        if kind == b"smessage":
+            return decode_push(session, body)
+        return Subscribed(session) if kind == b"ssubscribe" else None
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)

@@ -1,0 +1,191 @@
+"""The way from the hot path into the log: buffered, in order, in groups, once."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.log.base import EventLog, Outcome
+from pipeline.log.flusher import Flusher
+from pipeline.log.lane import Entry, Lane, Mode
+from schemas.errors import LogUnavailable, RhapsodeError
+from schemas.events import Fact
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.recorded import NewFact
+
+HIGH_WATER: Final = 2 << 20
+"""Bytes that one session may have waiting; its writer waits while there are more."""
+LOW_WATER: Final = HIGH_WATER // 2
+WRITERS: Final = 8_192
+"""Writers remembered; beyond it those that have nothing to say are forgotten, the oldest first."""
+CLOSE_S: Final = 5.0
+_logger = logging.getLogger(__name__)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class SessionWriter:
+    """One producer's pen in one session. What is recorded first is in the log first."""
+
+    def __init__(self, lane: Lane, add: Callable[[Lane], None], clock_ms: Callable[[], int]) -> None:
+        self.lane = lane
+        self.stopped = anyio.Event()
+        """Set when the log has refused this writer; `failed` says why."""
+        self._add = add
+        self._clock_ms = clock_ms
+        self._room = anyio.Event()
+        lane.on_progress = self._progressed
+
+    @property
+    def failed(self) -> RhapsodeError | None:
+        return self.lane.failed
+
+    async def record(
+        self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+    ) -> None:
+        """Returns at once, unless the session's buffer is full. `audio` belongs to the last of the facts.
+
+        Raises what the log refused this writer with, which may be about facts recorded before.
+        """
+        self._put(facts, turn, cause, audio)
+        while self.lane.weight > HIGH_WATER:
+            await self._room.wait()
+
+    async def commit(
+        self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+    ) -> Outcome:
+        """As `record`, but all of these facts or none, and returns where they are once they are in the log."""
+        return await _answer(self._put(facts, turn, cause, audio))
+
+    async def drain(self) -> None:
+        """Return when everything recorded so far is in the log."""
+        if self.failed is not None:
+            raise self.failed
+        last = self.lane.last_entry()
+        if last is not None:
+            await _answer(last)
+
+    def _put(self, facts: tuple[Fact, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
+        entry = Entry(new_facts(facts, self._clock_ms(), turn, cause, audio), mode_of(facts))
+        self.lane.put(entry)
+        self._add(self.lane)
+        return entry
+
+    def _progressed(self) -> None:
+        if self.lane.weight <= LOW_WATER:
+            self._room.set()
+            self._room = anyio.Event()
+        if self.failed is not None:
+            self.stopped.set()
+
+
+class Recorder:
+    """Writes for all sessions of a process. Leaving the context drains, within a few seconds.
+
+    While the log is away, what writers record waits (up to a bound) and is sent until it is in; a command
+    fails with LogUnavailable once the log's patience is out.
+    """
+
+    def __init__(
+        self, log: EventLog, *, clock_ms: Callable[[], int] = _wall_ms, retain_s: float = 5.0
+    ) -> None:
+        self._flusher = Flusher(log, retain_s)
+        self._clock_ms = clock_ms
+        self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
+        self._incarnation = secrets.token_hex(4)
+        self._closed = True
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._flusher.run)
+        self._closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await self._flusher.drained()
+        if self._flusher.waiting:
+            _logger.error("closed with facts of %d writers not in the log", self._flusher.waiting)
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    def open(self, session: SessionId, *, producer: str, epoch: int = 0) -> SessionWriter:
+        """The pen of this producer at this epoch: the same one each time, until it has failed."""
+        name = (session, producer, epoch)
+        writer = self._writers.get(name)
+        if writer is None or writer.failed is not None:
+            number = 0 if writer is None else writer.lane.number
+            lane = Lane(session, f"{producer}.{self._incarnation}", epoch, number=number)
+            writer = self._writers[name] = SessionWriter(lane, self._add, self._clock_ms)
+            self._forget()
+        return writer
+
+    def _forget(self) -> None:
+        """A forgotten writer that is opened again must not count from one: the log would call it stale."""
+        if len(self._writers) <= WRITERS:
+            return
+        self._incarnation = secrets.token_hex(4)
+        for name in [name for name, writer in self._writers.items() if writer.lane.empty][: WRITERS // 2]:
+            del self._writers[name]
+
+    async def post(
+        self,
+        session: SessionId,
+        *facts: Fact,
+        key: str | None = None,
+        mode: Literal["create", "append"] = "append",
+        turn: TurnId = NO_TURN,
+    ) -> Outcome:
+        """A command: facts by somebody who does not own the session, in the log when this returns.
+
+        The same `key` again answers DUP with the first one's place and appends nothing.
+        """
+        name = (
+            secrets.token_hex(12)
+            if key is None
+            else hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
+        )
+        lane = Lane(session, f"c:{name}", impatient=True)
+        entry = Entry(new_facts(facts, self._clock_ms(), turn), mode if mode == "create" else mode_of(facts))
+        lane.put(entry)
+        self._add(lane)
+        return await _answer(entry)
+
+    def _add(self, lane: Lane) -> None:
+        if self._closed:
+            raise LogUnavailable("This process is closing its log.")
+        self._flusher.add(lane)
+
+
+async def _answer(entry: Entry) -> Outcome:
+    waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    entry.waiters.append(waiter)
+    return await waiter
+
+
+def new_facts(
+    facts: tuple[Fact, ...], ts_ms: int, turn: TurnId, cause: Seq | None = None, audio: bytes = b""
+) -> list[NewFact]:
+    """The log itself sees to it that time never runs backwards within a session."""
+    news = [NewFact(fact, ts_ms, turn, cause) for fact in facts]
+    if audio:
+        news[-1] = NewFact(facts[-1], ts_ms, turn, cause, audio)
+    return news
+
+
+def mode_of(facts: tuple[Fact, ...]) -> Mode:
+    """Nothing follows the end of a session."""
+    return "seal" if facts[-1].type == "session.ended" else "append"

@@ -1,0 +1,193 @@
+"""Every listener of a process on one ear: each sees each fact once, in order, whatever breaks in between."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.log.base import Ear, EventLog, Head, Push, Subscribed
+from pipeline.log.listener import Listener
+from schemas.errors import CursorAhead, LogError, LogUnavailable, SessionGone, SessionNotFound
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+WATCH_S: Final = 0.75
+"""A lost last push is noticed within this time."""
+PAGE: Final = 500
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Feed:
+    """A session that somebody listens to."""
+
+    listeners: set[Listener] = field(default_factory=set)
+    head: Seq = Seq(0)
+    """As far as we know."""
+    trouble: Exception | None = None
+    quiet: bool = True
+    """No push since the last look at the heads."""
+
+    def wake(self) -> None:
+        for listener in self.listeners:
+            listener.wake()
+
+
+class Tailer:
+    """Pushes are handed on as they come; a gap, however it arose, is read from the log.
+
+    A listener that has seen more than the log has (its server lost its end) gets nothing until the log has more.
+    """
+
+    def __init__(self, log: EventLog, *, watch_s: float = WATCH_S) -> None:
+        self._log = log
+        self._watch_s = watch_s
+        self._feeds: dict[SessionId, _Feed] = {}
+        self._suspects: set[SessionId] = set()
+        """Sessions whose head must be looked at now."""
+        self._look = anyio.Event()
+        self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
+        self._ear: Ear
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._ear = self._log.ear()
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._listen)
+        self._tasks.start_soon(self._watch)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        await self._ear.aclose()
+
+    @asynccontextmanager
+    async def follow(
+        self, session: SessionId, after: Seq, *, audio: bool = False, buffer: int = 256
+    ) -> AsyncIterator[AsyncGenerator[list[Recorded], None]]:
+        """The facts after `after` in batches: first what there is, then as it happens, to the session's end.
+
+        Without `audio` the facts may or may not carry their bytes. Raises SessionNotFound, SessionGone and
+        CursorAhead on entering; SessionGone also later, when the session is deleted under the listener.
+        """
+        listener = Listener(session, after, audio=audio, buffer=buffer)
+        feed = self._feeds.setdefault(session, _Feed())
+        feed.listeners.add(listener)
+        try:
+            if len(feed.listeners) == 1:
+                await self._ear.subscribe(session)
+            [head] = await self._log.heads([session])
+            present = _present(head)
+            if after > present.seq:
+                raise CursorAhead(f"The session has {present.seq} facts, not {after}.")
+            listener.ended = present.state != "live" and after == present.seq
+            feed.head = max(feed.head, present.seq)
+            async with aclosing(self._batches(listener, feed)) as batches:
+                yield batches
+        finally:
+            feed.listeners.discard(listener)
+            if not feed.listeners:
+                self._feeds.pop(session, None)
+                with anyio.CancelScope(shield=True):
+                    await self._ear.unsubscribe(session)
+
+    async def _batches(self, listener: Listener, feed: _Feed) -> AsyncGenerator[list[Recorded], None]:
+        while not listener.ended:
+            facts = listener.take()
+            if not facts and feed.head > listener.cursor:
+                facts = list(listener.deliver(await self._read(listener)))
+            if facts:
+                yield facts
+            elif feed.trouble is not None:
+                raise feed.trouble
+            else:
+                await listener.news()
+
+    async def _read(self, listener: Listener) -> list[Recorded]:
+        """Listeners at the same place share one read. [] while the log is away: the watch tries again."""
+        place = (listener.session, listener.cursor, listener.audio)
+        reading = self._reads.get(place)
+        if reading is None:
+            reading = self._reads[place] = asyncio.get_running_loop().create_future()
+            self._tasks.start_soon(self._read_for_all, place, reading)
+        return await asyncio.shield(reading)
+
+    async def _read_for_all(
+        self, place: tuple[SessionId, Seq, bool], reading: asyncio.Future[list[Recorded]]
+    ) -> None:
+        session, after, audio = place
+        try:
+            facts = await self._log.read(session, after, limit=PAGE, audio=audio)
+        except LogUnavailable:
+            facts = []
+        except LogError as error:
+            facts, self._feeds.setdefault(session, _Feed()).trouble = [], error
+        finally:
+            del self._reads[place]
+        reading.set_result(facts)
+
+    async def _listen(self) -> None:
+        async with aclosing(self._ear.hear()) as heard:
+            async for word in heard:
+                feed = self._feeds.get(word.session)
+                if feed is None:
+                    continue
+                if isinstance(word, Subscribed):
+                    self._suspects.add(word.session)
+                    self._look.set()
+                else:
+                    self._spread(feed, word)
+
+    def _spread(self, feed: _Feed, push: Push) -> None:
+        feed.quiet = False
+        feed.head = max(feed.head, push.last)
+        for listener in feed.listeners:
+            listener.offer(push)
+
+    async def _watch(self) -> None:
+        """Look at the heads of sessions that were just subscribed, and now and then of all quiet ones."""
+        while True:
+            with anyio.move_on_after(self._watch_s) as rest:
+                await self._look.wait()
+            self._look = anyio.Event()
+            sessions, self._suspects = self._suspects, set()
+            if rest.cancelled_caught:
+                sessions |= {session for session, feed in self._feeds.items() if feed.quiet}
+                for feed in self._feeds.values():
+                    feed.quiet = True
+            await self._check(list(sessions))
+
+    async def _check(self, sessions: list[SessionId]) -> None:
+        try:
+            heads = await self._log.heads(sessions)
+        except LogError as error:
+            _logger.warning("cannot look at the heads of %d sessions: %s", len(sessions), error)
+            return
+        for session, head in zip(sessions, heads, strict=True):
+            feed = self._feeds.get(session)
+            if feed is not None:
+                self._compare(feed, head)
+
+    def _compare(self, feed: _Feed, head: Head | None) -> None:
+        try:
+            feed.head = _present(head).seq
+        except (SessionNotFound, SessionGone) as error:
+            feed.trouble = error
+        feed.wake()
+
+
+def _present(head: Head | None) -> Head:
+    if head is None:
+        raise SessionNotFound("There is no such session.")
+    if head.state == "deleted":
+        raise SessionGone("The session was deleted.")
+    return head
