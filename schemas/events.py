@@ -15,7 +15,7 @@ from schemas.settings import SessionSettings
 class _Fact(BaseModel):
     """Readers ignore fields that they do not know: two versions run side by side during a rollout."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 # ---------------------------------------------------------------- the session
