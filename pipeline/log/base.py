@@ -12,6 +12,9 @@ ANY: Final = -1
 """As `Batch.expected`: append wherever the session's end is now."""
 
 
+State = Literal["live", "sealed", "archived", "deleted"]
+
+
 class Verdict(StrEnum):
     """What the log says of one batch. Everything but OK and DUP means: nothing was appended."""
 
@@ -70,7 +73,7 @@ class Head:
     seq: Seq
     epoch: int
     generation: str
-    state: Literal["live", "sealed", "archived", "deleted"]
+    state: State
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import NewFact, Recorded
 
 Argument = str | bytes | int
+Row = tuple[str, int, int, int, Argument, bytes, bytes, str]
+"""Type, version, ts, turn, cause, data, audio, trigger: one fact as the append function takes it."""
 
 DATA_MAX: Final = 1 << 20
 AUDIO_MAX: Final = 256 << 10
@@ -55,7 +57,7 @@ class Keys:
         return f"{self._tag(session)}:own:{session}"
 
 
-def encode(new: NewFact) -> tuple[Argument, ...]:
+def encode(new: NewFact) -> Row:
     """One fact as the append function takes it. Raises InputTooLong."""
     data: bytes = msgpack.packb(payload(new.fact))
     if len(data) > DATA_MAX or len(new.audio) > AUDIO_MAX:
@@ -65,8 +67,8 @@ def encode(new: NewFact) -> tuple[Argument, ...]:
     return kind, new.fact.v, new.ts_ms, new.turn, cause, data, new.audio, "1" if kind in TRIGGERS else ""
 
 
-def size_of(rows: Sequence[tuple[Argument, ...]]) -> int:
-    return sum(ENVELOPE_BYTES + len(row[5]) + len(row[6]) for row in rows)  # type: ignore[arg-type]
+def size_of(rows: Sequence[Row]) -> int:
+    return sum(ENVELOPE_BYTES + len(row[5]) + len(row[6]) for row in rows)
 
 
 def quota_for(batch: Batch, max_bytes: int) -> int:

@@ -3,18 +3,17 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
-from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.codec import decode_push
-from pipeline.log.wire import BROKEN, Wire
+from pipeline.log.wire import BROKEN, Wire, pack
 from schemas.ids import SessionId
 
 SILENCE_S: Final = 5.0
 """After so long without a word the server is asked; after as long again the connection is given up."""
-_PING: Final = pack_command(("PING",))
+_PING: Final = pack(("PING",))
 
 
 class RedisEar:
@@ -41,7 +40,7 @@ class RedisEar:
         """Without a connection there is nothing to say: the next one begins with all subscriptions."""
         if self._connection is not None:
             try:
-                await self._connection.send_packed_command(pack_command(words))
+                await self._connection.send_packed_command(pack(words))
             except BROKEN:
                 return  # `hear` finds the same break and repairs it
 
@@ -64,11 +63,11 @@ class RedisEar:
                 await connection.disconnect(nowait=True)
 
     async def _open(self, connection: AbstractConnection) -> None:
-        await connection.connect()
+        await connection.connect()  # type: ignore[no-untyped-call]
         # Sessions that join during the write below go out by `_say`; being subscribed twice is harmless.
         self._connection = connection
         if self._sessions:
-            commands = [pack_command((b"SSUBSCRIBE", channel)) for channel in self._sessions]
+            commands = [pack((b"SSUBSCRIBE", channel)) for channel in self._sessions]
             await connection.send_packed_command(commands)
 
     async def _next(self, connection: AbstractConnection) -> list[Any]:

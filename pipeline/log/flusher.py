@@ -9,7 +9,7 @@ import anyio
 from pipeline.log.base import Batch, EventLog, Outcome, Verdict
 from pipeline.log.lane import Lane, refusal
 from pipeline.log.retained import RetainedTail
-from schemas.errors import LogError, LogUnavailable
+from schemas.errors import LogError, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 
 FLUSH_BATCHES: Final = 256
@@ -79,7 +79,7 @@ class Flusher:
         elif not await self._repaired(batch, outcome):
             self._fail(lane, refusal(outcome.verdict))
 
-    def _fail(self, lane: Lane, error: Exception) -> None:
+    def _fail(self, lane: Lane, error: RhapsodeError) -> None:
         self._ready.pop(lane, None)
         lane.fail(error)
 

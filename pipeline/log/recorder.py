@@ -63,7 +63,7 @@ class SessionWriter:
     async def commit(
         self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
     ) -> Outcome:
-        """As `record`, but all of these facts or none, and returns where they are once they are in the log."""
+        """As `record`, but all of these facts or none; returns their place once they are in the log."""
         return await _answer(self._put(facts, turn, cause, audio))
 
     async def drain(self) -> None:
@@ -153,12 +153,7 @@ class Recorder:
 
         The same `key` again answers DUP with the first one's place and appends nothing.
         """
-        name = (
-            secrets.token_hex(12)
-            if key is None
-            else hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
-        )
-        lane = Lane(session, f"c:{name}", impatient=True)
+        lane = Lane(session, _command_name(key), impatient=True)
         entry = Entry(new_facts(facts, self._clock_ms(), turn), mode if mode == "create" else mode_of(facts))
         lane.put(entry)
         self._add(lane)
@@ -168,6 +163,13 @@ class Recorder:
         if self._closed:
             raise LogUnavailable("This process is closing its log.")
         self._flusher.add(lane)
+
+
+def _command_name(key: str | None) -> str:
+    """One producer per command: it says one thing, however often."""
+    if key is None:
+        return f"c:{secrets.token_hex(12)}"
+    return f"c:{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"
 
 
 async def _answer(entry: Entry) -> Outcome:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final, cast
 
-from pipeline.log.base import Batch, Head, Outcome, Verdict
+from pipeline.log.base import Batch, Head, Outcome, State, Verdict
 from pipeline.log.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.log.ear import RedisEar
 from pipeline.log.wire import Command, Wire
@@ -17,6 +17,12 @@ LIBRARY: Final = files("pipeline.log").joinpath("append.lua").read_text("utf-8")
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
 TOMBSTONE_S: Final = 86_400
+_STATES: Final[dict[bytes | None, State]] = {
+    None: "live",
+    b"sealed": "sealed",
+    b"archived": "archived",
+    b"deleted": "deleted",
+}
 TOO_LARGE: Final = Outcome(Verdict.TOO_LARGE, Seq(0), Seq(0))
 
 
@@ -136,5 +142,5 @@ def _head(reply: list[Any]) -> Head | None:
         seq=Seq(int(seq)),
         epoch=int(epoch or 0),
         generation=(generation or b"").decode(),
-        state=(state or b"live").decode(),
+        state=_STATES[state],
     )

@@ -1,4 +1,4 @@
-"""The last seconds of what this process has written: with it, a log that lost its end is made whole again. No I/O."""
+"""The last seconds of what this process has written, to give back to a log that lost its end. No I/O."""
 
 from collections import deque
 from dataclasses import dataclass, replace

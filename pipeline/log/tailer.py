@@ -20,6 +20,7 @@ from schemas.recorded import Recorded
 WATCH_S: Final = 0.75
 """A lost last push is noticed within this time."""
 PAGE: Final = 500
+START: Final = Seq(0)
 _logger = logging.getLogger(__name__)
 
 
@@ -28,7 +29,7 @@ class _Feed:
     """A session that somebody listens to."""
 
     listeners: set[Listener] = field(default_factory=set)
-    head: Seq = Seq(0)
+    head: Seq = START
     """As far as we know."""
     trouble: Exception | None = None
     quiet: bool = True
@@ -42,7 +43,7 @@ class _Feed:
 class Tailer:
     """Pushes are handed on as they come; a gap, however it arose, is read from the log.
 
-    A listener that has seen more than the log has (its server lost its end) gets nothing until the log has more.
+    A listener that has seen more than the log has (the server lost its end) gets nothing until there is more.
     """
 
     def __init__(self, log: EventLog, *, watch_s: float = WATCH_S) -> None:

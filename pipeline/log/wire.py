@@ -74,7 +74,7 @@ class Wire:
         async with self._turns:
             connection = self._idle.pop() if self._idle else self.dial()
             try:
-                await connection.send_packed_command([pack_command(command) for command in commands])
+                await connection.send_packed_command([pack(command) for command in commands])
                 replies = [await _reply(connection) for _ in commands]
             except BaseException:
                 # Replies may still be on their way: nobody else may take them for theirs.
@@ -109,12 +109,17 @@ class Wire:
 
     def dial(self) -> AbstractConnection:
         """A new connection, not connected yet; the caller's own."""
-        connection: AbstractConnection = self._dialer.make_connection()
+        connection: AbstractConnection = self._dialer.make_connection()  # type: ignore[no-untyped-call]
         return connection
 
     async def aclose(self) -> None:
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
+
+
+def pack(command: Command) -> bytes:
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]
+    return packed
 
 
 async def _reply(connection: AbstractConnection) -> Any:
@@ -136,7 +141,7 @@ def _passes(trouble: Exception) -> bool:
 def _dialer(address: str) -> ConnectionPool:
     """`address`: a redis URL, or the path of a unix socket. Used to read the URL and make connections only.
 
-    RESP2, because redis-py 8.1 prints each RESP3 push into a log message; no retries, because ours know better.
+    RESP2: redis-py 8.1 prints each RESP3 push into a log message. No retries: ours know what may be repeated.
     """
     options: dict[str, Any] = {
         "protocol": 2,
