@@ -54,7 +54,7 @@ class Sessions:
         session = new_session_id()
         mark = generation(created_ms(session))
         fact = SessionStarted(settings=settings, title=command.title)
-        outcome = await self._recorder.post(session, fact, mode="create", generation=mark)
+        outcome = await self._recorder.post(session, fact, mode="create")
         return session, mark, outcome.last, settings
 
     async def request(self, session: SessionId, command: RequestTurn) -> TurnId:

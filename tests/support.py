@@ -17,6 +17,7 @@ from deployments.services import Services, open_services
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.log import embedded
 from pipeline.turn import Models
 from schemas.settings import AppSettings
 
@@ -91,3 +92,5 @@ def running_app(settings: AppSettings, *, port: int = 0) -> Iterator[RunningApp]
         thread.join(15)
         listener.close()
         assert not thread.is_alive(), "the application did not stop"
+        if settings.log.url is None:
+            embedded.stop(settings.home)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from schemas.events import TERMINAL
 
@@ -62,8 +63,9 @@ def open_stream(ws_url: str, session: str, **query: Any) -> connect:
 
 
 async def frames(socket: ClientConnection) -> AsyncGenerator[tuple[Event, bytes], None]:
-    async for frame in socket:
-        yield split_frame(frame)
+    with suppress(ConnectionClosedError):
+        async for frame in socket:
+            yield split_frame(frame)
 
 
 async def listen_until_over(
@@ -71,14 +73,16 @@ async def listen_until_over(
 ) -> Heard:
     """Listen from where `heard` ends until the turn's terminal fact."""
     heard = heard or Heard()
-    async with open_stream(ws_url, session, from_=heard.last, **query) as socket:
-        async with aclosing(frames(socket)) as coming:
-            async for event, audio in coming:
-                if "seq" in event and "data" in event:
-                    heard.take(event, audio)
-                    if heard.is_over(turn):
-                        break
-                assert event["type"] != "error", event
+    async with (
+        open_stream(ws_url, session, from_=heard.last, **query) as socket,
+        aclosing(frames(socket)) as coming,
+    ):
+        async for event, audio in coming:
+            assert event["type"] != "error", event
+            if "data" in event:
+                heard.take(event, audio)
+                if heard.is_over(turn):
+                    break
     return heard
 
 
