@@ -1,0 +1,1 @@
+"""What is known about written language: characters, abbreviations, sentence ends, markdown, numbers."""

@@ -1,0 +1,99 @@
+"""What kind of line text is on: prose, a heading, a list item, a table row, code."""
+
+import re
+from enum import Enum, auto
+from typing import Final
+
+from pipeline.text.rules import Strength
+
+
+class Line(Enum):
+    PROSE = auto()
+    HEADING = auto()
+    ITEM = auto()
+    QUOTE = auto()
+    ROW = auto()
+    RULE = auto()
+    """A line of dashes, or the underline of a heading."""
+    FENCE = auto()
+
+
+_HEADING: Final = re.compile(r"#{1,6}")
+_ITEM: Final = re.compile(r"[-*+•‣◦·–—]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\)")
+_RULE: Final = re.compile(r"(?:-{3,}|\*{3,}|_{3,}|={3,})")
+_FENCE: Final = re.compile(r"(?:`{3,}|~{3,})(?!.*[`~])")
+_MAY_BE_MARKER: Final = frozenset("#-*+•‣◦·–—=_`~>|(")
+
+
+class Lines:
+    """Follows the lines of a text. Starts before the first one."""
+
+    def __init__(self) -> None:
+        self._line = Line.PROSE
+        self._fence = ""
+        self._at_marker = False
+
+    @property
+    def in_code(self) -> bool:
+        return bool(self._fence)
+
+    @property
+    def in_row(self) -> bool:
+        """In a row of a table, which is spoken as one."""
+        return self._line is Line.ROW
+
+    @property
+    def plain(self) -> bool:
+        """Blanks mean nothing special here: not in code, not after a marker."""
+        return not self._fence and not self._at_marker
+
+    @staticmethod
+    def needs_whole(word: str) -> bool:
+        """Whether the first word of a line can only be told once all of it is known."""
+        return word[0] in _MAY_BE_MARKER or word[0].isdigit() or (len(word) <= 2 and word[0].isalpha())
+
+    def leave_marker(self) -> bool:
+        """True once after each list marker, heading mark and the like: their text must follow."""
+        was, self._at_marker = self._at_marker, False
+        return was
+
+    def enter(self, word: str, *, blank_line: bool, indented: bool) -> Strength | None:
+        """A new line begins with this word. None: the words must decide what its newline means."""
+        before, self._line = self._line, self._kind(word)
+        self._at_marker = self._line in (Line.HEADING, Line.ITEM, Line.QUOTE)
+        if self._fence:
+            return self._in_fence(word)
+        if self._line is Line.FENCE:
+            self._fence = word[:3]
+            return Strength.PARAGRAPH
+        if blank_line or before in (Line.HEADING, Line.RULE, Line.FENCE) or self._line is Line.HEADING:
+            return Strength.PARAGRAPH
+        if self._line is Line.PROSE:
+            goes_on = before is Line.PROSE or (before is Line.ITEM and indented)
+            if goes_on:
+                self._line = before
+            return None if goes_on else Strength.SENTENCE
+        if self._line is Line.RULE:
+            return Strength.WORD
+        return None if self._line is before is Line.QUOTE else Strength.SENTENCE
+
+    def _in_fence(self, word: str) -> Strength:
+        """Code is cut between its lines only; the line that closes it is part of it."""
+        if self._line is Line.FENCE and word.startswith(self._fence):
+            self._fence = ""
+            return Strength.NONE
+        self._line, self._at_marker = Line.PROSE, False
+        return Strength.WORD
+
+    @staticmethod
+    def _kind(word: str) -> Line:
+        if word.startswith("|"):
+            return Line.ROW
+        if word.startswith(">"):
+            return Line.QUOTE
+        if _FENCE.match(word):
+            return Line.FENCE
+        for pattern, kind in ((_HEADING, Line.HEADING), (_RULE, Line.RULE), (_ITEM, Line.ITEM)):
+            if pattern.fullmatch(word):
+                return kind
+        return Line.PROSE

@@ -1,0 +1,208 @@
+"""Finds the places where growing text may be cut, each as soon as it is certain."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from pipeline.text.abbreviations import lexicon
+from pipeline.text.characters import may_cut, only_emoji
+from pipeline.text.lines import Lines
+from pipeline.text.nesting import NESTING_MARKS, Nesting
+from pipeline.text.rules import NEXT_REACH, OPENERS, WORD_REACH, Strength, judge
+
+_CJK_SENTENCE: Final = "。！？｡"
+_CJK_CLAUSE: Final = "，、；：—"
+_AFTER_CJK: Final = _CJK_SENTENCE + _CJK_CLAUSE + "」』】）》”’\"')]!?…."
+_HIT: Final = re.compile(rf"\s+|[{re.escape(NESTING_MARKS)}]|[{_CJK_SENTENCE}{_CJK_CLAUSE}]")
+_PLAIN: Final = re.compile("(?<=[a-zA-Z0-9\u00c0-\u00ff]) (?=[a-zA-Z])")
+"""Between two ordinary words: most of all blanks, and never more than a place to break a line."""
+_CITED: Final = re.compile(r"\S*\[\d[\d,;\s–-]*\]$")
+_SPACES: Final = re.compile(r"\s*")
+_NEXT: Final = re.compile(rf"\S{{1,{NEXT_REACH}}}")
+_HARD_SPACES: Final = "\u00a0\u202f\u2007"
+
+
+class Break(NamedTuple):
+    """Text may be cut before `at`; what comes before ends, without trailing blanks, at `end`."""
+
+    at: int
+    end: int
+    strength: Strength
+    code: bool
+    """Whether what follows is inside a fenced code block."""
+
+
+@dataclass(slots=True)
+class _Gap:
+    """The blanks after a word, while they are being read."""
+
+    end: int
+    """Where the word ended."""
+    word: str
+    newlines: int = 0
+    soft: bool = False
+    """Has other blanks than no-break spaces."""
+    lined: bool = False
+    """The new line that it leads to has been entered, and left the decision to the words."""
+
+
+class Scanner:
+    """Reads text piece by piece and yields its breaks in order.
+
+    What it yields depends on the text alone, not on the pieces. A break is certain at the latest
+    when NEXT_REACH + 1 characters after it are known. Positions count from the start of all text.
+    """
+
+    LOOK_AHEAD: Final = NEXT_REACH + 1
+    _LOOK_BACK: Final = 2 * WORD_REACH
+
+    def __init__(self, language: str) -> None:
+        self._lexicon = lexicon(language)
+        self._text = ""
+        self._base = 0
+        self._at = 0
+        self._word = 0
+        self._gap: _Gap | None = _Gap(0, "", newlines=1)
+        self._previous = ""
+        self._owed: str | None = None
+        self._cjk: tuple[int, Strength] = (-1, Strength.NONE)
+        self._nesting = Nesting()
+        self._lines = Lines()
+
+    @property
+    def length(self) -> int:
+        """Characters fed so far."""
+        return self._base + len(self._text)
+
+    def feed(self, text: str) -> None:
+        self._text += text
+
+    def slice(self, start: int, end: int) -> str:
+        return self._text[start - self._base : end - self._base]
+
+    def forget(self, before: int) -> None:
+        """Allow text before this position to be dropped; it must not be asked for again."""
+        drop = min(before - self._base, self._at) - self._LOOK_BACK
+        if drop > WORD_REACH:
+            self._text = self._text[drop:]
+            self._base += drop
+            self._at -= drop
+            self._word = max(0, self._word - drop)
+
+    def breaks(self, final: bool) -> Iterator[Break]:
+        """The breaks that have become certain; `final`: no more text will come."""
+        while True:
+            if self._gap is not None:
+                strength = self._cross(self._gap, final)
+                if strength is None:
+                    return
+                if strength:
+                    yield Break(self._base + self._at, self._gap.end, strength, self._lines.in_code)
+                self._gap = None
+            hit = _HIT.search(self._text, self._at)
+            if hit is None:
+                self._at = len(self._text)
+                return
+            if hit[0].isspace():
+                if self._lines.plain and _PLAIN.match(self._text, hit.start()):
+                    yield self._pass_word(hit.start())
+                else:
+                    self._open_gap(hit.start())
+                continue
+            strength = self._inside_word(hit.start(), final)
+            if strength is None:
+                return
+            self._at = hit.end()
+            if strength:
+                yield Break(self._base + self._at, self._base + self._at, strength, code=False)
+
+    def _pass_word(self, end: int) -> Break:
+        self._previous = self._text[max(self._word, end - NEXT_REACH) : end]
+        self._owed = None
+        self._at = self._word = end + 1
+        return Break(self._base + end + 1, self._base + end, Strength.WORD, code=False)
+
+    def _open_gap(self, end: int) -> None:
+        word = self._text[max(self._word, end - WORD_REACH) : end]
+        if word.endswith("]") and "[" not in word:
+            cited = _CITED.search(self._text, max(0, end - WORD_REACH), end)
+            word = cited[0] if cited else word
+        self._gap = _Gap(self._base + end, word)
+        self._at = end
+
+    def _cross(self, gap: _Gap, final: bool) -> Strength | None:
+        """Read on to the next word; None while too little of it is known."""
+        spaces = _SPACES.match(self._text, self._at)
+        blank = spaces[0] if spaces else ""
+        self._at += len(blank)
+        if blank != " ":
+            gap.newlines += _newlines(blank)
+        gap.soft = gap.soft or bool(blank.strip(_HARD_SPACES))
+        following = _NEXT.match(self._text, self._at)
+        if following is None:
+            return None
+        whole = final or following.end() < len(self._text) or len(following[0]) == NEXT_REACH
+        strength = self._weigh(gap, following[0], whole)
+        if strength is not None:
+            self._word = self._at
+            self._previous = gap.word[-NEXT_REACH:]
+        return strength if strength is None or may_cut(self._text, self._at) else Strength.NONE
+
+    def _weigh(self, gap: _Gap, following: str, whole: bool) -> Strength | None:
+        if gap.newlines and not gap.lined:
+            if not whole and Lines.needs_whole(following):
+                return None
+            indented = self._text[self._at - 1 : self._at] in (" ", "\t")
+            by_line = self._lines.enter(following, blank_line=gap.newlines > 1, indented=indented)
+            if by_line is not None:
+                self._owed = None
+                self._nesting.clear()
+                return by_line
+            gap.lined = True
+        elif not gap.newlines and (self._lines.in_code or self._lines.leave_marker()):
+            return Strength.NONE
+        elif self._lines.in_row and not gap.newlines:
+            return Strength.WORD
+        return self._by_words(gap, following, whole)
+
+    def _by_words(self, gap: _Gap, following: str, whole: bool) -> Strength | None:
+        word = self._owed if self._owed and only_emoji(gap.word) else gap.word
+        strength = judge(word, self._previous.strip(OPENERS + ".,;:"), following, whole, self._lexicon)
+        if strength is None:
+            return None
+        if strength == Strength.SENTENCE and not gap.newlines and only_emoji(following):
+            if not whole:
+                return None
+            self._owed = word
+            return Strength.WORD
+        self._owed = None
+        if strength > Strength.PAUSE and self._nesting.deep(gap.end):
+            strength = Strength.PAUSE
+        return strength if gap.soft or strength > Strength.CLAUSE else Strength.NONE
+
+    def _inside_word(self, at: int, final: bool) -> Strength | None:
+        """Of a mark within a word: quotation marks and brackets are counted, CJK marks end things at once."""
+        if self._lines.in_code:
+            return Strength.NONE
+        mark = self._text[at]
+        expected, strength = self._cjk
+        if mark in _CJK_SENTENCE:
+            strength = Strength.SENTENCE
+        elif self._base + at != expected:
+            strength = Strength.CLAUSE if mark in _CJK_CLAUSE else Strength.NONE
+        following = self._text[at + 1 : at + 2]
+        if strength and not following and not final:
+            return None
+        if mark in NESTING_MARKS:
+            self._nesting.meet(mark, self._base + at, self._text[at - 1 : at] if at else "")
+        if not strength or not following or following.isspace() or not may_cut(self._text, at + 1):
+            return Strength.NONE
+        if following in _AFTER_CJK:
+            self._cjk = (self._base + at + 1, strength)
+            return Strength.NONE
+        return Strength.PAUSE if self._nesting.deep(self._base + at) else strength
+
+
+def _newlines(blank: str) -> int:
+    return sum(map(blank.count, "\n\v\f\x85\u2028")) + 2 * blank.count("\u2029")
