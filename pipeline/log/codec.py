@@ -24,7 +24,12 @@ PUSH_MAX: Final = 64 << 10
 PUSH_AUDIO_MAX: Final = 16 << 10
 ENVELOPE_BYTES: Final = 48
 """What a fact costs beside its data and audio, roughly; counted against the session's quota."""
-LAST_WORDS: Final = TERMINAL | {"session.ended", "owner.changed", "turn.stop_requested"}
+LAST_WORDS: Final = TERMINAL | {
+    "session.ended",
+    "session.end_requested",
+    "owner.changed",
+    "turn.stop_requested",
+}
 """Facts that say that and why a session stops: a full session still takes them."""
 _HEAD, _WIDTH = 10, 8
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
+import anyio
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
@@ -23,20 +24,23 @@ class RedisEar:
         self._wire = wire
         self._channel_of = channel_of
         self._sessions: dict[bytes, SessionId] = {}
+        self._order = anyio.Lock()
         self._connection: AbstractConnection | None = None
         self._closed = False
 
     async def subscribe(self, session: SessionId) -> None:
-        channel = await self._channel_of(session)
-        self._sessions[channel.encode()] = session
-        await self._say("SSUBSCRIBE", channel)
+        async with self._order:
+            channel = (await self._channel_of(session)).encode()
+            self._sessions[channel] = session
+            await self._say(b"SSUBSCRIBE", channel)
 
     async def unsubscribe(self, session: SessionId) -> None:
-        channel = await self._channel_of(session)
-        self._sessions.pop(channel.encode(), None)
-        await self._say("SUNSUBSCRIBE", channel)
+        async with self._order:
+            for channel in [channel for channel, known in self._sessions.items() if known == session]:
+                del self._sessions[channel]
+                await self._say(b"SUNSUBSCRIBE", channel)
 
-    async def _say(self, *words: str) -> None:
+    async def _say(self, *words: bytes) -> None:
         """Without a connection there is nothing to say: the next one begins with all subscriptions."""
         if self._connection is not None:
             try:

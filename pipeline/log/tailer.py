@@ -32,6 +32,7 @@ class _Feed:
     head: Seq = START
     """As far as we know."""
     trouble: Exception | None = None
+    subscribed: bool = False
     quiet: bool = True
     """No push since the last look at the heads."""
 
@@ -67,6 +68,9 @@ class Tailer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for feed in self._feeds.values():
+            feed.trouble = LogUnavailable("This process is closing its log.")
+            feed.wake()
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         await self._ear.aclose()
@@ -84,8 +88,9 @@ class Tailer:
         feed = self._feeds.setdefault(session, _Feed())
         feed.listeners.add(listener)
         try:
-            if len(feed.listeners) == 1:
+            if not feed.subscribed:
                 await self._ear.subscribe(session)
+                feed.subscribed = True
             [head] = await self._log.heads([session])
             present = _present(head)
             if after > present.seq:
@@ -97,7 +102,7 @@ class Tailer:
         finally:
             feed.listeners.discard(listener)
             if not feed.listeners:
-                self._feeds.pop(session, None)
+                del self._feeds[session]
                 with anyio.CancelScope(shield=True):
                     await self._ear.unsubscribe(session)
 
@@ -126,15 +131,17 @@ class Tailer:
         self, place: tuple[SessionId, Seq, bool], reading: asyncio.Future[list[Recorded]]
     ) -> None:
         session, after, audio = place
+        facts: list[Recorded] = []
         try:
             facts = await self._log.read(session, after, limit=PAGE, audio=audio)
         except LogUnavailable:
-            facts = []
+            pass  # the watch wakes the listeners, and they ask again
         except LogError as error:
-            facts, self._feeds.setdefault(session, _Feed()).trouble = [], error
+            if session in self._feeds:
+                self._feeds[session].trouble = error
         finally:
             del self._reads[place]
-        reading.set_result(facts)
+            reading.set_result(facts)
 
     async def _listen(self) -> None:
         async with aclosing(self._ear.hear()) as heard:
