@@ -70,7 +70,7 @@ local function write_meta(keys, args, meta, first, last, ts)
   if args[6] == 'seal' then
     redis.call('HSET', keys[2], 'st', 'sealed')
     redis.call('ZREM', keys[5], args[1])
-  elseif ts - tonumber(meta[6] or '0') >= LIVE_REFRESH_MS then
+  elseif not meta[6] or ts - tonumber(meta[6]) >= LIVE_REFRESH_MS then
     redis.call('HSET', keys[2], 'lv', ts)
     redis.call('ZADD', keys[5], ts, args[1])
   end

@@ -1,0 +1,49 @@
+"""Servers for the log's tests: ours, and Debian's where it is installed."""
+
+import shutil
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.log import embedded
+from pipeline.log.open import open_log
+from pipeline.log.redis_log import RedisEventLog
+from schemas.settings import LogSettings
+
+
+@pytest.fixture(scope="session")
+def valkey_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of a running embedded server that nobody kills."""
+    home = tmp_path_factory.mktemp("valkey")
+    embedded.ensure(home, LogSettings())
+    yield home
+    embedded.stop(home)
+
+
+@pytest.fixture(scope="session")
+def redis_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same with Debian's redis-server."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("needs Debian's redis-server (apt-get install redis-server)")
+    home = tmp_path_factory.mktemp("redis")
+    embedded.ensure(home, LogSettings(), binary=Path(binary))
+    yield home
+    embedded.stop(home)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """The home of an embedded server of the test's own, stopped at the end if it was started."""
+    yield tmp_path
+    embedded.stop(tmp_path)
+
+
+@pytest.fixture
+async def log(home: Path) -> AsyncGenerator[RedisEventLog, None]:
+    """A log on the test's own server."""
+    opened = open_log(LogSettings(), home)
+    assert isinstance(opened, RedisEventLog)
+    yield opened
+    await opened.aclose()
