@@ -52,7 +52,7 @@ class RedisEventLog:
         keys = await self._ready()
         commands = [self._append_command(keys, batch) for batch in batches]
         taken = [command for command in commands if command is not None]
-        replies = iter(await self._wire.call(*taken) if taken else [])
+        replies = iter(await self._call(*taken) if taken else [])
         return [TOO_LARGE if command is None else _outcome(next(replies)) for command in commands]
 
     def _append_command(self, keys: Keys, batch: Batch) -> Command | None:
@@ -71,7 +71,7 @@ class RedisEventLog:
         commands: list[Command] = [("XRANGE", keys.facts(session), first, last)]
         if audio:
             commands.append(("XRANGE", keys.audio(session), first, last))
-        replies = await self._wire.call(*commands)
+        replies = await self._call(*commands)
         sound = {entry_seq(entry): entry[1][1] for entry in replies[1]} if audio else {}
         return [decode_entry(entry, sound.get(entry_seq(entry))) for entry in replies[0]]
 
@@ -80,7 +80,7 @@ class RedisEventLog:
         if not sessions:
             return []
         commands: list[Command] = [("HMGET", keys.meta(s), "seq", "ep", "gen", "st") for s in sessions]
-        return [_head(reply) for reply in await self._wire.call(*commands)]
+        return [_head(reply) for reply in await self._call(*commands)]
 
     def ear(self) -> RedisEar:
         return RedisEar(self._wire, self._channel)
@@ -90,23 +90,26 @@ class RedisEventLog:
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         keys = await self._ready()
-        [taken] = await self._wire.call(("FCALL", "ev_acquire", 1, keys.lease(session), owner, ttl_ms))
+        [taken] = await self._call(("FCALL", "ev_acquire", 1, keys.lease(session), owner, ttl_ms))
         return bool(taken)
 
     async def release(self, session: SessionId, owner: str) -> None:
         keys = await self._ready()
-        await self._wire.call(("FCALL", "ev_release", 1, keys.lease(session), owner))
+        await self._call(("FCALL", "ev_release", 1, keys.lease(session), owner))
 
     async def delete(self, session: SessionId) -> None:
         keys = await self._ready()
-        await self._wire.call(("FCALL", "ev_delete", 5, *keys.of(session), session, TOMBSTONE_S))
+        await self._call(("FCALL", "ev_delete", 5, *keys.of(session), session, TOMBSTONE_S))
 
     async def ping(self) -> None:
         await self._ready()
-        await self._wire.call(("PING",))
+        await self._call(("PING",))
 
     async def aclose(self) -> None:
         await self._wire.aclose()
+
+    async def _call(self, *commands: Command) -> list[Any]:
+        return await self._wire.call(*commands, before_again=self._ready)
 
     async def _ready(self) -> Keys:
         """The key names; after each break, only once the server has shown that it is still the same log."""

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import anyio
@@ -50,8 +50,13 @@ class Wire:
         self.breaks = 0
         """How many times a connection has failed: what was known of the server may be out of date."""
 
-    async def call(self, *commands: Command) -> list[Any]:
-        """One reply per command, one round trip. Raises LogUnavailable when patience is out."""
+    async def call(
+        self, *commands: Command, before_again: Callable[[], Awaitable[object]] | None = None
+    ) -> list[Any]:
+        """One reply per command, one round trip. Raises LogUnavailable when patience is out.
+
+        `before_again` may look at the server before the commands are sent to it on a new connection.
+        """
         deadline = time.monotonic() + self._patience_s
         attempt = 0
         while True:
@@ -68,6 +73,8 @@ class Wire:
                 raise LogUnavailable("The log does not answer.") from trouble
             await self.recover(trouble, attempt)
             attempt += 1
+            if before_again is not None:
+                await before_again()
 
     async def _once(self, commands: Sequence[Command]) -> list[Any]:
         """One try; an error reply stands among the replies as an exception."""

@@ -1,0 +1,136 @@
+"""What the log has acknowledged survives kill -9, and a file that was cut anywhere holds whole batches."""
+
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+from redis import Redis
+
+from pipeline.log import embedded
+from pipeline.log.base import Batch, EventLog, Outcome, Verdict
+from pipeline.log.codec import Keys
+from pipeline.log.open import open_log
+from pipeline.log.redis_log import RedisEventLog
+from schemas.errors import LogForeign
+from schemas.events import TRIGGERS, TextCompleted
+from schemas.ids import Seq, SessionId, new_session_id
+from schemas.settings import LogSettings
+from tests.log.support import batch, creation, delta, kill_server, new, raw, until
+
+COMPLETED = TextCompleted(chars=3, finish="stop")
+KILLS = 4
+CUTS = 12
+
+
+class Author:
+    """Sends batches of 1 to 8 facts without pause and remembers what was acknowledged, and where."""
+
+    def __init__(self, log: EventLog, session: SessionId, seed: int) -> None:
+        self.acked: list[tuple[Batch, Outcome]] = []
+        self._log = log
+        self._session = session
+        self._dice = random.Random(seed)
+
+    async def write(self) -> None:
+        while True:
+            number = len(self.acked) + 1
+            facts = [delta(number * 100 + at) for at in range(self._dice.randrange(1, 8))] + [
+                COMPLETED
+            ] * self._dice.randrange(2)
+            following = batch(self._session, number, *facts)
+            [outcome] = await self._log.append([following])
+            assert outcome.verdict in (Verdict.OK, Verdict.DUP)
+            self.acked.append((following, outcome))
+
+
+async def whole(log: EventLog, session: SessionId) -> list[tuple[str, int]]:
+    """Type and offset of every fact of the session."""
+    facts, page = [], [None]
+    while page:
+        page = await log.read(session, Seq(len(facts)))
+        facts += page
+    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
+    return [(fact.type, fact.data.get("at", -1)) for fact in facts]
+
+
+def said(batches: Sequence[Batch]) -> list[tuple[str, int]]:
+    return [(new.fact.type, getattr(new.fact, "at", -1)) for one in batches for new in one.facts]
+
+
+@pytest.mark.anyio
+async def test_kill_minus_nine_loses_nothing_that_was_acknowledged(log: RedisEventLog, home: Path) -> None:
+    sessions = [new_session_id() for _ in range(4)]
+    await log.append([creation(session) for session in sessions])
+    authors = [Author(log, session, seed) for seed, session in enumerate(sessions)]
+    async with anyio.create_task_group() as writing:
+        for author in authors:
+            writing.start_soon(author.write)
+        for kill in range(KILLS):
+            await anyio.sleep(random.Random(kill).uniform(0.02, 0.08))
+            await anyio.to_thread.run_sync(kill_server, home)
+            goal = max(len(author.acked) for author in authors) + 5
+            await until(lambda goal=goal: all(len(author.acked) > goal for author in authors))
+        writing.cancel_scope.cancel()
+    for author, session in zip(authors, sessions, strict=True):
+        written = said([one for one, _ in author.acked])
+        found = (await whole(log, session))[1:]
+        assert found[: len(written)] == written
+        assert len(found) - len(written) <= 9  # the batch whose answer nobody waited for
+
+
+def consistent(server: Redis, session: SessionId) -> int:
+    """The head, after checking that triggers and meta agree with the facts."""
+    facts, meta, triggers, _, _ = Keys(16).of(session)
+    entries = server.xrange(facts)
+    types = [fields[b"t"].decode() for _, fields in entries]
+    assert int(server.hget(meta, "seq") or 0) == len(entries)
+    expected = [(seq, kind) for seq, kind in enumerate(types, 1) if kind in TRIGGERS]
+    found = [(int(f[b"q"]), f[b"t"].decode()) for _, f in server.xrange(triggers)]
+    assert found == expected
+    return len(entries)
+
+
+async def write_story(home: Path, session: SessionId) -> list[int]:
+    """Heads after each batch."""
+    log = open_log(LogSettings(), home)
+    batches = [creation(session)] + [
+        batch(session, n, *(delta(n) for _ in range(n % 5)), new(COMPLETED, audio=bytes(n)))
+        for n in range(1, 60)
+    ]
+    outcomes = await log.append(batches)
+    await log.aclose()
+    return [0] + [outcome.last for outcome in outcomes]
+
+
+@pytest.mark.anyio
+async def test_a_file_cut_anywhere_holds_whole_batches(home: Path, tmp_path: Path) -> None:
+    session = new_session_id()
+    heads = await write_story(home, session)
+    kill_server(home)
+    dice = random.Random(7)
+    seen = set()
+    for cut in range(CUTS):
+        copy = tmp_path / f"cut{cut}"
+        shutil.copytree(home / "log" / "appendonlydir", copy / "log" / "appendonlydir")
+        [grown] = (copy / "log" / "appendonlydir").glob("*.incr.aof")
+        with grown.open("r+b") as file:
+            file.truncate(dice.randrange(grown.stat().st_size))
+        embedded.ensure(copy, LogSettings())
+        with raw(copy) as server:
+            seen.add(consistent(server, session))
+        embedded.stop(copy)
+    assert seen <= set(heads)
+    assert len(seen) > 3
+
+
+@pytest.mark.anyio
+async def test_an_empty_server_in_the_log_s_place_is_refused(log: RedisEventLog, home: Path) -> None:
+    await log.ping()
+    kill_server(home)
+    shutil.rmtree(home / "log" / "appendonlydir")
+    for _ in range(2):
+        with pytest.raises(LogForeign):
+            await log.append([creation(new_session_id())])

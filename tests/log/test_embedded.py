@@ -1,0 +1,110 @@
+"""The embedded server: one per home, whoever starts it, however it dies."""
+
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from pipeline.log import embedded
+from pipeline.log.open import open_log
+from schemas.errors import LogUnavailable
+from schemas.settings import LogSettings
+from tests.log.support import kill_server, raw
+
+PROCESSES = 12
+
+
+def _ensure(home: Path, answer: Connection) -> None:
+    server = embedded.ensure(home, LogSettings())
+    answer.send((server.pid, server.started))
+
+
+def storm(home: Path) -> list[tuple[int, bool]]:
+    """Many processes want the server at the same moment; their pids and who started it."""
+    fork = multiprocessing.get_context("fork")
+    ends = [fork.Pipe(duplex=False) for _ in range(PROCESSES)]
+    processes = [fork.Process(target=_ensure, args=(home, send)) for _, send in ends]
+    for process in processes:
+        process.start()
+    answers = [receive.recv() for receive, _ in ends if receive.poll(30)]
+    for process in processes:
+        process.join(10)
+    for receive, send in ends:
+        receive.close()
+        send.close()
+    return answers
+
+
+def test_of_many_that_start_the_server_one_does(home: Path) -> None:
+    for kept in range(3):
+        answers = storm(home)
+        assert len(answers) == PROCESSES
+        assert len({pid for pid, _ in answers}) == 1
+        assert [started for _, started in answers].count(True) == 1
+        with raw(home) as server:
+            assert server.incr("counter") == kept + 1
+        kill_server(home)
+
+
+def test_the_server_outlives_whoever_started_it(home: Path) -> None:
+    [(pid, _), *_] = storm(home)
+    status = embedded.status(home)
+    assert status is not None
+    assert (status.pid, status.started) == (pid, False)
+    assert os.getsid(pid) != os.getsid(0)
+
+
+def test_stopping_keeps_the_facts_and_ends_the_process(home: Path) -> None:
+    first = embedded.ensure(home, LogSettings(durability="always"))
+    with raw(home) as server:
+        server.set("kept", "yes")
+        assert server.config_get("appendfsync")["appendfsync"] == "always"
+    assert embedded.stop(home)
+    assert not embedded.stop(home)
+    assert embedded.status(home) is None
+    second = embedded.ensure(home, LogSettings())
+    assert second.started
+    assert second.pid != first.pid
+    with raw(home) as server:
+        assert server.get("kept") == b"yes"
+
+
+def test_a_second_server_cannot_open_the_same_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = embedded.ensure(home, LogSettings())
+    monkeypatch.setattr(embedded, "START_S", 0.05)
+    hidden = server.socket_path.with_suffix(".away")
+    server.socket_path.rename(hidden)
+    with pytest.raises(LogUnavailable, match="holds"):
+        embedded.ensure(home, LogSettings())
+    hidden.rename(server.socket_path)
+    assert embedded.ensure(home, LogSettings()).pid == server.pid
+
+
+def test_a_home_too_deep_for_a_socket_works_all_the_same(tmp_path: Path) -> None:
+    home = tmp_path.joinpath(*["deep" * 10] * 4)
+    server = embedded.ensure(home, LogSettings())
+    assert len(os.fsencode(server.socket_path)) < 107
+    assert embedded.status(home) == embedded.EmbeddedServer(server.socket_path, server.pid, started=False)
+    assert embedded.stop(home)
+
+
+def test_nobody_else_may_look(home: Path) -> None:
+    server = embedded.ensure(home, LogSettings())
+    assert (home / "log").stat().st_mode & 0o777 == 0o700
+    assert server.socket_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_server_that_cannot_start_says_why(home: Path) -> None:
+    with pytest.raises(LogUnavailable, match="did not start"):
+        embedded.ensure(home, LogSettings(), binary=Path("/bin/false"))
+
+
+@pytest.mark.anyio
+async def test_a_log_at_a_url_is_used_as_it_is(valkey_home: Path, tmp_path: Path) -> None:
+    url = f"unix://{embedded.socket_path(valkey_home)}"
+    log = open_log(LogSettings.model_validate({"url": url}), tmp_path / "unused")
+    await log.ping()
+    await log.aclose()
+    assert not (tmp_path / "unused").exists()
