@@ -15,11 +15,8 @@ import onnx
 import onnxruntime
 
 from pipeline.engines.prepared import UnusableWeights
+from pipeline.engines.weights import DECODER, FRONTEND, SEAM
 
-FRONTEND: Final = "frontend.onnx"
-DECODER: Final = "decoder.onnx"
-SEAM: Final = "seam.json"
-"""Which frames a window must see beside its own, and the samples of one frame."""
 _MARGINS: Final = (24, 34, 48, 64, 96)
 _TOLERANCE: Final = 1e-4
 """Of full scale 1.0: -80 dB, far below the noise of the voices. "joe" has 9e-6 at a margin of 24."""

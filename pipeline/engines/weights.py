@@ -26,6 +26,11 @@ _SMOLLM2_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373
 _SMOLLM2_Q8_0_SHA256: Final = "4a197789e71f16d2a0c228684e98def3218e2e324488a5414d46605bf849023d"
 _JOE_SHA256: Final = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
 
+FRONTEND: Final = "frontend.onnx"
+DECODER: Final = "decoder.onnx"
+SEAM: Final = "seam.json"
+"""How many samples a frame has, and how many frames a window of the decoder must see beside its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class VoiceFiles:
@@ -34,7 +39,7 @@ class VoiceFiles:
     name: str
     config: Path
     folder: Path
-    """Holds what `piper_split.split` wrote."""
+    """Holds the three files above."""
 
 
 def prepare(

@@ -1,0 +1,82 @@
+"""Which characters of a text are which phonemes: so that words can be lit up while they are heard.
+
+The voice pronounces "of the" as one group and "1995" as four, so groups cannot simply be counted. Each word
+is also pronounced on its own, and the row of these is laid against the phonemes of the whole.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Final
+
+import numpy as np
+
+_PIECE_CHARS: Final = 300
+"""Longer texts are pronounced in pieces; comparing takes time with the square of the length."""
+_WORD: Final = re.compile(r"\S{1,80}")
+"""A longer run without a space counts as several words."""
+_LONG_RUN: Final = re.compile(r"(\w{32})(?=\w)")
+"""espeak silently drops the end of a word of more than 160 bytes."""
+_CLAUSE_ENDS: Final = (".", "!", "?", ";", ":", ",")
+
+
+@dataclass(frozen=True, slots=True)
+class TextWord:
+    """Characters [start, end) of the text."""
+
+    start: int
+    end: int
+    text: str
+
+
+def pieces(text: str) -> list[list[TextWord]]:
+    """All words of `text` in groups short enough to be pronounced at once, cut after a clause if possible."""
+    words = [TextWord(*found.span(), found.group()) for found in _WORD.finditer(text)]
+    done: list[list[TextWord]] = []
+    while words:
+        fitting = sum(word.end - words[0].start <= _PIECE_CHARS for word in words)
+        cut = fitting
+        if fitting < len(words):
+            ends = [n for n in range(1, fitting + 1) if words[n - 1].text.endswith(_CLAUSE_ENDS)]
+            cut = ends[-1] if ends and ends[-1] > fitting // 2 else fitting
+        done.append(words[:cut])
+        words = words[cut:]
+    return done
+
+
+def speakable(words: Sequence[TextWord]) -> str:
+    """What the phonemizer is given: nothing that it would drop or take for its own [[phoneme]] notation."""
+    text = " ".join(word.text for word in words)
+    return _LONG_RUN.sub(r"\1 ", text.replace("[", " ").replace("]", " "))
+
+
+def locate(alone: Sequence[str], whole: Sequence[str]) -> list[tuple[float, float] | None]:
+    """Where in `whole` each word is: fractional positions, in order; None for a word that makes no sound.
+
+    `alone` holds each word's phonemes when it stands alone, `whole` one symbol per phoneme.
+    """
+    starts, expected = [], ""
+    for phonemes in alone:
+        starts.append(len(expected))
+        expected += phonemes + " "
+    matcher = SequenceMatcher(None, expected, [*whole, " "], autojunk=False)
+    anchors = [(0, 0)]
+    for block in matcher.get_matching_blocks():
+        anchors += [(block.a, block.b), (block.a + block.size, block.b + block.size)]
+    from_expected, to_whole = zip(*anchors, strict=True)
+
+    def place(position: int) -> float:
+        return min(float(np.interp(position, from_expected, to_whole)), len(whole))
+
+    ranges: list[tuple[float, float] | None] = []
+    until = float(len(whole))
+    for start, phonemes in reversed([*zip(starts, alone, strict=True)]):
+        if not phonemes:
+            ranges.insert(0, None)
+            continue
+        first = min(place(start), until)
+        # Counted from the last phoneme, so that the pause after the word is not part of it.
+        ranges.insert(0, (first, min(place(start + len(phonemes) - 1) + 1, until)))
+        until = first
+    return ranges

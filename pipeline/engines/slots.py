@@ -1,0 +1,33 @@
+"""How many requests an engine works on together, and how many may wait."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from schemas.errors import EngineBusy
+
+_WAITING_PER_SLOT: Final = 4
+"""A longer queue would only hide that the engine is too small: Serve should start another replica."""
+
+
+class Slots:
+    """First come, first served. When the queue is full too, the request is refused: EngineBusy."""
+
+    def __init__(self, size: int) -> None:
+        self._free = asyncio.Semaphore(size)
+        self._most = size * (1 + _WAITING_PER_SLOT)
+        self.taken = 0
+        """Requests at work and waiting."""
+
+    @asynccontextmanager
+    async def take(self) -> AsyncGenerator[None, None]:
+        """Wait for a slot and hold it."""
+        if self.taken >= self._most:
+            raise EngineBusy(f"All {self._most} places are taken; try again in a moment.")
+        self.taken += 1
+        try:
+            async with self._free:
+                yield
+        finally:
+            self.taken -= 1
