@@ -77,6 +77,7 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.export --check
+	@$(BIN)/python -m cluster.openapi --check
 
 .PHONY: fmt
 fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
@@ -86,6 +87,7 @@ fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 .PHONY: schemas
 schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/openapi.json anew
 	@$(BIN)/python -m schemas.export
+	@$(BIN)/python -m cluster.openapi
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")

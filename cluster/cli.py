@@ -1,0 +1,241 @@
+"""The `rhapsode` command: each command explains itself with an example; the work is in other modules."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import anyio
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cluster.console import Steps, show_error
+from cluster.problems import MISUSED, CliError, NotRunning
+
+app = typer.Typer(
+    help="Rhapsode: ask, and hear the answer while it is being written.",
+    epilog="Begin with: rhapsode up",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+_INTERRUPTED: Final = 130
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on standard output.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Write the sound to this .wav, .mp3 or .ogg file.")
+]
+Voice = Annotated[str | None, typer.Option(help="Whose voice; the system's default otherwise.")]
+Speed = Annotated[float | None, typer.Option("--rate", help="How fast it is spoken, 0.5 to 2.0.")]
+Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Expected problems end with one sentence and an exit status, never with a traceback."""
+    try:
+        yield
+    except CliError as error:
+        show_error(Console(stderr=True), error)
+        raise typer.Exit(error.status) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenPipeError:  # head, less and the like have seen enough
+        sys.stderr.close()
+        raise typer.Exit(0) from None
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Exactly this port.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A serve_config.yaml of your own.")] = None,
+    scripted: Annotated[
+        bool, typer.Option(help="Scripted engines instead of models; for trying out.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready.")] = False,
+) -> None:
+    """Start everything and print the address.
+
+    The first start prepares the models' weights, which takes a minute. Ctrl-C, or `rhapsode down` in another
+    terminal, stops everything. What was said is kept and there again after the next start.
+
+    Example: rhapsode up --detach --port 9000
+    """
+    from cluster import detach as background
+    from cluster import up as foreground
+
+    steps = Steps(Console())
+    with _explained():
+        if not detach:
+            foreground.run(foreground.Wish(config, host, port, scripted), steps)
+            return
+        options = {"--port": port, "--host": host, "--config": config and config.absolute()}
+        given = [text for name, value in options.items() if value for text in (name, str(value))]
+        url = background.start([*given, *(["--scripted"] if scripted else [])], steps)
+        steps.say(f"Rhapsode is ready: [bold]{url}[/bold]\nStop it with: rhapsode down")
+
+
+@app.command()
+def down() -> None:
+    """Stop what runs, from any terminal; after a crash, end what was left behind.
+
+    Example: rhapsode down
+    """
+    from cluster import down as stopping
+
+    with _explained():
+        stopping.run(Steps(Console()))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say what runs, where, and whether it is well. Exit status: 0 well, 1 not well, 3 not running.
+
+    Example: rhapsode status --json
+    """
+    from cluster.status import look
+
+    with _explained():
+        found = look()
+        _print(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(found.lines()))
+        raise typer.Exit(found.exit_status)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look at everything that is needed and say what to do about what is missing.
+
+    Example: rhapsode doctor
+    """
+    from cluster.doctor import Result, examine
+
+    marks = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}
+    console, results = Console(), list[Result]()
+    with _explained():
+        for result in examine():
+            results.append(result)
+            if not as_json:
+                line = f"{marks[result.verdict]}  {result.name:<20}{escape(result.found)}"
+                advice = f"  → {escape(result.advice)}" if result.advice else ""
+                console.print(line + advice, highlight=False, soft_wrap=True)
+    if as_json:
+        fields = ("name", "verdict", "found", "advice")
+        _print(json.dumps([{name: getattr(result, name) for name in fields} for result in results], indent=1))
+    raise typer.Exit(1 if any(result.verdict == "bad" for result in results) else 0)
+
+
+@app.command("check-config")
+def check_config(file: Annotated[Path, typer.Argument(help="A serve_config.yaml.")]) -> None:
+    """Check a configuration strictly: misspelt keys are named, with the key that was probably meant.
+
+    Example: rhapsode check-config serve_config.yaml
+    """
+    from cluster.config import load
+
+    with _explained():
+        found = load(file)
+        _print(f"{file} is right: profile {found.settings.profile}.")
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help='What to read out; "-" reads standard input.')],
+    out: Out = None,
+    voice: Voice = None,
+    rate: Speed = None,
+    start: Start = False,
+) -> None:
+    """Read a text out, word for word, on the speakers or into a file.
+
+    Example: rhapsode say "Good morning." --out morning.mp3
+    """
+    _speak("text", text, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=False)
+
+
+@app.command()
+def narrate(
+    prompt: Annotated[str, typer.Argument(help='What to ask; "-" reads standard input.')],
+    out: Out = None,
+    voice: Voice = None,
+    rate: Speed = None,
+    start: Start = False,
+) -> None:
+    """Ask, and see and hear the answer while it is being written.
+
+    Example: rhapsode narrate "Tell me about the sea."
+    """
+    _speak("prompt", prompt, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=True)
+
+
+@app.command()
+def replay(
+    session: Annotated[str, typer.Argument(help="A session's id, as narrate and the page show it.")],
+    speed: Annotated[float, typer.Option(min=0, max=100, help="1: as it was, 4: faster, 0: at once.")] = 1,
+    out: Out = None,
+) -> None:
+    """Show and play a session again as it happened.
+
+    Example: rhapsode replay 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f --speed 4
+    """
+    from cluster import speak
+
+    with _explained():
+        wish = speak.Wish(_running(start=False), out)
+        anyio.run(speak.replay, wish, session, speed, sys.stdout)
+
+
+def _speak(
+    kind: str, words: str, out: Path | None, settings: dict[str, Any], *, start: bool, words_shown: bool
+) -> None:
+    from cluster import player, speak
+
+    with _explained():
+        said = sys.stdin.read() if words == "-" else words
+        if not said.strip():
+            raise CliError("There is nothing to say.", "Give some text.", status=MISUSED)
+        if out is None and kind == "text" and player.find() is None:
+            raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
+        speak.format_of(out)
+        given = {name: value for name, value in settings.items() if value is not None}
+        wish = speak.Wish(_running(start=start), out, given, words_shown)
+        session = anyio.run(partial(speak.ask, wish, sys.stdout, **{kind: said}))
+        _tell_what_next(kind, session, out, heard=player.find() is not None)
+
+
+def _tell_what_next(kind: str, session: str, out: Path | None, *, heard: bool) -> None:
+    """On standard error, so that standard output holds the words alone."""
+    note: Callable[..., None] = partial(
+        Console(stderr=True).print, highlight=False, soft_wrap=True, style="dim"
+    )
+    if out is not None:
+        note(f"The sound is in {escape(str(out))}.")
+    elif not heard:
+        note("No audio player was found, so there was no sound; use --out answer.mp3.")
+    if kind == "prompt":
+        note(f"Again: rhapsode replay {session}")
+
+
+def _running(*, start: bool) -> str:
+    """The address of the running system; started in the background if that is wanted."""
+    from cluster import detach as background
+    from cluster import state
+
+    if found := state.running(state.home()):
+        return found.url
+    if not start:
+        raise NotRunning
+    return background.start([], Steps(Console(stderr=True)))
+
+
+def _print(text: str) -> None:
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,166 @@
+"""A client of the native protocol: asks, and reads facts through dropped connections without losing any."""
+
+import json
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Self
+from urllib.parse import urlencode
+
+import anyio
+import httpx
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from cluster.problems import CliError
+
+_PATIENCE_S: Final = 30.0
+"""So long without any fact or heartbeat, and without a connection, and we give up."""
+_RETRY_S: Final = 0.25
+_RETRY_MOST_S: Final = 4.0
+_FRAME_BYTES: Final = 16 * 1024 * 1024
+_RETRYABLE_CLOSE: Final = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact as it came over the wire, with its sound where there is some."""
+
+    seq: int
+    turn: int | None
+    type: str
+    data: Mapping[str, Any]
+    audio: bytes = b""
+
+
+class Client:
+    """Talks to one running system. Use as a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.AsyncClient(base_url=self._url, timeout=_PATIENCE_S, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def create(self, settings: Mapping[str, Any], title: str = "") -> str:
+        """A new session's id."""
+        answer = await self._call("POST", "/v1/sessions", {"settings": settings, "title": title})
+        session: str = answer["session_id"]
+        return session
+
+    async def request(self, session: str, **words: str) -> int:
+        """Ask `prompt=` or have `text=` read out; the turn's number. Safe to repeat: the key stays."""
+        body = {**words, "key": str(uuid.uuid4())}
+        answer = await self._call("POST", f"/v1/sessions/{session}/turns", body)
+        turn: int = answer["turn"]
+        return turn
+
+    async def control(self, session: str, action: str) -> None:
+        await self._call("POST", f"/v1/sessions/{session}/control", {"action": action})
+
+    async def download(self, session: str, audio_format: str, file: Path, turn: int | None = None) -> int:
+        """Write what was spoken so far; the number of bytes."""
+        query = {"format": audio_format} | ({"turn": str(turn)} if turn else {})
+        size = 0
+        try:
+            async with self._http.stream("GET", f"/v1/sessions/{session}/audio", params=query) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise _refusal(answer)
+                with file.open("wb") as out:
+                    async for piece in answer.aiter_bytes():
+                        size += out.write(piece)
+        except httpx.HTTPError as error:
+            raise CliError(f"The audio did not arrive: {error}.", "See rhapsode status.") from error
+        except OSError as error:
+            raise CliError(f"{file} cannot be written: {error.strerror}.", "Choose another --out.") from error
+        return size
+
+    async def facts(self, session: str, after: int = 0, **wish: str | int) -> AsyncGenerator[Fact, None]:
+        """Every fact after `after`, in order, each once, until the server says that it was the last.
+
+        `wish` is the protocol's query: turn, speed, follow, audio. Dropped connections are resumed.
+        """
+        deadline, pause = monotonic() + _PATIENCE_S, _RETRY_S
+        while True:
+            query = urlencode({"from": after, **wish})
+            address = f"ws{self._url.removeprefix('http')}/v1/sessions/{session}/stream?{query}"
+            try:
+                async with connect(address, max_size=_FRAME_BYTES, compression=None, proxy=None) as socket:
+                    async for fact in _facts_of(socket):
+                        if fact is not None:
+                            after = fact.seq
+                            yield fact
+                        deadline, pause = monotonic() + _PATIENCE_S, _RETRY_S
+            except (OSError, websockets.WebSocketException) as error:
+                if monotonic() > deadline:
+                    raise CliError(f"The connection is lost: {error}.", "See rhapsode status.") from error
+            else:
+                return
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _RETRY_MOST_S)
+
+    async def _call(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Repeats what may be repeated while the server is busy or coming back."""
+        deadline, pause = monotonic() + _PATIENCE_S, _RETRY_S
+        while True:
+            try:
+                answer = await self._http.request(method, path, json=body)
+            except httpx.TransportError as error:
+                if monotonic() > deadline or "key" not in body:
+                    raise CliError(f"No answer from {self._url}.", "See rhapsode status.") from error
+            else:
+                if answer.is_success:
+                    result: dict[str, Any] = answer.json()
+                    return result
+                if not _retryable(answer) or monotonic() > deadline:
+                    raise _refusal(answer)
+            await anyio.sleep(pause)
+            pause = min(pause * 2, _RETRY_MOST_S)
+
+
+async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, None]:
+    """The facts of one connection; None for a sign of life. Returns at the end, raises when cut."""
+    async for message in socket:
+        frame, audio = _parse(message)
+        match frame.get("type"):
+            case "end":
+                return
+            case "error":
+                await socket.wait_closed()
+                if socket.close_code != _RETRYABLE_CLOSE:
+                    raise CliError(str(frame["message"]), f"Code: {frame['code']}.")
+                raise websockets.ConnectionClosedError(None, None)
+            case "hello" | "heartbeat":
+                yield None
+            case kind:
+                yield Fact(frame["seq"], frame["turn"], str(kind), frame["data"], audio)
+    raise websockets.ConnectionClosedError(None, None)
+
+
+def _parse(message: str | bytes) -> tuple[dict[str, Any], bytes]:
+    if isinstance(message, str):
+        return json.loads(message), b""
+    length = int.from_bytes(message[:4], "big")
+    return json.loads(message[4 : 4 + length]), message[4 + length :]
+
+
+def _retryable(answer: httpx.Response) -> bool:
+    try:
+        return bool(answer.json().get("retryable"))
+    except (ValueError, AttributeError):
+        return False
+
+
+def _refusal(answer: httpx.Response) -> CliError:
+    try:
+        problem = answer.json()
+        return CliError(f"Refused: {problem['detail']}.", f"Code: {problem['code']}.")
+    except (ValueError, KeyError, TypeError):
+        return CliError(f"Refused with HTTP status {answer.status_code}.", "See rhapsode status.")

@@ -1,0 +1,172 @@
+"""Reads a serve_config.yaml strictly: Ray ignores keys that it does not know, we name them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from ray.serve.schema import ServeDeploySchema
+
+from cluster.problems import MISUSED, CliError
+from deployments.app import load_settings
+from schemas.settings import AppSettings
+
+IMPORT_PATH: Final = "deployments.app:build"
+DEPLOYMENTS: Final = ("Gateway", "LanguageModel", "TextToSpeech")
+PREFIX: Final = "RHAPSODE_"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and where."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A file that passed every check."""
+
+    file: Path
+    serve: ServeDeploySchema
+    settings: AppSettings
+    """The application's `args` with the environment on top."""
+
+    @property
+    def application(self) -> str:
+        name: str = self.serve.applications[0].name
+        return name
+
+
+def default_file() -> Path:
+    """./serve_config.yaml, or else the one that the code came with."""
+    here = Path("serve_config.yaml")
+    return here if here.is_file() else Path(__file__).resolve().parent.parent / "serve_config.yaml"
+
+
+def load(file: Path) -> Config:
+    """Raises CliError with every finding if there is one."""
+    raw = _parse(file)
+    if found := findings(raw):
+        lines = "\n".join(f"  {finding}" for finding in found)
+        raise CliError(f"{file} is not right:\n{lines}", "Correct these lines and try again.", status=MISUSED)
+    try:
+        settings = load_settings(raw["applications"][0].get("args") or {})
+    except ValidationError as error:  # the file is fine, so it is a variable
+        names = [PREFIX + "__".join(str(part).upper() for part in e["loc"]) for e in error.errors()]
+        message = error.errors()[0]["msg"]
+        raise CliError(f"{', '.join(names)}: {message}", "Correct or unset it.", status=MISUSED) from error
+    return Config(file, ServeDeploySchema.model_validate(raw), settings)
+
+
+def findings(raw: Any) -> list[Finding]:
+    """Everything that is wrong with the parsed file; unknown keys first, values when the keys are right."""
+    if not isinstance(raw, dict):
+        return [Finding("", "the file must hold a mapping with the key applications")]
+    return list(_unknown_keys(raw, ServeDeploySchema, "")) or list(_wrong_values(raw))
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[Finding]:
+    """RHAPSODE_* variables that mean nothing: pydantic-settings would not notice a misspelt first part."""
+    found = []
+    for name in sorted(environment):
+        first, _, rest = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and first not in AppSettings.model_fields:
+            meant = nearest(first, AppSettings.model_fields)
+            suffix = f"__{rest.upper()}" if rest else ""
+            hint = f"; did you mean {PREFIX}{meant.upper()}{suffix}?" if meant else ""
+            found.append(Finding(name, f"there is no such setting{hint}"))
+    return found
+
+
+def nearest(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str | None:
+    return next(iter(get_close_matches(word, list(known), 1, 0.6)), None)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is there twice is a mistake, not a silent replacement."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    for (key_node, _), key in zip(node.value, keys, strict=True):
+        if keys.count(key) > 1:
+            raise yaml.MarkedYAMLError(problem=f"{key} is there twice", problem_mark=key_node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _parse(file: Path) -> Any:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_Loader)
+    except OSError as error:
+        raise CliError(
+            f"{file} cannot be read: {error.strerror}.", "Check the path.", status=MISUSED
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        advice = "Correct it and try again."
+        raise CliError(
+            f"{file} is not YAML: {' '.join(str(error).split())}", advice, status=MISUSED
+        ) from error
+
+
+def _unknown_keys(raw: Any, model: type[BaseModel], path: str) -> Iterator[Finding]:
+    """Keys of `raw` that `model`, or a model below it, has no field for."""
+    for key, value in raw.items():
+        place = f"{path}.{key}" if path else str(key)
+        field = model.model_fields.get(key)
+        if field is None:
+            meant = nearest(str(key), model.model_fields)
+            yield Finding(place, f"there is no such key{f'; did you mean {meant}?' if meant else ''}")
+        elif place == "applications.0.args":
+            yield from _unknown_keys(value or {}, AppSettings, place)
+        elif (below := _model_in(field.annotation)) is not None:
+            items = enumerate(value) if isinstance(value, list) else [(None, value)]
+            for number, item in items:
+                if isinstance(item, dict):
+                    yield from _unknown_keys(item, below, place if number is None else f"{place}.{number}")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, be it optional, in a union or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _wrong_values(raw: dict[str, Any]) -> Iterator[Finding]:
+    yield from _validated(ServeDeploySchema.model_validate, raw, "")
+    applications = raw.get("applications")
+    if not isinstance(applications, list) or len(applications) != 1:
+        yield Finding("applications", "there must be exactly one")
+        return
+    application = applications[0]
+    if isinstance(args := application.get("args") or {}, dict):
+        yield from _validated(AppSettings.model_validate, args, "applications.0.args")
+    if application.get("import_path") != IMPORT_PATH:
+        yield Finding("applications.0.import_path", f"must be {IMPORT_PATH}")
+    for number, deployment in enumerate(application.get("deployments") or []):
+        if (name := deployment.get("name")) not in DEPLOYMENTS:
+            place = f"applications.0.deployments.{number}.name"
+            yield Finding(place, f"there is no deployment {name!r}; there are {', '.join(DEPLOYMENTS)}")
+    if (raw.get("http_options") or {}).get("request_timeout_s") is not None:
+        yield Finding("http_options.request_timeout_s", "must be null: it would cut every long listening")
+
+
+def _validated(validate: Callable[[Any], Any], raw: Any, path: str) -> Iterator[Finding]:
+    try:
+        validate(raw)
+    except ValidationError as error:
+        for wrong in error.errors():
+            place = ".".join(str(part) for part in (path, *wrong["loc"]) if part != "")
+            yield Finding(place, wrong["msg"])

