@@ -89,7 +89,6 @@ class _BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = BodyTooLarge(f"the body is larger than {self._limit} bytes")
         received = 0
 
         async def counted() -> Message:
@@ -97,10 +96,18 @@ class _BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise refusal
+                return {"type": "http.disconnect"}
             return message
 
+        async def unless_too_large(message: Message) -> None:
+            if received <= self._limit:
+                await send(message)
+
         try:
-            await self._app(scope, counted, send)
-        except BodyTooLarge:
-            await problems.problem_response(refusal)(scope, receive, send)
+            await self._app(scope, counted, unless_too_large)
+        except Exception:
+            if received <= self._limit:
+                raise
+        if received > self._limit:
+            error = BodyTooLarge(f"the body is larger than {self._limit} bytes")
+            await problems.problem_response(error)(scope, receive, send)

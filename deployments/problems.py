@@ -43,6 +43,10 @@ STATUS: Final[dict[str, int]] = {
     "log.fenced": 503,
 }
 RETRY_AFTER_S: Final = 2
+_NOT_THE_CLIENTS: Final = ("body", "query", "path", "header", "turn.request", "control", "ping")
+"""Parts of pydantic's paths that say where we looked, not what the client wrote."""
+_CODE_OF_STATUS: Final = {400: "body.not_json", 404: "route.not_found", 405: "route.method_not_allowed"}
+"""For what the framework refuses before our code sees it; its only 400 is a body that it cannot decode."""
 _INTERNAL: Final = 500
 _PROBLEM: Final = "application/problem+json"
 
@@ -68,7 +72,7 @@ def error_frame(error: RhapsodeError, ref: str | None = None) -> ErrorFrame:
 def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
     """Code, message and field path of the first of pydantic's complaints."""
     first = errors[0]
-    path = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    path = [str(part) for part in first["loc"] if part not in _NOT_THE_CLIENTS]
     kind = first["type"]
     if kind == "json_invalid":
         return "body.not_json", "the body is not JSON", None
@@ -84,8 +88,6 @@ def _plain(message: str) -> str:
 
 def frame_of_validation(error: ValidationError, ref: str | None) -> ErrorFrame:
     code, message, field = validation_problem(error.errors(include_context=False, include_input=False))
-    if field:  # the discriminator's value is part of pydantic's path, not of the client's message
-        field = field.partition(".")[2] if field.split(".")[0] in ("turn", "control", "ping") else field
     return ErrorFrame(code=code, message=message, ref=ref, field=field)
 
 
@@ -120,9 +122,7 @@ def install(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "route.not_found", 405: "route.method_not_allowed"}.get(
-            error.status_code, "http.refused"
-        )
+        code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
         return _response(error.status_code, code, str(error.detail), None, retryable=False)
 
     app.add_exception_handler(RhapsodeError, ours)

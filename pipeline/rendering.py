@@ -23,10 +23,6 @@ class _Rendering:
         self.renderer = SentenceRenderer(fmt)
         self.chunks: list[bytes] = []
 
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.chunks))
-
 
 class Renderings:
     """Keeps at most `max_sentences` rendered sentences; a forgotten one is made again from the log."""
@@ -42,7 +38,7 @@ class Renderings:
         if fmt == "opus":
             return chunk.audio or b""
         rendering = self._rendering((session, fmt, chunk.turn, chunk.data["sentence"]), fmt)
-        number = chunk.data["chunk"]
+        number: int = chunk.data["chunk"]
         async with rendering.lock:
             if number > len(rendering.chunks):
                 await self._catch_up(session, rendering, chunk)

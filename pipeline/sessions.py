@@ -44,9 +44,12 @@ class Sessions:
         """Raises SessionNotFound or SessionGone."""
         return await self._views.get(session)
 
-    async def head(self, session: SessionId) -> Head:
-        """Raises SessionNotFound or SessionGone."""
-        return await self._views.head(session)
+    async def attend(self, session: SessionId) -> Head:
+        """Where the session stands, for somebody who will listen; work that nobody does is taken up."""
+        conversation, head = await self._views.get(session)
+        if conversation.has_work:
+            self._owners.wake(session, conversation.head)
+        return head
 
     async def create(self, command: CreateSession) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""

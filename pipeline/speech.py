@@ -5,7 +5,8 @@ from contextlib import aclosing
 from typing import Protocol
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.clock import Clock
 from pipeline.engines.base import OpusChunk, Speaker, WordTimes
@@ -44,6 +45,9 @@ class Line:
         self.error: RhapsodeError | None = None
         self.begun_at = 0.0
         self._scope = anyio.CancelScope()
+
+    def begin(self) -> None:
+        """Make room for its sound; `close` gives it back."""
         self._send, self.items = anyio.create_memory_object_stream[WordTimes | OpusChunk](_BUFFERED_CHUNKS)
 
     def skip(self) -> None:
@@ -133,17 +137,30 @@ class Narrator:
     async def speak(self, lines: MemoryObjectReceiveStream[Line]) -> None:
         """Return when every line's last fact is recorded."""
         begun, in_order = anyio.create_memory_object_stream[Line](self._ahead)
-        async with anyio.create_task_group() as voices:
-            voices.start_soon(self._record_in_order, in_order)
-            async with begun, lines:
-                async for line in lines:
-                    while not self._playing.is_set():
-                        await self._playing.wait()
-                    if line.number in self._skipped:
-                        line.skip()
-                    self._current[line.number] = line
-                    await begun.send(line)
-                    voices.start_soon(line.synthesize, self._speaker, self._settings, self._clock)
+        try:
+            async with in_order, anyio.create_task_group() as voices:
+                voices.start_soon(self._record_in_order, in_order)
+                await self._begin_in_order(lines, begun, voices)
+        finally:
+            for line in self._current.values():
+                line.close()
+
+    async def _begin_in_order(
+        self,
+        lines: MemoryObjectReceiveStream[Line],
+        begun: MemoryObjectSendStream[Line],
+        voices: TaskGroup,
+    ) -> None:
+        async with begun, lines:
+            async for line in lines:
+                while not self._playing.is_set():
+                    await self._playing.wait()
+                if line.number in self._skipped:
+                    line.skip()
+                line.begin()
+                self._current[line.number] = line
+                await begun.send(line)
+                voices.start_soon(line.synthesize, self._speaker, self._settings, self._clock)
 
     async def _record_in_order(self, lines: MemoryObjectReceiveStream[Line]) -> None:
         async with lines:

@@ -124,7 +124,7 @@ class Turn:
 
     async def _write_and_speak(self) -> None:
         lines_in, lines_out = anyio.create_memory_object_stream[Line](WAITING_SENTENCES)
-        async with anyio.create_task_group() as stages:
+        async with lines_out, anyio.create_task_group() as stages:
             stages.start_soon(self._narrator.speak, lines_out)
             async with lines_in:
                 if self.plan.kind == "prompt":

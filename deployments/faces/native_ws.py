@@ -39,7 +39,7 @@ async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None
     connection = _Connection(websocket, websocket.app.state.services)
     try:
         session = known_id(session_id)
-        head = await connection.services.sessions.head(session)
+        head = await connection.services.sessions.attend(session)
         feed = Feed(connection.services, session, head, wish.listening(head), wish.audio)
         await connection.send(feed.hello)
         async with anyio.create_task_group() as both:
