@@ -137,7 +137,6 @@ def _session(path: Path) -> Any:
     options.log_severity_level = 3
     # Every window has a size of its own: an arena keeps the largest for ever and makes nothing faster.
     options.enable_cpu_mem_arena = False
-    options.enable_cpu_mem_arena = False
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
