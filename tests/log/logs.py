@@ -1,0 +1,115 @@
+"""Logs that misbehave in one chosen way, around one that does not."""
+
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import anyio
+
+from pipeline.log.base import Batch, Ear, EventLog, Head, Outcome, Push, Subscribed
+from pipeline.log.memory import MemoryEventLog
+from schemas.errors import LogUnavailable
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+
+class GatedLog(MemoryEventLog):
+    """Each append waits until it is let through, and is remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[list[Batch]] = []
+        self.gate = anyio.Event()
+        self.gate.set()
+
+    def shut(self) -> None:
+        self.gate = anyio.Event()
+
+    async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
+        self.sent.append(list(batches))
+        await self.gate.wait()
+        return await super().append(batches)
+
+
+class AwayLog(MemoryEventLog):
+    """Out of reach while `away`: appends are refused, or done and not answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.silent = False
+        self.tries = 0
+
+    async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
+        self.tries += 1
+        if self.away:
+            if self.silent:
+                await super().append(batches)
+            raise LogUnavailable("The log does not answer.")
+        return await super().append(batches)
+
+
+class LossyEar:
+    """Forgets some pushes, by a dice with a seed."""
+
+    def __init__(self, ear: Ear, loss: float, seed: int) -> None:
+        self._ear = ear
+        self._loss = loss
+        self._dice = random.Random(seed)
+        self.lost = 0
+
+    async def subscribe(self, session: SessionId) -> None:
+        await self._ear.subscribe(session)
+
+    async def unsubscribe(self, session: SessionId) -> None:
+        await self._ear.unsubscribe(session)
+
+    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+        async with aclosing(self._ear.hear()) as words:
+            async for word in words:
+                if isinstance(word, Push) and self._dice.random() < self._loss:
+                    self.lost += 1
+                else:
+                    yield word
+
+    async def aclose(self) -> None:
+        await self._ear.aclose()
+
+
+class LossyLog:
+    """A log whose one ear is lossy."""
+
+    def __init__(self, log: EventLog, loss: float, seed: int = 1) -> None:
+        self.log = log
+        self.lossy_ear = LossyEar(log.ear(), loss, seed)
+        self.reads = 0
+
+    def ear(self) -> LossyEar:
+        return self.lossy_ear
+
+    async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
+        return await self.log.append(batches)
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+    ) -> list[Recorded]:
+        self.reads += 1
+        return await self.log.read(session, after, limit=limit, audio=audio)
+
+    async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
+        return await self.log.heads(sessions)
+
+    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+        return await self.log.acquire(session, owner, ttl_ms)
+
+    async def release(self, session: SessionId, owner: str) -> None:
+        await self.log.release(session, owner)
+
+    async def delete(self, session: SessionId) -> None:
+        await self.log.delete(session)
+
+    async def ping(self) -> None:
+        await self.log.ping()
+
+    async def aclose(self) -> None:
+        await self.log.aclose()

@@ -1,0 +1,264 @@
+"""The recorder: in order, in groups, once, and honest about what did not work."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import pytest
+
+from pipeline.log.base import EventLog, Outcome, Verdict
+from pipeline.log.codec import AUDIO_MAX
+from pipeline.log.memory import MemoryEventLog
+from pipeline.log.recorder import HIGH_WATER, Recorder, SessionWriter
+from schemas.errors import (
+    Conflict,
+    Fenced,
+    InputTooLong,
+    LogUnavailable,
+    SessionEnded,
+    SessionFull,
+    SessionGone,
+    SessionNotFound,
+)
+from schemas.ids import Seq, SessionId, new_session_id
+from tests.log.logs import AwayLog, GatedLog
+from tests.log.support import ENDED, STARTED, delta, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def log() -> MemoryEventLog:
+    return MemoryEventLog()
+
+
+@pytest.fixture
+async def recorder(log: EventLog) -> AsyncGenerator[Recorder, None]:
+    async with Recorder(log) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def session(recorder: Recorder) -> SessionId:
+    created = new_session_id()
+    await recorder.post(created, STARTED, mode="create")
+    return created
+
+
+async def offsets(log: EventLog, session: SessionId) -> list[int]:
+    """Of the deltas in the log."""
+    facts = await log.read(session, Seq(0), limit=5_000)
+    return [fact.data["at"] for fact in facts if fact.type == "text.delta"]
+
+
+async def test_what_is_recorded_first_is_first_in_the_log(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    writer = recorder.open(session, producer="owner", epoch=1)
+    for at in range(500):
+        await writer.record(delta(at))
+    await writer.drain()
+    assert await offsets(log, session) == list(range(500))
+
+
+async def test_a_commit_tells_where_its_facts_are(recorder: Recorder, session: SessionId) -> None:
+    writer = recorder.open(session, producer="owner", epoch=1)
+    await writer.record(delta(0), delta(1))
+    assert await writer.commit(delta(2), delta(3)) == Outcome(Verdict.OK, Seq(4), Seq(5))
+    assert await writer.commit(delta(4)) == Outcome(Verdict.OK, Seq(6), Seq(6))
+
+
+async def test_audio_belongs_to_the_last_fact(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    await recorder.open(session, producer="owner").commit(delta(0), delta(1), audio=b"sound")
+    facts = await log.read(session, Seq(1), audio=True)
+    assert [fact.audio for fact in facts] == [None, b"sound"]
+
+
+async def test_a_command_sent_twice_with_one_key_is_one_fact(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    first = await recorder.post(session, delta(0), key="ask once")
+    await recorder.post(session, delta(1))
+    again = await recorder.post(session, delta(0), key="ask once")
+    assert (first.verdict, again.verdict) == (Verdict.OK, Verdict.DUP)
+    assert (again.first, again.last) == (first.first, first.last)
+    assert await offsets(log, session) == [0, 1]
+
+
+async def test_nothing_can_be_said_after_the_end(recorder: Recorder, session: SessionId) -> None:
+    writer = recorder.open(session, producer="owner", epoch=1)
+    await writer.record(delta(0))
+    await writer.record(ENDED)
+    with pytest.raises(SessionEnded):
+        await writer.commit(delta(1))
+    with pytest.raises(SessionEnded):
+        await recorder.post(session, delta(2))
+
+
+async def test_a_command_is_refused_for_what_it_is(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    with pytest.raises(SessionNotFound):
+        await recorder.post(new_session_id(), delta(0))
+    with pytest.raises(Conflict):
+        await recorder.post(session, STARTED, mode="create")
+    await log.delete(session)
+    with pytest.raises(SessionGone):
+        await recorder.post(session, delta(0))
+
+
+async def test_a_fenced_writer_stops_and_says_so_ever_after(recorder: Recorder, session: SessionId) -> None:
+    old = recorder.open(session, producer="old", epoch=1)
+    await old.commit(delta(0))
+    await recorder.open(session, producer="new", epoch=2).commit(delta(1))
+    await old.record(delta(2))
+    with anyio.fail_after(5):
+        await old.stopped.wait()
+    assert isinstance(old.failed, Fenced)
+    with pytest.raises(Fenced):
+        await old.record(delta(3))
+    with pytest.raises(Fenced):
+        await old.drain()
+
+
+async def test_one_writer_per_producer_and_epoch(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    writer = recorder.open(session, producer="owner", epoch=1)
+    await writer.commit(delta(0))
+    assert recorder.open(session, producer="owner", epoch=1) is writer
+    with pytest.raises(InputTooLong):
+        await writer.commit(delta(1), audio=bytes(AUDIO_MAX + 1))
+    await recorder.open(session, producer="owner", epoch=1).commit(delta(2))
+    assert await offsets(log, session) == [0, 2]
+
+
+class TestTogether:
+    """What happens while a round trip is under way."""
+
+    @pytest.fixture
+    def log(self) -> GatedLog:
+        return GatedLog()
+
+    async def test_a_lone_fact_leaves_at_once_and_the_rest_as_one_group(
+        self, log: GatedLog, recorder: Recorder, session: SessionId
+    ) -> None:
+        other = new_session_id()
+        await recorder.post(other, STARTED, mode="create")
+        writers = [recorder.open(s, producer="owner", epoch=1) for s in (session, other)]
+        log.sent.clear()
+        log.shut()
+        await writers[0].record(delta(0))
+        await until(lambda: len(log.sent) == 1)
+        for at in range(1, 4):
+            for writer in writers:
+                await writer.record(delta(at))
+        log.gate.set()
+        for writer in writers:
+            await writer.drain()
+        assert [[len(batch.facts) for batch in group] for group in log.sent] == [[1], [3, 3]]
+
+    async def test_one_bad_command_does_not_hurt_the_others(
+        self, log: GatedLog, recorder: Recorder, session: SessionId
+    ) -> None:
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.shut()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._expect_not_found, recorder)
+            await writer.record(delta(0))
+            await until(lambda: len(log.sent) == 2)
+            log.gate.set()
+        await writer.drain()
+        assert await offsets(log, session) == [0]
+
+    async def _expect_not_found(self, recorder: Recorder) -> None:
+        with pytest.raises(SessionNotFound):
+            await recorder.post(new_session_id(), delta(0))
+
+    async def test_a_full_buffer_makes_its_own_writer_wait(
+        self, log: GatedLog, recorder: Recorder, session: SessionId
+    ) -> None:
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.shut()
+        recorded: list[int] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._flood, writer, recorded)
+            await until(lambda: writer.lane.weight > HIGH_WATER)
+            stuck_at = len(recorded)
+            assert stuck_at < 40
+            log.gate.set()
+        await writer.drain()
+        assert await offsets(log, session) == list(range(40))
+
+    async def _flood(self, writer: SessionWriter, recorded: list[int]) -> None:
+        for at in range(40):
+            await writer.record(delta(at), audio=bytes(HIGH_WATER // 20))
+            recorded.append(at)
+
+
+class TestAway:
+    """While the log cannot be reached."""
+
+    @pytest.fixture
+    def log(self) -> AwayLog:
+        return AwayLog()
+
+    @pytest.mark.parametrize("silent", [False, True])
+    async def test_what_was_recorded_waits_and_is_in_the_log_once(
+        self, log: AwayLog, recorder: Recorder, session: SessionId, silent: bool
+    ) -> None:
+        writer = recorder.open(session, producer="owner", epoch=1)
+        log.away, log.silent = True, silent
+        for at in range(3):
+            await writer.record(delta(at))
+        tries = log.tries
+        await until(lambda: log.tries > tries + 2)
+        log.away = False
+        await writer.drain()
+        assert await offsets(log, session) == [0, 1, 2]
+
+    async def test_a_command_fails_and_its_key_makes_trying_again_safe(
+        self, log: AwayLog, recorder: Recorder, session: SessionId
+    ) -> None:
+        log.away = log.silent = True
+        with pytest.raises(LogUnavailable):
+            await recorder.post(session, delta(0), key="k")
+        log.away = False
+        assert (await recorder.post(session, delta(0), key="k")).verdict is Verdict.DUP
+        assert await offsets(log, session) == [0]
+
+
+async def test_a_full_session_can_still_be_ended() -> None:
+    log, session = MemoryEventLog(max_session_bytes=2_000), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, STARTED, mode="create")
+        writer = recorder.open(session, producer="owner", epoch=1)
+        with pytest.raises(SessionFull):
+            await writer.commit(delta(0), audio=bytes(2_000))
+        await recorder.open(session, producer="owner", epoch=1).commit(ENDED)
+    [head] = await log.heads([session])
+    assert head is not None
+    assert head.state == "sealed"
+
+
+async def test_closing_says_everything_first() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, STARTED, mode="create")
+        writer = recorder.open(session, producer="owner", epoch=1)
+        for at in range(300):
+            await writer.record(delta(at))
+    assert await offsets(log, session) == list(range(300))
+    with pytest.raises(LogUnavailable):
+        await writer.record(delta(300))
+
+
+async def test_time_is_the_recorder_s_clock() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    clock = iter([5_000, 4_000, 6_000])
+    async with Recorder(log, clock_ms=lambda: next(clock)) as recorder:
+        await recorder.post(session, STARTED, mode="create")
+        for at in range(2):
+            await recorder.post(session, delta(at))
+    assert [fact.ts_ms for fact in await log.read(session, Seq(0))] == [5_000, 5_000, 6_000]
