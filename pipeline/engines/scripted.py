@@ -10,6 +10,7 @@ import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -51,6 +52,8 @@ class LanguageScript(_Script):
     """Characters of one delta; a delta counts as one token."""
     first_delta_ms: float = Field(default=0.0, ge=0)
     per_delta_ms: float = Field(default=0.0, ge=0)
+    stamp: bool = False
+    """Each delta is the time it was made at, monotonic nanoseconds and a space, instead of its text."""
     fail_after: int | None = Field(default=None, ge=0)
     """Deltas before every answer fails with `fail_code`; None: never."""
 
@@ -98,7 +101,7 @@ class ScriptedLanguageModel:
             if number == script.fail_after:
                 break
             await pace.wait()
-            yield delta
+            yield f"{monotonic_ns()} " if script.stamp else delta
         if script.fail_after is not None and script.fail_after <= len(deltas):
             raise _ERRORS[script.fail_code]("The script says: fail.")
         words_in = sum(len(message.content.split()) for message in request.messages)

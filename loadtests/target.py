@@ -1,0 +1,77 @@
+"""The systems under measurement, each in processes of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+_START_S = 180.0
+_STOP_S = 40.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def rhapsode(home: Path, *, environment: Mapping[str, str], scripted: bool) -> Iterator[str]:
+    """`rhapsode up` with a home of its own; yields its URL, stops it afterwards."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("rhapsode")), "up", "--port", str(port)]
+    command += ["--scripted"] if scripted else []
+    variables = {**os.environ, **environment, "RHAPSODE_HOME": str(home)}
+    with _process(command, variables, home / "up.txt") as process:
+        url = f"http://127.0.0.1:{port}"
+        _await(process, lambda: httpx.get(f"{url}/v1/health", timeout=5).status_code == httpx.codes.OK)
+        yield url
+
+
+@contextmanager
+def bare_stream(home: Path, script: Mapping[str, Any]) -> Iterator[str]:
+    """A WebSocket server that sends a scripted answer and does nothing else: the floor of every delta."""
+    port = free_port()
+    command = [sys.executable, "-m", "loadtests.bare_stream", str(port), json.dumps(script)]
+    with _process(command, dict(os.environ), home / "bare.txt") as process:
+        _await(process, lambda: socket.create_connection(("127.0.0.1", port), 1).close() is None)
+        yield f"ws://127.0.0.1:{port}"
+
+
+@contextmanager
+def _process(
+    command: list[str], variables: dict[str, str], output: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as sink:
+        process = subprocess.Popen(command, env=variables, stdout=sink, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _await(process: subprocess.Popen[bytes], answers: Any) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        try:
+            if answers():
+                return
+        except (OSError, httpx.HTTPError):
+            pass
+        time.sleep(0.2)
+    raise RuntimeError(f"{process.args!r} did not get ready in {_START_S:.0f} s")
