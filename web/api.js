@@ -1,0 +1,100 @@
+/** The commands of the native protocol over HTTP. A refusal becomes a `Problem`. */
+
+import { retryDelayMs } from "./cursor.js";
+
+const ATTEMPTS = 5;
+
+/** What the server, or the way to it, had against a request; `message` is fit to be shown. */
+export class Problem extends Error {
+  constructor({ detail, code = "network", field = null, status = 0, retryable = false }) {
+    super(detail);
+    this.code = code;
+    this.field = field;
+    this.status = status;
+    this.retryable = retryable;
+  }
+}
+
+async function problemOf(response) {
+  try {
+    const body = await response.json();
+    return new Problem({ detail: body.title ?? response.statusText, ...body, status: response.status });
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return new Problem({ detail: `The server answered ${response.status}.`, status: response.status });
+  }
+}
+
+async function once(method, path, body, headers) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { "Content-Type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new Problem({ detail: "The server cannot be reached.", retryable: true });
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+/** Only for requests that may be repeated: the server does them once, or doing them twice changes nothing. */
+async function patiently(method, path, body, headers) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await once(method, path, body, headers);
+    } catch (error) {
+      const worthwhile = error instanceof Problem && error.retryable && error.status !== 429;
+      if (!worthwhile || attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, retryDelayMs(attempt, Math.random())));
+    }
+  }
+}
+
+export class Api {
+  constructor(base = "v1") {
+    this._base = base;
+  }
+
+  url(session, rest = "", query = {}) {
+    const search = new URLSearchParams(query).toString();
+    return `${this._base}/sessions/${encodeURIComponent(session)}${rest}${search ? `?${search}` : ""}`;
+  }
+
+  streamUrl(session) {
+    const url = new URL(this.url(session, "/stream"), document.baseURI);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url.href;
+  }
+
+  async createSession(settings) {
+    return (await once("POST", `${this._base}/sessions`, { settings })).json();
+  }
+
+  /** `request` is {prompt} or {text}, and settings; repeated with the same key it is still one turn. */
+  async requestTurn(session, request, key) {
+    return (await patiently("POST", this.url(session, "/turns"), request, { "Idempotency-Key": key })).json();
+  }
+
+  async control(session, action, about = {}) {
+    return (await once("POST", this.url(session, "/control"), { action, ...about })).json();
+  }
+
+  async changeSettings(session, settings) {
+    return (await patiently("PATCH", this.url(session), { settings })).json();
+  }
+
+  async voices() {
+    return (await (await once("GET", `${this._base}/voices`)).json()).voices;
+  }
+
+  /** How far the server's clock is ahead of ours, from its Date header (whole seconds); small skews are noise. */
+  async clockSkewMs(session) {
+    const date = Date.parse((await once("GET", this.url(session))).headers.get("Date") ?? "");
+    const skew = date - Date.now();
+    return Number.isNaN(skew) || Math.abs(skew) < 2_000 ? 0 : skew;
+  }
+}

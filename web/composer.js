@@ -1,0 +1,81 @@
+/** The box in which one asks, and what went wrong with asking. */
+
+import { asSentence, byId, make, say } from "./dom.js";
+
+const SUGGESTIONS = [
+  "Tell me a story about a lighthouse keeper and a fox",
+  "Explain the tides to a curious child",
+  "Describe a night train crossing the mountains",
+];
+const PLACEHOLDERS = { prompt: "Ask for a story, an answer, an idea…", text: "Paste a text to hear it word for word…" };
+
+export class Composer {
+  /** `onSend({prompt} or {text})` resolves when it was accepted and rejects with what to show. */
+  constructor({ onSend }) {
+    this._onSend = onSend;
+    this._form = byId("composer");
+    this._text = byId("text");
+    this._send = byId("send");
+    this._problem = byId("problem");
+    this._form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this._submit();
+    });
+    this._form.addEventListener("change", () => this._showMode());
+    this._text.addEventListener("keydown", (event) => this._key(event));
+    this._text.addEventListener("input", () => say(this._problem, null));
+    const items = SUGGESTIONS.map((text) => make("li", {}, make("button", { type: "button" }, text)));
+    byId("suggestions").append(...items);
+    byId("suggestions").addEventListener("click", ({ target }) => this._suggest(target.closest("button")));
+    this._showMode();
+  }
+
+  /** A newcomer need only press Enter. */
+  prefill() {
+    this._text.value = SUGGESTIONS[0];
+    if (matchMedia("(hover: hover)").matches) this.focus();
+  }
+
+  focus() {
+    this._text.focus({ preventScroll: true });
+  }
+
+  get _mode() {
+    return new FormData(this._form).get("mode");
+  }
+
+  _showMode() {
+    this._text.placeholder = PLACEHOLDERS[this._mode];
+    if (this._mode === "text" && SUGGESTIONS.includes(this._text.value)) this._text.value = "";
+  }
+
+  _suggest(button) {
+    if (!button) return;
+    this._form.elements.mode.value = "prompt";
+    this._text.value = button.textContent;
+    this._showMode();
+    this._form.requestSubmit();
+  }
+
+  _key(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    this._form.requestSubmit();
+  }
+
+  async _submit() {
+    if (this._send.disabled) return;
+    this._send.disabled = true;
+    say(this._problem, null);
+    const text = this._text.value;
+    try {
+      await this._onSend({ [this._mode]: text });
+      if (this._text.value === text) this._text.value = "";
+    } catch (error) {
+      say(this._problem, asSentence(error.message));
+      this.focus();
+    } finally {
+      this._send.disabled = false;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/** Transport, voice and volume, connection: everything round the story that can be pressed or read. */
+
+import { byId, clockTime, make, say, setIcon } from "./dom.js";
+
+const CONNECTION_WORDS = {
+  idle: "",
+  connecting: "Connecting…",
+  live: "Connected",
+  waiting: "Reconnecting…",
+  offline: "Offline",
+  refused: "Not connected",
+  ended: "Session over",
+};
+
+const TYPING = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";
+
+export class Controls {
+  /** Handlers: onPause, onSkip, onStop, onUnlock, onVoice(on), onVolume(x), onSettings(patch). */
+  constructor(handlers) {
+    this._handlers = handlers;
+    byId("pause").addEventListener("click", () => handlers.onPause());
+    byId("skip").addEventListener("click", () => handlers.onSkip());
+    byId("stop").addEventListener("click", () => handlers.onStop());
+    byId("unlock").addEventListener("click", () => handlers.onUnlock());
+    byId("voice").addEventListener("change", ({ target }) => handlers.onVoice(target.checked));
+    byId("volume").addEventListener("input", ({ target }) => handlers.onVolume(Number(target.value)));
+    byId("speed").addEventListener("input", ({ target }) => this._showSpeed(Number(target.value)));
+    byId("speed").addEventListener("change", ({ target }) =>
+      this._change({ speech_speed: Number(target.value) }),
+    );
+    byId("voices").addEventListener("change", ({ target }) => this._change({ voice: target.value }));
+    addEventListener("keydown", (event) => this._key(event));
+    addEventListener("pointerdown", ({ target }) => {
+      if (!byId("sound").contains(target)) byId("sound").open = false;
+    });
+  }
+
+  showConnection({ state }) {
+    const badge = byId("connection");
+    badge.dataset.state = state;
+    badge.lastElementChild.textContent = CONNECTION_WORDS[state];
+  }
+
+  /** `hearing`: something can be paused or skipped; `active`: or at least stopped. `time`: {ms, ofMs} or null. */
+  showTransport({ hearing, active, paused, time, doing }) {
+    byId("transport-buttons").hidden = !active;
+    byId("skip").hidden = !hearing;
+    const pause = byId("pause");
+    pause.hidden = !hearing;
+    setIcon(pause, paused ? "play" : "pause");
+    pause.setAttribute("aria-label", paused ? "Go on" : "Pause");
+    say(byId("time"), time && `${clockTime(time.ms)} / ${clockTime(time.ofMs)}`);
+    say(byId("doing"), doing);
+  }
+
+  showUnlock(needed) {
+    byId("unlock").hidden = !needed;
+  }
+
+  showSound({ voice, volume }) {
+    byId("voice").checked = voice;
+    byId("volume").value = String(volume);
+    setIcon(byId("sound-icon"), voice && volume > 0 ? "sound" : "silent");
+  }
+
+  /** Say why there is no voice at all. */
+  showMute(reason) {
+    byId("voice").disabled = true;
+    say(byId("voice-note"), reason);
+    this.showSound({ voice: false, volume: Number(byId("volume").value) });
+  }
+
+  showSettings(settings) {
+    if (!settings) return;
+    if (document.activeElement !== byId("speed")) byId("speed").value = String(settings.speech_speed);
+    this._showSpeed(Number(byId("speed").value));
+    if (byId("voices").value !== settings.voice) byId("voices").value = settings.voice;
+  }
+
+  showVoices(voices) {
+    byId("voices").replaceChildren(...voices.map((voice) => make("option", { value: voice }, voice)));
+    byId("voices-row").hidden = voices.length < 2;
+  }
+
+  showSettingsProblem(text) {
+    say(byId("settings-problem"), text);
+  }
+
+  showNotice(text) {
+    say(byId("notice"), text);
+  }
+
+  announce(text) {
+    byId("announcer").textContent = text;
+  }
+
+  _showSpeed(speed) {
+    byId("speed-value").textContent = `${speed.toFixed(1)}×`;
+  }
+
+  _change(patch) {
+    this.showSettingsProblem(null);
+    this._handlers.onSettings(patch);
+  }
+
+  /** Esc stops wherever one is; Space pauses unless it means something where the focus is. */
+  _key(event) {
+    if (event.key === "Escape") {
+      if (byId("sound").open) byId("sound").open = false;
+      else this._handlers.onStop();
+    } else if (event.key === " " && !event.target.closest?.(`${TYPING}, button, summary, a, input`)) {
+      event.preventDefault();
+      this._handlers.onPause();
+    }
+  }
+}

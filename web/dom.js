@@ -1,0 +1,43 @@
+/** The little that is needed to build a page by hand. Data only ever becomes text or an attribute. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+/** An element with attributes (`class`, `data-x`, …) and children (nodes or strings). */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS(SVG, "use"));
+  setIcon(svg, name);
+  return svg;
+}
+
+export function setIcon(svg, name) {
+  (svg.querySelector("use") ?? svg).setAttribute("href", `#i-${name}`);
+}
+
+/** Show `text`, or hide the element when there is none. */
+export function say(element, text) {
+  if (element.textContent !== (text ?? "")) element.textContent = text ?? "";
+  element.hidden = !text;
+}
+
+/** A message as a sentence: capital letter, full stop. */
+export function asSentence(message) {
+  const text = message.trim();
+  if (!text) return "Something went wrong.";
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+}
+
+export function clockTime(ms) {
+  const seconds = Math.floor(ms / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,58 @@
+/** The audio graph: playout worklet -> volume -> meter -> loudspeaker. */
+
+const METER_SAMPLES = 4096;
+const VOLUME_GLIDE_S = 0.015;
+
+export class AudioGraph {
+  /** `onReport` gets what worklet.js reports, `onState` the context's state whenever it changes. */
+  static async open({ rate, onReport, onState }) {
+    const context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
+    await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    return new AudioGraph(context, onReport, onState);
+  }
+
+  constructor(context, onReport, onState) {
+    this._context = context;
+    this._node = new AudioWorkletNode(context, "rhapsode-playout", { numberOfInputs: 0, outputChannelCount: [1] });
+    this._volume = new GainNode(context);
+    this._meter = new AnalyserNode(context, { fftSize: METER_SAMPLES });
+    this._wave = new Float32Array(METER_SAMPLES);
+    this._node.connect(this._volume).connect(this._meter).connect(context.destination);
+    this._node.port.onmessage = ({ data }) => onReport(data);
+    context.onstatechange = () => onState(context.state);
+  }
+
+  get state() {
+    return this._context.state;
+  }
+
+  /** From a sample leaving the worklet to it being heard. */
+  get latencyMs() {
+    return 1000 * ((this._context.outputLatency || 0) + (this._context.baseLatency || 0));
+  }
+
+  /** Works only after the user has touched the page; until then the state stays "suspended". */
+  resume() {
+    return this._context.resume();
+  }
+
+  push(samples, ms, epoch) {
+    this._node.port.postMessage({ order: "push", samples, ms, epoch }, [samples.buffer]);
+  }
+
+  /** One of finish, clear (with the new epoch), hold, release. */
+  order(order, epoch) {
+    this._node.port.postMessage({ order, epoch });
+  }
+
+  setVolume(volume) {
+    this._volume.gain.setTargetAtTime(volume, this._context.currentTime, VOLUME_GLIDE_S);
+  }
+
+  /** Root mean square of the last tenth of a second that went to the loudspeaker. */
+  rms() {
+    this._meter.getFloatTimeDomainData(this._wave);
+    const power = this._wave.reduce((sum, sample) => sum + sample * sample, 0) / METER_SAMPLES;
+    return Math.sqrt(power);
+  }
+}

@@ -1,0 +1,164 @@
+/** Everything about being heard: the player, what it plays, and the buttons that reach into it. */
+
+import { bestCodec } from "./decoder.js";
+import { Narration } from "./narration.js";
+import { Player } from "./player.js";
+import { placeIn, preferences } from "./storage.js";
+import { isOver, runningTurn } from "./story.js";
+import { sentenceAt } from "./timeline.js";
+
+/**
+ * `control(action, about)` tells the server; `onChange()` whenever there may be something new to draw;
+ * `onTrouble(text)` for what the listener should know.
+ */
+export class Hearing {
+  constructor({ control, onChange, onTrouble }) {
+    this.preferences = { voice: true, volume: 1, ...preferences().read() };
+    this._control = control;
+    this._onChange = onChange;
+    this._onTrouble = onTrouble;
+    this._player = null;
+    this._narration = null;
+    this._session = null;
+    this._skewMs = 0;
+  }
+
+  /** False if this browser will not let us make sound at all. */
+  async open() {
+    if (typeof AudioWorkletNode === "undefined") return false;
+    this._player = await Player.open({
+      codec: await bestCodec(),
+      onProgress: () => {
+        this._narration?.progressed();
+        this._onChange();
+      },
+      onEnded: (turn) => {
+        this._narration?.ended(turn);
+        this._onChange();
+      },
+      onState: (state) => {
+        if (state === "running") this._narration?.unlocked();
+        this._onChange();
+      },
+      onError: () => this._onTrouble("A piece of sound could not be played."),
+    });
+    this._player.graph.setVolume(this.preferences.volume);
+    this._begin();
+    return true;
+  }
+
+  /** The session's past is known, and how far its server's clock is ahead of ours. */
+  attach(session, skewMs) {
+    this._session = session;
+    this._skewMs = skewMs;
+    this._begin();
+  }
+
+  /** Begin as soon as both the past and the loudspeaker are there. */
+  _begin() {
+    if (!this._player || !this._session) return;
+    this._narration = new Narration({
+      player: this._player,
+      place: placeIn(this._session.id),
+      story: () => this._session.story,
+      url: () => this._session.url,
+      cursorAt: (seq) => this._session.cursorAt(seq),
+      nowMs: () => Date.now() + this._skewMs,
+      voice: this.preferences.voice,
+    });
+    this._narration.start();
+    this._onChange();
+  }
+
+  get wantsVoice() {
+    return this.preferences.voice && this._player !== null;
+  }
+
+  /** What comes out of the loudspeaker now: {turn, ms}, or null. */
+  get heard() {
+    if (!this._player || this._player.turn === null) return null;
+    return { turn: this._player.turn, ms: Math.max(0, this._player.positionMs - this._player.graph.latencyMs) };
+  }
+
+  get paused() {
+    return this._player?.paused ?? false;
+  }
+
+  /** The browser waits for a touch before it lets us be heard. */
+  get locked() {
+    return this._player !== null && this._player.graph.state !== "running";
+  }
+
+  /** To be called from a click or a key press. */
+  unlock() {
+    void this._player?.graph.resume();
+  }
+
+  onFact(fact) {
+    this._narration?.onFact(fact);
+  }
+
+  save() {
+    this._narration?.save();
+  }
+
+  replay(turn) {
+    this._narration?.replay(turn);
+    this._onChange();
+  }
+
+  togglePause() {
+    if (!this.heard) return;
+    const pausing = !this.paused;
+    if (pausing) this._player.pause();
+    else this._player.resume();
+    if (!this._narration.replaying) this._control(pausing ? "pause" : "resume");
+    this._onChange();
+  }
+
+  skip() {
+    const turn = this._heardTurn();
+    const sentence = turn ? sentenceAt(turn, this._player.positionMs) : -1;
+    if (sentence < 0) return;
+    this._player.skip(sentence);
+    if (!this._narration.replaying && !isOver(turn)) this._control("skip", { turn: turn.id, sentence });
+  }
+
+  /** End what is heard; while nothing is heard, end what is being written. */
+  stop(story) {
+    const target = this._heardTurn() ?? runningTurn(story);
+    if (!target) return;
+    const replaying = this._narration?.replaying;
+    this._narration?.stop();
+    if (!replaying && !isOver(target)) this._control("stop", { turn: target.id });
+    this._onChange();
+  }
+
+  setVoice(voice) {
+    this._prefer({ voice });
+    this._narration?.setVoice(voice);
+    this._onChange();
+  }
+
+  setVolume(volume) {
+    this._prefer({ volume });
+    this._player?.graph.setVolume(volume);
+    this._onChange();
+  }
+
+  stats() {
+    const player = this._player;
+    if (!player) return { contextState: "none" };
+    const { codec, turn, paused, positionMs, samplesPlayed, underruns, graph } = player;
+    return { contextState: graph.state, rms: graph.rms(), codec, turn, paused, positionMs, samplesPlayed, underruns };
+  }
+
+  _heardTurn() {
+    return this._session?.story.turns[this._player?.turn];
+  }
+
+  _prefer(choice) {
+    this.preferences = { ...this.preferences, ...choice };
+    preferences().write(this.preferences);
+  }
+}

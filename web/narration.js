@@ -1,0 +1,148 @@
+/** Decides what this tab lets one hear: which turn, from where, and what comes after it. */
+
+import { isOver } from "./story.js";
+import { liveMoment, readAfter } from "./timeline.js";
+
+const STALE_MS = 10 * 60_000; // a tab that comes back later than this does not begin to speak by itself
+const SAVE_EVERY_MS = 200;
+
+/**
+ * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
+ * `cursorAt(seq)` and `url()` say where to read. `story()` is the state as of the latest fact.
+ */
+export class Narration {
+  constructor({ player, place, story, url, cursorAt, nowMs, voice }) {
+    this.voice = voice;
+    this.replaying = false;
+    this._player = player;
+    this._place = place;
+    this._story = story;
+    this._url = url;
+    this._cursorAt = cursorAt;
+    this._nowMs = nowMs;
+    this._queue = []; // turns to be heard after this one
+    this._joined = false; // this turn was begun at the live moment, not at a place of our own
+    this._savedAt = 0;
+  }
+
+  get turn() {
+    return this._player.turn;
+  }
+
+  /** The past is known: go on where this tab was, or else join those who have listened all along. */
+  start() {
+    const place = this._place.read();
+    const story = this._story();
+    const fresh = place && story.turns[place.turn] && Date.now() - place.at < STALE_MS;
+    if (!fresh) {
+      this.join();
+    } else if (place.done) {
+      this.join(place.turn);
+    } else {
+      this._enqueueAfter(place.turn);
+      this._begin(place.turn, place.ms);
+    }
+  }
+
+  /** Hear what a patient listener hears now, if that lies after the turn `after`. */
+  join(after = 0) {
+    const moment = liveMoment(this._story(), this._nowMs());
+    if (!moment || moment.turn <= after || !this.voice) return;
+    this._enqueueAfter(moment.turn);
+    this._begin(moment.turn, moment.ms);
+    this._joined = moment.ms > 0;
+  }
+
+  /** A fact that has just happened. */
+  onFact({ type, seq, turn, data }) {
+    if (type === "turn.requested") this._requested(seq, data);
+    else if (type === "turn.stop_requested" || type === "turn.stopped") this._stopped(turn);
+    else if (this.replaying) return; // what others do to the live narration is not about a replay
+    else if (type === "sentence.skip_requested" && turn === this.turn) this._player.skip(data.sentence);
+    else if (type === "playback.paused") this._player.pause();
+    else if (type === "playback.resumed") this._player.resume();
+  }
+
+  replay(turn) {
+    this._begin(turn, 0, true);
+  }
+
+  /** Leave this turn; the one that waits behind it begins. What others hear is not touched. */
+  stop() {
+    this._save(true);
+    this._player.stop();
+    this.replaying = false;
+    this._next();
+  }
+
+  setVoice(on) {
+    this.voice = on;
+    this._queue = [];
+    if (on) this.join();
+    else this.stop();
+  }
+
+  /** The browser lets us be heard at last; who waited for that wants to hear what the others hear. */
+  unlocked() {
+    if (this._joined && this._player.samplesPlayed === 0) this.join();
+  }
+
+  progressed() {
+    if (Date.now() - this._savedAt > SAVE_EVERY_MS) this.save();
+  }
+
+  ended(turn) {
+    this._write({ turn, ms: 0, done: true });
+    this.replaying = false;
+    this._next();
+  }
+
+  save() {
+    if (this.turn !== null) this._save(false);
+  }
+
+  _save(done) {
+    if (this.turn === null || this.replaying) return;
+    this._write({ turn: this.turn, ms: Math.round(this._player.positionMs), done });
+  }
+
+  _write(place) {
+    this._savedAt = Date.now();
+    this._place.write({ ...place, at: this._savedAt });
+  }
+
+  _requested(turn, data) {
+    if (!this.voice || data.settings?.speak === false) return;
+    if (!this.replaying) this._player.resume();
+    this._queue.push(turn);
+    if (this.turn === null) this._next();
+  }
+
+  _stopped(turn) {
+    this._queue = this._queue.filter((waiting) => waiting !== turn);
+    if (turn === this.turn && !this.replaying) this.stop();
+  }
+
+  _next() {
+    const turn = this._queue.shift();
+    if (turn !== undefined) this._begin(turn, 0);
+  }
+
+  _enqueueAfter(turn) {
+    const { order, turns } = this._story();
+    const hearable = (id) => id > turn && turns[id].speak && turns[id].status !== "stopped";
+    this._queue = order.filter((id) => hearable(id) && (turns[id].audioMs > 0 || !isOver(turns[id])));
+  }
+
+  /** A replay leaves nothing out, and takes no notice of a pause of the others. */
+  _begin(turn, ms, replaying = false) {
+    const story = this._story();
+    this.replaying = replaying;
+    this._joined = false;
+    const cursor = this._cursorAt(readAfter(story.turns[turn], ms));
+    this._player.play({ turn, fromMs: ms, url: this._url(), cursor });
+    if (replaying) return;
+    story.turns[turn].sentences.forEach((sentence, number) => sentence.skipped && this._player.skip(number));
+    if (story.pausedAt !== null) this._player.pause();
+  }
+}

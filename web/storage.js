@@ -1,0 +1,31 @@
+/** What a browser remembers for us. A browser that refuses to remember is no reason to fail. */
+
+function attempt(action) {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof DOMException || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+class Shelf {
+  constructor(storage, key) {
+    this._storage = storage;
+    this._key = key;
+  }
+
+  read() {
+    return attempt(() => JSON.parse(this._storage()?.getItem(this._key) ?? "null"));
+  }
+
+  write(value) {
+    attempt(() => this._storage().setItem(this._key, JSON.stringify(value)));
+  }
+}
+
+/** How far this tab has heard the session: {turn, ms, done, at}. */
+export const placeIn = (session) => new Shelf(() => sessionStorage, `rhapsode:place:${session}`);
+
+/** {voice, volume}, the same in all tabs. */
+export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");

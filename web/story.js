@@ -1,0 +1,153 @@
+/** Facts to what there is to see: a pure reducer. States are never changed, only replaced. */
+
+import { codePoints, unitAt, widePositions } from "./text.js";
+
+const LOG_LENGTH = 200;
+
+export const STATUS_OF = { "turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed" };
+
+export function emptyStory() {
+  return {
+    lastSeq: 0,
+    title: "",
+    settings: null,
+    ended: null,
+    turns: {},
+    order: [],
+    log: [],
+    pausedAt: null, // wall clock of the pause that lasts, in ms
+    pausedMs: 0, // length of all pauses that are over
+  };
+}
+
+function newTurn(fact) {
+  const { kind, text, settings } = fact.data;
+  return {
+    id: fact.seq,
+    kind,
+    prompt: text,
+    speak: settings?.speak !== false,
+    status: "queued",
+    text: "",
+    chars: 0, // of `text`, in code points
+    wide: [], // see text.js
+    textWhole: false,
+    sentences: [],
+    audioMs: 0,
+    heardFrom: null, // play clock at the first audio
+    overAt: null, // play clock at the terminal fact
+    error: null,
+  };
+}
+
+const newSentence = (start, end) => ({
+  start,
+  end,
+  voiced: false,
+  atMs: null,
+  ms: 0,
+  words: [],
+  firstChunk: null,
+  skipped: false,
+  done: false,
+  error: null,
+});
+
+/** Wall clock less the pauses: the time in which narration moves on. It stands still during a pause. */
+export function playClock(story, nowMs) {
+  return (story.pausedAt ?? nowMs) - story.pausedMs;
+}
+
+function resumed(story, ts) {
+  if (story.pausedAt === null) return story;
+  return { ...story, pausedMs: story.pausedMs + Math.max(0, ts - story.pausedAt), pausedAt: null };
+}
+
+const ON_SESSION = {
+  "session.started": (story, { data }) => ({ ...story, title: data.title ?? "", settings: data.settings }),
+  "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
+  "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),
+  "playback.paused": (story, { ts }) => ({ ...story, pausedAt: story.pausedAt ?? ts }),
+  "playback.resumed": (story, { ts }) => resumed(story, ts),
+  // Who asks wants to hear the answer: a new turn ends a pause.
+  "turn.requested": (story, fact) => ({
+    ...resumed(story, fact.ts),
+    turns: { ...story.turns, [fact.seq]: newTurn(fact) },
+    order: [...story.order, fact.seq],
+  }),
+};
+
+function withSentence(turn, number, patch) {
+  const sentences = turn.sentences.slice();
+  sentences[number] = { ...(sentences[number] ?? newSentence(turn.chars, turn.chars)), ...patch };
+  return { ...turn, sentences };
+}
+
+function grown(turn, { at, text }) {
+  const kept = at === turn.chars ? turn.text : turn.text.slice(0, unitAt(turn.wide, at));
+  const wide = widePositions(text, at);
+  return {
+    ...turn,
+    text: kept + text,
+    chars: at + codePoints(text),
+    wide: wide.length || at < turn.chars ? [...turn.wide.filter((position) => position < at), ...wide] : turn.wide,
+  };
+}
+
+function withChunk(turn, { data, seq, ts }, story) {
+  const sentence = turn.sentences[data.sentence];
+  const heard = withSentence(turn, data.sentence, {
+    ms: (sentence?.ms ?? 0) + data.ms,
+    firstChunk: sentence?.firstChunk ?? seq,
+  });
+  return { ...heard, audioMs: data.at_ms + data.ms, heardFrom: turn.heardFrom ?? playClock(story, ts) };
+}
+
+const ended = (turn, { type, data, ts }, story) => ({
+  ...turn,
+  status: STATUS_OF[type],
+  overAt: playClock(story, ts),
+  error: type === "turn.failed" ? { code: data.code, message: data.message } : null,
+});
+
+const ON_TURN = {
+  "turn.started": (turn) => ({ ...turn, status: "running" }),
+  "turn.stop_requested": (turn) => ({ ...turn, status: "stopping" }),
+  "text.delta": (turn, { data }) => grown(turn, data),
+  "text.completed": (turn) => ({ ...turn, textWhole: true }),
+  "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),
+  "sentence.voiced": (turn, { data }) =>
+    withSentence(turn, data.sentence, { voiced: true, atMs: data.at_ms, ms: 0, words: data.words ?? [] }),
+  "audio.chunk": withChunk,
+  "sentence.completed": (turn, { data }) =>
+    withSentence(turn, data.sentence, { done: true, atMs: data.at_ms, ms: data.ms }),
+  "sentence.failed": (turn, { data }) => withSentence(turn, data.sentence, { done: true, error: data.message }),
+  "sentence.skipped": (turn, { data }) => withSentence(turn, data.sentence, { done: true, skipped: true }),
+  "sentence.skip_requested": (turn, { data }) => withSentence(turn, data.sentence, { skipped: true }),
+  "turn.completed": ended,
+  "turn.stopped": ended,
+  "turn.failed": ended,
+};
+
+/** The story after `fact`. Facts of types that we do not know only move the cursor. */
+export function reduce(story, fact) {
+  const log = [...story.log, { seq: fact.seq, ts: fact.ts, turn: fact.turn, type: fact.type, data: fact.data }];
+  const noted = { ...story, lastSeq: fact.seq, log: log.slice(-LOG_LENGTH) };
+  if (Object.hasOwn(ON_SESSION, fact.type)) return ON_SESSION[fact.type](noted, fact);
+  const turn = story.turns[fact.turn];
+  if (!turn || !Object.hasOwn(ON_TURN, fact.type)) return noted;
+  const changed = ON_TURN[fact.type](turn, fact, noted);
+  return { ...noted, turns: { ...noted.turns, [turn.id]: changed } };
+}
+
+export const isOver = (turn) => turn.overAt !== null;
+
+/** The turn that is being made now, or null. */
+export function runningTurn(story) {
+  const id = story.order.find((turn) => !isOver(story.turns[turn]) && story.turns[turn].status !== "queued");
+  return id === undefined ? null : story.turns[id];
+}
+
+/** The text of one sentence, or of any range that the log counts in code points. */
+export const textOf = (turn, { start, end }) =>
+  turn.text.slice(unitAt(turn.wide, start), unitAt(turn.wide, end));

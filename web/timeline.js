@@ -1,0 +1,55 @@
+/** Where in a turn's audio a listener is or should be. Pure; all times are milliseconds. */
+
+import { isOver, playClock } from "./story.js";
+
+/** The number of the last of `items` (ordered by `key`) that begins at or before `ms`, or -1. */
+function lastBegun(items, ms, key) {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (items[middle][key] <= ms) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** The number of the sentence heard at `ms`, or -1. */
+export function sentenceAt(turn, ms) {
+  return turn.sentences.findLastIndex((sentence) => sentence?.firstChunk && sentence.atMs <= ms);
+}
+
+/** The word of `sentence` heard at `ms`, or -1. Stays on a word until the next one begins. */
+export function wordAt(sentence, ms) {
+  return sentence ? lastBegun(sentence.words, ms, "start_ms") : -1;
+}
+
+/** After which fact to read so that the sentence heard at `ms` comes whole. */
+export function readAfter(turn, ms) {
+  const sentence = turn.sentences[sentenceAt(turn, ms)];
+  return sentence ? sentence.firstChunk - 1 : turn.id;
+}
+
+/**
+ * What somebody who has listened all along hears now: {turn, ms}, or null when all has been said.
+ *
+ * Turns are heard one after another, each from its first audio on but not before the one before it ended.
+ */
+export function liveMoment(story, nowMs) {
+  const now = playClock(story, nowMs);
+  let free = -Infinity;
+  for (const id of story.order) {
+    const turn = story.turns[id];
+    if (!turn.speak) continue;
+    if (turn.heardFrom === null) {
+      if (!isOver(turn)) return { turn: id, ms: 0 };
+      continue;
+    }
+    const begin = Math.max(turn.heardFrom, free);
+    const stop = turn.status === "stopped" ? turn.overAt : Infinity;
+    const end = Math.min(begin + turn.audioMs, stop);
+    if (now < end || !isOver(turn)) return { turn: id, ms: Math.max(0, Math.min(now - begin, turn.audioMs)) };
+    free = end;
+  }
+  return null;
+}

@@ -1,0 +1,133 @@
+/** One turn on the page: what was asked, the answer as it grows, and the light on what is being said. */
+
+import { asSentence, icon, make, say } from "./dom.js";
+import { isOver, textOf } from "./story.js";
+import { sentenceAt, wordAt } from "./timeline.js";
+
+const TEASER_CHARS = 140;
+const STATE_WORDS = { queued: "Waits for the answer before it", stopping: "Stopping…", stopped: "Stopped" };
+const KEEPSAKES = [
+  ["WAV", "/audio", { format: "wav" }],
+  ["MP3", "/audio", { format: "mp3" }],
+  ["Captions (VTT)", "/captions.vtt", {}],
+  ["Captions (SRT)", "/captions.srt", {}],
+];
+
+export class TurnView {
+  /** `onReplay(turn)`; `link(path, query)` gives the address of a download. */
+  constructor(turn, { onReplay, onUnfold, link }) {
+    this.prompt = make("h2", { class: "prompt" }, turn.kind === "prompt" ? turn.prompt : "Read aloud");
+    this.prose = make("div", { class: "prose", dir: "auto" });
+    this.state = make("span", { class: "state" });
+    this.problem = make("p", { class: "problem" });
+    this.unfold = make("button", { type: "button", class: "quiet" }, icon("down"), "Show");
+    this.replay = make("button", { type: "button", class: "quiet replay" }, icon("play"), "Hear it");
+    this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), "Save"));
+    this.footer = make("footer", {}, this.unfold, this.replay, this.keep, this.state);
+    this.element = make("article", { class: "turn", "data-turn": String(turn.id) });
+    this.element.append(this.prompt, this.prose, this.problem, this.footer);
+    for (const [name, path, query] of KEEPSAKES) {
+      const href = link(path, { ...query, turn: turn.id });
+      this.keep.append(make("a", { href, download: "" }, name));
+    }
+    this.replay.addEventListener("click", () => onReplay(turn.id));
+    this.unfold.addEventListener("click", onUnfold);
+    this._turn = null;
+    this._folded = null;
+    this._clearProse();
+  }
+
+  /** Bring the page up to `turn`; folded, only its beginning is kept in the document. */
+  update(turn, folded) {
+    if (turn === this._turn && folded === this._folded) return;
+    const refold = folded !== this._folded;
+    this._turn = turn;
+    this._folded = folded;
+    if (refold) this._clearProse();
+    if (folded) this._tail.data = turn.text.slice(0, TEASER_CHARS);
+    else this._grow(turn);
+    const over = isOver(turn);
+    this.element.classList.toggle("folded", folded);
+    this.element.dataset.status = turn.status;
+    this.element.dataset.writing = String(!over && !turn.textWhole && turn.status === "running");
+    this.prose.setAttribute("aria-busy", String(!over && !turn.textWhole));
+    this.unfold.hidden = !folded;
+    this.replay.hidden = !(over && turn.audioMs > 0);
+    this.keep.hidden = this.replay.hidden;
+    say(this.state, STATE_WORDS[turn.status]);
+    say(this.problem, turn.error && asSentence(turn.error.message));
+    this.footer.hidden = [this.unfold, this.replay, this.state].every((part) => part.hidden);
+  }
+
+  /** Put the light on what is heard at `ms`; null takes it away. Returns the lit sentence's element. */
+  light(ms) {
+    if (this._folded || !this._turn) return null;
+    const number = ms === null ? -1 : sentenceAt(this._turn, ms);
+    const sentence = this._turn.sentences[number] ?? null;
+    this.prose.classList.toggle("narrated", ms !== null);
+    if (number !== this._lit) this._moveLight(number, sentence);
+    const word = wordAt(sentence, ms);
+    if (this._words.length && word !== this._word) {
+      this._words[this._word]?.classList.remove("said");
+      this._words[word]?.classList.add("said");
+      this._word = word;
+    }
+    return this._spans[number] ?? null;
+  }
+
+  _clearProse() {
+    this._spans = [];
+    this._tail = document.createTextNode("");
+    this._tailSpan = make("span", { class: "tail" }, this._tail);
+    this.prose.replaceChildren(this._tailSpan);
+    this._lit = -1;
+    this._words = [];
+    this._word = -1;
+  }
+
+  _grow(turn) {
+    for (let number = this._spans.length; number < turn.sentences.length; number += 1) {
+      const span = make("span", { class: "sentence ahead" }, textOf(turn, turn.sentences[number]));
+      this._spans.push(span);
+      this._tailSpan.before(span);
+    }
+    turn.sentences.forEach(({ error, done }, number) => {
+      if (!error || !done) return;
+      this._spans[number].classList.add("unsaid");
+      this._spans[number].title = `Not spoken: ${asSentence(error)}`;
+    });
+    const cut = turn.sentences.at(-1)?.end ?? 0;
+    const tail = textOf(turn, { start: cut, end: turn.chars });
+    if (this._tail.data !== tail) this._tail.data = tail;
+  }
+
+  _moveLight(number, sentence) {
+    const old = this._spans[this._lit];
+    if (old) {
+      old.classList.remove("speaking");
+      old.textContent = textOf(this._turn, this._turn.sentences[this._lit]);
+    }
+    this._spans.forEach((span, at) => span.classList.toggle("ahead", at > number));
+    this._lit = number;
+    this._word = -1;
+    this._words = [];
+    if (!sentence) return;
+    this._spans[number].classList.add("speaking");
+    this._words = wrapWords(this._spans[number], this._turn, sentence);
+  }
+}
+
+/** Give each word of the sentence an element of its own, for as long as it is being said. */
+function wrapWords(span, turn, sentence) {
+  const words = [];
+  const parts = [];
+  let at = sentence.start;
+  for (const { start, end } of sentence.words) {
+    if (start > at) parts.push(textOf(turn, { start: at, end: start }));
+    words.push(make("span", { class: "word" }, textOf(turn, { start: Math.max(start, at), end })));
+    parts.push(words.at(-1));
+    at = Math.max(at, end);
+  }
+  span.replaceChildren(...parts, textOf(turn, { start: at, end: sentence.end }));
+  return words;
+}
