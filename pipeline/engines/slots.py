@@ -20,14 +20,26 @@ class Slots:
         self.taken = 0
         """Requests at work and waiting."""
 
-    @asynccontextmanager
-    async def take(self) -> AsyncGenerator[None, None]:
-        """Wait for a slot and hold it."""
+    async def acquire(self) -> None:
+        """Wait for a slot."""
         if self.taken >= self._most:
             raise EngineBusy(f"All {self._most} places are taken; try again in a moment.")
         self.taken += 1
         try:
-            async with self._free:
-                yield
-        finally:
+            await self._free.acquire()
+        except BaseException:
             self.taken -= 1
+            raise
+
+    def release(self) -> None:
+        self.taken -= 1
+        self._free.release()
+
+    @asynccontextmanager
+    async def take(self) -> AsyncGenerator[None, None]:
+        """Hold a slot for as long as the block lasts."""
+        await self.acquire()
+        try:
+            yield
+        finally:
+            self.release()

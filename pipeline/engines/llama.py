@@ -1,0 +1,213 @@
+"""llama.cpp inside our process: GGUF models on any CPU, many requests decoded together."""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.engines.base import ChatRequest, Completion, Message
+from pipeline.engines.memory import fitting, without_oldest
+from pipeline.engines.prepared import UnusableWeights
+from pipeline.engines.slots import Slots
+from pipeline.engines.weights import language_model_file
+from schemas.errors import EngineDead, EngineFailed
+from schemas.settings import LanguageModelSettings
+
+_SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 1.1, "repeat_last_n": 256}
+"""Without the penalty a 135M model repeats its last sentence for ever; above 1.15 it starts to ramble."""
+
+
+def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
+    """The registry's factory: prepares the weights if need be, then loads them (about 1 s)."""
+    model = language_model_file(settings, cache)
+    # llama.cpp's threads must sleep, not spin, while they wait for each other: with other work on the same
+    # cores, spinning made it ten times slower. Read once, when the library is loaded. Deployments set it too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import xllamacpp
+
+    try:
+        server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), model, settings))
+    except RuntimeError as error:
+        raise UnusableWeights(f"llama.cpp cannot load {model}: {error}") from error
+    return LlamaLanguageModel(server, settings)
+
+
+def _parameters(params: Any, model: Path, settings: LanguageModelSettings) -> Any:
+    params.model.path = str(model)
+    params.n_parallel = settings.slots
+    params.n_ctx = settings.slots * settings.context_tokens
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
+    params.n_gpu_layers = 0
+    params.fit_params = False
+    params.cache_ram_mib = 0  # finished prompts stay in their slot only
+    params.verbosity = 0
+    # The library insists on an HTTP port on loopback; a key that nobody knows keeps everybody out.
+    params.api_keys = [secrets.token_hex(16)]
+    params.ui = False
+    return params
+
+
+class LlamaLanguageModel:
+    """Answers on `slots` slots at once; further requests wait, and a full queue is EngineBusy.
+
+    A conversation longer than the context window loses its oldest messages; a single question longer than
+    that is EngineFailed. A last message of the assistant is continued, not answered.
+    """
+
+    def __init__(self, server: Any, settings: LanguageModelSettings) -> None:
+        self._server = server
+        self._settings = settings
+        self._slots = Slots(settings.slots)
+        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="llama")
+        self._open: set[_Answer] = set()
+
+    @property
+    def open_streams(self) -> int:
+        """Requests at work in the engine and waiting for it."""
+        return self._slots.taken
+
+    @property
+    def address(self) -> str:
+        """The engine's own HTTP port, which answers 401 to everybody."""
+        return str(self._server.listening_address)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
+        context = self._settings.context_tokens
+        messages = fitting(request.messages, context_tokens=context, answer_tokens=request.max_tokens)
+        while True:
+            try:
+                async with aclosing(self._attempt(messages, request)) as items:
+                    async for item in items:
+                        yield item
+            except _TooLong as error:
+                shorter = without_oldest(messages)
+                if shorter is None:
+                    raise EngineFailed(str(error)) from error
+                messages = shorter
+            else:
+                return
+
+    async def aclose(self) -> None:
+        """Stop all answers (they fail with EngineDead) and unload the model."""
+        for answer in self._open:
+            answer.fail(EngineDead("The language model was shut down."))
+        await asyncio.to_thread(self._pool.shutdown)
+        self._server = None
+
+    async def _attempt(
+        self, messages: Sequence[Message], request: ChatRequest
+    ) -> AsyncGenerator[str | Completion, None]:
+        await self._slots.acquire()
+        answer = _Answer(request.max_tokens)
+        try:
+            work = self._begin(_body(messages, request), answer)
+        except BaseException:
+            self._slots.release()
+            raise
+        work.add_done_callback(lambda done: answer.end(done, self._slots))
+        self._open.add(answer)
+        try:
+            while (item := await answer.next()) is not None:
+                yield item
+                if isinstance(item, Completion):
+                    return
+        finally:
+            self._open.discard(answer)
+            answer.stop()
+
+    def _begin(self, body: dict[str, Any], answer: "_Answer") -> "Future[Any]":
+        if self._server is None:
+            raise EngineDead("The language model was shut down.")
+        return self._pool.submit(self._server.handle_chat_completions, body, answer.hear)
+
+
+class _TooLong(Exception):
+    """The prompt has more tokens than the context window."""
+
+
+class _Answer:
+    """One answer on its way from the engine's thread to the event loop."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        # A delta is a token or more: with the end and an error, that is all that can ever come.
+        self._items: asyncio.Queue[Mapping[str, Any] | Exception] = asyncio.Queue(max_tokens + 4)
+        self._stopped = threading.Event()
+
+    def hear(self, chunk: Mapping[str, Any]) -> bool:
+        """Called by the engine, in its thread, for each token; True tells it to stop."""
+        if not self._stopped.is_set() and ("error" in chunk or _is_news(chunk)):
+            self._put(chunk)
+        return self._stopped.is_set()
+
+    def end(self, work: "Future[Any]", slots: Slots) -> None:
+        """Called in the engine's thread when it is through: only now is the slot free."""
+        error = work.exception()
+        self._put(
+            error if isinstance(error, Exception) else EngineFailed("The answer ended without a reason.")
+        )
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for a slot any more
+            self._loop.call_soon_threadsafe(slots.release)
+
+    def fail(self, error: Exception) -> None:
+        self.stop()
+        self._offer(error)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def next(self) -> str | Completion:
+        """The next delta, or the end. Raises what went wrong."""
+        item = await self._items.get()
+        if isinstance(item, EngineFailed | EngineDead):
+            raise item
+        if isinstance(item, Exception):
+            raise EngineFailed(f"The language model failed: {item}") from item
+        if "error" in item:
+            problem = item["error"]
+            if problem.get("type") == "exceed_context_size_error":
+                found, most = problem["n_prompt_tokens"], problem["n_ctx"]
+                raise _TooLong(f"The question has {found} tokens; the model takes {most}.")
+            raise EngineFailed(f"The language model refused: {problem.get('message', problem)}")
+        choice = item["choices"][0]
+        return choice["delta"]["content"] if choice["finish_reason"] is None else _completion(item)
+
+    def _put(self, item: Mapping[str, Any] | Exception) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is listening
+            self._loop.call_soon_threadsafe(self._offer, item)
+
+    def _offer(self, item: Mapping[str, Any] | Exception) -> None:
+        with suppress(asyncio.QueueFull):  # the reader has left
+            self._items.put_nowait(item)
+
+
+def _is_news(chunk: Mapping[str, Any]) -> bool:
+    """True for a delta with text and for the end; the first chunk only names the speaker."""
+    return any(choice["finish_reason"] or choice["delta"].get("content") for choice in chunk["choices"])
+
+
+def _completion(chunk: Mapping[str, Any]) -> Completion:
+    timings = chunk.get("timings", {})
+    return Completion(
+        finish="length" if chunk["choices"][0]["finish_reason"] == "length" else "stop",
+        tokens_in=timings.get("prompt_n", 0) + timings.get("cache_n", 0),
+        tokens_out=timings.get("predicted_n", 0),
+    )
+
+
+def _body(messages: Sequence[Message], request: ChatRequest) -> dict[str, Any]:
+    return {
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "stop": list(request.stop),
+        "stream": True,
+        **({} if request.seed is None else {"seed": request.seed}),
+        **_SAMPLING,
+    }
