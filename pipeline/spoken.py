@@ -1,0 +1,142 @@
+"""What is said for a piece of shown text."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.text import english, german
+from pipeline.text.abbreviations import GERMAN
+from pipeline.text.draft import Draft, Span
+from pipeline.text.markdown import strip_blocks, strip_emphasis, strip_links
+from pipeline.text.numerals import Rule
+
+_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {"en": english.RULES, "de": german.RULES}
+_SYMBOLS: Final[Mapping[str, Mapping[str, str]]] = {"en": english.SYMBOLS, "de": german.SYMBOLS}
+_CODE: Final[Mapping[str, str]] = {"en": "Code example.", "de": "Codebeispiel."}
+
+_UNUSUAL: Final = re.compile(r"[^\w\s!-~]")
+_KEPT_PICTURES: Final = "°№"
+_VULGAR: Final = re.compile("([0-9]?)([¼½¾⅐-⅞])")
+_DASH: Final = re.compile(r"\s?[—―]\s?|\s[–-]{1,3}\s")
+_ORNAMENT: Final = re.compile(r"([=<>&~])\1+|([+%@$€£§°#])\2{2,}|[=-]{1,9}>|<[=-]{1,9}")
+_SYMBOL: Final = re.compile(r"[&+=<>@%$#/|\\^{}~]|[^\w\s!-~]")
+_DROPPED: Final = frozenset("/\\{}#•·")
+_BLANKS: Final = re.compile(r"\s+")
+_LOOSE_BLANK: Final = re.compile(r" (?=[,.;:!?…])")
+_TIGHT_COMMA: Final = re.compile(r"(?<=[^\W\d]),(?=[^\W\d])")
+_DOUBLE_MARK: Final = re.compile(r"(?:, ?)+(?=[,.;:!?])|(?<=[.;:!?]),")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Text for a voice, and which characters of the shown text each part of it speaks."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+    def shown_range(self, start: int, end: int) -> tuple[int, int]:
+        """The range of the shown text that characters [start, end) of `text` speak.
+
+        Grows with both ends. Positions outside `text` are taken as its ends.
+        """
+        if not self.spans:
+            return 0, 0
+        shown_end = self._shown_end(min(max(start, end), len(self.text)))
+        return min(self._shown_start(max(start, 0)), shown_end), shown_end
+
+    def _shown_start(self, at: int) -> int:
+        at = min(at, len(self.text) - 1)
+        span = self._span(at)
+        return span.shown_start + (at - span.start if span.verbatim else 0)
+
+    def _shown_end(self, at: int) -> int:
+        if at <= 0:
+            return self.spans[0].shown_start
+        span = self._span(at - 1)
+        return span.shown_end - (span.end - at if span.verbatim else 0)
+
+    def _span(self, at: int) -> Span:
+        return self.spans[bisect_right(self.spans, at, key=lambda span: span.start) - 1]
+
+
+def to_spoken(text: str, language: str = "en", *, code: bool = False) -> Spoken:
+    """Say `text` in words. `text == ""` in the result: there is nothing to say.
+
+    Never raises, and takes time in proportion to the text. `code`: the text is (part of) a fenced
+    code block; only the part with the opening fence is mentioned, none is read out. For a language
+    other than English and German only the markup is taken out.
+    """
+    draft = Draft(text)
+    known = language[:2].lower()
+    phrase = _CODE.get(known, "")
+    if code:
+        opens = text.lstrip().startswith(("```", "~~~"))
+        draft.replace([(0, len(text), phrase if opens else "")])
+        return Spoken(draft.text, draft.spans())
+    strip_blocks(draft, phrase, GERMAN.months if known == "de" else frozenset())
+    strip_links(draft)
+    draft.rewrite(_UNUSUAL, _without_pictures)
+    rules = _RULES.get(known, ())
+    if rules:
+        draft.rewrite(_VULGAR, _vulgar)
+    for pattern, say in rules:
+        draft.rewrite(pattern, say)
+    strip_emphasis(draft)
+    if known in _SYMBOLS:
+        _say_symbols(draft, _SYMBOLS[known])
+    _tidy(draft)
+    if not any(map(str.isalnum, draft.text)):
+        return Spoken("", ())
+    return Spoken(draft.text, draft.spans())
+
+
+def _without_pictures(match: re.Match[str]) -> str | None:
+    """Emoji, control characters and what has no meaning by itself are not said."""
+    character = match[0]
+    category = unicodedata.category(character)
+    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Sk", "Me") or "\ufe00" <= character <= "\ufe0f":
+        return ""
+    return "" if category == "So" and character not in _KEPT_PICTURES else None
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    over_under = unicodedata.normalize("NFKC", match[2]).replace("\u2044", "/")
+    return f"{match[1]} {over_under}" if match[1] else over_under
+
+
+def _say_symbols(draft: Draft, symbols: Mapping[str, str]) -> None:
+    def say(match: re.Match[str]) -> str | None:
+        symbol = match[0]
+        if symbol in symbols:
+            return f" {symbols[symbol]} "
+        if symbol == "|":
+            return ", "
+        kept = symbol not in _DROPPED and unicodedata.category(symbol)[0] in "PM"
+        return None if kept else " "
+
+    draft.rewrite(_DASH, lambda _: ", ")
+    draft.rewrite(_ORNAMENT, lambda _: " ")
+    draft.rewrite(_SYMBOL, say)
+
+
+def _tidy(draft: Draft) -> None:
+    """One blank between words, none at the ends, no mark twice."""
+    draft.rewrite(_BLANKS, lambda run: None if run[0] == " " else ". " if _paragraph(run) else " ")
+    draft.rewrite(_LOOSE_BLANK, lambda _: "")
+    draft.rewrite(_TIGHT_COMMA, lambda _: ", ")
+    draft.rewrite(_DOUBLE_MARK, lambda _: "")
+    kept = draft.text.lstrip(" ,;:")
+    start = len(draft.text) - len(kept)
+    end = start + len(kept.rstrip())
+    draft.replace([(0, start, ""), (end, len(draft.text), "")])
+
+
+def _paragraph(run: re.Match[str]) -> bool:
+    return (
+        run[0].count("\n") > 1
+        and run.string[run.start() - 1 : run.start()].isalnum()
+        and run.end() < len(run.string)
+    )

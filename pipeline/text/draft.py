@@ -1,0 +1,84 @@
+"""Text that is being rewritten and still knows, for each character, what it came from."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+Say = Callable[[re.Match[str]], str | None]
+"""What to write in place of a match; None: leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters [start, end) of the spoken text say [shown_start, shown_end) of the shown text.
+
+    Character by character where both are equally long, as a whole otherwise.
+    """
+
+    start: int
+    end: int
+    shown_start: int
+    shown_end: int
+
+    @property
+    def verbatim(self) -> bool:
+        return self.end - self.start == self.shown_end - self.shown_start
+
+
+class Draft:
+    """Starts as a copy of `text`. Origins never decrease, whatever is rewritten."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts = list(range(len(text)))
+        self._ends = list(range(1, len(text) + 1))
+
+    def rewrite(self, pattern: re.Pattern[str], say: Say) -> None:
+        """Replace each match by what `say` makes of it, all of which stems from the whole match."""
+        self.replace(
+            (match.start(), match.end(), new)
+            for match in pattern.finditer(self.text)
+            if (new := say(match)) is not None
+        )
+
+    def unwrap(self, pattern: re.Pattern[str], group: int = 1) -> None:
+        """Of each match keep only the group."""
+        edits: list[tuple[int, int, str]] = []
+        for match in pattern.finditer(self.text):
+            edits += [(match.start(), match.start(group), ""), (match.end(group), match.end(), "")]
+        self.replace(edits)
+
+    def replace(self, edits: Iterable[tuple[int, int, str]]) -> None:
+        """Make edits (start, end, new text), in order and not overlapping; empty ranges are ignored."""
+        pieces: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        at = 0
+        for start, end, new in edits:
+            if start == end:
+                continue
+            pieces += self.text[at:start], new
+            starts += self._starts[at:start]
+            starts += [self._starts[start]] * len(new)
+            ends += self._ends[at:start]
+            ends += [self._ends[end - 1]] * len(new)
+            at = end
+        if at:
+            self.text = "".join(pieces) + self.text[at:]
+            self._starts = starts + self._starts[at:]
+            self._ends = ends + self._ends[at:]
+
+    def spans(self) -> tuple[Span, ...]:
+        """The origins, neighbours that belong together taken as one."""
+        spans: list[Span] = []
+        for at, (shown_start, shown_end) in enumerate(zip(self._starts, self._ends, strict=True)):
+            if spans:
+                last = spans[-1]
+                if last.verbatim and shown_start == last.shown_end == shown_end - 1:
+                    spans[-1] = Span(last.start, at + 1, last.shown_start, shown_end)
+                    continue
+                if (shown_start, shown_end) == (last.shown_start, last.shown_end):
+                    spans[-1] = Span(last.start, at + 1, shown_start, shown_end)
+                    continue
+            spans.append(Span(at, at + 1, shown_start, shown_end))
+        return tuple(spans)
