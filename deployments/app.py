@@ -21,6 +21,14 @@ _ENGINE_ENVIRONMENT: Final = {
     "HF_HUB_OFFLINE": "1",
 }
 
+_GATEWAY_ENVIRONMENT: Final = {
+    # Nothing in the gateway blocks its loop, so requests need no threads of their own between them:
+    # this halves the time of a delta from engine to socket.
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+}
+
 
 class _Environment(AppSettings, BaseSettings):
     """AppSettings with RHAPSODE_* variables on top: RHAPSODE_LANGUAGE_MODEL__THREADS=4."""
@@ -79,7 +87,7 @@ def build(args: AppSettings) -> Application:
         name="Gateway",
         max_ongoing_requests=1_000,
         max_queued_requests=100,
-        ray_actor_options={"num_cpus": 0.3},
+        ray_actor_options={"num_cpus": 0.3, "runtime_env": {"env_vars": _GATEWAY_ENVIRONMENT}},
         graceful_shutdown_wait_loop_s=0.2,
         graceful_shutdown_timeout_s=5,
     )(Gateway)

@@ -22,7 +22,7 @@ _MS = 1e6
 
 
 class Floor:
-    """The engines in this process: language model to first fragment to first chunk, and nothing in between."""
+    """The engines in this process: language model to first fragment to first chunk, nothing between."""
 
     def __init__(self, settings: AppSettings) -> None:
         self._language_model: LanguageModel = build_language_model(settings.language_model, settings.cache)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def bare_stream(home: Path, script: Mapping[str, Any]) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "loadtests.bare_stream", str(port), json.dumps(script)]
     with _process(command, dict(os.environ), home / "bare.txt") as process:
-        _await(process, lambda: socket.create_connection(("127.0.0.1", port), 1).close() is None)
+        _await(process, lambda: _listens(port))
         yield f"ws://127.0.0.1:{port}"
 
 
@@ -63,7 +63,12 @@ def _process(
                 process.kill()
 
 
-def _await(process: subprocess.Popen[bytes], answers: Any) -> None:
+def _listens(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), 1):
+        return True
+
+
+def _await(process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
