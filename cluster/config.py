@@ -145,14 +145,16 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _wrong_values(raw: dict[str, Any]) -> Iterator[Finding]:
-    yield from _validated(ServeDeploySchema.model_validate, raw, "")
+    misfits = list(_validated(ServeDeploySchema.model_validate, raw, ""))
+    yield from misfits
+    if misfits:
+        return
     applications = raw.get("applications")
-    if not isinstance(applications, list) or len(applications) != 1:
+    if applications is None or len(applications) != 1:
         yield Finding("applications", "there must be exactly one")
         return
     application = applications[0]
-    if isinstance(args := application.get("args") or {}, dict):
-        yield from _validated(AppSettings.model_validate, args, "applications.0.args")
+    yield from _validated(AppSettings.model_validate, application.get("args") or {}, "applications.0.args")
     if application.get("import_path") != IMPORT_PATH:
         yield Finding("applications.0.import_path", f"must be {IMPORT_PATH}")
     for number, deployment in enumerate(application.get("deployments") or []):

@@ -1,11 +1,13 @@
 """A Ray of our own on this machine, with Serve and the application in it."""
 
 import hashlib
+import io
 import logging
 import os
 import shutil
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -124,7 +126,8 @@ def stop() -> None:
     if not ray.is_initialized():
         return
     try:
-        serve.shutdown()
+        with redirect_stderr(io.StringIO()):  # Ray reports the controller's wanted death as a failure
+            serve.shutdown()
     finally:
         ray.shutdown()
 

@@ -1,0 +1,137 @@
+"""serve_config.yaml: what is misspelt is named, what is shipped is right."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from cluster import config
+from cluster.problems import CliError
+from deployments.app import build
+from schemas.settings import AppSettings
+
+FILE = Path(__file__).parent.parent.parent / "serve_config.yaml"
+TEXT = FILE.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Callable[[str], str]:
+    def refuse(text: str) -> str:
+        file = tmp_path / "config.yaml"
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(CliError) as refused:
+            config.load(file)
+        return str(refused.value)
+
+    return refuse
+
+
+def test_the_shipped_file_passes_and_carries_our_settings() -> None:
+    loaded = config.load(FILE)
+    assert isinstance(loaded.settings, AppSettings)
+    assert loaded.application == "rhapsode"
+    assert {deployment.name for deployment in loaded.serve.applications[0].deployments} == set(
+        config.DEPLOYMENTS
+    )
+
+
+def test_the_shipped_file_listens_on_this_machine_only_and_cuts_nobody() -> None:
+    options = ServeDeploySchema.model_validate(yaml.safe_load(TEXT)).http_options
+    assert (options.host, options.port, options.request_timeout_s) == ("127.0.0.1", 8000, None)
+
+
+def test_the_shipped_file_repeats_the_environment_that_the_code_gives_its_deployments() -> None:
+    """Ray lets `ray_actor_options` of the file replace those of the code, environment and all."""
+    code: dict[str, Any] = {}
+
+    def collect(application: Any) -> None:
+        deployment = application._bound_deployment
+        code[deployment.name] = deployment.ray_actor_options
+        for argument in deployment.init_args:
+            if hasattr(argument, "_bound_deployment"):
+                collect(argument)
+
+    collect(build(AppSettings()))
+    deployments = yaml.safe_load(TEXT)["applications"][0]["deployments"]
+    for deployment in deployments:
+        ours = code[deployment["name"]].get("runtime_env", {}).get("env_vars", {})
+        assert deployment["ray_actor_options"].get("runtime_env", {}).get("env_vars", {}) == ours
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "place", "meant"),
+    [
+        ("proxy_location", "proxy_locaton", "proxy_locaton", "proxy_location"),
+        ("request_timeout_s", "request_timeout", "http_options.request_timeout", "request_timeout_s"),
+        ("engine: llama", "engin: llama", "applications.0.args.language_model.engin", "engine"),
+        ("args:", "arg:", "applications.0.arg", "args"),
+        (
+            "max_queued_requests",
+            "max_queue_requests",
+            "applications.0.deployments.0.max_queue_requests",
+            "max_queued_requests",
+        ),
+        (
+            "num_cpus: 0.5",
+            "num_cpu: 0.5",
+            "applications.0.deployments.1.ray_actor_options.num_cpu",
+            "num_cpus",
+        ),
+    ],
+)
+def test_a_misspelt_key_is_named_with_its_place_and_what_was_probably_meant(
+    refusal: Callable[[str], str], right: str, wrong: str, place: str, meant: str
+) -> None:
+    said = refusal(TEXT.replace(right, wrong, 1))
+    assert f"{place}: there is no such key; did you mean {meant}?" in said
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("threads: 2", "threads: two", "applications.0.args.language_model.threads: "),
+        ("threads: 2", "threads: 0", "applications.0.args.language_model.threads: "),
+        ("name: Gateway", "name: Gatway", "there is no deployment 'Gatway'"),
+        ("deployments.app:build", "deployments.app:make", "must be deployments.app:build"),
+        ("request_timeout_s: null", "request_timeout_s: 60", "http_options.request_timeout_s: must be null"),
+        ("port: 8000", "port: 8000\n  port: 8001", "port is there twice"),
+        ("proxy_location: HeadOnly", "proxy_location: Nowhere", "proxy_location: "),
+        ("proxy_location: HeadOnly", "proxy_location: [", "is not YAML"),
+    ],
+)
+def test_a_wrong_value_is_named(refusal: Callable[[str], str], right: str, wrong: str, said: str) -> None:
+    assert said in refusal(TEXT.replace(right, wrong, 1))
+
+
+@pytest.mark.parametrize("text", ["", "7", "[]", "applications: 7", "applications: []", "applications: [7]"])
+def test_what_is_no_configuration_at_all_is_refused(refusal: Callable[[str], str], text: str) -> None:
+    assert refusal(text)
+
+
+def test_all_misspelt_keys_are_named_at_once(refusal: Callable[[str], str]) -> None:
+    said = refusal(TEXT.replace("engine:", "engin:"))
+    assert said.count("did you mean engine?") == 2
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RHAPSODE_LANGUAGE_MODEL__THREADS", "7")
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/3")
+    settings = config.load(FILE).settings
+    assert settings.language_model.threads == 7
+    assert settings.log.url is not None
+    assert settings.log.url.get_secret_value() == "redis://elsewhere:6379/3"
+    assert "elsewhere" not in repr(settings)
+
+
+def test_a_wrong_variable_is_named_as_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RHAPSODE_LANGUAGE_MODEL__THREADS", "many")
+    with pytest.raises(CliError, match=r"^RHAPSODE_LANGUAGE_MODEL__THREADS: "):
+        config.load(FILE)
+
+
+def test_a_misspelt_variable_is_noticed() -> None:
+    (found,) = config.unknown_variables({"RHAPSODE_LOGS__URL": "x", "RHAPSODE_HOME": "/", "PATH": "/bin"})
+    assert str(found) == "RHAPSODE_LOGS__URL: there is no such setting; did you mean RHAPSODE_LOG__URL?"
