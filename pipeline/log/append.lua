@@ -1,10 +1,11 @@
 #!lua name=rhapsode1
 -- The only way into the log. Lua has no rollback: every check comes before the first write.
+-- Each redis.call and each number made into a string costs about as much as an XADD itself: few of both.
 --
 -- KEYS  1 facts stream   2 meta hash, whose name is the push channel too   3 trigger stream   4 audio stream
 --       5 live sessions
 -- ARGV  1 session  2 producer  3 number  4 epoch (0: not an owner)  5 expected seq (-1: any)  6 mode  7 generation
---       8 size in bytes  9 most bytes of the session (0: no limit)  10 '1': the push carries the facts
+--       8 size in bytes  9 most bytes of the session (0: no limit)  10 the facts as the push carries them, or ''
 --       then per fact: type, version, ts, turn, cause, data, audio, '1' for a trigger
 -- meta  seq, ts and by (bytes) of the session so far; ep and op: the highest epoch and the producer it belongs to;
 --       st: sealed, archived or deleted; gen; lv: ts of the last ZADD to the live sessions;
@@ -13,16 +14,12 @@ local HEAD, WIDTH = 10, 8
 local LIVE_REFRESH_MS = 1000
 
 local function already_sent(latest, number, seq)
-  if not latest then
-    if number == 1 then return nil end
-    return {'PGAP', 0, seq}
-  end
-  local n, first, last = string.match(latest, '^(%d+):(%d+):(%d+)$')
-  n = tonumber(n)
-  if number == n then return {'DUP', tonumber(first), tonumber(last)} end
+  local n = latest and tonumber(string.match(latest, '^%d+')) or 0
+  if number == n + 1 then return nil end
+  if number > n then return {'PGAP', n, seq} end
   if number < n then return {'STALE', n, seq} end
-  if number > n + 1 then return {'PGAP', n, seq} end
-  return nil
+  local first, last = string.match(latest, ':(%d+):(%d+)$')
+  return {'DUP', tonumber(first), tonumber(last)}
 end
 
 local function refused(meta, args, seq)
@@ -36,43 +33,46 @@ local function refused(meta, args, seq)
   if epoch > 0 and (epoch < highest or (epoch == highest and meta[3] ~= args[2])) then
     return {'FENCED', highest, seq}
   end
-  local expected = tonumber(args[5])
-  if (expected >= 0 and expected ~= seq) or (mode == 'create' and meta[1]) then return {'CONFLICT', seq, seq} end
+  if (args[5] ~= '-1' and tonumber(args[5]) ~= seq) or (mode == 'create' and meta[1]) then
+    return {'CONFLICT', seq, seq}
+  end
   local quota = tonumber(args[9])
   if quota > 0 and tonumber(meta[7] or '0') + tonumber(args[8]) > quota then return {'QUOTA', seq, seq} end
   return nil
 end
 
+-- Returns the last fact's ts: time never runs backwards within a session.
 local function write_facts(keys, args, seq, ts)
+  local call, facts = redis.call, keys[1]
+  local latest = tonumber(ts)
   for at = HEAD + 1, #args, WIDTH do
     seq = seq + 1
     local id, stamp = seq .. '-0', tonumber(args[at + 2])
-    if stamp < ts then args[at + 2] = string.format('%.0f', ts) else ts = stamp end
+    if stamp >= latest then ts, latest = args[at + 2], stamp end
     if args[at + 4] == '' then
-      redis.call('XADD', keys[1], id, 't', args[at], 'v', args[at + 1], 'ts', args[at + 2],
-        'n', args[at + 3], 'd', args[at + 5])
+      call('XADD', facts, id, 't', args[at], 'v', args[at + 1], 'ts', ts, 'n', args[at + 3], 'd', args[at + 5])
     else
-      redis.call('XADD', keys[1], id, 't', args[at], 'v', args[at + 1], 'ts', args[at + 2],
-        'n', args[at + 3], 'd', args[at + 5], 'c', args[at + 4])
+      call('XADD', facts, id, 't', args[at], 'v', args[at + 1], 'ts', ts, 'n', args[at + 3], 'd', args[at + 5],
+        'c', args[at + 4])
     end
-    if args[at + 6] ~= '' then redis.call('XADD', keys[4], id, 'b', args[at + 6]) end
-    if args[at + 7] == '1' then redis.call('XADD', keys[3], '*', 's', args[1], 'q', seq, 't', args[at]) end
+    if args[at + 6] ~= '' then call('XADD', keys[4], id, 'b', args[at + 6]) end
+    if args[at + 7] == '1' then call('XADD', keys[3], '*', 's', args[1], 'q', seq, 't', args[at]) end
   end
-  return seq, ts
+  return ts
 end
 
-local function write_meta(keys, args, meta, first, last, ts)
-  local bytes, epoch = tonumber(meta[7] or '0') + tonumber(args[8]), tonumber(args[4])
-  redis.call('HSET', keys[2], 'seq', last, 'ts', ts, 'by', bytes,
-    'b:' .. args[2], args[3] .. ':' .. first .. ':' .. last)
-  if not meta[1] then redis.call('HSET', keys[2], 'gen', args[7]) end
-  if epoch > tonumber(meta[2] or '0') then redis.call('HSET', keys[2], 'ep', epoch, 'op', args[2]) end
+local function write_meta(keys, args, meta, span, last, ts)
+  local call, epoch = redis.call, tonumber(args[4])
+  call('HSET', keys[2], 'seq', last, 'ts', ts, 'by', tonumber(meta[7] or '0') + tonumber(args[8]),
+    'b:' .. args[2], args[3] .. ':' .. span)
+  if not meta[1] then call('HSET', keys[2], 'gen', args[7]) end
+  if epoch > tonumber(meta[2] or '0') then call('HSET', keys[2], 'ep', args[4], 'op', args[2]) end
   if args[6] == 'seal' then
-    redis.call('HSET', keys[2], 'st', 'sealed')
-    redis.call('ZREM', keys[5], args[1])
-  elseif not meta[6] or ts - tonumber(meta[6]) >= LIVE_REFRESH_MS then
-    redis.call('HSET', keys[2], 'lv', ts)
-    redis.call('ZADD', keys[5], ts, args[1])
+    call('HSET', keys[2], 'st', 'sealed')
+    call('ZREM', keys[5], args[1])
+  elseif not meta[6] or tonumber(ts) - tonumber(meta[6]) >= LIVE_REFRESH_MS then
+    call('HSET', keys[2], 'lv', ts)
+    call('ZADD', keys[5], ts, args[1])
   end
 end
 
@@ -82,12 +82,13 @@ local function append(keys, args)
   if #args == HEAD then return {'OK', 0, seq} end
   local no = refused(meta, args, seq)
   if no then return no end
-  local last, ts = write_facts(keys, args, seq, tonumber(meta[5] or '0'))
-  write_meta(keys, args, meta, seq + 1, last, ts)
-  local facts = ''
-  if args[10] == '1' then facts = cmsgpack.pack(args) end
-  redis.call('SPUBLISH', keys[2], (seq + 1) .. ':' .. last .. '\n' .. facts)
-  return {'OK', seq + 1, last}
+  local before = meta[5] or '0'
+  local first, last = seq + 1, seq + (#args - HEAD) / WIDTH
+  local span = first .. ':' .. last
+  local ts = write_facts(keys, args, seq, before)
+  write_meta(keys, args, meta, span, last, ts)
+  redis.call('SPUBLISH', keys[2], span .. ':' .. before .. '\n' .. args[10])
+  return {'OK', first, last}
 end
 
 -- KEYS as above; ARGV 1 session  2 seconds that the tombstone stays

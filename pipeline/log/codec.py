@@ -31,7 +31,6 @@ LAST_WORDS: Final = TERMINAL | {
     "turn.stop_requested",
 }
 """Facts that say that and why a session stops: a full session still takes them."""
-_HEAD, _WIDTH = 10, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,9 @@ def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
     rows = [encode(new) for new in batch.facts]
     size = size_of(rows)
     pushed = size <= PUSH_MAX and all(len(new.audio) <= PUSH_AUDIO_MAX for new in batch.facts)
+    push: bytes = msgpack.packb([row[:-1] for row in rows]) if pushed else b""
     arguments: list[Argument] = [batch.session, batch.producer, batch.number, batch.epoch, batch.expected]
-    arguments += [batch.mode, batch.generation, size, quota_for(batch, max_bytes), "1" if pushed else ""]
+    arguments += [batch.mode, batch.generation, size, quota_for(batch, max_bytes), push]
     for row in rows:
         arguments += row
     return arguments
@@ -96,27 +96,25 @@ def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
 def decode_push(session: SessionId, message: bytes) -> Push:
     """What ev_append announced."""
     span, _, packed = message.partition(b"\n")
-    first, last = (int(end) for end in span.split(b":"))
-    arguments: list[bytes] = msgpack.unpackb(packed, raw=True) if packed else []
-    facts = tuple(
-        _recorded(first + place, arguments[at : at + _WIDTH])
-        for place, at in enumerate(range(_HEAD, len(arguments), _WIDTH))
-    )
-    return Push(session, Seq(first), Seq(last), facts)
-
-
-def _recorded(seq: int, row: Sequence[bytes]) -> Recorded:
-    kind, v, ts, turn, cause, data, audio = row[:7]
-    return Recorded(
-        seq=Seq(seq),
-        ts_ms=int(ts),
-        turn=TurnId(int(turn)),
-        type=kind.decode(),
-        v=int(v),
-        data=_unpack(data),
-        cause=Seq(int(cause)) if cause else None,
-        audio=audio or None,
-    )
+    first, last, ts = (int(number) for number in span.split(b":"))
+    facts = []
+    for seq, (kind, v, stamp, turn, cause, data, audio) in enumerate(
+        msgpack.unpackb(packed) if packed else (), first
+    ):
+        ts = max(ts, stamp)  # as the function stored it
+        facts.append(
+            Recorded(
+                seq=Seq(seq),
+                ts_ms=ts,
+                turn=turn,
+                type=kind,
+                v=v,
+                data=_unpack(data),
+                cause=cause or None,
+                audio=audio or None,
+            )
+        )
+    return Push(session, Seq(first), Seq(last), tuple(facts))
 
 
 def decode_entry(entry: Sequence[Any], audio: bytes | None = None) -> Recorded:

@@ -1,5 +1,6 @@
 """The announcement connection of a Redis log: shard channels, subscribed again after every break."""
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
@@ -10,10 +11,13 @@ from redis.exceptions import ResponseError
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.codec import decode_push
 from pipeline.log.wire import BROKEN, Wire, pack
+from schemas.errors import LogError
 from schemas.ids import SessionId
 
+RETRY_S: Final = 0.5
 SILENCE_S: Final = 5.0
 """After so long without a word the server is asked; after as long again the connection is given up."""
+_logger = logging.getLogger(__name__)
 _PING: Final = pack(("PING",))
 
 
@@ -60,11 +64,19 @@ class RedisEar:
                     if heard is not None:
                         yield heard
             except (*BROKEN, ResponseError) as trouble:
-                await self._wire.recover(trouble, attempt)
                 attempt += 1
+                await self._recover(trouble, attempt)
             finally:
                 self._connection = None
                 await connection.disconnect(nowait=True)
+
+    async def _recover(self, trouble: Exception, attempt: int) -> None:
+        """Listeners wait as long as it takes: what cannot be healed now is tried again."""
+        try:
+            await self._wire.recover(trouble, attempt)
+        except LogError as error:
+            _logger.warning("the log cannot be heard: %s", error)
+            await anyio.sleep(RETRY_S)
 
     async def _open(self, connection: AbstractConnection) -> None:
         await connection.connect()  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ from schemas.recorded import NewFact
 HIGH_WATER: Final = 2 << 20
 """Bytes that one session may have waiting; its writer waits while there are more."""
 LOW_WATER: Final = HIGH_WATER // 2
-WRITERS: Final = 8_192
+WRITERS: Final = 2_048
 """Writers remembered; beyond it those that have nothing to say are forgotten, the oldest first."""
 CLOSE_S: Final = 5.0
 _logger = logging.getLogger(__name__)

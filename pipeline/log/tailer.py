@@ -68,9 +68,7 @@ class Tailer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for feed in self._feeds.values():
-            feed.trouble = LogUnavailable("This process is closing its log.")
-            feed.wake()
+        self._give_up(LogUnavailable("This process is closing its log."))
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         await self._ear.aclose()
@@ -177,13 +175,21 @@ class Tailer:
     async def _check(self, sessions: list[SessionId]) -> None:
         try:
             heads = await self._log.heads(sessions)
-        except LogError as error:
+        except LogUnavailable as error:
             _logger.warning("cannot look at the heads of %d sessions: %s", len(sessions), error)
+            return
+        except LogError as error:
+            self._give_up(error)
             return
         for session, head in zip(sessions, heads, strict=True):
             feed = self._feeds.get(session)
             if feed is not None:
                 self._compare(feed, head)
+
+    def _give_up(self, error: LogError) -> None:
+        for feed in self._feeds.values():
+            feed.trouble = error
+            feed.wake()
 
     def _compare(self, feed: _Feed, head: Head | None) -> None:
         try:

@@ -11,13 +11,20 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, ResponseError, TimeoutError
+from redis.exceptions import (
+    ConnectionError,
+    InvalidResponse,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+)
 
 from pipeline.log.codec import Argument
 from schemas.errors import LogError, LogUnavailable
 
 Command = tuple[Argument, ...]
-BROKEN: Final = (ConnectionError, TimeoutError, OSError)
+BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)
 """The connection is no good: what was sent may or may not have been done."""
 
 CONNECTIONS: Final = 8
@@ -103,7 +110,7 @@ class Wire:
             await self._load_library()
             return
         if self._heal is not None and not isinstance(trouble, ResponseError):
-            await anyio.to_thread.run_sync(self._heal)
+            await anyio.to_thread.run_sync(self._heal, abandon_on_cancel=True)
         if attempt > 0:
             await anyio.sleep(min(0.5, 0.005 * 2**attempt) * random.uniform(0.5, 1.0))
 

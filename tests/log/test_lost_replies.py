@@ -1,0 +1,136 @@
+"""A reply that never arrives is the worst fault: the deed is done and nobody knows."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pipeline.log import embedded
+from pipeline.log.base import Verdict
+from pipeline.log.open import open_log
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.tailer import Tailer
+from schemas.errors import LogLost
+from schemas.ids import Seq, new_session_id
+from schemas.settings import LogSettings
+from tests.log.support import ENDED, STARTED, delta, kill_server
+
+pytestmark = pytest.mark.anyio
+
+
+class SwallowingProxy:
+    """Between client and server; armed, it lets one request through, eats the reply and hangs up."""
+
+    def __init__(self, path: Path, server: Path) -> None:
+        self.path = path
+        self.armed = False
+        self.swallowed = 0
+        self._server = server
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        below_reader, below_writer = await asyncio.open_unix_connection(self._server)
+        with suppress(ConnectionError):
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._requests(reader, below_writer))
+                ways.create_task(self._replies(below_reader, writer))
+        for end in (writer, below_writer):
+            end.close()
+
+    async def _requests(self, reader: asyncio.StreamReader, below: asyncio.StreamWriter) -> None:
+        while request := await reader.read(1 << 20):
+            below.write(request)
+        below.close()
+
+    async def _replies(self, below: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while reply := await below.read(1 << 20):
+            if self.armed:
+                self.armed, self.swallowed = False, self.swallowed + 1
+                break
+            writer.write(reply)
+        writer.close()
+
+
+@pytest.fixture
+async def proxy(valkey_home: Path, tmp_path: Path) -> AsyncGenerator[SwallowingProxy, None]:
+    opened = SwallowingProxy(tmp_path / "proxy.sock", embedded.socket_path(valkey_home))
+    server = await asyncio.start_unix_server(opened.serve, opened.path)
+    yield opened
+    server.close()
+
+
+async def test_a_lost_reply_never_doubles_a_fact(proxy: SwallowingProxy) -> None:
+    log, session = RedisEventLog(str(proxy.path)), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, STARTED, mode="create")
+        writer = recorder.open(session, producer="owner", epoch=1)
+        verdicts = []
+        for at in range(20):
+            proxy.armed = at % 2 == 1
+            verdicts.append((await writer.commit(delta(at))).verdict)
+        proxy.armed = True
+        command = await recorder.post(session, delta(20))
+    assert command.verdict is Verdict.DUP
+    assert verdicts == [Verdict.OK, Verdict.DUP] * 10
+    assert proxy.swallowed == 11
+    facts = await log.read(session, Seq(1))
+    assert [fact.data["at"] for fact in facts] == list(range(21))
+    await log.aclose()
+
+
+def set_back(home: Path, kept: Path) -> None:
+    """The server as it was when `kept` was copied: the failover to a replica that lagged behind."""
+    kill_server(home)
+    shutil.rmtree(home / "log" / "appendonlydir")
+    shutil.copytree(kept, home / "log" / "appendonlydir")
+
+
+async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Path) -> None:
+    """Acknowledged facts vanish; the process that wrote them still has them; no listener notices."""
+    log, session = open_log(LogSettings(), home), new_session_id()
+    seen: list[int] = []
+    async with Recorder(log) as recorder, Tailer(log) as tailer, asyncio.TaskGroup() as tasks:
+        await recorder.post(session, STARTED, mode="create")
+        writer = recorder.open(session, producer="owner", epoch=1)
+
+        async def listen() -> None:
+            async with tailer.follow(session, Seq(0)) as batches:
+                async for some in batches:
+                    seen.extend(fact.seq for fact in some)
+
+        listener = tasks.create_task(listen())
+        for at in range(10):
+            await writer.commit(delta(at))
+        kill_server(home)
+        shutil.copytree(home / "log" / "appendonlydir", tmp_path / "kept")
+        for at in range(10, 20):
+            await writer.commit(delta(at), audio=bytes(at))
+            await recorder.post(session, delta(100 + at))
+        set_back(home, tmp_path / "kept")
+        await writer.commit(delta(20))
+        await writer.commit(ENDED)
+        await listener
+    facts = await log.read(session, Seq(1), audio=True)
+    later = [offset for at in range(10, 20) for offset in (at, 100 + at)]
+    assert [fact.data["at"] for fact in facts[:-1]] == [*range(10), *later, 20]
+    assert facts[18].audio == bytes(14)
+    assert seen == list(range(1, len(facts) + 2))
+    await log.aclose()
+
+
+async def test_what_nobody_has_kept_is_reported_lost(home: Path, tmp_path: Path) -> None:
+    log, session = open_log(LogSettings(), home), new_session_id()
+    async with Recorder(log, retain_s=0.0) as recorder:
+        await recorder.post(session, STARTED, mode="create")
+        kill_server(home)
+        shutil.copytree(home / "log" / "appendonlydir", tmp_path / "kept")
+        writer = recorder.open(session, producer="owner", epoch=1)
+        await writer.commit(delta(0))
+        await writer.commit(delta(1))
+        set_back(home, tmp_path / "kept")
+        with pytest.raises(LogLost):
+            await writer.commit(delta(2))
+    await log.aclose()

@@ -1,0 +1,80 @@
+"""Everything breaks at once: the server is killed, connections are cut, pushes vanish, and nobody notices."""
+
+import random
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.tailer import Tailer
+from schemas.ids import Seq, SessionId, new_session_id
+from tests.log.logs import LossyLog
+from tests.log.support import ENDED, STARTED, delta, kill_server, raw
+
+SESSIONS = 6
+LISTENERS = 8
+FACTS = 400
+FAULTS = 10
+
+
+async def speak(recorder: Recorder, session: SessionId) -> None:
+    writer = recorder.open(session, producer="owner", epoch=1)
+    for at in range(FACTS):
+        await writer.record(delta(at), audio=bytes(at % 3))
+        await anyio.sleep(0.004)
+    await writer.commit(ENDED)
+
+
+async def listen(tailer: Tailer, session: SessionId, dice: random.Random, seen: list[int]) -> None:
+    """Goes away and comes back with its cursor, and is sometimes slow."""
+    ended = False
+    while not ended:
+        patience = dice.randrange(20, 200)
+        async with tailer.follow(session, Seq(len(seen)), buffer=dice.choice((8, 256))) as batches:
+            async for some in batches:
+                seen.extend(fact.seq for fact in some)
+                ended = some[-1].type == "session.ended"
+                if dice.random() < 0.02:
+                    await anyio.sleep(0.05)
+                patience -= 1
+                if patience == 0:
+                    break
+            else:
+                ended = True
+
+
+async def break_things(home: Path) -> None:
+    """Three kills of the server, with cut connections before, between and after."""
+    for fault in range(FAULTS):
+        await anyio.sleep(0.12)
+        if fault % 4 == 1:
+            await anyio.to_thread.run_sync(kill_server, home)
+        else:
+            kind = ("pubsub", "normal")[fault % 2]
+            await anyio.to_thread.run_sync(cut_connections, home, kind)
+
+
+def cut_connections(home: Path, kind: str) -> None:
+    with raw(home) as server:
+        server.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+
+@pytest.mark.anyio
+async def test_every_listener_sees_every_fact_once_and_in_order(log: RedisEventLog, home: Path) -> None:
+    sessions = [new_session_id() for _ in range(SESSIONS)]
+    lossy = LossyLog(log, 0.01)
+    seen: list[list[int]] = []
+    with anyio.fail_after(60):
+        async with Recorder(log) as recorder, Tailer(lossy) as tailer, anyio.create_task_group() as tasks:
+            for session in sessions:
+                await recorder.post(session, STARTED, mode="create")
+                tasks.start_soon(speak, recorder, session)
+            for number in range(SESSIONS * LISTENERS):
+                seen.append([])
+                tasks.start_soon(listen, tailer, sessions[number % SESSIONS], random.Random(number), seen[-1])
+            tasks.start_soon(break_things, home)
+    assert lossy.lossy_ear.lost > 0
+    assert log._wire.breaks >= 3
+    assert all(facts == list(range(1, FACTS + 3)) for facts in seen)
