@@ -73,7 +73,7 @@ def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None
 
 def _has_one_gateway(config: ServeDeploySchema) -> bool:
     gateways = [part for part in config.applications[0].deployments if part.name == "Gateway"]
-    return bool(gateways) and gateways[0].num_replicas == 1 and not gateways[0].autoscaling_config
+    return bool(gateways) and gateways[0].num_replicas == 1
 
 
 def _straight_in(port: int) -> dict[str, str]:
