@@ -20,6 +20,8 @@ _CODE: Final[Mapping[str, str]] = {"en": "Code example.", "de": "Codebeispiel."}
 _UNUSUAL: Final = re.compile(r"[^\w\s!-~]")
 _KEPT_PICTURES: Final = "°№"
 _VULGAR: Final = re.compile("([0-9]?)([¼½¾⅐-⅞])")
+_DIGIT: Final = re.compile("[0-9]")
+"""Rules whose pattern has this in it match no text without digits."""
 _DASH: Final = re.compile(r"\s?[—―]\s?|\s[–-]{1,3}\s")
 _ORNAMENT: Final = re.compile(r"([=<>&~])\1+|([+%@$€£§°#])\2{2,}|[=-]{1,9}>|<[=-]{1,9}")
 _SYMBOL: Final = re.compile(r"[&+=<>@%$#/|\\^{}~]|[^\w\s!-~]")
@@ -79,11 +81,7 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> Spoken:
     strip_blocks(draft, phrase, GERMAN.months if known == "de" else frozenset())
     strip_links(draft)
     draft.rewrite(_UNUSUAL, _without_pictures)
-    rules = _RULES.get(known, ())
-    if rules:
-        draft.rewrite(_VULGAR, _vulgar)
-    for pattern, say in rules:
-        draft.rewrite(pattern, say)
+    _say_in_words(draft, _RULES.get(known, ()))
     strip_emphasis(draft)
     if known in _SYMBOLS:
         _say_symbols(draft, _SYMBOLS[known])
@@ -100,6 +98,15 @@ def _without_pictures(match: re.Match[str]) -> str | None:
     if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Sk", "Me") or "\ufe00" <= character <= "\ufe0f":
         return ""
     return "" if category == "So" and character not in _KEPT_PICTURES else None
+
+
+def _say_in_words(draft: Draft, rules: tuple[Rule, ...]) -> None:
+    if rules:
+        draft.rewrite(_VULGAR, _vulgar)
+    has_digits = _DIGIT.search(draft.text) is not None
+    for pattern, say in rules:
+        if has_digits or _DIGIT.pattern not in pattern.pattern:
+            draft.rewrite(pattern, say)
 
 
 def _vulgar(match: re.Match[str]) -> str:

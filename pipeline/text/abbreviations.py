@@ -25,6 +25,8 @@ class Lexicon:
     """Words before an ordinal that is written with a full stop ("am 3. Oktober")."""
     pairs: frozenset[str] = frozenset()
     """Two letters, each with its full stop, after which a sentence never ends ("z. B." is "zB")."""
+    before_number: tuple[str, ...] = ()
+    """Ends of words that, with a full stop and a number after it, are abbreviated ("Hauptstr. 5")."""
     stops_after_numbers: bool = False
     """Whether ordinals are written with a full stop."""
     exclaiming: frozenset[str] = frozenset()
@@ -82,10 +84,11 @@ GERMAN: Final = Lexicon(
         "S Z Rn Rdnr Ziff Pos Vers Abb Tab Bd Bde Kap Abs Abschn Art Anm Aufl max min mind Max Min lt "
         "Jan Feb Mär Apr Jun Jul Aug Sep Sept Okt Nov Dez"
     ),
-    closing=_words(
-        "usw etc usf u.a u.ä o.ä u.v.m u.v.a u.a.m ff f Mio Mrd Std Sek Jh Jhd Str Chr v.Chr n.Chr"
+    closing=_words("usw etc usf u.ä o.ä u.v.m u.a.m ff f"),
+    names=_words(
+        "U.S U.S.A e.V Co Inc Ltd Corp Gen Sen jun sen D.C B.A M.A B.Sc M.Sc Ph.D u.a u.v.a Mio Mrd Std "
+        "Sek Jh Jhd Str Chr v.Chr n.Chr"
     ),
-    names=_words("U.S U.S.A e.V Co Inc Ltd Corp Gen Sen jun sen D.C B.A M.A B.Sc M.Sc Ph.D"),
     starters=_words(
         "Der Die Das Den Dem Des Ein Eine Einen Einem Einer Er Sie Es Ich Wir Du Ihr Ihre Ihren Sein "
         "Seine Mein Meine Man Dann Da Doch Aber Und Oder Denn Wenn Als Wie Was Wer Wo Wann Warum Weil "
@@ -105,6 +108,7 @@ GERMAN: Final = Lexicon(
         "seinen seinem seiner mein meine meinen meinem meiner dein deine unser unsere unserem unseren "
         "dieser diese diesem"
     ),
+    before_number=("str", "Str"),
     stops_after_numbers=True,
     pairs=_words("zB dh id dR iA iV og so su va zZ uU zT nC vC"),
 )

@@ -43,6 +43,7 @@ def judge(word: str, previous: str, following: str, whole: bool, lexicon: Lexico
     """The strength of the break between `word` and `following`; None: more of `following` is needed.
 
     `word` may be cut at its start, `following` at its end; `whole` says that no more of it will come.
+    `previous` is the word before on the same line, without marks.
     """
     if word[-1:].isalpha() or word[-1:].isdecimal() or (ending := _ENDING.search(word)) is None:
         return Strength.WORD
@@ -85,9 +86,10 @@ def _trailing_off(peek: str, whole: bool) -> Strength | None:
 
 
 def _full_stop(core: str, previous: str, peek: str, whole: bool, lexicon: Lexicon) -> Strength | None:
-    if core in lexicon.titles or previous + core in lexicon.pairs:
+    outline = len(core) == 1 and core.isupper() and not previous
+    if outline or core in lexicon.titles or previous + core in lexicon.pairs:
         return Strength.WORD
-    if core in lexicon.numbered and peek[:1].isdigit():
+    if (core in lexicon.numbered or core.endswith(lexicon.before_number)) and peek[:1].isdigit():
         return Strength.WORD
     names = core in lexicon.names or _initial(core, previous) or _DOTTED.fullmatch(core) is not None
     closing = core in lexicon.closing

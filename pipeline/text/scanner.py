@@ -146,7 +146,7 @@ class Scanner:
         strength = self._weigh(gap, following[0], whole)
         if strength is not None:
             self._word = self._at
-            self._previous = gap.word[-NEXT_REACH:]
+            self._previous = "" if gap.newlines else gap.word[-NEXT_REACH:]
         return strength if strength is None or may_cut(self._text, self._at) else Strength.NONE
 
     def _weigh(self, gap: _Gap, following: str, whole: bool) -> Strength | None:

@@ -150,6 +150,18 @@ def test_german_is_cut_as_a_reader_would(case: str) -> None:
     assert texts(cut("".join(sentences), WHOLE_SENTENCES, "de")) == sentences
 
 
+@pytest.mark.parametrize("case", sentence_cases.MORE_ENGLISH)
+def test_more_english_is_cut_as_a_reader_would(case: str) -> None:
+    sentences = expected(case)
+    assert texts(cut("".join(sentences), WHOLE_SENTENCES)) == sentences
+
+
+@pytest.mark.parametrize("case", sentence_cases.MORE_GERMAN)
+def test_more_german_is_cut_as_a_reader_would(case: str) -> None:
+    sentences = expected(case)
+    assert texts(cut("".join(sentences), WHOLE_SENTENCES, "de")) == sentences
+
+
 @pytest.mark.parametrize("case", sentence_cases.OTHER.values(), ids=sentence_cases.OTHER.keys())
 def test_other_scripts_are_cut_at_their_own_marks(case: str) -> None:
     sentences = expected(case)
