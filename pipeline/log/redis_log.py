@@ -14,6 +14,8 @@ from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
 LIBRARY: Final = files("pipeline.log").joinpath("append.lua").read_text("utf-8")
+LIBRARY_NAME: Final = "rhapsode1"
+"""Released code keeps its name and never changes: during a rollout two versions share one server."""
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
 TOMBSTONE_S: Final = 86_400
@@ -121,12 +123,15 @@ class RedisEventLog:
             ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
             ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
             ("HMGET", CONFIG_KEY, "log", "partitions", "schema"),
+            ("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY_NAME, "WITHCODE"),
         )
-        log_id, partitions, schema = cast("list[bytes]", replies[-1])
+        log_id, partitions, schema = cast("list[bytes]", replies[-2])
         if self._log_id not in (None, log_id):
             raise LogForeign("The log server was replaced by an empty or different one.")
         if int(schema) != SCHEMA:
             raise LogForeign("The log was written by another version of Rhapsode.")
+        if not replies[-1] or LIBRARY.encode() not in replies[-1][0]:
+            await self._wire.call(("FUNCTION", "LOAD", "REPLACE", LIBRARY))
         self._log_id, self._known_at = log_id, breaks
         self._keys = Keys(int(partitions))
         return self._keys

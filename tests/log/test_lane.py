@@ -1,0 +1,115 @@
+"""The pure parts of recorder and tailer: batches, places, and what a listener is given."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.log.base import Batch, Outcome, Push, Verdict
+from pipeline.log.lane import BATCH_BYTES, BATCH_FACTS, Entry, Lane, Mode, weight
+from pipeline.log.listener import Listener
+from pipeline.log.retained import RetainedTail
+from schemas.ids import Seq, TurnId, new_session_id
+from schemas.recorded import Recorded
+from tests.log.support import batch, delta, new
+
+SESSION = new_session_id()
+MODES = st.sampled_from(["append"] * 12 + ["create", "seal"])
+
+
+def drain(lane: Lane) -> list[Batch]:
+    """Every batch of the lane, each accepted by a log in turn."""
+    batches, head = [], 0
+    while (following := lane.batch()) is not None:
+        assert lane.batch() is following  # the same one until it is answered
+        batches.append(following)
+        lane.settle(Outcome(Verdict.OK, Seq(head + 1), Seq(head + len(following.facts))))
+        head += len(following.facts)
+    return batches
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), MODES, st.sampled_from([0, 0, 90_000])), max_size=30))
+def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode, int]]) -> None:
+    lane = Lane(SESSION, "p")
+    entries = [
+        Entry([new(delta(at), audio=bytes(audio)) for at in range(count)], mode)
+        for count, mode, audio in shape
+    ]
+    for entry in entries:
+        lane.put(entry)
+    batches = drain(lane)
+    assert [fact for one in batches for fact in one.facts] == [fact for one in entries for fact in one.facts]
+    assert [one.number for one in batches] == list(range(1, len(batches) + 1))
+    assert lane.weight == 0
+    assert sum(one.mode != "append" for one in batches) == sum(one.mode != "append" for one in entries)
+    sizes = {len(entry.facts) for entry in entries}
+    for one in batches:
+        assert len(one.facts) <= BATCH_FACTS
+        assert weight(one.facts) <= BATCH_BYTES or len(one.facts) in sizes
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=20))
+def test_every_entry_learns_its_own_place(counts: list[int]) -> None:
+    async def place() -> list[Outcome]:
+        lane, loop = Lane(SESSION, "p"), asyncio.get_running_loop()
+        waiters = [loop.create_future() for _ in counts]
+        for count, waiter in zip(counts, waiters, strict=True):
+            lane.put(Entry([new(delta(0))] * count, "append", [waiter]))
+        drain(lane)
+        return [waiter.result() for waiter in waiters]
+
+    outcomes = asyncio.run(place())
+    ends = [sum(counts[: n + 1]) for n in range(len(counts))]
+    assert [(one.first, one.last) for one in outcomes] == [
+        (end - count + 1, end) for count, end in zip(counts, ends, strict=True)
+    ]
+
+
+def recorded(seq: int) -> Recorded:
+    return Recorded(Seq(seq), 1_000, TurnId(1), "text.delta", 1, {})
+
+
+def push(first: int, last: int) -> Push:
+    return Push(SESSION, Seq(first), Seq(last), [recorded(seq) for seq in range(first, last + 1)])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.booleans()), max_size=60),
+    st.integers(1, 20),
+    st.integers(0, 10),
+)
+def test_a_listener_is_given_every_fact_once(
+    story: Sequence[tuple[int, bool, bool]], buffer: int, after: int
+) -> None:
+    """Pushes are lost or come twice, the listener looks now and then, and gaps are read from the log."""
+    listener = Listener(SESSION, Seq(after), audio=False, buffer=buffer)
+    given_out, head = [], 0
+    for count, lost, looks in story:
+        if not lost:
+            listener.offer(push(head + 1, head + count))
+            listener.offer(push(head + 1, head + count))
+        head += count
+        if looks:
+            given_out += listener.take()
+            missing = [recorded(seq) for seq in range(listener.cursor + 1, head + 1)]
+            given_out += listener.deliver(missing)
+    assert [fact.seq for fact in given_out] == list(range(after + 1, listener.cursor + 1))
+
+
+def test_the_tail_is_given_back_from_the_head_on_and_at_its_old_place() -> None:
+    tail = RetainedTail(retain_s=5.0)
+    for number in range(1, 5):
+        place = Outcome(Verdict.OK, Seq(2 * number - 1), Seq(2 * number))
+        tail.keep(batch(SESSION, number, delta(0), delta(1)), place, now_s=float(number))
+    assert [(one.number, one.expected) for one in tail.beyond(SESSION, Seq(4))] == [(3, 4), (4, 6)]
+    assert tail.beyond(new_session_id(), Seq(0)) == []
+
+
+def test_the_tail_lets_go_of_what_is_old() -> None:
+    tail = RetainedTail(retain_s=5.0)
+    for number in range(1, 20):
+        tail.keep(
+            batch(SESSION, number, delta(0)), Outcome(Verdict.OK, Seq(number), Seq(number)), float(number)
+        )
+    assert [one.number for one in tail.beyond(SESSION, Seq(0))] == list(range(14, 20))

@@ -1,0 +1,39 @@
+"""The server functions as a released thing: pinned, loaded when missing, and not mixed up."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from pipeline.log.redis_log import LIBRARY, LIBRARY_NAME, RedisEventLog
+from schemas.ids import Seq, new_session_id
+from tests.log.support import batch, creation, delta, raw
+
+RELEASED = {"rhapsode1": "d92583a78775803f"}
+"""Changed the code? Then give it, its functions and LIBRARY_NAME the next number, and add a line here."""
+
+
+def test_released_code_does_not_change_under_its_name() -> None:
+    assert f"#!lua name={LIBRARY_NAME}\n" in LIBRARY
+    assert sha256(LIBRARY.encode()).hexdigest()[:16] == RELEASED[LIBRARY_NAME]
+
+
+@pytest.mark.anyio
+async def test_functions_that_vanish_are_loaded_again(log: RedisEventLog, home: Path) -> None:
+    session = new_session_id()
+    await log.append([creation(session)])
+    with raw(home) as server:
+        server.function_flush()
+    await log.append([batch(session, 1, delta(0)), batch(session, 1, delta(1), producer="q")])
+    assert [fact.seq for fact in await log.read(session, Seq(0))] == [1, 2, 3]
+
+
+@pytest.mark.anyio
+async def test_the_log_s_own_code_is_what_runs(log: RedisEventLog, home: Path) -> None:
+    await log.ping()
+    with raw(home) as server:
+        server.function_load(LIBRARY + "\n-- somebody's own", replace=True)
+        server.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await log.append([creation(new_session_id())])
+        [found] = server.function_list(LIBRARY_NAME, withcode=True)
+    assert LIBRARY.encode() in found
