@@ -124,14 +124,14 @@ class Lane:
         first = self._waiting.popleft()
         self._sent, mode = [first], first.mode
         count, size = len(first.facts), weight(first.facts)
-        while self._waiting and mode != "seal":
+        while self._waiting and _may_follow(mode, self._waiting[0].mode):
             following = self._waiting[0]
             count += len(following.facts)
             size += weight(following.facts)
-            if count > BATCH_FACTS or size > BATCH_BYTES or (mode, following.mode) == ("create", "seal"):
+            if count > BATCH_FACTS or size > BATCH_BYTES:
                 break
-            if following.mode != "append":
-                mode = following.mode
+            if following.mode == "seal":
+                mode = "seal"
             self._sent.append(self._waiting.popleft())
         return mode
 
@@ -155,6 +155,11 @@ class Lane:
         self._sent, self._batch, self.weight = [], None, 0
         self._waiting.clear()
         self.on_progress()
+
+
+def _may_follow(mode: Mode, following: Mode) -> bool:
+    """A creation begins its batch, an ending ends it, and no batch is both."""
+    return (following == "append" and mode != "seal") or (mode, following) == ("append", "seal")
 
 
 def _nobody() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.log.base import Batch, Outcome, Push, Verdict
@@ -29,6 +29,7 @@ def drain(lane: Lane) -> list[Batch]:
     return batches
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 60), MODES, st.sampled_from([0, 0, 90_000])), max_size=30))
 def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode, int]]) -> None:
     lane = Lane(SESSION, "p")
@@ -49,6 +50,7 @@ def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode
         assert weight(one.facts) <= BATCH_BYTES or len(one.facts) in sizes
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20))
 def test_every_entry_learns_its_own_place(counts: list[int]) -> None:
     async def place() -> list[Outcome]:
@@ -74,6 +76,7 @@ def push(first: int, last: int) -> Push:
     return Push(SESSION, Seq(first), Seq(last), [recorded(seq) for seq in range(first, last + 1)])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.booleans()), max_size=60),
     st.integers(1, 20),
