@@ -23,18 +23,21 @@ _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 
 
 
 def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
-    """The registry's factory: prepares the weights if need be, then loads them (about 1 s)."""
-    model = language_model_file(settings, cache)
+    """The registry's factory: prepares the weights if need be, then loads them."""
+    return LlamaLanguageModel(load(language_model_file(settings, cache), settings), settings)
+
+
+def load(model: Path, settings: LanguageModelSettings) -> Any:
+    """An engine with the model in memory; takes 1 to 2 s."""
     # llama.cpp's threads must sleep, not spin, while they wait for each other: with other work on the same
     # cores, spinning made it ten times slower. Read once, when the library is loaded. Deployments set it too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xllamacpp
 
     try:
-        server = xllamacpp.Server(_parameters(xllamacpp.CommonParams(), model, settings))
+        return xllamacpp.Server(_parameters(xllamacpp.CommonParams(), model, settings))
     except RuntimeError as error:
         raise UnusableWeights(f"llama.cpp cannot load {model}: {error}") from error
-    return LlamaLanguageModel(server, settings)
 
 
 def _parameters(params: Any, model: Path, settings: LanguageModelSettings) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
+from unicodedata import category
 
 import numpy as np
 
@@ -48,7 +49,16 @@ def pieces(text: str) -> list[list[TextWord]]:
 def speakable(words: Sequence[TextWord]) -> str:
     """What the phonemizer is given: nothing that it would drop or take for its own [[phoneme]] notation."""
     text = " ".join(word.text for word in words)
-    return _LONG_RUN.sub(r"\1 ", text.replace("[", " ").replace("]", " "))
+    return _LONG_RUN.sub(r"\1 ", "".join(_spelled(char) for char in text))
+
+
+def _spelled(char: str) -> str:
+    if char in "[]":
+        return " "
+    if char.isprintable():
+        return char
+    # Soft hyphens and joiners are inside words; NULs and lone surrogates make the phonemizer fail.
+    return "" if category(char) == "Cf" else " "
 
 
 def locate(alone: Sequence[str], whole: Sequence[str]) -> list[tuple[float, float] | None]:

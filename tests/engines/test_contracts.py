@@ -1,0 +1,58 @@
+"""Every engine keeps the same contracts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.audio.speaker import EncodingSpeaker
+from pipeline.engines.base import TextToSpeech
+from pipeline.engines.llama import LlamaLanguageModel
+from pipeline.engines.piper import PiperTextToSpeech
+from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from tests.contracts.language_model import LanguageModelContract
+from tests.contracts.speaker import SpeakerContract
+from tests.contracts.text_to_speech import TextToSpeechContract
+
+
+class TestScriptedLanguageModel(LanguageModelContract):
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> ScriptedLanguageModel:
+        script = tmp_path / "script.json"
+        script.write_text(json.dumps({"delta_chars": 8, "per_delta_ms": 1}))
+        return ScriptedLanguageModel(LanguageModelSettings(script=script))
+
+
+@pytest.mark.weights
+class TestLlama(LanguageModelContract):
+    @pytest.fixture
+    def model(self, llama: LlamaLanguageModel) -> LlamaLanguageModel:
+        return llama
+
+
+class TestScriptedTextToSpeech(TextToSpeechContract):
+    @pytest.fixture
+    def voice(self) -> ScriptedTextToSpeech:
+        return ScriptedTextToSpeech(TextToSpeechSettings())
+
+
+@pytest.mark.weights
+class TestPiper(TextToSpeechContract):
+    @pytest.fixture
+    def voice(self, piper: PiperTextToSpeech) -> PiperTextToSpeech:
+        return piper
+
+
+class TestEncodedScript(SpeakerContract):
+    @pytest.fixture
+    def speaker(self) -> EncodingSpeaker:
+        voice: TextToSpeech = ScriptedTextToSpeech(TextToSpeechSettings())
+        return EncodingSpeaker(voice, TextToSpeechSettings())
+
+
+@pytest.mark.weights
+class TestEncodedPiper(SpeakerContract):
+    @pytest.fixture
+    def speaker(self, piper: PiperTextToSpeech) -> EncodingSpeaker:
+        return EncodingSpeaker(piper, TextToSpeechSettings())

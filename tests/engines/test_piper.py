@@ -1,0 +1,119 @@
+"""Piper: windows that sound like the whole, long and odd texts, and many sentences on one thread."""
+
+from contextlib import aclosing
+from itertools import pairwise
+
+import anyio
+import numpy as np
+import pytest
+
+from pipeline.engines.base import WordTimes
+from pipeline.engines.piper import PiperTextToSpeech
+from pipeline.engines.piper_voice import Voice
+from schemas.errors import EngineBusy, EngineDead
+from schemas.settings import TextToSpeechSettings
+from tests.contracts.text_to_speech import SENTENCE, length_ms, spoken
+from tests.eventually import eventually
+
+pytestmark = [pytest.mark.anyio, pytest.mark.weights]
+
+
+def test_windows_sound_like_the_whole(joe: Voice) -> None:
+    (piece,) = joe.pronounce(SENTENCE)
+    frames = joe.frames(piece.sentences[0], 1.0)
+    whole = joe.samples(frames, 0, frames.count)
+    cuts = [0, 20, 60, 75, frames.count]
+    windows = [joe.samples(frames, start, end) for start, end in pairwise(cuts)]
+    assert np.max(np.abs(np.concatenate(windows) - whole)) < 1e-3
+
+
+async def test_the_first_sound_is_a_quarter_second_long_however_long_the_sentence_is(
+    piper: PiperTextToSpeech,
+) -> None:
+    async with aclosing(piper.synthesize(SENTENCE * 5, voice="joe")) as stream:
+        await anext(stream)
+        first = await anext(stream)
+        assert isinstance(first, bytes)
+        assert 140 <= length_ms(piper, [first]) <= 240
+
+
+async def test_a_text_of_2000_characters_is_spoken_to_its_end(piper: PiperTextToSpeech, joe: Voice) -> None:
+    text = (
+        "Dr. Fox said no, twice! Was he right? The keeper, who had 3 lamps, did not know; he lit one. " * 25
+    )[:2_000]
+    async with aclosing(piper.synthesize(text, voice="joe", speed=2.0)) as stream:
+        times = await anext(stream)
+    assert isinstance(times, WordTimes)
+    assert [text[word.start : word.end] for word in times.words] == text.split()
+    spans = [word.end_ms - word.start_ms for word in times.words]
+    assert min(spans) >= 0
+    assert np.mean(np.array(spans) > 20) > 0.95
+    assert max(spans) < 1_500
+
+
+async def test_the_sound_of_several_sentences_is_as_long_as_their_words(piper: PiperTextToSpeech) -> None:
+    text = "Stop! The fox ran by. Was it Dr. Smith's?"
+    words, chunks = await spoken(piper, text)
+    assert [text[word.start : word.end] for word in words] == text.split()
+    assert 50 < length_ms(piper, chunks) - words[-1].end_ms < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🦊",
+        "你好 world",
+        "[[hello]]",
+        "http://a.example/" + "x" * 33,
+        "1995",
+        "— yes —",
+        "a\n\nb",
+        "\x00 hi",
+        "light\xadhouse \ud800",
+    ],
+)
+async def test_odd_texts_are_spoken(piper: PiperTextToSpeech, text: str) -> None:
+    words, chunks = await spoken(piper, text, speed=2.0)
+    assert words
+    assert length_ms(piper, chunks) > 100
+
+
+def test_the_end_of_a_very_long_word_is_pronounced(joe: Voice) -> None:
+    def sounds(text: str) -> int:
+        return sum(len(sentence.symbols) for piece in joe.pronounce(text) for sentence in piece.sentences)
+
+    assert sounds("w" * 1_000) > 8 * sounds("w" * 100)
+
+
+def test_no_run_of_the_frontend_is_boundless(joe: Voice) -> None:
+    sentences = [sentence for piece in joe.pronounce("🦊" * 300) for sentence in piece.sentences]
+    assert max(len(sentence.symbols) for sentence in sentences) <= 600
+
+
+async def test_silence_at_the_start_is_cut(piper: PiperTextToSpeech) -> None:
+    _, chunks = await spoken(piper, "Yes, of course.")
+    sound = np.abs(np.frombuffer(b"".join(chunks), "<i2").astype(float))
+    assert np.flatnonzero(sound > 500)[0] * 1_000 / piper.sample_rate < 25
+
+
+async def test_more_sentences_than_it_can_queue_are_busy(joe: Voice) -> None:
+    voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings(streams=1))
+    async with anyio.create_task_group() as listeners:
+        for _ in range(5):
+            listeners.start_soon(spoken, voice, SENTENCE)
+        await eventually(lambda: voice.open_streams == 5)
+        with pytest.raises(EngineBusy):
+            await spoken(voice, SENTENCE)
+        listeners.cancel_scope.cancel()
+    assert voice.open_streams == 0
+    await voice.aclose()
+
+
+async def test_a_voice_that_was_shut_down_says_so(joe: Voice) -> None:
+    voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings())
+    async with aclosing(voice.synthesize(SENTENCE, voice="joe")) as stream:
+        await anext(stream)
+        await voice.aclose()
+        with pytest.raises(EngineDead):
+            async for _ in stream:
+                pass

@@ -1,0 +1,54 @@
+"""A conversation longer than the model's memory loses its beginning, never its question."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.engines.base import Message
+from pipeline.engines.memory import fitting, without_oldest
+
+SYSTEM = Message("system", "Be kind.")
+texts = st.text(max_size=400)
+histories = st.lists(st.tuples(texts, texts), max_size=30)
+
+
+def conversation(history: list[tuple[str, str]], question: str) -> list[Message]:
+    turns = [m for asked, told in history for m in (Message("user", asked), Message("assistant", told))]
+    return [SYSTEM, *turns, Message("user", question)]
+
+
+@given(histories, texts, st.integers(64, 4_096), st.integers(1, 4_096))
+def test_the_system_and_the_question_stay_and_the_rest_is_a_tail(
+    history: list[tuple[str, str]], question: str, context: int, answer: int
+) -> None:
+    whole = conversation(history, question)
+    kept = fitting(whole, context_tokens=context, answer_tokens=answer)
+    assert kept[0] == SYSTEM
+    assert kept[-1] == whole[-1]
+    assert list(kept[1:]) == whole[len(whole) - len(kept) + 1 :]
+
+
+@given(histories, texts)
+def test_what_fits_is_kept_whole(history: list[tuple[str, str]], question: str) -> None:
+    whole = conversation(history, question)
+    assert fitting(whole, context_tokens=100_000, answer_tokens=320) == tuple(whole)
+
+
+def test_the_beginning_stays_the_same_for_several_turns() -> None:
+    """Or the engine would have to read the whole conversation anew in every turn."""
+    history = [("What is a fox? " * 5, "A fox is a small animal. " * 5)] * 40
+    starts = []
+    for turns in range(20, 40):
+        kept = fitting(conversation(history[:turns], "Why?"), context_tokens=2_048, answer_tokens=320)
+        starts.append(2 * turns + 2 - len(kept))
+    moved = sum(one != two for one, two in pairwise(starts))
+    assert starts[-1] > starts[0]
+    assert moved <= 5
+
+
+def test_an_answer_begun_stays_with_its_question() -> None:
+    messages = (Message("user", "Why?"), Message("assistant", "Because"))
+    assert without_oldest(messages) is None
+    assert without_oldest((SYSTEM, *messages)) is None
+    assert without_oldest((Message("user", "Hi"), *messages)) == messages
