@@ -69,11 +69,12 @@ def up(
     """
     from cluster import detach as background
     from cluster import up as foreground
+    from cluster.state import Wish
 
     steps = Steps(Console())
     with _explained():
         if not detach:
-            foreground.run(foreground.Wish(config, host, port, scripted), steps)
+            foreground.run(Wish(config, host, port, scripted), steps)
             return
         options = {"--port": port, "--host": host, "--config": config and config.absolute()}
         given = [text for name, value in options.items() if value for text in (name, str(value))]

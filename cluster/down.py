@@ -8,7 +8,6 @@ import psutil
 
 from cluster import processes, state
 from cluster.console import Steps
-from cluster.up import sweep
 
 _POLITE_S: Final = 40.0
 _POLL_S: Final = 0.1
@@ -22,8 +21,10 @@ def run(steps: Steps) -> None:
         with steps.step("Stopping") as note:
             _stop_launcher(home, running.launcher.find())
             note(f"what ran at {running.url}")
-    if left := sweep(home):
-        steps.say(f"Ended {left} processes that a crashed run had left behind.")
+    if left := processes.sweep(home):
+        steps.say(
+            f"Ended {left} {'process' if left == 1 else 'processes'} that a crashed run had left behind."
+        )
     elif running is None:
         steps.say("Nothing was running.")
 

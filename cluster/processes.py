@@ -1,10 +1,12 @@
 """Finds and ends what an `up` started: by number and start time, never by a name that others may share."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import psutil
 
+from cluster import state
 from cluster.state import Process, RunState
 
 _GRACE_S: Final = 5.0
@@ -24,6 +26,20 @@ def descendants(of: psutil.Process) -> tuple[Process, ...]:
 def left_over(state: RunState) -> list[psutil.Process]:
     """What still lives of a run that is over. Serve's replicas are not noted: they end with their raylet."""
     return [process for noted in state.processes if (process := noted.find())]
+
+
+def sweep(home: Path) -> int:
+    """End what a crashed run left behind; how many processes that were."""
+    old = state.read(home)
+    if old is None:
+        return 0
+    ended = end(left_over(old))
+    if old.log_started:
+        from pipeline.log import embedded
+
+        ended += embedded.stop(home)
+    state.clear(home)
+    return ended
 
 
 def end(processes: Sequence[psutil.Process], grace_s: float = _GRACE_S) -> int:

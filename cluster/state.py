@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,7 @@ class RunState(BaseModel):
 
     launcher: Process
     url: str
-    config: str
+    application: str
     ray_folder: str
     ready: bool = False
     log_started: bool = False
@@ -57,6 +58,16 @@ class RunState(BaseModel):
     """Everything that was started, so that a crash leaves nothing that cannot be found."""
     replicas: Mapping[str, str] = {}
     """What Serve said last of each deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    config: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    scripted: bool = False
 
 
 def home() -> Path:

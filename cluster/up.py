@@ -1,39 +1,18 @@
-"""`rhapsode up`: weights, log server, Ray and the deployments, in order; and all of it down again."""
+"""`rhapsode up`: start everything, say where it is, wait, stop everything."""
 
 import os
 import signal
-import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
-import httpx
-import psutil
-
 from cluster import processes, state
-from cluster.config import Config, default_file, load, unknown_variables
 from cluster.console import Steps
 from cluster.problems import CliError
-from cluster.state import Process, RunState
+from cluster.state import RunState, Wish
 
-_PORTS_TRIED: Final = 50
-_HEALTHY_S: Final = 60.0
 _LOOK_S: Final = 5.0
 _LOOKS_LOST: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the command line asked for."""
-
-    config: Path | None = None
-    host: str | None = None
-    port: int | None = None
-    scripted: bool = False
 
 
 def run(wish: Wish, steps: Steps) -> None:
@@ -43,48 +22,17 @@ def run(wish: Wish, steps: Steps) -> None:
         if not free:
             _point_to_the_other(home, steps)
             return
-        sweep(home)
+        from cluster.launch import everything  # takes seconds: it knows Ray
+
+        processes.sweep(home)
         _settle_environment(home, wish)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            with _everything(home, wish, steps) as running:
+            with everything(home, wish, steps) as running:
                 steps.say(f"\nRhapsode is ready: [bold]{running.url}[/bold]\nCtrl-C stops it.")
                 _watch(home, running, steps)
         except (KeyboardInterrupt, SystemExit):
             steps.say("Stopped.")
-
-
-def sweep(home: Path) -> int:
-    """End what a crashed run left behind; how many processes that were."""
-    old = state.read(home)
-    if old is None:
-        return 0
-    ended = processes.end(processes.left_over(old))
-    if old.log_started:
-        from pipeline.log import embedded
-
-        ended += embedded.stop(home)
-    state.clear(home)
-    return ended
-
-
-def pick_port(host: str, wished: int, *, insist: bool) -> int:
-    """`wished`, or the next free port where nobody insists on it."""
-    for port in range(wished, wished + (1 if insist else _PORTS_TRIED)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except PermissionError as error:
-                raise CliError(f"Port {port} needs root.", "Choose one above 1023 with --port.") from error
-            except socket.gaierror as error:
-                raise CliError(f"{host} is no address of this machine.", "Try --host 127.0.0.1.") from error
-            except OSError:
-                continue
-            return port
-    if insist:
-        raise CliError(f"Port {wished} is in use.", "Choose another one, or leave --port out.")
-    raise CliError(f"The ports from {wished} on are all in use.", "Choose one with --port.")
 
 
 def _point_to_the_other(home: Path, steps: Steps) -> None:
@@ -97,6 +45,8 @@ def _point_to_the_other(home: Path, steps: Steps) -> None:
 
 def _settle_environment(home: Path, wish: Wish) -> None:
     """What replicas must agree on with us, whatever folder they work in. Before anything is started."""
+    from cluster.config import unknown_variables
+
     if unknown := unknown_variables(os.environ):
         raise CliError("\n".join(str(finding) for finding in unknown), "Correct or unset it.")
     os.environ["RHAPSODE_HOME"] = str(home)
@@ -107,111 +57,15 @@ def _settle_environment(home: Path, wish: Wish) -> None:
         os.environ["RHAPSODE_TEXT_TO_SPEECH__ENGINE"] = "scripted"
 
 
-@contextmanager
-def _everything(home: Path, wish: Wish, steps: Steps) -> Generator[RunState, None, None]:
-    """Rhapsode runs within the block, and nothing of it after the block, however that ends."""
-    with steps.step("Configuration") as note:
-        config = load(wish.config or default_file())
-        options = config.serve.http_options
-        host = wish.host or options.host
-        wished = wish.port or options.port
-        port = pick_port(host, wished, insist=wish.port is not None)
-        note(
-            f"{config.settings.profile} ({config.file})"
-            + (f", port {wished} is in use" if port != wished else "")
-        )
-    _prepare_weights(config, steps)
-    from cluster import ray_host
-
-    shown = "127.0.0.1" if host == "0.0.0.0" else host
-    run_state = RunState(
-        launcher=Process.of(psutil.Process()),
-        url=f"http://{shown}:{port}/",
-        config=str(config.file.absolute()),
-        ray_folder=str(ray_host.folder_for(home)),
-    )
-    try:
-        run_state = run_state.model_copy(update={"log_started": _start_log(home, config, steps)})
-        _note(home, run_state)
-        with steps.step("Ray") as note:
-            ray_host.start(Path(run_state.ray_folder), config.serve, host, port)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has taken it
-            run_state = _note(home, run_state)
-            note("started")
-        with steps.step("Models and gateway") as note:
-            ray_host.deploy(config.serve, note)
-        with steps.step("Health") as note:
-            note(_await_health(run_state.url))
-        ready = {"ready": True, "replicas": ray_host.replicas(config.application)}
-        yield _note(home, run_state.model_copy(update=ready))
-    finally:
-        _stop(home, run_state, steps)
-
-
-def _prepare_weights(config: Config, steps: Steps) -> None:
-    from pipeline.engines import weights
-
-    settings = config.settings
-    with steps.step("Models' weights") as note:
-
-        def progress(what: str, done: float) -> None:
-            note(f"preparing {what}, once: {done:.0%}")
-
-        try:
-            weights.prepare(settings.language_model, settings.text_to_speech, settings.cache, progress)
-        except (ValueError, OSError) as error:
-            raise CliError(str(error), "See rhapsode doctor.") from error
-        note(f"in {settings.cache}")
-
-
-def _start_log(home: Path, config: Config, steps: Steps) -> bool:
-    """Whether a log server was started that we have to stop."""
-    from pipeline.log import embedded
-    from schemas.errors import LogError
-
-    with steps.step("Log server") as note:
-        if config.settings.log.url is not None:
-            note("yours, as REDIS_URL or the settings say")
-            return False
-        try:
-            server = embedded.ensure(home, config.settings.log)
-        except LogError as error:
-            raise CliError(str(error), f"See {home / 'log' / 'server.log'}.") from error
-        note(f"process {server.pid}" if server.started else f"process {server.pid}, which ran already")
-        return server.started
-
-
-def _note(home: Path, run_state: RunState) -> RunState:
-    """Write the state down with every process that there is now."""
-    noted = run_state.model_copy(update={"processes": processes.descendants(psutil.Process())})
-    state.write(home, noted)
-    return noted
-
-
-def _await_health(url: str) -> str:
-    deadline = monotonic() + _HEALTHY_S
-    said = "no answer"
-    while monotonic() < deadline:
-        try:
-            answer = httpx.get(f"{url}v1/health", timeout=10, trust_env=False)
-            if answer.status_code == httpx.codes.OK:
-                return "everything answers"
-            said = ", ".join(f"{part}: {word}" for part, word in answer.json().items() if word != "ok")
-        except (httpx.HTTPError, ValueError) as error:
-            said = str(error)
-        threading.Event().wait(0.2)
-    raise CliError(f"It started but is not healthy ({said}).", "See rhapsode doctor.")
-
-
 def _watch(home: Path, run_state: RunState, steps: Steps) -> None:
     """Wait, and tell when a replica is replaced. Ends by a signal, or by CliError when Ray is lost."""
     from cluster import ray_host
+    from cluster.launch import note_down
 
     waiting, lost, before = threading.Event(), 0, dict(run_state.replicas)
-    application = load(Path(run_state.config)).application
     while not waiting.wait(_LOOK_S):
         try:
-            now = ray_host.replicas(application)
+            now = ray_host.replicas(run_state.application)
             lost = 0
         except Exception as error:  # Ray raises of many kinds when it is gone
             lost += 1
@@ -221,26 +75,4 @@ def _watch(home: Path, run_state: RunState, steps: Steps) -> None:
         if now != before:
             steps.say(" · ".join(f"{name} {status}" for name, status in now.items()))
             before = now
-            _note(home, run_state.model_copy(update={"replicas": now}))
-
-
-def _stop(home: Path, run_state: RunState, steps: Steps) -> None:
-    """Politely first; a second Ctrl-C makes it quick. Nothing of ours lives afterwards."""
-    from cluster import ray_host
-
-    with steps.step("Stopping") as note:
-        try:
-            ray_host.stop()
-        except KeyboardInterrupt:
-            note("at once")
-        except Exception as error:  # whatever Ray says, its processes end below
-            note(str(error))
-        current = state.read(home) or run_state
-        own = processes.descendants(psutil.Process())
-        processes.end([found for noted in (*own, *current.processes) if (found := noted.find())], grace_s=2)
-        if run_state.log_started:
-            from pipeline.log import embedded
-
-            embedded.stop(home)
-        state.clear(home)
-        note("nothing is left running" if run_state.log_started else "the log server stays")
+            note_down(home, run_state.model_copy(update={"replicas": now}))

@@ -1,0 +1,140 @@
+"""`rhapsode up` and `down` as people use them: real processes, a real Ray, scripted engines."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import psutil
+import pytest
+
+from cluster import state
+from cluster.state import RunState
+
+pytestmark = [pytest.mark.serve, pytest.mark.timeout(300)]
+
+Rhapsode = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("up")
+    own = {"RHAPSODE_HOME": str(home / "home"), "RHAPSODE_CACHE": str(home / "cache")}
+    return {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | own
+
+
+@pytest.fixture(scope="module")
+def rhapsode(environment: dict[str, str]) -> Iterator[Rhapsode]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cluster.cli", *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    yield run
+    run("down")
+
+
+@pytest.fixture(scope="module")
+def running(rhapsode: Rhapsode, environment: dict[str, str]) -> RunState:
+    """Started in the background while somebody else sits on the port of the configuration."""
+    started = rhapsode("up", "--scripted", "--detach")
+    assert started.returncode == 0, started.stdout + started.stderr
+    found = state.running(Path(environment["RHAPSODE_HOME"]))
+    assert found is not None
+    assert found.url in started.stdout
+    return found
+
+
+def await_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert alive == []
+
+
+def family(run: RunState) -> list[psutil.Process]:
+    """Everything that runs because of `run`, but for the log server."""
+    launcher = run.launcher.find()
+    assert launcher is not None
+    return [launcher, *launcher.children(recursive=True)]
+
+
+def test_everything_answers_at_the_one_address(running: RunState, rhapsode: Rhapsode) -> None:
+    assert httpx.get(f"{running.url}v1/health", timeout=20).json()["status"] == "ok"
+    found = json.loads(rhapsode("status", "--json").stdout)
+    assert found["url"] == running.url
+    assert found["replicas"] == dict.fromkeys(["Gateway", "LanguageModel", "TextToSpeech"], "healthy")
+    assert found["log"]["memory_mb"] > 0
+
+
+def test_a_second_up_points_to_the_running_one(running: RunState, rhapsode: Rhapsode) -> None:
+    for arguments in (["up"], ["up", "--detach"]):
+        again = rhapsode(*arguments)
+        assert again.returncode == 0
+        assert running.url in again.stdout
+
+
+def test_words_and_sound_come_out_of_the_running_system(
+    running: RunState, rhapsode: Rhapsode, tmp_path: Path
+) -> None:
+    said = rhapsode("narrate", "Tell me a story", "--out", str(tmp_path / "story.ogg"))
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("› Tell me a story\n\n")
+    assert (tmp_path / "story.ogg").read_bytes().startswith(b"OggS")
+    session = said.stderr.split("rhapsode replay ")[1].strip()
+    assert rhapsode("replay", session, "--speed", "0").stdout == said.stdout
+
+
+def test_a_port_that_was_asked_for_and_is_busy_is_refused(
+    running: RunState, environment: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = environment | {"RHAPSODE_HOME": str(tmp_path)}
+    port = running.url.rstrip("/").rpartition(":")[2]
+    command = [sys.executable, "-m", "cluster.cli", "up", "--port", port]
+    refused = subprocess.run(command, env=elsewhere, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert f"Port {port} is in use" in refused.stderr
+
+
+def test_after_the_launcher_was_killed_down_leaves_nothing_running(
+    running: RunState, rhapsode: Rhapsode, environment: dict[str, str]
+) -> None:
+    everybody = family(running)
+    launcher = running.launcher.find()
+    assert launcher is not None
+    launcher.kill()
+    launcher.wait(10)
+    assert rhapsode("status").returncode == 3
+    assert rhapsode("down").returncode == 0
+    await_gone(everybody)
+    assert rhapsode("down").stdout == "Nothing was running.\n"
+    assert not list(Path(environment["RHAPSODE_HOME"], "log").glob("*.sock"))
+
+
+@pytest.mark.parametrize("wish", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_stops_what_there_is(
+    environment: dict[str, str], wish: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "cluster.cli", "up", "--scripted", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as starting:
+        home, deadline = Path(environment["RHAPSODE_HOME"]), monotonic() + 120
+        while (found := state.read(home)) is None or len(found.processes) < 2:
+            assert monotonic() < deadline
+            assert starting.poll() is None
+            sleep(0.05)
+        everybody = family(found)
+        starting.send_signal(wish)
+        said, _ = starting.communicate(timeout=60)
+    assert "Stopped." in said
+    await_gone(everybody)
+    assert state.read(home) is None
+    assert not state.is_running(home)

@@ -1,0 +1,84 @@
+"""The tree itself: what is imported is ours, modules stay small, nothing names a machine or a host."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
+MODULE_LINES = 300
+FUNCTION_LINES = 50
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FOREIGN = (
+    # Put together here, so that this file does not find itself.
+    "/" + "work/",
+    "/" + "tmp/w/",
+    "/" + "root/",
+    "/home/" + "user",
+    "py" + "pi.org",
+    "python" + "hosted.org",
+    "npm" + "js.org",
+    "--index" + "-url",
+    "--find" + "-links",
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_package_that_is_imported_is_the_one_in_this_tree(package: str) -> None:
+    found = import_module(package).__file__
+    assert found is not None
+    assert Path(found).parent == ROOT / package
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_what_it_is_for_and_stays_small(module: Path) -> None:
+    text = module.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "one sentence at the top: what is it for?"
+    assert len(text.splitlines()) <= MODULE_LINES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= FUNCTION_LINES, f"{node.name} has {lines} lines"
+
+
+def tracked() -> Iterator[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            yield path
+
+
+def test_no_tracked_file_names_a_machine_or_a_package_host() -> None:
+    found = []
+    for path in tracked():
+        content = path.read_bytes()
+        if b"\0" in content[:1024]:
+            continue
+        text = content.decode("utf-8")
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in FOREIGN if word in text]
+    assert found == []
+
+
+def test_no_tracked_file_is_large() -> None:
+    large = [path.name for path in tracked() if path.stat().st_size > 1_000_000]
+    assert large == []
+
+
+def test_imports_flow_one_way() -> None:
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout

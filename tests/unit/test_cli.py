@@ -1,0 +1,207 @@
+"""The command line where nothing runs: it explains itself, and an expected problem is one sentence."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from cluster import launch, processes, state
+from cluster.cli import app
+from cluster.console import Steps
+from cluster.problems import CliError
+from cluster.state import Process, RunState
+
+COMMANDS = ["up", "down", "status", "doctor", "check-config", "say", "narrate", "replay"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RHAPSODE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours that would run for ever."""
+    command = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def rhapsode(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, arguments, input=stdin)
+
+
+def a_run(launcher: psutil.Process, **changes: object) -> RunState:
+    run = RunState(launcher=Process.of(launcher), url="http://127.0.0.1:1/", application="", ray_folder="")
+    return run.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches_with_an_example(command: str) -> None:
+    said = rhapsode(command, "--help")
+    assert said.exit_code == 0
+    assert f"Example: rhapsode {command}" in said.stdout
+
+
+def test_the_bare_command_lists_what_there_is_and_where_to_begin() -> None:
+    said = rhapsode().output
+    assert all(command in said for command in COMMANDS)
+    assert "Begin with: rhapsode up" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["say", "Hello", "--out", "x.wav"],
+        ["narrate", "Hello"],
+        ["replay", "0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f"],
+    ],
+)
+def test_what_needs_a_running_system_says_how_to_start_it(arguments: list[str]) -> None:
+    said = rhapsode(*arguments)
+    assert (said.exit_code, said.stdout) == (3, "")
+    assert said.stderr == "Error: Rhapsode is not running.\nStart it with: rhapsode up\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["say", "  ", "--out", "x.wav"], "There is nothing to say."),
+        (["say", "-", "--out", "x.wav"], "There is nothing to say."),
+        (["narrate", ""], "There is nothing to say."),
+        (["say", "Hello", "--out", "x.flac"], "must end in one of .wav, .mp3, .ogg, .opus"),
+        (["say", "Hello", "--out", "nowhere/x.wav"], "There is no folder"),
+        (["check-config", "nowhere.yaml"], "nowhere.yaml cannot be read: No such file or directory."),
+        (["up", "--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_no_traceback(arguments: list[str], said: str) -> None:
+    result = rhapsode(*arguments, stdin="\n")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_nothing_running_is_said_for_people_and_for_scripts() -> None:
+    assert rhapsode("status").exit_code == 3
+    assert "not running" in rhapsode("status").stdout
+    assert json.loads(rhapsode("status", "--json").stdout)["running"] is False
+    assert rhapsode("down").stdout == "Nothing was running.\n"
+
+
+def test_the_doctor_looks_at_everything_and_advises_on_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = json.loads(rhapsode("doctor", "--json").stdout)
+    assert {"python", "disk", "memory", "ray", "config", "weights", "log", "port", "player"} <= {
+        result["name"] for result in results
+    }
+    assert all(result["advice"] for result in results if result["verdict"] != "ok")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    said = rhapsode("doctor")
+    assert said.exit_code == 1
+    assert "unset REDIS_URL" in said.stdout
+
+
+# ---------------------------------------------------------------- ports
+
+
+def test_a_busy_port_gives_way_to_the_next_unless_it_was_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        assert launch.pick_port("127.0.0.1", port, insist=False) > port
+        with pytest.raises(CliError, match=f"Port {port} is in use"):
+            launch.pick_port("127.0.0.1", port, insist=True)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(CliError):
+        launch.pick_port("no.such.host.invalid", 8000, insist=True)
+
+
+# ---------------------------------------------------------------- who runs
+
+
+def test_of_two_that_start_at_once_one_is_told_to_wait(home: Path) -> None:
+    with state.only_one(home) as first, state.only_one(home) as second:
+        assert (first, second) == (True, False)
+        assert state.is_running(home)
+    assert not state.is_running(home)
+
+
+def test_a_second_up_points_to_the_first(home: Path) -> None:
+    with state.only_one(home):
+        state.write(home, a_run(psutil.Process(), ready=True))
+        said = rhapsode("up")
+    assert said.exit_code == 0
+    assert "Rhapsode is running already: http://127.0.0.1:1/" in said.stdout
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"launcher": 7}', "[]"])
+def test_a_damaged_state_file_is_no_state(home: Path, text: str) -> None:
+    home.mkdir()
+    (home / "run.json").write_text(text)
+    assert state.read(home) is None
+    assert rhapsode("down").exit_code == 0
+
+
+def test_what_a_crashed_run_left_is_ended_and_forgotten(home: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    home.mkdir()
+    left = Process.of(psutil.Process(sleeper.pid))
+    state.write(home, a_run(psutil.Process(), processes=(left,)))
+    assert "Ended 1 process that" in rhapsode("down").stdout
+    assert sleeper.poll() is not None
+    assert state.read(home) is None
+
+
+def test_a_process_that_only_has_the_same_number_is_left_alone(
+    home: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    home.mkdir()
+    other = Process(pid=sleeper.pid, started=psutil.Process(sleeper.pid).create_time() - 100)
+    state.write(home, a_run(psutil.Process(), processes=(other,)))
+    rhapsode("down")
+    assert sleeper.poll() is None
+
+
+def test_a_process_that_ignores_the_request_is_made_to_end() -> None:
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as stubborn:
+        assert stubborn.stdout is not None
+        stubborn.stdout.readline()
+        assert processes.end([psutil.Process(stubborn.pid)], grace_s=0.05) == 1
+        assert stubborn.poll() is not None
+
+
+def test_a_home_that_cannot_be_written_is_a_sentence(home: Path) -> None:
+    home.write_text("a file where a folder should be")
+    said = rhapsode("up")
+    assert said.exit_code == 1
+    assert "cannot be used" in said.stderr
+
+
+# ---------------------------------------------------------------- steps
+
+
+def test_a_step_says_how_it_ended() -> None:
+    console = Console(file=open(os.devnull, "w"), record=True)  # noqa: SIM115
+    steps = Steps(console)
+    with steps.step("Bread") as note:
+        note("50 %")
+        note("baked [and sliced]")
+    with pytest.raises(ValueError, match="burnt"), steps.step("Cake"):
+        raise ValueError("burnt")
+    assert console.export_text() == "✓ Bread  baked [and sliced]\n✗ Cake\n"
