@@ -10,19 +10,14 @@ Say = Callable[[re.Match[str]], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Characters [start, end) of the spoken text say [shown_start, shown_end) of the shown text.
-
-    Character by character where both are equally long, as a whole otherwise.
-    """
+    """Characters [start, end) of the spoken text say [shown_start, shown_end) of the shown text."""
 
     start: int
     end: int
     shown_start: int
     shown_end: int
-
-    @property
-    def verbatim(self) -> bool:
-        return self.end - self.start == self.shown_end - self.shown_start
+    verbatim: bool
+    """Character by character; otherwise as a whole."""
 
 
 class Draft:
@@ -72,13 +67,14 @@ class Draft:
         """The origins, neighbours that belong together taken as one."""
         spans: list[Span] = []
         for at, (shown_start, shown_end) in enumerate(zip(self._starts, self._ends, strict=True)):
+            single = shown_end - shown_start == 1
             if spans:
                 last = spans[-1]
-                if last.verbatim and shown_start == last.shown_end == shown_end - 1:
-                    spans[-1] = Span(last.start, at + 1, last.shown_start, shown_end)
+                if last.verbatim and single and shown_start == last.shown_end:
+                    spans[-1] = Span(last.start, at + 1, last.shown_start, shown_end, True)
                     continue
                 if (shown_start, shown_end) == (last.shown_start, last.shown_end):
-                    spans[-1] = Span(last.start, at + 1, shown_start, shown_end)
+                    spans[-1] = Span(last.start, at + 1, shown_start, shown_end, False)
                     continue
-            spans.append(Span(at, at + 1, shown_start, shown_end))
+            spans.append(Span(at, at + 1, shown_start, shown_end, single))
         return tuple(spans)
