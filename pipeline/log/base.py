@@ -106,6 +106,10 @@ class Ear(Protocol):
         """For ever: reconnects by itself, and says `Subscribed` again when it has. One caller at a time."""
         ...
 
+    async def check(self) -> None:
+        """To be called now and then: makes sure that a silent connection is not a dead one."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

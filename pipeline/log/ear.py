@@ -1,6 +1,8 @@
 """The announcement connection of a Redis log: shard channels, subscribed again after every break."""
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
@@ -10,15 +12,14 @@ from redis.exceptions import ResponseError
 
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.codec import decode_push
-from pipeline.log.wire import BROKEN, Wire, pack
+from pipeline.log.wire import BROKEN, REPLY_S, Wire, pack
 from schemas.errors import LogError
 from schemas.ids import SessionId
 
 RETRY_S: Final = 0.5
-SILENCE_S: Final = 5.0
-"""After so long without a word the server is asked; after as long again the connection is given up."""
+SILENCE_S: Final = 3.0
+"""After so long without a word the server is asked; after twice that the connection is given up."""
 _logger = logging.getLogger(__name__)
-_PING: Final = pack(("PING",))
 
 
 class RedisEar:
@@ -31,6 +32,7 @@ class RedisEar:
         self._order = anyio.Lock()
         self._connection: AbstractConnection | None = None
         self._closed = False
+        self._heard_at = 0.0
 
     async def subscribe(self, session: SessionId) -> None:
         async with self._order:
@@ -60,7 +62,9 @@ class RedisEar:
                 await self._open(connection)
                 attempt = 0
                 while True:
-                    heard = self._understand(await self._next(connection))
+                    message = await connection.read_response()
+                    self._heard_at = time.monotonic()
+                    heard = self._understand(message)
                     if heard is not None:
                         yield heard
             except (*BROKEN, ResponseError) as trouble:
@@ -79,23 +83,27 @@ class RedisEar:
             await anyio.sleep(RETRY_S)
 
     async def _open(self, connection: AbstractConnection) -> None:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(REPLY_S):
+            await connection.connect()  # type: ignore[no-untyped-call]
+        self._heard_at = time.monotonic()
         # Sessions that join during the write below go out by `_say`; being subscribed twice is harmless.
         self._connection = connection
         if self._sessions:
             commands = [pack((b"SSUBSCRIBE", channel)) for channel in self._sessions]
             await connection.send_packed_command(commands)
 
-    async def _next(self, connection: AbstractConnection) -> list[Any]:
-        """The next message; asks once whether a silent server is still there."""
-        message = await connection.read_response(timeout=SILENCE_S)
-        if message is None:
-            await connection.send_packed_command(_PING)
-            message = await connection.read_response()
-        return message if isinstance(message, list) else []
+    async def check(self) -> None:
+        """A server that stays silent after being asked is given up; `hear` then finds another connection."""
+        connection, silent_s = self._connection, time.monotonic() - self._heard_at
+        if connection is None or silent_s < SILENCE_S:
+            return
+        if silent_s > 2 * SILENCE_S:
+            await connection.disconnect(nowait=True)
+        else:
+            await self._say(b"PING")
 
-    def _understand(self, message: list[Any]) -> Push | Subscribed | None:
-        if len(message) != 3:
+    def _understand(self, message: Any) -> Push | Subscribed | None:
+        if not isinstance(message, list) or len(message) != 3:
             return None
         kind, channel, body = message
         session = self._sessions.get(channel)

@@ -1,7 +1,9 @@
 """Carries the batches of all lanes into the log: one round trip at a time, again until each is answered."""
 
+import asyncio
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import anyio
@@ -25,8 +27,8 @@ class Flusher:
         self._log = log
         self._retained = RetainedTail(retain_s)
         self._ready: dict[Lane, None] = {}
-        self._work = anyio.Event()
-        self._done = anyio.Event()
+        self._work = asyncio.Event()
+        self._done = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -35,6 +37,7 @@ class Flusher:
 
     def add(self, lane: Lane) -> None:
         self._ready[lane] = None
+        self._done.clear()
         self._work.set()
 
     async def drained(self) -> None:
@@ -46,10 +49,9 @@ class Flusher:
         while True:
             await self._work.wait()
             while self._ready:
-                await self._flush(list(self._ready)[:FLUSH_BATCHES])
-            self._work = anyio.Event()
+                await self._flush(list(islice(self._ready, FLUSH_BATCHES)))
+            self._work.clear()
             self._done.set()
-            self._done = anyio.Event()
 
     async def _flush(self, lanes: Sequence[Lane]) -> None:
         sent = [(lane, batch) for lane in lanes if (batch := lane.batch()) is not None]

@@ -56,6 +56,10 @@ class Entry:
     facts: Sequence[NewFact]
     mode: Mode
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    weight: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.weight = weight(self.facts)
 
     def answer(self, outcome: Outcome) -> None:
         for waiter in self.waiters:
@@ -98,7 +102,7 @@ class Lane:
         if self.failed is not None:
             raise self.failed
         self._waiting.append(entry)
-        self.weight += weight(entry.facts)
+        self.weight += entry.weight
 
     def last_entry(self) -> Entry | None:
         """The one whose answer means that everything before it is in the log."""
@@ -123,11 +127,11 @@ class Lane:
         """Move as many entries as one batch may hold; the batch's mode."""
         first = self._waiting.popleft()
         self._sent, mode = [first], first.mode
-        count, size = len(first.facts), weight(first.facts)
+        count, size = len(first.facts), first.weight
         while self._waiting and _may_follow(mode, self._waiting[0].mode):
             following = self._waiting[0]
             count += len(following.facts)
-            size += weight(following.facts)
+            size += following.weight
             if count > BATCH_FACTS or size > BATCH_BYTES:
                 break
             if following.mode == "seal":
@@ -141,7 +145,7 @@ class Lane:
         for entry in self._sent:
             last = Seq(first + len(entry.facts) - 1)
             entry.answer(Outcome(outcome.verdict, first, last))
-            self.weight -= weight(entry.facts)
+            self.weight -= entry.weight
             first = Seq(last + 1)
         self.number += 1
         self._sent, self._batch = [], None

@@ -1,9 +1,8 @@
 """One listener's place in one session, and what has been pushed to it. No I/O."""
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
-
-import anyio
 
 from pipeline.log.base import Push
 from schemas.ids import Seq, SessionId
@@ -24,7 +23,7 @@ class Listener:
         self._buffer = buffer
         self._pushed: deque[Push] = deque()
         self._held = 0
-        self._news = anyio.Event()
+        self._news = asyncio.Event()
 
     def offer(self, push: Push) -> None:
         """Never blocks: a slow listener loses its queue, not the facts."""
@@ -42,7 +41,7 @@ class Listener:
     async def news(self) -> None:
         """Return at the next `offer` or `wake`, one that has come since the last `news` included."""
         await self._news.wait()
-        self._news = anyio.Event()
+        self._news.clear()
 
     def take(self) -> list[Recorded]:
         """What was pushed and comes next, without a gap; [] where nothing does."""

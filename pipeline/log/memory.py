@@ -131,6 +131,9 @@ class MemoryEar:
         async for word in self._receive:
             yield word
 
+    async def check(self) -> None:
+        """There is no connection to lose."""
+
     async def aclose(self) -> None:
         if self._forget is not None:
             self._forget(self)

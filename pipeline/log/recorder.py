@@ -42,7 +42,7 @@ class SessionWriter:
         """Set when the log has refused this writer; `failed` says why."""
         self._add = add
         self._clock_ms = clock_ms
-        self._room = anyio.Event()
+        self._room = asyncio.Event()
         lane.on_progress = self._progressed
 
     @property
@@ -58,6 +58,7 @@ class SessionWriter:
         """
         self._put(facts, turn, cause, audio)
         while self.lane.weight > HIGH_WATER:
+            self._room.clear()
             await self._room.wait()
 
     async def commit(
@@ -83,7 +84,6 @@ class SessionWriter:
     def _progressed(self) -> None:
         if self.lane.weight <= LOW_WATER:
             self._room.set()
-            self._room = anyio.Event()
         if self.failed is not None:
             self.stopped.set()
 

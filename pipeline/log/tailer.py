@@ -170,6 +170,7 @@ class Tailer:
                 sessions |= {session for session, feed in self._feeds.items() if feed.quiet}
                 for feed in self._feeds.values():
                     feed.quiet = True
+                await self._ear.check()
             await self._check(list(sessions))
 
     async def _check(self, sessions: list[SessionId]) -> None:

@@ -1,5 +1,6 @@
 """One Redis server as the log needs it: pipelined commands, few connections, patience with its failures."""
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,7 @@ BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)
 CONNECTIONS: Final = 8
 """Pipelines under way at a time; one more waits for its turn."""
 REPLY_S: Final = 5.0
+"""For a whole pipeline, connecting included."""
 _PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN"})
 _NO_FUNCTION: Final = "Function not found"
 
@@ -53,7 +55,7 @@ class Wire:
         self._heal = heal
         self._patience_s = patience_s
         self._idle: list[AbstractConnection] = []
-        self._turns = anyio.Semaphore(CONNECTIONS)
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self.breaks = 0
         """How many times a connection has failed: what was known of the server may be out of date."""
 
@@ -88,8 +90,9 @@ class Wire:
         async with self._turns:
             connection = self._idle.pop() if self._idle else self.dial()
             try:
-                await connection.send_packed_command([pack(command) for command in commands])
-                replies = [await _reply(connection) for _ in commands]
+                async with asyncio.timeout(REPLY_S):
+                    await connection.send_packed_command([pack(command) for command in commands])
+                    replies = [await _reply(connection) for _ in commands]
             except BaseException:
                 # Replies may still be on their way: nobody else may take them for theirs.
                 self.breaks += 1
@@ -156,10 +159,11 @@ def _dialer(address: str) -> ConnectionPool:
     """`address`: a redis URL, or the path of a unix socket. Used to read the URL and make connections only.
 
     RESP2: redis-py 8.1 prints each RESP3 push into a log message. No retries: ours know what may be repeated.
+    No timeouts: redis-py pays for one per reply, and a task for each write; ours cover a whole pipeline.
     """
     options: dict[str, Any] = {
         "protocol": 2,
-        "socket_timeout": REPLY_S,
+        "socket_timeout": None,
         "socket_connect_timeout": 2.0,
         "socket_read_size": 1 << 18,
         "retry": Retry(NoBackoff(), 0),

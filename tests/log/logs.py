@@ -72,6 +72,9 @@ class LossyEar:
                 else:
                     yield word
 
+    async def check(self) -> None:
+        await self._ear.check()
+
     async def aclose(self) -> None:
         await self._ear.aclose()
 
