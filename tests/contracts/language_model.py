@@ -46,13 +46,14 @@ class LanguageModelContract:
         assert (completion.finish, completion.tokens_out) == ("length", 5)
 
     async def test_the_same_question_gets_the_same_answer(self, model: CountingLanguageModel) -> None:
-        first = await answer(model, asking("What is a lighthouse?"))
-        assert (await answer(model, asking("What is a lighthouse?")))[0] == first[0]
+        first, _ = await answer(model, asking("What is a lighthouse?", max_tokens=8))
+        again, _ = await answer(model, asking("What is a lighthouse?", max_tokens=8))
+        assert again == first
 
     async def test_an_answer_ends_before_the_stop_word(self, model: CountingLanguageModel) -> None:
-        deltas, _ = await answer(model, asking("Tell me about foxes."))
+        deltas, _ = await answer(model, asking("Tell me about foxes.", max_tokens=8))
         text = "".join(deltas)
-        word = text.split()[3]
+        word = text.split()[2]
         deltas, completion = await answer(model, asking("Tell me about foxes.", stop=(word,)))
         assert "".join(deltas) == text[: text.index(word)]
         assert completion.finish == "stop"
