@@ -190,7 +190,7 @@ class Turn:
         if not self.plan.settings.speak:
             return
         for fragment in fragments:
-            spoken = to_spoken(fragment.text, self.plan.settings.language)
+            spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
             number = self._sentences
             self._sentences += 1
             await self._record(

@@ -14,6 +14,7 @@ _ONLY_EMOJI: Final = re.compile(f"[{EMOJI}]+")
 _JOINER: Final = "\u200d"
 _MODIFIERS: Final = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 _HANGUL: Final = re.compile("[\u1100-\u11ff\ua960-\ua97f\uac00-\ud7ff]{2}")
+_HANGUL_LEAD: Final = re.compile("[\u1100-\u115f\ua960-\ua97f]")
 _LOOK_BACK: Final = 64
 
 
@@ -31,7 +32,7 @@ def may_cut(text: str, at: int) -> bool:
         return True
     before, after = text[at - 1], text[at]
     if after < "\u0300":
-        return not (before == "\r" and after == "\n") and not _prepends(before)
+        return not (before == "\r" and after == "\n") and before != _JOINER and not _prepends(before)
     if unicodedata.category(before) in ("Cc", "Zl", "Zp"):
         return True
     return not (_extends(after) or before == _JOINER or _one_flag_or_syllable(text, at) or _prepends(before))
@@ -57,7 +58,8 @@ def _prepends(character: str) -> bool:
 
 def _one_flag_or_syllable(text: str, at: int) -> bool:
     if _HANGUL.fullmatch(text, at - 1, at + 1):
-        return not ("\uac00" <= text[at] <= "\ud7a3")
+        whole_syllable = "\uac00" <= text[at] <= "\ud7a3"
+        return not whole_syllable or _HANGUL_LEAD.match(text[at - 1]) is not None
     if not _is_flag_letter(text[at]):
         return False
     letters = 0
