@@ -27,6 +27,7 @@ class App {
     this._api = new Api();
     this._session = null;
     this._settings = {}; // chosen before there is a session to keep them
+    this._madeHere = false; // this page made the session, nobody was there before
     this._painting = false;
     this._doing = "";
     this._hearing = new Hearing({
@@ -83,10 +84,11 @@ class App {
   }
 
   async _pastIsKnown() {
-    if (this._story.order.length === 0 && this._story.ended === null) this._welcome();
     const session = this._session;
-    const skewMs = await orElse(() => 0, () => this._api.clockSkewMs(session.id));
-    this._hearing.attach(session, skewMs);
+    const fromTheStart = this._madeHere;
+    if (!fromTheStart && this._story.order.length === 0 && this._story.ended === null) this._welcome();
+    const skewMs = fromTheStart ? 0 : await orElse(() => 0, () => this._api.clockSkewMs(session.id));
+    this._hearing.attach(session, { skewMs, fromTheStart });
   }
 
   async _openSound() {
@@ -104,6 +106,7 @@ class App {
   async _send(request) {
     this._hearing.unlock();
     if (!this._session) {
+      this._madeHere = true;
       const created = await this._api.createSession(this._settings);
       history.replaceState(null, "", `?session=${created.session_id}`);
       this._open(created.session_id);

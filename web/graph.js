@@ -4,10 +4,12 @@ const METER_SAMPLES = 4096;
 const VOLUME_GLIDE_S = 0.015;
 
 export class AudioGraph {
-  /** `onReport` gets what worklet.js reports, `onState` the context's state whenever it changes. */
+  /** `onReport` gets what worklet.js reports, `onState()` is called when `state` changes. */
   static async open({ rate, onReport, onState }) {
     const context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
     await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    // A touch that came while the module was loading found nobody to wake.
+    if (navigator.userActivation?.hasBeenActive) void context.resume();
     return new AudioGraph(context, onReport, onState);
   }
 
@@ -19,7 +21,7 @@ export class AudioGraph {
     this._wave = new Float32Array(METER_SAMPLES);
     this._node.connect(this._volume).connect(this._meter).connect(context.destination);
     this._node.port.onmessage = ({ data }) => onReport(data);
-    context.onstatechange = () => onState(context.state);
+    context.onstatechange = () => onState();
   }
 
   get state() {

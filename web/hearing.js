@@ -36,10 +36,7 @@ export class Hearing {
         this._narration?.ended(turn);
         this._onChange();
       },
-      onState: (state) => {
-        if (state === "running") this._narration?.unlocked();
-        this._onChange();
-      },
+      onState: () => this._onChange(),
       onError: () => this._onTrouble("A piece of sound could not be played."),
     });
     this._player.graph.setVolume(this.preferences.volume);
@@ -47,10 +44,11 @@ export class Hearing {
     return true;
   }
 
-  /** The session's past is known, and how far its server's clock is ahead of ours. */
-  attach(session, skewMs) {
+  /** The session's past is known; `skewMs`: how far its server's clock is ahead of ours. */
+  attach(session, { skewMs, fromTheStart }) {
     this._session = session;
     this._skewMs = skewMs;
+    this._fromTheStart = fromTheStart;
     this._begin();
   }
 
@@ -66,7 +64,7 @@ export class Hearing {
       nowMs: () => Date.now() + this._skewMs,
       voice: this.preferences.voice,
     });
-    this._narration.start();
+    this._narration.start(this._fromTheStart);
     this._onChange();
   }
 

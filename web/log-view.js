@@ -16,9 +16,16 @@ export class LogView {
     this._title = byId("log-title");
     this._list = byId("log-facts");
     this._shownSeq = 0;
+    this._story = null;
+    this._panel.addEventListener("toggle", () => {
+      if (!this._panel.open) return;
+      this._show(this._story);
+      scrollTo({ top: document.documentElement.scrollHeight });
+    });
   }
 
   update(story, cursor) {
+    this._story = story;
     this._panel.hidden = story.lastSeq === 0;
     if (this._panel.hidden) return;
     const title = `Log: ${story.lastSeq} facts, cursor ${cursor}`;

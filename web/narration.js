@@ -5,6 +5,7 @@ import { liveMoment, readAfter } from "./timeline.js";
 
 const STALE_MS = 10 * 60_000; // a tab that comes back later than this does not begin to speak by itself
 const SAVE_EVERY_MS = 200;
+const NOTICEABLE_MS = 150; // behind the others in the same room
 
 /**
  * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
@@ -29,12 +30,18 @@ export class Narration {
     return this._player.turn;
   }
 
-  /** The past is known: go on where this tab was, or else join those who have listened all along. */
-  start() {
+  /**
+   * The past is known: go on where this tab was, or else join those who have listened all along.
+   * Whoever is there `fromTheStart` of the session has missed nothing and joins nobody.
+   */
+  start(fromTheStart) {
     const place = this._place.read();
     const story = this._story();
     const fresh = place && story.turns[place.turn] && Date.now() - place.at < STALE_MS;
-    if (!fresh) {
+    if (fromTheStart) {
+      this._enqueueAfter(0);
+      this._next();
+    } else if (!fresh) {
       this.join();
     } else if (place.done) {
       this.join(place.turn);
@@ -82,12 +89,8 @@ export class Narration {
     else this.stop();
   }
 
-  /** The browser lets us be heard at last; who waited for that wants to hear what the others hear. */
-  unlocked() {
-    if (this._joined && this._player.samplesPlayed === 0) this.join();
-  }
-
   progressed() {
+    if (this._joined && this._player.sounding) this._catchUp();
     if (Date.now() - this._savedAt > SAVE_EVERY_MS) this.save();
   }
 
@@ -99,6 +102,14 @@ export class Narration {
 
   save() {
     if (this.turn !== null) this._save(false);
+  }
+
+  /** Time went by until there was sound (or until the browser was allowed to make some): make up for it. */
+  _catchUp() {
+    this._joined = false;
+    const moment = liveMoment(this._story(), this._nowMs());
+    if (moment && moment.turn !== this.turn) this.join();
+    else if (moment && moment.ms - this._player.positionMs > NOTICEABLE_MS) this._player.seek(moment.ms);
   }
 
   _save(done) {
@@ -129,6 +140,7 @@ export class Narration {
   }
 
   _enqueueAfter(turn) {
+    if (!this.voice) return;
     const { order, turns } = this._story();
     const hearable = (id) => id > turn && turns[id].speak && turns[id].status !== "stopped";
     this._queue = order.filter((id) => hearable(id) && (turns[id].audioMs > 0 || !isOver(turns[id])));

@@ -8,7 +8,7 @@ const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
 
 /**
  * `onProgress()` some fifty times a second while something is loaded, `onEnded(turn)` when the last
- * sample of a turn has been played, `onState(contextState)`, `onError(error)`.
+ * sample of a turn has been played, `onState()` when the graph's state changes, `onError(error)`.
  */
 export class Player {
   static async open({ codec, onProgress, onEnded, onState, onError }) {
@@ -74,9 +74,13 @@ export class Player {
   skip(sentence) {
     if (this.turn === null) return;
     this._skipped.add(sentence);
-    if (!this._unheard.some(({ fact }) => fact.data.sentence === sentence)) return;
+    if (this._unheard.some(({ fact }) => fact.data.sentence === sentence)) this.seek(this.positionMs);
+  }
+
+  /** Go on at `ms`, which lies ahead (or is where we are). */
+  seek(ms) {
     this._feed.unshift(this._unheard);
-    this._begin(this.positionMs);
+    this._begin(ms);
     this._pump();
   }
 

@@ -87,9 +87,9 @@ export class TurnView {
 
   _grow(turn) {
     for (let number = this._spans.length; number < turn.sentences.length; number += 1) {
-      const span = make("span", { class: "sentence ahead" }, textOf(turn, turn.sentences[number]));
-      this._spans.push(span);
-      this._tailSpan.before(span);
+      const [said, gap] = withoutGap(textOf(turn, turn.sentences[number]));
+      this._spans.push(make("span", { class: "sentence ahead" }, said));
+      this._tailSpan.before(this._spans.at(-1), gap);
     }
     turn.sentences.forEach(({ error, done }, number) => {
       if (!error || !done) return;
@@ -105,7 +105,7 @@ export class TurnView {
     const old = this._spans[this._lit];
     if (old) {
       old.classList.remove("speaking");
-      old.textContent = textOf(this._turn, this._turn.sentences[this._lit]);
+      old.textContent = withoutGap(textOf(this._turn, this._turn.sentences[this._lit]))[0];
     }
     this._spans.forEach((span, at) => span.classList.toggle("ahead", at > number));
     this._lit = number;
@@ -115,6 +115,12 @@ export class TurnView {
     this._spans[number].classList.add("speaking");
     this._words = wrapWords(this._spans[number], this._turn, sentence);
   }
+}
+
+/** The text and the white space after it, which no light falls on. */
+function withoutGap(text) {
+  const end = text.trimEnd().length;
+  return [text.slice(0, end), text.slice(end)];
 }
 
 /** Give each word of the sentence an element of its own, for as long as it is being said. */
@@ -128,6 +134,6 @@ function wrapWords(span, turn, sentence) {
     parts.push(words.at(-1));
     at = Math.max(at, end);
   }
-  span.replaceChildren(...parts, textOf(turn, { start: at, end: sentence.end }));
+  span.replaceChildren(...parts, textOf(turn, { start: at, end: sentence.end }).trimEnd());
   return words;
 }

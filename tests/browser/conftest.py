@@ -1,0 +1,94 @@
+"""One Chromium and one running application for all tests of the page."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import RunningApp, running_app, scripted_settings
+
+pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.cable import Cable, cable_to
+from tests.browser.reader import Reader
+
+STORY = (
+    "At the edge of the northern sea there stood a lighthouse, and in it lived a keeper named Ines. "
+    "Every evening she climbed the hundred and twelve steps and lit the great lamp. 🦊 \n\n"
+    "One night in November something scratched at her door. “Who is there?” she called. "
+    "A small red fox sat on the step, wet to the bone, and looked at her as if it had come a long way. "
+    "She let it in, of course, and it lay down by the stove and watched the light go round the room. "
+    "From that night on, two of them kept the light."
+)
+SHORT = "The lamp was lit as on every evening. The fox slept by the stove all night."
+MARKUP = "Look: <img src=x onerror=\"document.title='owned'\"> & <b>bold</b>. That was all."
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+@pytest.fixture(scope="package")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    settings = scripted_settings(
+        tmp_path_factory.mktemp("page"),
+        llm={
+            "reply": STORY,
+            "reply_to": {"briefly": SHORT, "markup": MARKUP, "at length": " ".join([STORY] * 8)},
+            "delta_chars": 6,
+            "per_delta_ms": 25,
+        },
+        tts={"ms_per_char": 40},
+        limits={"prompt_chars": 2_000, "queued_turns": 12},
+    )
+    with running_app(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Not for the whole session: Playwright keeps an event loop running that async tests would trip over."""
+    if not shutil.which(CHROMIUM):
+        pytest.skip(f"{CHROMIUM} is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Reader]]:
+    """Opens tabs, each in a profile of its own, and closes them after the test."""
+    readers: list[Reader] = []
+
+    def open_at(path: str = "/", **context: object) -> Reader:
+        url = path if path.startswith("http") else app.url + path
+        readers.append(Reader.at(chromium, url, **context))
+        return readers[-1]
+
+    yield open_at
+    for reader in readers:
+        reader.close()
+
+
+@pytest.fixture
+def cable(app: RunningApp) -> Iterator[Cable]:
+    with cable_to(app.url) as cable:
+        yield cable
+
+
+@pytest.fixture
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the screenshots go that a person should look at."""
+    folder = tmp_path_factory.getbasetemp() / "pictures"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { emptyStory, isOver, playClock, reduce, runningTurn, textOf } from "../../../web/story.js";
+import { Log } from "./facts.mjs";
+
+function deepFreeze(value) {
+  if (value && typeof value === "object" && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}
+
+test("however the text is cut into deltas, it is the same text", () => {
+  const text = "Der Fuchs 🦊 schläft. The keeper 漢 wakes.";
+  const characters = [...text];
+  for (const size of [1, 2, 3, 7, 100]) {
+    const log = new Log();
+    const turn = log.ask("?");
+    for (let at = 0; at < characters.length; at += size) {
+      log.add("text.delta", { at, text: characters.slice(at, at + size).join("") }, turn);
+    }
+    const told = log.story.turns[turn];
+    assert.equal(told.text, text);
+    assert.equal(textOf(told, { start: 10, end: 11 }), "🦊");
+    assert.equal(textOf(told, { start: 20, end: 32 }), " The keeper ");
+  }
+});
+
+test("a state is never changed, only replaced", () => {
+  const log = new Log();
+  const turn = log.ask("?");
+  log.add("text.delta", { at: 0, text: "Once. Twice." }, turn);
+  log.speak(turn, 0, { start: 0, end: 6, atMs: 0, ms: 400 });
+  log.add("playback.paused");
+  log.add("playback.resumed");
+  log.add("turn.completed", { sentences: 1, audio_ms: 400 }, turn);
+  let story = deepFreeze(emptyStory());
+  for (const fact of log.facts) story = deepFreeze(reduce(story, deepFreeze(fact)));
+  assert.equal(story.turns[turn].status, "completed");
+});
+
+test("facts of types we do not know only move the cursor", () => {
+  const log = new Log();
+  const before = log.story;
+  log.add("weather.changed", { to: "rain" });
+  log.add("constructor", {});
+  assert.equal(log.story.lastSeq, before.lastSeq + 2);
+  assert.deepEqual(log.story.turns, before.turns);
+});
+
+test("a turn runs from its start to its one terminal fact", () => {
+  const log = new Log();
+  const first = log.ask("one");
+  assert.equal(runningTurn(log.story).id, first);
+  const second = log.facts.length + 1;
+  log.add("turn.requested", { kind: "text", text: "two", settings: { speak: false } }, second);
+  assert.equal(log.story.turns[second].status, "queued");
+  assert.equal(log.story.turns[second].speak, false);
+  log.add("turn.stop_requested", { reason: "user" }, first);
+  assert.equal(log.story.turns[first].status, "stopping");
+  log.add("turn.stopped", { reason: "user" }, first);
+  assert.ok(isOver(log.story.turns[first]));
+  assert.equal(runningTurn(log.story), null);
+});
+
+test("a failure keeps its words for the reader", () => {
+  const log = new Log();
+  const turn = log.ask("?");
+  log.add("turn.failed", { stage: "text", code: "engine.dead", message: "the model died" }, turn);
+  assert.deepEqual(log.story.turns[turn].error, { code: "engine.dead", message: "the model died" });
+});
+
+test("the play clock stands still during a pause, and asking ends the pause", () => {
+  const log = new Log();
+  log.add("playback.paused", {}, null, 100);
+  const paused = playClock(log.story, log.now);
+  assert.equal(playClock(log.story, log.now + 5_000), paused);
+  log.now += 5_000;
+  log.ask("go on");
+  assert.equal(log.story.pausedAt, null);
+  assert.equal(playClock(log.story, log.now + 40), paused + 40);
+});
+
+test("the list of facts is bounded", () => {
+  const log = new Log();
+  const turn = log.ask("?");
+  for (let at = 0; at < 500; at += 1) log.add("text.delta", { at, text: "x" }, turn);
+  assert.ok(log.story.log.length <= 200);
+  assert.equal(log.story.log.at(-1).seq, log.facts.length);
+});

@@ -1,0 +1,77 @@
+"""What somebody at the page does and sees, in words that tests can use."""
+
+from typing import Any, Self
+
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
+
+PATIENCE_MS = 25_000
+
+
+class Reader:
+    """One tab. Waits for what it is told to see, and fails when that does not come."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.mistakes: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: self.mistakes.append(str(error)))
+
+    @classmethod
+    def at(cls, browser: Browser | BrowserContext, url: str, **context: Any) -> Self:
+        """Open a tab there, in a browser profile of its own unless a context is given."""
+        where = browser if isinstance(browser, BrowserContext) else browser.new_context(**context)
+        reader = cls(where.new_page())
+        reader.page.goto(url)
+        return reader
+
+    def ask(self, text: str) -> None:
+        self.page.fill("#text", text)
+        self.page.press("#text", "Enter")
+
+    def look_up(self) -> None:
+        """Take the cursor out of the text box."""
+        self.page.evaluate("document.activeElement.blur()")
+
+    def wait(self, condition: str, argument: object = None) -> None:
+        """Until the JavaScript expression holds; `s` is the page's stats, `arg` the argument."""
+        body = f"(arg) => {{ const s = rhapsode.stats(); return {condition}; }}"
+        try:
+            self.page.wait_for_function(body, arg=argument)
+        except TimeoutError as error:
+            raise AssertionError(f"never came true: {condition} ({argument}); {self.stats}") from error
+
+    def hears(self, beyond_ms: float = 0) -> None:
+        """Until sound comes out and the place in the turn is beyond `beyond_ms`."""
+        self.wait("s.rms > 0.005 && s.positionMs > arg", beyond_ms)
+
+    def tap_if_asked(self) -> None:
+        """Allow sound where the browser wants to be asked first."""
+        self.wait("s.turn !== null")
+        self.page.wait_for_function(
+            "rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden"
+        )
+        if self.page.is_visible("#unlock"):
+            self.page.click("#unlock")
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        stats: dict[str, Any] = self.page.evaluate("rhapsode.stats()")
+        return stats
+
+    @property
+    def session(self) -> str:
+        self.page.wait_for_url("**/?session=*")
+        return self.page.url.partition("session=")[2]
+
+    @property
+    def answer(self) -> str:
+        """The text of the last turn as it stands on the page."""
+        return self.page.locator(".turn .prose").last.evaluate("(prose) => prose.textContent")  # type: ignore[no-any-return]
+
+    def status_is(self, status: str) -> None:
+        self.page.locator(f'.turn:last-child[data-status="{status}"]').wait_for(state="attached")
+
+    def close(self) -> None:
+        """Leave; a mistake in the page's own code is a failure of the test."""
+        self.page.context.close()
+        assert self.mistakes == []

@@ -1,0 +1,138 @@
+"""Reloading, joining late, losing the connection: nothing is lost and nothing comes twice."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.browser import log_of
+from tests.browser.cable import Cable
+from tests.browser.conftest import SHORT, STORY
+from tests.browser.reader import Reader
+from tests.support import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+def test_a_reload_in_the_middle_goes_on_where_one_was(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    reader.ask("a story")
+    reader.hears(1_500)
+    reader.page.reload()
+    reader.page.wait_for_function("document.querySelector('.prose')?.textContent.length > 20")
+    assert STORY.startswith(reader.answer)
+    reader.tap_if_asked()
+    reader.wait("s.samplesPlayed > 0")
+    assert 1_400 < reader.stats["positionMs"] < 3_500
+    assert reader.stats["samplesPlayed"] / 48 < reader.stats["positionMs"] - 1_300
+    reader.hears(2_000)
+    reader.status_is("completed")
+    assert reader.answer == STORY == log_of.turns(app.url, reader.session)[0]["answer"]
+
+
+def test_a_second_tab_sees_and_hears_the_same(open_page: OpenPage) -> None:
+    first = open_page()
+    first.ask("a story")
+    first.hears(1_500)
+    second = open_page(first.page.url)
+    second.tap_if_asked()
+    second.hears()
+    apart = abs(first.stats["positionMs"] - second.stats["positionMs"])
+    assert apart < 1_500, "both are at about the same place, and neither at the start"
+    first.status_is("completed")
+    second.status_is("completed")
+    assert first.answer == second.answer == STORY
+
+
+def test_a_request_from_one_tab_is_heard_in_the_other(open_page: OpenPage) -> None:
+    first = open_page()
+    first.ask("briefly")
+    first.wait("s.turn !== null")
+    second = open_page(first.page.url)
+    second.tap_if_asked()
+    first.wait("s.turn === null")
+    second.wait("s.turn === null")
+    second.ask("briefly, again")
+    second.hears()
+    first.hears()
+    assert first.stats["turn"] == second.stats["turn"]
+
+
+def test_a_pulled_cable_loses_nothing_and_doubles_nothing(
+    open_page: OpenPage, cable: Cable, app: RunningApp
+) -> None:
+    reader = open_page(cable.url)
+    reader.ask("briefly. But why?")
+    reader.hears()
+    cable.pull()
+    reader.page.get_by_text("Reconnecting…").wait_for()
+    cable.plug()
+    reader.page.get_by_text("Connected", exact=True).wait_for()
+    reader.wait("s.turn === null")
+    turn = log_of.turns(app.url, reader.session)[0]
+    assert reader.answer == turn["answer"] == SHORT
+    assert reader.stats["samplesPlayed"] == turn["audio_ms"] * 48
+    assert reader.stats["lastSeq"] == len(log_of.facts(app.url, reader.session))
+
+
+def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: OpenPage, cable: Cable) -> None:
+    reader = open_page(cable.url)
+    reader.ask("a story")
+    reader.page.wait_for_function("document.querySelector('.prose')?.textContent.length > 5")
+    cable.pull()
+    reader.page.get_by_text("Reconnecting…").wait_for()
+    missed = reader.answer
+    cable.plug()
+    reader.status_is("completed")
+    assert len(missed) < len(STORY)
+    assert reader.answer == STORY
+
+
+def test_what_was_said_before_one_came_does_not_begin_by_itself(open_page: OpenPage, app: RunningApp) -> None:
+    first = open_page()
+    first.ask("briefly")
+    first.hears()
+    first.wait("s.turn === null")
+    later = open_page(first.page.url)
+    later.status_is("completed")
+    later.page.click("body")
+    assert later.stats["turn"] is None
+    later.page.click(".replay")
+    later.hears()
+    later.wait("s.turn === null")
+    assert later.stats["samplesPlayed"] == log_of.turns(app.url, first.session)[0]["audio_ms"] * 48
+
+
+def test_the_browser_that_wants_to_be_asked_is_asked_once(open_page: OpenPage) -> None:
+    first = open_page()
+    first.ask("a story")
+    first.hears()
+    second = open_page(first.page.url)
+    second.page.get_by_role("button", name="Tap to hear").click()
+    second.hears(500)
+    assert not second.page.is_visible("#unlock")
+
+
+def test_a_link_to_nowhere_says_so(open_page: OpenPage) -> None:
+    reader = open_page("/?session=0190a000-0000-7000-8000-000000000000")
+    reader.page.get_by_text("There is no session").wait_for()
+    reader.page.get_by_role("link", name="Start a new one").click()
+    reader.page.get_by_role("heading", name="What would you like to hear?").wait_for()
+
+
+def test_a_long_session_keeps_only_its_latest_turns_unfolded(open_page: OpenPage, app: RunningApp) -> None:
+    with httpx.Client(base_url=app.url) as http:
+        session = http.post("/v1/sessions", json={"settings": {"speak": False}}).json()["session_id"]
+        for number in range(12):
+            text = f"Turn {number}. " + "It goes on for a while. " * 10
+            http.post(f"/v1/sessions/{session}/turns", json={"text": text}).raise_for_status()
+    reader = open_page(f"/?session={session}")
+    reader.page.locator(".turn").nth(11).wait_for()
+    reader.status_is("completed")
+    folded = reader.page.locator(".turn.folded")
+    assert folded.count() == 4
+    folded.first.get_by_role("button", name="Show").click()
+    assert folded.count() == 3
+    shown = reader.page.locator(".turn .prose").first.text_content()
+    assert shown == "Turn 0. " + "It goes on for a while. " * 10

@@ -1,0 +1,120 @@
+"""Stop, pause, skip, settings and what happens when a wish is refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser import log_of
+from tests.browser.reader import Reader
+from tests.support import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+@pytest.fixture
+def listener(open_page: OpenPage) -> Reader:
+    """Somebody to whom a long story is being read; it is written faster than it is read."""
+    reader = open_page()
+    reader.ask("a story at length")
+    reader.hears(200)
+    return reader
+
+
+def test_escape_stops_the_voice_and_the_writing(listener: Reader) -> None:
+    listener.status_is("running")
+    listener.page.keyboard.press("Escape")
+    listener.wait("s.rms < 0.0005 && s.turn === null")
+    listener.status_is("stopped")
+    listener.page.get_by_text("Stopped", exact=True).wait_for()
+    assert not listener.page.is_visible("#stop")
+
+
+def test_a_stop_is_heard_in_every_tab(listener: Reader, open_page: OpenPage) -> None:
+    other = open_page(listener.page.url)
+    other.tap_if_asked()
+    other.hears()
+    listener.page.click("#stop")
+    other.wait("s.rms < 0.0005 && s.turn === null")
+    other.status_is("stopped")
+
+
+def test_space_pauses_everybody_and_goes_on_at_the_same_place(listener: Reader, open_page: OpenPage) -> None:
+    other = open_page(listener.page.url)
+    other.tap_if_asked()
+    other.hears()
+    listener.look_up()
+    listener.page.keyboard.press("Space")
+    for reader in (listener, other):
+        reader.wait("s.paused && s.rms < 0.0005")
+    held = listener.stats["positionMs"]
+    late = open_page(listener.page.url)
+    late.wait("s.paused")
+    assert listener.stats["positionMs"] == held
+    listener.page.get_by_role("button", name="Go on").click()
+    for reader in (listener, other):
+        reader.hears(held)
+        assert reader.stats["underruns"] == 0
+
+
+def test_space_in_the_text_box_is_a_space(listener: Reader) -> None:
+    listener.page.press("#text", "Space")
+    assert listener.page.input_value("#text") == " "
+    assert not listener.stats["paused"]
+
+
+def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -> None:
+    turn = listener.stats["turn"]
+    listener.page.wait_for_function("document.querySelectorAll('.sentence').length > 2")
+    first, second, *_ = log_of.sentences(app.url, listener.session, turn)
+    listener.page.click("#skip")
+    listener.wait("s.positionMs >= arg", second.at_ms)
+    assert listener.stats["samplesPlayed"] / 48 < first.ms
+    listener.page.wait_for_function(
+        "(text) => document.querySelector('.sentence.speaking')?.textContent === text", arg=second.text
+    )
+
+
+def test_an_empty_request_is_refused_in_words(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("   ")
+    problem = reader.page.locator("#problem")
+    problem.wait_for()
+    assert "is empty" in problem.inner_text()
+    reader.page.fill("#text", "x")
+    assert not problem.is_visible()
+
+
+def test_a_request_that_is_too_long_is_refused_and_kept(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("long " * 500)
+    problem = reader.page.locator("#problem")
+    problem.wait_for()
+    assert "2000" in problem.inner_text() or "2,000" in problem.inner_text()
+    assert reader.page.input_value("#text") == "long " * 500
+
+
+def test_speed_is_a_setting_of_the_session(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    reader.ask("briefly")
+    reader.hears()
+    other = open_page(reader.page.url)
+    reader.page.click("#sound summary")
+    reader.page.fill("#speed", "1.5")
+    other.page.wait_for_function("document.querySelector('#speed').value === '1.5'")
+    reader.wait("s.turn === null")
+    reader.ask("briefly, but faster")
+    reader.page.locator(".turn").nth(1).wait_for()
+    reader.status_is("completed")
+    slow, fast = log_of.turns(app.url, reader.session)
+    assert fast["audio_ms"] < slow["audio_ms"]
+
+
+def test_volume_down_is_silence_without_losing_the_place(listener: Reader) -> None:
+    listener.page.click("#sound summary")
+    listener.page.fill("#volume", "0")
+    listener.wait("s.rms < 0.0005")
+    place = listener.stats["positionMs"]
+    listener.wait("s.positionMs > arg", place)
+    listener.page.fill("#volume", "1")
+    listener.hears(place)
