@@ -1,10 +1,9 @@
 """One listener: where it starts, how fast it hears the past, and when it is done. Reads only the log."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import anyio
 
@@ -16,7 +15,6 @@ from schemas.events import TERMINAL
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 
-T = TypeVar("T")
 EndReason = Literal["caught_up", "turn_over", "session_ended"]
 
 _PAGE = 200
@@ -36,6 +34,8 @@ class Listening:
     turn: TurnId = NO_TURN
     """End after this turn's terminal fact."""
     audio: bool = False
+    idle_s: float = 15.0
+    """An empty batch says that nothing came for so long."""
 
 
 def parse_cursor(text: str, head: Head) -> Seq:
@@ -67,7 +67,7 @@ class Listener:
     async def listen(
         self, session: SessionId, head: Head, wish: Listening
     ) -> AsyncGenerator[list[Recorded], None]:
-        """Batches of facts from `wish.after` on. Close it to leave."""
+        """Batches of facts from `wish.after` on, empty ones when it is quiet. Close it to leave."""
         self.last = wish.after
         if not wish.follow and self.last >= head.seq:
             self.end = "caught_up"
@@ -78,7 +78,7 @@ class Listener:
                     yield self._cut(batch, head, wish)
                     if self.end:
                         return
-        async with self._tailer.follow(session, self.last, audio=wish.audio) as live:
+        async with self._tailer.follow(session, self.last, audio=wish.audio, idle_s=wish.idle_s) as live:
             async for batch in live:
                 yield self._cut(batch, head, wish)
                 if self.end:
@@ -110,7 +110,11 @@ class Listener:
             for recorded in page:
                 if recorded.seq > head.seq:
                     return
-                await anyio.sleep(max(0.0, pace.due(recorded) - self._clock.monotonic()))
+                due = pace.due(recorded)
+                while (early := due - self._clock.monotonic()) > 0:
+                    await anyio.sleep(min(early, wish.idle_s))
+                    if early > wish.idle_s:
+                        yield []
                 yield [recorded]
                 after = recorded.seq
             if not page:
@@ -133,34 +137,3 @@ class _Pace:
             self._due += gap / 1_000 / self._speed
         self._before = recorded
         return self._due
-
-
-async def with_heartbeats(items: AsyncIterator[T], every_s: float) -> AsyncGenerator[T | None, None]:
-    """The items as they come, and None whenever none came for `every_s`."""
-    upcoming: asyncio.Task[T | _Over] | None = None
-    try:
-        while True:
-            upcoming = upcoming or asyncio.create_task(_following(items))
-            done, _ = await asyncio.wait({upcoming}, timeout=every_s)
-            if not done:
-                yield None
-                continue
-            item, upcoming = upcoming.result(), None
-            if isinstance(item, _Over):
-                return
-            yield item
-    finally:
-        if upcoming is not None:
-            upcoming.cancel()
-            await asyncio.wait({upcoming})
-
-
-class _Over:
-    """Marks the end of an iterator: StopAsyncIteration cannot leave a task."""
-
-
-async def _following(items: AsyncIterator[T]) -> T | _Over:
-    try:
-        return await anext(items)
-    except StopAsyncIteration:
-        return _Over()

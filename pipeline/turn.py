@@ -177,6 +177,8 @@ class Turn:
         for number, piece in enumerate(pieces):
             await self._record(TextDelta(at=number * VERBATIM_PIECE, text=piece))
         await self._record(TextCompleted(chars=len(text), finish="verbatim"))
+        if not self.plan.settings.speak:
+            return
         for piece in pieces:
             await self._cut(self._buffer.push(piece), lines)
         await self._cut(self._buffer.flush(), lines)
@@ -184,11 +186,10 @@ class Turn:
     async def _show(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
         await self._record(TextDelta(at=self._shown, text=text))
         self._shown += len(text)
-        await self._cut(self._buffer.push(text), lines)
+        if self.plan.settings.speak:
+            await self._cut(self._buffer.push(text), lines)
 
     async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[Line]) -> None:
-        if not self.plan.settings.speak:
-            return
         for fragment in fragments:
             spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
             number = self._sentences

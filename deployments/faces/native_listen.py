@@ -9,11 +9,12 @@ from fastapi import Depends, Query
 
 from deployments.services import Services
 from pipeline.audio.formats import AudioFormat
-from pipeline.listening import EndReason, Listener, Listening, parse_cursor, with_heartbeats
+from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.log.base import Head
 from schemas.errors import InputError
 from schemas.ids import SessionId, TurnId
 from schemas.recorded import Recorded
+from schemas.settings import LimitSettings
 from schemas.wire import Hello
 
 _FASTEST = 1_000.0
@@ -36,7 +37,7 @@ class Wish:
         self.turn = TurnId(turn)
         self.audio: AudioFormat | None = None if audio == "none" else audio
 
-    def listening(self, head: Head) -> Listening:
+    def listening(self, head: Head, limits: LimitSettings) -> Listening:
         """Raises a CursorError or InputError that names the parameter."""
         speed = _speed(self.speed)
         return Listening(
@@ -45,6 +46,7 @@ class Wish:
             follow=speed is None if self.follow is None else self.follow,
             turn=self.turn,
             audio=self.audio is not None,
+            idle_s=limits.heartbeat_s,
         )
 
 
@@ -89,13 +91,10 @@ class Feed:
 
     async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
         """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due."""
-        every = self._services.settings.limits.heartbeat_s
-        facts = self._listener.listen(self._session, self._head, self._wish)
-        async with aclosing(facts), aclosing(with_heartbeats(facts, every)) as beats:
-            async for batch in beats:
-                if batch is None:
+        async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
+            async for batch in batches:
+                if not batch:
                     yield None
-                    continue
                 for recorded in batch:
                     yield recorded, recorded.wire(), await self._audio(recorded)
 

@@ -30,7 +30,7 @@ async def events(
     if last_event_id:
         wish.cursor = last_event_id
     head = await services.sessions.attend(session)
-    feed = Feed(services, session, head, wish.listening(head), wish.audio)
+    feed = Feed(services, session, head, wish.listening(head, services.settings.limits), wish.audio)
     return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=_HEADERS)
 
 

@@ -40,7 +40,8 @@ async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None
     try:
         session = known_id(session_id)
         head = await connection.services.sessions.attend(session)
-        feed = Feed(connection.services, session, head, wish.listening(head), wish.audio)
+        listening = wish.listening(head, connection.services.settings.limits)
+        feed = Feed(connection.services, session, head, listening, wish.audio)
         await connection.send(feed.hello)
         async with anyio.create_task_group() as both:
 

@@ -38,10 +38,18 @@ class Listener:
     def wake(self) -> None:
         self._news.set()
 
-    async def news(self) -> None:
-        """Return at the next `offer` or `wake`, one that has come since the last `news` included."""
-        await self._news.wait()
+    async def news(self, patience_s: float | None) -> bool:
+        """True at the next `offer` or `wake`, one that has come since the last `news` included.
+
+        False when there was none for `patience_s`.
+        """
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._news.wait()
+        except TimeoutError:
+            return False
         self._news.clear()
+        return True
 
     def take(self) -> list[Recorded]:
         """What was pushed and comes next, without a gap; [] where nothing does."""

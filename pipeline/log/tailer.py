@@ -75,11 +75,18 @@ class Tailer:
 
     @asynccontextmanager
     async def follow(
-        self, session: SessionId, after: Seq, *, audio: bool = False, buffer: int = 256
+        self,
+        session: SessionId,
+        after: Seq,
+        *,
+        audio: bool = False,
+        buffer: int = 256,
+        idle_s: float | None = None,
     ) -> AsyncIterator[AsyncGenerator[list[Recorded], None]]:
         """The facts after `after` in batches: first what there is, then as it happens, to the session's end.
 
-        Without `audio` the facts may or may not carry their bytes. Raises SessionNotFound, SessionGone and
+        Without `audio` the facts may or may not carry their bytes. With `idle_s` an empty batch says that
+        nothing came for so long. Raises SessionNotFound, SessionGone and
         CursorAhead on entering; SessionGone also later, when the session is deleted under the listener.
         """
         listener = Listener(session, after, audio=audio, buffer=buffer)
@@ -95,7 +102,7 @@ class Tailer:
                 raise CursorAhead(f"The session has {present.seq} facts, not {after}.")
             listener.ended = present.state != "live" and after == present.seq
             feed.head = max(feed.head, present.seq)
-            async with aclosing(self._batches(listener, feed)) as batches:
+            async with aclosing(self._batches(listener, feed, idle_s)) as batches:
                 yield batches
         finally:
             feed.listeners.discard(listener)
@@ -104,7 +111,9 @@ class Tailer:
                 with anyio.CancelScope(shield=True):
                     await self._ear.unsubscribe(session)
 
-    async def _batches(self, listener: Listener, feed: _Feed) -> AsyncGenerator[list[Recorded], None]:
+    async def _batches(
+        self, listener: Listener, feed: _Feed, idle_s: float | None
+    ) -> AsyncGenerator[list[Recorded], None]:
         while not listener.ended:
             facts = listener.take()
             if not facts and feed.head > listener.cursor:
@@ -113,8 +122,8 @@ class Tailer:
                 yield facts
             elif feed.trouble is not None:
                 raise feed.trouble
-            else:
-                await listener.news()
+            elif not await listener.news(idle_s):
+                yield []
 
     async def _read(self, listener: Listener) -> list[Recorded]:
         """Listeners at the same place share one read. [] while the log is away: the watch tries again."""
