@@ -1,5 +1,6 @@
 """Servers for the log's tests: ours, and Debian's where it is installed."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pipeline.log import embedded
 from pipeline.log.open import open_log
 from pipeline.log.redis_log import RedisEventLog
 from schemas.settings import LogSettings
+from tests.log.proxy import FaultyProxy
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,15 @@ def home(tmp_path: Path) -> Iterator[Path]:
     """The home of an embedded server of the test's own, stopped at the end if it was started."""
     yield tmp_path
     embedded.stop(tmp_path)
+
+
+@pytest.fixture
+async def proxy(valkey_home: Path, tmp_path: Path) -> AsyncGenerator[FaultyProxy, None]:
+    """A way to the shared server that can be broken."""
+    opened = FaultyProxy(tmp_path / "proxy.sock", embedded.socket_path(valkey_home))
+    server = await asyncio.start_unix_server(opened.serve, opened.path)
+    yield opened
+    server.close()
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from pathlib import Path
 from redis import Redis
 
 from pipeline.log import embedded
-from pipeline.log.base import ANY, Batch
+from pipeline.log.base import ANY, Batch, EventLog
 from pipeline.log.lane import Mode
 from schemas.events import Fact, SessionEnded, SessionStarted, TextDelta
-from schemas.ids import SessionId, TurnId, created_ms, generation
+from schemas.ids import Seq, SessionId, TurnId, created_ms, generation
 from schemas.recorded import NewFact
 from schemas.settings import SessionSettings
 
@@ -80,3 +80,9 @@ async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         await asyncio.sleep(0.005)
+
+
+async def offsets(log: EventLog, session: SessionId) -> list[int]:
+    """Of the deltas in the log."""
+    facts = await log.read(session, Seq(0), limit=5_000)
+    return [fact.data["at"] for fact in facts if fact.type == "text.delta"]

@@ -2,13 +2,10 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from pipeline.log import embedded
 from pipeline.log.base import Verdict
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
@@ -17,61 +14,22 @@ from pipeline.log.tailer import Tailer
 from schemas.errors import LogLost
 from schemas.ids import Seq, new_session_id
 from schemas.settings import LogSettings
+from tests.log.proxy import FaultyProxy
 from tests.log.support import ENDED, STARTED, delta, kill_server
 
 pytestmark = pytest.mark.anyio
 
 
-class SwallowingProxy:
-    """Between client and server; armed, it lets one request through, eats the reply and hangs up."""
-
-    def __init__(self, path: Path, server: Path) -> None:
-        self.path = path
-        self.armed = False
-        self.swallowed = 0
-        self._server = server
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        below_reader, below_writer = await asyncio.open_unix_connection(self._server)
-        with suppress(ConnectionError):
-            async with asyncio.TaskGroup() as ways:
-                ways.create_task(self._requests(reader, below_writer))
-                ways.create_task(self._replies(below_reader, writer))
-        for end in (writer, below_writer):
-            end.close()
-
-    async def _requests(self, reader: asyncio.StreamReader, below: asyncio.StreamWriter) -> None:
-        while request := await reader.read(1 << 20):
-            below.write(request)
-        below.close()
-
-    async def _replies(self, below: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while reply := await below.read(1 << 20):
-            if self.armed:
-                self.armed, self.swallowed = False, self.swallowed + 1
-                break
-            writer.write(reply)
-        writer.close()
-
-
-@pytest.fixture
-async def proxy(valkey_home: Path, tmp_path: Path) -> AsyncGenerator[SwallowingProxy, None]:
-    opened = SwallowingProxy(tmp_path / "proxy.sock", embedded.socket_path(valkey_home))
-    server = await asyncio.start_unix_server(opened.serve, opened.path)
-    yield opened
-    server.close()
-
-
-async def test_a_lost_reply_never_doubles_a_fact(proxy: SwallowingProxy) -> None:
+async def test_a_lost_reply_never_doubles_a_fact(proxy: FaultyProxy) -> None:
     log, session = RedisEventLog(str(proxy.path)), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, STARTED, mode="create")
         writer = recorder.open(session, producer="owner", epoch=1)
         verdicts = []
         for at in range(20):
-            proxy.armed = at % 2 == 1
+            proxy.swallow = at % 2 == 1
             verdicts.append((await writer.commit(delta(at))).verdict)
-        proxy.armed = True
+        proxy.swallow = True
         command = await recorder.post(session, delta(20))
     assert command.verdict is Verdict.DUP
     assert verdicts == [Verdict.OK, Verdict.DUP] * 10

@@ -98,7 +98,7 @@ class ModelProperty:
         )
         server = raw(server_home)
 
-        @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.integers(0, 2**32))
         def property_holds(seed: int) -> None:
             runner.run(self.compare(random.Random(seed), real, server))

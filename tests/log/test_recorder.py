@@ -8,7 +8,7 @@ import pytest
 from pipeline.log.base import EventLog, Outcome, Verdict
 from pipeline.log.codec import AUDIO_MAX
 from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import HIGH_WATER, Recorder, SessionWriter
+from pipeline.log.recorder import Recorder
 from schemas.errors import (
     Conflict,
     Fenced,
@@ -20,8 +20,7 @@ from schemas.errors import (
     SessionNotFound,
 )
 from schemas.ids import Seq, SessionId, new_session_id
-from tests.log.logs import AwayLog, GatedLog
-from tests.log.support import ENDED, STARTED, delta, until
+from tests.log.support import ENDED, STARTED, delta, offsets
 
 pytestmark = pytest.mark.anyio
 
@@ -42,12 +41,6 @@ async def session(recorder: Recorder) -> SessionId:
     created = new_session_id()
     await recorder.post(created, STARTED, mode="create")
     return created
-
-
-async def offsets(log: EventLog, session: SessionId) -> list[int]:
-    """Of the deltas in the log."""
-    facts = await log.read(session, Seq(0), limit=5_000)
-    return [fact.data["at"] for fact in facts if fact.type == "text.delta"]
 
 
 async def test_what_is_recorded_first_is_first_in_the_log(
@@ -132,101 +125,6 @@ async def test_one_writer_per_producer_and_epoch(
         await writer.commit(delta(1), audio=bytes(AUDIO_MAX + 1))
     await recorder.open(session, producer="owner", epoch=1).commit(delta(2))
     assert await offsets(log, session) == [0, 2]
-
-
-class TestTogether:
-    """What happens while a round trip is under way."""
-
-    @pytest.fixture
-    def log(self) -> GatedLog:
-        return GatedLog()
-
-    async def test_a_lone_fact_leaves_at_once_and_the_rest_as_one_group(
-        self, log: GatedLog, recorder: Recorder, session: SessionId
-    ) -> None:
-        other = new_session_id()
-        await recorder.post(other, STARTED, mode="create")
-        writers = [recorder.open(s, producer="owner", epoch=1) for s in (session, other)]
-        log.sent.clear()
-        log.shut()
-        await writers[0].record(delta(0))
-        await until(lambda: len(log.sent) == 1)
-        for at in range(1, 4):
-            for writer in writers:
-                await writer.record(delta(at))
-        log.gate.set()
-        for writer in writers:
-            await writer.drain()
-        assert [[len(batch.facts) for batch in group] for group in log.sent] == [[1], [3, 3]]
-
-    async def test_one_bad_command_does_not_hurt_the_others(
-        self, log: GatedLog, recorder: Recorder, session: SessionId
-    ) -> None:
-        writer = recorder.open(session, producer="owner", epoch=1)
-        log.shut()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._expect_not_found, recorder)
-            await writer.record(delta(0))
-            await until(lambda: len(log.sent) == 2)
-            log.gate.set()
-        await writer.drain()
-        assert await offsets(log, session) == [0]
-
-    async def _expect_not_found(self, recorder: Recorder) -> None:
-        with pytest.raises(SessionNotFound):
-            await recorder.post(new_session_id(), delta(0))
-
-    async def test_a_full_buffer_makes_its_own_writer_wait(
-        self, log: GatedLog, recorder: Recorder, session: SessionId
-    ) -> None:
-        writer = recorder.open(session, producer="owner", epoch=1)
-        log.shut()
-        recorded: list[int] = []
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._flood, writer, recorded)
-            await until(lambda: writer.lane.weight > HIGH_WATER)
-            stuck_at = len(recorded)
-            assert stuck_at < 40
-            log.gate.set()
-        await writer.drain()
-        assert await offsets(log, session) == list(range(40))
-
-    async def _flood(self, writer: SessionWriter, recorded: list[int]) -> None:
-        for at in range(40):
-            await writer.record(delta(at), audio=bytes(HIGH_WATER // 20))
-            recorded.append(at)
-
-
-class TestAway:
-    """While the log cannot be reached."""
-
-    @pytest.fixture
-    def log(self) -> AwayLog:
-        return AwayLog()
-
-    @pytest.mark.parametrize("silent", [False, True])
-    async def test_what_was_recorded_waits_and_is_in_the_log_once(
-        self, log: AwayLog, recorder: Recorder, session: SessionId, silent: bool
-    ) -> None:
-        writer = recorder.open(session, producer="owner", epoch=1)
-        log.away, log.silent = True, silent
-        for at in range(3):
-            await writer.record(delta(at))
-        tries = log.tries
-        await until(lambda: log.tries > tries + 2)
-        log.away = False
-        await writer.drain()
-        assert await offsets(log, session) == [0, 1, 2]
-
-    async def test_a_command_fails_and_its_key_makes_trying_again_safe(
-        self, log: AwayLog, recorder: Recorder, session: SessionId
-    ) -> None:
-        log.away = log.silent = True
-        with pytest.raises(LogUnavailable):
-            await recorder.post(session, delta(0), key="k")
-        log.away = False
-        assert (await recorder.post(session, delta(0), key="k")).verdict is Verdict.DUP
-        assert await offsets(log, session) == [0]
 
 
 async def test_a_full_session_can_still_be_ended() -> None:
