@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,14 +22,6 @@ from cluster.problems import CliError
 _OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
 _DEPLOY_S: Final = 180.0
 _POLL_S: Final = 0.25
-_QUIET: Final[Mapping[str, str]] = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_SERVE_LOG_TO_STDERR": "0",
-    # Half a per cent of a core matters on a laptop: the controller looks twice a second, not ten times.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-}
 
 
 def folder_for(home: Path) -> Path:
@@ -40,25 +32,18 @@ def folder_for(home: Path) -> Path:
 
 def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None:
     """Start Ray and Serve's proxy; nothing listens outside this machine but `host`:`port`."""
-    direct = _has_one_gateway(config)
-    for name, value in {**_QUIET, **(_straight_in(port) if direct else {})}.items():
-        os.environ.setdefault(name, value)
+    if direct := _has_one_gateway(config):
+        os.environ.update(_straight_in(port))
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     if folder.parent.stat().st_uid != os.getuid():
         raise CliError(f"{folder.parent} belongs to another user.", "Ask them to remove it.")
     folder.mkdir(mode=0o700)
-    ray.init(
-        address="local",
-        num_cpus=max(2, os.cpu_count() or 2),
-        num_gpus=None,
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _temp_dir=str(folder),
-        namespace="serve",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        _start_ray(folder)
+    except Exception as error:  # Ray raises a bare Exception when its node does not come up
+        advice = f"If the machine was not just very busy, look into {folder / 'session_latest' / 'logs'}."
+        raise CliError(f"Ray did not start: {error}", advice) from error
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(
         proxy_location=config.proxy_location,
@@ -68,6 +53,19 @@ def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None
             "port": _free_port() if direct else port,
         },
         logging_config=config.logging_config,
+    )
+
+
+def _start_ray(folder: Path) -> None:
+    ray.init(
+        address="local",
+        num_cpus=max(2, os.cpu_count() or 2),
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),
+        namespace="serve",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
     )
 
 
@@ -125,11 +123,11 @@ def stop() -> None:
     """Let Serve drain its replicas, then end Ray."""
     if not ray.is_initialized():
         return
-    try:
-        with redirect_stderr(io.StringIO()):  # Ray reports the controller's wanted death as a failure
+    with redirect_stderr(io.StringIO()):  # Ray reports the controller's wanted death as a failure
+        try:
             serve.shutdown()
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _replicas(application: Any) -> dict[str, str]:

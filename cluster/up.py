@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,19 @@ from cluster.state import RunState, Wish
 
 _LOOK_S: Final = 5.0
 _LOOKS_LOST: Final = 3
+_RAY: Final[Mapping[str, str]] = {
+    # The name hides what 0 does: everything inside Ray listens on 127.0.0.1 instead of on every network.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    # The controller looks twice a second instead of ten times: a few per cent of a core less when idle.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # A laptop may be busy when it starts us; Ray would give up after half a minute.
+    "RAY_agent_register_timeout_ms": "120000",
+    "RAY_raylet_start_wait_time_s": "120",
+}
+"""Must be there before Ray is imported."""
 
 
 def run(wish: Wish, steps: Steps) -> None:
@@ -22,6 +36,7 @@ def run(wish: Wish, steps: Steps) -> None:
         if not free:
             _point_to_the_other(home, steps)
             return
+        os.environ.update(_RAY)
         from cluster.launch import everything  # takes seconds: it knows Ray
 
         processes.sweep(home)
