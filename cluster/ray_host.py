@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stdout
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -123,7 +123,7 @@ def stop() -> None:
     """Let Serve drain its replicas, then end Ray."""
     if not ray.is_initialized():
         return
-    with redirect_stderr(io.StringIO()):  # Ray reports the controller's wanted death as a failure
+    with redirect_stdout(io.StringIO()):  # Ray reports the controller's wanted death as a failure
         try:
             serve.shutdown()
         finally:
