@@ -5,12 +5,11 @@
 -- KEYS  1 facts stream   2 meta hash, whose name is the push channel too   3 trigger stream   4 audio stream
 --       5 live sessions
 -- ARGV  1 session  2 producer  3 number  4 epoch (0: not an owner)  5 expected seq (-1: any)  6 mode  7 generation
---       8 size in bytes  9 most bytes of the session (0: no limit)  10 the facts as the push carries them, or ''
---       then per fact: type, version, ts, turn, cause, data, audio, '1' for a trigger
+--       8 size in bytes  9 most bytes of the session (0: no limit)  10 '1': the push carries the facts
+--       11 the facts, msgpack: of each type, version, ts, turn, cause, data, audio, '1' for a trigger; all strings
 -- meta  seq, ts and by (bytes) of the session so far; ep and op: the highest epoch and the producer it belongs to;
 --       st: sealed, archived or deleted; gen; lv: ts of the last ZADD to the live sessions;
 --       b:<producer> = number:first:last of that producer's latest batch
-local HEAD, WIDTH = 10, 8
 local LIVE_REFRESH_MS = 1000
 
 local function already_sent(latest, number, seq)
@@ -42,21 +41,20 @@ local function refused(meta, args, seq)
 end
 
 -- Returns the last fact's ts: time never runs backwards within a session.
-local function write_facts(keys, args, seq, ts)
-  local call, facts = redis.call, keys[1]
-  local latest = tonumber(ts)
-  for at = HEAD + 1, #args, WIDTH do
+local function write_facts(keys, session, facts, seq, ts)
+  local call, stream, latest = redis.call, keys[1], tonumber(ts)
+  for i = 1, #facts do
     seq = seq + 1
-    local id, stamp = seq .. '-0', tonumber(args[at + 2])
-    if stamp >= latest then ts, latest = args[at + 2], stamp end
-    if args[at + 4] == '' then
-      call('XADD', facts, id, 't', args[at], 'v', args[at + 1], 'ts', ts, 'n', args[at + 3], 'd', args[at + 5])
+    local type, v, stamp, turn, cause, data, audio, trigger = unpack(facts[i])
+    local id, time = seq .. '-0', tonumber(stamp)
+    if time >= latest then ts, latest = stamp, time end
+    if cause == '' then
+      call('XADD', stream, id, 't', type, 'v', v, 'ts', ts, 'n', turn, 'd', data)
     else
-      call('XADD', facts, id, 't', args[at], 'v', args[at + 1], 'ts', ts, 'n', args[at + 3], 'd', args[at + 5],
-        'c', args[at + 4])
+      call('XADD', stream, id, 't', type, 'v', v, 'ts', ts, 'n', turn, 'd', data, 'c', cause)
     end
-    if args[at + 6] ~= '' then call('XADD', keys[4], id, 'b', args[at + 6]) end
-    if args[at + 7] == '1' then call('XADD', keys[3], '*', 's', args[1], 'q', seq, 't', args[at]) end
+    if audio ~= '' then call('XADD', keys[4], id, 'b', audio) end
+    if trigger == '1' then call('XADD', keys[3], '*', 's', session, 'q', seq, 't', type) end
   end
   return ts
 end
@@ -79,15 +77,17 @@ end
 local function append(keys, args)
   local meta = redis.call('HMGET', keys[2], 'seq', 'ep', 'op', 'st', 'ts', 'lv', 'by', 'b:' .. args[2])
   local seq = tonumber(meta[1] or '0')
-  if #args == HEAD then return {'OK', 0, seq} end
+  local facts = cmsgpack.unpack(args[11])
+  if #facts == 0 then return {'OK', 0, seq} end
   local no = refused(meta, args, seq)
   if no then return no end
   local before = meta[5] or '0'
-  local first, last = seq + 1, seq + (#args - HEAD) / WIDTH
+  local first, last = seq + 1, seq + #facts
   local span = first .. ':' .. last
-  local ts = write_facts(keys, args, seq, before)
+  local ts = write_facts(keys, args[1], facts, seq, before)
   write_meta(keys, args, meta, span, last, ts)
-  redis.call('SPUBLISH', keys[2], span .. ':' .. before .. '\n' .. args[10])
+  local carried = args[10] == '1' and args[11] or ''
+  redis.call('SPUBLISH', keys[2], span .. ':' .. before .. '\n' .. carried)
   return {'OK', first, last}
 end
 

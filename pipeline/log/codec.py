@@ -14,7 +14,7 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import NewFact, Recorded
 
 Argument = str | bytes | int
-Row = tuple[str, int, int, int, Argument, bytes, bytes, str]
+Row = tuple[str, str, str, str, str, bytes, bytes, str]
 """Type, version, ts, turn, cause, data, audio, trigger: one fact as the append function takes it."""
 
 DATA_MAX: Final = 1 << 20
@@ -67,8 +67,9 @@ def encode(new: NewFact) -> Row:
     if len(data) > DATA_MAX or len(new.audio) > AUDIO_MAX:
         raise InputTooLong(f"A {new.fact.type} fact is too large for the log.")
     kind = new.fact.type
-    cause: Argument = "" if new.cause is None else new.cause
-    return kind, new.fact.v, new.ts_ms, new.turn, cause, data, new.audio, "1" if kind in TRIGGERS else ""
+    cause = "" if new.cause is None else str(new.cause)
+    trigger = "1" if kind in TRIGGERS else ""
+    return kind, str(new.fact.v), str(new.ts_ms), str(new.turn), cause, data, new.audio, trigger
 
 
 def size_of(rows: Sequence[Row]) -> int:
@@ -85,12 +86,20 @@ def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
     rows = [encode(new) for new in batch.facts]
     size = size_of(rows)
     pushed = size <= PUSH_MAX and all(len(new.audio) <= PUSH_AUDIO_MAX for new in batch.facts)
-    push: bytes = msgpack.packb([row[:-1] for row in rows]) if pushed else b""
-    arguments: list[Argument] = [batch.session, batch.producer, batch.number, batch.epoch, batch.expected]
-    arguments += [batch.mode, batch.generation, size, quota_for(batch, max_bytes), push]
-    for row in rows:
-        arguments += row
-    return arguments
+    packed: bytes = msgpack.packb(rows, use_bin_type=False)  # Redis's msgpack knows one kind of string
+    return [
+        batch.session,
+        batch.producer,
+        batch.number,
+        batch.epoch,
+        batch.expected,
+        batch.mode,
+        batch.generation,
+        size,
+        quota_for(batch, max_bytes),
+        "1" if pushed else "",
+        packed,
+    ]
 
 
 def decode_push(session: SessionId, message: bytes) -> Push:
@@ -98,19 +107,18 @@ def decode_push(session: SessionId, message: bytes) -> Push:
     span, _, packed = message.partition(b"\n")
     first, last, ts = (int(number) for number in span.split(b":"))
     facts = []
-    for seq, (kind, v, stamp, turn, cause, data, audio) in enumerate(
-        msgpack.unpackb(packed) if packed else (), first
-    ):
-        ts = max(ts, stamp)  # as the function stored it
+    for seq, row in enumerate(msgpack.unpackb(packed, raw=True) if packed else (), first):
+        kind, v, stamp, turn, cause, data, audio, _ = row
+        ts = max(ts, int(stamp))  # as the function stored it
         facts.append(
             Recorded(
                 seq=Seq(seq),
                 ts_ms=ts,
-                turn=turn,
-                type=kind,
-                v=v,
+                turn=TurnId(int(turn)),
+                type=kind.decode(),
+                v=int(v),
                 data=_unpack(data),
-                cause=cause or None,
+                cause=Seq(int(cause)) if cause else None,
                 audio=audio or None,
             )
         )

@@ -231,5 +231,6 @@ class EventLogContract:
                     break
                 await log.append([batch(session, 1, delta(0, "x" * 2 * PUSH_MAX))])
         await ear.aclose()
+        assert isinstance(word, Push)
         assert (word.first, word.last) == (2, 2)
         assert list(word.facts) in ([], await log.read(session, Seq(1)))

@@ -3,7 +3,9 @@
 import random
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,6 +19,7 @@ from pipeline.log.redis_log import RedisEventLog
 from schemas.errors import LogForeign
 from schemas.events import TRIGGERS, TextCompleted
 from schemas.ids import Seq, SessionId, new_session_id
+from schemas.recorded import Recorded
 from schemas.settings import LogSettings
 from tests.log.support import batch, creation, delta, kill_server, new, raw, until
 
@@ -46,11 +49,14 @@ class Author:
             self.acked.append((following, outcome))
 
 
+def all_beyond(authors: Sequence[Author], goal: int) -> bool:
+    return all(len(author.acked) > goal for author in authors)
+
+
 async def whole(log: EventLog, session: SessionId) -> list[tuple[str, int]]:
     """Type and offset of every fact of the session."""
-    facts, page = [], [None]
-    while page:
-        page = await log.read(session, Seq(len(facts)))
+    facts: list[Recorded] = []
+    while page := await log.read(session, Seq(len(facts))):
         facts += page
     assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
     return [(fact.type, fact.data.get("at", -1)) for fact in facts]
@@ -71,8 +77,7 @@ async def test_kill_minus_nine_loses_nothing_that_was_acknowledged(log: RedisEve
         for kill in range(KILLS):
             await anyio.sleep(random.Random(kill).uniform(0.02, 0.08))
             await anyio.to_thread.run_sync(kill_server, home)
-            goal = max(len(author.acked) for author in authors) + 5
-            await until(lambda goal=goal: all(len(author.acked) > goal for author in authors))
+            await until(partial(all_beyond, authors, max(len(author.acked) for author in authors) + 5))
         writing.cancel_scope.cancel()
     for author, session in zip(authors, sessions, strict=True):
         written = said([one for one, _ in author.acked])
@@ -84,11 +89,13 @@ async def test_kill_minus_nine_loses_nothing_that_was_acknowledged(log: RedisEve
 def consistent(server: Redis, session: SessionId) -> int:
     """The head, after checking that triggers and meta agree with the facts."""
     facts, meta, triggers, _, _ = Keys(16).of(session)
-    entries = server.xrange(facts)
+    entries: Any = server.xrange(facts)
     types = [fields[b"t"].decode() for _, fields in entries]
-    assert int(server.hget(meta, "seq") or 0) == len(entries)
+    head: Any = server.hget(meta, "seq")
+    assert int(head or 0) == len(entries)
     expected = [(seq, kind) for seq, kind in enumerate(types, 1) if kind in TRIGGERS]
-    found = [(int(f[b"q"]), f[b"t"].decode()) for _, f in server.xrange(triggers)]
+    pointers: Any = server.xrange(triggers)
+    found = [(int(fields[b"q"]), fields[b"t"].decode()) for _, fields in pointers]
     assert found == expected
     return len(entries)
 

@@ -58,7 +58,8 @@ async def test_a_server_of_another_kind_is_refused(log: RedisEventLog, home: Pat
 
 async def test_a_silent_connection_is_replaced(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ear, "SILENCE_S", 0.02)
-    log, session, seen = RedisEventLog(str(proxy.path)), new_session_id(), []
+    log, session = RedisEventLog(str(proxy.path)), new_session_id()
+    seen: list[int] = []
     await log.append([creation(session)])
 
     async def listen() -> None:
