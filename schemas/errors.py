@@ -152,7 +152,7 @@ class Conflict(LogError):
 
 
 class SessionFull(LogError):
-    """The session holds as many bytes as it may; only facts that end a turn or the session are still taken."""
+    """The session holds as many bytes as it may; only facts that end a turn or the session are taken."""
 
     code = "session.quota"
 
