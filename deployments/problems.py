@@ -41,6 +41,8 @@ STATUS: Final[dict[str, int]] = {
     "log.unavailable": 503,
     "log.conflict": 409,
     "log.fenced": 503,
+    "log.lost": 503,
+    "log.foreign": 503,
 }
 RETRY_AFTER_S: Final = 2
 _NOT_THE_CLIENTS: Final = ("body", "query", "path", "header", "turn.request", "control", "ping")

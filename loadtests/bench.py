@@ -28,7 +28,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with tempfile.TemporaryDirectory(prefix="rhapsode-bench-") as folder:
         rows = [*_real_engines(Path(folder), arguments), *_scripted(Path(folder), arguments)]
-    rows.append(append_cost.row())
+    _say("append cost")
+    rows.append(_append_row())
     report = f"## {_when()}\n\n{_machine()}; `make bench`, commit {_commit()}\n\n{table(rows)}"
     print(report)
     if arguments.keep:
@@ -68,6 +69,20 @@ def _scripted(folder: Path, arguments: argparse.Namespace) -> list[Row]:
         rows.append(_run(lambda: resume_row(url, arguments.rounds * 2)))
         rows.append(_run(lambda: stop_row(url, arguments.rounds * 2)))
         return rows
+
+
+def _append_row() -> Row:
+    figures = append_cost.measure()
+    return Row(
+        "append + push, server CPU per event, batches of 4",
+        "us",
+        ours=[ours for _, ours in figures["rounds"]],
+        floor=[plain for plain, _ in figures["rounds"]],
+        floor_name="pipelined plain XADD",
+        budget=f"<= {figures['budget']}x at p50",
+        kept=figures["within_budget"],
+        note=f"ratio within a round {figures['ratio']['p50']} / {figures['ratio']['p95']}",
+    )
 
 
 def _run(measure: Callable[[], Awaitable[Row]]) -> Row:
