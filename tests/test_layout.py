@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster import openapi
+from schemas import export
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
 MODULE_LINES = 300
@@ -71,6 +74,18 @@ def test_no_tracked_file_names_a_machine_or_a_package_host() -> None:
 def test_no_tracked_file_is_large() -> None:
     large = [path.name for path in tracked() if path.stat().st_size > 1_000_000]
     assert large == []
+
+
+def test_the_description_of_the_routes_is_current() -> None:
+    assert export.update(openapi.documents(), check=True) == [], 'run "make schemas"'
+
+
+def test_the_makefile_explains_itself() -> None:
+    said = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for target in ("run", "test", "test-fast", "bench", "check", "fmt", "schemas", "clean"):
+        assert f"make {target} " in said.stdout
 
 
 def test_imports_flow_one_way() -> None:

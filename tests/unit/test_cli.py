@@ -116,6 +116,14 @@ def test_the_doctor_looks_at_everything_and_advises_on_what_is_missing(
     assert "unset REDIS_URL" in said.stdout
 
 
+def test_a_start_in_the_background_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("RHAPSODE_LOGS__URL", "redis://127.0.0.1")
+    said = rhapsode("up", "--detach")
+    assert said.exit_code == 1
+    assert "did you mean RHAPSODE_LOG__URL?" in said.stderr
+    assert not state.is_running(home)
+
+
 # ---------------------------------------------------------------- ports
 
 
