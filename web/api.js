@@ -91,10 +91,12 @@ export class Api {
     return (await (await once("GET", `${this._base}/voices`)).json()).voices;
   }
 
-  /** How far the server's clock is ahead of ours, from its Date header (whole seconds); small skews are noise. */
+  /** How far the server's clock is ahead of ours, as far as its Date header (whole seconds) proves any skew. */
   async clockSkewMs(session) {
-    const date = Date.parse((await once("GET", this.url(session))).headers.get("Date") ?? "");
-    const skew = date - Date.now();
-    return Number.isNaN(skew) || Math.abs(skew) < 2_000 ? 0 : skew;
+    const asked = Date.now();
+    const response = await once("GET", this.url(session));
+    const told = Date.parse(response.headers.get("Date") ?? "");
+    if (told > Date.now()) return told - Date.now();
+    return Math.min(0, told + 1_000 - asked) || 0;
   }
 }

@@ -72,10 +72,15 @@ export class Composer {
       await this._onSend({ [this._mode]: text });
       if (this._text.value === text) this._text.value = "";
     } catch (error) {
-      say(this._problem, asSentence(error.message));
+      say(this._problem, asSentence(inWords(error)));
       this.focus();
     } finally {
       this._send.disabled = false;
     }
   }
+}
+
+/** "prompt: is empty" is the server's way of pointing at the box; the reader sees which one it is. */
+function inWords({ message, field }) {
+  return message.startsWith(`${field}: `) ? `The text ${message.slice(field.length + 2)}` : message;
 }

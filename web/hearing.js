@@ -14,6 +14,7 @@ import { sentenceAt } from "./timeline.js";
 export class Hearing {
   constructor({ control, onChange, onTrouble }) {
     this.preferences = { voice: true, volume: 1, ...preferences().read() };
+    this._able = typeof AudioWorkletNode !== "undefined"; // only in secure contexts
     this._control = control;
     this._onChange = onChange;
     this._onTrouble = onTrouble;
@@ -25,7 +26,7 @@ export class Hearing {
 
   /** False if this browser will not let us make sound at all. */
   async open() {
-    if (typeof AudioWorkletNode === "undefined") return false;
+    if (!this._able) return false;
     this._player = await Player.open({
       codec: await bestCodec(),
       onProgress: () => {
@@ -69,7 +70,7 @@ export class Hearing {
   }
 
   get wantsVoice() {
-    return this.preferences.voice && this._player !== null;
+    return this.preferences.voice && this._able;
   }
 
   /** What comes out of the loudspeaker now: {turn, ms}, or null. */

@@ -37,6 +37,7 @@ export class Narration {
   start(fromTheStart) {
     const place = this._place.read();
     const story = this._story();
+    if (!this.voice) return;
     const fresh = place && story.turns[place.turn] && Date.now() - place.at < STALE_MS;
     if (fromTheStart) {
       this._enqueueAfter(0);

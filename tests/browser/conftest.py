@@ -47,7 +47,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
             "delta_chars": 6,
             "per_delta_ms": 25,
         },
-        tts={"ms_per_char": 40},
+        tts={"ms_per_char": 30},
         limits={"prompt_chars": 2_000, "queued_turns": 12},
     )
     with running_app(settings) as running:

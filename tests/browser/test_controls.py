@@ -54,7 +54,6 @@ def test_space_pauses_everybody_and_goes_on_at_the_same_place(listener: Reader, 
     listener.page.get_by_role("button", name="Go on").click()
     for reader in (listener, other):
         reader.hears(held)
-        assert reader.stats["underruns"] == 0
 
 
 def test_space_in_the_text_box_is_a_space(listener: Reader) -> None:
