@@ -31,9 +31,13 @@ def folder_for(home: Path) -> Path:
 
 
 def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None:
-    """Start Ray and Serve's proxy; nothing listens outside this machine but `host`:`port`."""
-    if direct := _has_one_gateway(config):
-        os.environ.update(_straight_in(port))
+    """Start Ray and Serve's proxy; nothing listens outside this machine but `host`:`port`.
+
+    That address is the gateway's own listener: Serve's Python proxy, which costs 2 ms and a process
+    switch for each WebSocket frame, listens on some other port of the loopback.
+    """
+    os.environ["RHAPSODE_GATEWAY__DIRECT_HOST"] = host
+    os.environ["RHAPSODE_GATEWAY__DIRECT_PORT"] = str(port)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     if folder.parent.stat().st_uid != os.getuid():
@@ -47,11 +51,7 @@ def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(
         proxy_location=config.proxy_location,
-        http_options={
-            **config.http_options.model_dump(),
-            "host": host,
-            "port": _free_port() if direct else port,
-        },
+        http_options={**config.http_options.model_dump(), "host": "127.0.0.1", "port": _free_port()},
         logging_config=config.logging_config,
     )
 
@@ -67,26 +67,6 @@ def _start_ray(folder: Path) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
-
-
-def _has_one_gateway(config: ServeDeploySchema) -> bool:
-    gateways = [part for part in config.applications[0].deployments if part.name == "Gateway"]
-    return bool(gateways) and gateways[0].num_replicas == 1
-
-
-def _straight_in(port: int) -> dict[str, str]:
-    """Clients reach the one gateway replica itself, on `port`, without Serve's Python proxy between.
-
-    The proxy costs 2 ms and a process switch for each WebSocket frame, and a core at 900 frames a second.
-    A replica that is replaced gets the same port again, as there is no other and none rests in quarantine.
-    """
-    return {
-        "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(port),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(port + 1),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
-        "RAY_SERVE_PORT_QUARANTINE_S": "0",
-    }
 
 
 def _free_port() -> int:

@@ -30,7 +30,9 @@ class GatewayReplica:
         self._text_to_speech = text_to_speech
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._open, body_bytes=self._settings.limits.body_bytes)
+        return create_app(
+            self._open, body_bytes=self._settings.limits.body_bytes, gateway=self._settings.gateway
+        )
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[Services, None]:

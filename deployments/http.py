@@ -12,9 +12,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems
+from deployments.direct import listening
 from deployments.faces import native, native_media, native_sse, native_ws
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
+from schemas.settings import GatewaySettings
 from schemas.wire import Health
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
@@ -23,14 +25,20 @@ _CHECK_S: Final = 3.0
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def create_app(open_services: OpenServices, *, body_bytes: int) -> FastAPI:
-    """The gateway as an ASGI application; its services open and close with the lifespan."""
+def create_app(
+    open_services: OpenServices, *, body_bytes: int, gateway: GatewaySettings | None = None
+) -> FastAPI:
+    """The gateway as an ASGI application; its services open and close with the lifespan.
+
+    `gateway` may ask for a listener of its own, which lives as long.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with open_services() as services:
             app.state.services = services
-            yield
+            async with listening(app, gateway or GatewaySettings()):
+                yield
 
     app = FastAPI(
         title="Rhapsode",

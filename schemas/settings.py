@@ -103,6 +103,16 @@ class LimitSettings(_Settings):
     heartbeat_s: float = Field(default=15.0, gt=0)
 
 
+class GatewaySettings(_Settings):
+    """The gateway's own listener, beside Serve's proxy."""
+
+    direct_host: str = "127.0.0.1"
+    direct_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Clients may come here, past Serve's proxy; `rhapsode up` sets it. None: only through the proxy."""
+    frame_bytes: int = Field(default=4_000_000, ge=1_000)
+    """A larger WebSocket message closes the connection (1009)."""
+
+
 class AppSettings(_Settings):
     """The whole tree: the `args` of serve_config.yaml, overridden by RHAPSODE_* variables."""
 
@@ -116,3 +126,4 @@ class AppSettings(_Settings):
     text_to_speech: TextToSpeechSettings = TextToSpeechSettings()
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
+    gateway: GatewaySettings = GatewaySettings()

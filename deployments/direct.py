@@ -1,0 +1,79 @@
+"""A listener of the gateway's own, beside Serve's proxy: one hop less for every frame."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+import uvicorn
+from fastapi import FastAPI
+
+from schemas.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.1
+_GRACE_S = 2
+_KEEP_ALIVE_S = 90
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the replica's process, not to this listener."""
+        yield
+
+
+@asynccontextmanager
+async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[None, None]:
+    """Serve `app` on the direct port within the block, as soon as that port is free.
+
+    A replica that replaces another gets the port when the other is gone; of several on one machine one
+    has it, and the next takes it over.
+    """
+    if settings.direct_port is None:
+        yield
+        return
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_level="warning",
+            ws_max_size=settings.frame_bytes,
+            ws_per_message_deflate=False,  # sound is compressed already, text frames are small
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_serve, server, settings.direct_host, settings.direct_port)
+        yield
+        server.should_exit = True
+        tasks.cancel_scope.deadline = anyio.current_time() + _GRACE_S + 1
+
+
+async def _serve(server: uvicorn.Server, host: str, port: int) -> None:
+    while not server.should_exit:
+        try:
+            bound = _bind(host, port)
+        except OSError as error:
+            log.debug("port %d is not free yet: %s", port, error)
+            await asyncio.sleep(_RETRY_S)
+            continue
+        with bound:
+            await server.serve([bound])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(2_048)
+    except OSError:
+        bound.close()
+        raise
+    return bound

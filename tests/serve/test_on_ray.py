@@ -1,0 +1,98 @@
+"""The deployed application: streaming across handles, cancelling, and what a killed replica costs."""
+
+import httpx
+import pytest
+from websockets.exceptions import WebSocketException
+
+from tests.edge.listeners import Heard, ask, create, frames, listen_until_over, open_stream
+from tests.serve.conftest import STORY, replicas
+
+pytestmark = [pytest.mark.anyio, pytest.mark.serve]
+
+
+def ws(url: str) -> str:
+    return url.replace("http", "ws", 1)
+
+
+@pytest.fixture
+async def http(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=60)
+
+
+async def test_every_part_is_healthy_and_the_page_is_served(url: str, http: httpx.AsyncClient) -> None:
+    assert (await http.get("/v1/health")).json() == {
+        "status": "ok",
+        "log": "ok",
+        "language_model": "ok",
+        "text_to_speech": "ok",
+    }
+    assert "<title>" in (await http.get("/")).text
+
+
+async def test_a_turn_streams_across_the_deployments(url: str, http: httpx.AsyncClient) -> None:
+    session = await create(http)
+    turn = await ask(http, session, prompt="Tell me a story")
+    heard = await listen_until_over(ws(url), session, turn, audio="opus")
+    assert heard.text(turn) == STORY
+    types = heard.types(turn)
+    assert types[-1] == "turn.completed"
+    assert types.index("audio.chunk") < len(types) - 1 - types[::-1].index("text.delta")
+
+
+async def test_stop_ends_the_turn_across_the_deployments(url: str, http: httpx.AsyncClient) -> None:
+    session = await create(http)
+    async with open_stream(ws(url), session, audio="opus") as socket:
+        await socket.send('{"type": "turn.request", "prompt": "Tell me a story"}')
+        heard = Heard()
+        async for event, sound in frames(socket):
+            if "data" in event:
+                heard.take(event, sound)
+                if event["type"] == "audio.chunk":
+                    await socket.send('{"type": "control", "action": "stop"}')
+                if event["type"] == "turn.stopped":
+                    break
+    assert heard.text(2) != STORY
+
+
+async def test_a_killed_voice_replica_costs_at_most_a_sentence(url: str, http: httpx.AsyncClient) -> None:
+    session, heard = await create(http), Heard()
+    turn = await ask(http, session, prompt="Tell me a story")
+    async with open_stream(ws(url), session, audio="opus") as socket:
+        killed = False
+        async for event, sound in frames(socket):
+            if "data" in event:
+                heard.take(event, sound)
+            if event["type"] == "audio.chunk" and not killed:
+                killed = True
+                for process in replicas("TextToSpeech"):
+                    process.kill()
+            if heard.is_over(turn):
+                break
+    assert heard.text(turn) == STORY
+    assert heard.types(turn)[-1] == "turn.completed"
+    done = len(heard.of("sentence.completed", turn)) + len(heard.of("sentence.failed", turn))
+    assert done == len(heard.of("sentence.ready", turn))
+
+
+async def test_a_killed_gateway_loses_no_fact_and_the_turn_gets_its_end(
+    url: str, http: httpx.AsyncClient
+) -> None:
+    session, heard = await create(http), Heard()
+    turn = await ask(http, session, prompt="Tell me a story")
+    async with open_stream(ws(url), session, audio="opus") as socket:
+        async for event, sound in frames(socket):
+            if "data" in event:
+                heard.take(event, sound)
+            if event["type"] == "audio.chunk":
+                break
+        for process in replicas("Gateway"):
+            process.kill()
+    while not heard.is_over(turn):
+        try:
+            await listen_until_over(ws(url), session, turn, heard, audio="opus")
+        except (OSError, WebSocketException):
+            continue  # the port comes back with the next replica
+    assert heard.of("turn.failed", turn)[0]["data"]["code"] == "owner.lost"
+    again = await ask(http, session, prompt="Tell me a story")
+    heard = await listen_until_over(ws(url), session, again, heard, audio="opus")
+    assert heard.types(again)[-1] == "turn.completed"
