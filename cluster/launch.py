@@ -1,6 +1,5 @@
 """Weights, log server, Ray and the deployments: up in order, and all of it down again."""
 
-import signal
 import socket
 import threading
 from collections.abc import Generator
@@ -16,6 +15,7 @@ from cluster import processes, ray_host, state
 from cluster.config import Config, default_file, load
 from cluster.console import Steps
 from cluster.problems import CliError
+from cluster.signals import StopSignals
 from cluster.state import Process, RunState, Wish
 from pipeline.engines import weights
 from pipeline.log import embedded
@@ -26,7 +26,7 @@ _HEALTHY_S: Final = 60.0
 
 
 @contextmanager
-def everything(home: Path, wish: Wish, steps: Steps) -> Generator[RunState, None, None]:
+def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Generator[RunState, None, None]:
     """Rhapsode runs within the block, and nothing of it after the block, however that ends."""
     with steps.step("Configuration") as note:
         config = load(wish.config or default_file())
@@ -51,7 +51,7 @@ def everything(home: Path, wish: Wish, steps: Steps) -> Generator[RunState, None
         note_down(home, run_state)
         with steps.step("Ray") as note:
             ray_host.start(Path(run_state.ray_folder), config.serve, host, port)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has taken it
+            stop.take()  # Ray has taken SIGTERM
             run_state = note_down(home, run_state)
             note("started")
         with steps.step("Models and gateway") as note:

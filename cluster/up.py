@@ -1,8 +1,6 @@
 """`rhapsode up`: start everything, say where it is, wait, stop everything."""
 
 import os
-import signal
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,6 +8,7 @@ from typing import Final
 from cluster import processes, state
 from cluster.console import Steps
 from cluster.problems import CliError
+from cluster.signals import StopSignals
 from cluster.state import RunState, Wish
 
 _LOOK_S: Final = 5.0
@@ -36,18 +35,19 @@ def run(wish: Wish, steps: Steps) -> None:
         if not free:
             _point_to_the_other(home, steps)
             return
+        stop = StopSignals()
         os.environ.update(_RAY)
         from cluster.launch import everything  # takes seconds: it knows Ray
 
         processes.sweep(home)
         _settle_environment(home, wish)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            with everything(home, wish, steps) as running:
+            with everything(home, wish, steps, stop) as running:
                 steps.say(f"\nRhapsode is ready: [bold]{running.url}[/bold]\nCtrl-C stops it.")
-                _watch(home, running, steps)
+                _watch(home, running, steps, stop)
         except (KeyboardInterrupt, SystemExit):
-            steps.say("Stopped.")
+            pass
+        steps.say("Stopped.")
 
 
 def _point_to_the_other(home: Path, steps: Steps) -> None:
@@ -72,13 +72,13 @@ def _settle_environment(home: Path, wish: Wish) -> None:
         os.environ["RHAPSODE_TEXT_TO_SPEECH__ENGINE"] = "scripted"
 
 
-def _watch(home: Path, run_state: RunState, steps: Steps) -> None:
+def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals) -> None:
     """Wait, and tell when a replica is replaced. Ends by a signal, or by CliError when Ray is lost."""
     from cluster import ray_host
     from cluster.launch import note_down
 
-    waiting, lost, before = threading.Event(), 0, dict(run_state.replicas)
-    while not waiting.wait(_LOOK_S):
+    lost, before = 0, dict(run_state.replicas)
+    while not stop.asked.wait(_LOOK_S):
         try:
             now = ray_host.replicas(run_state.application)
             lost = 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,10 +24,17 @@ COMMANDS = ["up", "down", "status", "doctor", "check-config", "say", "narrate", 
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of its own; what `up` changes in its process is put back."""
     monkeypatch.setenv("RHAPSODE_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("REDIS_URL", raising=False)
-    return tmp_path / "home"
+    environment = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield tmp_path / "home"
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
