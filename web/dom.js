@@ -20,8 +20,10 @@ export function icon(name) {
   return svg;
 }
 
-export function setIcon(svg, name) {
-  (svg.querySelector("use") ?? svg).setAttribute("href", `#i-${name}`);
+/** Sets nothing that is set already: a `use` that is renewed between press and release swallows the click. */
+export function setIcon(icon, name) {
+  const use = icon.querySelector("use") ?? icon;
+  if (use.getAttribute("href") !== `#i-${name}`) use.setAttribute("href", `#i-${name}`);
 }
 
 /** Show `text`, or hide the element when there is none. */

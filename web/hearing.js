@@ -147,7 +147,7 @@ export class Hearing {
 
   stats() {
     const player = this._player;
-    if (!player) return { contextState: "none" };
+    if (!player) return { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0 };
     const { codec, turn, paused, positionMs, samplesPlayed, underruns, graph } = player;
     return { contextState: graph.state, rms: graph.rms(), codec, turn, paused, positionMs, samplesPlayed, underruns };
   }

@@ -68,6 +68,10 @@ class Reader:
         """The text of the last turn as it stands on the page."""
         return self.page.locator(".turn .prose").last.evaluate("(prose) => prose.textContent")  # type: ignore[no-any-return]
 
+    @property
+    def last_turn(self) -> int:
+        return int(self.page.locator(".turn").last.get_attribute("data-turn") or 0)
+
     def status_is(self, status: str) -> None:
         self.page.locator(f'.turn:last-child[data-status="{status}"]').wait_for(state="attached")
 

@@ -60,9 +60,8 @@ def test_the_light_is_on_the_sentence_and_the_word_that_are_heard(
 ) -> None:
     reader = open_page()
     reader.ask("briefly")
-    reader.hears()
     reader.status_is("completed")
-    first, second = log_of.sentences(app.url, reader.session, reader.stats["turn"])
+    first, second = log_of.sentences(app.url, reader.session, reader.last_turn)
     look = """() => ({
         ms: rhapsode.stats().positionMs,
         sentence: document.querySelector('.sentence.speaking')?.textContent,
