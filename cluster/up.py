@@ -1,6 +1,7 @@
 """`rhapsode up`: start everything, say where it is, wait, stop everything."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,7 @@ def run(wish: Wish, steps: Steps) -> None:
         stop = StopSignals()
         os.environ.update(_RAY)
         from cluster.launch import everything  # takes seconds: it knows Ray
+        from cluster.ray_host import folder_for
 
         processes.sweep(home)
         _settle_environment(home, wish)
@@ -47,6 +49,7 @@ def run(wish: Wish, steps: Steps) -> None:
                 _watch(home, running, steps, stop)
         except (KeyboardInterrupt, SystemExit):
             pass
+        shutil.rmtree(folder_for(home), ignore_errors=True)  # after trouble Ray's logs stay
         steps.say("Stopped.")
 
 
