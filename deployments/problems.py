@@ -127,6 +127,10 @@ def install(app: FastAPI) -> None:
         code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
         return _response(error.status_code, code, str(error.detail), None, retryable=False)
 
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        return _response(_INTERNAL, "internal", "something went wrong here", None, retryable=False)
+
+    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(RhapsodeError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

@@ -1,5 +1,6 @@
 """What a session's facts add up to, and which commands it allows. Plain synchronous code, no I/O."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -52,6 +53,8 @@ class TurnState:
     sentences: list[SentenceState] = field(default_factory=list)
     audio_ms: int = 0
     error: dict[str, Any] | None = None
+    ended_at: Seq | None = None
+    """Where its terminal fact is."""
     stopping: Literal["user", "barge_in"] | None = None
     skips: set[int] = field(default_factory=set)
 
@@ -98,14 +101,13 @@ class Conversation:
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact. Facts of unknown types only move the head."""
-        self.head = recorded.seq
         data = recorded.data
         match recorded.type:
             case "session.started":
                 self.title = data.get("title", "")
-                self.settings = SessionSettings.model_validate(data["settings"])
+                self.settings = _settings(data)
             case "settings.changed":
-                self.settings = SessionSettings.model_validate(data["settings"])
+                self.settings = _settings(data)
             case "session.end_requested":
                 self.ending = True
                 self.end_reason = data["reason"]
@@ -116,15 +118,16 @@ class Conversation:
             case "turn.requested":
                 turn = TurnId(recorded.seq)
                 self.paused = False  # who asks wants to hear the answer
-                settings = SessionSettings.model_validate(data["settings"])
+                settings = _settings(data)
                 self.turns[turn] = TurnState(turn, data["kind"], data["text"], settings, recorded.ts_ms)
             case _ if state := self.turns.get(recorded.turn):
                 _apply_to_turn(state, recorded)
+        self.head = recorded.seq
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
         """The fact that asks for a turn, if the session can take one more."""
         self._refuse_if_over()
-        if len(self.waiting) > queue_limit:
+        if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
         return request
 
@@ -159,7 +162,17 @@ def _sentence_to_skip(turn: TurnState, sentence: int | None) -> int:
     """The one named, or else the first that still has audio to come."""
     if sentence is not None:
         return sentence
-    return next((s.number for s in turn.sentences if s.status in ("ready", "voiced")), len(turn.sentences))
+    open_ones = (
+        s.number
+        for s in turn.sentences
+        if s.spoken and s.status in ("ready", "voiced") and s.number not in turn.skips
+    )
+    return next(open_ones, len(turn.sentences))
+
+
+def _settings(data: Mapping[str, Any]) -> SessionSettings:
+    """As recorded, by this version or by a later one, whose new fields are passed over."""
+    return SessionSettings.model_validate(data["settings"], extra="ignore")
 
 
 _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
@@ -186,6 +199,7 @@ def _apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
             turn.sentences.append(SentenceState(data["sentence"], data["start"], data["end"], data["spoken"]))
         case kind if kind in TERMINAL:
             turn.status = _STATUS_OF_TERMINAL[kind]
+            turn.ended_at = recorded.seq
             if kind == "turn.failed":
                 turn.error = dict(data)
         case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):

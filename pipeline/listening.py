@@ -33,6 +33,9 @@ class Listening:
     """False: end at the head as it was on connecting."""
     turn: TurnId = NO_TURN
     """End after this turn's terminal fact."""
+    turn_ended: Seq | None = None
+    """Where that fact is, if it was there already."""
+    buffer: int = 256
     audio: bool = False
     idle_s: float = 15.0
     """An empty batch says that nothing came for so long."""
@@ -69,6 +72,9 @@ class Listener:
     ) -> AsyncGenerator[list[Recorded], None]:
         """Batches of facts from `wish.after` on, empty ones when it is quiet. Close it to leave."""
         self.last = wish.after
+        if wish.turn_ended is not None and wish.after >= wish.turn_ended:
+            self.end = "turn_over"
+            return
         if not wish.follow and self.last >= head.seq:
             self.end = "caught_up"
             return
@@ -78,7 +84,9 @@ class Listener:
                     yield self._cut(batch, head, wish)
                     if self.end:
                         return
-        async with self._tailer.follow(session, self.last, audio=wish.audio, idle_s=wish.idle_s) as live:
+        async with self._tailer.follow(
+            session, self.last, audio=wish.audio, buffer=wish.buffer, idle_s=wish.idle_s
+        ) as live:
             async for batch in live:
                 yield self._cut(batch, head, wish)
                 if self.end:

@@ -15,7 +15,7 @@ from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
 from pipeline.turn import Models, Turn, TurnPlan
 from pipeline.views import fold
-from schemas.errors import GatewayBusy, LogUnavailable, RhapsodeError
+from schemas.errors import GatewayBusy, LogUnavailable, RhapsodeError, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import LimitSettings
@@ -47,6 +47,22 @@ class SessionOwner:
         self._news = anyio.Event()
         self._turn: Turn | None = None
         self._settled: set[TurnId] = set()
+        self._epoch = 0
+
+    @property
+    def busy(self) -> bool:
+        """A turn is running."""
+        return self._turn is not None
+
+    @property
+    def expected(self) -> Seq:
+        return self._expected
+
+    @property
+    def is_needed(self) -> bool:
+        """There is work left, as far as it knows."""
+        conversation = self._conversation
+        return not conversation.ended and (conversation.has_work or conversation.head < self._expected)
 
     def expect(self, seq: Seq) -> None:
         """There is a command at `seq`: do not leave before it was seen."""
@@ -99,50 +115,55 @@ class SessionOwner:
                 scope.cancel()
 
     async def _own(self) -> None:
-        epoch = await self._catch_up() + 1
+        before = await self._catch_up()
         if self._conversation.ended:
             return
-        writer = self._services.recorder.open(self.session, producer=self._name, epoch=epoch)
-        await self._close_abandoned(writer, epoch)
+        self._epoch = before + 1
+        if before and self._conversation.has_work:
+            await self._take_over()
+        await self._reconcile()
         async with (
             self._services.tailer.follow(self.session, self._conversation.head) as batches,
             anyio.create_task_group() as work,
         ):
-            work.start_soon(self._run_turns, writer, epoch, work.cancel_scope)
+            work.start_soon(self._run_turns, work.cancel_scope)
             async for batch in batches:
                 for recorded in batch:
                     self._conversation.apply(recorded)
-                await self._reconcile(writer)
+                await self._reconcile()
                 self._news.set()
                 self._news = anyio.Event()
             work.cancel_scope.cancel()
 
-    async def _close_abandoned(self, writer: SessionWriter, epoch: int) -> None:
-        """Turns that an owner before us began and never ended get their terminal fact."""
-        abandoned = self._conversation.running
-        if abandoned is None:
-            return
-        await writer.commit(
-            OwnerChanged(epoch=epoch, node=self._name),
-        )
-        await writer.commit(
-            TurnFailed(
-                stage="owner",
-                code="owner.lost",
-                message="the replica that ran this turn went away",
-                retryable=True,
-            ),
-            turn=abandoned.turn,
-        )
+    @property
+    def _writer(self) -> SessionWriter:
+        """This owner's pen: the same one until it fails, then a fresh one."""
+        return self._services.recorder.open(self.session, producer=self._name, epoch=self._epoch)
 
-    async def _run_turns(self, writer: SessionWriter, epoch: int, scope: anyio.CancelScope) -> None:
+    async def _take_over(self) -> None:
+        """Fence off whoever was owner before, then end what it began and can no longer end.
+
+        In this order: until our epoch is in the log the old owner may still finish its turn.
+        """
+        changed = await self._writer.commit(OwnerChanged(epoch=self._epoch, node=self._name))
+        await fold(self._services.log, self.session, self._conversation, upto=changed.last)
+        for state in self._conversation.unfinished:
+            if state.status == "running":
+                await self._fail(state.turn, "owner.lost", "the replica that ran this turn went away")
+
+    async def _fail(self, turn: TurnId, code: str, message: str) -> None:
+        self._settled.add(turn)
+        failed = TurnFailed(stage="owner", code=code, message=message, retryable=True)
+        await self._writer.commit(failed, turn=turn)
+
+    async def _run_turns(self, scope: anyio.CancelScope) -> None:
         conversation = self._conversation
         while True:
             waiting = [turn for turn in conversation.waiting if turn.turn not in self._settled]
             if waiting and not conversation.ending:
-                await self._run_turn(waiting[0], writer, epoch)
+                await self._run_turn(waiting[0])
             elif conversation.ending and not conversation.unfinished:
-                await writer.commit(SessionEnded(reason=conversation.end_reason))
+                await self._writer.commit(SessionEnded(reason=conversation.end_reason))
                 return
             elif not await self._news_within(_LINGER_S) and conversation.head >= self._expected:
                 self.closing = True
@@ -155,7 +176,7 @@ class SessionOwner:
             return True
         return False
 
-    async def _run_turn(self, state: TurnState, writer: SessionWriter, epoch: int) -> None:
+    async def _run_turn(self, state: TurnState) -> None:
         plan = TurnPlan(
             turn=state.turn,
             kind=state.kind,
@@ -167,17 +188,23 @@ class SessionOwner:
         self._settled.add(state.turn)
         services = self._services
         self._turn = Turn(
-            plan, writer, services.models, services.clock, sentences_ahead=services.limits.sentences_ahead
+            plan,
+            self._writer,
+            services.models,
+            services.clock,
+            sentences_ahead=services.limits.sentences_ahead,
         )
         try:
-            await self._reconcile(writer)
-            await self._turn.run(epoch=epoch)
+            await self._reconcile()
+            await self._turn.run(epoch=self._epoch)
+        except SessionFull as full:
+            await self._fail(state.turn, full.code, str(full))
         finally:
             self._turn = None
         while not state.over:
             await self._news.wait()
 
-    async def _reconcile(self, writer: SessionWriter) -> None:
+    async def _reconcile(self) -> None:
         """Bring what runs in line with what was asked; doing it twice changes nothing."""
         conversation = self._conversation
         for state in conversation.unfinished:
@@ -193,7 +220,7 @@ class SessionOwner:
                     self._turn.resume()
             elif reason is not None and state.turn not in self._settled:
                 self._settled.add(state.turn)
-                await writer.record(TurnStopped(reason=reason), turn=state.turn)
+                await self._writer.record(TurnStopped(reason=reason), turn=state.turn)
 
 
 def history(conversation: Conversation, *, before: TurnId) -> tuple[Message, ...]:
@@ -249,9 +276,10 @@ class Owners:
         return await self._tasks.__aexit__(kind, error, trace)
 
     def admit(self, session: SessionId) -> None:
-        """Raises GatewayBusy when this replica runs as many sessions as it may."""
-        if session not in self._owners and len(self._owners) >= self.limits.live_sessions:
-            raise GatewayBusy(f"this replica runs {len(self._owners)} sessions; try again shortly")
+        """Raises GatewayBusy when this replica runs as many turns as it may."""
+        running = sum(owner.busy for owner in self._owners.values())
+        if running >= self.limits.live_sessions:
+            raise GatewayBusy(f"this replica runs {running} turns; try again shortly")
 
     def wake(self, session: SessionId, seq: Seq) -> None:
         """A command is in the log at `seq`: see that some owner acts on it."""
@@ -264,12 +292,17 @@ class Owners:
         owner.expect(seq)
 
     async def _run(self, owner: SessionOwner) -> None:
+        """Run an owner; one that fails, or leaves as a command comes, is followed by another."""
         try:
             await owner.run()
-        except* RhapsodeError as errors:
-            log.warning("gave up session %s: %s", owner.session, errors.exceptions[0])
+        except* (RhapsodeError, TimeoutError) as errors:
+            log.warning("session %s: the owner gave up: %s", owner.session, errors.exceptions[0])
         except* Exception:
             log.exception("session %s: the owner failed", owner.session)
-        finally:
-            if self._owners.get(owner.session) is owner:
-                del self._owners[owner.session]
+        owner.closing = True
+        if owner.is_needed:
+            await anyio.sleep(_RETRY_S)
+        if self._owners.get(owner.session) is owner:
+            del self._owners[owner.session]
+            if owner.is_needed:
+                self.wake(owner.session, owner.expected)

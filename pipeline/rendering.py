@@ -25,32 +25,61 @@ class _Rendering:
 
 
 class Renderings:
-    """Keeps at most `max_sentences` rendered sentences; a forgotten one is made again from the log."""
+    """Keeps about `max_bytes` of rendered sentences; a forgotten one is made again from the log."""
 
-    def __init__(self, log: EventLog, views: SessionViews, *, max_sentences: int = 512) -> None:
+    def __init__(self, log: EventLog, views: SessionViews, *, max_bytes: int = 64 * 1024 * 1024) -> None:
         self._log = log
         self._views = views
-        self._max = max_sentences
+        self._max = max_bytes
+        self._bytes = 0
+        self._tasks: set[asyncio.Task[bytes]] = set()
         self._renderings: OrderedDict[Key, _Rendering] = OrderedDict()
 
     async def render(self, session: SessionId, fmt: AudioFormat, chunk: Recorded) -> bytes:
         """The audio of an `audio.chunk` fact (read with its audio) as `fmt`."""
         if fmt == "opus":
             return chunk.audio or b""
-        rendering = self._rendering((session, fmt, chunk.turn, chunk.data["sentence"]), fmt)
+        # Whoever goes away in the middle must not stop the codec between two chunks: others need its state.
+        task = asyncio.create_task(self._render(session, fmt, chunk))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _render(self, session: SessionId, fmt: AudioFormat, chunk: Recorded) -> bytes:
+        key = (session, fmt, chunk.turn, chunk.data["sentence"])
+        rendering = self._rendering(key, fmt)
         number: int = chunk.data["chunk"]
         async with rendering.lock:
             if number > len(rendering.chunks):
                 await self._catch_up(session, rendering, chunk)
             if number == len(rendering.chunks):
-                await _advance(rendering, chunk)
+                await self._advance(rendering, chunk)
             return rendering.chunks[number]
+
+    def forget(self, session: SessionId) -> None:
+        """Let go of a session's audio."""
+        for key in [key for key in self._renderings if key[0] == session]:
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        self._bytes -= sum(map(len, self._renderings.pop(key).chunks))
+
+    async def _advance(self, rendering: _Rendering, chunk: Recorded) -> None:
+        made = await asyncio.to_thread(
+            rendering.renderer.render,
+            chunk.audio or b"",
+            chunk=chunk.data["chunk"],
+            last=chunk.data["last"],
+        )
+        rendering.chunks.append(made)
+        if any(kept is rendering for kept in self._renderings.values()):
+            self._bytes += len(made)
 
     def _rendering(self, key: Key, fmt: AudioFormat) -> _Rendering:
         rendering = self._renderings.setdefault(key, _Rendering(fmt))
         self._renderings.move_to_end(key)
-        while len(self._renderings) > self._max:
-            self._renderings.popitem(last=False)
+        while len(self._renderings) > 1 and self._bytes > self._max:
+            self._drop(next(iter(self._renderings)))
         return rendering
 
     async def _catch_up(self, session: SessionId, rendering: _Rendering, chunk: Recorded) -> None:
@@ -67,7 +96,7 @@ class Renderings:
                     earlier.data["sentence"],
                     earlier.data["chunk"],
                 ) == (chunk.data["sentence"], len(rendering.chunks)):
-                    await _advance(rendering, earlier)
+                    await self._advance(rendering, earlier)
             after = page[-1].seq
         if len(rendering.chunks) < chunk.data["chunk"]:
             raise RhapsodeError(f"the audio before fact {chunk.seq} is missing from the log")
@@ -77,10 +106,3 @@ class Renderings:
         conversation, _ = await self._views.get(session)
         first = conversation.turns[chunk.turn].sentences[chunk.data["sentence"]].first_chunk
         return chunk.seq if first is None else first
-
-
-async def _advance(rendering: _Rendering, chunk: Recorded) -> None:
-    made = await asyncio.to_thread(
-        rendering.renderer.render, chunk.audio or b"", chunk=chunk.data["chunk"], last=chunk.data["last"]
-    )
-    rendering.chunks.append(made)

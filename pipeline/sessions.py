@@ -1,5 +1,8 @@
 """The commands of a session: checked against its state, recorded as facts, acted on by its owner."""
 
+from collections import OrderedDict
+from weakref import WeakValueDictionary
+
 import anyio
 
 from pipeline.conversation import Conversation
@@ -14,6 +17,7 @@ from schemas.events import SessionEndRequested, SessionStarted, SettingsChanged,
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.settings import LimitSettings, SessionSettings
 
+_KEYS_KEPT = 4_096
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
 
@@ -39,17 +43,21 @@ class Sessions:
         self._limits = limits
         self._defaults = defaults
         self.voices = voices
+        self._commands: WeakValueDictionary[SessionId, anyio.Lock] = WeakValueDictionary()
+        """Held while a command is checked and recorded, so that two cannot pass the same check."""
+        self._asked: OrderedDict[tuple[SessionId, str | None], TurnId] = OrderedDict()
+        """Keys seen lately: a repeat is answered even when a new request would be refused."""
 
     async def view(self, session: SessionId) -> tuple[Conversation, Head]:
         """Raises SessionNotFound or SessionGone."""
         return await self._views.get(session)
 
-    async def attend(self, session: SessionId) -> Head:
+    async def attend(self, session: SessionId) -> tuple[Conversation, Head]:
         """Where the session stands, for somebody who will listen; work that nobody does is taken up."""
         conversation, head = await self._views.get(session)
         if conversation.has_work:
             self._owners.wake(session, conversation.head)
-        return head
+        return conversation, head
 
     async def create(self, command: CreateSession) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""
@@ -68,13 +76,20 @@ class Sessions:
             raise InputTooLong(
                 f"{len(command.content)} characters are too many; at most {longest} are taken", field=field
             )
-        conversation, _ = await self._views.get(session)
-        settings = self._checked(command.settings.apply(conversation.settings))
-        wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
-        fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
-        self._owners.admit(session)
-        outcome = await self._recorder.post(session, fact, key=command.key)
+        if asked := self._asked.get((session, command.key)):
+            return asked
+        async with self._commands.setdefault(session, anyio.Lock()):
+            conversation, _ = await self._views.get(session)
+            settings = self._checked(command.settings.apply(conversation.settings))
+            wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
+            fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
+            self._owners.admit(session)
+            outcome = await self._recorder.post(session, fact, key=command.key)
         self._owners.wake(session, outcome.last)
+        if command.key is not None:
+            self._asked[session, command.key] = TurnId(outcome.first)
+            while len(self._asked) > _KEYS_KEPT:
+                self._asked.popitem(last=False)
         return TurnId(outcome.first)
 
     async def control(self, session: SessionId, command: Control) -> Seq:
@@ -88,11 +103,12 @@ class Sessions:
 
     async def update(self, session: SessionId, command: UpdateSession) -> tuple[Seq, SessionSettings]:
         """Change the settings for turns requested from now on."""
-        conversation, _ = await self._views.get(session)
-        if conversation.ended or conversation.ending:
-            raise SessionEnded("this session has ended; create a new one")
-        settings = self._checked(command.settings.apply(conversation.settings))
-        outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
+        async with self._commands.setdefault(session, anyio.Lock()):
+            conversation, _ = await self._views.get(session)
+            if conversation.ended or conversation.ending:
+                raise SessionEnded("this session has ended; create a new one")
+            settings = self._checked(command.settings.apply(conversation.settings))
+            outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
         return outcome.last, settings
 
     async def delete(self, session: SessionId) -> None:

@@ -34,8 +34,6 @@ VERBATIM_PIECE = 8_000
 """Characters of a verbatim text in one delta: well below the log's limit for a fact."""
 WAITING_SENTENCES = 256
 """Sentences cut but not yet begun; when full the text waits for the voice."""
-LAST_WORD_S = 10.0
-"""How long a cancelled turn may take to get its terminal fact into the log."""
 
 StopReason = Literal["user", "barge_in", "session_ended"]
 
@@ -99,8 +97,7 @@ class Turn:
             outcome = await self._perform()
         if outcome is None:
             outcome = TurnStopped(reason=self._stopped or "user")
-        with anyio.fail_after(LAST_WORD_S, shield=True):
-            await self._writer.commit(outcome, turn=self.plan.turn)
+        await self._writer.commit(outcome, turn=self.plan.turn)
 
     async def _perform(self) -> Fact:
         """Do the work and say how it ended."""

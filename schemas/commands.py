@@ -108,9 +108,9 @@ class Control(_Command):
     """A wish about the turn that is running."""
 
     action: Literal["stop", "pause", "resume", "skip"]
-    turn: Annotated[int, Field(ge=1)] | None = None
+    turn: Annotated[int, Field(ge=1, le=2**53)] | None = None
     """Only if this turn is the running one; None: whichever is."""
-    sentence: Annotated[int, Field(ge=0)] | None = None
+    sentence: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     """Skip: this sentence; None: the one being made."""
 
     @model_validator(mode="after")

@@ -190,6 +190,6 @@ class Health(_Wire):
     """200 only where every part is "ok"."""
 
     status: str
-    log: str
-    language_model: str
-    text_to_speech: str
+    log: str = "ok"
+    language_model: str = "ok"
+    text_to_speech: str = "ok"

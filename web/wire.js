@@ -5,7 +5,7 @@ import { parseFrame } from "./frames.js";
 
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const CONNECT_MS = 10_000;
-const REFUSALS = new Set([4400, 4404, 4409, 4410]);
+const REFUSALS = new Set([4400, 4404, 4409, 4410, 4422]);
 
 /**
  * Calls, in this order per fact: `onFact(fact, audio)`; `audio` is null unless the fact carries some.

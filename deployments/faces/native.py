@@ -79,6 +79,7 @@ async def update_session(services: Open, session: Session, command: UpdateSessio
 @router.delete("/sessions/{session_id}", status_code=204)
 async def delete_session(services: Open, session: Session) -> None:
     await services.sessions.delete(session)
+    services.renderings.forget(session)
 
 
 @router.post("/sessions/{session_id}/turns", status_code=202)

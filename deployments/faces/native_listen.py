@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast, get_args
 
 import orjson
 from fastapi import Depends, Query
 
 from deployments.services import Services
 from pipeline.audio.formats import AudioFormat
+from pipeline.conversation import Conversation
 from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.log.base import Head
-from schemas.errors import InputError
-from schemas.ids import SessionId, TurnId
+from schemas.errors import InputError, TurnNotFound
+from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.recorded import Recorded
 from schemas.settings import LimitSettings
 from schemas.wire import Hello
@@ -27,30 +28,60 @@ class Wish:
         self,
         from_: Annotated[str, Query(alias="from")] = "0",
         speed: str = "live",
-        follow: bool | None = None,
-        audio: Literal["none", "opus", "pcm16", "mp3", "wav"] = "none",
-        turn: Annotated[int, Query(ge=0)] = 0,
+        follow: str = "",
+        audio: str = "none",
+        turn: str = "",
     ) -> None:
         self.cursor = from_
-        self.speed = speed
-        self.follow = follow
-        self.turn = TurnId(turn)
-        self.audio: AudioFormat | None = None if audio == "none" else audio
+        self._speed = speed
+        self._follow = follow
+        self._turn = turn
+        self._audio = audio
 
-    def listening(self, head: Head, limits: LimitSettings) -> Listening:
-        """Raises a CursorError or InputError that names the parameter."""
-        speed = _speed(self.speed)
+    @property
+    def audio(self) -> AudioFormat | None:
+        """Raises InputError."""
+        for known in get_args(AudioFormat):
+            if self._audio == known:
+                return cast(AudioFormat, known)
+        if self._audio != "none":
+            known = ", ".join(get_args(AudioFormat))
+            raise InputError(f"audio is none or one of {known}", field="audio")
+        return None
+
+    def listening(self, conversation: Conversation, head: Head, limits: LimitSettings) -> Listening:
+        """Raises a CursorError, TurnNotFound or InputError that names the parameter."""
+        speed = _speed(self._speed)
+        turn = _turn(self._turn, conversation)
         return Listening(
             after=parse_cursor(self.cursor, head),
             speed=speed,
-            follow=speed is None if self.follow is None else self.follow,
-            turn=self.turn,
+            follow=_follow(self._follow, otherwise=speed is None),
+            turn=turn,
+            turn_ended=conversation.turns[turn].ended_at if turn else None,
+            buffer=limits.listener_buffer,
             audio=self.audio is not None,
             idle_s=limits.heartbeat_s,
         )
 
 
 WishQuery = Annotated[Wish, Depends()]
+
+
+def _follow(text: str, *, otherwise: bool) -> bool:
+    if text.lower() not in ("", "true", "false"):
+        raise InputError("follow is true or false", field="follow")
+    return text.lower() == "true" if text else otherwise
+
+
+def _turn(text: str, conversation: Conversation) -> TurnId:
+    if not text:
+        return NO_TURN
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise InputError("turn is the number of a turn", field="turn")
+    if TurnId(int(text)) not in conversation.turns:
+        raise TurnNotFound(f"this session has no turn {text}", field="turn")
+    return TurnId(int(text))
 
 
 def _speed(text: str) -> float | None:

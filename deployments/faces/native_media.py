@@ -26,9 +26,9 @@ async def audio(
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """What has been spoken so far, of one turn or of all, as one file."""
-    conversation, head = await services.sessions.view(session)
+    conversation, _ = await services.sessions.view(session)
     turns = _chosen(conversation, turn)
-    made = await services.recordings.make(session, turns, audio_format, head.seq)
+    made = await services.recordings.make(session, turns, audio_format, conversation.head)
     headers = {
         "ETag": made.etag,
         "Accept-Ranges": "bytes",

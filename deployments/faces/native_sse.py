@@ -29,8 +29,9 @@ async def events(
     """The session's facts from a cursor on, as they are and as they come."""
     if last_event_id:
         wish.cursor = last_event_id
-    head = await services.sessions.attend(session)
-    feed = Feed(services, session, head, wish.listening(head, services.settings.limits), wish.audio)
+    conversation, head = await services.sessions.attend(session)
+    listening = wish.listening(conversation, head, services.settings.limits)
+    feed = Feed(services, session, head, listening, wish.audio)
     return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=_HEADERS)
 
 

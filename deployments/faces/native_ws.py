@@ -1,7 +1,7 @@
 """The native face over WebSocket: facts and audio out, commands in."""
 
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import anyio
 import orjson
@@ -30,6 +30,8 @@ router = APIRouter(prefix="/v1")
 log = logging.getLogger(__name__)
 
 _NORMAL = 1000
+_GONE = 1006
+_SEND_S = 20.0
 
 
 @router.websocket("/sessions/{session_id}/stream")
@@ -39,8 +41,8 @@ async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None
     connection = _Connection(websocket, websocket.app.state.services)
     try:
         session = known_id(session_id)
-        head = await connection.services.sessions.attend(session)
-        listening = wish.listening(head, connection.services.settings.limits)
+        conversation, head = await connection.services.sessions.attend(session)
+        listening = wish.listening(conversation, head, connection.services.settings.limits)
         feed = Feed(connection.services, session, head, listening, wish.audio)
         await connection.send(feed.hello)
         async with anyio.create_task_group() as both:
@@ -52,6 +54,8 @@ async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None
             both.start_soon(receive)
             await connection.feed(feed)
             both.cancel_scope.cancel()
+    except (WebSocketDisconnect, TimeoutError):
+        log.debug("the client left before it heard anything")
     except RhapsodeError as error:
         await connection.refuse(error)
     except ExceptionGroup as group:
@@ -67,17 +71,32 @@ class _Connection:
         self._sending = anyio.Lock()
 
     async def send(self, frame: BaseModel) -> None:
+        await self._send(frame.model_dump_json())
+
+    async def _send(self, data: str | bytes) -> None:
+        """One frame. Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read.
+
+        A client that takes nothing for so long is let go: it may come back with its cursor.
+        """
         async with self._sending:
-            await self._socket.send_text(frame.model_dump_json())
+            with anyio.fail_after(_SEND_S):
+                try:
+                    if isinstance(data, str):
+                        await self._socket.send_text(data)
+                    else:
+                        await self._socket.send_bytes(data)
+                except RuntimeError as error:  # Starlette's word for: closed already
+                    raise WebSocketDisconnect(_GONE) from error
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""
-        await self.send(problems.error_frame(error))
-        await self._socket.close(problems.close_code(error))
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await self.send(problems.error_frame(error))
+            await self._socket.close(problems.close_code(error))
 
     async def give_up(self, group: ExceptionGroup[Exception]) -> None:
         """End after trouble in a task: silently if the client is gone, else with the reason."""
-        gone, rest = group.split((WebSocketDisconnect, RuntimeError))
+        gone, rest = group.split((WebSocketDisconnect, TimeoutError))
         if rest is None:
             log.debug("the client left: %s", gone)
             return
@@ -95,11 +114,7 @@ class _Connection:
                     continue
                 _, wire, audio = frame
                 text = dumps(wire)
-                async with self._sending:
-                    if audio:
-                        await self._socket.send_bytes(len(text).to_bytes(4, "big") + text + audio)
-                    else:
-                        await self._socket.send_text(text.decode())
+                await self._send(len(text).to_bytes(4, "big") + text + audio if audio else text.decode())
         await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
         await self._socket.close(_NORMAL)
 

@@ -62,8 +62,11 @@ class Keys:
 
 
 def encode(new: NewFact) -> Row:
-    """One fact as the append function takes it. Raises InputTooLong."""
-    data: bytes = msgpack.packb(payload(new.fact))
+    """One fact as the append function takes it. Raises InputTooLong, also for what cannot be written."""
+    try:
+        data: bytes = msgpack.packb(payload(new.fact))
+    except (OverflowError, ValueError, TypeError) as error:
+        raise InputTooLong(f"A {new.fact.type} fact cannot be written: {error}.") from error
     if len(data) > DATA_MAX or len(new.audio) > AUDIO_MAX:
         raise InputTooLong(f"A {new.fact.type} fact is too large for the log.")
     kind = new.fact.type

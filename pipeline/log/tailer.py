@@ -203,7 +203,7 @@ class Tailer:
 
     def _compare(self, feed: _Feed, head: Head | None) -> None:
         try:
-            feed.head = _present(head).seq
+            feed.head = max(feed.head, _present(head).seq)
         except (SessionNotFound, SessionGone) as error:
             feed.trouble = error
         feed.wake()

@@ -122,3 +122,23 @@ async def test_a_quiet_connection_beats(app: RunningApp, http: httpx.AsyncClient
             if event["type"] == "heartbeat":
                 break
     assert event["head_seq"] == 1
+
+
+async def test_listening_to_a_turn_from_its_end_ends_at_once(
+    http: httpx.AsyncClient, told: tuple[str, int, list[dict[str, object]]]
+) -> None:
+    session, turn, facts = told
+    got = [(name, data) async for name, _, data in sse(http, session, turn=turn, from_=len(facts))]
+    assert [name for name, _ in got] == ["hello", "end"]
+    missing = await http.get(f"/v1/sessions/{session}/events", params={"turn": 99})
+    assert missing.json()["code"] == "turn.not_found"
+
+
+@pytest.mark.parametrize("query", [{"audio": "flac"}, {"turn": "-1"}, {"follow": "maybe"}, {"speed": "x"}])
+async def test_a_socket_with_a_wrong_query_is_told_which_field(
+    app: RunningApp, told: tuple[str, int, list[dict[str, object]]], query: dict[str, str]
+) -> None:
+    async with open_stream(app.ws_url, told[0], **query) as socket:
+        said = [event async for event, _ in frames(socket)]
+    assert [event["field"] for event in said] == list(query)
+    assert socket.close_code == 4422

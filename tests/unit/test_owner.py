@@ -1,0 +1,144 @@
+"""Who runs a session's turns: takeovers, ends, and owners that fail."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from pipeline.clock import SystemClock
+from pipeline.engines.base import ChatRequest, Completion
+from pipeline.log.base import EventLog
+from pipeline.log.memory import MemoryEventLog
+from pipeline.log.recorder import Recorder
+from pipeline.log.tailer import Tailer
+from pipeline.owner import Owners
+from pipeline.turn import Models
+from schemas.errors import LogUnavailable
+from schemas.events import (
+    TERMINAL,
+    SessionEndRequested,
+    SessionStarted,
+    TurnRequested,
+    TurnStarted,
+    TurnStopRequested,
+)
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from schemas.recorded import Recorded
+from schemas.settings import LimitSettings, SessionSettings
+from tests.unit.test_turn import Voice
+
+pytestmark = pytest.mark.anyio
+
+QUIET = SessionSettings(speak=False)
+
+
+class Echo:
+    """A language model that says one word."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        yield "Yes."
+        yield Completion("stop")
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class AwayOnce(MemoryEventLog):
+    """A log that is out of reach when the first lease is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = False
+
+    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+        if not self.refused:
+            self.refused = True
+            raise LogUnavailable("away")
+        return await super().acquire(session, owner, ttl_ms)
+
+
+@asynccontextmanager
+async def gateway(log: EventLog, recorder: Recorder, name: str = "node") -> AsyncGenerator[Owners, None]:
+    async with (
+        Tailer(log) as tailer,
+        Owners(
+            node=name,
+            log=log,
+            recorder=recorder,
+            tailer=tailer,
+            models=Models(Echo(), Voice()),
+            clock=SystemClock(),
+            limits=LimitSettings(),
+        ) as owners,
+    ):
+        yield owners
+
+
+async def until_over(log: EventLog, session: SessionId, kind: str, count: int = 1) -> list[Recorded]:
+    """All facts, once `count` of this type are among them."""
+    async with Tailer(log) as tailer, tailer.follow(session, Seq(0)) as batches:
+        facts: list[Recorded] = []
+        with anyio.fail_after(8):
+            async for batch in batches:
+                facts += batch
+                if sum(fact.type == kind for fact in facts) >= count:
+                    return facts
+    return facts
+
+
+def request(text: str = "Well?") -> TurnRequested:
+    return TurnRequested(kind="prompt", text=text, settings=QUIET)
+
+
+async def test_an_abandoned_turn_gets_one_end_and_the_next_turn_runs() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        first = TurnId((await recorder.post(session, request())).first)
+        await recorder.open(session, producer="gone", epoch=1).commit(TurnStarted(epoch=1), turn=first)
+        await recorder.post(session, TurnStopRequested(), turn=first)
+        second = TurnId((await recorder.post(session, request())).first)
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, Seq(second))
+            facts = await until_over(log, session, "turn.completed")
+    ends = [(fact.turn, fact.type) for fact in facts if fact.type in TERMINAL]
+    assert ends == [(first, "turn.failed"), (second, "turn.completed")]
+    assert next(fact for fact in facts if fact.type == "turn.failed").data["code"] == "owner.lost"
+
+
+async def test_a_session_that_was_asked_to_end_before_it_had_an_owner_ends() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        await recorder.post(session, request())
+        outcome = await recorder.post(session, SessionEndRequested(reason="deleted"))
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            facts = await until_over(log, session, "session.ended")
+    assert [fact.type for fact in facts][-2:] == ["turn.stopped", "session.ended"]
+
+
+async def test_an_owner_that_could_not_reach_the_log_is_followed_by_another() -> None:
+    log, session = AwayOnce(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, request())
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            facts = await until_over(log, session, "turn.completed")
+    assert log.refused
+    assert [fact.type for fact in facts].count("turn.completed") == 1
+
+
+async def test_of_two_gateways_one_runs_each_turn() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as one, Recorder(log) as two:
+        await one.post(session, SessionStarted(settings=QUIET), mode="create")
+        async with gateway(log, one, "one") as left, gateway(log, two, "two") as right:
+            for owners, recorder in ((left, one), (right, two), (left, one)):
+                outcome = await recorder.post(session, request())
+                owners.wake(session, outcome.last)
+            facts = await until_over(log, session, "turn.completed", 3)
+    ends = [fact.turn for fact in facts if fact.type in TERMINAL]
+    assert len(ends) == len(set(ends)) == 3
