@@ -79,8 +79,10 @@ export class Api {
     return (await patiently("POST", this.url(session, "/turns"), request, { "Idempotency-Key": key })).json();
   }
 
+  /** A stop names its turn, so it may come late or twice; the others would be out of order by then. */
   async control(session, action, about = {}) {
-    return (await once("POST", this.url(session, "/control"), { action, ...about })).json();
+    const send = action === "stop" ? patiently : once;
+    return (await send("POST", this.url(session, "/control"), { action, ...about })).json();
   }
 
   async changeSettings(session, settings) {

@@ -138,7 +138,8 @@ class App {
       await navigator.clipboard.writeText(location.href);
       label.textContent = "Copied";
       setTimeout(() => (label.textContent = "Copy link"), COPIED_MS);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
       this._controls.showNotice(`The link is ${location.href}`); // the browser keeps its clipboard to itself
     }
   }
@@ -146,7 +147,10 @@ class App {
   _connection(state) {
     this._controls.showConnection(state);
     const refused = state.state === "refused";
+    if (state.state === "live") this._controls.showNotice(null);
     byId("refusal").hidden = !refused;
+    byId("dock").hidden = refused;
+    byId("copy-link").hidden = refused;
     if (refused) say(byId("refusal").firstElementChild, asSentence(state.message));
     byId("composer").hidden = refused || state.state === "ended";
   }
