@@ -6,6 +6,10 @@ from time import monotonic
 
 from pipeline.engines.base import ChatRequest, Completion, LanguageModel
 
+_SLACK = 0.25
+"""A delta that comes this share of the interval early leaves at once: an engine that makes one each
+interval must not have each of them held for the clock's jitter."""
+
 
 class CoalescingLanguageModel:
     """A LanguageModel whose deltas come at most every `interval_ms`, except the first, which comes at once.
@@ -33,7 +37,8 @@ class CoalescingLanguageModel:
                 upcoming = None if done else upcoming
                 if isinstance(item, str):
                     held += item
-                if held and (self._now() >= due or not done or not isinstance(item, str)):
+                early = due - self._now() - _SLACK * self._interval
+                if held and (early <= 0 or not done or not isinstance(item, str)):
                     yield held
                     held, due = "", self._now() + self._interval
                 if item is None:

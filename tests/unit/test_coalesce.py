@@ -1,0 +1,67 @@
+"""Small deltas are merged, the first and the punctual ones are not, and no text is lost."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.coalesce import CoalescingLanguageModel
+from pipeline.engines.base import ChatRequest, Completion
+
+pytestmark = pytest.mark.anyio
+REQUEST = ChatRequest(())
+
+
+class Typist:
+    """Makes each delta when its clock says so; the clock moves only here."""
+
+    def __init__(self, script: list[tuple[float, str]]) -> None:
+        self.now = 100.0
+        self.closed = False
+        self._script = script
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        try:
+            for gap, delta in self._script:
+                self.now += gap
+                yield delta
+            yield Completion("stop")
+        finally:
+            self.closed = True
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+async def collect(typist: Typist, interval_ms: int = 20) -> list[str | Completion]:
+    model = CoalescingLanguageModel(typist, interval_ms, now=lambda: typist.now)
+    return [item async for item in model.stream(REQUEST)]
+
+
+async def test_the_first_delta_leaves_at_once_and_a_burst_behind_it_is_one() -> None:
+    burst = [(0.0, "Once"), (0.001, " upon"), (0.001, " a"), (0.001, " time")]
+    assert await collect(Typist(burst)) == ["Once", " upon a time", Completion("stop")]
+
+
+async def test_deltas_that_come_about_each_interval_are_not_held() -> None:
+    punctual = [(0.0199, word) for word in ("a", "b", "c", "d")]
+    assert await collect(Typist(punctual)) == ["a", "b", "c", "d", Completion("stop")]
+
+
+async def test_leaving_closes_the_engine() -> None:
+    typist = Typist([(0.0, "a"), (0.0, "b"), (0.0, "c")])
+    model = CoalescingLanguageModel(typist, 20, now=lambda: typist.now)
+    async with aclosing(model.stream(REQUEST)) as items:
+        assert await anext(items) == "a"
+    assert typist.closed
+
+
+@given(script=st.lists(st.tuples(st.floats(0, 0.05), st.text(min_size=1, max_size=4)), max_size=20))
+def test_no_text_is_lost_and_the_completion_comes_last(script: list[tuple[float, str]]) -> None:
+    items = anyio.run(collect, Typist(script))
+    assert "".join(item for item in items[:-1] if isinstance(item, str)) == "".join(t for _, t in script)
+    assert items[-1] == Completion("stop")
+    assert all(items)
