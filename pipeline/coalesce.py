@@ -40,7 +40,8 @@ class CoalescingLanguageModel:
                 early = due - self._now() - _SLACK * self._interval
                 if held and (early <= 0 or not done or not isinstance(item, str)):
                     yield held
-                    held, due = "", self._now() + self._interval
+                    # The pace is kept on the whole: one late delta does not make the next one early.
+                    held, due = "", max(due, self._now() - self._interval) + self._interval
                 if item is None:
                     return
                 if isinstance(item, Completion):
