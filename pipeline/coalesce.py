@@ -41,7 +41,7 @@ class CoalescingLanguageModel:
                 if held and (early <= 0 or not done or not isinstance(item, str)):
                     yield held
                     # The pace is kept on the whole: one late delta does not make the next one early.
-                    held, due = "", max(due, self._now() - self._interval) + self._interval
+                    held, due = "", max(due, self._now() - _SLACK * self._interval) + self._interval
                 if item is None:
                     return
                 if isinstance(item, Completion):
