@@ -12,7 +12,8 @@ from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.owner import Owners
+from pipeline.owner import OwnerServices
+from pipeline.owners import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.sessions import Sessions
@@ -54,12 +55,7 @@ async def open_services(
             Tailer(opened) as tailer,
             Owners(
                 node=f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}",
-                log=opened,
-                recorder=recorder,
-                tailer=tailer,
-                models=models,
-                clock=clock,
-                limits=settings.limits,
+                services=OwnerServices(opened, recorder, tailer, models, clock, settings.limits),
             ) as owners,
         ):
             views = SessionViews(opened)

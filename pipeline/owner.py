@@ -1,21 +1,19 @@
 """Who runs a session's turns: one owner at a time, by lease and epoch, fed by the session's own log."""
 
 import logging
-from types import TracebackType
-from typing import Self
+from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup
 
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation, TurnState
-from pipeline.engines.base import Message
+from pipeline.history import history
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
 from pipeline.turn import Models, Turn, TurnPlan
 from pipeline.views import fold
-from schemas.errors import GatewayBusy, LogUnavailable, RhapsodeError, SessionFull
+from schemas.errors import LogUnavailable, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import LimitSettings
@@ -27,8 +25,18 @@ _RENEW_S = LEASE_MS / 3_000
 _RETRY_S = 0.25
 _LINGER_S = 10.0
 """An owner without work keeps the session this long, so that the next turn starts at once."""
-_HISTORY_CHARS = 4_000
-"""Earlier turns given to the language model; the oldest are left out first."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerServices:
+    """What all owners of a process share."""
+
+    log: EventLog
+    recorder: Recorder
+    tailer: Tailer
+    models: Models
+    clock: Clock
+    limits: LimitSettings
 
 
 class SessionOwner:
@@ -37,7 +45,7 @@ class SessionOwner:
     It learns of commands only from the log, so it does not matter which replica received them.
     """
 
-    def __init__(self, session: SessionId, name: str, services: "Owners") -> None:
+    def __init__(self, session: SessionId, name: str, services: OwnerServices) -> None:
         self.session = session
         self.closing = False
         self._name = name
@@ -221,88 +229,3 @@ class SessionOwner:
             elif reason is not None and state.turn not in self._settled:
                 self._settled.add(state.turn)
                 await self._writer.record(TurnStopped(reason=reason), turn=state.turn)
-
-
-def history(conversation: Conversation, *, before: TurnId) -> tuple[Message, ...]:
-    """The prompts and answers of earlier turns, newest kept, within a bound of characters."""
-    messages: list[Message] = []
-    room = _HISTORY_CHARS
-    for state in reversed(list(conversation.turns.values())):
-        answer = state.answer
-        if state.turn >= before or state.kind != "prompt" or not answer:
-            continue
-        room -= len(state.text) + len(answer)
-        if room < 0:
-            break
-        messages += [Message("assistant", answer), Message("user", state.text)]
-    return tuple(reversed(messages))
-
-
-class Owners:
-    """The sessions whose turns this process runs; an async context manager that ends them all."""
-
-    def __init__(
-        self,
-        *,
-        node: str,
-        log: EventLog,
-        recorder: Recorder,
-        tailer: Tailer,
-        models: Models,
-        clock: Clock,
-        limits: LimitSettings,
-    ) -> None:
-        self.log = log
-        self.recorder = recorder
-        self.tailer = tailer
-        self.models = models
-        self.clock = clock
-        self.limits = limits
-        self._node = node
-        self._owners: dict[SessionId, SessionOwner] = {}
-        self._count = 0
-        self._tasks: TaskGroup | None = None
-
-    async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
-
-    def admit(self, session: SessionId) -> None:
-        """Raises GatewayBusy when this replica runs as many turns as it may."""
-        running = sum(owner.busy for owner in self._owners.values())
-        if running >= self.limits.live_sessions:
-            raise GatewayBusy(f"this replica runs {running} turns; try again shortly")
-
-    def wake(self, session: SessionId, seq: Seq) -> None:
-        """A command is in the log at `seq`: see that some owner acts on it."""
-        owner = self._owners.get(session)
-        if owner is None or owner.closing:
-            assert self._tasks is not None
-            self._count += 1
-            owner = self._owners[session] = SessionOwner(session, f"{self._node}.{self._count}", self)
-            self._tasks.start_soon(self._run, owner)
-        owner.expect(seq)
-
-    async def _run(self, owner: SessionOwner) -> None:
-        """Run an owner; one that fails, or leaves as a command comes, is followed by another."""
-        try:
-            await owner.run()
-        except* (RhapsodeError, TimeoutError) as errors:
-            log.warning("session %s: the owner gave up: %s", owner.session, errors.exceptions[0])
-        except* Exception:
-            log.exception("session %s: the owner failed", owner.session)
-        owner.closing = True
-        if owner.is_needed:
-            await anyio.sleep(_RETRY_S)
-        if self._owners.get(owner.session) is owner:
-            del self._owners[owner.session]
-            if owner.is_needed:
-                self.wake(owner.session, owner.expected)

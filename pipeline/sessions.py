@@ -9,7 +9,7 @@ from pipeline.conversation import Conversation
 from pipeline.log.base import Head
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.owner import Owners
+from pipeline.owners import Owners
 from pipeline.views import SessionViews
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputTooLong, SessionEnded, UnknownVoice

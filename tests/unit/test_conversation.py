@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.conversation import Conversation
-from pipeline.owner import history
+from pipeline.history import history
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     Fact,

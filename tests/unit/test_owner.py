@@ -12,7 +12,8 @@ from pipeline.log.base import EventLog
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.owner import Owners
+from pipeline.owner import OwnerServices
+from pipeline.owners import Owners
 from pipeline.turn import Models
 from schemas.errors import LogUnavailable
 from schemas.events import (
@@ -64,12 +65,9 @@ async def gateway(log: EventLog, recorder: Recorder, name: str = "node") -> Asyn
         Tailer(log) as tailer,
         Owners(
             node=name,
-            log=log,
-            recorder=recorder,
-            tailer=tailer,
-            models=Models(Echo(), Voice()),
-            clock=SystemClock(),
-            limits=LimitSettings(),
+            services=OwnerServices(
+                log, recorder, tailer, Models(Echo(), Voice()), SystemClock(), LimitSettings()
+            ),
         ) as owners,
     ):
         yield owners
