@@ -112,7 +112,7 @@ def _creation(session: SessionId) -> Batch:
 def _append(redis: Redis, batches: Sequence[Batch]) -> None:
     with redis.pipeline(transaction=False) as pipe:
         for batch in batches:
-            pipe.fcall("ev_append", 5, *KEYS.of(batch.session), *append_arguments(batch, 1 << 40))
+            pipe.fcall("ev2_append", 6, *KEYS.of(batch.session), *append_arguments(batch, 1 << 40))
         verdicts = {reply[0] for reply in pipe.execute()}
     if verdicts != {b"OK"}:
         raise RuntimeError(f"the log answered {verdicts}")

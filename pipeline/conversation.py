@@ -7,14 +7,16 @@ from typing import Any, Literal
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     TERMINAL,
+    EndReason,
     Fact,
+    Kind,
     PlaybackPaused,
     PlaybackResumed,
     SentenceSkipRequested,
     TurnRequested,
     TurnStopRequested,
 )
-from schemas.ids import NO_TURN, Seq, TurnId
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
 
@@ -68,18 +70,39 @@ class TurnState:
         return self.status in ("completed", "stopped", "failed")
 
 
+@dataclass(slots=True)
+class NarrationState:
+    """A scene read out in a session of its own."""
+
+    session: SessionId
+    by: Literal["auto", "user"]
+    status: Literal["requested", "ready", "failed"] = "requested"
+    chunks: int = 0
+    audio_ms: int = 0
+    error: dict[str, Any] | None = None
+
+
 class Conversation:
     """A session folded from its facts; `apply` them in order, each once."""
 
     def __init__(self) -> None:
         self.head = Seq(0)
+        self.kind: Kind = "session"
+        self.principal = ""
+        self.parent: SessionId | None = None
+        self.parent_seq = Seq(0)
         self.title = ""
+        self.created_ms = 0
+        self.latest_ms = 0
         self.settings = SessionSettings()
         self.turns: dict[TurnId, TurnState] = {}
         self.paused = False
         self.ending = False
-        self.end_reason: Literal["user", "idle", "deleted"] = "user"
+        self.end_reason: EndReason = "user"
         self.ended = False
+        self.narrations: dict[TurnId, NarrationState] = {}
+        self.shares: dict[str, int | None] = {}
+        """Links that are good, and until when (ms since the epoch; None: for good)."""
 
     @property
     def has_work(self) -> bool:
@@ -104,15 +127,12 @@ class Conversation:
         data = recorded.data
         match recorded.type:
             case "session.started":
-                self.title = data.get("title", "")
-                self.settings = _settings(data)
+                self._start(recorded)
             case "settings.changed":
                 self.settings = _settings(data)
-            case "session.end_requested":
-                self.ending = True
-                self.end_reason = data["reason"]
-            case "session.ended":
-                self.ended = True
+            case "session.end_requested" | "session.ended":
+                self.ending, self.end_reason = True, data["reason"]
+                self.ended = recorded.type == "session.ended"
             case "playback.paused" | "playback.resumed":
                 self.paused = recorded.type == "playback.paused"
             case "turn.requested":
@@ -120,9 +140,44 @@ class Conversation:
                 self.paused = False  # who asks wants to hear the answer
                 settings = _settings(data)
                 self.turns[turn] = TurnState(turn, data["kind"], data["text"], settings, recorded.ts_ms)
+            case "narration.requested" | "narration.ready" | "narration.failed":
+                self._narrate(recorded)
+            case "share.created" | "share.revoked":
+                self._share(recorded)
             case _ if state := self.turns.get(recorded.turn):
                 _apply_to_turn(state, recorded)
         self.head = recorded.seq
+        self.latest_ms = recorded.ts_ms
+
+    def _start(self, recorded: Recorded) -> None:
+        data = recorded.data
+        self.kind = data.get("kind", "session")
+        self.principal = data.get("principal", "")
+        self.parent = data.get("parent")
+        self.parent_seq = Seq(data.get("parent_seq") or 0)
+        self.title = data.get("title", "")
+        self.settings = _settings(data)
+        self.created_ms = recorded.ts_ms
+
+    def _share(self, recorded: Recorded) -> None:
+        if recorded.type == "share.created":
+            self.shares[recorded.data["share"]] = recorded.data.get("expires_ms")
+        else:
+            self.shares.pop(recorded.data["share"], None)
+
+    def _narrate(self, recorded: Recorded) -> None:
+        """The latest request for a scene counts; news of an earlier one changes nothing."""
+        data = recorded.data
+        session = SessionId(data["session"])
+        if recorded.type == "narration.requested":
+            self.narrations[recorded.turn] = NarrationState(session, by=data["by"])
+        state = self.narrations.get(recorded.turn)
+        if state is None or state.session != session:
+            return
+        if recorded.type == "narration.ready":
+            state.status, state.chunks, state.audio_ms = "ready", data["chunks"], data["audio_ms"]
+        elif recorded.type == "narration.failed":
+            state.status, state.error = "failed", dict(data)
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
         """The fact that asks for a turn, if the session can take one more."""
@@ -185,7 +240,7 @@ _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
 def _apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
     data = recorded.data
     match recorded.type:
-        case "turn.started":
+        case "turn.started" | "turn.resumed":
             turn.status = "running"
         case "turn.stop_requested":
             turn.stopping = data["reason"]

@@ -1,6 +1,7 @@
 """The commands of a session: checked against its state, recorded as facts, acted on by its owner."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from weakref import WeakValueDictionary
 
 import anyio
@@ -12,10 +13,10 @@ from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
-from schemas.errors import InputTooLong, SessionEnded, UnknownVoice
+from schemas.errors import InputTooLong, SessionEnded, UnknownProvider, UnknownVoice
 from schemas.events import SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
-from schemas.settings import LimitSettings, SessionSettings
+from schemas.settings import LOCAL, LimitSettings, SessionSettings
 
 _KEYS_KEPT = 4_096
 _FAREWELL_S = 5.0
@@ -35,6 +36,7 @@ class Sessions:
         limits: LimitSettings,
         defaults: SessionSettings,
         voices: tuple[str, ...],
+        providers: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._views = views
         self._recorder = recorder
@@ -43,6 +45,8 @@ class Sessions:
         self._limits = limits
         self._defaults = defaults
         self.voices = voices
+        self.providers = providers
+        """Who can be asked to speak, and the voices of each."""
         self._commands: WeakValueDictionary[SessionId, anyio.Lock] = WeakValueDictionary()
         """Held while a command is checked and recorded, so that two cannot pass the same check."""
         self._asked: OrderedDict[tuple[SessionId, str | None], TurnId] = OrderedDict()
@@ -129,9 +133,16 @@ class Sessions:
         self._views.forget(session)
 
     def _checked(self, settings: SessionSettings) -> SessionSettings:
-        if settings.voice not in self.voices:
-            known = ", ".join(self.voices)
+        provider = settings.tts_provider or LOCAL
+        if provider not in self.providers:
+            known = ", ".join(self.providers)
+            raise UnknownProvider(
+                f"there is no provider {provider!r}; there is: {known}", field="settings.tts_provider"
+            )
+        voices = self.providers[provider]
+        if settings.voice not in voices:
+            known = ", ".join(voices)
             raise UnknownVoice(
-                f"there is no voice {settings.voice!r}; there is: {known}", field="settings.voice"
+                f"{provider!r} has no voice {settings.voice!r}; it has: {known}", field="settings.voice"
             )
         return settings

@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.clock import Clock
-from pipeline.engines.base import OpusChunk, Speaker, WordTimes
+from pipeline.engines.base import Delivery, OpusChunk, Speaker, WordTimes
 from pipeline.spoken import Spoken
 from schemas.errors import RhapsodeError
 from schemas.events import (
@@ -19,9 +19,9 @@ from schemas.events import (
     SentenceFailed,
     SentenceSkipped,
     SentenceVoiced,
-    Word,
 )
 from schemas.settings import SessionSettings
+from schemas.turn_facts import Word
 
 _BUFFERED_CHUNKS = 16
 """Chunks of one sentence waiting for their turn to be recorded; when full its synthesis waits."""
@@ -72,7 +72,12 @@ class Line:
         """Speak once; True if any item got out."""
         produced = False
         try:
-            items = speaker.speak(self.spoken.text, voice=settings.voice, speed=settings.speech_speed)
+            items = speaker.speak(
+                self.spoken.text,
+                voice=settings.voice,
+                speed=settings.speech_speed,
+                delivery=Delivery(settings.tts_provider, settings.tts_timeout_s, settings.tts_extra),
+            )
             async with aclosing(items):
                 async for item in items:
                     await self._send.send(item)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.settings import SentenceSettings, SessionSettings
+from schemas.settings import SentenceSettings, SessionSettings, SpeechExtra
 
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""
@@ -21,6 +21,13 @@ def _readable(text: str) -> str:
     return text
 
 
+def _readable_extra(extra: SpeechExtra) -> SpeechExtra:
+    return {
+        _readable(name): _readable(value) if isinstance(value, str) else value
+        for name, value in extra.items()
+    }
+
+
 def _said(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty; give some text")
@@ -29,6 +36,7 @@ def _said(text: str) -> str:
 
 Readable = Annotated[str, AfterValidator(_readable)]
 Said = Annotated[Readable, AfterValidator(_said)]
+ReadableExtra = Annotated[SpeechExtra, AfterValidator(_readable_extra)]
 Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 """An idempotency key: the same key in the same session names the same turn."""
 
@@ -60,6 +68,8 @@ class SettingsPatch(SessionSettings):
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] = "joe"
     system_prompt: Annotated[Readable, Field(max_length=8_000)] = ""
     sentences: SentencePatch = SentencePatch()
+    tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    tts_extra: ReadableExtra = {}
 
     def apply(self, base: SessionSettings) -> SessionSettings:
         """`base` with the given fields replaced; the sentence settings are merged field by field."""

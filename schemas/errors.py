@@ -43,6 +43,12 @@ class UnknownVoice(InputError):
     code = "voice.unknown"
 
 
+class UnknownProvider(InputError):
+    """Nobody of this name speaks here."""
+
+    code = "provider.unknown"
+
+
 class UnsupportedFormat(InputError):
     code = "format.unsupported"
 

@@ -7,15 +7,40 @@ milliseconds of speech count from the start of the turn's audio.
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from schemas.fact import FactModel as _Fact
+from schemas.service_facts import (
+    NarrationFailed,
+    NarrationReady,
+    NarrationRequested,
+    NotificationRaised,
+    NotificationsDelivered,
+    PreferencesChanged,
+    ShareCreated,
+    ShareRevoked,
+)
 from schemas.settings import SessionSettings
+from schemas.turn_facts import (
+    AudioChunk,
+    SentenceCompleted,
+    SentenceFailed,
+    SentenceReady,
+    SentenceSkipped,
+    SentenceVoiced,
+    TextCompleted,
+    TextDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnResumed,
+    TurnStarted,
+    TurnStopped,
+)
 
+Kind = Literal["session", "story", "narration", "user"]
+"""What a session is for: anything, scenes that follow each other, one scene read out, one user's affairs."""
 
-class _Fact(BaseModel):
-    """Readers ignore fields that they do not know: two versions run side by side during a rollout."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+EndReason = Literal["user", "idle", "deleted", "done"]
 
 
 # ---------------------------------------------------------------- the session
@@ -28,6 +53,13 @@ class SessionStarted(_Fact):
     v: Literal[1] = 1
     settings: SessionSettings
     title: str = ""
+    kind: Kind = "session"
+    principal: str = ""
+    """Whose it is; empty: nobody's in particular (a server that asks nobody who they are)."""
+    parent: str | None = None
+    """The session that this one comes from: the story of a narration, or what was forked."""
+    parent_seq: int | None = None
+    """The last fact taken over from `parent` (a fork), or the scene of it that is read out (a narration)."""
 
 
 class SettingsChanged(_Fact):
@@ -43,7 +75,7 @@ class SessionEndRequested(_Fact):
 
     type: Literal["session.end_requested"] = "session.end_requested"
     v: Literal[1] = 1
-    reason: Literal["user", "idle", "deleted"] = "user"
+    reason: EndReason = "user"
 
 
 class SessionEnded(_Fact):
@@ -51,7 +83,7 @@ class SessionEnded(_Fact):
 
     type: Literal["session.ended"] = "session.ended"
     v: Literal[1] = 1
-    reason: Literal["user", "idle", "deleted"]
+    reason: EndReason
 
 
 class OwnerChanged(_Fact):
@@ -101,151 +133,6 @@ class PlaybackResumed(_Fact):
     v: Literal[1] = 1
 
 
-# ---------------------------------------------------------------- the turn
-
-
-class TurnStarted(_Fact):
-    """An owner began to work on the turn."""
-
-    type: Literal["turn.started"] = "turn.started"
-    v: Literal[1] = 1
-    epoch: int
-
-
-class TextDelta(_Fact):
-    """The shown text grew by `text`, at offset `at`."""
-
-    type: Literal["text.delta"] = "text.delta"
-    v: Literal[1] = 1
-    at: int
-    text: str
-
-
-class TextCompleted(_Fact):
-    """The shown text is whole."""
-
-    type: Literal["text.completed"] = "text.completed"
-    v: Literal[1] = 1
-    chars: int
-    finish: Literal["stop", "length", "verbatim"]
-    tokens_in: int = 0
-    tokens_out: int = 0
-    ttft_ms: float | None = None
-    """From the call of the language model to its first delta."""
-
-
-class SentenceReady(_Fact):
-    """Characters [start, end) of the shown text will be spoken as `spoken`.
-
-    The sentences of a turn tile its text: each starts where the one before ended.
-    """
-
-    type: Literal["sentence.ready"] = "sentence.ready"
-    v: Literal[1] = 1
-    sentence: int
-    start: int
-    end: int
-    spoken: str
-    """Normalised for the voice; empty: nothing to say (an emoji, a rule), no audio follows."""
-
-
-class Word(_Fact):
-    """Characters [start, end) of the shown text are heard from start_ms to end_ms of the turn's audio."""
-
-    start: int
-    end: int
-    start_ms: int
-    end_ms: int
-
-
-class SentenceVoiced(_Fact):
-    """The sentence's audio begins at `at_ms`; recorded before its first chunk."""
-
-    type: Literal["sentence.voiced"] = "sentence.voiced"
-    v: Literal[1] = 1
-    sentence: int
-    voice: str
-    at_ms: int
-    words: tuple[Word, ...] = ()
-    """Empty where the engine does not know word times."""
-    ttfb_ms: float | None = None
-    """From the sentence being handed to the voice to its first audio."""
-
-
-class AudioChunk(_Fact):
-    """A piece of the sentence's audio. Its bytes lie in the sibling audio stream under the same number."""
-
-    type: Literal["audio.chunk"] = "audio.chunk"
-    v: Literal[1] = 1
-    sentence: int
-    chunk: int
-    """0, 1, 2, ... within the sentence."""
-    at_ms: int
-    ms: int
-    codec: Literal["opus"] = "opus"
-    bytes: int
-    last: bool = False
-    """Nothing of this sentence follows."""
-
-
-class SentenceCompleted(_Fact):
-    """All audio of the sentence is in the log."""
-
-    type: Literal["sentence.completed"] = "sentence.completed"
-    v: Literal[1] = 1
-    sentence: int
-    at_ms: int
-    ms: int
-
-
-class SentenceFailed(_Fact):
-    """The voice could not speak this sentence; the turn goes on without (the rest of) its audio."""
-
-    type: Literal["sentence.failed"] = "sentence.failed"
-    v: Literal[1] = 1
-    sentence: int
-    code: str
-    message: str
-
-
-class SentenceSkipped(_Fact):
-    """On request, (the rest of) the sentence's audio was not made."""
-
-    type: Literal["sentence.skipped"] = "sentence.skipped"
-    v: Literal[1] = 1
-    sentence: int
-
-
-class TurnCompleted(_Fact):
-    """The turn's text and audio are whole. Terminal."""
-
-    type: Literal["turn.completed"] = "turn.completed"
-    v: Literal[1] = 1
-    sentences: int
-    audio_ms: int
-    ttfa_ms: float | None = None
-    """From the request being recorded to the first audio being recorded."""
-
-
-class TurnStopped(_Fact):
-    """The turn ended early on request; what was said before stands. Terminal."""
-
-    type: Literal["turn.stopped"] = "turn.stopped"
-    v: Literal[1] = 1
-    reason: Literal["user", "barge_in", "session_ended"]
-
-
-class TurnFailed(_Fact):
-    """The turn could not be finished; what was said before stands. Terminal."""
-
-    type: Literal["turn.failed"] = "turn.failed"
-    v: Literal[1] = 1
-    stage: Literal["text", "speech", "owner"]
-    code: str
-    message: str
-    retryable: bool = False
-
-
 Fact = Annotated[
     SessionStarted
     | SettingsChanged
@@ -258,6 +145,7 @@ Fact = Annotated[
     | PlaybackPaused
     | PlaybackResumed
     | TurnStarted
+    | TurnResumed
     | TextDelta
     | TextCompleted
     | SentenceReady
@@ -268,7 +156,15 @@ Fact = Annotated[
     | SentenceSkipped
     | TurnCompleted
     | TurnStopped
-    | TurnFailed,
+    | TurnFailed
+    | NarrationRequested
+    | NarrationReady
+    | NarrationFailed
+    | PreferencesChanged
+    | NotificationRaised
+    | NotificationsDelivered
+    | ShareCreated
+    | ShareRevoked,
     Field(discriminator="type"),
 ]
 
@@ -287,6 +183,8 @@ TRIGGERS: Final = frozenset(
         "turn.stopped",
         "turn.failed",
         "text.completed",
+        "session.end_requested",
+        "narration.requested",
     }
 )
 """Types that also leave a pointer in the partition's trigger stream, for the workers."""

@@ -1,9 +1,20 @@
 """All settings as one frozen tree; each part of the system is handed only its branch."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
+
+LOCAL: Final = "local"
+"""The name of the voice in this server, among the providers of speech."""
+SpeechExtra = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=500)] | int | float | bool,
+    ],
+    Field(max_length=32),
+]
 
 
 class _Settings(BaseModel):
@@ -38,6 +49,12 @@ class SessionSettings(_Settings):
     max_tokens: int = Field(default=320, ge=1, le=4_096)
     temperature: float = Field(default=0.6, ge=0.0, le=2.0)
     sentences: SentenceSettings = SentenceSettings()
+    tts_provider: str | None = Field(default=None, min_length=1, max_length=64)
+    """Who speaks, of the configured providers; None: the voice in this server."""
+    tts_timeout_s: float | None = Field(default=None, ge=1, le=300)
+    """How long a provider may be silent; None: as configured."""
+    tts_extra: SpeechExtra = {}
+    """Further parameters that are handed to the provider as they are."""
 
 
 class LanguageModelSettings(_Settings):
@@ -57,8 +74,48 @@ class LanguageModelSettings(_Settings):
     """Scripted engine only: a JSON file that says what it answers, and when."""
 
 
+class SpeechProviderSettings(_Settings):
+    """A server elsewhere that speaks; docs/providers.md shows one of each kind."""
+
+    kind: Literal["openai", "chatterbox"]
+    url: str
+    """Where its API begins, "/v1" left out; without user name and password: a key belongs in `api_key`."""
+    api_key: SecretStr | None = None
+    """Sent as a bearer token, and never shown."""
+    api: Literal["speech", "tts"] = "speech"
+    """Chatterbox only: "speech" for chatterbox-tts-api, "tts" for Chatterbox-TTS-Server."""
+    model: str | None = None
+    """None: the kind's usual one, or none where the server has but one."""
+    default_voice: str = Field(min_length=1, max_length=64)
+    """Speaks where a wished voice is not known to this provider."""
+    voices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    """None given: the server is asked when the deployment starts; the default voice is always one of them."""
+    sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
+    """Of the sound that comes without saying its rate."""
+    timeout_s: float = Field(default=20.0, gt=0, le=300)
+    """How long the server may be silent, before the first byte and between bytes."""
+    attempts: int = Field(default=2, ge=1, le=10)
+    """Tries of a sentence, as long as nothing was heard of it."""
+    breaker_failures: int = Field(default=5, ge=1, le=1_000)
+    """After so many failures in a row the server is left alone ..."""
+    breaker_reset_s: float = Field(default=15.0, gt=0, le=3_600)
+    """... for so long; then one sentence tries it."""
+    extra: dict[str, JsonValue] = {}
+    """Further parameters of every request; they win over our own."""
+
+    @field_validator("url")
+    @classmethod
+    def _plain_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is not an http(s) address")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("holds more than a place: keys belong in api_key, parameters in extra")
+        return url.rstrip("/").removesuffix("/v1")
+
+
 class TextToSpeechSettings(_Settings):
-    """Which engine speaks."""
+    """Which engine speaks, and who else may."""
 
     engine: str = "piper"
     voice_path: Path | None = None
@@ -69,6 +126,18 @@ class TextToSpeechSettings(_Settings):
     bitrate: int = Field(default=24_000, ge=8_000, le=128_000)
     """Opus bits per second of the audio kept in the log."""
     script: Path | None = None
+    providers: dict[Annotated[str, Field(min_length=1, max_length=64)], SpeechProviderSettings] = {}
+    """Servers elsewhere, by the names that users choose; "local" is the engine above."""
+    fallback: tuple[str, ...] = ()
+    """Who is asked, in this order, when the chosen one cannot speak a sentence."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        if LOCAL in self.providers:
+            raise ValueError(f'the name "{LOCAL}" is taken by the voice in this server')
+        if unknown := [name for name in self.fallback if name != LOCAL and name not in self.providers]:
+            raise ValueError(f"fallback names {unknown[0]!r}, which is no provider")
+        return self
 
 
 class LogSettings(_Settings):

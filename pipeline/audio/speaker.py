@@ -1,13 +1,13 @@
 """A voice with its encoder: what runs in the text-to-speech replica, so that audio is encoded once."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
 from pipeline.audio.opus import DELAY_MS, PACKET_MS, OpusEncoder, frame
-from pipeline.engines.base import OpusChunk, TextToSpeech, WordTimes
-from schemas.settings import TextToSpeechSettings
+from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, TextToSpeech, WordTimes
+from schemas.settings import LOCAL, TextToSpeechSettings
 
 
 class EncodingSpeaker:
@@ -25,12 +25,17 @@ class EncodingSpeaker:
     def voices(self) -> tuple[str, ...]:
         return self._tts.voices
 
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        return {LOCAL: self.voices}
+
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         """See `Speaker.speak`."""
         encoder = OpusEncoder(self._tts.sample_rate, self._bitrate)
-        async with aclosing(self._tts.synthesize(text, voice=voice, speed=speed)) as parts:
+        sound = self._tts.synthesize(text, voice=voice, speed=speed, delivery=delivery)
+        async with aclosing(sound) as parts:
             async for part in parts:
                 if isinstance(part, WordTimes):
                     yield _delayed(part)

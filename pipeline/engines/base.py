@@ -3,9 +3,9 @@
 All streams are async generators: whoever opens one closes it (`aclosing`), and closing stops the work.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,24 @@ class WordTimes:
     words: tuple[SpokenWord, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a user wants to be spoken to, beyond voice and speed."""
+
+    provider: str | None = None
+    """Who is to speak; None: the voice in this server, "local"."""
+    timeout_s: float | None = None
+    """How long a provider may be silent, before its first byte and between bytes; None: as configured.
+
+    The voice in this server is not bound by it.
+    """
+    extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """Handed to the provider as they are; the voice in this server knows none."""
+
+
+AS_CONFIGURED: Final = Delivery()
+
+
 class TextToSpeech(Protocol):
     """Turns one sentence into 16-bit little-endian mono PCM: [WordTimes] then chunks of bytes.
 
@@ -70,7 +88,7 @@ class TextToSpeech(Protocol):
     @property
     def voices(self) -> tuple[str, ...]: ...
     def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]: ...
     async def aclose(self) -> None: ...
 
@@ -93,8 +111,16 @@ class Speaker(Protocol):
     """A voice as the pipeline sees it: encoded once, where it was made."""
 
     @property
-    def voices(self) -> tuple[str, ...]: ...
+    def voices(self) -> tuple[str, ...]:
+        """Every name that somebody here answers to, the voices in this server first."""
+        ...
+
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        """Who can be asked to speak, and the voices of each; "local" is this server."""
+        ...
+
     def speak(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]: ...
     async def aclose(self) -> None: ...

@@ -10,7 +10,7 @@ from typing import Final, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.base import SpokenWord, WordTimes
+from pipeline.engines.base import AS_CONFIGURED, Delivery, SpokenWord, WordTimes
 from pipeline.engines.piper_voice import Frames, Piece, Voice
 from pipeline.engines.piper_words import locate
 from pipeline.engines.slots import Slots
@@ -65,7 +65,7 @@ class PiperTextToSpeech:
         return self._slots.taken
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`. Closing lets the window at work finish, and no other begin."""
         if voice != self._name:

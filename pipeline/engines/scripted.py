@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.engines.base import ChatRequest, Completion, SpokenWord, WordTimes
+from pipeline.engines.base import (
+    AS_CONFIGURED,
+    ChatRequest,
+    Completion,
+    Delivery,
+    SpokenWord,
+    WordTimes,
+)
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownVoice
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 
@@ -135,7 +142,7 @@ class ScriptedTextToSpeech:
         return self._script.voices
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`."""
         if voice not in self.voices:

@@ -1,16 +1,19 @@
-#!lua name=rhapsode1
+#!lua name=rhapsode2
 -- The only way into the log. Lua has no rollback: every check comes before the first write.
 -- Each redis.call and each number made into a string costs about as much as an XADD itself: few of both.
 --
 -- KEYS  1 facts stream   2 meta hash, whose name is the push channel too   3 trigger stream   4 audio stream
---       5 live sessions
+--       5 live sessions   6 sessions with work
 -- ARGV  1 session  2 producer  3 number  4 epoch (0: not an owner)  5 expected seq (-1: any)  6 mode  7 generation
 --       8 size in bytes  9 most bytes of the session (0: no limit)  10 '1': the push carries the facts
 --       11 the facts, msgpack: of each type, version, ts, turn, cause, data, audio, '1' for a trigger; all strings
 -- meta  seq, ts and by (bytes) of the session so far; ep and op: the highest epoch and the producer it belongs to;
---       st: sealed, archived or deleted; gen; lv: ts of the last ZADD to the live sessions;
+--       st: sealed, archived or deleted; gen; wk: turns that are not over, and wishes to end; lv: ts of the last ZADD to the live sessions;
 --       b:<producer> = number:first:last of that producer's latest batch
 local LIVE_REFRESH_MS = 1000
+-- What makes work for an owner, and what ends it. Only triggers are looked up.
+local WORK = {['turn.requested'] = 1, ['session.end_requested'] = 1,
+  ['turn.completed'] = -1, ['turn.stopped'] = -1, ['turn.failed'] = -1}
 
 local function already_sent(latest, number, seq)
   local n = latest and tonumber(string.match(latest, '^%d+')) or 0
@@ -40,9 +43,9 @@ local function refused(meta, args, seq)
   return nil
 end
 
--- Returns the last fact's ts: time never runs backwards within a session.
+-- Returns the last fact's ts: time never runs backwards within a session; and how much work came or went.
 local function write_facts(keys, session, facts, seq, ts)
-  local call, stream, latest = redis.call, keys[1], tonumber(ts)
+  local call, stream, latest, work = redis.call, keys[1], tonumber(ts), 0
   for i = 1, #facts do
     seq = seq + 1
     local type, v, stamp, turn, cause, data, audio, trigger = unpack(facts[i])
@@ -54,9 +57,21 @@ local function write_facts(keys, session, facts, seq, ts)
       call('XADD', stream, id, 't', type, 'v', v, 'ts', ts, 'n', turn, 'd', data, 'c', cause)
     end
     if audio ~= '' then call('XADD', keys[4], id, 'b', audio) end
-    if trigger == '1' then call('XADD', keys[3], '*', 's', session, 'q', seq, 't', type) end
+    if trigger == '1' then
+      call('XADD', keys[3], '*', 's', session, 'q', seq, 't', type)
+      work = work + (WORK[type] or 0)
+    end
   end
-  return ts
+  return ts, work
+end
+
+-- The sixth key is what whoever looks for abandoned sessions reads, so it holds only those with work.
+local function write_work(keys, args, meta, change, ts)
+  local call, before = redis.call, tonumber(meta[9] or '0')
+  local work = args[6] == 'seal' and 0 or math.max(0, before + change)
+  if work == before then return end
+  call('HSET', keys[2], 'wk', work)
+  if work == 0 then call('ZREM', keys[6], args[1]) else call('ZADD', keys[6], ts, args[1]) end
 end
 
 local function write_meta(keys, args, meta, span, last, ts)
@@ -75,7 +90,7 @@ local function write_meta(keys, args, meta, span, last, ts)
 end
 
 local function append(keys, args)
-  local meta = redis.call('HMGET', keys[2], 'seq', 'ep', 'op', 'st', 'ts', 'lv', 'by', 'b:' .. args[2])
+  local meta = redis.call('HMGET', keys[2], 'seq', 'ep', 'op', 'st', 'ts', 'lv', 'by', 'b:' .. args[2], 'wk')
   local seq = tonumber(meta[1] or '0')
   local facts = cmsgpack.unpack(args[11])
   if #facts == 0 then return {'OK', 0, seq} end
@@ -84,8 +99,9 @@ local function append(keys, args)
   local before = meta[5] or '0'
   local first, last = seq + 1, seq + #facts
   local span = first .. ':' .. last
-  local ts = write_facts(keys, args[1], facts, seq, before)
+  local ts, work = write_facts(keys, args[1], facts, seq, before)
   write_meta(keys, args, meta, span, last, ts)
+  if work ~= 0 or (args[6] == 'seal' and meta[9]) then write_work(keys, args, meta, work, ts) end
   local carried = args[10] == '1' and args[11] or ''
   redis.call('SPUBLISH', keys[2], span .. ':' .. before .. '\n' .. carried)
   return {'OK', first, last}
@@ -99,6 +115,7 @@ local function delete(keys, args)
   redis.call('HSET', keys[2], 'st', 'deleted', 'seq', meta[1], 'gen', meta[2] or '')
   redis.call('EXPIRE', keys[2], args[2])
   redis.call('ZREM', keys[5], args[1])
+  redis.call('ZREM', keys[6], args[1])
   redis.call('XADD', keys[3], '*', 's', args[1], 'q', meta[1], 't', 'session.deleted')
   return 1
 end
@@ -117,7 +134,7 @@ local function release(keys, args)
   return redis.call('DEL', keys[1])
 end
 
-redis.register_function('ev_append', append)
-redis.register_function{function_name = 'ev_delete', callback = delete, flags = {'allow-oom'}}
-redis.register_function('ev_acquire', acquire)
-redis.register_function{function_name = 'ev_release', callback = release, flags = {'allow-oom'}}
+redis.register_function('ev2_append', append)
+redis.register_function{function_name = 'ev2_delete', callback = delete, flags = {'allow-oom'}}
+redis.register_function('ev2_acquire', acquire)
+redis.register_function{function_name = 'ev2_release', callback = release, flags = {'allow-oom'}}

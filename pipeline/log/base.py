@@ -145,6 +145,10 @@ class EventLog(Protocol):
         """Give the lease back, if `owner` holds it."""
         ...
 
+    async def abandoned(self) -> list[SessionId]:
+        """Sessions with a turn that is not over, or a wish to end, whose lease nobody holds."""
+        ...
+
     async def delete(self, session: SessionId) -> None:
         """Erase facts and audio for good; a tombstone answers `deleted` for a day."""
         ...

@@ -40,12 +40,34 @@ class Keys:
     partitions: int
 
     def _tag(self, session: SessionId) -> str:
-        return f"ev:{{p{crc32(session.encode()) % self.partitions}}}"
+        return f"ev:{{p{self.partition(session)}}}"
 
-    def of(self, session: SessionId) -> tuple[str, str, str, str, str]:
-        """Facts, meta, triggers, audio, live: the KEYS of the server functions."""
+    def of(self, session: SessionId) -> tuple[str, str, str, str, str, str]:
+        """Facts, meta, triggers, audio, live, work: the KEYS of the server functions."""
         tag = self._tag(session)
-        return f"{tag}:s:{session}", f"{tag}:m:{session}", f"{tag}:t", f"{tag}:a:{session}", f"{tag}:live"
+        return (
+            f"{tag}:s:{session}",
+            f"{tag}:m:{session}",
+            f"{tag}:t",
+            f"{tag}:a:{session}",
+            f"{tag}:live",
+            f"{tag}:work",
+        )
+
+    def partition(self, session: SessionId) -> int:
+        return crc32(session.encode()) % self.partitions
+
+    def triggers(self, partition: int) -> str:
+        """Pointers to the facts that workers care for, oldest first."""
+        return f"ev:{{p{partition}}}:t"
+
+    def live(self, partition: int) -> str:
+        """Sessions that have not ended, by the time of their latest fact (to a second)."""
+        return f"ev:{{p{partition}}}:live"
+
+    def work(self, partition: int) -> str:
+        """Sessions that need an owner, by the time since when."""
+        return f"ev:{{p{partition}}}:work"
 
     def facts(self, session: SessionId) -> str:
         return f"{self._tag(session)}:s:{session}"
@@ -85,7 +107,7 @@ def quota_for(batch: Batch, max_bytes: int) -> int:
 
 
 def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
-    """The ARGV of ev_append."""
+    """The ARGV of ev2_append."""
     rows = [encode(new) for new in batch.facts]
     size = size_of(rows)
     pushed = size <= PUSH_MAX and all(len(new.audio) <= PUSH_AUDIO_MAX for new in batch.facts)
@@ -106,7 +128,7 @@ def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
 
 
 def decode_push(session: SessionId, message: bytes) -> Push:
-    """What ev_append announced."""
+    """What ev2_append announced."""
     span, _, packed = message.partition(b"\n")
     first, last, ts = (int(number) for number in span.split(b":"))
     facts = []

@@ -4,15 +4,19 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import anyio
 
 from pipeline.log.base import ANY, Batch, Head, Outcome, Push, State, Subscribed, Verdict
 from pipeline.log.codec import encode, quota_for, size_of
 from schemas.errors import InputTooLong
-from schemas.events import payload
+from schemas.events import TERMINAL, payload
 from schemas.ids import Seq, SessionId
 from schemas.recorded import NewFact, Recorded
+
+WORK: Final = {"turn.requested": 1, "session.end_requested": 1} | dict.fromkeys(TERMINAL, -1)
+"""What makes work for an owner, and what ends it."""
 
 
 @dataclass
@@ -25,6 +29,7 @@ class _Session:
     state: State = "live"
     ts_ms: int = 0
     size: int = 0
+    work: int = 0
     producers: dict[str, tuple[int, Seq, Seq]] = field(default_factory=dict)
 
 
@@ -61,7 +66,7 @@ class MemoryEventLog:
         if batch.epoch > session.epoch:
             session.epoch, session.owner = batch.epoch, batch.producer
         if batch.mode == "seal":
-            session.state = "sealed"
+            session.state, session.work = "sealed", 0
         for ear in self._ears:
             ear.announce(Push(batch.session, outcome.first, outcome.last, tuple(new)))
         return outcome
@@ -92,6 +97,11 @@ class MemoryEventLog:
     async def release(self, session: SessionId, owner: str) -> None:
         if self._leases.get(session, ("", 0.0))[0] == owner:
             del self._leases[session]
+
+    async def abandoned(self) -> list[SessionId]:
+        now = self._clock_s()
+        held = {session for session, (_, until) in self._leases.items() if until > now}
+        return [name for name, known in self._sessions.items() if known.work and name not in held]
 
     async def delete(self, session: SessionId) -> None:
         if known := self._sessions.get(session):
@@ -190,4 +200,5 @@ def _record(session: _Session, new: NewFact) -> Recorded:
         audio=new.audio or None,
     )
     session.facts.append(recorded)
+    session.work = max(0, session.work + WORK.get(new.fact.type, 0))
     return recorded

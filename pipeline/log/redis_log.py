@@ -1,7 +1,7 @@
 """The log on Redis >= 7.0 or Valkey >= 7.2."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, cast
 
@@ -14,8 +14,12 @@ from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
 LIBRARY: Final = files("pipeline.log").joinpath("append.lua").read_text("utf-8")
-LIBRARY_NAME: Final = "rhapsode1"
-"""Released code keeps its name and never changes: during a rollout two versions share one server."""
+LIBRARY_NAME: Final = "rhapsode2"
+LIBRARIES: Final[Mapping[str, str]] = {LIBRARY_NAME: LIBRARY}
+"""Every library of server functions, by name.
+
+Released code keeps its name and never changes: during a rollout two versions share one server.
+"""
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
 TOMBSTONE_S: Final = 86_400
@@ -43,7 +47,7 @@ class RedisEventLog:
         heal: Callable[[], object] | None = None,
         patience_s: float = 10.0,
     ) -> None:
-        self._wire = Wire(address, library=LIBRARY, heal=heal, patience_s=patience_s)
+        self._wire = Wire(address, libraries=tuple(LIBRARIES.values()), heal=heal, patience_s=patience_s)
         self._partitions = partitions
         self._max_session_bytes = max_session_bytes
         self._keys: Keys | None = None
@@ -63,7 +67,7 @@ class RedisEventLog:
             arguments = append_arguments(batch, self._max_session_bytes)
         except InputTooLong:
             return None
-        return ("FCALL", "ev_append", 5, *keys.of(batch.session), *arguments)
+        return ("FCALL", "ev2_append", 6, *keys.of(batch.session), *arguments)
 
     async def read(
         self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
@@ -92,16 +96,25 @@ class RedisEventLog:
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         keys = await self._ready()
-        [taken] = await self._call(("FCALL", "ev_acquire", 1, keys.lease(session), owner, ttl_ms))
+        [taken] = await self._call(("FCALL", "ev2_acquire", 1, keys.lease(session), owner, ttl_ms))
         return bool(taken)
 
     async def release(self, session: SessionId, owner: str) -> None:
         keys = await self._ready()
-        await self._call(("FCALL", "ev_release", 1, keys.lease(session), owner))
+        await self._call(("FCALL", "ev2_release", 1, keys.lease(session), owner))
+
+    async def abandoned(self) -> list[SessionId]:
+        keys = await self._ready()
+        commands: list[Command] = [("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)]
+        found = [SessionId(name.decode()) for names in await self._call(*commands) for name in names]
+        if not found:
+            return []
+        leases = await self._call(*(("EXISTS", keys.lease(session)) for session in found))
+        return [session for session, held in zip(found, leases, strict=True) if not held]
 
     async def delete(self, session: SessionId) -> None:
         keys = await self._ready()
-        await self._call(("FCALL", "ev_delete", 5, *keys.of(session), session, TOMBSTONE_S))
+        await self._call(("FCALL", "ev2_delete", 6, *keys.of(session), session, TOMBSTONE_S))
 
     async def ping(self) -> None:
         await self._ready()
@@ -123,15 +136,16 @@ class RedisEventLog:
             ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
             ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
             ("HMGET", CONFIG_KEY, "log", "partitions", "schema"),
-            ("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY_NAME, "WITHCODE"),
+            *(("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE") for name in LIBRARIES),
         )
-        log_id, partitions, schema = cast("list[bytes]", replies[-2])
+        log_id, partitions, schema = cast("list[bytes]", replies[3])
         if self._log_id not in (None, log_id):
             raise LogForeign("The log server was replaced by an empty or different one.")
         if int(schema) != SCHEMA:
             raise LogForeign("The log was written by another version of Rhapsode.")
-        if not replies[-1] or LIBRARY.encode() not in replies[-1][0]:
-            await self._wire.call(("FUNCTION", "LOAD", "REPLACE", LIBRARY))
+        for code, found in zip(LIBRARIES.values(), replies[4:], strict=True):
+            if not found or code.encode() not in found[0]:
+                await self._wire.call(("FUNCTION", "LOAD", "REPLACE", code))
         self._log_id, self._known_at = log_id, breaks
         self._keys = Keys(int(partitions))
         return self._keys

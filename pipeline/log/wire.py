@@ -46,12 +46,12 @@ class Wire:
         self,
         address: str,
         *,
-        library: str,
+        libraries: Sequence[str],
         heal: Callable[[], object] | None = None,
         patience_s: float = 10.0,
     ) -> None:
         self._dialer = _dialer(address)
-        self._library = library
+        self._libraries = libraries
         self._heal = heal
         self._patience_s = patience_s
         self._idle: list[AbstractConnection] = []
@@ -110,17 +110,20 @@ class Wire:
     async def recover(self, trouble: Exception, attempt: int) -> None:
         """Do what may help, then wait a little longer than the time before."""
         if _NO_FUNCTION in str(trouble):
-            await self._load_library()
+            await self._load_libraries()
             return
         if self._heal is not None and not isinstance(trouble, ResponseError):
             await anyio.to_thread.run_sync(self._heal, abandon_on_cancel=True)
         if attempt > 0:
             await anyio.sleep(min(0.5, 0.005 * 2**attempt) * random.uniform(0.5, 1.0))
 
-    async def _load_library(self) -> None:
-        """Another client may load it at the same moment; whatever else is wrong shows on the next try."""
+    async def _load_libraries(self) -> None:
+        """Some may be there already, or be loaded by another client at this moment.
+
+        Whatever else is wrong shows on the next try.
+        """
         try:
-            await self._once([("FUNCTION", "LOAD", self._library)])
+            await self._once([("FUNCTION", "LOAD", code) for code in self._libraries])
         except BROKEN:
             return
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.log.base import Batch, EventLog, Outcome, Push, Subscribed, Verdict
 from pipeline.log.codec import AUDIO_MAX, PUSH_MAX
-from schemas.events import AudioChunk, TurnRequested, TurnStopped, payload
+from schemas.events import AudioChunk, SessionEndRequested, TurnRequested, TurnStopped, payload
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.recorded import NewFact
 from schemas.settings import SessionSettings
@@ -133,6 +133,26 @@ class EventLogContract:
         assert (head.seq, head.epoch, head.state) == (2, 3, "live")
         assert head.generation == generation(created_ms(session))
         assert await log.heads([]) == []
+
+    async def test_sessions_with_work_that_nobody_does_are_found(
+        self, log: EventLog, session: SessionId
+    ) -> None:
+        wish = TurnRequested(kind="prompt", text="Well?", settings=SessionSettings())
+        await log.append([creation(session), batch(session, 1, delta(0))])
+        assert session not in await log.abandoned()
+        await log.append([batch(session, 2, wish, wish)])
+        assert session in await log.abandoned()
+        await log.acquire(session, "me", 60_000)
+        assert session not in await log.abandoned()
+        await log.release(session, "me")
+        await log.append([batch(session, 3, TurnStopped(reason="user"))])
+        assert session in await log.abandoned()
+        await log.append([batch(session, 4, TurnStopped(reason="user"))])
+        assert session not in await log.abandoned()
+        await log.append([batch(session, 5, SessionEndRequested())])
+        assert session in await log.abandoned()
+        await log.append([batch(session, 6, ENDED, mode="seal")])
+        assert session not in await log.abandoned()
 
     async def test_time_never_runs_backwards(self, log: EventLog, session: SessionId) -> None:
         times = (1_000, 900, 1_100, 1_050)

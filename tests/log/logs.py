@@ -108,6 +108,9 @@ class LossyLog:
     async def release(self, session: SessionId, owner: str) -> None:
         await self.log.release(session, owner)
 
+    async def abandoned(self) -> list[SessionId]:
+        return await self.log.abandoned()
+
     async def delete(self, session: SessionId) -> None:
         await self.log.delete(session)
 

@@ -88,7 +88,7 @@ async def test_kill_minus_nine_loses_nothing_that_was_acknowledged(log: RedisEve
 
 def consistent(server: Redis, session: SessionId) -> int:
     """The head, after checking that triggers and meta agree with the facts."""
-    facts, meta, triggers, _, _ = Keys(16).of(session)
+    facts, meta, triggers, *_ = Keys(16).of(session)
     entries: Any = server.xrange(facts)
     types = [fields[b"t"].decode() for _, fields in entries]
     head: Any = server.hget(meta, "seq")

@@ -54,6 +54,7 @@ class Voice:
     """A speaker whose sentences wait for `permits`, so that a test decides which one is ready first."""
 
     voices = ("joe",)
+    providers: ClassVar = {"local": voices}
 
     def __init__(self, *, failing: dict[str, list[RhapsodeError]] | None = None) -> None:
         self.permits: dict[str, anyio.Event] = {}
@@ -66,7 +67,7 @@ class Voice:
         return self.permits[sentence]
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         self.begun.append(text)
         self.open += 1
