@@ -21,6 +21,7 @@ STATUS: Final[dict[str, int]] = {
     "body.not_text": 400,
     "body.too_large": 413,
     "voice.unknown": 422,
+    "provider.unknown": 422,
     "format.unsupported": 422,
     "range.unsatisfiable": 416,
     "session.not_found": 404,

@@ -18,7 +18,8 @@ Item = Mapping[str, Any]
 """What crosses a handle: str, bytes, numbers, lists and dicts only, so that environments may differ."""
 
 _BY_CODE: Final[dict[str, type[RhapsodeError]]] = {
-    kind.code: kind for kind in (errors.UnknownVoice, EngineBusy, EngineFailed, EngineDead)
+    kind.code: kind
+    for kind in (errors.UnknownVoice, errors.UnknownProvider, EngineBusy, EngineFailed, EngineDead)
 }
 
 

@@ -59,7 +59,6 @@ async def open_services(
             ) as owners,
         ):
             views = SessionViews(opened)
-            voices = models.speaker.voices
             yield Services(
                 settings=settings,
                 log=opened,
@@ -71,7 +70,7 @@ async def open_services(
                     owners,
                     limits=settings.limits,
                     defaults=settings.session,
-                    voices=voices,
+                    providers=models.speaker.providers,
                 ),
                 renderings=Renderings(opened, views),
                 recordings=Recordings(opened),

@@ -1,7 +1,8 @@
 """The TextToSpeech deployment: a replica around one voice engine and encoder, and its client."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import error_item, items_of
 from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.engines.base import OpusChunk, Speaker, SpokenWord, WordTimes
+from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from schemas.errors import EngineError, RhapsodeError
 from schemas.settings import TextToSpeechSettings
@@ -27,10 +28,17 @@ class TextToSpeechReplica:
     async def voices(self) -> list[str]:
         return list(self._speaker.voices)
 
-    async def speak(self, text: str, voice: str, speed: float) -> AsyncGenerator[dict[str, Any], None]:
+    async def providers(self) -> dict[str, list[str]]:
+        """Who can be asked to speak, and the voices of each."""
+        return {name: list(voices) for name, voices in self._speaker.providers.items()}
+
+    async def speak(
+        self, text: str, voice: str, speed: float, delivery: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """At most one {"words"}, then {"packets", "ms", "last"} items; or {"error", "message", "field"}."""
+        sound = self._speaker.speak(text, voice=voice, speed=speed, delivery=Delivery(**delivery))
         try:
-            async with aclosing(self._speaker.speak(text, voice=voice, speed=speed)) as items:
+            async with aclosing(sound) as items:
                 async for item in items:
                     if isinstance(item, WordTimes):
                         yield {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in item.words]}
@@ -46,25 +54,37 @@ class TextToSpeechReplica:
 class RemoteSpeaker:
     """Satisfies Speaker over a Serve handle."""
 
-    def __init__(self, handle: DeploymentHandle[Any], voices: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        handle: DeploymentHandle[Any],
+        voices: tuple[str, ...],
+        providers: Mapping[str, tuple[str, ...]],
+    ) -> None:
         self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
         self._voices_of = handle.options(method_name="voices", _by_reference=False)
         self._voices = voices
+        self._providers = providers
 
     @classmethod
     async def connect(cls, handle: DeploymentHandle[Any]) -> "RemoteSpeaker":
         """Ask a replica for its voices; waits until there is one."""
         voices = await handle.options(method_name="voices", _by_reference=False).remote()
-        return cls(handle, tuple(voices))
+        providers = await handle.options(method_name="providers", _by_reference=False).remote()
+        return cls(handle, tuple(voices), {name: tuple(names) for name, names in providers.items()})
 
     @property
     def voices(self) -> tuple[str, ...]:
         return self._voices
 
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        return self._providers
+
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        async with aclosing(items_of(self._speak.remote(text, voice, speed))) as items:
+        reply = self._speak.remote(text, voice, speed, asdict(delivery))
+        async with aclosing(items_of(reply)) as items:
             async for item in items:
                 if "words" in item:
                     yield WordTimes(tuple(SpokenWord(*word) for word in item["words"]))

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import chain
 from weakref import WeakValueDictionary
 
 import anyio
@@ -35,7 +36,6 @@ class Sessions:
         *,
         limits: LimitSettings,
         defaults: SessionSettings,
-        voices: tuple[str, ...],
         providers: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._views = views
@@ -44,9 +44,9 @@ class Sessions:
         self._owners = owners
         self._limits = limits
         self._defaults = defaults
-        self.voices = voices
         self.providers = providers
         """Who can be asked to speak, and the voices of each."""
+        self.voices = tuple(dict.fromkeys(chain.from_iterable(providers.values())))
         self._commands: WeakValueDictionary[SessionId, anyio.Lock] = WeakValueDictionary()
         """Held while a command is checked and recorded, so that two cannot pass the same check."""
         self._asked: OrderedDict[tuple[SessionId, str | None], TurnId] = OrderedDict()

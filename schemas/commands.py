@@ -69,7 +69,7 @@ class SettingsPatch(SessionSettings):
     system_prompt: Annotated[Readable, Field(max_length=8_000)] = ""
     sentences: SentencePatch = SentencePatch()
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
-    tts_extra: ReadableExtra = {}
+    tts_extra: ReadableExtra = Field(default_factory=dict)
 
     def apply(self, base: SessionSettings) -> SessionSettings:
         """`base` with the given fields replaced; the sentence settings are merged field by field."""

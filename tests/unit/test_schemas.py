@@ -50,6 +50,20 @@ def test_a_fact_that_was_ever_written_still_loads(file: Path) -> None:
     assert file.name == f"{entry.type}.v{entry.v}.json"
 
 
+@pytest.mark.parametrize("kind", ["session.started", "settings.changed", "turn.requested"])
+def test_settings_from_before_there_were_providers_mean_the_voice_in_this_server(kind: str) -> None:
+    entry = golden(GOLDEN / f"{kind}.v1.json")
+    newer = ("tts_provider", "tts_timeout_s", "tts_extra")
+    old = {name: value for name, value in entry.data["settings"].items() if name not in newer}
+    fact: Any = recorded(entry.wire() | {"data": entry.data | {"settings": old}}).fact()
+    assert (fact.settings.tts_provider, fact.settings.tts_timeout_s, fact.settings.tts_extra) == (
+        None,
+        None,
+        {},
+    )
+    assert fact.settings.model_dump(exclude={*newer}) == old
+
+
 def test_every_version_of_every_fact_has_a_golden_file() -> None:
     written = {(kind, v) for kind, newest in VERSIONS.items() for v in range(1, newest + 1)}
     assert {file.name for file in FILES} == {f"{kind}.v{v}.json" for kind, v in written}
@@ -156,6 +170,16 @@ def test_a_sentence_is_only_named_where_one_is_skipped() -> None:
         {"sentences": {"min_length": "20"}},
         {"sentences": {"min_lenght": 20}},
         {"sentences": None},
+        {"tts_provider": ""},
+        {"tts_timeout_s": 0},
+        {"tts_timeout_s": 301.0},
+        {"tts_extra": {"": 1}},
+        {"tts_extra": {"a": None}},
+        {"tts_extra": {"a": [1]}},
+        {"tts_extra": {"a": float("nan")}},
+        {"tts_extra": {"a": "x" * 501}},
+        {"tts_extra": {"a": "b\x00"}},
+        {"tts_extra": {str(number): number for number in range(33)}},
     ],
 )
 def test_a_setting_that_is_misspelt_mistyped_or_out_of_range_is_refused(patch: dict[str, Any]) -> None:
@@ -170,6 +194,8 @@ def settings() -> st.SearchStrategy[dict[str, Any]]:
             "speech_speed": st.floats(0.5, 2.0),
             "speak": st.booleans(),
             "max_tokens": st.integers(1, 4096),
+            "tts_provider": st.none() | st.sampled_from(["cloud", "local"]),
+            "tts_timeout_s": st.none() | st.floats(1, 300),
             "sentences": st.fixed_dictionaries(
                 {},
                 optional={

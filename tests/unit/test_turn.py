@@ -1,6 +1,7 @@
 """One turn against a log in memory: order, limits, failures, and exactly one end."""
 
 from collections.abc import AsyncGenerator
+from typing import ClassVar
 
 import anyio
 import anyio.lowlevel
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.clock import SystemClock
-from pipeline.engines.base import ChatRequest, Completion, OpusChunk, WordTimes
+from pipeline.engines.base import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.turn import Models, Turn, TurnPlan
