@@ -28,10 +28,10 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[None, None]:
-    """Serve `app` on the direct port within the block, as soon as that port is free.
+    """Serve `app` on the direct port within the block.
 
-    A replica that replaces another gets the port when the other is gone; of several on one machine one
-    has it, and the next takes it over.
+    All replicas of one machine listen on the same port, and the kernel deals new connections out to those
+    that are alive: it does not matter which one a client meets. Only a port that somebody else has is waited for.
     """
     if settings.direct_port is None:
         yield
@@ -71,6 +71,7 @@ def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(family)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
         bound.listen(2_048)
     except OSError:

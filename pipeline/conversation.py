@@ -37,6 +37,9 @@ class SentenceState:
     at_ms: int = 0
     ms: int = 0
     words: list[dict[str, int]] = field(default_factory=list)
+    chunks: int = 0
+    whole: bool = False
+    """Its last chunk is in the log."""
     first_chunk: Seq | None = None
 
 
@@ -54,6 +57,10 @@ class TurnState:
     text_whole: bool = False
     sentences: list[SentenceState] = field(default_factory=list)
     audio_ms: int = 0
+    first_audio_ms: int | None = None
+    """When its first audio was recorded, in milliseconds since the epoch."""
+    resumed: int = 0
+    """How often another owner went on with it."""
     error: dict[str, Any] | None = None
     ended_at: Seq | None = None
     """Where its terminal fact is."""
@@ -242,6 +249,7 @@ def _apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
     match recorded.type:
         case "turn.started" | "turn.resumed":
             turn.status = "running"
+            turn.resumed += recorded.type == "turn.resumed"
         case "turn.stop_requested":
             turn.stopping = data["reason"]
         case "sentence.skip_requested":
@@ -269,7 +277,10 @@ def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recor
             sentence.words = list(data["words"])
         case "audio.chunk":
             sentence.ms += data["ms"]
+            sentence.chunks = data["chunk"] + 1
+            sentence.whole = data["last"]
             turn.audio_ms = data["at_ms"] + data["ms"]
+            turn.first_audio_ms = turn.first_audio_ms or recorded.ts_ms
             if sentence.first_chunk is None:
                 sentence.first_chunk = recorded.seq
         case "sentence.completed":

@@ -11,6 +11,7 @@ from pipeline.history import history
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
+from pipeline.resuming import progress
 from pipeline.turn import Models, Turn, TurnPlan
 from pipeline.views import fold
 from schemas.errors import LogUnavailable, SessionFull
@@ -20,9 +21,10 @@ from schemas.settings import LimitSettings
 
 log = logging.getLogger(__name__)
 
-LEASE_MS = 2_000
+LEASE_MS = 1_500
 _RENEW_S = LEASE_MS / 3_000
-_RETRY_S = 0.25
+_RESUMED_AT_MOST = 5
+"""A turn that has outlived so many owners is given up: it may be what they died of."""
 _LINGER_S = 10.0
 """An owner without work keeps the session this long, so that the next turn starts at once."""
 
@@ -56,6 +58,7 @@ class SessionOwner:
         self._turn: Turn | None = None
         self._settled: set[TurnId] = set()
         self._epoch = 0
+        self._refused = False
 
     @property
     def busy(self) -> bool:
@@ -68,17 +71,27 @@ class SessionOwner:
 
     @property
     def is_needed(self) -> bool:
-        """There is work left, as far as it knows."""
+        """There is work left, as far as it knows, and nobody else at it."""
         conversation = self._conversation
-        return not conversation.ended and (conversation.has_work or conversation.head < self._expected)
+        return (
+            not self._refused
+            and not conversation.ended
+            and (conversation.has_work or conversation.head < self._expected)
+        )
 
     def expect(self, seq: Seq) -> None:
         """There is a command at `seq`: do not leave before it was seen."""
         self._expected = max(self._expected, seq)
 
     async def run(self) -> None:
-        """Take the lease, do the work, give the lease back."""
-        if not await self._acquire():
+        """Take the lease, do the work, give the lease back.
+
+        Returns at once while somebody else holds the lease: should they die or leave work behind,
+        `Owners` finds the session again.
+        """
+        self._refused = not await self._services.log.acquire(self.session, self._name, LEASE_MS)
+        if self._refused:
+            self.closing = True
             return
         try:
             async with anyio.create_task_group() as duties:
@@ -89,19 +102,6 @@ class SessionOwner:
             self.closing = True
             with anyio.move_on_after(2, shield=True):
                 await self._services.log.release(self.session, self._name)
-
-    async def _acquire(self) -> bool:
-        """True with the lease; False once the present owner has left nothing to do."""
-        while not await self._services.log.acquire(self.session, self._name, LEASE_MS):
-            await anyio.sleep(_RETRY_S)
-            if not await self._has_work():
-                self.closing = True
-                return False
-        return True
-
-    async def _has_work(self) -> bool:
-        await self._catch_up()
-        return self._conversation.has_work or self._conversation.head < self._expected
 
     async def _catch_up(self) -> int:
         """Fold what the log has; the present epoch."""
@@ -149,15 +149,15 @@ class SessionOwner:
         return self._services.recorder.open(self.session, producer=self._name, epoch=self._epoch)
 
     async def _take_over(self) -> None:
-        """Fence off whoever was owner before, then end what it began and can no longer end.
+        """Fence off whoever was owner before, then see how far it got.
 
-        In this order: until our epoch is in the log the old owner may still finish its turn.
+        In this order: until our epoch is in the log the old owner may still go on with its turn.
         """
         changed = await self._writer.commit(OwnerChanged(epoch=self._epoch, node=self._name))
         await fold(self._services.log, self.session, self._conversation, upto=changed.last)
         for state in self._conversation.unfinished:
-            if state.status == "running":
-                await self._fail(state.turn, "owner.lost", "the replica that ran this turn went away")
+            if state.resumed >= _RESUMED_AT_MOST:
+                await self._fail(state.turn, "owner.lost", "every replica that ran this turn went away")
 
     async def _fail(self, turn: TurnId, code: str, message: str) -> None:
         self._settled.add(turn)
@@ -167,7 +167,7 @@ class SessionOwner:
     async def _run_turns(self, scope: anyio.CancelScope) -> None:
         conversation = self._conversation
         while True:
-            waiting = [turn for turn in conversation.waiting if turn.turn not in self._settled]
+            waiting = [turn for turn in conversation.unfinished if turn.turn not in self._settled]
             if waiting and not conversation.ending:
                 await self._run_turn(waiting[0])
             elif conversation.ending and not conversation.unfinished:
@@ -192,6 +192,7 @@ class SessionOwner:
             settings=state.settings,
             history=history(self._conversation, before=state.turn),
             requested_ms=state.requested_ms,
+            progress=progress(state),
         )
         self._settled.add(state.turn)
         services = self._services

@@ -1,6 +1,7 @@
-"""The owners of a process: woken by commands, followed when they fail, ended together."""
+"""The owners of a process: woken by commands or by what others left undone, ended together."""
 
 import logging
+import random
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,8 @@ from schemas.ids import Seq, SessionId
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.25
+_LOOK_S = 0.2
+"""Between looks for sessions without an owner: what a takeover takes beyond the rest of a lease."""
 
 
 class Owners:
@@ -34,6 +37,7 @@ class Owners:
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
+        self._tasks.start_soon(self._look_for_work)
         return self
 
     async def __aexit__(
@@ -45,9 +49,30 @@ class Owners:
 
     def admit(self, session: SessionId) -> None:
         """Raises GatewayBusy when this replica runs as many turns as it may."""
-        running = sum(owner.busy for owner in self._owners.values())
-        if running >= self._services.limits.live_sessions:
-            raise GatewayBusy(f"this replica runs {running} turns; try again shortly")
+        if self._full:
+            raise GatewayBusy(f"this replica runs {self.running} turns; try again shortly")
+
+    async def _look_for_work(self) -> None:
+        """Take up what nobody does: its owner died, or whoever asked for it owns no sessions."""
+        while True:
+            await anyio.sleep(_LOOK_S * random.uniform(0.75, 1.25))
+            try:
+                found = await self._services.log.abandoned()
+            except RhapsodeError:
+                continue  # nobody can work without the log
+            random.shuffle(found)  # several replicas look at the same time
+            for session in found:
+                if session not in self._owners and not self._full:
+                    self.wake(session, Seq(0))
+
+    @property
+    def _full(self) -> bool:
+        return self.running >= self._services.limits.live_sessions
+
+    @property
+    def running(self) -> int:
+        """Turns under way in this process."""
+        return sum(owner.busy for owner in self._owners.values())
 
     def wake(self, session: SessionId, seq: Seq) -> None:
         """A command is in the log at `seq`: see that some owner acts on it."""

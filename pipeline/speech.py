@@ -10,6 +10,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from pipeline.clock import Clock
 from pipeline.engines.base import Delivery, OpusChunk, Speaker, WordTimes
+from pipeline.resuming import Progress, Remainder
 from pipeline.spoken import Spoken
 from schemas.errors import RhapsodeError
 from schemas.events import (
@@ -37,8 +38,9 @@ class Record(Protocol):
 class Line:
     """One sentence on its way from text to sound."""
 
-    def __init__(self, number: int, start: int, spoken: Spoken) -> None:
+    def __init__(self, number: int, start: int, spoken: Spoken, remainder: Remainder | None = None) -> None:
         self.number = number
+        self.remainder = remainder
         self.start = start
         self.spoken = spoken
         self.skipped = False
@@ -111,7 +113,14 @@ class Narrator:
     """Speaks a turn's lines: at most `ahead` of them in synthesis beyond the one being recorded."""
 
     def __init__(
-        self, speaker: Speaker, settings: SessionSettings, record: Record, clock: Clock, *, ahead: int
+        self,
+        speaker: Speaker,
+        settings: SessionSettings,
+        record: Record,
+        clock: Clock,
+        *,
+        ahead: int,
+        progress: Progress,
     ) -> None:
         self._speaker = speaker
         self._settings = settings
@@ -122,8 +131,8 @@ class Narrator:
         self._playing.set()
         self._current: dict[int, Line] = {}
         self._skipped: set[int] = set()
-        self.audio_ms = 0
-        self.first_audio_at_ms: int | None = None
+        self.audio_ms = progress.audio_ms
+        self.first_audio_at_ms = progress.first_audio_ms
 
     def pause(self) -> None:
         """Begin no further sentence."""
@@ -177,31 +186,37 @@ class Narrator:
                     self._current.pop(line.number, None)
 
     async def _record_line(self, line: Line) -> None:
-        at_ms, chunks, words = self.audio_ms, 0, WordTimes()
+        remainder = line.remainder or Remainder(self.audio_ms)
+        at_ms, chunks = remainder.at_ms, remainder.chunks
+        words: tuple[Word, ...] = ()
         async for item in line.items:
             if line.skipped:
                 break
             if isinstance(item, WordTimes):
-                words = item
-                continue
-            if chunks == 0:
-                await self._announce(line, words, at_ms)
-            await self._record(
-                AudioChunk(
-                    sentence=line.number,
-                    chunk=chunks,
-                    at_ms=self.audio_ms,
-                    ms=item.ms,
-                    bytes=len(item.packets),
-                    last=item.last,
-                ),
-                audio=item.packets,
-            )
-            self.audio_ms += item.ms
-            chunks += 1
+                words = line.words(item, at_ms)
+                remainder.align(words)
+            elif part := remainder.part(item):
+                if chunks == 0:
+                    await self._announce(line, words, at_ms)
+                await self._record_chunk(line, chunks, part)
+                chunks += 1
         await self._record(self._closing_fact(line, at_ms))
 
-    async def _announce(self, line: Line, words: WordTimes, at_ms: int) -> None:
+    async def _record_chunk(self, line: Line, number: int, chunk: OpusChunk) -> None:
+        await self._record(
+            AudioChunk(
+                sentence=line.number,
+                chunk=number,
+                at_ms=self.audio_ms,
+                ms=chunk.ms,
+                bytes=len(chunk.packets),
+                last=chunk.last,
+            ),
+            audio=chunk.packets,
+        )
+        self.audio_ms += chunk.ms
+
+    async def _announce(self, line: Line, words: tuple[Word, ...], at_ms: int) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
         await self._record(
@@ -209,7 +224,7 @@ class Narrator:
                 sentence=line.number,
                 voice=self._settings.voice,
                 at_ms=at_ms,
-                words=line.words(words, at_ms),
+                words=words,
                 ttfb_ms=round((self._clock.monotonic() - line.begun_at) * 1_000, 1),
             )
         )

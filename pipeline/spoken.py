@@ -64,6 +64,11 @@ class Spoken:
         return self.spans[bisect_right(self.spans, at, key=lambda span: span.start) - 1]
 
 
+def plainly(text: str, shown: int) -> Spoken:
+    """Words already found for `shown` characters, of which nobody knows any more which says what."""
+    return Spoken(text, (Span(0, len(text), 0, shown, verbatim=False),) if text else ())
+
+
 def to_spoken(text: str, language: str = "en", *, code: bool = False) -> Spoken:
     """Say `text` in words. `text == ""` in the result: there is nothing to say.
 

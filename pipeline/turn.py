@@ -11,17 +11,20 @@ from anyio.streams.memory import MemoryObjectSendStream
 from pipeline.clock import Clock
 from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message, Speaker
 from pipeline.log.recorder import SessionWriter
+from pipeline.resuming import Progress, Remainder
 from pipeline.sentences import Fragment, SentenceBuffer
 from pipeline.speech import Line, Narrator
-from pipeline.spoken import to_spoken
+from pipeline.spoken import plainly, to_spoken
 from schemas.errors import RhapsodeError
 from schemas.events import (
     Fact,
+    SentenceCompleted,
     SentenceReady,
     TextCompleted,
     TextDelta,
     TurnCompleted,
     TurnFailed,
+    TurnResumed,
     TurnStarted,
     TurnStopped,
 )
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 VERBATIM_PIECE = 8_000
 """Characters of a verbatim text in one delta: well below the log's limit for a fact."""
+_CHARS_PER_TOKEN = 4
+"""About; an answer that is gone on with has spent that much of its `max_tokens`."""
 WAITING_SENTENCES = 256
 """Sentences cut but not yet begun; when full the text waits for the voice."""
 
@@ -48,6 +53,8 @@ class TurnPlan:
     settings: SessionSettings
     history: tuple[Message, ...] = ()
     requested_ms: int = 0
+    progress: Progress | None = None
+    """What an owner before us has made of it; None: nobody has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +75,21 @@ class Turn:
         self._writer = writer
         self._language_model = models.language_model
         self._clock = clock
-        self._narrator = Narrator(models.speaker, plan.settings, self._record, clock, ahead=sentences_ahead)
+        self._progress = plan.progress or Progress()
+        self._narrator = Narrator(
+            models.speaker,
+            plan.settings,
+            self._record,
+            clock,
+            ahead=sentences_ahead,
+            progress=self._progress,
+        )
         self._buffer = SentenceBuffer(plan.settings.sentences, plan.settings.language)
         self._scope = anyio.CancelScope()
         self._stopped: StopReason | None = None
         self._failure: RhapsodeError | None = None
-        self._shown = 0
-        self._sentences = 0
+        self._shown = len(self._progress.text)
+        self._sentences = len(self._progress.sentences)
         self.skip = self._narrator.skip
         self.pause = self._narrator.pause
         self.resume = self._narrator.resume
@@ -93,11 +108,16 @@ class Turn:
         """
         outcome: Fact | None = None
         with self._scope:
-            await self._record(TurnStarted(epoch=epoch))
+            await self._record(self._opening_fact(epoch))
             outcome = await self._perform()
         if outcome is None:
             outcome = TurnStopped(reason=self._stopped or "user")
         await self._writer.commit(outcome, turn=self.plan.turn)
+
+    def _opening_fact(self, epoch: int) -> Fact:
+        if self.plan.progress is None:
+            return TurnStarted(epoch=epoch)
+        return TurnResumed(epoch=epoch, chars=self._shown, sentences=self._progress.spoken)
 
     async def _perform(self) -> Fact:
         """Do the work and say how it ended."""
@@ -124,23 +144,35 @@ class Turn:
         async with lines_out, anyio.create_task_group() as stages:
             stages.start_soon(self._narrator.speak, lines_out)
             async with lines_in:
-                if self.plan.kind == "prompt":
+                await self._catch_up(lines_in)
+                if self._progress.text_whole:
+                    await self._cut(self._buffer.flush(), lines_in)
+                elif self.plan.kind == "prompt":
                     await self._answer(lines_in)
                 else:
                     await self._read_out(lines_in)
 
+    async def _catch_up(self, lines: MemoryObjectSendStream[Line]) -> None:
+        """Speak what an owner before us has cut and not spoken; cut what it has only written."""
+        settings = self.plan.settings
+        for sentence in self._progress.open:
+            if sentence.whole:
+                await self._record(
+                    SentenceCompleted(sentence=sentence.number, at_ms=sentence.at_ms, ms=sentence.ms)
+                )
+                continue
+            text = self._progress.text[sentence.start : sentence.end]
+            spoken = to_spoken(text, settings.language)
+            if spoken.text != sentence.spoken:  # part of a block of code, or cut by other rules
+                spoken = plainly(sentence.spoken, len(text))
+            remainder = Remainder.of(sentence) if sentence.chunks else None
+            await lines.send(Line(sentence.number, sentence.start, spoken, remainder))
+        if settings.speak and self._progress.text:
+            await self._cut(self._buffer.push(self._progress.text), lines)
+
     async def _answer(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Let the language model write; on its failure the text so far is still spoken."""
-        settings = self.plan.settings
-        request = ChatRequest(
-            messages=(
-                Message("system", settings.system_prompt),
-                *self.plan.history,
-                Message("user", self.plan.text),
-            ),
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-        )
+        request = self._chat_request()
         called_at, ttft_ms = self._clock.monotonic(), None
         completion = Completion("stop")
         try:
@@ -167,12 +199,28 @@ class Turn:
                 )
             )
 
+    def _chat_request(self) -> ChatRequest:
+        """The question; where an owner before us has begun to answer, the answer to go on with."""
+        settings, said = self.plan.settings, self._progress.text
+        begun = (Message("assistant", said),) if said else ()
+        return ChatRequest(
+            messages=(
+                Message("system", settings.system_prompt),
+                *self.plan.history,
+                Message("user", self.plan.text),
+                *begun,
+            ),
+            max_tokens=max(1, settings.max_tokens - len(said) // _CHARS_PER_TOKEN),
+            temperature=settings.temperature,
+        )
+
     async def _read_out(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Show a given text at once, then cut it as fast as the voice takes it."""
         text = self.plan.text
-        pieces = [text[at : at + VERBATIM_PIECE] for at in range(0, len(text), VERBATIM_PIECE)]
+        begun = self._shown
+        pieces = [text[at : at + VERBATIM_PIECE] for at in range(begun, len(text), VERBATIM_PIECE)]
         for number, piece in enumerate(pieces):
-            await self._record(TextDelta(at=number * VERBATIM_PIECE, text=piece))
+            await self._record(TextDelta(at=begun + number * VERBATIM_PIECE, text=piece))
         await self._record(TextCompleted(chars=len(text), finish="verbatim"))
         if not self.plan.settings.speak:
             return
@@ -187,7 +235,7 @@ class Turn:
             await self._cut(self._buffer.push(text), lines)
 
     async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[Line]) -> None:
-        for fragment in fragments:
+        for fragment in filter(None, map(self._progress.remaining, fragments)):
             spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
             number = self._sentences
             self._sentences += 1

@@ -21,6 +21,7 @@ from schemas.events import (
     SessionEndRequested,
     SessionStarted,
     TurnRequested,
+    TurnResumed,
     TurnStarted,
     TurnStopRequested,
 )
@@ -101,8 +102,28 @@ async def test_an_abandoned_turn_gets_one_end_and_the_next_turn_runs() -> None:
             owners.wake(session, Seq(second))
             facts = await until_over(log, session, "turn.completed")
     ends = [(fact.turn, fact.type) for fact in facts if fact.type in TERMINAL]
-    assert ends == [(first, "turn.failed"), (second, "turn.completed")]
-    assert next(fact for fact in facts if fact.type == "turn.failed").data["code"] == "owner.lost"
+    assert ends == [(first, "turn.stopped"), (second, "turn.completed")]
+
+
+async def test_a_turn_that_outlives_every_owner_is_given_up() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        turn = TurnId((await recorder.post(session, request())).first)
+        for epoch in range(1, 7):
+            begun = TurnStarted(epoch=1) if epoch == 1 else TurnResumed(epoch=epoch, chars=0, sentences=0)
+            await recorder.open(session, producer=f"gone{epoch}", epoch=epoch).commit(begun, turn=turn)
+        async with gateway(log, recorder):
+            facts = await until_over(log, session, "turn.failed")
+    assert facts[-1].data["code"] == "owner.lost"
+
+
+async def test_work_that_nobody_was_told_of_is_found() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder, gateway(log, recorder):
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        await recorder.post(session, request())
+        await until_over(log, session, "turn.completed")
 
 
 async def test_a_session_that_was_asked_to_end_before_it_had_an_owner_ends() -> None:

@@ -1,0 +1,111 @@
+"""Going on where another owner was cut off: what the log has of a turn, and what is still to be made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.audio.opus import PACKET_MS, frame, unframe
+from pipeline.conversation import SentenceState, TurnState
+from pipeline.engines.base import OpusChunk
+from pipeline.sentences import Fragment
+from schemas.turn_facts import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a turn got, by the log."""
+
+    text: str = ""
+    text_whole: bool = False
+    sentences: tuple[SentenceState, ...] = ()
+    audio_ms: int = 0
+    first_audio_ms: int | None = None
+
+    @property
+    def cut(self) -> int:
+        """Characters that are cut into sentences."""
+        return self.sentences[-1].end if self.sentences else 0
+
+    @property
+    def open(self) -> list[SentenceState]:
+        """Sentences that are to be spoken and are not over."""
+        return [s for s in self.sentences if s.spoken and s.status in ("ready", "voiced")]
+
+    @property
+    def spoken(self) -> int:
+        """Sentences that are over."""
+        return len(self.sentences) - len(self.open)
+
+    def remaining(self, fragment: Fragment) -> Fragment | None:
+        """What of a fragment is not cut yet.
+
+        The same text gives the same fragments again, so this is all or nothing, unless another version of
+        the rules cut it.
+        """
+        if fragment.end <= self.cut:
+            return None
+        if fragment.start >= self.cut:
+            return fragment
+        return Fragment(self.cut, fragment.end, fragment.text[self.cut - fragment.start :], fragment.code)
+
+
+def progress(state: TurnState) -> Progress | None:
+    """None for a turn that nobody has begun."""
+    if state.status == "requested":
+        return None
+    return Progress(
+        text=state.answer,
+        text_whole=state.text_whole,
+        sentences=tuple(state.sentences),
+        audio_ms=state.audio_ms,
+        first_audio_ms=state.first_audio_ms,
+    )
+
+
+class Remainder:
+    """The part of a sentence's second rendering that was not in the log after the first.
+
+    Voices do not speak a sentence twice alike. So the place where the first one broke off is found by its
+    words, not by its milliseconds.
+    """
+
+    def __init__(self, at_ms: int, *, chunks: int = 0, heard_ms: int = 0, words: Sequence[Word] = ()) -> None:
+        self.at_ms = at_ms
+        self.chunks = chunks
+        self._words = words
+        self._heard_ms = heard_ms
+        self._left_out = heard_ms
+
+    @classmethod
+    def of(cls, begun: SentenceState) -> "Remainder":
+        words = tuple(Word(**word) for word in begun.words)
+        return cls(begun.at_ms, chunks=begun.chunks, heard_ms=begun.ms, words=words)
+
+    def align(self, words: Sequence[Word]) -> None:
+        """Told the words of the second rendering, before its sound."""
+        place = same_place(self._words, words, self.at_ms + self._heard_ms) - self.at_ms
+        self._left_out = max(0, round(place / PACKET_MS) * PACKET_MS)
+
+    def part(self, chunk: OpusChunk) -> OpusChunk | None:
+        """The chunk without what was heard; None if that is all of it, unless it is the last."""
+        if self._left_out <= 0:
+            return chunk
+        packets = list(unframe(chunk.packets))
+        dropped = min(len(packets), self._left_out // PACKET_MS)
+        if dropped == len(packets) and chunk.last:
+            dropped -= 1  # the sentence must have a last chunk, if only of 20 ms
+        self._left_out -= dropped * PACKET_MS if dropped else self._left_out
+        kept = packets[dropped:]
+        return OpusChunk(frame(kept), ms=PACKET_MS * len(kept), last=chunk.last) if kept else None
+
+
+def same_place(before: Sequence[Word], after: Sequence[Word], ms: int) -> int:
+    """Where in the second rendering the word is that the first one had reached after `ms`."""
+    if not before or [(w.start, w.end) for w in before] != [(w.start, w.end) for w in after]:
+        return ms
+    old = [ms for word in before for ms in (word.start_ms, word.end_ms)]
+    new = [ms for word in after for ms in (word.start_ms, word.end_ms)]
+    if not old[0] <= ms <= old[-1]:
+        return ms if ms < old[0] else ms - old[-1] + new[-1]
+    return round(float(np.interp(ms, old, new)))
