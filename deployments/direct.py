@@ -31,7 +31,7 @@ async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[N
     """Serve `app` on the direct port within the block.
 
     All replicas of one machine listen on the same port, and the kernel deals new connections out to those
-    that are alive: it does not matter which one a client meets. Only a port that somebody else has is waited for.
+    that are alive: it does not matter which one a client meets. Only somebody else's port is waited for.
     """
     if settings.direct_port is None:
         yield

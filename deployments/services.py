@@ -1,7 +1,6 @@
 """Everything that one gateway process holds open, built once and closed in order. Knows no Ray."""
 
 import os
-import socket
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -54,7 +53,7 @@ async def open_services(
             Recorder(opened, clock_ms=clock.now_ms) as recorder,
             Tailer(opened) as tailer,
             Owners(
-                node=f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}",
+                node=f"{os.getpid()}.{uuid.uuid4().hex[:8]}",
                 services=OwnerServices(opened, recorder, tailer, models, clock, settings.limits),
             ) as owners,
         ):

@@ -205,7 +205,7 @@ class SessionOwner:
         )
         try:
             await self._reconcile()
-            await self._turn.run(epoch=self._epoch)
+            await self._turn.run(epoch=self._epoch, node=self._name)
         except SessionFull as full:
             await self._fail(state.turn, full.code, str(full))
         finally:

@@ -100,7 +100,7 @@ class Turn:
             self._stopped = reason
             self._scope.cancel()
 
-    async def run(self, *, epoch: int) -> None:
+    async def run(self, *, epoch: int, node: str = "") -> None:
         """Return when the terminal fact is in the log.
 
         Raises what the writer raises when this owner may no longer write; then there is no
@@ -108,16 +108,16 @@ class Turn:
         """
         outcome: Fact | None = None
         with self._scope:
-            await self._record(self._opening_fact(epoch))
+            await self._record(self._opening_fact(epoch, node))
             outcome = await self._perform()
         if outcome is None:
             outcome = TurnStopped(reason=self._stopped or "user")
         await self._writer.commit(outcome, turn=self.plan.turn)
 
-    def _opening_fact(self, epoch: int) -> Fact:
+    def _opening_fact(self, epoch: int, node: str) -> Fact:
         if self.plan.progress is None:
-            return TurnStarted(epoch=epoch)
-        return TurnResumed(epoch=epoch, chars=self._shown, sentences=self._progress.spoken)
+            return TurnStarted(epoch=epoch, node=node)
+        return TurnResumed(epoch=epoch, node=node, chars=self._shown, sentences=self._progress.spoken)
 
     async def _perform(self) -> Fact:
         """Do the work and say how it ended."""

@@ -1,5 +1,6 @@
 """All settings as one frozen tree; each part of the system is handed only its branch."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -107,11 +108,18 @@ class SpeechProviderSettings(_Settings):
     @classmethod
     def _plain_address(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("is not an http(s) address")
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("holds more than a place: keys belong in api_key, parameters in extra")
         return url.rstrip("/").removesuffix("/v1")
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+            raise ValueError("is empty or holds more than printable ASCII")
+        return key
 
 
 class TextToSpeechSettings(_Settings):
@@ -182,6 +190,38 @@ class GatewaySettings(_Settings):
     """A larger WebSocket message closes the connection (1009)."""
 
 
+class IdleSettings(_Settings):
+    """After how many idle seconds, with nobody listening, a session is closed; 0: never. A user's never is."""
+
+    session_s: float = Field(default=7 * 86_400, ge=0)
+    story_s: float = Field(default=0, ge=0)
+    narration_s: float = Field(default=3_600, ge=0)
+
+
+class WorkerSettings(_Settings):
+    """What happens beside the conversations: effects, projections, and keeping the log tidy."""
+
+    concurrency: int = Field(default=8, ge=1, le=256)
+    """Facts that one effect works on at a time in one process."""
+    claim_idle_s: float = Field(default=30.0, gt=0)
+    """A worker that shows no sign of life for so long loses what it was working on to the others."""
+    deliveries: int = Field(default=5, ge=1, le=100)
+    """Tries of one fact; after that it is a dead letter."""
+    retry_s: float = Field(default=0.5, ge=0)
+    """The pause before the second try; each further one is twice as long."""
+    lease_s: float = Field(default=10.0, gt=0)
+    """So long after its reader has died, another one goes on with a projection."""
+    upkeep_s: float = Field(default=60.0, gt=0)
+    """How often abandoned sessions are looked for and old pointers are dropped."""
+    consumer_idle_s: float = Field(default=3_600.0, gt=0)
+    """Consumers of the past that hold nothing are forgotten after so long."""
+    dead_letter_days: float = Field(default=30.0, gt=0)
+    """Older dead letters of effects are dropped."""
+    unknown_readers_hold: bool = True
+    """May a reader that no worker runs any more keep the log from dropping pointers?"""
+    idle: IdleSettings = IdleSettings()
+
+
 class AppSettings(_Settings):
     """The whole tree: the `args` of serve_config.yaml, overridden by RHAPSODE_* variables."""
 
@@ -196,3 +236,4 @@ class AppSettings(_Settings):
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
+    workers: WorkerSettings = WorkerSettings()

@@ -11,6 +11,8 @@ class TurnStarted(_Fact):
     type: Literal["turn.started"] = "turn.started"
     v: Literal[1] = 1
     epoch: int
+    node: str = ""
+    """The owner's name; it begins with the process's id."""
 
 
 class TurnResumed(_Fact):
@@ -19,6 +21,7 @@ class TurnResumed(_Fact):
     type: Literal["turn.resumed"] = "turn.resumed"
     v: Literal[1] = 1
     epoch: int
+    node: str = ""
     chars: int
     """Characters of the answer that are in the log."""
     sentences: int
