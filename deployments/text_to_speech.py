@@ -9,19 +9,22 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import error_item, items_of
-from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
+from pipeline.providers.open import open_speaker
 from schemas.errors import EngineError, RhapsodeError
 from schemas.settings import TextToSpeechSettings
 
 
 class TextToSpeechReplica:
-    """One engine in one process; audio is encoded here, once. Ready means: it has spoken once."""
+    """The voice in this server and the ways to others; audio is encoded here, once.
+
+    Ready means: the voice in this server has spoken once.
+    """
 
     async def __init__(self, settings: TextToSpeechSettings, cache: Path) -> None:  # type: ignore[misc]
         engine = build_text_to_speech(settings, cache)
-        self._speaker: Speaker = EncodingSpeaker(engine, settings)
+        self._speaker: Speaker = await open_speaker(engine, settings)
         async for _ in self._speaker.speak("Hello there.", voice=self._speaker.voices[0]):
             pass
 

@@ -14,10 +14,10 @@ import uvicorn
 
 from deployments.http import create_app
 from deployments.services import Services, open_services
-from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.log import embedded
+from pipeline.providers.open import open_speaker
 from pipeline.turn import Models
 from schemas.settings import AppSettings
 
@@ -65,7 +65,7 @@ def running_app(settings: AppSettings, *, port: int = 0) -> Iterator[RunningApp]
         running.engines = {"language_model": engine, "text_to_speech": voice}
         models = Models(
             CoalescingLanguageModel(engine, settings.language_model.coalesce_ms),
-            EncodingSpeaker(voice, settings.text_to_speech),
+            await open_speaker(voice, settings.text_to_speech),
         )
         running.loop = asyncio.get_running_loop()
         async with open_services(settings, models, {}) as opened:

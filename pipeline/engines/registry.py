@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.engines.base import LanguageModel, TextToSpeech
-from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from pipeline.engines.remote_voice import RemoteVoice
+from schemas.settings import LanguageModelSettings, SpeechProviderSettings, TextToSpeechSettings
 
 LANGUAGE_MODELS: Final[Mapping[str, str]] = {
     "llama": "pipeline.engines.llama:build",
@@ -15,6 +16,11 @@ LANGUAGE_MODELS: Final[Mapping[str, str]] = {
 TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
     "piper": "pipeline.engines.piper:build",
     "scripted": "pipeline.engines.scripted:build_text_to_speech",
+}
+
+SPEECH_PROVIDERS: Final[Mapping[str, str]] = {
+    "openai": "pipeline.engines.openai_speech:build",
+    "chatterbox": "pipeline.engines.chatterbox:build",
 }
 
 
@@ -31,6 +37,12 @@ def build_language_model(settings: LanguageModelSettings, cache: Path) -> Langua
 def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> TextToSpeech:
     """Load the voice that `settings` name; takes about a second, and more on its first run."""
     voice: TextToSpeech = _factory("text-to-speech", TEXT_TO_SPEECH, settings.engine)(settings, cache)
+    return voice
+
+
+def build_speech_provider(name: str, settings: SpeechProviderSettings) -> RemoteVoice:
+    """The client of a speech server elsewhere; connects when it first speaks."""
+    voice: RemoteVoice = _factory("speech provider", SPEECH_PROVIDERS, settings.kind)(name, settings)
     return voice
 
 

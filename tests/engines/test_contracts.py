@@ -13,7 +13,7 @@ from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeec
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 from tests.contracts.language_model import LanguageModelContract
 from tests.contracts.speaker import SpeakerContract
-from tests.contracts.text_to_speech import TextToSpeechContract
+from tests.contracts.text_to_speech import TimedTextToSpeechContract
 
 
 class TestScriptedLanguageModel(LanguageModelContract):
@@ -31,14 +31,14 @@ class TestLlama(LanguageModelContract):
         return llama
 
 
-class TestScriptedTextToSpeech(TextToSpeechContract):
+class TestScriptedTextToSpeech(TimedTextToSpeechContract):
     @pytest.fixture
     def voice(self) -> ScriptedTextToSpeech:
         return ScriptedTextToSpeech(TextToSpeechSettings())
 
 
 @pytest.mark.weights
-class TestPiper(TextToSpeechContract):
+class TestPiper(TimedTextToSpeechContract):
     @pytest.fixture
     def voice(self, piper: PiperTextToSpeech) -> PiperTextToSpeech:
         return piper

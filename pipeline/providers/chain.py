@@ -1,0 +1,99 @@
+"""Several speakers as one: the chosen provider speaks, or else the next one of the fallback order."""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import chain
+
+from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
+from schemas.errors import EngineError, EngineFailed, UnknownProvider
+from schemas.settings import LOCAL
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One provider in the chain."""
+
+    name: str
+    speaker: Speaker
+    default_voice: str
+
+    def voice(self, wished: str) -> str:
+        return wished if wished in self.speaker.voices else self.default_voice
+
+
+class ChainSpeaker:
+    """Satisfies Speaker. The next provider is asked only as long as nothing was heard of the sentence.
+
+    A provider's last error comes out as EngineFailed, since it was tried again here already; an error of the
+    voice in this server comes out as it is.
+    """
+
+    def __init__(self, links: Sequence[Link], fallback: tuple[str, ...]) -> None:
+        self._links = {link.name: link for link in links}
+        self._fallback = fallback
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(chain.from_iterable(self.providers.values())))
+
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: link.speaker.voices for name, link in self._links.items()}
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice."""
+        route = self._route(delivery)
+        failures: list[str] = []
+        for link in route:
+            heard = False
+            voiced = voice if link is route[0] else link.voice(voice)
+            try:
+                items = link.speaker.speak(text, voice=voiced, speed=speed, delivery=delivery)
+                async with aclosing(items), aclosing(_with_sound(items)) as sound:
+                    async for item in sound:
+                        heard = True
+                        yield item
+            except EngineError as error:
+                failures.append(str(error))
+                if heard or link is route[-1]:
+                    raise self._last(link, failures, error) from error
+                _logger.warning("%s", error)
+            else:
+                return
+
+    async def aclose(self) -> None:
+        for link in self._links.values():
+            await link.speaker.aclose()
+
+    def _route(self, delivery: Delivery) -> list[Link]:
+        wished = delivery.provider or LOCAL
+        if wished not in self._links:
+            raise UnknownProvider(
+                f"There is no provider {wished!r}; there is: {', '.join(self._links)}.",
+                field="tts_provider",
+            )
+        return [self._links[name] for name in dict.fromkeys((wished, *self._fallback))]
+
+    def _last(self, link: Link, failures: list[str], error: EngineError) -> EngineError:
+        return error if link.name == LOCAL else EngineFailed(" ".join(failures))
+
+
+async def _with_sound(
+    items: AsyncGenerator[WordTimes | OpusChunk, None],
+) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+    """Word times wait for the first sound: those of a voice that made none would stay with the next one's."""
+    times: WordTimes | None = None
+    async for item in items:
+        if isinstance(item, WordTimes):
+            times = item
+            continue
+        if times is not None:
+            yield times
+            times = None
+        yield item

@@ -1,0 +1,30 @@
+"""From settings to the speaker that they describe."""
+
+import asyncio
+
+from pipeline.audio.speaker import EncodingSpeaker
+from pipeline.clock import Clock, SystemClock
+from pipeline.engines.base import TextToSpeech
+from pipeline.engines.registry import build_speech_provider
+from pipeline.providers.breaker import Breaker
+from pipeline.providers.chain import ChainSpeaker, Link
+from pipeline.providers.guard import GuardedSpeaker
+from schemas.settings import LOCAL, TextToSpeechSettings
+
+
+async def open_speaker(
+    local: TextToSpeech, settings: TextToSpeechSettings, *, clock: Clock | None = None
+) -> ChainSpeaker:
+    """`local` and all configured providers as one speaker, which closes them all.
+
+    Providers that are down do not keep it from opening.
+    """
+    clock = clock or SystemClock()
+    links = [Link(LOCAL, EncodingSpeaker(local, settings), local.voices[0])]
+    voices = {name: build_speech_provider(name, one) for name, one in settings.providers.items()}
+    await asyncio.gather(*(voice.ask_voices() for voice in voices.values()))
+    for name, one in settings.providers.items():
+        breaker = Breaker(one.breaker_failures, one.breaker_reset_s, clock)
+        speaker = EncodingSpeaker(voices[name], settings)
+        links.append(Link(name, GuardedSpeaker(name, speaker, breaker, one.attempts), one.default_voice))
+    return ChainSpeaker(links, settings.fallback)
