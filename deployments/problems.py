@@ -30,6 +30,11 @@ STATUS: Final[dict[str, int]] = {
     "session.quota": 409,
     "turn.not_found": 404,
     "turn.none_running": 409,
+    "scene.not_found": 404,
+    "scene.not_ready": 409,
+    "narration.not_found": 404,
+    "chunk.not_found": 404,
+    "chunk.not_ready": 425,
     "turn.queue_full": 429,
     "state.refused": 409,
     "cursor.malformed": 400,
@@ -44,6 +49,11 @@ STATUS: Final[dict[str, int]] = {
     "log.fenced": 503,
     "log.lost": 503,
     "log.foreign": 503,
+    "archive.unavailable": 503,
+    "bundle.invalid": 422,
+    "bundle.version": 422,
+    "bundle.damaged": 422,
+    "bundle.too_large": 413,
 }
 RETRY_AFTER_S: Final = 2
 _NOT_THE_CLIENTS: Final = ("body", "query", "path", "header", "turn.request", "control", "ping")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.conversation import Conversation, SentenceState, TurnState
+from pipeline.conversation import Conversation
+from pipeline.turn_state import SentenceState, TurnState
 
 CaptionFormat = Literal["vtt", "srt"]
 

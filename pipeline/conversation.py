@@ -1,12 +1,11 @@
 """What a session's facts add up to, and which commands it allows. Plain synchronous code, no I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
-    TERMINAL,
     EndReason,
     Fact,
     Kind,
@@ -20,73 +19,7 @@ from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
 
-TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
-SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]
 ControlAction = Literal["stop", "pause", "resume", "skip"]
-
-
-@dataclass(slots=True)
-class SentenceState:
-    """One sentence of an answer: its place in the text and in the audio."""
-
-    number: int
-    start: int
-    end: int
-    spoken: str
-    status: SentenceStatus = "ready"
-    at_ms: int = 0
-    ms: int = 0
-    words: list[dict[str, int]] = field(default_factory=list)
-    chunks: int = 0
-    whole: bool = False
-    """Its last chunk is in the log."""
-    first_chunk: Seq | None = None
-
-
-@dataclass(slots=True)
-class TurnState:
-    """One request and its answer so far."""
-
-    turn: TurnId
-    kind: Literal["prompt", "text"]
-    text: str
-    settings: SessionSettings
-    requested_ms: int
-    status: TurnStatus = "requested"
-    parts: list[str] = field(default_factory=list)
-    text_whole: bool = False
-    sentences: list[SentenceState] = field(default_factory=list)
-    audio_ms: int = 0
-    first_audio_ms: int | None = None
-    """When its first audio was recorded, in milliseconds since the epoch."""
-    resumed: int = 0
-    """How often another owner went on with it."""
-    error: dict[str, Any] | None = None
-    ended_at: Seq | None = None
-    """Where its terminal fact is."""
-    stopping: Literal["user", "barge_in"] | None = None
-    skips: set[int] = field(default_factory=set)
-
-    @property
-    def answer(self) -> str:
-        """The shown text so far."""
-        return "".join(self.parts)
-
-    @property
-    def over(self) -> bool:
-        return self.status in ("completed", "stopped", "failed")
-
-
-@dataclass(slots=True)
-class NarrationState:
-    """A scene read out in a session of its own."""
-
-    session: SessionId
-    by: Literal["auto", "user"]
-    status: Literal["requested", "ready", "failed"] = "requested"
-    chunks: int = 0
-    audio_ms: int = 0
-    error: dict[str, Any] | None = None
 
 
 class Conversation:
@@ -152,7 +85,7 @@ class Conversation:
             case "share.created" | "share.revoked":
                 self._share(recorded)
             case _ if state := self.turns.get(recorded.turn):
-                _apply_to_turn(state, recorded)
+                apply_to_turn(state, recorded)
         self.head = recorded.seq
         self.latest_ms = recorded.ts_ms
 
@@ -177,7 +110,9 @@ class Conversation:
         data = recorded.data
         session = SessionId(data["session"])
         if recorded.type == "narration.requested":
-            self.narrations[recorded.turn] = NarrationState(session, by=data["by"])
+            before = self.narrations.get(recorded.turn)
+            attempt = before.attempt + 1 if before else 1
+            self.narrations[recorded.turn] = NarrationState(session, by=data["by"], attempt=attempt)
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
             return
@@ -235,57 +170,3 @@ def _sentence_to_skip(turn: TurnState, sentence: int | None) -> int:
 def _settings(data: Mapping[str, Any]) -> SessionSettings:
     """As recorded, by this version or by a later one, whose new fields are passed over."""
     return SessionSettings.model_validate(data["settings"], extra="ignore")
-
-
-_STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
-    "turn.completed": "completed",
-    "turn.stopped": "stopped",
-    "turn.failed": "failed",
-}
-
-
-def _apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
-    data = recorded.data
-    match recorded.type:
-        case "turn.started" | "turn.resumed":
-            turn.status = "running"
-            turn.resumed += recorded.type == "turn.resumed"
-        case "turn.stop_requested":
-            turn.stopping = data["reason"]
-        case "sentence.skip_requested":
-            turn.skips.add(data["sentence"])
-        case "text.delta":
-            turn.parts.append(data["text"])
-        case "text.completed":
-            turn.text_whole = True
-        case "sentence.ready":
-            turn.sentences.append(SentenceState(data["sentence"], data["start"], data["end"], data["spoken"]))
-        case kind if kind in TERMINAL:
-            turn.status = _STATUS_OF_TERMINAL[kind]
-            turn.ended_at = recorded.seq
-            if kind == "turn.failed":
-                turn.error = dict(data)
-        case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):
-            _apply_to_sentence(turn, turn.sentences[data["sentence"]], recorded)
-
-
-def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recorded) -> None:
-    data = recorded.data
-    match recorded.type:
-        case "sentence.voiced":
-            sentence.status, sentence.at_ms = "voiced", data["at_ms"]
-            sentence.words = list(data["words"])
-        case "audio.chunk":
-            sentence.ms += data["ms"]
-            sentence.chunks = data["chunk"] + 1
-            sentence.whole = data["last"]
-            turn.audio_ms = data["at_ms"] + data["ms"]
-            turn.first_audio_ms = turn.first_audio_ms or recorded.ts_ms
-            if sentence.first_chunk is None:
-                sentence.first_chunk = recorded.seq
-        case "sentence.completed":
-            sentence.status = "completed"
-        case "sentence.failed":
-            sentence.status = "failed"
-        case "sentence.skipped":
-            sentence.status = "skipped"

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import anyio
 
 from pipeline.clock import Clock
-from pipeline.conversation import Conversation, TurnState
+from pipeline.conversation import Conversation
 from pipeline.history import history
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
 from pipeline.resuming import progress
 from pipeline.turn import Models, Turn, TurnPlan
+from pipeline.turn_state import TurnState
 from pipeline.views import fold
 from schemas.errors import LogUnavailable, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped

@@ -8,8 +8,8 @@ from typing import Final
 
 from pipeline.audio.files import StoredChunk, whole_file
 from pipeline.audio.formats import AudioFormat
-from pipeline.conversation import TurnState
 from pipeline.log.base import EventLog
+from pipeline.turn_state import TurnState
 from schemas.ids import Seq, SessionId
 
 _PAGE = 200

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audio.opus import PACKET_MS, frame, unframe
-from pipeline.conversation import SentenceState, TurnState
 from pipeline.engines.base import OpusChunk
 from pipeline.sentences import Fragment
+from pipeline.turn_state import SentenceState, TurnState
 from schemas.turn_facts import Word
 
 

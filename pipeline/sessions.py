@@ -15,7 +15,7 @@ from pipeline.owners import Owners
 from pipeline.views import SessionViews
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputTooLong, SessionEnded, UnknownProvider, UnknownVoice
-from schemas.events import SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
+from schemas.events import Kind, SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.settings import LOCAL, LimitSettings, SessionSettings
 
@@ -63,12 +63,14 @@ class Sessions:
             self._owners.wake(session, conversation.head)
         return conversation, head
 
-    async def create(self, command: CreateSession) -> tuple[SessionId, str, Seq, SessionSettings]:
+    async def create(
+        self, command: CreateSession, *, kind: Kind = "session", principal: str = ""
+    ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""
         settings = self._checked(command.settings.apply(self._defaults))
         session = new_session_id()
         mark = generation(created_ms(session))
-        fact = SessionStarted(settings=settings, title=command.title)
+        fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
         outcome = await self._recorder.post(session, fact, mode="create")
         return session, mark, outcome.last, settings
 

@@ -3,10 +3,12 @@
 RhapsodeError
 ├── InputError            the caller sent something we cannot take
 │   ├── SessionNotFound, SessionGone, TurnNotFound
-│   └── CursorMalformed, CursorForeign, CursorAhead
+│   ├── CursorMalformed, CursorForeign, CursorAhead
+│   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
 ├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy
 ├── EngineError           a model: EngineBusy, EngineFailed, EngineDead
-└── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign
+└── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign;
+                          its archive: ArchiveUnavailable, ArchiveDamaged
 
 The domain knows no HTTP: the one table from code to status is in deployments/problems.py.
 """
@@ -67,6 +69,22 @@ class TurnNotFound(InputError):
     code = "turn.not_found"
 
 
+class SceneNotFound(InputError):
+    code = "scene.not_found"
+
+
+class NarrationNotFound(InputError):
+    """Nobody has asked for the scene to be read out."""
+
+    code = "narration.not_found"
+
+
+class ChunkNotFound(InputError):
+    """The narration has no such chunk, and will have none."""
+
+    code = "chunk.not_found"
+
+
 class CursorMalformed(InputError):
     code = "cursor.malformed"
 
@@ -91,6 +109,18 @@ class StateError(RhapsodeError):
 
 class SessionEnded(StateError):
     code = "session.ended"
+
+
+class SceneNotReady(StateError):
+    code = "scene.not_ready"
+    retryable = True
+
+
+class ChunkNotReady(StateError):
+    """It is being made; ask again."""
+
+    code = "chunk.not_ready"
+    retryable = True
 
 
 class NothingToControl(StateError):
@@ -173,3 +203,37 @@ class LogForeign(LogError):
     """The server at this address is not the log that we have been using."""
 
     code = "log.foreign"
+
+
+class ArchiveUnavailable(LogUnavailable):
+    """The archive's storage cannot be reached; what it holds is safe."""
+
+    code = "archive.unavailable"
+
+
+class ArchiveDamaged(LogError):
+    """A file of the archive is not what was written."""
+
+    code = "archive.damaged"
+
+
+class BundleInvalid(InputError):
+    """What should be imported is no bundle of ours."""
+
+    code = "bundle.invalid"
+
+
+class BundleVersion(BundleInvalid):
+    """Another version of this program made the bundle."""
+
+    code = "bundle.version"
+
+
+class BundleDamaged(BundleInvalid):
+    """Something in the bundle is missing or is not what its manifest says."""
+
+    code = "bundle.damaged"
+
+
+class BundleTooLarge(BundleInvalid):
+    code = "bundle.too_large"

@@ -1,5 +1,6 @@
 """The identifiers that travel through the whole system."""
 
+import hashlib
 import os
 import time
 import uuid
@@ -21,7 +22,17 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 def new_session_id(now_ms: int | None = None) -> SessionId:
     """A fresh UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits."""
     millis = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    value = (millis & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _version_7(millis, os.urandom(10))
+
+
+def derived_session_id(millis: int, *seed: str) -> SessionId:
+    """The id of the session that follows from `seed`: whoever works it out gets the same one."""
+    digest = hashlib.blake2b("\x00".join(seed).encode(), digest_size=10, person=b"rhapsode.session")
+    return _version_7(millis, digest.digest())
+
+
+def _version_7(millis: int, rest: bytes) -> SessionId:
+    value = (millis & (1 << 48) - 1) << 80 | int.from_bytes(rest, "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return SessionId(str(uuid.UUID(int=value)))

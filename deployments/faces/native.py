@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from deployments.services import Services
-from pipeline.conversation import Conversation, TurnState
+from pipeline.conversation import Conversation
 from pipeline.log.base import Head
+from pipeline.turn_state import TurnState
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputError, SessionNotFound
 from schemas.ids import SessionId, parse_session_id

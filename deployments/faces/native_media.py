@@ -7,8 +7,9 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from deployments.faces.native import Open, Session
 from pipeline import captions
 from pipeline.audio.formats import MIME, AudioFormat
-from pipeline.conversation import Conversation, TurnState
+from pipeline.conversation import Conversation
 from pipeline.recording import EXTENSIONS
+from pipeline.turn_state import TurnState
 from schemas.errors import TurnNotFound
 from schemas.ids import TurnId
 

@@ -1,0 +1,131 @@
+"""What follows from facts by itself: auto-play, and the news of narrations. Run by the workers."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from pipeline.conversation import Conversation
+from pipeline.log.base import EventLog
+from pipeline.log.recorder import Recorder
+from pipeline.narrations import NARRATED, Narrations, SceneId, outcome, scene_of, wants_auto_play
+from pipeline.turn_state import TurnState
+from pipeline.users import Users
+from pipeline.views import SessionViews
+from pipeline.workers.base import Change, Pointer, cause_key
+from schemas.errors import SessionEnded, SessionGone, SessionNotFound
+from schemas.events import NarrationFailed, NarrationReady, NotificationRaised
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+_KINDS_KEPT: Final = 4_096
+
+
+class Kinds:
+    """What sessions are for, read from their first facts."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._known: OrderedDict[SessionId, str] = OrderedDict()
+
+    async def of(self, session: SessionId) -> str:
+        """Empty for a session that is gone."""
+        if session not in self._known:
+            first = await self._log.read(session, Seq(0), limit=1)
+            if not first:
+                return ""
+            self._known[session] = first[0].data.get("kind", "session")
+            while len(self._known) > _KINDS_KEPT:
+                self._known.popitem(last=False)
+        return self._known[session]
+
+
+class AutoPlay:
+    """A scene is complete and its user wants to hear it: have it narrated."""
+
+    name = "auto_play"
+    types = frozenset({"turn.completed"})
+
+    def __init__(self, kinds: Kinds, narrations: Narrations, users: Users) -> None:
+        self._kinds = kinds
+        self._narrations = narrations
+        self._users = users
+
+    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+        if await self._kinds.of(pointer.session) != "story":
+            return None
+        scene = await self._narrations.scene(SceneId(pointer.session, fact.turn))
+        wishes = (await self._users.state(scene.story.principal)).preferences
+        if wants_auto_play(scene, tts_enabled=wishes.tts_enabled, auto_play=wishes.auto_play_last_scene):
+            await self._narrations.request(scene, by="auto")
+        return None
+
+
+class NarrationNews:
+    """A narration is over: its story knows, its user is told, and its session is closed."""
+
+    name = "narration_news"
+    types = frozenset({"turn.completed", "turn.failed", "turn.stopped"})
+
+    def __init__(
+        self, kinds: Kinds, views: SessionViews, narrations: Narrations, users: Users, recorder: Recorder
+    ) -> None:
+        self._kinds = kinds
+        self._views = views
+        self._narrations = narrations
+        self._users = users
+        self._recorder = recorder
+
+    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+        if fact.turn != NARRATED or await self._kinds.of(pointer.session) != "narration":
+            return None
+        narration, _ = await self._views.get(pointer.session)
+        turn, scene = outcome(narration), scene_of(narration)
+        if turn is not None and scene is not None:
+            with suppress(SessionGone, SessionNotFound):  # deleted meanwhile: there is nobody to tell
+                await self._tell(pointer, narration, turn, scene)
+        with suppress(SessionGone, SessionEnded):
+            await self._narrations.close(pointer.session)
+        return None
+
+    async def _tell(self, pointer: Pointer, narration: Conversation, turn: TurnState, scene: SceneId) -> None:
+        story, _ = await self._views.get(scene.story)
+        asked = story.narrations.get(scene.turn)
+        by_itself = asked is not None and asked.session == pointer.session and asked.by == "auto"
+        news = verdict(pointer.session, turn)
+        await self._recorder.post(
+            scene.story, news, key=cause_key(self.name, pointer, "story"), turn=scene.turn
+        )
+        if turn.status == "stopped":
+            return  # whoever stopped it knows
+        user = await self._users.open(narration.principal)
+        failed = isinstance(news, NarrationFailed)
+        raised = NotificationRaised(
+            kind="tts_failed" if failed else "tts_ready",
+            story=scene.story,
+            scene=str(scene),
+            session=pointer.session,
+            chunk_count=0 if isinstance(news, NarrationFailed) else news.chunks,
+            auto_play=by_itself and not failed,
+            code=news.code if isinstance(news, NarrationFailed) else None,
+            message=news.message if isinstance(news, NarrationFailed) else None,
+        )
+        await self._recorder.post(user, raised, key=cause_key(self.name, pointer, "user"))
+
+
+def verdict(session: SessionId, turn: TurnState) -> NarrationReady | NarrationFailed:
+    """Whether there is something to hear, by the turn's own facts."""
+    wanted = [sentence for sentence in turn.sentences if sentence.spoken]
+    heard = [sentence for sentence in wanted if sentence.chunks]
+    if turn.status == "completed" and (heard or not wanted):
+        return NarrationReady(
+            session=session, chunks=len(heard), missing=len(wanted) - len(heard), audio_ms=turn.audio_ms
+        )
+    if turn.status == "stopped":
+        return NarrationFailed(session=session, code="narration.stopped", message="it was stopped")
+    if turn.error is not None:
+        return NarrationFailed(session=session, code=turn.error["code"], message=turn.error["message"])
+    code, message = next(
+        (sentence.error for sentence in wanted if sentence.error), ("narration.silent", "nothing was spoken")
+    )
+    return NarrationFailed(session=session, code=code, message=message)

@@ -1,0 +1,136 @@
+"""What the facts of one turn add up to: its text, sentences, audio and end. Plain synchronous code."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schemas.events import TERMINAL
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
+
+TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
+SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]
+
+
+@dataclass(slots=True)
+class SentenceState:
+    """One sentence of an answer: its place in the text and in the audio."""
+
+    number: int
+    start: int
+    end: int
+    spoken: str
+    status: SentenceStatus = "ready"
+    at_ms: int = 0
+    ms: int = 0
+    words: list[dict[str, int]] = field(default_factory=list)
+    chunks: int = 0
+    whole: bool = False
+    """Its last chunk is in the log."""
+    error: tuple[str, str] | None = None
+    """Code and message."""
+    first_chunk: Seq | None = None
+
+
+@dataclass(slots=True)
+class TurnState:
+    """One request and its answer so far."""
+
+    turn: TurnId
+    kind: Literal["prompt", "text"]
+    text: str
+    settings: SessionSettings
+    requested_ms: int
+    status: TurnStatus = "requested"
+    parts: list[str] = field(default_factory=list)
+    text_whole: bool = False
+    sentences: list[SentenceState] = field(default_factory=list)
+    audio_ms: int = 0
+    first_audio_ms: int | None = None
+    """When its first audio was recorded, in milliseconds since the epoch."""
+    resumed: int = 0
+    """How often another owner went on with it."""
+    error: dict[str, Any] | None = None
+    ended_at: Seq | None = None
+    """Where its terminal fact is."""
+    ended_ms: int = 0
+    stopping: Literal["user", "barge_in"] | None = None
+    skips: set[int] = field(default_factory=set)
+
+    @property
+    def answer(self) -> str:
+        """The shown text so far."""
+        return "".join(self.parts)
+
+    @property
+    def over(self) -> bool:
+        return self.status in ("completed", "stopped", "failed")
+
+
+@dataclass(slots=True)
+class NarrationState:
+    """A scene read out in a session of its own."""
+
+    session: SessionId
+    by: Literal["auto", "user"]
+    attempt: int = 1
+    status: Literal["requested", "ready", "failed"] = "requested"
+    chunks: int = 0
+    audio_ms: int = 0
+    error: dict[str, Any] | None = None
+
+
+_STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
+    "turn.completed": "completed",
+    "turn.stopped": "stopped",
+    "turn.failed": "failed",
+}
+
+
+def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
+    """Take in the next fact about this turn."""
+    data = recorded.data
+    match recorded.type:
+        case "turn.started" | "turn.resumed":
+            turn.status = "running"
+            turn.resumed += recorded.type == "turn.resumed"
+        case "turn.stop_requested":
+            turn.stopping = data["reason"]
+        case "sentence.skip_requested":
+            turn.skips.add(data["sentence"])
+        case "text.delta":
+            turn.parts.append(data["text"])
+        case "text.completed":
+            turn.text_whole = True
+        case "sentence.ready":
+            turn.sentences.append(SentenceState(data["sentence"], data["start"], data["end"], data["spoken"]))
+        case kind if kind in TERMINAL:
+            turn.status = _STATUS_OF_TERMINAL[kind]
+            turn.ended_at, turn.ended_ms = recorded.seq, recorded.ts_ms
+            if kind == "turn.failed":
+                turn.error = dict(data)
+        case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):
+            _apply_to_sentence(turn, turn.sentences[data["sentence"]], recorded)
+
+
+def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recorded) -> None:
+    data = recorded.data
+    match recorded.type:
+        case "sentence.voiced":
+            sentence.status, sentence.at_ms = "voiced", data["at_ms"]
+            sentence.words = list(data["words"])
+        case "audio.chunk":
+            sentence.ms += data["ms"]
+            sentence.chunks = data["chunk"] + 1
+            sentence.whole = data["last"]
+            turn.audio_ms = data["at_ms"] + data["ms"]
+            turn.first_audio_ms = turn.first_audio_ms or recorded.ts_ms
+            if sentence.first_chunk is None:
+                sentence.first_chunk = recorded.seq
+        case "sentence.completed":
+            sentence.status = "completed"
+        case "sentence.failed":
+            sentence.status = "failed"
+            sentence.error = (data["code"], data["message"])
+        case "sentence.skipped":
+            sentence.status = "skipped"

@@ -1,0 +1,120 @@
+"""One user's affairs: preferences with their history, and notifications with what of them was delivered."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipeline.log.base import EventLog
+from pipeline.log.recorder import Recorder
+from pipeline.views import Views
+from schemas.errors import SessionNotFound
+from schemas.events import NotificationsDelivered, PreferencesChanged, SessionStarted
+from schemas.ids import Seq, SessionId, derived_session_id
+from schemas.preferences import Preferences
+from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
+
+_EPOCH_MS: Final = 1_767_225_600_000
+"""2026-01-01: the creation time in every user's session id, so that it follows from the name alone."""
+_HISTORY: Final = 100
+_NOTIFICATIONS: Final = 200
+"""Kept of one user in memory; the log has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencesAt:
+    """What the preferences were from a moment on."""
+
+    seq: Seq
+    ts_ms: int
+    preferences: Preferences
+
+
+class UserState:
+    """A user's session, folded."""
+
+    def __init__(self) -> None:
+        self.head = Seq(0)
+        self.preferences = Preferences()
+        self.history: deque[PreferencesAt] = deque(maxlen=_HISTORY)
+        self.notifications: deque[Recorded] = deque(maxlen=_NOTIFICATIONS)
+        self.delivered = Seq(0)
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take in the next fact."""
+        match recorded.type:
+            case "preferences.changed":
+                self.preferences = _preferences(recorded.data["preferences"])
+                self.history.append(PreferencesAt(recorded.seq, recorded.ts_ms, self.preferences))
+            case "notification.raised":
+                self.notifications.append(recorded)
+            case "notifications.delivered":
+                self.delivered = max(self.delivered, Seq(recorded.data["upto"]))
+        self.head = recorded.seq
+
+    @property
+    def undelivered(self) -> list[Recorded]:
+        return [each for each in self.notifications if each.seq > self.delivered]
+
+
+def _preferences(data: dict[str, Any]) -> Preferences:
+    """As recorded, by this version or by a later one, whose new fields are passed over."""
+    return Preferences.model_validate(data, extra="ignore")
+
+
+def user_session(principal: str) -> SessionId:
+    """The session that keeps this user's affairs."""
+    return derived_session_id(_EPOCH_MS, "user", principal)
+
+
+def settings_for(preferences: Preferences, base: SessionSettings, *, speak: bool) -> SessionSettings:
+    """`base` as this user wants to hear it."""
+    return base.model_copy(
+        update={
+            "voice": preferences.default_voice or base.voice,
+            "speech_speed": preferences.speech_speed,
+            "speak": speak and preferences.tts_enabled,
+            "sentences": base.sentences.model_copy(update={"min_length": preferences.min_sentence_length}),
+            "tts_provider": preferences.tts_provider,
+            "tts_timeout_s": preferences.tts_timeout,
+            "tts_extra": dict(preferences.tts_extra_params),
+        }
+    )
+
+
+class Users:
+    """Reads and changes users' affairs. A user is there as soon as somebody asks."""
+
+    def __init__(self, log: EventLog, recorder: Recorder) -> None:
+        self._views = Views(log, UserState)
+        self._recorder = recorder
+
+    async def state(self, principal: str) -> UserState:
+        """Everything known of the user; read it, don't keep it."""
+        try:
+            state, _ = await self._views.get(user_session(principal))
+        except SessionNotFound:
+            return UserState()
+        return state
+
+    async def open(self, principal: str) -> SessionId:
+        """The user's session, made if it is not there."""
+        session = user_session(principal)
+        try:
+            await self._views.head(session)
+        except SessionNotFound:
+            started = SessionStarted(settings=SessionSettings(), kind="user", principal=principal)
+            await self._recorder.post(session, started, mode="create", key="user")
+        return session
+
+    async def prefer(self, principal: str, preferences: Preferences) -> Seq:
+        """These are the user's preferences from now on."""
+        session = await self.open(principal)
+        return (await self._recorder.post(session, PreferencesChanged(preferences=preferences))).last
+
+    async def delivered(self, principal: str, upto: Seq) -> None:
+        """A client of the user has everything up to here."""
+        if (await self.state(principal)).delivered < upto:
+            await self._recorder.post(
+                user_session(principal), NotificationsDelivered(upto=upto), key=f"delivered/{upto}"
+            )
