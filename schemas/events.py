@@ -60,6 +60,8 @@ class SessionStarted(_Fact):
     """The session that this one comes from: the story of a narration, or what was forked."""
     parent_seq: int | None = None
     """The last fact taken over from `parent` (a fork), or the scene of it that is read out (a narration)."""
+    imported_from: str | None = None
+    """The id that the session had where it was exported."""
 
 
 class SettingsChanged(_Fact):

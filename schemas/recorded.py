@@ -77,3 +77,5 @@ class NewFact:
     turn: TurnId = NO_TURN
     cause: Seq | None = None
     audio: bytes = b""
+    quiet: bool = False
+    """A copy of what happened elsewhere: no worker hears of it, and no owner is wanted for it."""

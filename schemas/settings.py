@@ -191,7 +191,7 @@ class GatewaySettings(_Settings):
 
 
 class IdleSettings(_Settings):
-    """After how many idle seconds, with nobody listening, a session is closed; 0: never. A user's never is."""
+    """After so many idle seconds, with nobody listening, a session is closed; 0: never. A user's never is."""
 
     session_s: float = Field(default=7 * 86_400, ge=0)
     story_s: float = Field(default=0, ge=0)
@@ -209,6 +209,8 @@ class WorkerSettings(_Settings):
     """Tries of one fact; after that it is a dead letter."""
     retry_s: float = Field(default=0.5, ge=0)
     """The pause before the second try; each further one is twice as long."""
+    try_s: float = Field(default=600.0, gt=0)
+    """A try that takes longer is broken off, and counts."""
     lease_s: float = Field(default=10.0, gt=0)
     """So long after its reader has died, another one goes on with a projection."""
     upkeep_s: float = Field(default=60.0, gt=0)
@@ -220,6 +222,30 @@ class WorkerSettings(_Settings):
     unknown_readers_hold: bool = True
     """May a reader that no worker runs any more keep the log from dropping pointers?"""
     idle: IdleSettings = IdleSettings()
+
+
+class ArchiveSettings(_Settings):
+    """Where facts go when they are no longer hot, and when."""
+
+    url: str | None = None
+    """Any address that fsspec knows, as s3://bucket/folder; None: the folder "archive" under `home`."""
+    options: dict[str, JsonValue] = {}
+    """Handed to the storage's driver as they are (an endpoint, a profile). Keys to it are no settings of ours:
+    the driver finds them where it always does."""
+    segment_facts: int = Field(default=5_000, ge=1)
+    """Facts in one file; a live session that has so many more than its archive gets its next file."""
+    segment_bytes: int = Field(default=32 * 1024 * 1024, ge=1_024)
+    """Audio in one file, roughly: a file ends with the first page of facts that reaches it."""
+    hot_facts: int = Field(default=1_000, ge=0)
+    """The latest facts of a live session stay in the log as well."""
+    hot_s: int = Field(default=3_600, ge=0)
+    """So long the facts of a closed session stay in the log after they are in the archive."""
+    idle_archive_s: float = Field(default=3_600, ge=0)
+    """A live session in which nothing happened for so long gets a file early ..."""
+    idle_facts: int = Field(default=250, ge=1)
+    """... if it has so many facts that are not archived: archives must not crumble."""
+    sweep_s: float = Field(default=60.0, gt=0)
+    """How often sessions are looked for that should be in the archive and are not."""
 
 
 class AppSettings(_Settings):
@@ -234,6 +260,7 @@ class AppSettings(_Settings):
     language_model: LanguageModelSettings = LanguageModelSettings()
     text_to_speech: TextToSpeechSettings = TextToSpeechSettings()
     log: LogSettings = LogSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
     workers: WorkerSettings = WorkerSettings()

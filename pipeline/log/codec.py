@@ -69,6 +69,10 @@ class Keys:
         """Sessions that need an owner, by the time since when."""
         return f"ev:{{p{partition}}}:work"
 
+    def beside(self, partition: int, name: str) -> str:
+        """Any other key of a partition: what workers keep there."""
+        return f"ev:{{p{partition}}}:{name}"
+
     def facts(self, session: SessionId) -> str:
         return f"{self._tag(session)}:s:{session}"
 
@@ -93,7 +97,7 @@ def encode(new: NewFact) -> Row:
         raise InputTooLong(f"A {new.fact.type} fact is too large for the log.")
     kind = new.fact.type
     cause = "" if new.cause is None else str(new.cause)
-    trigger = "1" if kind in TRIGGERS else ""
+    trigger = "1" if kind in TRIGGERS and not new.quiet else ""
     return kind, str(new.fact.v), str(new.ts_ms), str(new.turn), cause, data, new.audio, trigger
 
 

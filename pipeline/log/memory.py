@@ -200,5 +200,6 @@ def _record(session: _Session, new: NewFact) -> Recorded:
         audio=new.audio or None,
     )
     session.facts.append(recorded)
-    session.work = max(0, session.work + WORK.get(new.fact.type, 0))
+    if not new.quiet:
+        session.work = max(0, session.work + WORK.get(new.fact.type, 0))
     return recorded

@@ -3,14 +3,23 @@
 from functools import partial
 from pathlib import Path
 
+from pipeline.archive.reader import ArchiveReader
+from pipeline.archive.store import ArchiveStore
 from pipeline.log import embedded
-from pipeline.log.base import EventLog
+from pipeline.log.archival import Archival
 from pipeline.log.redis_log import RedisEventLog
-from schemas.settings import LogSettings
+from pipeline.log.tiered import TieredLog
+from schemas.settings import ArchiveSettings, LogSettings
 
 
-def open_log(settings: LogSettings, home: Path) -> EventLog:
-    """The server at `settings.url`, or the embedded one of `home`, started when first needed."""
+def open_log(settings: LogSettings, home: Path, archive: ArchiveSettings | None = None) -> TieredLog:
+    """The server at `settings.url`, or the embedded one of `home`, started when needed; and its archive."""
+    store = ArchiveStore(archive or ArchiveSettings(), home)
+    return TieredLog(Archival(open_hot_log(settings, home)), ArchiveReader(store))
+
+
+def open_hot_log(settings: LogSettings, home: Path) -> RedisEventLog:
+    """The log without its archive."""
     if settings.url is not None:
         return RedisEventLog(
             settings.url.get_secret_value(),

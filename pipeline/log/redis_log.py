@@ -15,7 +15,13 @@ from schemas.recorded import Recorded
 
 LIBRARY: Final = files("pipeline.log").joinpath("append.lua").read_text("utf-8")
 LIBRARY_NAME: Final = "rhapsode2"
-LIBRARIES: Final[Mapping[str, str]] = {LIBRARY_NAME: LIBRARY}
+WORKERS: Final = files("pipeline.log").joinpath("workers.lua").read_text("utf-8")
+ARCHIVE: Final = files("pipeline.log").joinpath("archive.lua").read_text("utf-8")
+LIBRARIES: Final[Mapping[str, str]] = {
+    LIBRARY_NAME: LIBRARY,
+    "rhapsode_workers1": WORKERS,
+    "rhapsode_archive1": ARCHIVE,
+}
 """Every library of server functions, by name.
 
 Released code keeps its name and never changes: during a rollout two versions share one server.
@@ -23,7 +29,7 @@ Released code keeps its name and never changes: during a rollout two versions sh
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
 TOMBSTONE_S: Final = 86_400
-_STATES: Final[dict[bytes | None, State]] = {
+STATES: Final[dict[bytes | None, State]] = {
     None: "live",
     b"sealed": "sealed",
     b"archived": "archived",
@@ -123,6 +129,20 @@ class RedisEventLog:
     async def aclose(self) -> None:
         await self._wire.aclose()
 
+    @property
+    def wire(self) -> Wire:
+        """For those who need a connection of their own."""
+        return self._wire
+
+    async def keys(self) -> Keys:
+        """The names of this log's keys, which other adapters on the same server share."""
+        return await self._ready()
+
+    async def call(self, *commands: Command) -> list[Any]:
+        """For other adapters on the same server; see Wire for what may be sent."""
+        await self._ready()
+        return await self._call(*commands)
+
     async def _call(self, *commands: Command) -> list[Any]:
         return await self._wire.call(*commands, before_again=self._ready)
 
@@ -164,5 +184,5 @@ def _head(reply: list[Any]) -> Head | None:
         seq=Seq(int(seq)),
         epoch=int(epoch or 0),
         generation=(generation or b"").decode(),
-        state=_STATES[state],
+        state=STATES[state],
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.log import embedded
-from pipeline.log.open import open_log
+from pipeline.log.open import open_hot_log
 from pipeline.log.redis_log import RedisEventLog
 from schemas.settings import LogSettings
 from tests.log.proxy import FaultyProxy
@@ -54,7 +54,6 @@ async def proxy(valkey_home: Path, tmp_path: Path) -> AsyncGenerator[FaultyProxy
 @pytest.fixture
 async def log(home: Path) -> AsyncGenerator[RedisEventLog, None]:
     """A log on the test's own server."""
-    opened = open_log(LogSettings(), home)
-    assert isinstance(opened, RedisEventLog)
+    opened = open_hot_log(LogSettings(), home)
     yield opened
     await opened.aclose()

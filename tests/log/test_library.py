@@ -9,7 +9,10 @@ from pipeline.log.redis_log import LIBRARIES, LIBRARY, LIBRARY_NAME, RedisEventL
 from schemas.ids import Seq, new_session_id
 from tests.log.support import batch, creation, delta, raw
 
-RELEASED = {"rhapsode2": "ed1e94f3544fe413"}
+RELEASED = {
+    "rhapsode2": "ed1e94f3544fe413",
+    "rhapsode_archive1": "8a80247cc6cfa346",
+}
 """Changed the code? Then give it, its functions and its name the next number, and change the line here."""
 
 

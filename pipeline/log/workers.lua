@@ -1,0 +1,231 @@
+#!lua name=rhapsode_workers1
+-- What workers do in one step. Every function may be sent twice: the second time it finds its work done.
+-- All keys of a call belong to one partition.
+
+-- The writes that effects and projections may ask for.
+local ALLOWED = {HSET = true, HDEL = true, HINCRBY = true, ZADD = true, ZREM = true, DEL = true, EXPIRE = true}
+
+-- `changes`, msgpack: lists of command, place of its key among KEYS, further arguments. No rollback: look first.
+local function write(keys, packed)
+  if packed == '' then return end
+  local changes = cmsgpack.unpack(packed)
+  for _, change in ipairs(changes) do
+    assert(ALLOWED[change[1]] and keys[change[2]], 'this write is not allowed')
+  end
+  for _, change in ipairs(changes) do
+    redis.call(change[1], keys[change[2]], unpack(change, 3))
+  end
+end
+
+local function fields_of(entry)
+  local flat, fields = entry[2], {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+-- How often it was delivered, if it is pending with this consumer.
+local function mine(triggers, group, consumer, id)
+  local found = redis.call('XPENDING', triggers, group, id, id, 1)[1]
+  return found and found[2] == consumer and found[4] or nil
+end
+
+local function first_seen(id)
+  return string.match(id, '^%d+')
+end
+
+-- ------------------------------------------------------------ groups: KEYS 1 triggers; ARGV 1 group  2 consumer
+
+local function join(keys, args)
+  local made = redis.pcall('XGROUP', 'CREATE', keys[1], args[1], '0', 'MKSTREAM')
+  if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
+  return 1
+end
+
+-- ARGV 3 idle for so many ms  4 at most
+local function claim(keys, args)
+  local most, found, lost, cursor = tonumber(args[4]), {}, {}, '0-0'
+  repeat
+    local reply = redis.call('XAUTOCLAIM', keys[1], args[1], args[2], args[3], cursor, 'COUNT', most - #found)
+    cursor = reply[1]
+    for _, entry in ipairs(reply[2]) do
+      found[#found + 1] = {entry[1], entry[2], mine(keys[1], args[1], args[2], entry[1])}
+    end
+    for _, id in ipairs(reply[3] or {}) do lost[#lost + 1] = id end
+  until cursor == '0-0' or #found >= most
+  return {found, lost}
+end
+
+-- ARGV 3... entries that are still being worked on; returns those that are somebody else's by now
+local function beat(keys, args)
+  local lost = {}
+  for i = 3, #args do
+    if mine(keys[1], args[1], args[2], args[i]) then
+      redis.call('XCLAIM', keys[1], args[1], args[2], 0, args[i], 'JUSTID')
+    else
+      lost[#lost + 1] = args[i]
+    end
+  end
+  return lost
+end
+
+-- ARGV 3 entry; counts one more delivery. 0: it is not ours any more.
+local function again(keys, args)
+  local times = mine(keys[1], args[1], args[2], args[3])
+  if not times then return 0 end
+  local claimed = redis.call('XCLAIM', keys[1], args[1], args[2], 0, args[3])
+  return #claimed > 0 and times + 1 or 0
+end
+
+-- KEYS 2... what is written; ARGV 3 entry  4 changes
+local function effect(keys, args)
+  if not mine(keys[1], args[1], args[2], args[3]) then return 0 end
+  write(keys, args[4])
+  redis.call('XACK', keys[1], args[1], args[3])
+  return 1
+end
+
+-- KEYS 2 dead letters; ARGV 3 entry  4 error
+local function bury(keys, args)
+  local id = args[3]
+  local times = mine(keys[1], args[1], args[2], id)
+  if not times then return 0 end
+  local entry = redis.call('XRANGE', keys[1], id, id)[1]
+  if entry then
+    local f = fields_of(entry)
+    redis.call('XADD', keys[2], '*', 'k', 'effect', 'g', args[1], 's', f.s, 'q', f.q, 't', f.t,
+      'e', args[4], 'n', times, 'f', first_seen(id))
+  end
+  redis.call('XACK', keys[1], args[1], id)
+  return 1
+end
+
+-- Whatever this consumer holds may be claimed at once, and does not count as tried.
+local function leave(keys, args)
+  local held = redis.call('XPENDING', keys[1], args[1], '-', '+', 1000, args[2])
+  for _, one in ipairs(held) do
+    redis.call('XCLAIM', keys[1], args[1], args[2], 0, one[1], 'IDLE', 86400000,
+      'RETRYCOUNT', math.max(0, one[4] - 1), 'JUSTID')
+  end
+  if #held == 0 then redis.call('XGROUP', 'DELCONSUMER', keys[1], args[1], args[2]) end
+  return #held
+end
+
+-- ARGV 2 idle for so many ms. A consumer with pending entries stays: deleting it would lose them.
+local function sweep(keys, args)
+  local swept = 0
+  for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', keys[1], args[1])) do
+    local about = fields_of({0, flat})
+    if about.pending == 0 and about.idle > tonumber(args[2]) then
+      redis.call('XGROUP', 'DELCONSUMER', keys[1], args[1], about.name)
+      swept = swept + 1
+    end
+  end
+  return swept
+end
+
+-- ------------------------------------------------------------ projections: KEYS 1 checkpoint
+
+-- KEYS 2 names of the projections; ARGV 1 projection  2 reader  3 ms. Epoch (0: somebody else's), place, rebuild?
+local function lease(keys, args)
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local is = redis.call('HMGET', keys[1], 'own', 'until', 'ep', 'id', 're')
+  if is[1] and is[1] ~= args[2] and tonumber(is[2]) > now then return {0, '', ''} end
+  local epoch = tonumber(is[3] or '0')
+  if is[1] ~= args[2] then epoch = epoch + 1 end
+  redis.call('HSET', keys[1], 'own', args[2], 'until', string.format('%d', now + tonumber(args[3])), 'ep', epoch)
+  redis.call('SADD', keys[2], args[1])
+  return {epoch, is[4] or '0-0', is[5] or ''}
+end
+
+-- ARGV 1 reader. The name of a reader stays, so that the next one takes the next epoch.
+local function release(keys, args)
+  if redis.call('HGET', keys[1], 'own') ~= args[1] then return 0 end
+  redis.call('HSET', keys[1], 'until', 0)
+  return 1
+end
+
+-- KEYS 2 dead letters  3 parked sessions  4... what is written
+-- ARGV 1 epoch  2 from  3 to  4 projection  5 changes  6 new letters  7 freed sessions with their letters  8 '1': rebuilt
+local function advance(keys, args)
+  local is = redis.call('HMGET', keys[1], 'ep', 'id')
+  local at = is[2] or '0-0'
+  if is[1] ~= args[1] then return 0 end
+  if at == args[3] and args[2] ~= args[3] then return 1 end
+  if at ~= args[2] then return 0 end
+  write(keys, args[5])
+  for _, letter in ipairs(cmsgpack.unpack(args[6])) do
+    local id, session, seq, kind, error, times = unpack(letter)
+    redis.call('XADD', keys[2], '*', 'k', 'projection', 'g', args[4], 's', session, 'q', seq, 't', kind,
+      'e', error, 'n', times, 'f', first_seen(id))
+    redis.call('HINCRBY', keys[3], session, 1)
+  end
+  for _, freed in ipairs(cmsgpack.unpack(args[7])) do
+    if #freed > 1 then redis.call('XDEL', keys[2], unpack(freed, 2)) end
+    redis.call('HDEL', keys[3], freed[1])
+  end
+  redis.call('HSET', keys[1], 'id', args[3])
+  if args[8] == '1' then redis.call('HDEL', keys[1], 're') end
+  return 1
+end
+
+-- ------------------------------------------------------------ dead letters: KEYS 1 dead letters; ARGV 1 letter
+
+-- KEYS 2 triggers. A pointer with 'g' is for that reader alone. A projection takes its letters away itself.
+local function retry(keys, args)
+  local entry = redis.call('XRANGE', keys[1], args[1], args[1])[1]
+  if not entry then return 0 end
+  local f = fields_of(entry)
+  redis.call('XADD', keys[2], '*', 's', f.s, 'q', f.q, 't', f.t, 'g', f.g)
+  if f.k == 'effect' then redis.call('XDEL', keys[1], args[1]) end
+  return 1
+end
+
+-- KEYS 2 parked sessions of the letter's projection
+local function drop(keys, args)
+  local entry = redis.call('XRANGE', keys[1], args[1], args[1])[1]
+  if not entry then return 0 end
+  local f = fields_of(entry)
+  redis.call('XDEL', keys[1], args[1])
+  if f.k == 'projection' and redis.call('HINCRBY', keys[2], f.s, -1) <= 0 then
+    redis.call('HDEL', keys[2], f.s)
+  end
+  return 1
+end
+
+-- ------------------------------------------------------------ numbers
+
+-- KEYS 1 triggers; ARGV 1 after this entry  2 count to here
+local function behind(keys, args)
+  return #redis.call('XRANGE', keys[1], '(' .. args[1], '+', 'COUNT', args[2])
+end
+
+-- KEYS 1 dead letters; ARGV 1 look at so many. Group, letters, group, letters ...
+local function dead(keys, args)
+  local count, reply = {}, {}
+  for _, entry in ipairs(redis.call('XRANGE', keys[1], '-', '+', 'COUNT', args[1])) do
+    local group = fields_of(entry).g
+    count[group] = (count[group] or 0) + 1
+  end
+  for group, letters in pairs(count) do
+    reply[#reply + 1] = group
+    reply[#reply + 1] = letters
+  end
+  return reply
+end
+
+redis.register_function('ew1_join', join)
+redis.register_function('ew1_claim', claim)
+redis.register_function('ew1_beat', beat)
+redis.register_function('ew1_again', again)
+redis.register_function('ew1_effect', effect)
+redis.register_function('ew1_bury', bury)
+redis.register_function{function_name = 'ew1_leave', callback = leave, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ew1_sweep', callback = sweep, flags = {'allow-oom'}}
+redis.register_function('ew1_lease', lease)
+redis.register_function{function_name = 'ew1_release', callback = release, flags = {'allow-oom'}}
+redis.register_function('ew1_advance', advance)
+redis.register_function('ew1_retry', retry)
+redis.register_function{function_name = 'ew1_drop', callback = drop, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ew1_behind', callback = behind, flags = {'no-writes'}}
+redis.register_function{function_name = 'ew1_dead', callback = dead, flags = {'no-writes'}}

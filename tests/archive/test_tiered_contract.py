@@ -1,0 +1,13 @@
+"""A log with an archive keeps the contract of every log."""
+
+import pytest
+
+from pipeline.log.tiered import TieredLog
+from tests.archive.support import Tiers
+from tests.contracts.event_log import EventLogContract
+
+
+class TestTiered(EventLogContract):
+    @pytest.fixture
+    def log(self, tiers: Tiers) -> TieredLog:
+        return tiers.log
