@@ -47,7 +47,7 @@ async def open_services(
     `models` stay the caller's. A given `log` stays the caller's too; otherwise the settings' one is opened.
     """
     clock = SystemClock()
-    opened = log or open_log(settings.log, settings.home)
+    opened = log or open_log(settings.log, settings.home, settings.archive)
     try:
         async with (
             Recorder(opened, clock_ms=clock.now_ms) as recorder,
