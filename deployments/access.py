@@ -14,3 +14,8 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 Caller = Annotated[Principal, Depends(principal_of)]
+
+
+def owns(caller: Principal, principal: str) -> bool:
+    """Whether what belongs to `principal` is there for this caller."""
+    return caller.admin or caller.name == principal
