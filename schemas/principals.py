@@ -1,25 +1,32 @@
 """Who asks: the identity behind a request, and what it may do."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 Role = Literal["user", "admin"]
+USER: Final[frozenset[Role]] = frozenset({"user"})
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Whose sessions, settings and limits a request is about."""
 
-    name: str = ""
+    name: str
     """Empty on an open server, which asks nobody who they are."""
-    roles: frozenset[Role] = field(default_factory=lambda: frozenset({"user"}))
+    roles: frozenset[Role] = USER
     share: tuple[str, str] | None = None
     """Came by a share link: the one session it opens, and the share's name. Listening only."""
+    key: str = ""
+    """Id of the API key that vouches for them; empty where none does."""
 
     @property
     def admin(self) -> bool:
         return "admin" in self.roles
 
+    def commands(self, whose: str) -> bool:
+        """Whether they may change what belongs to `whose`: their own, or anything on an open server."""
+        return self.share is None and self.name in ("", whose)
 
-NOBODY = Principal(roles=frozenset({"user", "admin"}))
+
+NOBODY: Final = Principal("", frozenset({"user", "admin"}))
 """Everybody, on an open server."""

@@ -1,0 +1,79 @@
+"""Settings of who may do what: keys, tokens, origins, and how much one principal may ask for."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class IdentityProviderSettings(_Settings):
+    """Somebody else who says who people are: its signed tokens are taken as they come."""
+
+    public_key_file: Path
+    """The provider's public key, PEM."""
+    algorithm: Literal["RS256", "ES256", "EdDSA"] = "RS256"
+    issuer: str = Field(min_length=1)
+    """Must be the token's `iss`."""
+    audience: str = Field(min_length=1)
+    """Must be among the token's `aud`."""
+    roles_claim: str | None = None
+    """A claim with a list of roles; "admin" in it makes an administrator. None: nobody from there is one."""
+
+
+class AuthSettings(_Settings):
+    """Who is let in. Keys are no settings: `rhapsode keys create` makes them, a file keeps their hashes."""
+
+    keys_file: Path | None = None
+    """None: `keys.jsonl` under `home`, where `rhapsode keys create` puts the first key."""
+    jwt_secret: SecretStr | None = None
+    """Signs our tokens and share links, where servers on several machines must agree. None: a secret of its
+    own, made once under `home`."""
+    identity_provider: IdentityProviderSettings | None = None
+    token_ttl_s: int = Field(default=900, ge=10, le=86_400)
+    """How long a token is good that was made from a key."""
+    allowed_origins: tuple[str, ...] = ()
+    """Pages from elsewhere that may call us, as https://example.org; our own pages always may."""
+    open: bool | None = None
+    """Ask nobody who they are, and answer this machine alone. None: as long as there are no keys."""
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _hard_to_guess(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("must have 32 bytes or more")
+        return secret
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+                raise ValueError(f"{origin!r} is no origin; write it as https://example.org")
+        return tuple(origin.lower() for origin in origins)
+
+
+class PrincipalLimits(_Settings):
+    """How much one principal may ask for; more is refused with 429 and when to come back. None: no limit.
+
+    Unused allowance is kept up to one period's worth, so that a burst as large as the limit always passes.
+    """
+
+    sessions_per_hour: int | None = Field(default=600, ge=1)
+    """Sessions and stories created: `limit.sessions`."""
+    turns_per_minute: int | None = Field(default=120, ge=1)
+    """`limit.turns`."""
+    chars_per_minute: int | None = Field(default=1_000_000, ge=1)
+    """Characters of prompts and texts: `limit.characters`. A longer one needs all of a minute's allowance."""
+    audio_minutes_per_hour: int | None = Field(default=600, ge=1)
+    """Minutes of speech made: `limit.audio`. Counted when a turn is over; what was begun is finished."""
+
+
+NO_LIMITS = PrincipalLimits(
+    sessions_per_hour=None, turns_per_minute=None, chars_per_minute=None, audio_minutes_per_hour=None
+)
