@@ -17,7 +17,8 @@ from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputTooLong, SessionEnded, UnknownProvider, UnknownVoice
 from schemas.events import Kind, SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
-from schemas.settings import LOCAL, LimitSettings, SessionSettings
+from schemas.providers import LOCAL
+from schemas.settings import LimitSettings, SessionSettings
 
 _KEYS_KEPT = 4_096
 _FAREWELL_S = 5.0
@@ -135,16 +136,18 @@ class Sessions:
         self._views.forget(session)
 
     def _checked(self, settings: SessionSettings) -> SessionSettings:
-        provider = settings.tts_provider or LOCAL
-        if provider not in self.providers:
-            known = ", ".join(self.providers)
-            raise UnknownProvider(
-                f"there is no provider {provider!r}; there is: {known}", field="settings.tts_provider"
-            )
-        voices = self.providers[provider]
+        voices = self.voices_of(settings.tts_provider, field="settings.tts_provider")
         if settings.voice not in voices:
             known = ", ".join(voices)
             raise UnknownVoice(
-                f"{provider!r} has no voice {settings.voice!r}; it has: {known}", field="settings.voice"
+                f"there is no voice {settings.voice!r} there; there is: {known}", field="settings.voice"
             )
         return settings
+
+    def voices_of(self, provider: str | None, *, field: str) -> tuple[str, ...]:
+        """Raises UnknownProvider, which names the field that it came in."""
+        voices = self.providers.get(provider or LOCAL)
+        if voices is None:
+            known = ", ".join(self.providers)
+            raise UnknownProvider(f"there is no provider {provider!r}; there is: {known}", field=field)
+        return voices

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.settings import SentenceSettings, SessionSettings, SpeechExtra
+from schemas.providers import SpeechExtra
+from schemas.settings import SentenceSettings, SessionSettings
 
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""

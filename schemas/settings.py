@@ -1,21 +1,12 @@
 """All settings as one frozen tree; each part of the system is handed only its branch."""
 
-import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
-LOCAL: Final = "local"
-"""The name of the voice in this server, among the providers of speech."""
-SpeechExtra = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[str, Field(max_length=500)] | int | float | bool,
-    ],
-    Field(max_length=32),
-]
+from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
+from schemas.providers import LOCAL, SpeechExtra, SpeechProviderSettings
 
 
 class _Settings(BaseModel):
@@ -75,53 +66,6 @@ class LanguageModelSettings(_Settings):
     """Scripted engine only: a JSON file that says what it answers, and when."""
 
 
-class SpeechProviderSettings(_Settings):
-    """A server elsewhere that speaks; docs/providers.md shows one of each kind."""
-
-    kind: Literal["openai", "chatterbox"]
-    url: str
-    """Where its API begins, "/v1" left out; without user name and password: a key belongs in `api_key`."""
-    api_key: SecretStr | None = None
-    """Sent as a bearer token, and never shown."""
-    api: Literal["speech", "tts"] = "speech"
-    """Chatterbox only: "speech" for chatterbox-tts-api, "tts" for Chatterbox-TTS-Server."""
-    model: str | None = None
-    """None: the kind's usual one, or none where the server has but one."""
-    default_voice: str = Field(min_length=1, max_length=64)
-    """Speaks where a wished voice is not known to this provider."""
-    voices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
-    """None given: the server is asked when the deployment starts; the default voice is always one of them."""
-    sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
-    """Of the sound that comes without saying its rate."""
-    timeout_s: float = Field(default=20.0, gt=0, le=300)
-    """How long the server may be silent, before the first byte and between bytes."""
-    attempts: int = Field(default=2, ge=1, le=10)
-    """Tries of a sentence, as long as nothing was heard of it."""
-    breaker_failures: int = Field(default=5, ge=1, le=1_000)
-    """After so many failures in a row the server is left alone ..."""
-    breaker_reset_s: float = Field(default=15.0, gt=0, le=3_600)
-    """... for so long; then one sentence tries it."""
-    extra: dict[str, JsonValue] = {}
-    """Further parameters of every request; they win over our own."""
-
-    @field_validator("url")
-    @classmethod
-    def _plain_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("is not an http(s) address")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("holds more than a place: keys belong in api_key, parameters in extra")
-        return url.rstrip("/").removesuffix("/v1")
-
-    @field_validator("api_key")
-    @classmethod
-    def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
-            raise ValueError("is empty or holds more than printable ASCII")
-        return key
-
-
 class TextToSpeechSettings(_Settings):
     """Which engine speaks, and who else may."""
 
@@ -178,6 +122,10 @@ class LimitSettings(_Settings):
     sentences_ahead: int = Field(default=2, ge=0, le=16)
     """Sentences in synthesis beyond the one whose audio is being recorded; others wait."""
     heartbeat_s: float = Field(default=15.0, gt=0)
+    principal: PrincipalLimits = PrincipalLimits()
+    """For each principal by itself, over all replicas."""
+    everybody: PrincipalLimits = NO_LIMITS
+    """For all together, on an open server."""
 
 
 class GatewaySettings(_Settings):
@@ -263,4 +211,5 @@ class AppSettings(_Settings):
     archive: ArchiveSettings = ArchiveSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
+    auth: AuthSettings = AuthSettings()
     workers: WorkerSettings = WorkerSettings()

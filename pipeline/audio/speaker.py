@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pipeline.audio.opus import DELAY_MS, PACKET_MS, OpusEncoder, frame
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, TextToSpeech, WordTimes
-from schemas.settings import LOCAL, TextToSpeechSettings
+from schemas.providers import LOCAL
+from schemas.settings import TextToSpeechSettings
 
 
 class EncodingSpeaker:

@@ -17,7 +17,7 @@ Both name their voices at `/v1/audio/voices`.
 from typing import Any
 
 from pipeline.engines.remote_voice import RemoteVoice
-from schemas.settings import SpeechProviderSettings
+from schemas.providers import SpeechProviderSettings
 
 
 def build(name: str, settings: SpeechProviderSettings) -> RemoteVoice:

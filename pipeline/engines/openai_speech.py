@@ -9,7 +9,7 @@ because OpenAI refuses fields that it does not know.
 from typing import Any, Final
 
 from pipeline.engines.remote_voice import RemoteVoice
-from schemas.settings import SpeechProviderSettings
+from schemas.providers import SpeechProviderSettings
 
 _USUAL_MODEL: Final = "tts-1"
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from pipeline.engines.base import LanguageModel, TextToSpeech
 from pipeline.engines.remote_voice import RemoteVoice
-from schemas.settings import LanguageModelSettings, SpeechProviderSettings, TextToSpeechSettings
+from schemas.providers import SpeechProviderSettings
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 
 LANGUAGE_MODELS: Final[Mapping[str, str]] = {
     "llama": "pipeline.engines.llama:build",

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pipeline.engines.base import AS_CONFIGURED, Delivery, WordTimes
 from pipeline.engines.speech_client import SpeechClient
 from schemas.errors import UnknownVoice
-from schemas.settings import SpeechProviderSettings
+from schemas.providers import SpeechProviderSettings
 
 Form = Callable[[SpeechProviderSettings, str, str, float], tuple[str, dict[str, Any]]]
 """(settings, text, voice, speed) to the path and the body of a request."""

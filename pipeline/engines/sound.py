@@ -203,7 +203,7 @@ class EventDecoder:
         try:
             event = json.loads(text)
             kind = event["type"]
-            sound = base64.b64decode(event["audio"]) if kind == "speech.audio.delta" else b""
+            sound = base64.b64decode(event["audio"], validate=True) if kind == "speech.audio.delta" else b""
         except (ValueError, KeyError, TypeError, binascii.Error) as error:
             raise BadSound("sent an event that is not understood") from error
         if kind == "speech.audio.done":

@@ -11,7 +11,7 @@ import httpx
 
 from pipeline.engines.sound import BadSound, CutShort, decoder_of
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
-from schemas.settings import SpeechProviderSettings
+from schemas.providers import SpeechProviderSettings
 
 _BUSY: Final = (429, 503)
 _KEY_REFUSED: Final = (401, 403)

@@ -8,7 +8,7 @@ from itertools import chain
 
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
 from schemas.errors import EngineError, EngineFailed, UnknownProvider
-from schemas.settings import LOCAL
+from schemas.providers import LOCAL
 
 _logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from pipeline.engines.registry import build_speech_provider
 from pipeline.providers.breaker import Breaker
 from pipeline.providers.chain import ChainSpeaker, Link
 from pipeline.providers.guard import GuardedSpeaker
-from schemas.settings import LOCAL, TextToSpeechSettings
+from schemas.providers import LOCAL
+from schemas.settings import TextToSpeechSettings
 
 
 async def open_speaker(

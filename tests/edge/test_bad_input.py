@@ -22,6 +22,9 @@ BAD_TURNS = [
     ({"prompt": "a\u0000b"}, "input.invalid", "prompt"),
     ({"prompt": "a\u0007b"}, "input.invalid", "prompt"),
     ({"prompt": "a", "settings": {"voice": "nobody"}}, "voice.unknown", "settings.voice"),
+    ({"prompt": "a", "settings": {"tts_provider": "nobody"}}, "provider.unknown", "settings.tts_provider"),
+    ({"prompt": "a", "settings": {"tts_extra": {"a": []}}}, "input.invalid", "settings.tts_extra.a"),
+    ({"prompt": "a", "settings": {"tts_timeout_s": 0}}, "input.invalid", "settings.tts_timeout_s"),
     ({"prompt": "a", "settings": {"speech_speed": 9}}, "input.invalid", "settings.speech_speed"),
     ({"prompt": "a", "settings": {"language": "xx"}}, "input.invalid", "settings.language"),
     (

@@ -12,7 +12,7 @@ from pipeline.engines.base import Delivery
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.remote_voice import RemoteVoice
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
-from schemas.settings import SpeechProviderSettings
+from schemas.providers import SpeechProviderSettings
 from tests.contracts.text_to_speech import SENTENCE, TextToSpeechContract, length_ms, spoken
 from tests.eventually import eventually
 from tests.speech_server import SpeechHouse, Wire, speech_house
@@ -103,9 +103,15 @@ async def test_a_chatterbox_server_is_asked_to_stream(house: SpeechHouse, api: s
 async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house: SpeechHouse) -> None:
     given = settings(house, extra={"exaggeration": 0.5, "response_format": "wav"})
     voice = build_speech_provider("cloud", given)
-    extra = {"exaggeration": 0.9, "seed": 7, "model": "dear", "input": "Else.", "response_format": "mp3"}
+    extra: dict[str, str | int | float | bool] = {
+        "exaggeration": 0.9,
+        "seed": 7,
+        "model": "dear",
+        "input": "Else.",
+        "response_format": "mp3",
+    }
     async with aclosing(voice.synthesize("Fox.", voice="joe", delivery=Delivery(extra=extra))) as pieces:
-        assert [len(piece) async for piece in pieces]
+        assert [piece async for piece in pieces]
     asked = house.requests[0]
     assert (asked["exaggeration"], asked["seed"]) == (0.9, 7)
     assert (asked["model"], asked["input"], asked["response_format"]) == ("tts-1", "Fox.", "wav")
