@@ -31,6 +31,7 @@ STATUS: Final[dict[str, int]] = {
     "turn.not_found": 404,
     "turn.none_running": 409,
     "scene.not_found": 404,
+    "user.not_found": 404,
     "scene.not_ready": 409,
     "narration.not_found": 404,
     "chunk.not_found": 404,

@@ -5,7 +5,8 @@ RhapsodeError
 │   ├── SessionNotFound, SessionGone, TurnNotFound
 │   ├── CursorMalformed, CursorForeign, CursorAhead
 │   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
-├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy
+├── AccessError           not for this caller: schemas/access_errors.py
+├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy, LimitReached
 ├── EngineError           a model: EngineBusy, EngineFailed, EngineDead
 └── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign;
                           its archive: ArchiveUnavailable, ArchiveDamaged
@@ -71,6 +72,10 @@ class TurnNotFound(InputError):
 
 class SceneNotFound(InputError):
     code = "scene.not_found"
+
+
+class UserNotFound(InputError):
+    code = "user.not_found"
 
 
 class NarrationNotFound(InputError):
