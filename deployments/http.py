@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems
 from deployments.direct import listening
-from deployments.faces import native, native_media, native_sse, native_ws
+from deployments.faces import native, native_media, native_sse, native_ws, stories, tts, users
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
 from schemas.settings import GatewaySettings
@@ -48,7 +48,7 @@ def create_app(
     )
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
-    for face in (native, native_sse, native_ws, native_media):
+    for face in (native, native_sse, native_ws, native_media, stories, tts, users):
         app.include_router(face.router)
     _add_health(app)
     _add_page(app)

@@ -11,12 +11,15 @@ from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
+from pipeline.narrations import Narrations
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.sessions import Sessions
+from pipeline.stories import Stories
 from pipeline.turn import Models
+from pipeline.users import Users
 from pipeline.views import SessionViews
 from schemas.settings import AppSettings
 
@@ -32,6 +35,9 @@ class Services:
     log: EventLog
     tailer: Tailer
     sessions: Sessions
+    users: Users
+    narrations: Narrations
+    stories: Stories
     renderings: Renderings
     recordings: Recordings
     clock: Clock
@@ -58,19 +64,25 @@ async def open_services(
             ) as owners,
         ):
             views = SessionViews(opened)
+            sessions = Sessions(
+                views,
+                recorder,
+                tailer,
+                owners,
+                limits=settings.limits,
+                defaults=settings.session,
+                providers=models.speaker.providers,
+            )
+            users = Users(opened, recorder)
+            narrations = Narrations(views, users, recorder, settings.session)
             yield Services(
                 settings=settings,
                 log=opened,
                 tailer=tailer,
-                sessions=Sessions(
-                    views,
-                    recorder,
-                    tailer,
-                    owners,
-                    limits=settings.limits,
-                    defaults=settings.session,
-                    providers=models.speaker.providers,
-                ),
+                sessions=sessions,
+                users=users,
+                narrations=narrations,
+                stories=Stories(sessions, narrations, users, tailer),
                 renderings=Renderings(opened, views),
                 recordings=Recordings(opened),
                 clock=clock,

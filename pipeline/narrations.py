@@ -1,5 +1,6 @@
 """Scenes read out in the background: asked for once, made once, told once."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -8,9 +9,10 @@ from pipeline.log.recorder import Recorder
 from pipeline.turn_state import NarrationState, TurnState
 from pipeline.users import Users, settings_for
 from pipeline.views import SessionViews
-from schemas.errors import SceneNotFound, SceneNotReady
+from schemas.errors import SceneNotFound, SceneNotReady, SessionNotFound
 from schemas.events import NarrationRequested, SessionEndRequested, SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
+from schemas.preferences import Preferences
 from schemas.settings import SessionSettings
 
 NARRATED: TurnId = TurnId(2)
@@ -97,11 +99,21 @@ class Narrations:
         )
         return session, True
 
-    async def read_out(self, text: str, *, principal: str, title: str, session: SessionId) -> SessionId:
-        """A narration of any text, under an id that the caller has chosen; a second one is the first."""
-        settings = await self._settings(principal)
+    async def read_out(
+        self,
+        text: str,
+        *,
+        principal: str,
+        title: str,
+        session: SessionId,
+        preferences: Preferences | None = None,
+    ) -> None:
+        """A narration of any text, under an id that the caller has chosen; a second one is the first.
+
+        `preferences` stand for the user's own.
+        """
+        settings = await self._settings(principal, preferences)
         await self._start(session, settings, text, principal=principal, title=title)
-        return session
 
     async def _create(self, session: SessionId, scene: Scene) -> None:
         settings = await self._settings(scene.story.principal)
@@ -114,9 +126,10 @@ class Narrations:
             parent=scene.id,
         )
 
-    async def _settings(self, principal: str) -> SessionSettings:
-        preferences = (await self._users.state(principal)).preferences
-        return settings_for(preferences, self._defaults, speak=True).model_copy(update={"speak": True})
+    async def _settings(self, principal: str, wishes: Preferences | None = None) -> SessionSettings:
+        """Whoever asks for a narration wants to hear it, whatever `tts_enabled` says."""
+        wishes = wishes or (await self._users.state(principal)).preferences
+        return settings_for(wishes, self._defaults, speak=True).model_copy(update={"speak": True})
 
     async def _start(
         self,
@@ -128,7 +141,10 @@ class Narrations:
         title: str,
         parent: SceneId | None = None,
     ) -> None:
-        """The session and its one turn enter the log together."""
+        """The session and its one turn enter the log together, if it is not there yet."""
+        with suppress(SessionNotFound):
+            await self._views.head(session)
+            return
         started = SessionStarted(
             settings=settings,
             title=title,

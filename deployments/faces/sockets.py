@@ -1,0 +1,111 @@
+"""A WebSocket of JSON messages: sent whole, with a deadline; refused with a reason; left without noise."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import anyio
+import orjson
+from fastapi import WebSocket, WebSocketDisconnect
+from pydantic import ValidationError
+
+from deployments import problems
+from schemas.errors import InputError, RhapsodeError
+from schemas.stories import SocketCommand
+
+log = logging.getLogger(__name__)
+
+_SEND_S: Final = 20.0
+"""A client that takes nothing for so long is let go: it may come back with its cursor."""
+_MESSAGE_CHARS: Final = 4_096
+_NORMAL: Final = 1000
+
+Message = dict[str, Any]
+
+
+class JsonSocket:
+    """One accepted connection."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._socket = websocket
+        self._sending = anyio.Lock()
+
+    async def send(self, message: Message) -> None:
+        """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
+        text = orjson.dumps(message).decode()
+        async with self._sending:
+            with anyio.fail_after(_SEND_S):
+                try:
+                    await self._socket.send_text(text)
+                except RuntimeError as error:  # Starlette's word for: closed already
+                    raise WebSocketDisconnect(1006) from error
+
+    async def commands(self, obey: Callable[[SocketCommand], Awaitable[None]]) -> None:
+        """Obey the client's messages until it leaves; what is wrong with one is its answer."""
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                command = _parse(message.get("text"))
+                if command.type == "ping":
+                    await self.send({"type": "pong"})
+                else:
+                    await obey(command)
+            except RhapsodeError as error:
+                await self.send(error_message(error))
+
+    async def close(self) -> None:
+        await self._socket.close(_NORMAL)
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await self.send(error_message(error))
+            await self._socket.close(problems.close_code(error))
+
+
+def error_message(error: RhapsodeError) -> Message:
+    return {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+
+
+def _parse(text: str | None) -> SocketCommand:
+    if text is None or len(text) > _MESSAGE_CHARS:
+        raise InputError('commands are short JSON texts, such as {"type": "stop"}')
+    try:
+        return SocketCommand.model_validate_json(text)
+    except ValidationError as error:
+        _, message, field = problems.validation_problem(error.errors(include_context=False))
+        raise InputError(message, field=field) from error
+
+
+@asynccontextmanager
+async def conversing(
+    websocket: WebSocket, obey: Callable[[SocketCommand], Awaitable[None]]
+) -> AsyncGenerator[JsonSocket, None]:
+    """Accept; obey commands beside the block; end both when either ends.
+
+    A RhapsodeError in the block is told to the client; a client that leaves is nobody's error.
+    """
+    await websocket.accept()
+    socket = JsonSocket(websocket)
+    try:
+        async with anyio.create_task_group() as both:
+
+            async def receive() -> None:
+                await socket.commands(obey)
+                both.cancel_scope.cancel()
+
+            both.start_soon(receive)
+            yield socket
+            both.cancel_scope.cancel()
+    except* (WebSocketDisconnect, TimeoutError):
+        log.debug("a client left")
+    except* RhapsodeError as group:
+        await socket.refuse(_first(group))
+
+
+def _first(group: BaseExceptionGroup[RhapsodeError]) -> RhapsodeError:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

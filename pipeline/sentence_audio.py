@@ -1,0 +1,92 @@
+"""The sound of single sentences as files of their own: what listeners of the stories face are given."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline.audio.files import StoredChunk, whole_file
+from pipeline.audio.formats import AudioFormat
+from pipeline.log.base import EventLog
+from pipeline.sentences import SentenceBuffer
+from pipeline.spoken import to_spoken
+from pipeline.turn_state import SentenceState, TurnState
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
+
+_PAGE: Final = 200
+_COUNTED: Final = 20_000
+"""Characters that are cut beforehand to count their sentences; of a longer text these are estimated."""
+
+
+class SentenceSound:
+    """Gathers a turn's audio chunk by chunk; holds one sentence at a time."""
+
+    def __init__(self) -> None:
+        self._sentence = -1
+        self._chunks: list[StoredChunk] = []
+
+    def take(self, recorded: Recorded) -> None:
+        """An `audio.chunk` fact, read with its audio."""
+        if recorded.data["sentence"] != self._sentence:
+            self._sentence, self._chunks = recorded.data["sentence"], []
+        self._chunks.append(stored(recorded))
+
+    def of(self, sentence: int) -> Sequence[StoredChunk]:
+        """What there is of this sentence, if it is the latest."""
+        return self._chunks if sentence == self._sentence else ()
+
+
+def stored(recorded: Recorded) -> StoredChunk:
+    return StoredChunk(recorded.audio or b"", recorded.data["chunk"], recorded.data["ms"])
+
+
+async def encode(fmt: AudioFormat, chunks: Sequence[StoredChunk]) -> bytes:
+    """One file; off the loop."""
+    return await asyncio.to_thread(whole_file, fmt, chunks, complete=True)
+
+
+async def read_sentence(
+    log: EventLog, session: SessionId, turn: TurnId, sentence: SentenceState
+) -> list[StoredChunk]:
+    """The sentence's chunks from the log."""
+    chunks: list[StoredChunk] = []
+    if sentence.first_chunk is None:
+        return chunks
+    after = Seq(sentence.first_chunk - 1)
+    while len(chunks) < sentence.chunks and (page := await log.read(session, after, limit=_PAGE, audio=True)):
+        chunks += [
+            stored(r)
+            for r in page
+            if (r.type, r.turn) == ("audio.chunk", turn) and r.data["sentence"] == sentence.number
+        ]
+        after = page[-1].seq
+    return chunks[: sentence.chunks]
+
+
+def audible(turn: TurnState) -> list[SentenceState]:
+    """The sentences that can be heard, in order: the n-th of them is chunk n."""
+    return [sentence for sentence in turn.sentences if sentence.chunks]
+
+
+def finished(sentence: SentenceState) -> bool:
+    """Nothing more of its sound will come."""
+    return sentence.status in ("completed", "failed", "skipped")
+
+
+async def total_of(turn: TurnState, text: str) -> int:
+    """How many sentences will be spoken, as far as it can be told: exact for short texts and cut ones."""
+    cut = turn.sentences[-1].end if turn.sentences else 0
+    known = sum(bool(sentence.spoken) for sentence in turn.sentences)
+    if turn.over or cut >= len(text):
+        return known
+    if len(text) <= _COUNTED:
+        return await asyncio.to_thread(_count, text, turn.settings)
+    each = cut / known if known else 80
+    return max(known + 1, round(len(text) / each))
+
+
+def _count(text: str, settings: SessionSettings) -> int:
+    buffer = SentenceBuffer(settings.sentences, settings.language)
+    fragments = [*buffer.push(text), *buffer.flush()]
+    return sum(bool(to_spoken(each.text, settings.language, code=each.code).text) for each in fragments)

@@ -1,0 +1,106 @@
+"""Stories: sessions whose turns are scenes, written one after the other or given."""
+
+from typing import Any, Final
+
+from pipeline.conversation import Conversation
+from pipeline.log.tailer import Tailer
+from pipeline.narrations import Narrations, Scene, SceneId
+from pipeline.sessions import Sessions
+from pipeline.users import Users
+from schemas.commands import CreateSession, RequestTurn, SettingsPatch
+from schemas.errors import SessionNotFound
+from schemas.events import TERMINAL
+from schemas.ids import Seq, SessionId
+from schemas.preferences import Preferences
+from schemas.stories import CreateScene, CreateStory, StreamScene
+
+_BEGIN: Final = "Write the first scene of the story."
+_GO_ON: Final = "Write the next scene of the story."
+_TASK: Final = (
+    "You are a storyteller. You write one scene of a story at a time, in plain, flowing prose, and go on "
+    "where the scene before ended."
+)
+_PREMISE: Final = "\nThe story is about: "
+
+
+class Stories:
+    """What the stories face may ask for."""
+
+    def __init__(self, sessions: Sessions, narrations: Narrations, users: Users, tailer: Tailer) -> None:
+        self._sessions = sessions
+        self._narrations = narrations
+        self._users = users
+        self._tailer = tailer
+
+    async def create(self, wish: CreateStory, principal: str) -> SessionId:
+        """An empty story."""
+        task = _TASK + (_PREMISE + wish.premise if wish.premise else "")
+        command = CreateSession(title=wish.title, settings=SettingsPatch(system_prompt=task))
+        story, *_ = await self._sessions.create(command, kind="story", principal=principal)
+        return story
+
+    async def story(self, story: SessionId) -> Conversation:
+        """Raises SessionNotFound, also for a session that is no story, or SessionGone."""
+        conversation, _ = await self._sessions.view(story)
+        if conversation.kind != "story":
+            raise SessionNotFound(f"there is no story {story}", field="story_id")
+        return conversation
+
+    async def write(self, story: SessionId, wish: CreateScene) -> SceneId:
+        """Ask for a scene to be read: nothing is spoken."""
+        conversation = await self.story(story)
+        wishes = (await self._users.state(conversation.principal)).preferences
+        return await self._request(story, conversation, wish, patch(wishes, speak=False), wish.content)
+
+    async def stream(self, story: SessionId, wish: StreamScene) -> SceneId:
+        """Ask for a scene to be heard while it is being written."""
+        conversation = await self.story(story)
+        wishes = (await self._users.state(conversation.principal)).preferences
+        speak = wish.enable_tts_stream and wishes.tts_enabled
+        return await self._request(story, conversation, wish, patch(wishes, speak=speak), None)
+
+    async def _request(
+        self,
+        story: SessionId,
+        conversation: Conversation,
+        wish: CreateScene | StreamScene,
+        settings: SettingsPatch,
+        content: str | None,
+    ) -> SceneId:
+        prompt = wish.custom_prompt.strip() or (_GO_ON if conversation.turns else _BEGIN)
+        command = RequestTurn(
+            prompt=None if content else prompt, text=content, settings=settings, key=wish.key
+        )
+        return SceneId(story, await self._sessions.request(story, command))
+
+    async def until_over(self, scene_id: SceneId) -> Scene:
+        """The scene, once its turn has come to an end, whichever."""
+        after = Seq(scene_id.turn)
+        scene = await self._narrations.scene(scene_id)
+        if scene.state.over:
+            return scene
+        async with self._tailer.follow(scene_id.story, after) as batches:
+            async for batch in batches:
+                if any(fact.turn == scene_id.turn and fact.type in TERMINAL for fact in batch):
+                    break
+        return await self._narrations.scene(scene_id)
+
+
+def patch(wishes: Preferences, *, speak: bool) -> SettingsPatch:
+    """What these preferences change of a session's settings."""
+    changed: dict[str, Any] = {
+        "speak": speak,
+        "speech_speed": wishes.speech_speed,
+        "sentences": {"min_length": wishes.min_sentence_length},
+        "tts_provider": wishes.tts_provider,
+        "tts_timeout_s": wishes.tts_timeout,
+        "tts_extra": dict(wishes.tts_extra_params),
+    }
+    if wishes.default_voice is not None:
+        changed["voice"] = wishes.default_voice
+    return SettingsPatch.model_validate(changed)
+
+
+def premise_of(conversation: Conversation) -> str:
+    """What the story is about, as far as it was said."""
+    return conversation.settings.system_prompt.removeprefix(_TASK).removeprefix(_PREMISE)
