@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
@@ -60,7 +61,15 @@ async def open_services(
             Tailer(opened) as tailer,
             Owners(
                 node=f"{os.getpid()}.{uuid.uuid4().hex[:8]}",
-                services=OwnerServices(opened, recorder, tailer, models, clock, settings.limits),
+                services=OwnerServices(
+                    opened,
+                    recorder,
+                    tailer,
+                    models,
+                    clock,
+                    settings.limits,
+                    history_chars=settings.language_model.context_tokens * CHARS_PER_TOKEN,
+                ),
             ) as owners,
         ):
             views = SessionViews(opened)

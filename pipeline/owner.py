@@ -40,6 +40,8 @@ class OwnerServices:
     models: Models
     clock: Clock
     limits: LimitSettings
+    history_chars: int = 4_000
+    """Of earlier turns that the language model is told."""
 
 
 class SessionOwner:
@@ -191,7 +193,7 @@ class SessionOwner:
             kind=state.kind,
             text=state.text,
             settings=state.settings,
-            history=history(self._conversation, before=state.turn),
+            history=history(self._conversation, before=state.turn, room=self._services.history_chars),
             requested_ms=state.requested_ms,
             progress=progress(state),
         )
