@@ -41,8 +41,8 @@ class Conversation:
         self.end_reason: EndReason = "user"
         self.ended = False
         self.narrations: dict[TurnId, NarrationState] = {}
-        self.shares: dict[str, int | None] = {}
-        """Links that are good, and until when (ms since the epoch; None: for good)."""
+        self.shares: dict[str, dict[str, Any]] = {}
+        """Links that were not revoked: name to what `share.created` says."""
 
     @property
     def has_work(self) -> bool:
@@ -101,7 +101,7 @@ class Conversation:
 
     def _share(self, recorded: Recorded) -> None:
         if recorded.type == "share.created":
-            self.shares[recorded.data["share"]] = recorded.data.get("expires_ms")
+            self.shares[recorded.data["share"]] = {**recorded.data, "created_ms": recorded.ts_ms}
         else:
             self.shares.pop(recorded.data["share"], None)
 

@@ -4,7 +4,7 @@ AccessError          Unauthenticated, CredentialInvalid, CredentialExpired, Forb
 LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit
 """
 
-from schemas.errors import RhapsodeError, StateError
+from schemas.errors import InputError, RhapsodeError, StateError
 
 
 class AccessError(RhapsodeError):
@@ -39,6 +39,10 @@ class OriginRefused(AccessError):
     """The request comes from a web page, a name or a machine that may not call this server."""
 
     code = "origin.refused"
+
+
+class ShareNotFound(InputError):
+    code = "share.not_found"
 
 
 class LimitReached(StateError):

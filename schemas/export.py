@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from schemas import asyncapi, commands, errors, wire
+from schemas import access_errors, asyncapi, commands, errors, wire
 from schemas.events import FACT
 from schemas.settings import AppSettings
 
@@ -31,6 +31,10 @@ _ANSWERS: Final = (
     wire.Health,
     wire.Problem,
 )
+
+
+_ERRORS: Final = (errors.RhapsodeError, access_errors.AccessError)
+"""The root, and the branches in modules of their own."""
 
 
 def documents() -> dict[str, Any]:
@@ -82,7 +86,7 @@ def _collected(title: str, models: Sequence[type[BaseModel]]) -> dict[str, Any]:
 def _errors() -> dict[str, Any]:
     """The codes that a problem document or an `error` frame may carry, with their meaning."""
     found: dict[str, Any] = {}
-    for error in _family(errors.RhapsodeError):
+    for error in dict.fromkeys(heir for root in _ERRORS for heir in _family(root)):
         meaning = (error.__doc__ or "").strip().split("\n\n")[0]
         if error.code not in found or (meaning and not found[error.code]["description"]):
             found[error.code] = {

@@ -1,0 +1,1 @@
+"""Who may do what: keys, tokens, shares, whose a session is, and how much each principal may ask for."""

@@ -1,0 +1,81 @@
+"""How much each principal may still ask for: what is asked as costs to a meter, refusals as errors."""
+
+from typing import Final
+
+from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
+from pipeline.log.base import EventLog
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.tiered import TieredLog
+from schemas.access_errors import AudioLimit, CharacterLimit, LimitReached, SessionLimit, TurnLimit
+from schemas.access_settings import PrincipalLimits
+from schemas.settings import LimitSettings
+
+_HOUR: Final = 3_600
+_MINUTE: Final = 60
+_MINUTE_MS: Final = 60_000
+_REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
+    "sessions": (SessionLimit, "{limit} sessions an hour"),
+    "turns": (TurnLimit, "{limit} turns a minute"),
+    "characters": (CharacterLimit, "{limit} characters a minute"),
+    "audio": (AudioLimit, "{minutes} minutes of speech an hour"),
+}
+
+
+class Allowance:
+    """Asked before anything is recorded. Every method raises LimitReached where there is too little left."""
+
+    def __init__(self, meter: Meter, settings: LimitSettings) -> None:
+        self._meter = meter
+        self._principal = settings.principal
+        self._everybody = settings.everybody
+
+    async def session(self, principal: str) -> None:
+        """One more session."""
+        await self._take(principal, [_cost("sessions", 1, self._of(principal).sessions_per_hour, _HOUR)])
+
+    async def turn(self, principal: str, chars: int) -> None:
+        """One more turn, about so much text. Its speech is not known yet, so that some must only be left."""
+        limits = self._of(principal)
+        await self._take(
+            principal,
+            [
+                _cost("turns", 1, limits.turns_per_minute, _MINUTE),
+                _cost("characters", chars, limits.chars_per_minute, _MINUTE),
+                _audio(1, limits),
+            ],
+        )
+
+    async def spoken(self, principal: str, audio_ms: int) -> None:
+        """So much speech was made. Never refused: who made more than there was waits before the next turn."""
+        cost = _audio(audio_ms, self._of(principal))
+        if cost is not None and audio_ms > 0:
+            await self._meter.owe(principal, cost)
+
+    def _of(self, principal: str) -> PrincipalLimits:
+        return self._principal if principal else self._everybody
+
+    async def _take(self, principal: str, costs: list[Cost | None]) -> None:
+        limited = [cost for cost in costs if cost is not None]
+        if limited and (short := await self._meter.take(principal, limited)):
+            raise _refusal(short)
+
+
+def open_allowance(log: EventLog, settings: LimitSettings) -> Allowance:
+    """On the log's own server where it has one, so that all replicas count together."""
+    hot = log.hot if isinstance(log, TieredLog) else log
+    return Allowance(RedisMeter(hot) if isinstance(hot, RedisEventLog) else MemoryMeter(), settings)
+
+
+def _cost(bucket: str, amount: int, limit: int | None, period_s: int) -> Cost | None:
+    return None if limit is None else Cost(bucket, amount, limit, period_s)
+
+
+def _audio(audio_ms: int, limits: PrincipalLimits) -> Cost | None:
+    minutes = limits.audio_minutes_per_hour
+    return None if minutes is None else Cost("audio", audio_ms, minutes * _MINUTE_MS, _HOUR)
+
+
+def _refusal(short: Shortage) -> LimitReached:
+    kind, most = _REFUSALS[short.cost.bucket]
+    allowed = most.format(limit=short.cost.limit, minutes=short.cost.limit // _MINUTE_MS)
+    return kind(f"at most {allowed} are allowed", retry_after_s=short.wait_s)

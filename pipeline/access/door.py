@@ -1,0 +1,101 @@
+"""Who is let in: the one place that turns a credential into a principal. Knows no HTTP."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from pipeline.access.keys import PREFIX, read_keys
+from pipeline.access.ring import KeyRing
+from pipeline.access.secret import own_secret
+from pipeline.access.tokens import Tokens
+from pipeline.clock import Clock
+from schemas.access_errors import AccessError, CredentialInvalid, Unauthenticated
+from schemas.access_settings import AuthSettings
+from schemas.principals import NOBODY, Principal
+
+KEYS_FILE: Final = "keys.jsonl"
+_LONGEST: Final = 4_096
+
+
+class Door:
+    """Open to everybody on this machine, or closed to all who have no credential."""
+
+    def __init__(self, settings: AuthSettings, home: Path, clock: Clock) -> None:
+        """Raises KeyFileDamaged or OSError: without knowing the keys nobody can be let in."""
+        self._settings = settings
+        self._ring = KeyRing(keys_file(settings, home), clock)
+        secret = settings.jwt_secret
+        self.tokens = Tokens(
+            settings, own_secret(home) if secret is None else secret.get_secret_value(), self._ring, clock
+        )
+
+    @property
+    def open(self) -> bool:
+        """Nobody is asked who they are. Once closed for a key, it stays closed when the key goes."""
+        if self._settings.open is not None:
+            return self._settings.open
+        return not (_expects_credentials(self._settings) or self._ring.had_keys)
+
+    def admit(self, credential: str | None, *, shown: bool = False) -> Principal:
+        """Who this is. `shown`: the credential stood where others can read it, as in an address.
+
+        Raises Unauthenticated or one of its kinds.
+        """
+        if self.open:
+            return self._visitor(credential)
+        if not credential:
+            raise Unauthenticated("this server wants to know who asks: send an API key or a token")
+        return self._known(credential, shown=shown)
+
+    def still(self, principal: Principal) -> None:
+        """Returns if the key behind a principal is still good. Raises as `admit`."""
+        if principal.key:
+            self._ring.vouch(principal.key)
+
+    def _known(self, credential: str, *, shown: bool) -> Principal:
+        if len(credential) > _LONGEST:
+            raise CredentialInvalid("this is longer than any credential of ours")
+        if not credential.startswith(PREFIX):
+            return self.tokens.read(credential)
+        if shown:
+            raise CredentialInvalid("an API key does not belong into an address; make a token of it")
+        return self._ring.check(credential)
+
+    def _visitor(self, credential: str | None) -> Principal:
+        """On an open server a share link still means listening only, and any other credential nothing."""
+        if not credential or credential.startswith(PREFIX):
+            return NOBODY
+        try:
+            principal = self._known(credential, shown=True)
+        except AccessError:
+            return NOBODY
+        return NOBODY if principal.share is None else principal
+
+
+def keys_file(settings: AuthSettings, home: Path) -> Path:
+    return (settings.keys_file or home / KEYS_FILE).expanduser()
+
+
+def _expects_credentials(settings: AuthSettings) -> bool:
+    """The settings alone say that somebody can show one."""
+    return any((settings.keys_file, settings.jwt_secret, settings.identity_provider))
+
+
+def is_open(settings: AuthSettings, home: Path) -> bool:
+    """Would a server that starts now be open? Raises KeyFileDamaged or OSError."""
+    if settings.open is not None:
+        return settings.open
+    return not (_expects_credentials(settings) or read_keys(keys_file(settings, home)))
+
+
+def is_loopback(host: str) -> bool:
+    """Does this name or address mean this machine, and cannot be reached from another?"""
+    name = host.strip("[]").lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

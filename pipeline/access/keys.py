@@ -1,0 +1,137 @@
+"""API keys: shown once, kept as hashes in a file that is read again when it changes."""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.principals import USER, Role
+
+PREFIX: Final = "rhapsode_"
+"""So that a key that went astray can be recognised, by people and by scanners."""
+_SECRET_BYTES: Final = 24
+
+PrincipalName = Annotated[str, Field(pattern=r"^(?!share:)[A-Za-z0-9][\x21-\x7e]{0,127}$")]
+
+
+class KeyRecord(BaseModel):
+    """One line of the file. Unknown fields are a later version's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{8}$")
+    principal: PrincipalName
+    roles: frozenset[Role] = USER
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    created_ms: int
+    expires_ms: int | None = None
+    revoked_ms: int | None = None
+    label: str = ""
+
+    def fits(self, key: str) -> bool:
+        """In the same time for every wrong key."""
+        return hmac.compare_digest(self.sha256, _digest(key))
+
+    def expired(self, now_ms: int) -> bool:
+        return self.expires_ms is not None and now_ms >= self.expires_ms
+
+
+class KeyFileDamaged(Exception):
+    """The file is there but is not what we write."""
+
+
+def _digest(key: str) -> str:
+    """One round is enough: a key has 192 random bits, which no dictionary helps to guess."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def id_of(key: str) -> str | None:
+    """The id inside a key; None for what is no key of ours."""
+    ident, _, secret = key.removeprefix(PREFIX).partition("_")
+    return ident if key.startswith(PREFIX) and ident and secret else None
+
+
+def read_keys(file: Path) -> list[KeyRecord]:
+    """Every key, revoked ones too; none where there is no file. Raises KeyFileDamaged or OSError."""
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    records = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                records.append(KeyRecord.model_validate_json(line))
+            except ValidationError as error:
+                raise KeyFileDamaged(f"{file}: line {number} is no key record") from error
+    return records
+
+
+def create_key(
+    file: Path,
+    principal: str,
+    *,
+    now_ms: int,
+    roles: frozenset[Role] = USER,
+    expires_ms: int | None = None,
+    label: str = "",
+) -> tuple[str, KeyRecord]:
+    """A new key, which nobody will ever see again, and its record, which is in the file."""
+    ident = secrets.token_hex(4)
+    key = f"{PREFIX}{ident}_{secrets.token_hex(_SECRET_BYTES)}"
+    record = KeyRecord(
+        id=ident,
+        principal=principal,
+        roles=roles,
+        sha256=_digest(key),
+        created_ms=now_ms,
+        expires_ms=expires_ms,
+        label=label,
+    )
+    with _only_writer(file):
+        _write(file, [*read_keys(file), record])
+    return key, record
+
+
+def revoke_key(file: Path, ident: str, *, now_ms: int) -> KeyRecord | None:
+    """The key's record, revoked from now on; None if there is no such key.
+
+    The record stays: a server whose last key is revoked must not think that it never had one.
+    """
+    with _only_writer(file):
+        records = read_keys(file)
+        found = next((record for record in records if record.id == ident), None)
+        if found is None or found.revoked_ms is not None:
+            return found
+        revoked = found.model_copy(update={"revoked_ms": now_ms})
+        _write(file, [revoked if record is found else record for record in records])
+    return revoked
+
+
+@contextmanager
+def _only_writer(file: Path) -> Iterator[None]:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: Path, records: Sequence[KeyRecord]) -> None:
+    """Readers see the old file or the new one, never half of it, and it is never gone."""
+    fresh = file.with_name(f"{file.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.writelines(record.model_dump_json() + "\n" for record in records)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)

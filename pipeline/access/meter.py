@@ -1,0 +1,105 @@
+"""Counts what is used per time: by one server function for all replicas, or in this process's memory."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from zlib import crc32
+
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.wire import Command
+
+_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """So much of what may be used `limit` times per period."""
+
+    bucket: str
+    amount: int
+    limit: int
+    period_s: int
+
+    @property
+    def burst_us(self) -> int:
+        return self.period_s * _US
+
+    @property
+    def us(self) -> int:
+        """What is taken, as time until it has come back; more than there ever is takes all there is."""
+        return min(self.burst_us, self.amount * self.burst_us // self.limit)
+
+    @property
+    def debt_us(self) -> int:
+        """As `us`, for what was used already."""
+        return self.amount * self.burst_us // self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What there is too little of, and when there is enough."""
+
+    cost: Cost
+    wait_s: float
+
+
+class Meter(Protocol):
+    async def take(self, who: str, costs: Sequence[Cost]) -> Shortage | None:
+        """Take all of it, or nothing and say what is short."""
+        ...
+
+    async def owe(self, who: str, cost: Cost) -> None:
+        """It was used; what is not there is a debt, and must come back before anything can be taken."""
+        ...
+
+
+class RedisMeter:
+    """A Meter on the log's server, so that all replicas count together."""
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+
+    async def take(self, who: str, costs: Sequence[Cost]) -> Shortage | None:
+        which, wait_us = await self._call(who, costs, [cost.us for cost in costs], anyway="")
+        return Shortage(costs[which - 1], wait_us / _US) if which else None
+
+    async def owe(self, who: str, cost: Cost) -> None:
+        await self._call(who, [cost], [cost.debt_us], anyway="1")
+
+    async def _call(
+        self, who: str, costs: Sequence[Cost], taken_us: Sequence[int], *, anyway: str
+    ) -> tuple[int, int]:
+        keys = await self._log.keys()
+        partition = crc32(who.encode()) % keys.partitions
+        name = hashlib.blake2b(who.encode(), digest_size=12).hexdigest()
+        buckets = [keys.beside(partition, f"limit:{name}:{cost.bucket}") for cost in costs]
+        amounts = [number for cost, us in zip(costs, taken_us, strict=True) for number in (us, cost.burst_us)]
+        command: Command = ("FCALL", "limit1_take", len(buckets), *buckets, anyway, *amounts)
+        [[which, wait_us]] = await self._log.call(command)
+        return which, wait_us
+
+
+class MemoryMeter:
+    """The same in memory, for one process and as the model of the other. Forgets nobody: for tests."""
+
+    def __init__(self, now_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000) -> None:
+        self._now_us = now_us
+        self._due: dict[tuple[str, str], int] = {}
+
+    async def take(self, who: str, costs: Sequence[Cost]) -> Shortage | None:
+        now = self._now_us()
+        due = {cost.bucket: self._after(who, cost.bucket, now) + cost.us for cost in costs}
+        waits = [(due[cost.bucket] - now - cost.burst_us, cost) for cost in costs]
+        wait, short = max(waits, key=lambda found: found[0])
+        if wait > 0:
+            return Shortage(short, wait / _US)
+        self._due |= {(who, bucket): us for bucket, us in due.items()}
+        return None
+
+    async def owe(self, who: str, cost: Cost) -> None:
+        self._due[who, cost.bucket] = self._after(who, cost.bucket, self._now_us()) + cost.debt_us
+
+    def _after(self, who: str, bucket: str, now: int) -> int:
+        return max(now, self._due.get((who, bucket), 0))

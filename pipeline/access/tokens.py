@@ -1,0 +1,104 @@
+"""Signed tokens: ours for browsers and for share links, and those of an identity provider."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jwt
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.access.keys import PrincipalName
+from pipeline.access.ring import KeyRing
+from pipeline.clock import Clock
+from schemas.access_errors import CredentialExpired, CredentialInvalid, Forbidden
+from schemas.access_settings import AuthSettings, IdentityProviderSettings
+from schemas.ids import SessionId
+from schemas.principals import USER, Principal, Role
+
+ISSUER: Final = "rhapsode"
+ACCESS: Final = "rhapsode:access"
+SHARE: Final = "rhapsode:share"
+_OURS: Final = "HS256"
+_ADMIN: Final[frozenset[Role]] = frozenset({"user", "admin"})
+_NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
+
+
+class Tokens:
+    """Makes and reads tokens. What a token is checked with is our choice, never the token's alone."""
+
+    def __init__(self, settings: AuthSettings, secret: str, ring: KeyRing, clock: Clock) -> None:
+        """Raises OSError where the identity provider's key cannot be read."""
+        self._settings = settings
+        self._secret = secret
+        self._ring = ring
+        self._clock = clock
+        provider = settings.identity_provider
+        self._provider_key = "" if provider is None else provider.public_key_file.read_text("ascii")
+
+    def make(self, principal: Principal) -> tuple[str, int]:
+        """A token for who has shown an API key, and for how many seconds it is good.
+
+        It names the key, so that it is worth no more than that. Raises Forbidden without a key.
+        """
+        if not principal.key or principal.share is not None:
+            raise Forbidden("tokens are made from API keys")
+        now = self._clock.now_ms() // 1_000
+        claims = {"sub": principal.name, "key": principal.key, "iat": now}
+        ttl = self._settings.token_ttl_s
+        return self._sign({**claims, "aud": ACCESS, "exp": now + ttl}), ttl
+
+    def make_share(self, session: SessionId, share: str, expires_ms: int | None) -> str:
+        """What a share link carries. Whether the share is still wanted, the session's log says."""
+        claims: dict[str, Any] = {"sub": session, "jti": share, "aud": SHARE}
+        if expires_ms is not None:
+            claims["exp"] = -(-expires_ms // 1_000)
+        return self._sign(claims)
+
+    def read(self, token: str) -> Principal:
+        """Who comes with this token. Raises CredentialInvalid or CredentialExpired."""
+        try:
+            algorithm = jwt.get_unverified_header(token)["alg"]
+            provider = self._settings.identity_provider
+            if provider is not None and algorithm == provider.algorithm:
+                return self._of_provider(token, provider)
+            return self._of_ours(token)
+        except jwt.ExpiredSignatureError as error:
+            raise CredentialExpired("this token has expired") from error
+        except (jwt.PyJWTError, ValidationError, KeyError, TypeError) as error:
+            raise CredentialInvalid("this token is not good") from error
+
+    def _sign(self, claims: Mapping[str, Any]) -> str:
+        return jwt.encode({"iss": ISSUER, **claims}, self._secret, algorithm=_OURS)
+
+    def _of_ours(self, token: str) -> Principal:
+        claims = jwt.decode(
+            token,
+            self._secret,
+            algorithms=[_OURS],
+            audience=[ACCESS, SHARE],
+            issuer=ISSUER,
+            options={"require": ["sub", "aud"]},
+        )
+        if claims["aud"] == SHARE:
+            share = str(claims["jti"])
+            return Principal(f"share:{share}", share=(claims["sub"], share))
+        if "exp" not in claims:
+            raise jwt.MissingRequiredClaimError("exp")
+        if "key" in claims:
+            return self._ring.vouch(claims["key"])
+        return Principal(_NAME.validate_python(claims["sub"]), _roles(claims.get("roles")))
+
+    def _of_provider(self, token: str, provider: IdentityProviderSettings) -> Principal:
+        claims = jwt.decode(
+            token,
+            self._provider_key,
+            algorithms=[provider.algorithm],
+            audience=provider.audience,
+            issuer=provider.issuer,
+            options={"require": ["sub", "aud", "iss", "exp"]},
+        )
+        roles = claims.get(provider.roles_claim) if provider.roles_claim else None
+        return Principal(_NAME.validate_python(claims["sub"]), _roles(roles))
+
+
+def _roles(claimed: Any) -> frozenset[Role]:
+    return _ADMIN if isinstance(claimed, list) and "admin" in claimed else USER

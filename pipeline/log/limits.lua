@@ -1,0 +1,25 @@
+#!lua name=rhapsode_limits1
+-- How much each principal may still ask for: the generic cell rate algorithm, on this server's clock.
+-- A bucket is one number, the microsecond at which everything taken from it will have come back.
+--
+-- KEYS  the buckets, of one partition
+-- ARGV  1 '1': take it even if it is not there, the debt is waited off later
+--       then of each bucket: what is taken, and how much may be taken at once, both in microseconds of waiting
+-- Returns which bucket (from 1) has too little, and the microseconds until it has enough; 0, 0: taken from all.
+local function take(keys, args)
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  local due, which, wait = {}, 0, 0
+  for i = 1, #keys do
+    due[i] = math.max(now, tonumber(redis.call('GET', keys[i]) or '0')) + tonumber(args[2 * i])
+    local early = due[i] - now - tonumber(args[2 * i + 1])
+    if early > wait then which, wait = i, early end
+  end
+  if which > 0 and args[1] ~= '1' then return {which, math.ceil(wait)} end
+  for i = 1, #keys do
+    redis.call('SET', keys[i], string.format('%.0f', due[i]), 'PX', math.ceil((due[i] - now) / 1000) + 1)
+  end
+  return {0, 0}
+end
+
+redis.register_function('limit1_take', take)
