@@ -1,10 +1,10 @@
 """Reads a serve_config.yaml strictly: Ray ignores keys that it does not know, we name them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -131,10 +131,16 @@ def _unknown_keys(raw: Any, model: type[BaseModel], path: str) -> Iterator[Findi
         elif place == "applications.0.args":
             yield from _unknown_keys(value or {}, AppSettings, place)
         elif (below := _model_in(field.annotation)) is not None:
-            items = enumerate(value) if isinstance(value, list) else [(None, value)]
-            for number, item in items:
+            for name, item in _parts(value, field.annotation):
                 if isinstance(item, dict):
-                    yield from _unknown_keys(item, below, place if number is None else f"{place}.{number}")
+                    yield from _unknown_keys(item, below, place if name is None else f"{place}.{name}")
+
+
+def _parts(value: Any, annotation: Any) -> Iterable[tuple[Any, Any]]:
+    """The values in a list or in a mapping of models, each with its place; or the value alone."""
+    if get_origin(annotation) is dict and isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else [(None, value)]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

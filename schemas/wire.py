@@ -72,6 +72,8 @@ class ErrorFrame(_Wire):
     ref: str | None = None
     field: str | None = None
     retryable: bool = False
+    retry_after_s: int | None = None
+    """When it will be possible again, where that is known."""
 
 
 class End(_Wire):
@@ -184,6 +186,8 @@ class ControlAccepted(_Wire):
 
 class Voices(_Wire):
     voices: tuple[str, ...]
+    providers: dict[str, tuple[str, ...]]
+    """Who can be asked to speak, and the voices of each; "local" is this server."""
 
 
 class Health(_Wire):

@@ -104,7 +104,8 @@ async def control(services: Open, session: Session, command: Control) -> Control
 
 @router.get("/voices")
 async def voices(services: Open) -> Voices:
-    return Voices(voices=services.sessions.voices)
+    sessions = services.sessions
+    return Voices(voices=sessions.voices, providers=dict(sessions.providers))
 
 
 def view(session: SessionId, conversation: Conversation, head: Head) -> SessionView:

@@ -68,6 +68,14 @@ async def test_a_provider_that_is_out_of_order_costs_no_sentence(
     assert app.engines["text_to_speech"].calls == 1
 
 
+async def test_voices_are_listed_by_who_has_them(http: httpx.AsyncClient) -> None:
+    listed = (await http.get("/v1/voices")).json()
+    assert listed == {
+        "voices": ["joe", "alto"],
+        "providers": {"local": ["joe", "alto"], "cloud": ["alto", "joe"]},
+    }
+
+
 async def test_a_voice_must_be_one_of_the_chosen_provider(
     http: httpx.AsyncClient, house: SpeechHouse
 ) -> None:

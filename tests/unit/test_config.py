@@ -126,6 +126,40 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert "elsewhere" not in repr(settings)
 
 
+def test_a_providers_key_comes_from_the_environment_and_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = "{kind: openai, url: 'http://x', default_voice: nova}"
+    file = tmp_path / "config.yaml"
+    file.write_text(TEXT.replace("engine: piper", f"engine: piper, providers: {{cloud: {cloud}}}"))
+    monkeypatch.setenv("RHAPSODE_TEXT_TO_SPEECH__PROVIDERS__CLOUD__API_KEY", "sk-secret")
+    provider = config.load(file).settings.text_to_speech.providers["cloud"]
+    assert provider.api_key is not None
+    assert provider.api_key.get_secret_value() == "sk-secret"
+    assert provider.default_voice == "nova"
+    assert "secret" not in repr(provider)
+    assert not config.unknown_variables({"RHAPSODE_TEXT_TO_SPEECH__PROVIDERS__CLOUD__API_KEY": "sk-secret"})
+
+
+@pytest.mark.parametrize(
+    ("providers", "said"),
+    [
+        ("providers: {local: CLOUD}", "taken by the voice in this server"),
+        ("fallback: [nobody]", "'nobody', which is no provider"),
+        (
+            "providers: {cloud: {kin: openai}}",
+            "text_to_speech.providers.cloud.kin: there is no such key; did you mean kind?",
+        ),
+        ("providers: {cloud: {kind: openai, url: x, default_voice: a}}", "is not an http"),
+    ],
+)
+def test_providers_that_cannot_be_are_refused(
+    refusal: Callable[[str], str], providers: str, said: str
+) -> None:
+    given = providers.replace("CLOUD", "{kind: openai, url: 'http://x', default_voice: nova}")
+    assert said in refusal(TEXT.replace("engine: piper", f"engine: piper, {given}"))
+
+
 def test_a_wrong_variable_is_named_as_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RHAPSODE_LANGUAGE_MODEL__THREADS", "many")
     with pytest.raises(CliError, match=r"^RHAPSODE_LANGUAGE_MODEL__THREADS: "):
