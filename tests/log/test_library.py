@@ -11,6 +11,7 @@ from tests.log.support import batch, creation, delta, raw
 
 RELEASED = {
     "rhapsode2": "ed1e94f3544fe413",
+    "rhapsode_workers1": "a9a5341baa646516",
     "rhapsode_archive1": "8a80247cc6cfa346",
     "rhapsode_limits1": "ac4d59d8b896e19f",
 }

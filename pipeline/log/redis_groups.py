@@ -1,0 +1,146 @@
+"""Trigger streams as consumer groups, on Redis."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pipeline.log.codec import Keys
+from pipeline.log.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.waiting import Waiter
+from pipeline.log.wire import Command
+from pipeline.workers.base import Change, Delivery, Member, Pointer
+
+_BEATS: Final = 200
+"""Entries of one call, so that it stays short."""
+
+
+class RedisGroups:
+    """A GroupLog for one consumer: it holds a connection that waits.
+
+    A lost answer to a read or a claim leaves pointers pending with us that we never saw: they are claimed
+    once they are idle. Everything else is a server function that may be sent twice.
+    """
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+        self._waiter = Waiter(log)
+        self.lost = 0
+        """Pointers that were trimmed before they were done with. Stays zero unless somebody else trims."""
+
+    async def join(self, group: str) -> None:
+        keys = await self._log.keys()
+        await self._log.call(
+            *(("FCALL", "ew1_join", 1, keys.triggers(p), group) for p in range(keys.partitions))
+        )
+
+    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[Delivery]:
+        keys = await self._log.keys()
+        streams = [keys.triggers(p) for p in range(keys.partitions)]
+        words = ("XREADGROUP", "GROUP", member.group, member.consumer, "COUNT", _share(count, keys))
+        command: Command = (
+            *words,
+            "BLOCK",
+            max(1, int(wait_s * 1000)),
+            "STREAMS",
+            *streams,
+            *">" * len(streams),
+        )
+        reply = await self._waiter.call(command, wait_s)
+        partition_of = {name.encode(): partition for partition, name in enumerate(streams)}
+        return [
+            Delivery(pointer_of(partition_of[stream], entry))
+            for stream, entries in reply or ()
+            for entry in entries
+        ]
+
+    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[Delivery]:
+        keys = await self._log.keys()
+        replies = await self._log.call(
+            *(
+                self._fcall("ew1_claim", keys, p, member, int(idle_s * 1000), count)
+                for p in range(keys.partitions)
+            )
+        )
+        self.lost += sum(len(lost) for _, lost in replies)
+        return [
+            Delivery(pointer_of(partition, entry), entry[2])
+            for partition, (entries, _) in enumerate(replies)
+            for entry in entries
+        ]
+
+    async def beat(self, member: Member, pointers: Sequence[Pointer]) -> list[Pointer]:
+        keys = await self._log.keys()
+        groups = [
+            (partition, some[start : start + _BEATS])
+            for partition, some in _by_partition(pointers).items()
+            for start in range(0, len(some), _BEATS)
+        ]
+        replies = await self._log.call(
+            *(
+                self._fcall("ew1_beat", keys, partition, member, *(pointer.entry for pointer in some))
+                for partition, some in groups
+            )
+        )
+        lost = [{entry.decode() for entry in reply} for reply in replies]
+        return [
+            pointer
+            for (_, some), gone in zip(groups, lost, strict=True)
+            for pointer in some
+            if pointer.entry in gone
+        ]
+
+    async def again(self, member: Member, pointer: Pointer) -> int:
+        keys = await self._log.keys()
+        command = self._fcall("ew1_again", keys, pointer.partition, member, pointer.entry)
+        [times] = await self._log.call(command)
+        return int(times)
+
+    async def skip(self, member: Member, pointers: Sequence[Pointer]) -> None:
+        keys = await self._log.keys()
+        await self._log.call(
+            *(
+                ("XACK", keys.triggers(partition), member.group, *(pointer.entry for pointer in some))
+                for partition, some in _by_partition(pointers).items()
+            )
+        )
+
+    async def finish(self, member: Member, pointer: Pointer, changes: Sequence[Change] = ()) -> bool:
+        keys = await self._log.keys()
+        written, packed = packed_changes(keys, pointer.partition, changes, before=1)
+        names = (keys.triggers(pointer.partition), *written)
+        [done] = await self._log.call(
+            ("FCALL", "ew1_effect", len(names), *names, member.group, member.consumer, pointer.entry, packed)
+        )
+        return bool(done)
+
+    async def bury(self, member: Member, pointer: Pointer, error: str) -> bool:
+        keys = await self._log.keys()
+        names = (keys.triggers(pointer.partition), keys.beside(pointer.partition, LETTERS))
+        who = (member.group, member.consumer, pointer.entry, error[:ERROR_CHARS])
+        [done] = await self._log.call(("FCALL", "ew1_bury", 2, *names, *who))
+        return bool(done)
+
+    async def leave(self, member: Member) -> None:
+        keys = await self._log.keys()
+        await self._log.call(*(self._fcall("ew1_leave", keys, p, member) for p in range(keys.partitions)))
+
+    async def aclose(self) -> None:
+        """The log stays open: it is the caller's."""
+        await self._waiter.aclose()
+
+    @staticmethod
+    def _fcall(function: str, keys: Keys, partition: int, member: Member, *arguments: str | int) -> Command:
+        return ("FCALL", function, 1, keys.triggers(partition), member.group, member.consumer, *arguments)
+
+
+def _share(count: int, keys: Keys) -> int:
+    """Of each partition, as the server counts."""
+    return max(1, count // keys.partitions)
+
+
+def _by_partition(pointers: Sequence[Pointer]) -> Mapping[int, list[Pointer]]:
+    found: dict[int, list[Pointer]] = defaultdict(list)
+    for pointer in pointers:
+        found[pointer.partition].append(pointer)
+    return found

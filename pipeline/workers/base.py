@@ -1,0 +1,243 @@
+"""What workers are made of, and the ports to the log that they need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+START: Final = "0-0"
+"""Before every entry of a trigger stream."""
+SESSION_DELETED: Final = "session.deleted"
+"""The one pointer without a fact behind it: the session's facts are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """An entry of a partition's trigger stream: somewhere a fact of this type was recorded."""
+
+    partition: int
+    entry: str
+    session: SessionId
+    seq: Seq
+    type: str
+    reader: str | None = None
+    """For this effect or projection alone: somebody asked for a second try of a dead letter."""
+
+    @property
+    def at_ms(self) -> int:
+        """When, on the log server's clock."""
+        return int(self.entry.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write to a key of the pointer's partition, made in one step with the acknowledgement."""
+
+    command: Literal["HSET", "HDEL", "HINCRBY", "ZADD", "ZREM", "DEL", "EXPIRE"]
+    key: str
+    """Without the partition's prefix, which the log puts in front."""
+    arguments: tuple[str | int | bytes, ...] = ()
+
+
+class Effect(Protocol):
+    """Something that follows from a fact: done once, in no particular order.
+
+    `apply` may run again for the same fact after a crash. Exactly once are therefore (a) facts posted with a
+    key derived from `cause_key`, which the log takes once however late, and (b) the changes returned, which
+    are written together with the acknowledgement. Anything else happens at least once.
+    """
+
+    @property
+    def name(self) -> str:
+        """Also of its consumer group. Never reuse the name for something else."""
+        ...
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Of facts (of schemas.events.TRIGGERS, or SESSION_DELETED) that `apply` is called for."""
+        ...
+
+    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+        """Raise to be called again later. Facts of deleted sessions are passed over."""
+        ...
+
+
+def cause_key(effect: str, pointer: Pointer, what: str = "") -> str:
+    """The idempotency key of what `effect` does because of this fact: the same at every try."""
+    return f"{effect}/{pointer.session}/{pointer.seq}/{what}"
+
+
+class Projection(Protocol):
+    """A view kept from facts, in order within each session. One reader at a time per partition."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def types(self) -> frozenset[str]: ...
+
+    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+        """What these facts, all of one session and in order, change.
+
+        Raising parks the session: it is passed over until somebody asks for a retry.
+        """
+        ...
+
+    async def from_scratch(self, session: SessionId) -> Sequence[Change]:
+        """What makes the view right for this session, whatever it holds now."""
+        ...
+
+    async def known(self, partition: int) -> Sequence[SessionId]:
+        """Sessions that the view holds something of."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One consumer of one group."""
+
+    group: str
+    consumer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A pointer handed to a consumer, for the how-manieth time."""
+
+    pointer: Pointer
+    times: int = 1
+
+
+class GroupLog(Protocol):
+    """Trigger streams as consumer groups see them: each pointer goes to one consumer until it is done with.
+
+    Like everything at the log, methods raise LogUnavailable when the server stays out of reach.
+    """
+
+    async def join(self, group: str) -> None:
+        """Make the group where it is not there yet; it begins with the oldest pointer."""
+        ...
+
+    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[Delivery]:
+        """About `count` new pointers, at least one of each partition; [] after `wait_s` without any."""
+        ...
+
+    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[Delivery]:
+        """Take over, at most `count` in each partition, what nobody has shown life about for `idle_s`."""
+        ...
+
+    async def beat(self, member: Member, pointers: Sequence[Pointer]) -> list[Pointer]:
+        """Show life about these; returns those that are somebody else's by now."""
+        ...
+
+    async def again(self, member: Member, pointer: Pointer) -> int:
+        """Count one more delivery; 0: the pointer is somebody else's by now."""
+        ...
+
+    async def skip(self, member: Member, pointers: Sequence[Pointer]) -> None:
+        """Acknowledge without an effect."""
+        ...
+
+    async def finish(self, member: Member, pointer: Pointer, changes: Sequence[Change] = ()) -> bool:
+        """Write and acknowledge in one step; False: somebody else's by now, and nothing was written."""
+        ...
+
+    async def bury(self, member: Member, pointer: Pointer, error: str) -> bool:
+        """Make it a dead letter; False as above."""
+        ...
+
+    async def leave(self, member: Member) -> None:
+        """Hand everything back at once, as if it had not been delivered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to go on with a projection in one partition, from a place on."""
+
+    partition: int
+    epoch: int
+    place: str
+    rebuild: bool = False
+    """Somebody asked for the view to be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """A fact that its projection could not take, or that came after one."""
+
+    pointer: Pointer
+    error: str
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one advance of a projection does, all or nothing."""
+
+    to: str
+    changes: Sequence[Change] = ()
+    parked: Sequence[Parking] = ()
+    freed: Mapping[SessionId, Sequence[str]] | None = None
+    """Sessions that are parked no longer, with the entries of their dead letters."""
+    rebuilt: bool = False
+
+
+class ProjectionLog(Protocol):
+    """Trigger streams as projections see them: in order, from a place kept with what was made of them."""
+
+    async def lease(self, projection: str, reader: str, *, ttl_s: float) -> list[Lease]:
+        """Take or renew what nobody else holds."""
+        ...
+
+    async def release(self, projection: str, reader: str) -> None: ...
+    async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
+        """At most `count` pointers of each partition after these places; [] after `wait_s` without any."""
+        ...
+
+    async def parked(self, projection: str, partition: int) -> set[SessionId]: ...
+    async def letters(self, projection: str, partition: int) -> Mapping[SessionId, Sequence["Letter"]]:
+        """The dead letters of a projection by session, oldest first."""
+        ...
+
+    async def advance(self, projection: str, lease: Lease, step: Step) -> bool:
+        """False: the lease is somebody else's by now (or this place is past), and nothing was written."""
+        ...
+
+    async def sessions(self, partition: int) -> list[SessionId]:
+        """Every session that the log knows, deleted ones included while their tombstone stands."""
+        ...
+
+    async def end(self, partition: int) -> str:
+        """The place of the latest pointer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: a fact that an effect or a projection could not be done with."""
+
+    partition: int
+    entry: str
+    kind: Literal["effect", "projection"]
+    reader: str
+    session: SessionId
+    seq: Seq
+    type: str
+    error: str
+    tries: int
+    first_ms: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.partition}.{self.entry}"
+
+    @property
+    def buried_ms(self) -> int:
+        return int(self.entry.partition("-")[0])
+
+    @property
+    def pointer(self) -> Pointer:
+        return Pointer(self.partition, self.entry, self.session, self.seq, self.type)

@@ -1,0 +1,224 @@
+"""Runs one effect: takes pointers, tries, tries again, and gives up in the open."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.log.base import EventLog
+from pipeline.workers.base import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
+from schemas.errors import LogError, LogForeign, LogLost, LogUnavailable
+from schemas.ids import NO_TURN, Seq
+from schemas.recorded import Recorded
+from schemas.settings import WorkerSettings
+
+WAIT_S: Final = 2.0
+AWAY_S: Final = 0.5
+"""The pause when the log is away; its own patience comes on top."""
+HELD_PER_SLOT: Final = 8
+"""Pointers that may be held for each one worked on: most of them wait for another try."""
+LONGEST_PAUSE_S: Final = 30.0
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Held:
+    """A pointer that is ours until it is done with, or until somebody else has it."""
+
+    pointer: Pointer
+    times: int
+    closing: bool = False
+    """The log is being told what became of it; the answer says whether it was still ours."""
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+class EffectRunner:
+    """One consumer of one effect's group."""
+
+    def __init__(
+        self, effect: Effect, group: GroupLog, log: EventLog, settings: WorkerSettings, *, consumer: str
+    ) -> None:
+        self._effect = effect
+        self._group = group
+        self._log = log
+        self._settings = settings
+        self._member = Member(effect.name, consumer)
+        self._held: dict[Pointer, _Held] = {}
+        self._resting = 0
+        """Of those held: waiting for another try."""
+        self._slots = anyio.Semaphore(settings.concurrency)
+        self._room = anyio.Event()
+        self._tasks: TaskGroup
+
+    async def run(self) -> None:
+        """For ever. Raises LogForeign when the log was replaced by another one."""
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                self._tasks.start_soon(self._read)
+                self._tasks.start_soon(self._claim)
+                self._tasks.start_soon(self._beat)
+        finally:
+            with anyio.move_on_after(AWAY_S, shield=True):
+                await self._hand_back()
+
+    async def _hand_back(self) -> None:
+        try:
+            await self._group.leave(self._member)
+        except LogError as error:
+            _logger.info("%s: could not hand back its pointers: %s", self._effect.name, error)
+
+    # ---------------------------------------------------------------- taking
+
+    async def _read(self) -> None:
+        joined = False
+        while True:
+            await self._has_room()
+            try:
+                if not joined:
+                    await self._group.join(self._member.group)
+                joined = True
+                found = await self._group.fetch(self._member, count=self._settings.concurrency, wait_s=WAIT_S)
+                await self._take(found)
+            except LogForeign:
+                raise
+            except LogError as error:
+                joined = False
+                await self._pause("reading", error)
+
+    async def _claim(self) -> None:
+        """Also finds what a lost answer left with us unseen."""
+        while True:
+            await anyio.sleep(self._settings.claim_idle_s / 3)
+            try:
+                while await self._claim_some():
+                    pass
+            except LogForeign:
+                raise
+            except LogError as error:
+                await self._pause("claiming", error)
+
+    async def _claim_some(self) -> bool:
+        await self._has_room()
+        found = await self._group.claim(self._member, idle_s=self._settings.claim_idle_s, count=1)
+        await self._take([one for one in found if one.pointer not in self._held])
+        return bool(found)
+
+    async def _beat(self) -> None:
+        while True:
+            await anyio.sleep(self._settings.claim_idle_s / 3)
+            try:
+                if self._held:
+                    for pointer in await self._group.beat(self._member, list(self._held)):
+                        self._let_go(pointer)
+            except LogForeign:
+                raise
+            except LogError as error:
+                await self._pause("showing life", error)
+
+    def _let_go(self, pointer: Pointer) -> None:
+        """Somebody else has it: what we do about it would be refused."""
+        held = self._held.get(pointer)
+        if held is not None and not held.closing:
+            _logger.warning("%s: lost %s, somebody else has it", self._effect.name, pointer)
+            held.scope.cancel()
+
+    async def _pause(self, doing: str, error: LogError) -> None:
+        _logger.warning("%s: %s goes wrong, trying again: %s", self._effect.name, doing, error)
+        await anyio.sleep(AWAY_S)
+
+    async def _has_room(self) -> None:
+        """Few are taken ahead: if this process dies, everything it holds counts as tried."""
+        slots = self._settings.concurrency
+        while len(self._held) - self._resting >= slots or len(self._held) >= slots * HELD_PER_SLOT:
+            if self._room.is_set():  # one for all who wait
+                self._room = anyio.Event()
+            await self._room.wait()
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+        foreign = [one.pointer for one in deliveries if not self._is_ours(one.pointer)]
+        if foreign:
+            await self._group.skip(self._member, foreign)
+        for one in deliveries:
+            if self._is_ours(one.pointer):
+                held = self._held[one.pointer] = _Held(one.pointer, one.times)
+                self._tasks.start_soon(self._work_on, held)
+
+    def _is_ours(self, pointer: Pointer) -> bool:
+        return pointer.type in self._effect.types and pointer.reader in (None, self._effect.name)
+
+    # ---------------------------------------------------------------- working
+
+    async def _work_on(self, held: _Held) -> None:
+        try:
+            with held.scope:
+                await self._until_done(held)
+        except LogForeign:
+            raise
+        except LogError as error:  # still pending: claimed once it is idle, by us or another
+            _logger.warning("%s: %s waits for the log: %s", self._effect.name, held.pointer, error)
+        finally:
+            del self._held[held.pointer]
+            self._room.set()
+
+    async def _until_done(self, held: _Held) -> None:
+        """Try until it is done, somebody else's, or a dead letter."""
+        error = f"{held.times - 1} workers died while they had it"
+        while held.times <= self._settings.deliveries:
+            try:
+                await self._once(held)
+            except LogForeign:
+                raise
+            except LogUnavailable as away:  # says nothing about this fact, so it is not counted
+                await self._pause("working", away)
+                continue
+            except Exception as failure:
+                error = f"{type(failure).__name__}: {failure}"
+                _logger.warning("%s: try %d of %s: %s", self._effect.name, held.times, held.pointer, error)
+            else:
+                return
+            if held.times == self._settings.deliveries:
+                break
+            await self._rest(held)
+            held.times = await self._group.again(self._member, held.pointer)
+            if not held.times:
+                return
+        held.closing = True
+        await self._group.bury(self._member, held.pointer, error)
+        _logger.error("%s: dead letter %s: %s", self._effect.name, held.pointer, error)
+
+    async def _rest(self, held: _Held) -> None:
+        """While one waits for its next try, another may be worked on."""
+        pause_s = min(LONGEST_PAUSE_S, self._settings.retry_s * 2 ** (held.times - 1))
+        self._resting += 1
+        self._room.set()
+        try:
+            await anyio.sleep(pause_s)
+        finally:
+            self._resting -= 1
+
+    async def _once(self, held: _Held) -> None:
+        held.closing = False
+        async with self._slots:
+            with anyio.fail_after(self._settings.try_s):
+                fact = await read_fact(self._log, held.pointer)
+                changes = None if fact is None else await self._effect.apply(held.pointer, fact)
+        held.closing = True
+        await self._group.finish(self._member, held.pointer, changes or ())
+
+
+async def read_fact(log: EventLog, pointer: Pointer) -> Recorded | None:
+    """The fact that is pointed to; None where its session was deleted."""
+    if pointer.type == SESSION_DELETED:
+        return Recorded(
+            seq=pointer.seq, ts_ms=pointer.at_ms, turn=NO_TURN, type=SESSION_DELETED, v=1, data={}
+        )
+    found = await log.read(pointer.session, Seq(pointer.seq - 1), limit=1)
+    if found:
+        return found[0]
+    [head] = await log.heads([pointer.session])
+    if head is None or head.state == "deleted":
+        return None
+    raise LogLost(f"fact {pointer.seq} of session {pointer.session} is not in the log")

@@ -1,0 +1,1 @@
+"""Workers: effects, projections and upkeep on a real server."""

@@ -1,0 +1,74 @@
+"""Effects that misbehave in one chosen way, and sessions full of facts for them."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+
+import anyio
+
+from pipeline.log.redis_groups import RedisGroups
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.workers.base import Change, Effect, Pointer
+from pipeline.workers.effects import EffectRunner
+from schemas.events import Fact, TextCompleted
+from schemas.ids import SessionId, new_session_id
+from schemas.recorded import Recorded
+from schemas.settings import WorkerSettings
+from tests.log.support import batch, creation
+
+COMPLETED = TextCompleted(chars=3, finish="stop")
+SCANTY = WorkerSettings(claim_idle_s=0.3, retry_s=0.01, lease_s=0.3, upkeep_s=0.1)
+"""Times that a test can wait for."""
+_names = count(1)
+
+
+class Noted:
+    """An effect that notes what it was called for, does what `act` does, and changes what `change` says."""
+
+    def __init__(
+        self,
+        act: Callable[[Pointer], None] | None = None,
+        *,
+        name: str = "noted",
+        types: Sequence[str] = ("text.completed",),
+        gate: anyio.Event | None = None,
+        change: Change | None = None,
+    ) -> None:
+        self.name = name
+        self.types = frozenset(types)
+        self.seen: list[Pointer] = []
+        self.done: list[Pointer] = []
+        self._act = act
+        self._gate = gate
+        self._change = change
+
+    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+        assert (fact.seq, fact.type) == (pointer.seq, pointer.type)
+        self.seen.append(pointer)
+        if self._gate is not None:
+            await self._gate.wait()
+        if self._act is not None:
+            self._act(pointer)
+        self.done.append(pointer)
+        return None if self._change is None else [self._change]
+
+
+async def session_with(log: RedisEventLog, *facts: Fact) -> SessionId:
+    """A new session; its first fact says that it started."""
+    session = new_session_id()
+    await log.append([creation(session), *([batch(session, 1, *facts)] if facts else [])])
+    return session
+
+
+@asynccontextmanager
+async def running(
+    log: RedisEventLog, effect: Effect, settings: WorkerSettings = SCANTY
+) -> AsyncGenerator[EffectRunner, None]:
+    """One consumer of the effect, until the block ends."""
+    group = RedisGroups(log)
+    runner = EffectRunner(effect, group, log, settings, consumer=f"c{next(_names)}")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runner.run)
+        yield runner
+        tasks.cancel_scope.cancel()
+    await group.aclose()
