@@ -1,0 +1,41 @@
+"""One gateway with scripted engines and workers, in a process that may be killed at any moment. Knows no Ray.
+
+python -m loadtests.chaos.gateway SETTINGS.json
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from deployments.http import create_app
+from deployments.services import Services, open_services
+from pipeline.audio.speaker import EncodingSpeaker
+from pipeline.coalesce import CoalescingLanguageModel
+from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.turn import Models
+from schemas.settings import AppSettings
+
+
+async def serve(settings: AppSettings) -> None:
+    """Answer on the direct port until somebody ends the process."""
+
+    @asynccontextmanager
+    async def services() -> AsyncGenerator[Services, None]:
+        writer = build_language_model(settings.language_model, settings.cache)
+        voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+        models = Models(
+            CoalescingLanguageModel(writer, settings.language_model.coalesce_ms),
+            EncodingSpeaker(voice, settings.text_to_speech),
+        )
+        async with open_services(settings, models, {}) as opened:
+            yield opened
+
+    app = create_app(services, body_bytes=settings.limits.body_bytes, gateway=settings.gateway)
+    async with app.router.lifespan_context(app):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(AppSettings.model_validate_json(Path(sys.argv[1]).read_text())))

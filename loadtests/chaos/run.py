@@ -1,0 +1,194 @@
+"""One chaos run: people, faults, then the judge."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import anyio
+
+from loadtests.chaos.ledger import Findings, Listened, judge
+from loadtests.chaos.people import Crowd, person
+from loadtests.chaos.system import System
+from pipeline.log.base import EventLog
+from pipeline.log.open import open_log
+from schemas.events import TERMINAL
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+Say = Callable[[str], None]
+_WORDS: Final = (
+    "the",
+    "keeper",
+    "lit",
+    "a",
+    "lamp",
+    "and",
+    "saw",
+    "how",
+    "slowly",
+    "the",
+    "sea",
+    "came",
+    "in",
+)
+_LONGEST_S: Final = 900.0
+_OPENINGS: Final = frozenset({"turn.started", "turn.resumed"})
+_PAGE: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to happen."""
+
+    people: int
+    gateways: int
+    owner_kills: int
+    cuts: int
+    log_kills: int = 0
+    zombies: int = 0
+    every_s: float = 2.0
+    cut_after: int = 24
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened, and what the judge says."""
+
+    findings: Findings
+    seconds: float
+    turns: int
+    owner_kills: int
+    log_kills: int
+    zombies: int
+    cuts: int
+    takeovers_ms: Sequence[float]
+    """From a kill to the next words or sound of each session that the dead process was running."""
+    resumes_ms: Sequence[float]
+
+
+def answer_of(number: int) -> str:
+    """What the model tells this person and nobody else."""
+    sentences = []
+    for sentence in range(12):
+        words = [_WORDS[(sentence * 7 + place * (number % 5 + 1)) % len(_WORDS)] for place in range(9)]
+        sentences.append(f"In story {number} {' '.join(words)}.")
+    return " ".join(sentences)
+
+
+def script(people: int) -> dict[str, object]:
+    answers = {f"person-{number}, ": answer_of(number) for number in range(people)}
+    return {"reply_to": answers, "delta_chars": 9, "per_delta_ms": 35}
+
+
+async def run(plan: Plan, home: Path, say: Say) -> Report:
+    """Raises only if the system could not be started or somebody waited for a minute in vain."""
+    dice, began = random.Random(plan.seed), monotonic()
+    async with System(home, plan.gateways, script(plan.people), dice) as system:
+        crowd = Crowd(system.url, dice, plan.cut_after)
+        done = anyio.Event()
+
+        def going_on() -> bool:
+            return not done.is_set() or crowd.cuts < plan.cuts
+
+        with anyio.fail_after(_LONGEST_S):
+            async with anyio.create_task_group() as everything:
+                for number in range(plan.people):
+                    everything.start_soon(person, crowd, f"person-{number}", answer_of(number), going_on)
+                await _faults(plan, system, crowd, say)
+                done.set()
+        say(f"{len(crowd.asked)} turns heard; reading the log")
+        log = open_log(system.settings.log, system.home)
+        try:
+            logs = {session: await _all(log, session) for session in {w.session for w in crowd.asked}}
+        finally:
+            await log.aclose()
+        return Report(
+            findings=judge(logs, crowd.listeners, crowd.asked),
+            seconds=monotonic() - began,
+            turns=len(crowd.asked),
+            owner_kills=len(system.kills) - system.zombies,
+            log_kills=system.log_kills,
+            zombies=system.zombies,
+            cuts=crowd.cuts,
+            takeovers_ms=takeovers(logs, system.kills),
+            resumes_ms=crowd.resumes_ms,
+        )
+
+
+async def _faults(plan: Plan, system: System, crowd: Crowd, say: Say) -> None:
+    """Kill owners in mid-turn, with the other faults spread between them."""
+    kinds = ["owner"] * plan.owner_kills + ["log"] * plan.log_kills + ["zombie"] * plan.zombies
+    system.dice.shuffle(kinds)
+    for number, kind in enumerate(kinds, 1):
+        await anyio.sleep(plan.every_s * system.dice.uniform(0.5, 1.5))
+        if kind == "log":
+            system.kill_log()
+        else:
+            victim = await _an_owner(system, crowd)
+            if kind == "owner":
+                system.kill_gateway(victim)
+            else:
+                await system.freeze_gateway(victim)
+        say(f"fault {number} of {len(kinds)} ({kind}); {crowd.cuts} cuts, {len(crowd.asked)} turns")
+
+
+async def _an_owner(system: System, crowd: Crowd) -> int:
+    """The process that runs a turn somebody is listening to right now."""
+    while True:
+        listeners = list(crowd.listeners)
+        system.dice.shuffle(listeners)
+        for listener in listeners:
+            pid = _running(listener)
+            if pid is not None and system.owns(pid):
+                return pid
+        await anyio.sleep(0.05)
+
+
+def _running(listener: Listened) -> int | None:
+    for fact in reversed(listener.facts):
+        if fact["type"] in TERMINAL:
+            return None
+        if fact["type"] in _OPENINGS:
+            return _pid(fact["data"]["node"])
+    return None
+
+
+def _pid(node: str) -> int:
+    return int(node.partition(".")[0])
+
+
+async def _all(log: EventLog, session: str) -> list[Recorded]:
+    facts: list[Recorded] = []
+    while page := await log.read(
+        SessionId(session), facts[-1].seq if facts else Seq(0), limit=_PAGE, audio=True
+    ):
+        facts += page
+    return facts
+
+
+def takeovers(logs: Mapping[str, Sequence[Recorded]], kills: Iterable[tuple[int, int]]) -> list[float]:
+    """For each kill and each turn that died with it: until the session went on, in milliseconds."""
+    found: list[float] = []
+    for at_ms, pid in kills:
+        for facts in logs.values():
+            before = [fact for fact in facts if fact.ts_ms <= at_ms]
+            latest = next((f for f in reversed(before) if f.type in _OPENINGS or f.type in TERMINAL), None)
+            if latest is None or latest.type in TERMINAL or _pid(latest.data["node"]) != pid:
+                continue
+            after = facts[len(before) :]
+            resumed = next((n for n, f in enumerate(after) if f.type == "turn.resumed"), None)
+            if resumed is not None and resumed + 1 < len(after):
+                found.append(after[resumed + 1].ts_ms - at_ms)
+                print(
+                    "DEBUG",
+                    at_ms,
+                    pid,
+                    facts[0].ts_ms,
+                    found[-1],
+                    [(f.type, f.ts_ms - at_ms, f.data.get("node")) for f in facts[len(before) - 2 :][:8]],
+                )
+    return found

@@ -1,0 +1,126 @@
+"""The system under attack: gateways on one port, one log server, all killable."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, time_ns
+from typing import Final
+
+import anyio
+import httpx
+
+from pipeline.log import embedded
+from schemas.settings import AppSettings
+
+_START_S: Final = 30.0
+_ZOMBIE_S: Final = 2.5
+"""Longer than a lease: whoever wakes after that has lost its sessions."""
+
+
+def reserve_port() -> socket.socket:
+    """A port that nobody else gets, also while no gateway is there to listen on it."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
+
+
+@dataclass
+class System:
+    """Starts and kills; use as an async context manager."""
+
+    home: Path
+    gateways: int
+    llm: dict[str, object]
+    dice: random.Random
+    kills: list[tuple[int, int]] = field(default_factory=list)
+    """When (ms since the epoch) which process was killed or stopped."""
+    log_kills: int = 0
+    zombies: int = 0
+    _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    async def __aenter__(self) -> "System":
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._reserved = reserve_port()
+        self.port = self._reserved.getsockname()[1]
+        script = self.home / "script.json"
+        script.write_text(json.dumps(self.llm))
+        self.settings = AppSettings.model_validate(
+            {
+                "home": self.home,
+                "cache": self.home / "cache",
+                "language_model": {"engine": "scripted", "script": script},
+                "text_to_speech": {"engine": "scripted"},
+                "gateway": {"direct_port": self.port},
+            }
+        )
+        self._file = self.home / "settings.json"
+        self._file.write_text(self.settings.model_dump_json())
+        for _ in range(self.gateways):
+            self.start_one()
+        await self.ready()
+        return self
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+        self._reserved.close()
+        embedded.stop(self.home)
+
+    def start_one(self) -> None:
+        with (self.home / "gateways.txt").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "loadtests.chaos.gateway", str(self._file)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._processes[process.pid] = process
+
+    async def ready(self) -> None:
+        """Return when the port answers."""
+        deadline = monotonic() + _START_S
+        async with httpx.AsyncClient(base_url=self.url, timeout=2) as http:
+            while monotonic() < deadline:
+                try:
+                    if (await http.get("/v1/health")).is_success:
+                        return
+                except httpx.TransportError:
+                    await anyio.sleep(0.05)
+        raise RuntimeError(f"no gateway answered within {_START_S:.0f} s; see {self.home}/gateways.txt")
+
+    def owns(self, pid: int) -> bool:
+        return pid in self._processes
+
+    def kill_gateway(self, pid: int) -> None:
+        """kill -9; another one is started in its place."""
+        process = self._processes.pop(pid)
+        self.kills.append((time_ns() // 1_000_000, pid))
+        process.kill()
+        process.wait()
+        self.start_one()
+
+    async def freeze_gateway(self, pid: int) -> None:
+        """Stop it for longer than its leases last, then let it go on as if nothing had happened."""
+        self.zombies += 1
+        self.kills.append((time_ns() // 1_000_000, pid))
+        os.kill(pid, signal.SIGSTOP)
+        await anyio.sleep(_ZOMBIE_S)
+        os.kill(pid, signal.SIGCONT)
+
+    def kill_log(self) -> None:
+        """kill -9 of the log server; whoever needs it next starts it again."""
+        server = embedded.status(self.home)
+        if server is not None:
+            self.log_kills += 1
+            os.kill(server.pid, signal.SIGKILL)
