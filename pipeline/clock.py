@@ -3,6 +3,8 @@
 import time
 from typing import Protocol
 
+import anyio
+
 
 class Clock(Protocol):
     def now_ms(self) -> int:
@@ -13,6 +15,10 @@ class Clock(Protocol):
         """Seconds on a clock that never jumps."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Return when `monotonic` has gone on by so much."""
+        ...
+
 
 class SystemClock:
     def now_ms(self) -> int:
@@ -20,3 +26,6 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)

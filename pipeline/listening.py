@@ -5,8 +5,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-import anyio
-
 from pipeline.clock import Clock
 from pipeline.log.base import EventLog, Head
 from pipeline.log.tailer import Tailer
@@ -120,7 +118,7 @@ class Listener:
                     return
                 due = pace.due(recorded)
                 while (early := due - self._clock.monotonic()) > 0:
-                    await anyio.sleep(min(early, wish.idle_s))
+                    await self._clock.sleep(min(early, wish.idle_s))
                     if early > wish.idle_s:
                         yield []
                 yield [recorded]

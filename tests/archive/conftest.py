@@ -15,6 +15,7 @@ from pipeline.log.tiered import TieredLog
 from schemas.settings import LogSettings
 from tests.archive.support import SMALL, Tiers, Time
 from tests.contracts.event_log import MAX_BYTES
+from tests.log.support import raw
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +30,9 @@ def archive_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 async def tiers(archive_home: Path, tmp_path: Path) -> AsyncGenerator[Tiers, None]:
     """Everything around one archive of the test's own. What other tests left in the log is gone."""
+    with raw(archive_home) as server:
+        server.flushdb()
     hot = RedisEventLog(str(embedded.socket_path(archive_home)), max_session_bytes=MAX_BYTES)
-    await hot.call(("FLUSHDB",))
     store = ArchiveStore(SMALL, tmp_path)
     time = Time()
     archival = Archival(hot)

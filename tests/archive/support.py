@@ -32,6 +32,9 @@ class Time:
     def monotonic(self) -> float:
         return self.ms / 1_000
 
+    async def sleep(self, seconds: float) -> None:
+        self.ms += max(1, round(seconds * 1_000))
+
 
 @dataclass
 class Tiers:
