@@ -1,16 +1,35 @@
-"""Who asks, and whether they may: the one place where a request gets its principal."""
+"""Who asks, and whether they may: whose the things in a request's path are.
 
-from typing import Annotated
+`guard` stands before every route of the application (see `create_app`), so that a new one is guarded without
+being told: it knows what the names of path parameters mean, and what it does not know is for administrators.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from schemas.principals import NOBODY, Principal
+from deployments.services import Services
+from schemas.access_errors import Forbidden, Unauthenticated
+from schemas.errors import InputError, SceneNotFound, SessionNotFound, UserNotFound
+from schemas.ids import SessionId, parse_session_id
+from schemas.principals import Principal
+
+PRINCIPAL: Final = "rhapsode.principal"
+"""Where in a request's scope the gate leaves who asks."""
+LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
+"""What a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
+stream, which the face refuses."""
+_SAFE: Final = frozenset({"GET", "HEAD"})
 
 
-def principal_of(connection: HTTPConnection) -> Principal:
+async def principal_of(connection: HTTPConnection) -> Principal:
     """Raises Unauthenticated."""
-    return NOBODY
+    principal: Principal | None = connection.scope.get(PRINCIPAL)
+    if principal is None:
+        raise Unauthenticated("this server wants to know who asks: send an API key or a token")
+    return principal
 
 
 Caller = Annotated[Principal, Depends(principal_of)]
@@ -19,3 +38,100 @@ Caller = Annotated[Principal, Depends(principal_of)]
 def owns(caller: Principal, principal: str) -> bool:
     """Whether what belongs to `principal` is there for this caller."""
     return caller.admin or caller.name == principal
+
+
+async def guard(connection: HTTPConnection) -> None:
+    """Raises what the route would say if the thing were not there, or Forbidden."""
+    caller: Principal | None = connection.scope.get(PRINCIPAL)
+    if caller is None:
+        return  # a public place, says the gate
+    if caller.share is not None:
+        await _listens(connection, caller.share)
+    elif caller.name:
+        for name, value in connection.path_params.items():
+            await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
+
+
+async def still_welcome(services: Services, caller: Principal) -> None:
+    """For connections that last: returns if they might begin now. Raises an AccessError, or SessionGone."""
+    services.door.still(caller)
+    if caller.share is not None:
+        session, share = caller.share
+        await services.shares.check(SessionId(session), share)
+
+
+async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
+    """A share link opens its session, read only, and nothing else."""
+    asked = connection.path_params.get("session_id")
+    if asked is not None and asked != share[0]:
+        raise SessionNotFound(f"there is no session {str(asked)[:80]}", field="session_id")
+    path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
+    place = path.removeprefix(f"/v1/sessions/{share[0]}")
+    if place == path or place not in LISTENING or not _only_reads(connection):
+        raise Forbidden("a share link is for listening only")
+    await _services(connection).shares.check(SessionId(share[0]), share[1])
+
+
+def _only_reads(connection: HTTPConnection) -> bool:
+    return connection.scope["type"] == "websocket" or connection.scope["method"] in _SAFE
+
+
+def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
+    return services
+
+
+async def _session(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = SessionNotFound(f"there is no session {value[:80]}", field="session_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _story(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = SessionNotFound(f"there is no story {value[:80]}", field="story_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = SceneNotFound(f"there is no scene {value[:80]}", field="scene_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _owned(connection: HTTPConnection, caller: Principal, value: str, missing: InputError) -> None:
+    """Somebody else's is not there. A scene is named after its story: `<story>.<turn>`."""
+    session = parse_session_id(value.partition(".")[0])
+    whose = None if session is None else await _services(connection).ownership.of(session)
+    if whose is not None and caller.commands(whose):
+        return
+    if not caller.admin:
+        raise missing
+    if whose is not None and not _admin_may(connection):
+        raise Forbidden("this is somebody else's; an administrator may read and delete it")
+
+
+def _admin_may(connection: HTTPConnection) -> bool:
+    if connection.scope["type"] == "websocket":
+        return str(connection.scope["path"]).endswith("/stream")  # which takes its owner's commands only
+    return connection.scope["method"] in _SAFE | {"DELETE"}
+
+
+async def _user(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    if value != caller.name and not caller.admin:
+        raise UserNotFound(f"there is no user {value[:80]!r}", field="user_id")
+
+
+async def _for_admins(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    if not caller.admin:
+        raise Forbidden("this is for administrators")
+
+
+async def _for_all(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    """Part of something else in the path, which was checked, or of nobody's."""
+
+
+_CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable[None]]]] = {
+    "session_id": _session,
+    "story_id": _story,
+    "scene_id": _scene,
+    "user_id": _user,
+    **dict.fromkeys(("kind", "share", "number", "n", "chunk", "turn", "provider", "voice"), _for_all),
+}

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems
+from deployments.access import guard
 from deployments.direct import listening
 from deployments.faces import native, native_media, native_sse, native_ws, stories, tts, users
+from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
 from schemas.settings import GatewaySettings
@@ -45,9 +47,11 @@ def create_app(
         version="0.1.0",
         lifespan=lifespan,
         description="Narrated answers from an event log.",
+        dependencies=[Depends(guard)],
     )
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
+    app.add_middleware(Gate)
     for face in (native, native_sse, native_ws, native_media, stories, tts, users):
         app.include_router(face.router)
     _add_health(app)

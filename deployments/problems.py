@@ -1,6 +1,8 @@
 """The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, frames."""
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,7 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from schemas.access_errors import LimitReached, Unauthenticated
 from schemas.errors import RhapsodeError
 from schemas.wire import ErrorFrame, Problem
 
@@ -24,6 +28,17 @@ STATUS: Final[dict[str, int]] = {
     "provider.unknown": 422,
     "format.unsupported": 422,
     "range.unsatisfiable": 416,
+    "auth.required": 401,
+    "auth.invalid": 401,
+    "auth.expired": 401,
+    "auth.forbidden": 403,
+    "origin.refused": 403,
+    "limit.reached": 429,
+    "limit.sessions": 429,
+    "limit.turns": 429,
+    "limit.characters": 429,
+    "limit.audio": 429,
+    "share.not_found": 404,
     "session.not_found": 404,
     "session.gone": 410,
     "session.ended": 409,
@@ -79,8 +94,18 @@ def close_code(error: RhapsodeError) -> int:
 
 def error_frame(error: RhapsodeError, ref: str | None = None) -> ErrorFrame:
     return ErrorFrame(
-        code=error.code, message=str(error), ref=ref, field=error.field, retryable=error.retryable
+        code=error.code,
+        message=str(error),
+        ref=ref,
+        field=error.field,
+        retryable=error.retryable,
+        retry_after_s=_retry_after_s(error),
     )
+
+
+def _retry_after_s(error: RhapsodeError) -> int | None:
+    """Whole seconds, rather too many than too few; None where nothing is known or waiting does not help."""
+    return max(1, math.ceil(error.retry_after_s)) if isinstance(error, LimitReached) else None
 
 
 def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
@@ -105,7 +130,14 @@ def frame_of_validation(error: ValidationError, ref: str | None) -> ErrorFrame:
     return ErrorFrame(code=code, message=message, ref=ref, field=field)
 
 
-def _response(status: int, code: str, detail: str, field: str | None, retryable: bool) -> JSONResponse:
+def _response(
+    status: int,
+    code: str,
+    detail: str,
+    field: str | None,
+    retryable: bool,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
     problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -114,19 +146,37 @@ def _response(status: int, code: str, detail: str, field: str | None, retryable:
         retryable=retryable,
         field=field,
     )
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if retryable else None
-    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, _PROBLEM)
+    waiting = {"Retry-After": str(RETRY_AFTER_S)} if retryable else {}
+    return JSONResponse(problem.model_dump(exclude_none=True), status, waiting | (headers or {}), _PROBLEM)
 
 
 def problem_response(error: RhapsodeError) -> JSONResponse:
-    return _response(status_of(error.code), error.code, str(error), error.field, error.retryable)
+    headers = {}
+    if (seconds := _retry_after_s(error)) is not None:
+        headers["Retry-After"] = str(seconds)
+    if isinstance(error, Unauthenticated):
+        known = "" if type(error) is Unauthenticated else ', error="invalid_token"'  # RFC 6750, section 3
+        headers["WWW-Authenticate"] = f'Bearer realm="rhapsode"{known}'
+    return _response(status_of(error.code), error.code, str(error), error.field, error.retryable, headers)
+
+
+async def refuse_socket(websocket: WebSocket, error: RhapsodeError) -> None:
+    """Tell why, then close: browsers hide the status of a refused handshake, so it is accepted first."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        if websocket.application_state is WebSocketState.CONNECTING:
+            await websocket.accept()
+        await websocket.send_text(error_frame(error).model_dump_json())
+        await websocket.close(close_code(error))
 
 
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
-    async def ours(_: Request, error: Exception) -> JSONResponse:
+    async def ours(connection: Request | WebSocket, error: Exception) -> JSONResponse | None:
         assert isinstance(error, RhapsodeError)
+        if isinstance(connection, WebSocket):
+            await refuse_socket(connection, error)
+            return None
         return problem_response(error)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
@@ -143,6 +193,6 @@ def install(app: FastAPI) -> None:
         return _response(_INTERNAL, "internal", "something went wrong here", None, retryable=False)
 
     app.add_exception_handler(Exception, unexpected)
-    app.add_exception_handler(RhapsodeError, ours)
+    app.add_exception_handler(RhapsodeError, ours)  # type: ignore[arg-type]  # it answers sockets itself
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

@@ -6,6 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from pipeline.access.allowance import open_allowance
+from pipeline.access.door import Door
+from pipeline.access.ownership import Ownership
+from pipeline.access.shares import Shares
 from pipeline.clock import Clock, SystemClock
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
@@ -41,6 +45,9 @@ class Services:
     stories: Stories
     renderings: Renderings
     recordings: Recordings
+    door: Door
+    ownership: Ownership
+    shares: Shares
     clock: Clock
     checks: Mapping[str, Check]
 
@@ -54,7 +61,9 @@ async def open_services(
     `models` stay the caller's. A given `log` stays the caller's too; otherwise the settings' one is opened.
     """
     clock = SystemClock()
+    door = Door(settings.auth, settings.home, clock)
     opened = log or open_log(settings.log, settings.home, settings.archive)
+    allowance = open_allowance(opened, settings.limits)
     try:
         async with (
             Recorder(opened, clock_ms=clock.now_ms) as recorder,
@@ -69,6 +78,7 @@ async def open_services(
                     clock,
                     settings.limits,
                     history_chars=settings.language_model.context_tokens * CHARS_PER_TOKEN,
+                    allowance=allowance,
                 ),
             ) as owners,
         ):
@@ -78,7 +88,7 @@ async def open_services(
                 recorder,
                 tailer,
                 owners,
-                limits=settings.limits,
+                allowance=allowance,
                 defaults=settings.session,
                 providers=models.speaker.providers,
             )
@@ -94,6 +104,9 @@ async def open_services(
                 stories=Stories(sessions, narrations, users, tailer),
                 renderings=Renderings(opened, views),
                 recordings=Recordings(opened),
+                door=door,
+                ownership=Ownership(opened),
+                shares=Shares(views, recorder, clock),
                 clock=clock,
                 checks={"log": opened.ping, **checks},
             )

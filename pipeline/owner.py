@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from pipeline.access.allowance import Allowance
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.history import history
@@ -42,6 +43,8 @@ class OwnerServices:
     limits: LimitSettings
     history_chars: int = 4_000
     """Of earlier turns that the language model is told."""
+    allowance: Allowance | None = None
+    """Told how much was spoken; None: nobody counts."""
 
 
 class SessionOwner:
@@ -215,6 +218,8 @@ class SessionOwner:
             self._turn = None
         while not state.over:
             await self._news.wait()
+        if services.allowance is not None:
+            await services.allowance.spoken(self._conversation.principal, state.audio_ms)
 
     async def _reconcile(self) -> None:
         """Bring what runs in line with what was asked; doing it twice changes nothing."""

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
+from pipeline.access.allowance import Allowance
 from pipeline.conversation import Conversation
 from pipeline.log.base import Head
 from pipeline.log.recorder import Recorder
@@ -18,7 +19,7 @@ from schemas.errors import InputTooLong, SessionEnded, UnknownProvider, UnknownV
 from schemas.events import Kind, SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.providers import LOCAL
-from schemas.settings import LimitSettings, SessionSettings
+from schemas.settings import SessionSettings
 
 _KEYS_KEPT = 4_096
 _FAREWELL_S = 5.0
@@ -35,7 +36,7 @@ class Sessions:
         tailer: Tailer,
         owners: Owners,
         *,
-        limits: LimitSettings,
+        allowance: Allowance,
         defaults: SessionSettings,
         providers: Mapping[str, tuple[str, ...]],
     ) -> None:
@@ -43,8 +44,9 @@ class Sessions:
         self._recorder = recorder
         self._tailer = tailer
         self._owners = owners
-        self._limits = limits
+        self._limits = allowance.settings
         self._defaults = defaults
+        self._allowance = allowance
         self.providers = providers
         """Who can be asked to speak, and the voices of each."""
         self.voices = tuple(dict.fromkeys(chain.from_iterable(providers.values())))
@@ -69,6 +71,7 @@ class Sessions:
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""
         settings = self._checked(command.settings.apply(self._defaults))
+        await self._allowance.session(principal)
         session = new_session_id()
         mark = generation(created_ms(session))
         fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
@@ -91,6 +94,7 @@ class Sessions:
             wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
             fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
             self._owners.admit(session)
+            await self._allowance.turn(conversation.principal, len(command.content))
             outcome = await self._recorder.post(session, fact, key=command.key)
         self._owners.wake(session, outcome.last)
         if command.key is not None:

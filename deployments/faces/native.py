@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
+from deployments.access import Caller
 from deployments.services import Services
 from pipeline.conversation import Conversation
 from pipeline.log.base import Head
@@ -45,9 +46,11 @@ Session = Annotated[SessionId, Depends(known_id)]
 
 @router.post("/sessions", status_code=201)
 async def create_session(
-    services: Open, response: Response, command: CreateSession | None = None
+    services: Open, caller: Caller, response: Response, command: CreateSession | None = None
 ) -> SessionCreated:
-    session, mark, head, settings = await services.sessions.create(command or CreateSession())
+    session, mark, head, settings = await services.sessions.create(
+        command or CreateSession(), principal=caller.name
+    )
     path = f"/v1/sessions/{session}"
     response.headers["Location"] = path
     return SessionCreated(

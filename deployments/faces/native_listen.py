@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast, get_args
 import orjson
 from fastapi import Depends, Query
 
+from deployments.access import still_welcome
 from deployments.services import Services
 from pipeline.audio.formats import AudioFormat
 from pipeline.conversation import Conversation
@@ -14,6 +15,7 @@ from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.log.base import Head
 from schemas.errors import InputError, TurnNotFound
 from schemas.ids import NO_TURN, SessionId, TurnId
+from schemas.principals import Principal
 from schemas.recorded import Recorded
 from schemas.settings import LimitSettings
 from schemas.wire import Hello
@@ -100,8 +102,16 @@ class Feed:
     """The frames of one connection. `hello` comes from the constructor's arguments, the rest from the log."""
 
     def __init__(
-        self, services: Services, session: SessionId, head: Head, wish: Listening, fmt: AudioFormat | None
+        self,
+        services: Services,
+        caller: Principal,
+        session: SessionId,
+        head: Head,
+        wish: Listening,
+        fmt: AudioFormat | None,
     ) -> None:
+        self._caller = caller
+        self._checked = services.clock.monotonic()
         self._services = services
         self._session = session
         self._head = head
@@ -121,13 +131,25 @@ class Feed:
         return self._listener.last
 
     async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
-        """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due."""
+        """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due.
+
+        Raises an AccessError when the caller's key or share link is no longer good.
+        """
         async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
             async for batch in batches:
                 if not batch:
                     yield None
+                await self._check(batch)
                 for recorded in batch:
                     yield recorded, recorded.wire(), await self._audio(recorded)
+
+    async def _check(self, batch: list[Recorded]) -> None:
+        """Who may not begin to listen now must not go on. Raises an AccessError."""
+        now = self._services.clock.monotonic()
+        revoked = self._caller.share and any(recorded.type == "share.revoked" for recorded in batch)
+        if not batch or revoked or now - self._checked >= self._services.settings.limits.heartbeat_s:
+            self._checked = now
+            await still_welcome(self._services, self._caller)
 
     async def _audio(self, recorded: Recorded) -> bytes:
         if self._format is None or recorded.type != "audio.chunk":

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
 from deployments import problems
+from deployments.access import Caller
 from deployments.faces.native import Open, Session
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from schemas.errors import RhapsodeError
@@ -22,6 +23,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 @router.get("/sessions/{session_id}/events", response_class=StreamingResponse)
 async def events(
     services: Open,
+    caller: Caller,
     session: Session,
     wish: WishQuery,
     last_event_id: Annotated[str | None, Header()] = None,
@@ -31,7 +33,7 @@ async def events(
         wish.cursor = last_event_id
     conversation, head = await services.sessions.attend(session)
     listening = wish.listening(conversation, head, services.settings.limits)
-    feed = Feed(services, session, head, listening, wish.audio)
+    feed = Feed(services, caller, session, head, listening, wish.audio)
     return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=_HEADERS)
 
 

@@ -9,17 +9,20 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 
 from deployments import problems
+from deployments.access import Caller, still_welcome
 from deployments.faces.native import known_id
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.services import Services
+from schemas.access_errors import Forbidden
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
+from schemas.principals import Principal
 from schemas.wire import (
     CLIENT_MESSAGE,
     Accepted,
     ClientControl,
+    ClientMessage,
     ClientPing,
-    ClientTurnRequest,
     End,
     ErrorFrame,
     Heartbeat,
@@ -35,15 +38,15 @@ _SEND_S = 20.0
 
 
 @router.websocket("/sessions/{session_id}/stream")
-async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None:
+async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: WishQuery) -> None:
     """Both directions in one task group: whichever ends first ends the other."""
     await websocket.accept()
-    connection = _Connection(websocket, websocket.app.state.services)
+    connection = _Connection(websocket, websocket.app.state.services, caller)
     try:
         session = known_id(session_id)
         conversation, head = await connection.services.sessions.attend(session)
         listening = wish.listening(conversation, head, connection.services.settings.limits)
-        feed = Feed(connection.services, session, head, listening, wish.audio)
+        feed = Feed(connection.services, caller, session, head, listening, wish.audio)
         await connection.send(feed.hello)
         async with anyio.create_task_group() as both:
 
@@ -65,8 +68,9 @@ async def stream(websocket: WebSocket, session_id: str, wish: WishQuery) -> None
 class _Connection:
     """One socket. Frames are sent whole, one after the other, from either task."""
 
-    def __init__(self, websocket: WebSocket, services: Services) -> None:
+    def __init__(self, websocket: WebSocket, services: Services, caller: Principal) -> None:
         self.services = services
+        self._caller = caller
         self._socket = websocket
         self._sending = anyio.Lock()
 
@@ -137,20 +141,30 @@ class _Connection:
             raw = orjson.loads(text)
             if isinstance(raw, dict) and isinstance(raw.get("ref"), str):
                 ref = raw["ref"][:128]
-            match CLIENT_MESSAGE.validate_python(raw):
-                case ClientTurnRequest() as command:
-                    turn = await self.services.sessions.request(session, command)
-                    return Accepted(seq=turn, turn=turn, ref=ref)
-                case ClientControl() as command:
-                    return Accepted(seq=await self.services.sessions.control(session, command), ref=ref)
-                case ClientPing():
-                    return Pong(ref=ref)
+            return await self._obey(session, CLIENT_MESSAGE.validate_python(raw), ref)
         except orjson.JSONDecodeError:
             return _refusal("body.not_json", "the message is not JSON")
         except ValidationError as error:
             return problems.frame_of_validation(error, ref)
         except RhapsodeError as error:
             return problems.error_frame(error, ref)
+
+    async def _obey(self, session: SessionId, command: ClientMessage, ref: str | None) -> BaseModel:
+        sessions = self.services.sessions
+        if isinstance(command, ClientPing):
+            return Pong(ref=ref)
+        await self._may_command(session)
+        if isinstance(command, ClientControl):
+            return Accepted(seq=await sessions.control(session, command), ref=ref)
+        turn = await sessions.request(session, command)
+        return Accepted(seq=turn, turn=turn, ref=ref)
+
+    async def _may_command(self, session: SessionId) -> None:
+        """Raises Forbidden, or another AccessError when the caller's key is no longer good."""
+        await still_welcome(self.services, self._caller)
+        conversation, _ = await self.services.sessions.view(session)
+        if not self._caller.commands(conversation.principal):
+            raise Forbidden("you may listen to this session, but not command it")
 
 
 def _refusal(code: str, message: str) -> ErrorFrame:

@@ -1,5 +1,6 @@
 """How much each principal may still ask for: what is asked as costs to a meter, refusals as errors."""
 
+import logging
 from typing import Final
 
 from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
@@ -8,7 +9,10 @@ from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tiered import TieredLog
 from schemas.access_errors import AudioLimit, CharacterLimit, LimitReached, SessionLimit, TurnLimit
 from schemas.access_settings import PrincipalLimits
+from schemas.errors import LogError
 from schemas.settings import LimitSettings
+
+log = logging.getLogger(__name__)
 
 _HOUR: Final = 3_600
 _MINUTE: Final = 60
@@ -25,9 +29,8 @@ class Allowance:
     """Asked before anything is recorded. Every method raises LimitReached where there is too little left."""
 
     def __init__(self, meter: Meter, settings: LimitSettings) -> None:
+        self.settings = settings
         self._meter = meter
-        self._principal = settings.principal
-        self._everybody = settings.everybody
 
     async def session(self, principal: str) -> None:
         """One more session."""
@@ -49,10 +52,13 @@ class Allowance:
         """So much speech was made. Never refused: who made more than there was waits before the next turn."""
         cost = _audio(audio_ms, self._of(principal))
         if cost is not None and audio_ms > 0:
-            await self._meter.owe(principal, cost)
+            try:
+                await self._meter.owe(principal, cost)
+            except LogError as error:
+                log.warning("%d ms of speech are not counted: %s", audio_ms, error)
 
     def _of(self, principal: str) -> PrincipalLimits:
-        return self._principal if principal else self._everybody
+        return self.settings.principal if principal else self.settings.everybody
 
     async def _take(self, principal: str, costs: list[Cost | None]) -> None:
         limited = [cost for cost in costs if cost is not None]

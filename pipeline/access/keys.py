@@ -18,7 +18,7 @@ PREFIX: Final = "rhapsode_"
 """So that a key that went astray can be recognised, by people and by scanners."""
 _SECRET_BYTES: Final = 24
 
-PrincipalName = Annotated[str, Field(pattern=r"^(?!share:)[A-Za-z0-9][\x21-\x7e]{0,127}$")]
+PrincipalName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\x21-\x7e]{0,127}$")]
 
 
 class KeyRecord(BaseModel):

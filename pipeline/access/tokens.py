@@ -80,7 +80,7 @@ class Tokens:
         )
         if claims["aud"] == SHARE:
             share = str(claims["jti"])
-            return Principal(f"share:{share}", share=(claims["sub"], share))
+            return Principal(f"~{share}", share=(claims["sub"], share))
         if "exp" not in claims:
             raise jwt.MissingRequiredClaimError("exp")
         if "key" in claims:

@@ -1,0 +1,124 @@
+"""The gate before every route: where a request may come from, and who sends it. Plain ASGI."""
+
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from deployments import problems
+from deployments.access import PRINCIPAL
+from deployments.services import Services
+from pipeline.access.door import is_loopback
+from schemas.access_errors import AccessError, OriginRefused
+
+PUBLIC: Final = frozenset({"/", "/v1/health", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
+"""What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
+_PAGE: Final = "/web/"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_BEARER: Final = "bearer."
+_DENIAL: Final = "websocket.http.response"
+
+
+class Gate:
+    """Lets a request pass with its principal in the scope, and without its credential in the address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        services: Services = scope["app"].state.services
+        offered = list(scope.get("subprotocols", ()))
+        try:
+            _check_origin(scope, services)
+            credential, shown = _take_credential(scope)
+            if services.door.open or not is_public(scope):
+                scope[PRINCIPAL] = services.door.admit(credential, shown=shown)
+        except OriginRefused as error:  # told in the handshake: such a page must not get as far as a socket
+            await _deny(error, scope, receive, send)
+        except AccessError as error:
+            if scope["type"] == "websocket":
+                await problems.refuse_socket(WebSocket(scope, receive, _accepting(send, offered)), error)
+            else:
+                await problems.problem_response(error)(scope, receive, send)
+        else:
+            await self._app(scope, receive, _accepting(send, offered) if offered else send)
+
+
+def is_public(scope: Scope) -> bool:
+    """Unless it is a WebSocket: none is."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return scope["type"] == "http" and (path in PUBLIC or path.startswith(_PAGE))
+
+
+def _check_origin(scope: Scope, services: Services) -> None:
+    """Raises OriginRefused for a page of another site, and on an open server for every other machine."""
+    headers = Headers(scope=scope)
+    host = headers.get("host", "").lower()
+    if services.door.open:
+        peer = scope.get("client")
+        if peer is not None and not is_loopback(peer[0]):
+            raise OriginRefused("this server asks nobody for keys, and so answers its own machine only")
+        if host and not is_loopback(_parts(f"//{host}").hostname or ""):
+            raise OriginRefused(f"{host[:80]!r} is no name of this machine's own")
+    origin = headers.get("origin", "").lower()
+    if not origin or (scope["type"] == "http" and scope["method"] in _SAFE):
+        return
+    if _parts(origin).netloc != (host or None) and origin not in services.settings.auth.allowed_origins:
+        raise OriginRefused(f"pages of {origin[:80]} may not call this server")
+
+
+def _parts(url: str) -> SplitResult:
+    """What cannot be taken apart has no parts."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+async def _deny(error: OriginRefused, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})  # the server answers 403
+        return
+    await problems.problem_response(error)(scope, receive, send)
+
+
+def _take_credential(scope: Scope) -> tuple[str | None, bool]:
+    """What the request shows of who sends it, and whether it stood in the address; there it is removed."""
+    shown = _from_query(scope)
+    offered = scope.get("subprotocols", [])
+    protocol = next((name for name in offered if name.startswith(_BEARER)), None)
+    if protocol is not None:
+        scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER)]
+    scheme, _, value = Headers(scope=scope).get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip(), False
+    if protocol is not None:
+        return protocol.removeprefix(_BEARER), False
+    return shown, True
+
+
+def _from_query(scope: Scope) -> str | None:
+    query = scope.get("query_string", b"")
+    if b"token=" not in query:
+        return None
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "token"]).encode("ascii")
+    return next((value for name, value in pairs if name == "token"), None)
+
+
+def _accepting(send: Send, offered: list[str]) -> Send:
+    """A browser that offers protocols gives up unless one is chosen: rather a name than the token."""
+    names = [name for name in offered if not name.startswith(_BEARER)]
+    chosen = next(iter(names or offered), None)
+
+    async def accept(message: Message) -> None:
+        if message["type"] == "websocket.accept" and not message.get("subprotocol"):
+            message = {**message, "subprotocol": chosen}
+        await send(message)
+
+    return accept
