@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 LEASE_MS = 1_500
 _RENEW_S = LEASE_MS / 3_000
-_RESUMED_AT_MOST = 5
-"""A turn that has outlived so many owners is given up: it may be what they died of."""
+_STALLED_AT_MOST = 5
+"""A turn that so many owners died on in a row, without a word, is given up: it may be what they died of."""
 _LINGER_S = 10.0
 """An owner without work keeps the session this long, so that the next turn starts at once."""
 
@@ -162,7 +162,7 @@ class SessionOwner:
         changed = await self._writer.commit(OwnerChanged(epoch=self._epoch, node=self._name))
         await fold(self._services.log, self.session, self._conversation, upto=changed.last)
         for state in self._conversation.unfinished:
-            if state.resumed >= _RESUMED_AT_MOST:
+            if state.stalled >= _STALLED_AT_MOST:
                 await self._fail(state.turn, "owner.lost", "every replica that ran this turn went away")
 
     async def _fail(self, turn: TurnId, code: str, message: str) -> None:

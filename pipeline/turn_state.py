@@ -48,8 +48,8 @@ class TurnState:
     audio_ms: int = 0
     first_audio_ms: int | None = None
     """When its first audio was recorded, in milliseconds since the epoch."""
-    resumed: int = 0
-    """How often another owner went on with it."""
+    stalled: int = 0
+    """How often another owner went on with it since anything came of it."""
     error: dict[str, Any] | None = None
     ended_at: Seq | None = None
     """Where its terminal fact is."""
@@ -93,13 +93,14 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
     match recorded.type:
         case "turn.started" | "turn.resumed":
             turn.status = "running"
-            turn.resumed += recorded.type == "turn.resumed"
+            turn.stalled += recorded.type == "turn.resumed"
         case "turn.stop_requested":
             turn.stopping = data["reason"]
         case "sentence.skip_requested":
             turn.skips.add(data["sentence"])
         case "text.delta":
             turn.parts.append(data["text"])
+            turn.stalled = 0
         case "text.completed":
             turn.text_whole = True
         case "sentence.ready":
@@ -121,6 +122,7 @@ def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recor
             sentence.words = list(data["words"])
         case "audio.chunk":
             sentence.ms += data["ms"]
+            turn.stalled = 0
             sentence.chunks = data["chunk"] + 1
             sentence.whole = data["last"]
             turn.audio_ms = data["at_ms"] + data["ms"]

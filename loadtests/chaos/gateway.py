@@ -4,6 +4,7 @@ python -m loadtests.chaos.gateway SETTINGS.json
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ async def serve(settings: AppSettings) -> None:
 
     app = create_app(services, body_bytes=settings.limits.body_bytes, gateway=settings.gateway)
     async with app.router.lifespan_context(app):
+        (settings.home / f"ready-{os.getpid()}").touch()
         await asyncio.Event().wait()
 
 

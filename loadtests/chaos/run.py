@@ -128,6 +128,7 @@ async def _faults(plan: Plan, system: System, crowd: Crowd, say: Say) -> None:
         if kind == "log":
             system.kill_log()
         else:
+            await system.ready()
             victim = await _an_owner(system, crowd)
             if kind == "owner":
                 system.kill_gateway(victim)
@@ -183,12 +184,4 @@ def takeovers(logs: Mapping[str, Sequence[Recorded]], kills: Iterable[tuple[int,
             resumed = next((n for n, f in enumerate(after) if f.type == "turn.resumed"), None)
             if resumed is not None and resumed + 1 < len(after):
                 found.append(after[resumed + 1].ts_ms - at_ms)
-                print(
-                    "DEBUG",
-                    at_ms,
-                    pid,
-                    facts[0].ts_ms,
-                    found[-1],
-                    [(f.type, f.ts_ms - at_ms, f.data.get("node")) for f in facts[len(before) - 2 :][:8]],
-                )
     return found

@@ -13,7 +13,6 @@ from time import monotonic, time_ns
 from typing import Final
 
 import anyio
-import httpx
 
 from pipeline.log import embedded
 from schemas.settings import AppSettings
@@ -88,22 +87,22 @@ class System:
         self._processes[process.pid] = process
 
     async def ready(self) -> None:
-        """Return when the port answers."""
+        """Return when every gateway is up."""
         deadline = monotonic() + _START_S
-        async with httpx.AsyncClient(base_url=self.url, timeout=2) as http:
-            while monotonic() < deadline:
-                try:
-                    if (await http.get("/v1/health")).is_success:
-                        return
-                except httpx.TransportError:
-                    await anyio.sleep(0.05)
-        raise RuntimeError(f"no gateway answered within {_START_S:.0f} s; see {self.home}/gateways.txt")
+        while not all((self.home / f"ready-{pid}").exists() for pid in self._processes):
+            if monotonic() > deadline or any(
+                process.poll() is not None for process in self._processes.values()
+            ):
+                raise RuntimeError(
+                    "a gateway did not start:\n" + (self.home / "gateways.txt").read_text()[-4_000:]
+                )
+            await anyio.sleep(0.05)
 
     def owns(self, pid: int) -> bool:
         return pid in self._processes
 
     def kill_gateway(self, pid: int) -> None:
-        """kill -9; another one is started in its place."""
+        """kill -9; another one is started in its place. One at a time: call `ready` before the next."""
         process = self._processes.pop(pid)
         self.kills.append((time_ns() // 1_000_000, pid))
         process.kill()
