@@ -1,0 +1,154 @@
+"""Trigger streams as projections see them, on Redis: in order, from a checkpoint."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeline.log.codec import Keys
+from pipeline.log.pointers import (
+    ERROR_CHARS,
+    LETTERS,
+    READERS,
+    checkpoint,
+    letter_of,
+    pack,
+    packed_changes,
+    parking,
+    pointer_of,
+)
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.waiting import Waiter
+from pipeline.log.wire import Command
+from pipeline.workers.base import START, Lease, Letter, Parking, Pointer, Step
+from schemas.ids import SessionId
+
+_PAGE: Final = 1_000
+
+
+class RedisProjections:
+    """A ProjectionLog for one reader: it holds a connection that waits."""
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+        self._waiter = Waiter(log)
+
+    async def lease(self, projection: str, reader: str, *, ttl_s: float) -> list[Lease]:
+        keys = await self._log.keys()
+        replies = await self._log.call(
+            *(
+                (
+                    "FCALL",
+                    "ew1_lease",
+                    2,
+                    keys.beside(p, checkpoint(projection)),
+                    keys.beside(p, READERS),
+                    projection,
+                    reader,
+                    int(ttl_s * 1000),
+                )
+                for p in range(keys.partitions)
+            )
+        )
+        return [
+            Lease(partition, epoch, place.decode(), rebuild == b"1")
+            for partition, (epoch, place, rebuild) in enumerate(replies)
+            if epoch
+        ]
+
+    async def release(self, projection: str, reader: str) -> None:
+        keys = await self._log.keys()
+        name = checkpoint(projection)
+        await self._log.call(
+            *(("FCALL", "ew1_release", 1, keys.beside(p, name), reader) for p in range(keys.partitions))
+        )
+
+    async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
+        keys = await self._log.keys()
+        streams = {keys.triggers(partition): partition for partition in places}
+        words = ("XREAD", "COUNT", count, "BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
+        command: Command = (*words, *streams, *places.values())
+        reply = await self._waiter.call(command, wait_s)
+        return [
+            pointer_of(streams[name.decode()], entry) for name, entries in reply or () for entry in entries
+        ]
+
+    async def parked(self, projection: str, partition: int) -> set[SessionId]:
+        keys = await self._log.keys()
+        [names] = await self._log.call(("HKEYS", keys.beside(partition, parking(projection))))
+        return {SessionId(name.decode()) for name in names}
+
+    async def letters(self, projection: str, partition: int) -> Mapping[SessionId, list[Letter]]:
+        key = (await self._log.keys()).beside(partition, LETTERS)
+        found: dict[SessionId, list[Letter]] = defaultdict(list)
+        first = "-"
+        while True:
+            [page] = await self._log.call(("XRANGE", key, first, "+", "COUNT", _PAGE))
+            for entry in page:
+                letter = letter_of(partition, entry)
+                if (letter.kind, letter.reader) == ("projection", projection):
+                    found[letter.session].append(letter)
+            if len(page) < _PAGE:
+                return found
+            first = f"({page[-1][0].decode()}"
+
+    async def advance(self, projection: str, lease: Lease, step: Step) -> bool:
+        keys, p = await self._log.keys(), lease.partition
+        names = [
+            keys.beside(p, checkpoint(projection)),
+            keys.beside(p, LETTERS),
+            keys.beside(p, parking(projection)),
+        ]
+        written, packed = packed_changes(keys, p, step.changes, before=len(names))
+        freed = [[session, *entries] for session, entries in (step.freed or {}).items()]
+        arguments = (
+            lease.epoch,
+            lease.place,
+            step.to,
+            projection,
+            packed,
+            pack([_row(parking) for parking in step.parked]),
+            pack(freed),
+            "1" if step.rebuilt else "",
+        )
+        everything = (*names, *written)
+        [done] = await self._log.call(("FCALL", "ew1_advance", len(everything), *everything, *arguments))
+        return bool(done)
+
+    async def sessions(self, partition: int) -> list[SessionId]:
+        keys, cursor = await self._log.keys(), b"0"
+        found: dict[SessionId, None] = {}
+        pattern = keys.beside(partition, "m:*")
+        while True:
+            [(cursor, names)] = await self._log.call(("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE))
+            found |= {SessionId(name.decode().rpartition(":")[2]): None for name in names}
+            if cursor == b"0":
+                return list(found)
+
+    async def end(self, partition: int) -> str:
+        keys = await self._log.keys()
+        [entries] = await self._log.call(("XREVRANGE", keys.triggers(partition), "+", "-", "COUNT", 1))
+        return entries[0][0].decode() if entries else START
+
+    async def aclose(self) -> None:
+        """The log stays open: it is the caller's."""
+        await self._waiter.aclose()
+
+
+def _row(parked: Parking) -> list[Any]:
+    pointer = parked.pointer
+    error = parked.error[:ERROR_CHARS]
+    return [pointer.entry, pointer.session, str(pointer.seq), pointer.type, error, str(parked.tries)]
+
+
+async def ask_for_rebuild(log: RedisEventLog, projection: str) -> bool:
+    """The projection's readers make it anew; False: no such projection has ever been read."""
+    keys: Keys = await log.keys()
+    known = await log.call(
+        *(("SISMEMBER", keys.beside(p, READERS), projection) for p in range(keys.partitions))
+    )
+    if not any(known):
+        return False
+    await log.call(
+        *(("HSET", keys.beside(p, checkpoint(projection)), "re", 1) for p in range(keys.partitions))
+    )
+    return True

@@ -1,0 +1,194 @@
+"""The list of all sessions by whose they are: a projection, and how it is read."""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Final, Literal, Protocol, get_args
+
+import orjson
+
+from pipeline.log.base import EventLog
+from pipeline.workers.base import SESSION_DELETED, Change, Pointer
+from schemas.errors import CursorMalformed
+from schemas.events import TERMINAL, Kind
+from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.recorded import Recorded
+from schemas.workers import ListedSession, SessionList
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+ROWS: Final = "d"
+"""A hash of the partition: session -> row."""
+_PAGE: Final = 500
+_DIGITS: Final = 15
+Place = tuple[int, SessionId]
+"""Creation time and id: what sessions are ordered by."""
+
+
+class DirectoryStore(Protocol):
+    """Where the list lies."""
+
+    async def rows(self, sessions: Sequence[SessionId]) -> list[bytes | None]: ...
+    async def known(self, partition: int) -> list[SessionId]: ...
+    async def newest(
+        self, principal: str, kinds: Sequence[str], before: Place | None, limit: int
+    ) -> list[Place]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One session; `seq` is the last fact counted, so that none counts twice."""
+
+    kind: Kind
+    title: str
+    principal: str
+    parent: str | None
+    created_ms: int
+    latest_ms: int
+    turns: int = 0
+    state: Literal["live", "sealed"] = "live"
+    seq: int = 1
+
+    @classmethod
+    def begin(cls, started: Recorded) -> "Row":
+        data, ts_ms = started.data, started.ts_ms
+        return cls(
+            kind=data.get("kind", "session"),
+            title=data.get("title", ""),
+            principal=data.get("principal", ""),
+            parent=data.get("parent"),
+            created_ms=ts_ms,
+            latest_ms=ts_ms,
+        )
+
+    def after(self, kind: str, seq: int, ts_ms: int) -> "Row":
+        """With one more fact; itself where that one has counted."""
+        if seq <= self.seq:
+            return self
+        return replace(
+            self,
+            seq=seq,
+            latest_ms=max(self.latest_ms, ts_ms),
+            turns=self.turns + (kind == "turn.requested"),
+            state="sealed" if kind == "session.ended" else self.state,
+        )
+
+    def written(self, session: SessionId) -> list[Change]:
+        row = orjson.dumps(asdict(self))
+        return [
+            Change("HSET", ROWS, (session, row)),
+            Change("ZADD", order_key(self.kind, self.principal), (self.created_ms, session)),
+        ]
+
+    def removed(self, session: SessionId) -> list[Change]:
+        return [
+            Change("HDEL", ROWS, (session,)),
+            Change("ZREM", order_key(self.kind, self.principal), (session,)),
+        ]
+
+    def listed(self, session: SessionId) -> ListedSession:
+        values = asdict(self)
+        del values["seq"]
+        return ListedSession(session_id=session, **values)
+
+
+def order_key(kind: str, principal: str) -> str:
+    """A sorted set of the partition: session -> creation time."""
+    return f"dir:{kind}:{principal}"
+
+
+class DirectoryProjection:
+    """Keeps a row for every session that is not deleted."""
+
+    name = "directory"
+    types = TERMINAL | {"session.started", "turn.requested", "session.ended", SESSION_DELETED}
+
+    def __init__(self, log: EventLog, store: DirectoryStore) -> None:
+        self._log = log
+        self._store = store
+
+    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+        before = await self._row(session)
+        if news[-1].type == SESSION_DELETED:
+            return [] if before is None else before.removed(session)
+        row = before
+        if row is None and news[0].type == "session.started":
+            row = await self._begin(session)
+        elif row is None:
+            row = await self._fold(session)
+        if row is None:
+            return []
+        for pointer in news:
+            row = row.after(pointer.type, pointer.seq, pointer.at_ms)
+        return [] if row == before else row.written(session)
+
+    async def from_scratch(self, session: SessionId) -> Sequence[Change]:
+        before, now = await self._row(session), await self._fold(session)
+        if now is None:
+            return [] if before is None else before.removed(session)
+        return now.written(session)
+
+    async def known(self, partition: int) -> Sequence[SessionId]:
+        return await self._store.known(partition)
+
+    async def _row(self, session: SessionId) -> Row | None:
+        [packed] = await self._store.rows([session])
+        return None if packed is None else _unpacked(packed)
+
+    async def _begin(self, session: SessionId) -> Row | None:
+        facts = await self._log.read(session, Seq(0), limit=1)
+        return Row.begin(facts[0]) if facts else None
+
+    async def _fold(self, session: SessionId) -> Row | None:
+        """From all of its facts; None: it is deleted, or never was."""
+        [head] = await self._log.heads([session])
+        row = None if head is None or head.state == "deleted" else await self._begin(session)
+        after = Seq(1)
+        while row is not None and (page := await self._log.read(session, after, limit=_PAGE)):
+            after = page[-1].seq
+            for fact in page:
+                if fact.type in self.types:
+                    row = row.after(fact.type, fact.seq, fact.ts_ms)
+        return row
+
+
+def _unpacked(packed: bytes) -> Row:
+    """Fields that a later version has added are passed over."""
+    found = orjson.loads(packed)
+    return Row(**{name: value for name, value in found.items() if name in Row.__slots__})
+
+
+class Directory:
+    """Whose sessions there are. A new one is in the list a moment after it was created."""
+
+    def __init__(self, store: DirectoryStore) -> None:
+        self._store = store
+
+    async def list(
+        self, principal: str, *, kind: Kind | None = None, before: str | None = None, limit: int = 50
+    ) -> SessionList:
+        """Newest first. Raises CursorMalformed for a `before` that is none of ours."""
+        kinds = KINDS if kind is None else (kind,)
+        place = None if before is None else _place(before)
+        places = await self._store.newest(principal, kinds, place, limit + 1)
+        shown = [session for _, session in places[:limit]]
+        rows = zip(shown, await self._store.rows(shown), strict=True)
+        last = places[limit - 1] if len(places) > limit else None
+        return SessionList(
+            sessions=tuple(_unpacked(row).listed(session) for session, row in rows if row is not None),
+            next=last and f"{last[0]}.{last[1]}",
+        )
+
+    async def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]:
+        """Every session of theirs, of whatever kind, newest first."""
+        place: Place | None = None
+        while places := await self._store.newest(principal, KINDS, place, _PAGE):
+            for _, session in places:
+                yield session
+            place = places[-1]
+
+
+def _place(cursor: str) -> Place:
+    created, _, name = cursor.partition(".")
+    session = parse_session_id(name)
+    if session is None or not (created.isascii() and created.isdigit() and len(created) <= _DIGITS):
+        raise CursorMalformed("this is no cursor of a list of sessions", field="before")
+    return int(created), session

@@ -1,0 +1,117 @@
+"""What can be seen of the workers, and the list of sessions that they keep."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.events import Kind
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ListedSession(_Answer):
+    """A session in the list."""
+
+    session_id: str
+    kind: Kind
+    title: str
+    principal: str
+    parent: str | None = None
+    created_ms: int
+    latest_ms: int
+    """When something important last happened in it."""
+    turns: int = 0
+    """Turns ever asked for."""
+    state: Literal["live", "sealed"] = "live"
+
+
+class SessionList(_Answer):
+    """Newest first."""
+
+    sessions: tuple[ListedSession, ...]
+    next: str | None = None
+    """To be sent as `before` for the sessions that follow; None: there are no more."""
+
+
+class EffectReport(_Answer):
+    """How far one effect is, all partitions together."""
+
+    name: str
+    lag: int
+    """Facts that nobody has taken yet."""
+    pending: int
+    """Facts that somebody works on, or has failed at and will try again."""
+    oldest_pending_s: float
+    """Since the oldest of those was recorded; 0: there is none."""
+    dead_letters: int
+    running: bool
+    """Some worker runs it now."""
+
+
+class ProjectionReport(_Answer):
+    """How far one projection is, all partitions together."""
+
+    name: str
+    lag: int
+    """Facts that it has not seen yet; at most 1,000 of each partition are counted."""
+    parked: int
+    """Sessions that it passes over."""
+    dead_letters: int
+    rebuilding: bool
+    running: bool
+
+
+class WorkerReport(_Answer):
+    """Everything about the workers, as the log server tells it."""
+
+    workers: int
+    """Processes that have shown life lately."""
+    lag: int
+    pending: int
+    oldest_pending_s: float
+    dead_letters: int
+    pointers: int
+    """Kept in the trigger streams."""
+    effects: tuple[EffectReport, ...] = ()
+    projections: tuple[ProjectionReport, ...] = ()
+    facts_today: dict[str, int] = {}
+    """By type, of those that workers see; since midnight, UTC."""
+
+
+class DeadLetter(_Answer):
+    """A fact that an effect or a projection could not be done with."""
+
+    id: str
+    kind: Literal["effect", "projection"]
+    reader: str
+    """The effect's or projection's name."""
+    session_id: str
+    seq: int
+    type: str
+    error: str
+    tries: int
+    first_ms: int
+    """When the fact was recorded."""
+    buried_ms: int
+
+
+class DeadLetters(_Answer):
+    """Oldest first."""
+
+    dead_letters: tuple[DeadLetter, ...]
+    next: str | None = None
+    """To be sent as `after`; None: there are no more."""
+
+
+class RetryAccepted(_Answer):
+    """The fact is on its way to the effect or projection again."""
+
+    id: str
+
+
+class RebuildAccepted(_Answer):
+    """The projection will be made anew, partition by partition."""
+
+    projection: str

@@ -1,0 +1,142 @@
+"""The list of sessions: whose they are, newest first, also made anew from the log."""
+
+from collections.abc import AsyncGenerator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from pipeline.log.recorder import mode_of
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
+from pipeline.workers.directory import Directory, DirectoryProjection
+from pipeline.workers.projections import ProjectionReader
+from schemas.errors import CursorMalformed
+from schemas.events import Fact, Kind, SessionEnded, SessionStarted, TurnCompleted, TurnRequested
+from schemas.ids import SessionId, new_session_id
+from schemas.settings import SessionSettings
+from tests.log.support import batch, new, raw
+from tests.workers.support import SCANTY
+
+pytestmark = pytest.mark.anyio
+ASKED = TurnRequested(kind="prompt", text="Why?", settings=SessionSettings())
+
+
+async def started(log: RedisEventLog, ts_ms: int, principal: str = "", kind: Kind = "session") -> SessionId:
+    session = new_session_id()
+    fact = SessionStarted(
+        settings=SessionSettings(), kind=kind, principal=principal, title=f"{kind} of {ts_ms}"
+    )
+    await log.append([batch(session, 1, new(fact, ts_ms=ts_ms), producer="creator", mode="create")])
+    return session
+
+
+async def record(log: RedisEventLog, session: SessionId, *facts: Fact) -> None:
+    [outcome] = await log.append([batch(session, 1, *facts, mode=mode_of(facts))])
+    assert outcome.first > 1
+
+
+@pytest.fixture
+def directory(log: RedisEventLog) -> Directory:
+    return Directory(RedisDirectory(log))
+
+
+@pytest.fixture
+async def reader(log: RedisEventLog) -> AsyncGenerator[ProjectionReader, None]:
+    """Steps are taken by the test; before each one the leases are renewed."""
+    port = RedisProjections(log)
+    projection = DirectoryProjection(log, RedisDirectory(log))
+    yield ProjectionReader(projection, port, SCANTY, reader="me", clock_s=count(0.0, 10.0).__next__)
+    await port.aclose()
+
+
+async def test_the_list_is_newest_first_and_of_one_owner(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    mine = [await started(log, 1_000 + number, "ada") for number in range(5)]
+    await started(log, 1_002, "bob")
+    story = await started(log, 2_000, "ada", "story")
+    await reader.step()
+    listed = await directory.list("ada")
+    assert [one.session_id for one in listed.sessions] == [story, *reversed(mine)]
+    assert listed.next is None
+    assert [one.title for one in (await directory.list("bob")).sessions] == ["session of 1002"]
+    assert [one.session_id for one in (await directory.list("ada", kind="story")).sessions] == [story]
+    assert (await directory.list("")).sessions == ()
+
+
+async def test_pages_show_every_session_once_also_those_of_one_millisecond(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    sessions = {await started(log, 1_000 + number // 9) for number in range(30)}
+    await reader.step()
+    shown: list[str] = []
+    before = None
+    while True:
+        page = await directory.list("", before=before, limit=4)
+        assert len(page.sessions) <= 4
+        shown += [one.session_id for one in page.sessions]
+        if (before := page.next) is None:
+            break
+    assert len(shown) == 30
+    assert set(shown) == sessions
+    assert [session async for session in directory.all_of("")] == shown
+
+
+@pytest.mark.parametrize("cursor", ["", "7", "x.y", "-1.0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f", "7.7"])
+async def test_a_cursor_that_is_none_is_refused(directory: Directory, cursor: str) -> None:
+    with pytest.raises(CursorMalformed):
+        await directory.list("", before=cursor)
+
+
+async def test_turns_ends_and_deletions_show(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    kept, ended, gone = [await started(log, 1_000 + number) for number in range(3)]
+    await record(log, kept, ASKED, TurnCompleted(audio_ms=0, sentences=0))
+    await record(log, ended, SessionEnded(reason="user"))
+    await reader.step()
+    await log.delete(gone)
+    await reader.step()
+    found = {one.session_id: one for one in (await directory.list("")).sessions}
+    assert set(found) == {kept, ended}
+    assert (found[kept].turns, found[kept].state) == (1, "live")
+    assert (found[ended].turns, found[ended].state) == (0, "sealed")
+    assert found[kept].created_ms == 1_000
+    assert found[kept].latest_ms > 1_000
+
+
+async def test_it_can_be_made_anew_although_the_pointers_are_gone(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader, home: Path
+) -> None:
+    kept, ended, gone = [await started(log, 1_000 + number) for number in range(3)]
+    await record(log, kept, ASKED)
+    await record(log, ended, SessionEnded(reason="user"))
+    await reader.step()
+    await log.delete(gone)
+    with raw(home) as server:
+        for p in range(16):
+            server.xtrim(f"ev:{{p{p}}}:t", maxlen=0)
+            server.hdel(f"ev:{{p{p}}}:d", kept)
+    assert {one.session_id for one in (await directory.list("")).sessions} == {ended, gone}
+    assert await ask_for_rebuild(log, "directory")
+    await reader.step()
+    listed = (await directory.list("")).sessions
+    assert [(one.session_id, one.turns, one.state) for one in listed] == [
+        (ended, 0, "sealed"),
+        (kept, 1, "live"),
+    ]
+
+
+async def test_facts_that_come_during_a_rebuild_do_not_count_twice(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    session = await started(log, 1_000)
+    await reader.step()
+    assert await ask_for_rebuild(log, "directory")
+    await record(log, session, ASKED, ASKED)  # its pointers are there; the scan counts the facts as well
+    await reader.step()
+    await reader.step()
+    [listed] = (await directory.list("")).sessions
+    assert listed.turns == 2

@@ -1,0 +1,157 @@
+"""Projections: in order, by one reader at a time, and past what they cannot take."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
+from pipeline.workers.base import Change, Lease, Pointer, Step
+from pipeline.workers.projections import ProjectionReader
+from schemas.ids import SessionId
+from tests.log.support import batch, raw, until
+from tests.workers.support import COMPLETED, SCANTY, session_with
+
+pytestmark = pytest.mark.anyio
+
+
+class Journal:
+    """Keeps the last seq of each session; refuses sessions that are told to be bad."""
+
+    name = "journal"
+    types = frozenset({"session.started", "text.completed"})
+
+    def __init__(self, bad: set[SessionId] | None = None) -> None:
+        self.bad = bad or set()
+        self.seen: dict[SessionId, list[int]] = {}
+
+    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+        if session in self.bad:
+            raise ValueError("bad session")
+        self.seen.setdefault(session, []).extend(pointer.seq for pointer in news)
+        return [Change("HSET", "x:journal", (session, news[-1].seq))]
+
+    async def from_scratch(self, session: SessionId) -> Sequence[Change]:
+        return [Change("HSET", "x:journal", (session, "anew"))]
+
+    async def known(self, partition: int) -> Sequence[SessionId]:
+        return []
+
+
+@asynccontextmanager
+async def reading(
+    log: RedisEventLog, projection: Journal, reader: str = "one"
+) -> AsyncGenerator[ProjectionReader, None]:
+    port = RedisProjections(log)
+    found = ProjectionReader(projection, port, SCANTY, reader=reader)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(found.run)
+        yield found
+        tasks.cancel_scope.cancel()
+    await port.aclose()
+
+
+def journal(home: Path) -> dict[str, str]:
+    with raw(home) as server:
+        pairs = [server.hgetall(f"ev:{{p{p}}}:x:journal") for p in range(16)]
+    return {name.decode(): value.decode() for some in pairs for name, value in some.items()}
+
+
+def letters(home: Path) -> list[dict[bytes, bytes]]:
+    with raw(home) as server:
+        return [fields for p in range(16) for _, fields in server.xrange(f"ev:{{p{p}}}:dlq")]
+
+
+def parked(home: Path) -> dict[str, int]:
+    with raw(home) as server:
+        pairs = [server.hgetall(f"ev:{{p{p}}}:park:journal") for p in range(16)]
+    return {name.decode(): int(value) for some in pairs for name, value in some.items()}
+
+
+async def test_each_session_s_facts_come_in_order_and_once(log: RedisEventLog, home: Path) -> None:
+    projection = Journal()
+    async with reading(log, projection):
+        sessions = [await session_with(log, *[COMPLETED] * 5) for _ in range(30)]
+        await log.append([batch(session, 2, COMPLETED) for session in sessions])
+        await until(lambda: set(journal(home).values()) == {"7"} and len(journal(home)) == 30)
+    assert projection.seen == {session: list(range(1, 8)) for session in sessions}
+
+
+async def test_the_next_reader_goes_on_where_the_last_one_was(log: RedisEventLog, home: Path) -> None:
+    first, second = Journal(), Journal()
+    session = await session_with(log, COMPLETED)
+    async with reading(log, first, "first"):
+        await until(lambda: journal(home) == {session: "2"})
+    await log.append([batch(session, 2, COMPLETED)])
+    async with reading(log, second, "second"):
+        await until(lambda: journal(home) == {session: "3"})
+    assert second.seen == {session: [3]}
+
+
+async def test_a_reader_whose_lease_went_to_another_writes_nothing(log: RedisEventLog, home: Path) -> None:
+    port = RedisProjections(log)
+    stale = {lease.partition: lease for lease in await port.lease("journal", "stale", ttl_s=0.001)}
+    assert len(stale) == 16
+    fresh: list[Lease] = []
+    while len(fresh) < 16:  # a millisecond has to pass
+        fresh = await port.lease("journal", "fresh", ttl_s=60)
+    lease = fresh[0]
+    old = stale[lease.partition]
+    assert (old.epoch, lease.epoch) == (1, 2)
+    step = Step("5-0", [Change("HSET", "x:journal", ("who", "stale"))])
+    assert not await port.advance("journal", old, step)
+    assert journal(home) == {}
+    fine = Step("5-0", [Change("HSET", "x:journal", ("who", "fresh"))])
+    assert await port.advance("journal", lease, fine)
+    assert await port.lease("journal", "stale", ttl_s=60) == []
+    assert journal(home) == {"who": "fresh"}
+    await port.aclose()
+
+
+async def test_a_step_sent_twice_is_made_once(log: RedisEventLog, home: Path) -> None:
+    port = RedisProjections(log)
+    lease = (await port.lease("journal", "me", ttl_s=60))[0]
+    step = Step("5-0", [Change("HINCRBY", "x:journal", ("times", 1))])
+    assert await port.advance("journal", lease, step)
+    assert await port.advance("journal", lease, step)
+    assert not await port.advance("journal", replace(lease, place="4-0"), Step("6-0"))
+    assert journal(home) == {"times": "1"}
+    await port.aclose()
+
+
+async def test_a_session_that_cannot_be_taken_is_parked_with_all_that_follows(
+    log: RedisEventLog, home: Path
+) -> None:
+    bad = await session_with(log)
+    projection = Journal({bad})
+    async with reading(log, projection):
+        await until(lambda: parked(home) == {bad: 1})
+        good = await session_with(log, COMPLETED)
+        await log.append([batch(bad, 1, COMPLETED, COMPLETED)])
+        await until(lambda: parked(home) == {bad: 3})
+        await until(lambda: journal(home) == {good: "2"})
+    found = letters(home)
+    assert [int(letter[b"q"]) for letter in found] == [1, 2, 3]
+    assert found[0][b"e"] == b"ValueError: bad session"
+    assert found[1][b"e"] == b"an earlier fact of this session is parked"
+    assert {letter[b"k"] for letter in found} == {b"projection"}
+
+
+async def test_a_rebuild_makes_the_view_anew_and_frees_what_was_parked(
+    log: RedisEventLog, home: Path
+) -> None:
+    assert not await ask_for_rebuild(log, "journal")
+    bad, good = await session_with(log), await session_with(log)
+    projection = Journal({bad})
+    async with reading(log, projection):
+        await until(lambda: parked(home) == {bad: 1} and good in journal(home))
+        projection.bad.clear()
+        assert await ask_for_rebuild(log, "journal")
+        await until(lambda: journal(home) == {bad: "anew", good: "anew"} and parked(home) == {})
+        assert letters(home) == []
+        await log.append([batch(bad, 1, COMPLETED)])
+        await until(lambda: journal(home) == {bad: "2", good: "anew"})
