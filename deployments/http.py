@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments import problems
 from deployments.access import guard
 from deployments.direct import listening
-from deployments.faces import native, native_media, native_sse, native_ws, stories, tts, users
+from deployments.faces import native, native_access, native_media, native_sse, native_ws, stories, tts, users
 from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
@@ -52,7 +52,7 @@ def create_app(
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
-    for face in (native, native_sse, native_ws, native_media, stories, tts, users):
+    for face in (native, native_access, native_sse, native_ws, native_media, stories, tts, users):
         app.include_router(face.router)
     _add_health(app)
     _add_page(app)

@@ -106,7 +106,7 @@ async def open_services(
                 recordings=Recordings(opened),
                 door=door,
                 ownership=Ownership(opened),
-                shares=Shares(views, recorder, clock),
+                shares=Shares(views, users, recorder, clock),
                 clock=clock,
                 checks={"log": opened.ping, **checks},
             )

@@ -91,6 +91,14 @@ class UpdateSession(_Command):
     settings: SettingsPatch
 
 
+class CreateShare(_Command):
+    """A link for somebody who may listen to the session, and nothing else."""
+
+    expires_in: Annotated[int, Field(ge=1, le=10 * 366 * 86_400)] | None = None
+    """Seconds; None: until it is revoked."""
+    label: Annotated[Readable, Field(max_length=200)] = ""
+
+
 class RequestTurn(_Command):
     """Answer a prompt, or read a text out: exactly one of the two."""
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from schemas import access_errors, asyncapi, commands, errors, wire
+from schemas import access_errors, access_wire, asyncapi, commands, errors, wire
 from schemas.events import FACT
 from schemas.settings import AppSettings
 
@@ -20,6 +20,7 @@ _COMMANDS: Final = (
     commands.UpdateSession,
     commands.RequestTurn,
     commands.Control,
+    commands.CreateShare,
 )
 _ANSWERS: Final = (
     wire.SessionCreated,
@@ -30,6 +31,9 @@ _ANSWERS: Final = (
     wire.Voices,
     wire.Health,
     wire.Problem,
+    access_wire.TokenMade,
+    access_wire.ShareMade,
+    access_wire.ShareList,
 )
 
 

@@ -78,7 +78,8 @@ class NotificationsDelivered(_Fact):
     upto: int
 
 
-# ---------------------------------------------------------------- shares, recorded in the shared session
+# ---------------------------------------------------------------- shares, recorded in the shared session,
+# or in its user's own where that one is closed
 
 
 class ShareCreated(_Fact):
@@ -90,6 +91,8 @@ class ShareCreated(_Fact):
     """Names it; the link itself is signed and not kept."""
     expires_ms: int | None = None
     label: str = ""
+    session: str | None = None
+    """The shared session; None: the one that this fact is in."""
 
 
 class ShareRevoked(_Fact):

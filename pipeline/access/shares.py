@@ -6,65 +6,102 @@ from typing import Any, Final
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.log.recorder import Recorder
-from pipeline.views import SessionViews
+from pipeline.users import Users, user_session
+from pipeline.views import SessionViews, Views
 from schemas.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound
-from schemas.errors import SessionEnded, StateError
+from schemas.errors import SessionGone, SessionNotFound, StateError
 from schemas.events import ShareCreated, ShareRevoked
-from schemas.ids import SessionId
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
 
 _AT_ONCE: Final = 100
 """Links of one session that are good at the same time."""
 
+Share = dict[str, Any]
+"""What `share.created` says, and `created_ms`."""
+
+
+class _Afterwards:
+    """Of a user's own session: what was shared and revoked of sessions that were closed by then."""
+
+    def __init__(self) -> None:
+        self.head = Seq(0)
+        self.created: dict[str, Share] = {}
+        self.revoked: set[str] = set()
+
+    def apply(self, recorded: Recorded) -> None:
+        match recorded.type:
+            case "share.created":
+                self.created[recorded.data["share"]] = {**recorded.data, "created_ms": recorded.ts_ms}
+            case "share.revoked":
+                self.revoked.add(recorded.data["share"])
+        self.head = recorded.seq
+
 
 class Shares:
-    """The links of sessions, as their logs have them."""
+    """The links of sessions. While a session lives its own log has them; a closed log takes nothing more,
+    so that its user's own session has what comes afterwards."""
 
-    def __init__(self, views: SessionViews, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, views: SessionViews, users: Users, recorder: Recorder, clock: Clock) -> None:
         self._views = views
+        self._users = users
+        self._afterwards = Views(views.log, _Afterwards)
         self._recorder = recorder
         self._clock = clock
 
     async def create(
         self, session: SessionId, *, expires_in_s: int | None, label: str
     ) -> tuple[str, int | None]:
-        """The new share's name, and when it expires (milliseconds since the epoch).
-
-        Raises SessionEnded: nothing can be recorded in a closed session, so no link could be revoked there.
-        """
+        """The new share's name, and when it expires (milliseconds since the epoch)."""
         conversation, _ = await self._views.get(session)
-        if conversation.ended:
-            raise SessionEnded("this session has ended; it cannot be shared any more")
-        if len(self.good(conversation)) >= _AT_ONCE:
+        if len(await self.list(session)) >= _AT_ONCE:
             raise StateError(f"this session has {_AT_ONCE} share links already; revoke some")
         expires_ms = None if expires_in_s is None else self._clock.now_ms() + expires_in_s * 1_000
         share = secrets.token_hex(8)
-        await self._recorder.post(session, ShareCreated(share=share, expires_ms=expires_ms, label=label))
+        place = await self._place(session, conversation)
+        elsewhere = None if place == session else session
+        fact = ShareCreated(share=share, expires_ms=expires_ms, label=label, session=elsewhere)
+        await self._recorder.post(place, fact)
         return share, expires_ms
 
-    async def list(self, session: SessionId) -> dict[str, dict[str, Any]]:
-        """The links that are good now: name to what `share.created` says."""
-        conversation, _ = await self._views.get(session)
-        return self.good(conversation)
+    async def list(self, session: SessionId) -> dict[str, Share]:
+        """The links that are good now, by name."""
+        known = await self._known(session)
+        return {share: about for share, about in known.items() if not self._past(about)}
 
     async def revoke(self, session: SessionId, share: str) -> None:
         """The link is worth nothing from now on. Raises ShareNotFound."""
-        conversation, _ = await self._views.get(session)
-        if share not in conversation.shares:
+        if share not in await self._known(session):
             raise ShareNotFound(f"there is no share {share[:80]!r}", field="share")
-        await self._recorder.post(session, ShareRevoked(share=share), key=f"unshare/{share}")
+        conversation, _ = await self._views.get(session)
+        place = await self._place(session, conversation)
+        await self._recorder.post(place, ShareRevoked(share=share), key=f"unshare/{share}")
 
     async def check(self, session: SessionId, share: str) -> None:
         """Returns if the link is good. Raises CredentialInvalid, CredentialExpired or SessionNotFound."""
-        conversation, _ = await self._views.get(session)
-        known = conversation.shares.get(share)
-        if known is None:
+        about = (await self._known(session)).get(share)
+        if about is None:
             raise CredentialInvalid("this share link was revoked")
-        if self._past(known):
+        if self._past(about):
             raise CredentialExpired("this share link has expired")
 
-    def good(self, conversation: Conversation) -> dict[str, dict[str, Any]]:
-        return {share: known for share, known in conversation.shares.items() if not self._past(known)}
+    async def _known(self, session: SessionId) -> dict[str, Share]:
+        """Every link that was not revoked."""
+        conversation, _ = await self._views.get(session)
+        if not conversation.ended:
+            return dict(conversation.shares)
+        try:
+            afterwards, _ = await self._afterwards.get(user_session(conversation.principal))
+        except (SessionNotFound, SessionGone):
+            return dict(conversation.shares)
+        later = {share: about for share, about in afterwards.created.items() if about["session"] == session}
+        both = conversation.shares | later
+        return {share: about for share, about in both.items() if share not in afterwards.revoked}
 
-    def _past(self, known: dict[str, Any]) -> bool:
-        expires_ms = known.get("expires_ms")
+    async def _place(self, session: SessionId, conversation: Conversation) -> SessionId:
+        """Where something about the session can be recorded."""
+        return await self._users.open(conversation.principal) if conversation.ended else session
+
+    def _past(self, about: Share) -> bool:
+        expires_ms = about.get("expires_ms")
         return expires_ms is not None and self._clock.now_ms() >= expires_ms

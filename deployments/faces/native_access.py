@@ -1,0 +1,65 @@
+"""The native face, who may: tokens for browsers, and links that let others listen."""
+
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+
+from deployments.access import Caller
+from deployments.faces.native import Open, Session
+from schemas.access_wire import ShareList, ShareMade, ShareView, TokenMade
+from schemas.commands import CreateShare
+from schemas.errors import StateError
+
+router = APIRouter(prefix="/v1", tags=["access"])
+
+
+@router.post("/tokens")
+async def make_token(services: Open, caller: Caller) -> TokenMade:
+    """A short-lived token, for where an API key would be seen. Only an API key gets one."""
+    if not caller.name:
+        raise StateError("this server asks nobody who they are; no token is needed")
+    token, expires_in = services.door.tokens.make(caller)
+    return TokenMade(token=token, expires_in=expires_in)
+
+
+@router.post("/sessions/{session_id}/shares", status_code=201)
+async def create_share(
+    services: Open, session: Session, request: Request, command: CreateShare | None = None
+) -> ShareMade:
+    """A link with which somebody may listen to this session, live and to its past, and do nothing else."""
+    wish = command or CreateShare()
+    share, expires_ms = await services.shares.create(session, expires_in_s=wish.expires_in, label=wish.label)
+    token = services.door.tokens.make_share(session, share, expires_ms)
+    return ShareMade(
+        share_id=share,
+        token=token,
+        url=f"{request.base_url}?{urlencode({'session': session, 'share': token})}",
+        expires_at=_at(expires_ms),
+    )
+
+
+@router.get("/sessions/{session_id}/shares")
+async def list_shares(services: Open, session: Session) -> ShareList:
+    shares = await services.shares.list(session)
+    return ShareList(
+        shares=tuple(
+            ShareView(
+                share_id=share,
+                label=about["label"],
+                created_at=datetime.fromtimestamp(about["created_ms"] / 1_000, UTC),
+                expires_at=_at(about["expires_ms"]),
+            )
+            for share, about in shares.items()
+        )
+    )
+
+
+@router.delete("/sessions/{session_id}/shares/{share}", status_code=204)
+async def revoke_share(services: Open, session: Session, share: str) -> None:
+    """Who listens with the link is let go, and nobody comes back with it."""
+    await services.shares.revoke(session, share)
+
+
+def _at(millis: int | None) -> datetime | None:
+    return None if millis is None else datetime.fromtimestamp(millis / 1_000, UTC)
