@@ -1,0 +1,89 @@
+"""The short form of `make chaos`: gateways are killed and frozen, connections cut, the log server killed."""
+
+from pathlib import Path
+
+import pytest
+
+from loadtests.chaos.ledger import Asked, Listened, judge
+from loadtests.chaos.run import Plan, run
+from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted, payload
+from schemas.ids import NO_TURN, Seq, TurnId
+from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
+
+pytestmark = pytest.mark.anyio
+
+PLAN = Plan(people=4, gateways=2, owner_kills=3, log_kills=1, zombies=1, cuts=60, every_s=1.0)
+
+
+async def test_nothing_is_lost_or_doubled_while_owners_and_the_log_die(tmp_path: Path) -> None:
+    report = await run(PLAN, tmp_path, print)
+    found = report.findings
+    assert (found.lost, found.doubled, found.disordered, found.wrong) == ([], [], [], [])
+    assert report.owner_kills == 3
+    assert report.zombies == 1
+    assert report.log_kills == 1
+    assert report.cuts >= 60
+    assert report.takeovers_ms
+
+
+# ---------------------------------------------------------------- the judge is not blind
+
+
+def a_turn() -> list[Recorded]:
+    settings = SessionSettings(speak=False)
+    facts = [
+        TurnRequested(kind="prompt", text="Well?", settings=settings),
+        TurnStarted(epoch=1),
+        TextDelta(at=0, text="One "),
+        TextDelta(at=4, text="two."),
+        TurnCompleted(sentences=0, audio_ms=0),
+    ]
+    turns = [NO_TURN, *[TurnId(1)] * 4]
+    return [
+        Recorded(Seq(n), 0, turn, fact.type, fact.v, payload(fact))
+        for n, (fact, turn) in enumerate(zip(facts, turns, strict=True), 1)
+    ]
+
+
+ASKED = Asked("s", 1, "key", "One two.")
+
+
+def heard(facts: list[Recorded]) -> Listened:
+    return Listened("s", [fact.wire() for fact in facts])
+
+
+def test_the_judge_finds_nothing_where_nothing_is() -> None:
+    assert judge({"s": a_turn()}, [heard(a_turn())], [ASKED]).fine
+
+
+def test_the_judge_finds_what_a_listener_missed_and_heard_twice() -> None:
+    facts = a_turn()
+    found = judge({"s": facts}, [heard(facts[:2] + facts[3:]), heard(facts[:2] + facts[1:])], [ASKED])
+    assert len(found.lost) == 1
+    assert len(found.doubled) == 1
+
+
+def test_the_judge_finds_another_word_than_in_the_log() -> None:
+    facts = a_turn()
+    other = Recorded(Seq(3), 0, TurnId(1), "text.delta", 1, {"at": 0, "text": "Two "})
+    assert judge({"s": facts}, [heard([*facts[:2], other, *facts[3:]])], [ASKED]).wrong
+
+
+@pytest.mark.parametrize("index", [2, 3, 4])
+def test_the_judge_finds_what_the_log_lost(index: int) -> None:
+    facts = a_turn()
+    del facts[index]
+    assert not judge({"s": facts}, [], [ASKED]).fine
+
+
+def test_the_judge_finds_a_second_end_and_a_second_wish() -> None:
+    facts = a_turn()
+    twice = [*facts, Recorded(Seq(6), 0, TurnId(1), "turn.failed", 1, dict(facts[4].data))]
+    assert judge({"s": twice}, [], [ASKED]).wrong
+    again = [*facts, Recorded(Seq(6), 0, NO_TURN, "turn.requested", 1, dict(facts[0].data))]
+    assert judge({"s": again}, [], [ASKED]).doubled
+
+
+def test_the_judge_finds_an_accepted_turn_that_is_not_there() -> None:
+    assert judge({"s": a_turn()}, [], [ASKED, Asked("s", 7, "other", "")]).lost
