@@ -46,6 +46,7 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
         application=config.application,
         ray_folder=str(ray_host.folder_for(home)),
     )
+    held = hold_port(host, port)
     try:
         run_state = run_state.model_copy(update={"log_started": _start_log(home, config, steps)})
         note_down(home, run_state)
@@ -62,6 +63,19 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
         yield note_down(home, run_state.model_copy(update=ready))
     finally:
         _stop(home, run_state, steps)
+        held.close()
+
+
+def hold_port(host: str, port: int) -> socket.socket:
+    """Keep the port for our gateways, also while the only one of them is being replaced.
+
+    A socket that does not listen gets no connections, and those that share the port with it do.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind((host, port))
+    return held
 
 
 def pick_port(host: str, wished: int, *, insist: bool) -> int:
