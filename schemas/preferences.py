@@ -23,7 +23,7 @@ class Preferences(BaseModel):
     """False: nothing is ever spoken for this user."""
     auto_play_last_scene: bool = False
     """A scene that was only written is narrated by itself as soon as it is complete."""
-    realtime_tts_enabled: bool = True
+    realtime_tts_enabled: bool = False
     """Scenes are heard while they are being written, where the page may choose."""
     min_sentence_length: int = Field(default=20, ge=1, le=500)
     """Characters; a shorter sentence waits and is joined to the next one."""
