@@ -98,7 +98,7 @@ class DeadLetter(_Answer):
 
 
 class DeadLetters(_Answer):
-    """Oldest first."""
+    """By partition, oldest first in each."""
 
     dead_letters: tuple[DeadLetter, ...]
     next: str | None = None

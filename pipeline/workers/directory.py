@@ -156,6 +156,16 @@ def _unpacked(packed: bytes) -> Row:
     return Row(**{name: value for name, value in found.items() if name in Row.__slots__})
 
 
+async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[SessionId]) -> list[Kind | None]:
+    """What sessions are for; None where there is none."""
+    kinds: list[Kind | None] = []
+    for session, packed in zip(sessions, await store.rows(sessions), strict=True):
+        facts = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
+        row = _unpacked(packed) if packed else Row.begin(facts[0]) if facts else None
+        kinds.append(None if row is None else row.kind)
+    return kinds
+
+
 class Directory:
     """Whose sessions there are. A new one is in the list a moment after it was created."""
 

@@ -1,0 +1,83 @@
+"""How the workers stand, in numbers: for people, for `rhapsode status`, and for metrics."""
+
+from collections.abc import Sequence
+
+from pipeline.workers.standing import (
+    GroupStanding,
+    ProjectionStanding,
+    Standing,
+    names_running,
+)
+from pipeline.workers.stats import day_of
+from pipeline.workers.upkeep import UpkeepLog, present
+from schemas.workers import EffectReport, ProjectionReport, WorkerReport
+
+
+async def report(log: UpkeepLog) -> WorkerReport:
+    """From the log server alone: any process may ask."""
+    now_ms = await log.now_ms()
+    alive = present(await log.presences(), now_ms)
+    effects, projections = names_running(alive)
+    standings = await log.standings()
+    effect_reports = _effects(standings, effects, now_ms)
+    return WorkerReport(
+        workers=len(alive),
+        lag=sum(one.lag for one in effect_reports),
+        pending=sum(one.pending for one in effect_reports),
+        oldest_pending_s=max((one.oldest_pending_s for one in effect_reports), default=0.0),
+        dead_letters=sum(_letters(standings, name) for name in _with_letters(standings)),
+        pointers=sum(standing.length for standing in standings),
+        effects=tuple(effect_reports),
+        projections=tuple(_projections(standings, projections)),
+        facts_today=await log.counted(day_of(now_ms)),
+    )
+
+
+def _effects(standings: Sequence[Standing], running: frozenset[str], now_ms: int) -> list[EffectReport]:
+    """Also of effects that nobody runs: their pending facts are somebody's loss."""
+    by_name: dict[str, list[GroupStanding]] = {name: [] for name in running}
+    for standing in standings:
+        for group in standing.groups:
+            by_name.setdefault(group.name, []).append(group)
+    return [
+        EffectReport(
+            name=name,
+            lag=sum(group.lag for group in groups),
+            pending=sum(group.pending for group in groups),
+            oldest_pending_s=max((_age_s(group.oldest_pending, now_ms) for group in groups), default=0.0),
+            dead_letters=_letters(standings, name),
+            running=name in running,
+        )
+        for name, groups in sorted(by_name.items())
+    ]
+
+
+def _projections(standings: Sequence[Standing], running: frozenset[str]) -> list[ProjectionReport]:
+    by_name: dict[str, list[ProjectionStanding]] = {name: [] for name in running}
+    for standing in standings:
+        for one in standing.projections:
+            by_name.setdefault(one.name, []).append(one)
+    return [
+        ProjectionReport(
+            name=name,
+            lag=sum(one.lag for one in all_of),
+            parked=sum(one.parked for one in all_of),
+            dead_letters=_letters(standings, name),
+            rebuilding=any(one.rebuilding for one in all_of),
+            running=name in running,
+        )
+        for name, all_of in sorted(by_name.items())
+    ]
+
+
+def _with_letters(standings: Sequence[Standing]) -> set[str]:
+    return {name for standing in standings for name in standing.dead_letters}
+
+
+def _letters(standings: Sequence[Standing], name: str) -> int:
+    return sum(standing.dead_letters.get(name, 0) for standing in standings)
+
+
+def _age_s(entry: str | None, now_ms: int) -> float:
+    """Entries are named after the moment at which they were made."""
+    return 0.0 if entry is None else max(0.0, (now_ms - int(entry.partition("-")[0])) / 1000)

@@ -1,0 +1,114 @@
+"""All the work of one worker process, under one parent."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from pipeline.log.base import EventLog
+from pipeline.log.redis_groups import RedisGroups
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_projections import RedisProjections
+from pipeline.log.redis_upkeep import RedisUpkeep
+from pipeline.workers.base import Effect, Projection
+from pipeline.workers.effects import EffectRunner
+from pipeline.workers.projections import ProjectionReader
+from pipeline.workers.standing import Presence
+from schemas.errors import LogError, LogForeign
+from schemas.settings import WorkerSettings
+
+PRESENCE_S: Final = 5.0
+FAREWELL_S: Final = 0.5
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be done every so often. Doing it in several processes at once must be harmless."""
+
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker process does."""
+
+    effects: Sequence[Effect] = ()
+    projections: Sequence[Projection] = ()
+    chores: Sequence[Chore] = ()
+
+
+class Workers:
+    """One process's share of the work: it takes what others leave."""
+
+    def __init__(
+        self, hot: RedisEventLog, log: EventLog, work: Work, settings: WorkerSettings, *, name: str
+    ) -> None:
+        """`log` is what facts are read from: `hot`, or that with its archive behind it."""
+        self._hot = hot
+        self._log = log
+        self._work = work
+        self._settings = settings
+        self._name = name
+
+    async def run(self) -> None:
+        """For ever. Raises LogForeign when the log was replaced by another one."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for effect in self._work.effects:
+                    tasks.start_soon(self._run_effect, effect)
+                for projection in self._work.projections:
+                    tasks.start_soon(self._run_projection, projection)
+                for chore in (Chore("presence", PRESENCE_S, self._announce), *self._work.chores):
+                    tasks.start_soon(self._run_chore, chore)
+        finally:
+            with anyio.move_on_after(FAREWELL_S, shield=True):
+                await self._retire()
+
+    async def _retire(self) -> None:
+        try:
+            await RedisUpkeep(self._hot).retire([self._name])
+        except LogError as error:
+            _logger.info("could not say goodbye: %s", error)
+
+    async def _run_effect(self, effect: Effect) -> None:
+        group = RedisGroups(self._hot)
+        try:
+            await EffectRunner(effect, group, self._log, self._settings, consumer=self._name).run()
+        finally:
+            await group.aclose()
+
+    async def _run_projection(self, projection: Projection) -> None:
+        port = RedisProjections(self._hot)
+        try:
+            await ProjectionReader(projection, port, self._settings, reader=self._name).run()
+        finally:
+            await port.aclose()
+
+    async def _run_chore(self, chore: Chore) -> None:
+        """One that fails is done again when it is its time."""
+        while True:
+            try:
+                await chore.do()
+            except LogForeign:
+                raise
+            except LogError as error:
+                _logger.warning("%s: %s", chore.name, error)
+            except Exception:
+                _logger.exception("%s failed", chore.name)
+            await anyio.sleep(chore.every_s)
+
+    async def _announce(self) -> None:
+        upkeep = RedisUpkeep(self._hot)
+        await upkeep.announce(
+            Presence(
+                self._name,
+                await upkeep.now_ms(),
+                tuple(effect.name for effect in self._work.effects),
+                tuple(projection.name for projection in self._work.projections),
+            )
+        )

@@ -1,0 +1,95 @@
+"""How far the readers of the trigger streams are, and from where on pointers must be kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+import orjson
+
+from pipeline.workers.base import START
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A worker process, as it has last announced itself."""
+
+    worker: str
+    seen_ms: int
+    effects: tuple[str, ...] = ()
+    projections: tuple[str, ...] = ()
+
+    def packed(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def unpacked(cls, worker: str, packed: bytes) -> "Presence":
+        found = orjson.loads(packed)
+        names = (tuple(found["effects"]), tuple(found["projections"]))
+        return cls(worker, found["seen_ms"], *names)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStanding:
+    """One effect's group in one partition."""
+
+    name: str
+    lag: int
+    pending: int
+    oldest_pending: str | None
+    last_delivered: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionStanding:
+    """One projection in one partition."""
+
+    name: str
+    place: str
+    lag: int
+    parked: int
+    rebuilding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One partition's trigger stream and all who read it."""
+
+    partition: int
+    length: int
+    groups: Sequence[GroupStanding] = ()
+    projections: Sequence[ProjectionStanding] = ()
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
+    """By reader."""
+
+
+def order_of(entry: str) -> tuple[int, int]:
+    """Entries of one stream in their order."""
+    first, _, second = entry.partition("-")
+    return int(first), int(second)
+
+
+def names_running(presences: Iterable[Presence]) -> tuple[frozenset[str], frozenset[str]]:
+    """Effects and projections that somebody runs."""
+    found = list(presences)
+    return (
+        frozenset(name for presence in found for name in presence.effects),
+        frozenset(name for presence in found for name in presence.projections),
+    )
+
+
+def needed_from(
+    standing: Standing, effects: frozenset[str], projections: frozenset[str], *, unknown_hold: bool
+) -> str:
+    """The oldest pointer that some reader still needs, or has had last; START: all of them.
+
+    `effects` and `projections` are those that run. One that has not begun in this partition needs everything.
+    """
+    begun = {group.name for group in standing.groups}, {one.name for one in standing.projections}
+    if not (effects <= begun[0] and projections <= begun[1]):
+        return START
+    places = [
+        group.oldest_pending or group.last_delivered
+        for group in standing.groups
+        if unknown_hold or group.name in effects
+    ]
+    places += [one.place for one in standing.projections if unknown_hold or one.name in projections]
+    return min(places, key=order_of, default=START)

@@ -1,0 +1,96 @@
+"""The port for looking after the log, and the chores: old pointers, old letters, past consumers."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, Protocol
+
+from pipeline.workers.base import START, Letter
+from pipeline.workers.standing import Presence, Standing, names_running, needed_from
+from schemas.ids import SessionId
+from schemas.settings import WorkerSettings
+
+PRESENT_MS: Final = 30_000
+"""A worker that was not seen for so long does not run."""
+FORGOTTEN_MS: Final = 3_600_000
+LETTERS: Final = 500
+CROWDED: Final = 200_000
+"""Pointers in one partition that somebody should hear of."""
+_DAY_MS: Final = 86_400_000
+_logger = logging.getLogger(__name__)
+
+
+class UpkeepLog(Protocol):
+    """Short looks and idempotent repairs."""
+
+    async def announce(self, presence: Presence) -> None: ...
+    async def retire(self, workers: Sequence[str]) -> None: ...
+    async def presences(self) -> list[Presence]: ...
+    async def now_ms(self) -> int: ...
+    async def standings(self) -> list[Standing]: ...
+    async def counted(self, day: str) -> dict[str, int]: ...
+    async def trim(self, partition: int, before: str) -> int: ...
+    async def forget_consumers(self, partition: int, group: str, *, idle_s: float) -> int: ...
+    def idle(self, before_ms: int) -> AsyncGenerator[list[SessionId], None]: ...
+    async def latest_ms(self, sessions: Sequence[SessionId]) -> list[int | None]: ...
+    async def listeners(self, sessions: Sequence[SessionId]) -> list[int]: ...
+    async def letters(self, after: str | None, limit: int) -> list[Letter]: ...
+    async def letter(self, name: str) -> Letter | None: ...
+    async def retry(self, letter: Letter) -> bool: ...
+    async def drop(self, letter: Letter) -> bool: ...
+
+
+def present(presences: Sequence[Presence], now_ms: int) -> list[Presence]:
+    return [presence for presence in presences if now_ms - presence.seen_ms < PRESENT_MS]
+
+
+class Janitor:
+    """Drops what nobody needs any more. Any number may work at once."""
+
+    def __init__(self, log: UpkeepLog, settings: WorkerSettings) -> None:
+        self._log = log
+        self._settings = settings
+        self._told: set[str] = set()
+
+    async def tidy(self) -> int:
+        """How many pointers were dropped."""
+        now_ms = await self._log.now_ms()
+        presences = await self._log.presences()
+        await self._log.retire([p.worker for p in presences if now_ms - p.seen_ms > FORGOTTEN_MS])
+        running = names_running(present(presences, now_ms))
+        dropped = 0
+        for standing in await self._log.standings():
+            dropped += await self._tidy(standing, *running)
+        await self._expire_letters(now_ms)
+        return dropped
+
+    async def _tidy(self, standing: Standing, effects: frozenset[str], projections: frozenset[str]) -> int:
+        self._tell(standing, effects | projections)
+        for group in standing.groups:
+            await self._log.forget_consumers(
+                standing.partition, group.name, idle_s=self._settings.consumer_idle_s
+            )
+        if not effects and not projections:
+            return 0  # nobody runs, so nobody can say what is needed
+        hold = self._settings.unknown_readers_hold
+        place = needed_from(standing, effects, projections, unknown_hold=hold)
+        return 0 if place == START else await self._log.trim(standing.partition, place)
+
+    def _tell(self, standing: Standing, running: frozenset[str]) -> None:
+        """Once for each name: a reader that nobody runs, and a stream that grows and grows."""
+        names = {group.name for group in standing.groups} | {one.name for one in standing.projections}
+        for name in names - running - self._told:
+            holds = "keeps" if self._settings.unknown_readers_hold else "does not keep"
+            _logger.warning("no worker runs %s any more; it %s pointers from being dropped", name, holds)
+        self._told |= names - running
+        if standing.length > CROWDED:
+            _logger.error("partition %d holds %d pointers", standing.partition, standing.length)
+
+    async def _expire_letters(self, now_ms: int) -> None:
+        """A projection's letters stay: they are what keeps the session's order."""
+        oldest = now_ms - self._settings.dead_letter_days * _DAY_MS
+        after: str | None = None
+        while page := await self._log.letters(after, LETTERS):
+            after = page[-1].id
+            for letter in page:
+                if letter.kind == "effect" and letter.buried_ms < oldest:
+                    await self._log.drop(letter)

@@ -1,0 +1,288 @@
+"""The janitor drops nothing that somebody needs; the reaper ends what everybody has left, once."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_groups import RedisGroups
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_projections import RedisProjections
+from pipeline.log.redis_upkeep import RedisUpkeep
+from pipeline.log.tailer import Tailer
+from pipeline.workers.base import Change, Member, Pointer, Step
+from pipeline.workers.reaper import Reaper
+from pipeline.workers.standing import (
+    GroupStanding,
+    Presence,
+    ProjectionStanding,
+    Standing,
+    needed_from,
+    order_of,
+)
+from pipeline.workers.upkeep import Janitor
+from schemas.events import Kind, SessionStarted
+from schemas.ids import Seq, SessionId, new_session_id
+from schemas.settings import IdleSettings, SessionSettings, WorkerSettings
+from tests.log.support import batch, delta, new, raw, until
+from tests.workers.support import COMPLETED, session_with
+
+NAMES = ["a", "b", "c"]
+ENTRIES = st.builds("{}-{}".format, st.integers(0, 30), st.integers(0, 3))
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> list[GroupStanding]:
+    found = []
+    for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
+        oldest, last = sorted((draw(ENTRIES), draw(ENTRIES)), key=order_of)
+        pending = draw(st.booleans())
+        found.append(GroupStanding(name, 0, int(pending), oldest if pending else None, last))
+    return found
+
+
+@st.composite
+def projections(draw: st.DrawFn) -> list[ProjectionStanding]:
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    return [ProjectionStanding(name, draw(ENTRIES), 0, 0, rebuilding=False) for name in names]
+
+
+@given(groups(), projections(), st.frozensets(st.sampled_from(NAMES)), st.frozensets(st.sampled_from(NAMES)))
+def test_nothing_is_dropped_that_a_running_reader_has_not_finished(
+    groups: list[GroupStanding],
+    projections: list[ProjectionStanding],
+    effects: frozenset[str],
+    views: frozenset[str],
+) -> None:
+    for hold in (True, False):
+        place = order_of(needed_from(Standing(0, 1, groups, projections), effects, views, unknown_hold=hold))
+        for group in groups:
+            if hold or group.name in effects:
+                assert place <= order_of(group.last_delivered)
+                assert group.oldest_pending is None or place <= order_of(group.oldest_pending)
+        for one in projections:
+            if hold or one.name in views:
+                assert place <= order_of(one.place)
+        if not effects <= {group.name for group in groups} or not views <= {one.name for one in projections}:
+            assert place == (0, 0)
+
+
+# ---------------------------------------------------------------- on a server
+
+
+@pytest.fixture
+def upkeep(log: RedisEventLog) -> RedisUpkeep:
+    return RedisUpkeep(log)
+
+
+@pytest.fixture
+async def group(log: RedisEventLog) -> AsyncGenerator[RedisGroups, None]:
+    opened = RedisGroups(log)
+    yield opened
+    await opened.aclose()
+
+
+def kept(home: Path) -> int:
+    with raw(home) as server:
+        return sum(int(server.xlen(f"ev:{{p{p}}}:t")) for p in range(16))
+
+
+async def announce(upkeep: RedisUpkeep, *effects: str, projections: tuple[str, ...] = ()) -> None:
+    await upkeep.announce(Presence("me", await upkeep.now_ms(), effects, projections))
+
+
+async def take_all(group: RedisGroups, member: Member) -> list[Pointer]:
+    taken: list[Pointer] = []
+    while found := await group.fetch(member, count=1_000, wait_s=0.01):
+        taken += [one.pointer for one in found]
+    return taken
+
+
+@pytest.mark.anyio
+async def test_pointers_go_when_every_reader_is_done_with_them_and_not_before(
+    log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
+) -> None:
+    session = await session_with(log)
+    for number in range(1, 11):
+        await log.append([batch(session, number, *[COMPLETED] * 100)])
+    janitor = Janitor(upkeep, WorkerSettings())
+    await announce(upkeep, "one", "two")
+    for name in ("one", "two"):
+        await group.join(name)
+    one = await take_all(group, Member("one", "me"))
+    assert len(one) == 1_001
+    await group.skip(Member("one", "me"), one)
+    assert await janitor.tidy() == 0  # "two" has seen nothing
+    two = await take_all(group, Member("two", "me"))
+    await group.skip(Member("two", "me"), two[:500] + two[501:])
+    await janitor.tidy()
+    assert 501 <= kept(home) < 800  # one is pending, about half way; whole nodes go
+    [back] = [d.pointer for d in await group.claim(Member("two", "heir"), idle_s=0, count=9)]
+    assert back == two[500]
+    await group.skip(Member("two", "heir"), [back])
+    await janitor.tidy()
+    assert kept(home) < 300
+
+
+@pytest.mark.anyio
+async def test_pointers_stay_for_a_projection_and_for_readers_of_yesterday(
+    log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
+) -> None:
+    session = await session_with(log, *[COMPLETED] * 500)
+    port = RedisProjections(log)
+    for name in ("now", "yesterday"):
+        await group.join(name)
+    await group.skip(Member("now", "me"), await take_all(group, Member("now", "me")))
+    await announce(upkeep, "now", projections=("view",))
+    strict, lenient = WorkerSettings(), WorkerSettings(unknown_readers_hold=False)
+    assert await Janitor(upkeep, lenient).tidy() == 0  # the projection has not begun
+    leases = await port.lease("view", "me", ttl_s=60)
+    for lease in leases:
+        assert await port.advance("view", lease, Step(await port.end(lease.partition)))
+    assert await Janitor(upkeep, strict).tidy() == 0  # "yesterday" may come back
+    assert await Janitor(upkeep, lenient).tidy() > 300
+    assert (await log.heads([session]))[0] is not None
+    await port.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_consumer_that_holds_something_is_never_forgotten(
+    log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
+) -> None:
+    session = await session_with(log)
+    await group.join("one")
+    [held] = await take_all(group, Member("one", "holder"))
+    await take_all(group, Member("one", "idler"))
+    with raw(home) as server:
+        await until(lambda: min(c["idle"] for c in consumers(server, held)) > 20)
+        await Janitor(upkeep, WorkerSettings(consumer_idle_s=0.02)).tidy()
+        assert [c["name"] for c in consumers(server, held)] == [b"holder"]
+    assert held.session == session
+
+
+def consumers(server: Any, pointer: Pointer) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.xinfo_consumers(f"ev:{{p{pointer.partition}}}:t", "one")
+    return found
+
+
+@pytest.mark.anyio
+async def test_old_letters_of_effects_are_dropped_and_those_of_projections_stay(
+    log: RedisEventLog, upkeep: RedisUpkeep, home: Path
+) -> None:
+    about = {"g": "x", "s": new_session_id(), "q": 1, "t": "turn.failed", "e": "no", "n": 5, "f": 1}
+    await log.ping()
+    with raw(home) as server:
+        server.xadd("ev:{p3}:dlq", {"k": "effect", **about}, id="1000-0")
+        server.xadd("ev:{p3}:dlq", {"k": "projection", **about}, id="1001-0")
+        server.xadd("ev:{p3}:dlq", {"k": "effect", **about})
+    await Janitor(upkeep, WorkerSettings()).tidy()
+    letters = await upkeep.letters(None, 10)
+    assert [letter.kind for letter in letters] == ["projection", "effect"]
+    assert [letter.entry == "1001-0" for letter in letters] == [True, False]
+
+
+# ---------------------------------------------------------------- the reaper
+
+HOUR_MS = 3_600_000
+
+
+async def started(log: RedisEventLog, kind: Kind) -> SessionId:
+    session = new_session_id()
+    fact = SessionStarted(settings=SessionSettings(), kind=kind)
+    await log.append([batch(session, 1, new(fact, ts_ms=HOUR_MS), producer="creator", mode="create")])
+    return session
+
+
+def reaper(log: RedisEventLog, now_ms: int) -> Reaper:
+    settings = IdleSettings(session_s=7_200)
+    return Reaper(log, RedisUpkeep(log), RedisDirectory(log), settings, lambda: now_ms)
+
+
+async def wishes(log: RedisEventLog, session: SessionId) -> list[str]:
+    facts = await log.read(session, Seq(0))
+    return [fact.data["reason"] for fact in facts if fact.type == "session.end_requested"]
+
+
+@pytest.mark.anyio
+async def test_each_kind_of_session_has_its_patience(log: RedisEventLog) -> None:
+    kinds: tuple[Kind, ...] = ("session", "story", "narration", "user")
+    sessions = {kind: await started(log, kind) for kind in kinds}
+    assert await reaper(log, 2 * HOUR_MS - 1).sweep() == []
+    assert await reaper(log, 2 * HOUR_MS).sweep() == [sessions["narration"]]
+    assert await reaper(log, 3 * HOUR_MS).sweep() == [sessions["session"]]
+    assert await reaper(log, 9 * HOUR_MS).sweep() == []  # nobody has acted on it yet
+    assert await wishes(log, sessions["session"]) == ["idle"]
+    assert set(await log.abandoned()) == {sessions["session"], sessions["narration"]}  # for an owner to end
+    assert await wishes(log, sessions["user"]) == []
+
+
+@pytest.mark.anyio
+async def test_two_reapers_ask_once(log: RedisEventLog) -> None:
+    session = await started(log, "narration")
+    one, two = reaper(log, 9 * HOUR_MS), reaper(log, 9 * HOUR_MS)
+    [head] = await log.heads([session])
+    assert head is not None
+    first = await one._ask([(session, head)], 9 * HOUR_MS)
+    second = await two._ask([(session, head)], 9 * HOUR_MS)
+    assert (first, second) == ([session], [])
+    assert await wishes(log, session) == ["idle"]
+
+
+@pytest.mark.anyio
+async def test_a_session_that_somebody_wakes_or_follows_is_left_alone(log: RedisEventLog) -> None:
+    woken, followed = await started(log, "narration"), await started(log, "narration")
+    [head] = await log.heads([woken])
+    assert head is not None
+    await log.append([batch(woken, 1, new(delta(0), ts_ms=9 * HOUR_MS))])
+    assert await reaper(log, 9 * HOUR_MS)._ask([(woken, head)], 9 * HOUR_MS) == []  # it had looked before
+    async with Tailer(log) as tailer, tailer.follow(followed, Seq(0)):
+        upkeep = RedisUpkeep(log)
+        while await upkeep.listeners([followed]) == [0]:
+            pass
+        assert await reaper(log, 9 * HOUR_MS).sweep() == []
+    while await upkeep.listeners([followed]) != [0]:
+        pass
+    assert await reaper(log, 9 * HOUR_MS).sweep() == [followed]
+
+
+# ---------------------------------------------------------------- second tries
+
+
+@pytest.mark.anyio
+async def test_a_retried_letter_reaches_its_reader_alone(
+    log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups
+) -> None:
+    me, other = Member("one", "me"), Member("two", "me")
+    session = await session_with(log)
+    for member in (me, other):
+        await group.join(member.group)
+        [pointer] = await take_all(group, member)
+    assert await group.bury(me, pointer, "no")
+    [letter] = await upkeep.letters(None, 10)
+    assert (letter.session, letter.seq, letter.reader, letter.error) == (session, 1, "one", "no")
+    assert await upkeep.retry(letter)
+    assert not await upkeep.retry(letter)
+    assert await upkeep.letters(None, 10) == []
+    [again] = await take_all(group, me)
+    assert (again.session, again.seq, again.reader) == (session, 1, "one")
+    assert await group.finish(me, again, [Change("HINCRBY", "x:count", ("times", 1))])
+
+
+@pytest.mark.anyio
+async def test_a_dropped_letter_is_gone(log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups) -> None:
+    me = Member("one", "me")
+    await session_with(log)
+    await group.join("one")
+    [pointer] = await take_all(group, me)
+    assert await group.bury(me, pointer, "no")
+    [letter] = await upkeep.letters(None, 10)
+    assert await upkeep.letter(letter.id) == letter
+    assert await upkeep.drop(letter)
+    assert not await upkeep.drop(letter)
+    assert await upkeep.letter(letter.id) is None
+    for nonsense in ("", "x", "99.1-1", "3.1", "3.1-1-1", "0.99999999999999999-1"):
+        assert await upkeep.letter(nonsense) is None
