@@ -14,7 +14,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments import problems
 from deployments.access import guard
 from deployments.direct import listening
-from deployments.faces import native, native_access, native_media, native_sse, native_ws, stories, tts, users
+from deployments.faces import (
+    native,
+    native_access,
+    native_bundles,
+    native_media,
+    native_sse,
+    native_ws,
+    stories,
+    tts,
+    users,
+)
 from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
@@ -52,7 +62,17 @@ def create_app(
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
-    for face in (native, native_access, native_sse, native_ws, native_media, stories, tts, users):
+    for face in (
+        native,
+        native_access,
+        native_bundles,
+        native_sse,
+        native_ws,
+        native_media,
+        stories,
+        tts,
+        users,
+    ):
         app.include_router(face.router)
     _add_health(app)
     _add_page(app)
@@ -98,7 +118,7 @@ class _BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or _is_import(scope):
             await self._app(scope, receive, send)
             return
         received = 0
@@ -123,3 +143,9 @@ class _BodyLimit:
         if received > self._limit:
             error = BodyTooLarge(f"the body is larger than {self._limit} bytes")
             await problems.problem_response(error)(scope, receive, send)
+
+
+def _is_import(scope: Scope) -> bool:
+    """Bundles have a limit of their own, and are not held in memory."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path == native_bundles.IMPORT

@@ -70,13 +70,19 @@ class Sessions:
         self, command: CreateSession, *, kind: Kind = "session", principal: str = ""
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""
-        settings = self._checked(command.settings.apply(self._defaults))
-        await self._allowance.session(principal)
+        settings = command.settings.apply(self._defaults)
+        await self.admit(principal, settings)
         session = new_session_id()
         mark = generation(created_ms(session))
         fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
         outcome = await self._recorder.post(session, fact, mode="create")
         return session, mark, outcome.last, settings
+
+    async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
+        """May they have one more session, with these settings if they are new?"""
+        if settings is not None:
+            self._checked(settings)
+        await self._allowance.session(principal)
 
     async def request(self, session: SessionId, command: RequestTurn) -> TurnId:
         """Ask for a turn; the same key asks for the same turn."""

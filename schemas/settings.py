@@ -113,6 +113,8 @@ class LimitSettings(_Settings):
     """Longer verbatim texts are refused: 422 `input.too_long`."""
     body_bytes: int = Field(default=2_000_000, ge=1_000)
     """Larger request bodies or WebSocket messages are refused: 413 `body.too_large`."""
+    bundle_bytes: int = Field(default=256 * 1024 * 1024, ge=1_000)
+    """Larger bundles are not imported: 413 `bundle.too_large`. Unpacked they may be four times as large."""
     queued_turns: int = Field(default=8, ge=0)
     """Turns waiting behind the running one; one more is refused: 429 `turn.queue_full`."""
     live_sessions: int = Field(default=400, ge=1)
@@ -178,7 +180,7 @@ class ArchiveSettings(_Settings):
     url: str | None = None
     """Any address that fsspec knows, as s3://bucket/folder; None: the folder "archive" under `home`."""
     options: dict[str, JsonValue] = {}
-    """Handed to the storage's driver as they are (an endpoint, a profile). Keys to it are no settings of ours:
+    """Handed to the storage's driver as they are (an endpoint, a profile). Keys are no settings of ours:
     the driver finds them where it always does."""
     segment_facts: int = Field(default=5_000, ge=1)
     """Facts in one file; a live session that has so many more than its archive gets its next file."""

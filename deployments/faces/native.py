@@ -51,21 +51,9 @@ async def create_session(
     session, mark, head, settings = await services.sessions.create(
         command or CreateSession(), principal=caller.name
     )
-    path = f"/v1/sessions/{session}"
-    response.headers["Location"] = path
-    return SessionCreated(
-        session_id=session,
-        generation=mark,
-        head_seq=head,
-        settings=settings,
-        links=Links(
-            self=path,
-            events=f"{path}/events",
-            stream=f"{path}/stream",
-            audio=f"{path}/audio",
-            page=f"/?session={session}",
-        ),
-    )
+    where = links(session)
+    response.headers["Location"] = where.self
+    return SessionCreated(session_id=session, generation=mark, head_seq=head, settings=settings, links=where)
 
 
 @router.get("/sessions/{session_id}")
@@ -109,6 +97,17 @@ async def control(services: Open, session: Session, command: Control) -> Control
 async def voices(services: Open) -> Voices:
     sessions = services.sessions
     return Voices(voices=sessions.voices, providers=dict(sessions.providers))
+
+
+def links(session: SessionId) -> Links:
+    path = f"/v1/sessions/{session}"
+    return Links(
+        self=path,
+        events=f"{path}/events",
+        stream=f"{path}/stream",
+        audio=f"{path}/audio",
+        page=f"/?session={session}",
+    )
 
 
 def view(session: SessionId, conversation: Conversation, head: Head) -> SessionView:

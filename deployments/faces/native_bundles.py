@@ -1,0 +1,123 @@
+"""The native face, sessions that move: export, import, fork, and the erasure of a user."""
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+
+from deployments.access import Caller
+from deployments.faces.native import Open, Session, links
+from deployments.services import Services
+from pipeline.bundles.exporting import export
+from pipeline.bundles.importing import import_bundle
+from pipeline.erasure import Eraser
+from pipeline.forking import Forks
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.tiered import TieredLog
+from pipeline.workers.directory import Directory
+from schemas.errors import BundleInvalid, BundleTooLarge, StateError
+from schemas.ids import SessionId, created_ms, generation
+from schemas.transfers import ErasureProof, ForkSession, SessionForked, SessionImported
+
+router = APIRouter(prefix="/v1", tags=["transfers"])
+
+IMPORT: Final = "/v1/sessions/import"
+"""Takes bodies of any size: it has a limit of its own, and holds them on disk."""
+_UNPACKED: Final = 4
+_IN_MEMORY: Final = 1 << 20
+_ZIP: Final = "application/zip"
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {_ZIP: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get("/sessions/{session_id}/export", response_class=StreamingResponse)
+async def export_session(services: Open, session: Session) -> StreamingResponse:
+    """Everything of the session up to now as one ZIP file: events, sound and captions."""
+    _, head = await services.sessions.view(session)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{session}.zip"',
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(export(services.log, session, head), media_type=_ZIP, headers=headers)
+
+
+@router.post("/sessions/import", status_code=201, openapi_extra=_BODY)
+async def import_session(
+    services: Open, caller: Caller, request: Request, response: Response
+) -> SessionImported:
+    """The session in an exported ZIP file as a new one of the caller's, with the same facts and times."""
+    limit = services.settings.limits.bundle_bytes
+    await services.sessions.admit(caller.name)
+
+    async def mine(session: SessionId) -> bool:
+        whose = await services.ownership.of(session)
+        return whose is not None and caller.commands(whose)
+
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+        received = 0
+        try:
+            async for piece in request.stream():
+                received += len(piece)
+                if received > limit:
+                    raise BundleTooLarge(f"the bundle is larger than {limit} bytes")
+                await anyio.to_thread.run_sync(file.write, piece)
+        except ClientDisconnect as error:
+            raise BundleInvalid("the bundle did not arrive") from error
+        file.seek(0)
+        session, head, started = await import_bundle(
+            services.log, file, max_bytes=_UNPACKED * limit, principal=caller.name, mine=mine
+        )
+    response.headers["Location"] = f"/v1/sessions/{session}"
+    return SessionImported(
+        session_id=session,
+        generation=generation(created_ms(session)),
+        head_seq=head,
+        settings=started.settings,
+        links=links(session),
+        imported_from=started.imported_from or "",
+    )
+
+
+@router.post("/sessions/{session_id}/fork", status_code=201)
+async def fork_session(
+    services: Open, session: Session, caller: Caller, response: Response, command: ForkSession | None = None
+) -> SessionForked:
+    """A new session with this one's past; from there on other settings, another question."""
+    forks = Forks(services.log, services.sessions, services.clock)
+    fork = await forks.fork(session, command or ForkSession(), caller.name)
+    response.headers["Location"] = f"/v1/sessions/{fork.session}"
+    return SessionForked(
+        session_id=fork.session,
+        generation=generation(created_ms(fork.session)),
+        head_seq=fork.head,
+        settings=fork.settings,
+        links=links(fork.session),
+        parent=session,
+        parent_seq=fork.parent_seq,
+        turn=fork.turn,
+    )
+
+
+@router.delete("/users/{user_id}")
+async def erase_user(
+    services: Open, user_id: Annotated[str, Path(min_length=1, max_length=200)]
+) -> ErasureProof:
+    """Erase every session of this user, audio and archive included, and say what was erased."""
+    log = services.log
+    if not isinstance(log, TieredLog):
+        raise StateError("this server's log cannot prove an erasure")
+    directory = Directory(RedisDirectory(log.hot))
+    return await Eraser(log, directory, _deleting(services), services.clock).erase(user_id)
+
+
+def _deleting(services: Services) -> Callable[[SessionId], Awaitable[None]]:
+    async def delete(session: SessionId) -> None:
+        await services.sessions.delete(session)
+        services.renderings.forget(session)
+
+    return delete

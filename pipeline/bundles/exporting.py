@@ -1,0 +1,153 @@
+"""A session as a bundle, piece by piece: facts as CloudEvents, sound as packets and as files, captions."""
+
+import tempfile
+from array import array
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from typing import IO, Final, get_args
+
+import anyio.to_thread
+
+from pipeline import captions
+from pipeline.audio.files import StoredChunk, file_pieces
+from pipeline.bundles.cloudevents import PACKETS, write_line
+from pipeline.bundles.manifest import EVENTS, MANIFEST, Manifest
+from pipeline.bundles.zipping import ZipStream
+from pipeline.conversation import Conversation
+from pipeline.log.base import EventLog, Head
+from pipeline.turn_state import TurnState
+from schemas.errors import LogLost
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.recorded import Recorded
+
+_PAGE: Final = 200
+_PIECES: Final = 64
+"""Pieces of a file made in a thread before what is ready is sent."""
+_PIECE_BYTES: Final = 64 << 10
+
+
+class _Sound:
+    """All audio of a session, laid aside on disk, and which turn each chunk belongs to."""
+
+    def __init__(self, spool: IO[bytes]) -> None:
+        self._spool = spool
+        self.size = 0
+        self._hash = sha256()
+        self.turns: dict[TurnId, array[int]] = {}
+        """Offset, length, offset, length, ..."""
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def add(self, fact: Recorded) -> None:
+        if not fact.audio:
+            return
+        if fact.type == "audio.chunk":
+            self.turns.setdefault(fact.turn, array("Q")).extend((self.size, len(fact.audio)))
+        self.size += self._spool.write(fact.audio)
+        self._hash.update(fact.audio)
+
+    def all(self) -> Iterator[bytes]:
+        self._spool.seek(0)
+        while piece := self._spool.read(_PIECE_BYTES):
+            yield piece
+
+    def chunks(self, turn: TurnId) -> Iterator[StoredChunk]:
+        """The turn's chunks, as far as an Ogg file needs them."""
+        places = self.turns[turn]
+        for at in range(0, len(places), 2):
+            self._spool.seek(places[at])
+            yield StoredChunk(self._spool.read(places[at + 1]), chunk=0, ms=0)
+
+
+class _Bundle:
+    """A bundle in the making; synchronous, to be run in a thread."""
+
+    def __init__(self, session: SessionId, spool: IO[bytes]) -> None:
+        self.session = session
+        self.zip = ZipStream()
+        self.sound = _Sound(spool)
+        self.conversation = Conversation()
+        self._hash = sha256()
+
+    def add(self, page: list[Recorded], out: IO[bytes]) -> None:
+        for fact in page:
+            line = write_line(self.session, fact, audio_at=self.sound.size)
+            self._hash.update(line)
+            out.write(line)
+            self.sound.add(fact)
+            self.conversation.apply(fact)
+
+    def add_captions(self, turn: TurnState) -> None:
+        for kind in get_args(captions.CaptionFormat):
+            text = captions.render(self.conversation, [turn], kind, words=False)
+            self.zip.put(f"captions/turn-{turn.turn}.{kind}", text.encode())
+
+    def finish(self, head: Head) -> bytes:
+        manifest = Manifest(
+            session=self.session,
+            generation=head.generation,
+            n=head.seq,
+            last=head.seq,
+            sha256=self._hash.hexdigest(),
+            packets_sha256=self.sound.sha256,
+            packets_bytes=self.sound.size,
+        )
+        self.zip.put(MANIFEST, manifest.model_dump_json(indent=1).encode())
+        return self.zip.finish()
+
+
+async def export(log: EventLog, session: SessionId, head: Head) -> AsyncGenerator[bytes, None]:
+    """The bundle of the session up to `head`, as it is made; memory does not grow with its sound."""
+    with tempfile.TemporaryFile() as spool:
+        bundle = _Bundle(session, spool)
+        with bundle.zip.file(EVENTS, packed=True) as out:
+            async with aclosing(_pages(log, session, head.seq)) as pages:
+                async for page in pages:
+                    await anyio.to_thread.run_sync(bundle.add, page, out)
+                    yield bundle.zip.take()
+        async with aclosing(_stored(bundle.zip, PACKETS, bundle.sound.all())) as pieces:
+            async for piece in pieces:
+                yield piece
+        for turn in bundle.conversation.turns.values():
+            if turn.turn not in bundle.sound.turns:
+                continue
+            ogg = file_pieces(
+                "opus", bundle.sound.chunks(turn.turn), total_ms=turn.audio_ms if turn.over else None
+            )
+            async with aclosing(_stored(bundle.zip, f"audio/turn-{turn.turn}.ogg", ogg)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            bundle.add_captions(turn)
+        yield bundle.finish(head)
+
+
+async def _pages(log: EventLog, session: SessionId, upto: Seq) -> AsyncGenerator[list[Recorded], None]:
+    after = Seq(0)
+    while after < upto:
+        page = await log.read(session, after, limit=min(_PAGE, upto - after), audio=True)
+        if not page:
+            raise LogLost(f"the session ends at {after}, not at {upto}")
+        yield page
+        after = page[-1].seq
+
+
+async def _stored(zipped: ZipStream, name: str, pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """A file that is not worth compressing, as it is made."""
+    with zipped.file(name, packed=False) as out:
+        while await anyio.to_thread.run_sync(partial(_write_some, pieces, out)):
+            yield zipped.take()
+    yield zipped.take()
+
+
+def _write_some(pieces: Iterator[bytes], out: IO[bytes]) -> bool:
+    """Whether there was anything left to write."""
+    written = 0
+    for piece in islice(pieces, _PIECES):
+        out.write(piece)
+        written += 1
+    return written > 0

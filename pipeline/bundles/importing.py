@@ -1,0 +1,109 @@
+"""A checked bundle becomes a session of this server: new id, new owner, the same facts, times and sound."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from itertools import islice
+from typing import IO, Final
+
+import anyio.to_thread
+
+from pipeline.bundles.reading import ReadBundle
+from pipeline.conversation import Conversation
+from pipeline.copying import write_copy
+from pipeline.log.base import EventLog
+from schemas.events import (
+    Fact,
+    NarrationFailed,
+    NarrationReady,
+    NarrationRequested,
+    SessionEnded,
+    SessionStarted,
+    TurnStopped,
+)
+from schemas.ids import Seq, SessionId, new_session_id
+from schemas.recorded import NewFact
+
+NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
+"""In place of a session that the new owner has no part in."""
+_PAGE: Final = 100
+Mine = Callable[[SessionId], Awaitable[bool]]
+"""Is there such a session here, and is it the importer's own?"""
+
+
+async def import_bundle(
+    log: EventLog, file: IO[bytes], *, max_bytes: int, principal: str, mine: Mine
+) -> tuple[SessionId, Seq, SessionStarted]:
+    """Check all of the bundle, then write it; the new session, its head and its first fact.
+
+    `max_bytes`: of all files together, unpacked. Raises a BundleInvalid before anything is written.
+    """
+    bundle = await anyio.to_thread.run_sync(partial(ReadBundle, file, max_bytes=max_bytes))
+    conversation = await anyio.to_thread.run_sync(bundle.check)
+    adoption = _Adoption(bundle, conversation, principal, mine)
+    session = new_session_id()
+    async with aclosing(adoption.facts()) as facts:
+        head = await write_copy(log, session, facts)
+    assert adoption.started is not None
+    return session, head, adoption.started
+
+
+def endings(conversation: Conversation) -> list[NewFact]:
+    """What closes the turns that nobody here will finish."""
+    ts_ms = conversation.latest_ms
+    return [NewFact(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished]
+
+
+class _Adoption:
+    """Facts of another server on their way into the log of this one."""
+
+    def __init__(self, bundle: ReadBundle, conversation: Conversation, principal: str, mine: Mine) -> None:
+        self._bundle = bundle
+        self._conversation = conversation
+        self._principal = principal
+        self._mine = mine
+        self._known: dict[str, str] = {}
+        self.started: SessionStarted | None = None
+
+    async def facts(self) -> AsyncGenerator[NewFact, None]:
+        source = self._bundle.facts()
+        while page := await anyio.to_thread.run_sync(lambda: list(islice(source, _PAGE))):
+            for recorded, fact in page:
+                adopted = await self._adopt(fact)
+                yield NewFact(adopted, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
+        conversation = self._conversation
+        if conversation.ended:
+            return
+        for new in endings(conversation):
+            yield new
+        if conversation.ending:
+            yield NewFact(SessionEnded(reason=conversation.end_reason), conversation.latest_ms)
+
+    async def _adopt(self, fact: Fact) -> Fact:
+        """Whose it is, and what it points to, is not the sender's to say."""
+        match fact:
+            case SessionStarted():
+                self.started = fact.model_copy(update=await self._origin(fact))
+                return self.started
+            case NarrationRequested() | NarrationReady() | NarrationFailed():
+                return fact.model_copy(update={"session": await self._link(fact.session)})
+            case _:
+                return fact
+
+    async def _origin(self, fact: SessionStarted) -> dict[str, object]:
+        parent = None if fact.parent is None else await self._link(fact.parent)
+        kept = parent not in (None, NOWHERE)
+        return {
+            "principal": self._principal,
+            # A narration speaks into its story; cut off from it, it is a session like any other.
+            "kind": "session" if fact.kind == "narration" else fact.kind,
+            "parent": parent if kept else None,
+            "parent_seq": fact.parent_seq if kept else None,
+            "imported_from": self._bundle.session,
+        }
+
+    async def _link(self, session: str) -> str:
+        if session not in self._known:
+            found = session != NOWHERE and await self._mine(SessionId(session))
+            self._known[session] = session if found else NOWHERE
+        return self._known[session]

@@ -1,0 +1,158 @@
+"""A bundle that somebody sends us: nothing in it is believed before it was looked at. Synchronous."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from typing import IO, Any, Final
+
+from pydantic import ValidationError
+
+from pipeline.audio.opus import PACKET_MS, packet_count
+from pipeline.bundles.cloudevents import PACKETS, read_line
+from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
+from pipeline.conversation import Conversation
+from pipeline.log.codec import AUDIO_MAX
+from schemas.errors import BundleDamaged, BundleInvalid, BundleTooLarge, BundleVersion
+from schemas.events import Fact, payload
+from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.recorded import Recorded, UnknownFact
+
+FILES: Final = 100_000
+_MANIFEST_BYTES: Final = 64 << 10
+LINE_BYTES: Final = 4 << 20
+"""More than the JSON of the largest fact that a log takes."""
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class ReadBundle:
+    """An open bundle whose names, sizes and manifest are right. `facts` checks the rest."""
+
+    def __init__(self, file: IO[bytes], *, max_bytes: int) -> None:
+        """`max_bytes`: what all files may hold together, unpacked. Raises a BundleInvalid."""
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except _UNREADABLE as error:
+            raise BundleInvalid("this is no ZIP file") from error
+        _check_names(self._zip.infolist(), max_bytes)
+        self.manifest = self._read_manifest()
+        self.session: SessionId = _session_of(self.manifest)
+
+    def check(self) -> Conversation:
+        """Read everything once, to no effect but to raise a BundleInvalid; what the facts add up to."""
+        conversation = Conversation()
+        for recorded, _ in self.facts():
+            if (recorded.seq == 1) != (recorded.type == "session.started"):
+                raise BundleInvalid("a session begins with session.started, and only once")
+            if conversation.ended:
+                raise BundleInvalid("something follows the end of the session")
+            _check_sound(recorded)
+            try:
+                conversation.apply(recorded)
+            except (LookupError, ValueError, TypeError, AttributeError) as error:
+                raise BundleInvalid(f"fact {recorded.seq} does not fit those before it") from error
+        if conversation.kind == "user":
+            raise BundleInvalid("a user's own session cannot be imported")
+        return conversation
+
+    def facts(self) -> Iterator[tuple[Recorded, Fact]]:
+        """Every fact with its sound, as stored and as a model, in order. Raises a BundleInvalid."""
+        try:
+            with self._zip.open(EVENTS) as events, self._zip.open(PACKETS) as packets:
+                yield from self._facts(events, packets)
+        except _UNREADABLE as error:
+            raise BundleDamaged("the bundle cannot be read to its end") from error
+
+    def _facts(self, events: IO[bytes], packets: IO[bytes]) -> Iterator[tuple[Recorded, Fact]]:
+        seq, heard, lines, sound = Seq(0), 0, sha256(), sha256()
+        while line := events.readline(LINE_BYTES + 1):
+            if len(line) > LINE_BYTES:
+                raise BundleTooLarge(f"line {seq + 1} of the events is too long")
+            lines.update(line)
+            seq = Seq(seq + 1)
+            read = read_line(line, self.session, seq)
+            audio = b""
+            if read.size:
+                if read.start != heard or not 0 < read.size <= AUDIO_MAX:
+                    raise BundleDamaged(f"the audio of fact {seq} is not where it should be")
+                audio = packets.read(read.size)
+                heard += len(audio)
+                sound.update(audio)
+                if len(audio) != read.size:
+                    raise BundleDamaged(f"the audio of fact {seq} is missing")
+            fact = _model(read.fact)
+            yield replace(read.fact, v=fact.v, data=payload(fact), audio=audio or None), fact
+        told = self.manifest
+        if seq != told.n or lines.hexdigest() != told.sha256:
+            raise BundleDamaged("the events are not those of the manifest")
+        if packets.read(1) or heard != told.packets_bytes or sound.hexdigest() != told.packets_sha256:
+            raise BundleDamaged("the audio is not that of the manifest")
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            with self._zip.open(MANIFEST) as file:
+                text = file.read(_MANIFEST_BYTES)
+        except KeyError as error:
+            raise BundleInvalid("there is no manifest") from error
+        except _UNREADABLE as error:
+            raise BundleDamaged("the manifest cannot be read") from error
+        try:
+            return Manifest.model_validate_json(text)
+        except ValidationError as error:
+            _check_version(error.errors(include_url=False, include_context=False))
+            raise BundleInvalid(f"the manifest is none of ours: {error.errors()[0]['msg']}") from error
+
+
+def _check_version(complaints: list[Any]) -> None:
+    """Raises BundleVersion where the manifest is from another version of us."""
+    wrong = {complaint["loc"][:1]: complaint["input"] for complaint in complaints}
+    if ("format",) not in wrong and isinstance(found := wrong.get(("version",)), int):
+        raise BundleVersion(
+            f"the bundle has version {found} of {FORMAT}; this program reads version {VERSION}"
+        )
+
+
+def _check_names(entries: list[zipfile.ZipInfo], max_bytes: int) -> None:
+    names = [entry.filename for entry in entries]
+    if len(names) > FILES or sum(entry.file_size for entry in entries) > max_bytes:
+        raise BundleTooLarge("there is too much in this bundle")
+    if len(set(names)) != len(names):
+        raise BundleInvalid("two files in the bundle have the same name")
+    for entry in entries:
+        if not ALLOWED.fullmatch(entry.filename):
+            raise BundleInvalid(f"a bundle has no file {entry.filename[:80]!r}")
+        if entry.flag_bits & 1 or entry.compress_type not in _METHODS:
+            raise BundleInvalid(f"the file {entry.filename} is encrypted or packed in an unknown way")
+    if missing := {MANIFEST, EVENTS, PACKETS} - set(names):
+        raise BundleInvalid(f"the bundle has no {min(missing)}")
+
+
+def _session_of(manifest: Manifest) -> SessionId:
+    session = parse_session_id(manifest.session)
+    if session is None or manifest.n != manifest.last:
+        raise BundleInvalid("the manifest names no session of ours")
+    return session
+
+
+def _model(recorded: Recorded) -> Fact:
+    try:
+        return recorded.fact()
+    except UnknownFact as error:
+        raise BundleVersion(str(error)) from error
+    except ValidationError as error:
+        raise BundleInvalid(f"fact {recorded.seq} is not what a {recorded.type} is") from error
+
+
+def _check_sound(recorded: Recorded) -> None:
+    if recorded.type != "audio.chunk":
+        if recorded.audio:
+            raise BundleInvalid(f"fact {recorded.seq} has sound and is no audio.chunk")
+        return
+    try:
+        count = packet_count(recorded.audio or b"")
+    except ValueError as error:
+        raise BundleInvalid(f"the audio of fact {recorded.seq} is no Opus of ours") from error
+    if count * PACKET_MS != recorded.data["ms"] or recorded.data["bytes"] != len(recorded.audio or b""):
+        raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")

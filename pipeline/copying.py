@@ -1,0 +1,94 @@
+"""A new session written from facts that exist already: all of them, or no session at all."""
+
+import secrets
+from collections.abc import AsyncIterable, Sequence
+from typing import Final
+
+import anyio
+
+from pipeline.log.base import Batch, EventLog, Verdict
+from pipeline.log.lane import Mode, refusal, weight
+from schemas.errors import Conflict, RhapsodeError
+from schemas.ids import Seq, SessionId, created_ms, generation
+from schemas.recorded import NewFact
+
+BATCH_FACTS: Final = 128
+BATCH_BYTES: Final = 256 << 10
+LEASE_MS: Final = 60_000
+_LOUD: Final = frozenset({"session.started", "session.ended"})
+"""What workers must hear of a copy: that it is there, and that it is closed."""
+
+
+async def write_copy(log: EventLog, session: SessionId, facts: AsyncIterable[NewFact]) -> Seq:
+    """Write `facts`, the first of which is session.started, as the new `session`; its head.
+
+    Times and causes stay. Workers and owners do not take the past for news. If anything goes wrong, `facts`
+    itself included, what was written is deleted and the error raised.
+    """
+    copy = _Copy(log, session)
+    try:
+        async for new in facts:
+            await copy.add(new)
+        await copy.flush()
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await copy.undo()
+        raise
+    await log.release(session, copy.who)
+    return copy.head
+
+
+class _Copy:
+    """Holds the session's lease for as long as it writes, so that no owner begins to work on half of it."""
+
+    def __init__(self, log: EventLog, session: SessionId) -> None:
+        self._log = log
+        self._session = session
+        self._waiting: list[NewFact] = []
+        self._number = 0
+        self._tried = False
+        self.head = Seq(0)
+        self.who = f"copy.{secrets.token_hex(8)}"
+
+    async def add(self, new: NewFact) -> None:
+        kind = new.fact.type
+        quiet = kind not in _LOUD
+        self._waiting.append(NewFact(new.fact, new.ts_ms, new.turn, new.cause, new.audio, quiet=quiet))
+        if self.head == 0 or len(self._waiting) >= BATCH_FACTS or weight(self._waiting) >= BATCH_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if not self._waiting:
+            return
+        if not await self._log.acquire(self._session, self.who, LEASE_MS):
+            raise Conflict("somebody else has begun to work on the copy")
+        self._tried = True
+        [outcome] = await self._log.append([self._batch(self._waiting)])
+        if outcome.verdict not in (Verdict.OK, Verdict.DUP):
+            raise refusal(outcome.verdict)
+        self._number += 1
+        self.head = outcome.last
+        self._waiting = []
+
+    def _batch(self, facts: Sequence[NewFact]) -> Batch:
+        mode: Mode = "create" if self.head == 0 else "append"
+        if facts[-1].fact.type == "session.ended":
+            mode = "seal"
+        return Batch(
+            session=self._session,
+            producer=self.who,
+            number=self._number + 1,
+            facts=facts,
+            expected=self.head,
+            mode=mode,
+            generation=generation(created_ms(self._session)),
+        )
+
+    async def undo(self) -> None:
+        """As far as the log can be reached; what is left of it then, its idle reaper closes."""
+        try:
+            if self._tried:
+                await self._log.delete(self._session)
+            await self._log.release(self._session, self.who)
+        except RhapsodeError:
+            return

@@ -1,0 +1,111 @@
+"""Everything of one user is erased, and then looked for: what is left to say is a proof."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final, Protocol
+
+from pipeline.archive.segments import FIRST_LINK, link
+from pipeline.clock import Clock
+from pipeline.log.tiered import TieredLog
+from schemas.errors import LogError, SessionGone, SessionNotFound
+from schemas.ids import Seq, SessionId
+from schemas.transfers import ErasedSession, ErasureProof
+
+ROUNDS: Final = 3
+"""Sessions may be created while others are erased."""
+_PAGE: Final = 500
+
+
+class Directory(Protocol):
+    """Who has which sessions."""
+
+    def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]: ...
+
+
+class Eraser:
+    """Erases users. `delete` ends a session, tells its listeners and erases it."""
+
+    def __init__(
+        self,
+        log: TieredLog,
+        directory: Directory,
+        delete: Callable[[SessionId], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self._log = log
+        self._directory = directory
+        self._delete = delete
+        self._clock = clock
+
+    async def erase(self, principal: str) -> ErasureProof:
+        """Delete every session of theirs, hot and archived; the proof is kept in the archive.
+
+        Sound to call again after a failure: what is gone is not there to be found.
+        """
+        erased: dict[SessionId, ErasedSession] = {}
+        for _ in range(ROUNDS):
+            found = [session async for session in self._sessions(principal) if session not in erased]
+            for session in found:
+                erased[session] = await self._erase(session)
+            if not found:
+                break
+        left = sum([await self._remains(session) for session in erased])
+        left += len([session async for session in self._sessions(principal) if session not in erased])
+        now = datetime.fromtimestamp(self._clock.now_ms() / 1_000, UTC)
+        proof = ErasureProof(
+            principal_sha256=sha256(principal.encode()).hexdigest(),
+            erased_at=now.isoformat(timespec="milliseconds"),
+            sessions=tuple(erased.values()),
+            found_after=left,
+            log_rewritten=await self._rewrite(),
+        )
+        path = f"proofs/{now:%Y%m%dT%H%M%S%f}-{proof.principal_sha256[:16]}.json"
+        await self._log.archive.store.put_note(path, proof.model_dump_json(indent=1).encode())
+        return proof
+
+    async def _sessions(self, principal: str) -> AsyncGenerator[SessionId, None]:
+        """By the directory, and by the facts of those that may be too new to be in it."""
+        async with aclosing(self._directory.all_of(principal)) as listed:
+            async for session in listed:
+                [head] = await self._log.heads([session])
+                if head is not None and head.state != "deleted":
+                    yield session
+        async with aclosing(self._log.archival.standings()) as pages:
+            async for page in pages:
+                for session in [session for session, standing in page if standing.state == "live"]:
+                    first = await self._log.hot.read(session, Seq(0), limit=1)
+                    if first and first[0].data.get("principal", "") == principal:
+                        yield session
+
+    async def _erase(self, session: SessionId) -> ErasedSession:
+        n, chain = await self._fingerprint(session)
+        try:
+            await self._delete(session)
+        except (SessionGone, SessionNotFound):
+            await self._log.delete(session)
+        return ErasedSession(session_id=session, n=n, sha256=chain.hex())
+
+    async def _fingerprint(self, session: SessionId) -> tuple[Seq, bytes]:
+        """How long the session is, and the chain to its end: from its archive, continued through the log."""
+        archived = await self._log.archive.head(session)
+        last, chain = (archived.last, archived.chain) if archived else (Seq(0), FIRST_LINK)
+        while page := await self._log.archival.entries(session, last, _PAGE):
+            for fact in page:
+                chain = link(chain, fact)
+            last = page[-1].seq
+        return last, chain
+
+    async def _remains(self, session: SessionId) -> int:
+        """Keys in the log and files in the archive; a tombstone says nothing but that it is one."""
+        files = await self._log.archive.store.files(session)
+        return await self._log.archival.remains(session) + len(files)
+
+    async def _rewrite(self) -> bool:
+        """The log's file still has what was erased until it is written anew."""
+        try:
+            await self._log.hot.call(("BGREWRITEAOF",))
+        except LogError:
+            return False
+        return True

@@ -1,0 +1,134 @@
+"""Another way to go on: a session's past up to some fact, then other settings or another question."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from pipeline.bundles.importing import endings
+from pipeline.clock import Clock
+from pipeline.conversation import Conversation
+from pipeline.copying import write_copy
+from pipeline.log.base import EventLog
+from pipeline.sessions import Sessions
+from schemas.commands import RequestTurn
+from schemas.errors import CursorAhead, InputError, LogLost
+from schemas.events import SessionStarted, SettingsChanged
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from schemas.recorded import NewFact, Recorded
+from schemas.settings import SessionSettings
+from schemas.transfers import ForkSession
+
+_PAGE: Final = 200
+_ENDS: Final = frozenset({"session.end_requested", "session.ended"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A fork that is in the log."""
+
+    session: SessionId
+    head: Seq
+    settings: SessionSettings
+    parent_seq: Seq
+    turn: TurnId | None
+
+
+class Forks:
+    """Forks belong to the one who asks; what they come from is not touched."""
+
+    def __init__(self, log: EventLog, sessions: Sessions, clock: Clock) -> None:
+        self._log = log
+        self._sessions = sessions
+        self._clock = clock
+
+    async def fork(self, session: SessionId, command: ForkSession, principal: str) -> Fork:
+        """A new session whose facts up to `command.at` are the old one's, under the same numbers.
+
+        The end of an ended session is not taken over. If the turn that the command asks for is refused, there
+        is no fork.
+        """
+        _, head = await self._sessions.view(session)
+        at = head.seq if command.at is None else Seq(command.at)
+        if at > head.seq:
+            raise CursorAhead(f"the session ends at {head.seq}, there is no {at}", field="at")
+        past = await _fold(self._log, session, at)
+        if past.kind == "user":
+            raise InputError("a user's own session cannot be forked", field="session_id")
+        settings = command.settings.apply(past.settings)
+        changed = settings != past.settings
+        await self._sessions.admit(principal, settings if changed else None)
+        fork = new_session_id()
+        origin = {
+            "settings": settings,
+            "title": past.title if command.title is None else command.title,
+            "kind": "session" if past.kind == "narration" else past.kind,
+            "principal": principal,
+            "parent": session,
+            "parent_seq": past.head,
+        }
+        async with aclosing(_copied(self._log, session, past, origin)) as facts:
+            news = [SettingsChanged(settings=settings)] if changed else []
+            now = self._clock.now_ms()
+            head_seq = await write_copy(self._log, fork, _followed(facts, [NewFact(n, now) for n in news]))
+        turn = await self._ask(fork, command)
+        return Fork(fork, Seq(turn or head_seq), settings, past.head, turn)
+
+    async def _ask(self, fork: SessionId, command: ForkSession) -> TurnId | None:
+        if command.prompt is None and command.text is None:
+            return None
+        try:
+            return await self._sessions.request(fork, RequestTurn(prompt=command.prompt, text=command.text))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._log.delete(fork)
+            raise
+
+
+async def _followed(
+    facts: AsyncGenerator[NewFact, None], news: list[NewFact]
+) -> AsyncGenerator[NewFact, None]:
+    async for fact in facts:
+        yield fact
+    for new in news:
+        yield new
+
+
+async def _past(
+    log: EventLog, session: SessionId, upto: Seq, *, audio: bool
+) -> AsyncGenerator[Recorded, None]:
+    """Facts up to `upto`, or to the session's end, which is left out."""
+    after = Seq(0)
+    while after < upto:
+        page = await log.read(session, after, limit=min(_PAGE, upto - after), audio=audio)
+        if not page:
+            raise LogLost(f"the session ends at {after}, not at {upto}")
+        for recorded in page:
+            if recorded.type in _ENDS:
+                return
+            yield recorded
+        after = page[-1].seq
+
+
+async def _fold(log: EventLog, session: SessionId, upto: Seq) -> Conversation:
+    conversation = Conversation()
+    async with aclosing(_past(log, session, upto, audio=False)) as facts:
+        async for recorded in facts:
+            conversation.apply(recorded)
+    return conversation
+
+
+async def _copied(
+    log: EventLog, session: SessionId, past: Conversation, origin: dict[str, object]
+) -> AsyncGenerator[NewFact, None]:
+    """What `past` was folded from, begun as `origin` says, its open turns closed."""
+    async with aclosing(_past(log, session, past.head, audio=True)) as facts:
+        async for recorded in facts:
+            fact = recorded.fact()
+            if isinstance(fact, SessionStarted):
+                fact = fact.model_copy(update=origin)
+            yield NewFact(fact, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
+    for new in endings(past):
+        yield new

@@ -1,0 +1,72 @@
+"""Sessions that move: forks, imports, and what is said when somebody's are erased."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.commands import Readable, Said, SettingsPatch
+from schemas.wire import SessionCreated
+
+
+class ForkSession(BaseModel):
+    """Begin a new session with another one's past."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    at: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    """The last fact that both share; None: everything there is."""
+    settings: SettingsPatch = Field(default_factory=SettingsPatch)
+    """What is different from there on."""
+    prompt: Said | None = None
+    """The fork's first question of its own."""
+    text: Said | None = None
+    """Or what it reads out."""
+    title: Annotated[Readable, Field(max_length=200)] | None = None
+    """None: as before."""
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Self:
+        if self.prompt is not None and self.text is not None:
+            raise ValueError('give "prompt" or "text", not both')
+        return self
+
+
+class SessionForked(SessionCreated):
+    parent: str
+    parent_seq: int
+    """The last fact taken over; an end of the session is not."""
+    turn: int | None = None
+    """Where one was asked for."""
+
+
+class SessionImported(SessionCreated):
+    imported_from: str
+    """The id that it had where it was exported."""
+
+
+class ErasedSession(BaseModel):
+    """One session that is no more."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    session_id: str
+    n: int
+    """How many facts it had."""
+    sha256: str
+    """The chain over all of its facts and audio: whoever kept a copy can show which session this was."""
+
+
+class ErasureProof(BaseModel):
+    """What was erased, and that nothing was found afterwards."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    format: Literal["rhapsode.erasure"] = "rhapsode.erasure"
+    principal_sha256: str
+    """The name itself is not kept."""
+    erased_at: str
+    sessions: tuple[ErasedSession, ...]
+    found_after: int
+    """Streams, descriptions and archived files that were there when it was looked again."""
+    log_rewritten: bool
+    """The log server was told to write its file anew, without what was erased; False: it rewrites later."""
