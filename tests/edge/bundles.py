@@ -1,0 +1,43 @@
+"""Bundles to send: taken apart, changed, and put together again."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+Files = dict[str, bytes]
+EVENTS, MANIFEST, PACKETS = "events.jsonl", "manifest.json", "audio/packets.bin"
+
+
+def unzip(data: bytes) -> Files:
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        assert bundle.testzip() is None
+        return {name: bundle.read(name) for name in bundle.namelist()}
+
+
+def zipped(files: Files) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, data in files.items():
+            bundle.writestr(name, data)
+    return out.getvalue()
+
+
+def events_of(files: Files) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in files[EVENTS].splitlines()]
+
+
+def with_events(files: Files, change: Callable[[list[dict[str, Any]]], object]) -> Files:
+    """The events changed, and a manifest that fits them: only their meaning can be wrong."""
+    events = events_of(files)
+    change(events)
+    lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    told = json.loads(files[MANIFEST])
+    told |= {"n": len(events), "last": len(events), "sha256": sha256(lines).hexdigest()}
+    return files | {EVENTS: lines, MANIFEST: json.dumps(told).encode()}
+
+
+def with_manifest(files: Files, **changes: Any) -> Files:
+    return files | {MANIFEST: json.dumps(json.loads(files[MANIFEST]) | changes).encode()}
