@@ -1,9 +1,11 @@
 """The gate before every route: where a request may come from, and who sends it. Plain ASGI."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -26,12 +28,21 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._for_others: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        services: Services = scope["app"].state.services
+        origins = _services(scope).settings.auth.allowed_origins
+        if origins and scope["type"] == "http":
+            self._for_others = self._for_others or _readable_for(origins, self._enter)
+            await self._for_others(scope, receive, send)
+            return
+        await self._enter(scope, receive, send)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = _services(scope)
         offered = list(scope.get("subprotocols", ()))
         try:
             _check_origin(scope, services)
@@ -49,6 +60,22 @@ class Gate:
             await self._app(scope, receive, _accepting(send, offered) if offered else send)
 
 
+def _services(scope: Scope) -> Services:
+    services: Services = scope["app"].state.services
+    return services
+
+
+def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
+    """Pages of these sites may ask, and read the answers."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"],
+        expose_headers=["Location", "Retry-After", "ETag", "Content-Range"],
+    )
+
+
 def is_public(scope: Scope) -> bool:
     """Unless it is a WebSocket: none is."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -63,8 +90,9 @@ def _check_origin(scope: Scope, services: Services) -> None:
         peer = scope.get("client")
         if peer is not None and not is_loopback(peer[0]):
             raise OriginRefused("this server asks nobody for keys, and so answers its own machine only")
-        if host and not is_loopback(_parts(f"//{host}").hostname or ""):
-            raise OriginRefused(f"{host[:80]!r} is no name of this machine's own")
+        for name in headers.getlist("host"):
+            if not is_loopback(_parts(f"//{name}").hostname or ""):
+                raise OriginRefused(f"{name[:80]!r} is no name of this machine's own")
     origin = headers.get("origin", "").lower()
     if not origin or (scope["type"] == "http" and scope["method"] in _SAFE):
         return

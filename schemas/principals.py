@@ -18,6 +18,8 @@ class Principal:
     """Came by a share link: the one session it opens, and the share's name. Listening only."""
     key: str = ""
     """Id of the API key that vouches for them; empty where none does."""
+    token: bool = False
+    """Came with a token, not with the key itself."""
 
     @property
     def admin(self) -> bool:

@@ -1,6 +1,7 @@
 """Signed tokens: ours for browsers and for share links, and those of an identity provider."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import jwt
@@ -39,7 +40,7 @@ class Tokens:
 
         It names the key, so that it is worth no more than that. Raises Forbidden without a key.
         """
-        if not principal.key or principal.share is not None:
+        if not principal.key or principal.token:
             raise Forbidden("tokens are made from API keys")
         now = self._clock.now_ms() // 1_000
         claims = {"sub": principal.name, "key": principal.key, "iat": now}
@@ -78,14 +79,17 @@ class Tokens:
             issuer=ISSUER,
             options={"require": ["sub", "aud"]},
         )
+        if claims["aud"] not in (ACCESS, SHARE):
+            raise jwt.InvalidAudienceError("must be one of ours, alone")
         if claims["aud"] == SHARE:
             share = str(claims["jti"])
             return Principal(f"~{share}", share=(claims["sub"], share))
         if "exp" not in claims:
             raise jwt.MissingRequiredClaimError("exp")
         if "key" in claims:
-            return self._ring.vouch(claims["key"])
-        return Principal(_NAME.validate_python(claims["sub"]), _roles(claims.get("roles")))
+            return replace(self._ring.vouch(claims["key"]), token=True)
+        name = _NAME.validate_python(claims["sub"])
+        return Principal(name, _roles(claims.get("roles")), token=True)
 
     def _of_provider(self, token: str, provider: IdentityProviderSettings) -> Principal:
         claims = jwt.decode(
@@ -97,7 +101,7 @@ class Tokens:
             options={"require": ["sub", "aud", "iss", "exp"]},
         )
         roles = claims.get(provider.roles_claim) if provider.roles_claim else None
-        return Principal(_NAME.validate_python(claims["sub"]), _roles(roles))
+        return Principal(_NAME.validate_python(claims["sub"]), _roles(roles), token=True)
 
 
 def _roles(claimed: Any) -> frozenset[Role]:
