@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -14,7 +15,8 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from cluster.problems import CliError
+from cluster import state
+from cluster.problems import MISUSED, CliError
 
 _PATIENCE_S: Final = 30.0
 """So long without any fact or heartbeat, and without a connection, and we give up."""
@@ -22,6 +24,14 @@ _RETRY_S: Final = 0.25
 _RETRY_MOST_S: Final = 4.0
 _FRAME_BYTES: Final = 16 * 1024 * 1024
 _RETRYABLE_CLOSE: Final = 1013
+_ADVICE: Final = {
+    "auth.required": "Use --key or RHAPSODE_KEY; rhapsode keys create makes a key.",
+    "auth.invalid": "See rhapsode keys list.",
+    "auth.expired": "Make a new key: rhapsode keys create.",
+}
+_IMPORT_S: Final = 600.0
+"""A long session is checked and written before the server answers."""
+_PIECE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,10 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=self._url, timeout=_PATIENCE_S, trust_env=False)
+        self._headers = state.credential()
+        self._http = httpx.AsyncClient(
+            base_url=self._url, headers=self._headers, timeout=_PATIENCE_S, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,19 +80,52 @@ class Client:
     async def download(self, session: str, audio_format: str, file: Path, turn: int | None = None) -> int:
         """Write what was spoken so far; the number of bytes."""
         query = {"format": audio_format} | ({"turn": str(turn)} if turn else {})
+        return await self._save(f"/v1/sessions/{session}/audio", query, file)
+
+    async def export(self, session: str, file: Path) -> int:
+        """Write everything of the session into a ZIP file; the number of bytes."""
+        return await self._save(f"/v1/sessions/{session}/export", {}, file)
+
+    async def bring(self, file: Path) -> dict[str, Any]:
+        """Make a session of an exported one; what the server says of it. Never repeated: it might be two."""
+        try:
+            size = (await anyio.Path(file).stat()).st_size
+            async with await anyio.open_file(file, "rb") as bundle:
+                answer = await self._http.post(
+                    "/v1/sessions/import",
+                    content=_pieces(bundle),
+                    headers={"Content-Type": "application/zip", "Content-Length": str(size)},
+                    timeout=httpx.Timeout(_PATIENCE_S, read=_IMPORT_S),
+                )
+        except httpx.HTTPError as error:
+            raise CliError(f"The file did not arrive: {error}.", "See rhapsode status.") from error
+        except OSError as error:
+            raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
+        if not answer.is_success:
+            raise _refusal(answer)
+        created: dict[str, Any] = answer.json()
+        return created
+
+    async def _save(self, path: str, query: Mapping[str, str], file: Path) -> int:
+        """Write what comes; a file that did not arrive whole does not get its name."""
+        part = file.with_name(f".{file.name}.part")
         size = 0
         try:
-            async with self._http.stream("GET", f"/v1/sessions/{session}/audio", params=query) as answer:
+            async with self._http.stream("GET", path, params=query) as answer:
                 if answer.is_error:
                     await answer.aread()
                     raise _refusal(answer)
-                with file.open("wb") as out:
+                with part.open("wb") as out:
                     async for piece in answer.aiter_bytes():
                         size += out.write(piece)
+            part.replace(file)
         except httpx.HTTPError as error:
-            raise CliError(f"The audio did not arrive: {error}.", "See rhapsode status.") from error
+            raise CliError(f"{file.name} did not arrive: {error}.", "See rhapsode status.") from error
         except OSError as error:
-            raise CliError(f"{file} cannot be written: {error.strerror}.", "Choose another --out.") from error
+            raise CliError(f"{file} cannot be written: {error.strerror}.", "Choose another file.") from error
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
         return size
 
     async def facts(self, session: str, after: int = 0, **wish: str | int) -> AsyncGenerator[Fact, None]:
@@ -92,7 +138,13 @@ class Client:
             query = urlencode({"from": after, **wish})
             address = f"ws{self._url.removeprefix('http')}/v1/sessions/{session}/stream?{query}"
             try:
-                async with connect(address, max_size=_FRAME_BYTES, compression=None, proxy=None) as socket:
+                async with connect(
+                    address,
+                    additional_headers=self._headers,
+                    max_size=_FRAME_BYTES,
+                    compression=None,
+                    proxy=None,
+                ) as socket:
                     async for fact in _facts_of(socket):
                         if fact is not None:
                             after = fact.seq
@@ -125,6 +177,11 @@ class Client:
             pause = min(pause * 2, _RETRY_MOST_S)
 
 
+async def _pieces(file: anyio.AsyncFile[bytes]) -> AsyncGenerator[bytes, None]:
+    while piece := await file.read(_PIECE_BYTES):
+        yield piece
+
+
 async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, None]:
     """The facts of one connection; None for a sign of life. Returns at the end, raises when cut."""
     async for message in socket:
@@ -135,7 +192,8 @@ async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, Non
             case "error":
                 await socket.wait_closed()
                 if socket.close_code != _RETRYABLE_CLOSE:
-                    raise CliError(str(frame["message"]), f"Code: {frame['code']}.")
+                    advice = _ADVICE.get(frame["code"], f"Code: {frame['code']}.")
+                    raise CliError(str(frame["message"]), advice)
                 raise websockets.ConnectionClosedError(None, None)
             case "hello" | "heartbeat":
                 yield None
@@ -161,6 +219,7 @@ def _retryable(answer: httpx.Response) -> bool:
 def _refusal(answer: httpx.Response) -> CliError:
     try:
         problem = answer.json()
-        return CliError(f"Refused: {problem['detail']}.", f"Code: {problem['code']}.")
+        advice = _ADVICE.get(problem["code"], f"Code: {problem['code']}.")
+        return CliError(f"Refused: {problem['detail']}.", advice)
     except (ValueError, KeyError, TypeError):
         return CliError(f"Refused with HTTP status {answer.status_code}.", "See rhapsode status.")

@@ -1,0 +1,25 @@
+"""`export` and `import`: sessions as files."""
+
+from pathlib import Path
+
+import anyio
+
+from cluster.client import Client
+from cluster.problems import MISUSED, CliError
+
+
+async def export(url: str, session: str, file: Path) -> str:
+    """Write the session's bundle to `file`; what to tell the user."""
+    folder = anyio.Path(file).parent
+    if not await folder.is_dir():
+        raise CliError(f"There is no folder {folder}.", "Make it first.", status=MISUSED)
+    async with Client(url) as client:
+        size = await client.export(session, file)
+    return f"{file} holds session {session} ({size / 1_000_000:.1f} MB)."
+
+
+async def bring(url: str, file: Path) -> str:
+    """Send `file` to the server; what to tell the user."""
+    async with Client(url) as client:
+        created = await client.bring(file)
+    return f"Session {created['session_id']}: rhapsode replay {created['session_id']}"
