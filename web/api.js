@@ -25,7 +25,7 @@ async function problemOf(response) {
   }
 }
 
-async function once(method, path, body, headers) {
+export async function once(method, path, body, headers) {
   let response;
   try {
     response = await fetch(path, {
@@ -42,7 +42,7 @@ async function once(method, path, body, headers) {
 }
 
 /** Only for requests that may be repeated: the server does them once, or doing them twice changes nothing. */
-async function patiently(method, path, body, headers) {
+export async function patiently(method, path, body, headers) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await once(method, path, body, headers);
@@ -52,6 +52,24 @@ async function patiently(method, path, body, headers) {
       await new Promise((resolve) => setTimeout(resolve, retryDelayMs(attempt, Math.random())));
     }
   }
+}
+
+/** What to do about a `Problem`; anything else is a mistake of ours and stays loud. */
+export async function orElse(onProblem, action) {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return onProblem(error);
+  }
+}
+
+/** The WebSocket's address of a path of this server. */
+export function socketUrl(path, query = {}) {
+  const url = new URL(path, document.baseURI);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  return url.href;
 }
 
 export class Api {
@@ -65,9 +83,7 @@ export class Api {
   }
 
   streamUrl(session) {
-    const url = new URL(this.url(session, "/stream"), document.baseURI);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    return url.href;
+    return socketUrl(this.url(session, "/stream"));
   }
 
   async createSession(settings) {
@@ -87,6 +103,28 @@ export class Api {
 
   async changeSettings(session, settings) {
     return (await patiently("PATCH", this.url(session), { settings })).json();
+  }
+
+  /** Newest first; `next` is the `before` of those that follow. */
+  async sessions(query = {}) {
+    const search = new URLSearchParams(query).toString();
+    return (await patiently("GET", `${this._base}/sessions${search ? `?${search}` : ""}`)).json();
+  }
+
+  async session(session) {
+    return (await patiently("GET", this.url(session))).json();
+  }
+
+  async shares(session) {
+    return (await patiently("GET", this.url(session, "/shares"))).json();
+  }
+
+  async share(session, wish) {
+    return (await once("POST", this.url(session, "/shares"), wish)).json();
+  }
+
+  async revoke(session, share) {
+    await patiently("DELETE", this.url(session, `/shares/${encodeURIComponent(share)}`));
   }
 
   async voices() {

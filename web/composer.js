@@ -7,21 +7,30 @@ const SUGGESTIONS = [
   "Explain the tides to a curious child",
   "Describe a night train crossing the mountains",
 ];
-const PLACEHOLDERS = { prompt: "Ask for a story, an answer, an idea…", text: "Paste a text to hear it word for word…" };
+const ASKING = [
+  { mode: "prompt", label: "Ask", placeholder: "Ask for a story, an answer, an idea…" },
+  { mode: "text", label: "Read aloud", placeholder: "Paste a text to hear it word for word…" },
+];
 
 export class Composer {
-  /** `onSend({prompt} or {text})` resolves when it was accepted and rejects with what to show. */
-  constructor({ onSend }) {
+  /** `onSend({[mode]: text})` resolves when it was accepted and rejects with what to show. */
+  constructor({ onSend, modes = ASKING }) {
     this._onSend = onSend;
+    this._modes = modes;
     this._form = byId("composer");
+    this._form.querySelector(".hint").before(...modes.map(radio));
     this._text = byId("text");
     this._send = byId("send");
     this._problem = byId("problem");
+    this._chosen = false;
     this._form.addEventListener("submit", (event) => {
       event.preventDefault();
       void this._submit();
     });
-    this._form.addEventListener("change", () => this._showMode());
+    this._form.addEventListener("change", () => {
+      this._chosen = true;
+      this._showMode();
+    });
     this._text.addEventListener("keydown", (event) => this._key(event));
     this._text.addEventListener("input", () => say(this._problem, null));
     const items = SUGGESTIONS.map((text) => make("li", {}, make("button", { type: "button" }, text)));
@@ -40,12 +49,27 @@ export class Composer {
     this._text.focus({ preventScroll: true });
   }
 
+  /** Choose, unless the user has. */
+  prefer(mode) {
+    if (!this._chosen) this._form.elements.mode.value = mode;
+    this._showMode();
+  }
+
+  /** Whether one may choose `mode` at all; where one may not, `reason` says why. */
+  allow(mode, allowed, reason) {
+    const input = this._form.querySelector(`input[value="${mode}"]`);
+    input.disabled = !allowed;
+    input.parentElement.title = allowed ? "" : reason;
+    if (!allowed && input.checked) this._form.elements.mode.value = this._modes.find((one) => one.mode !== mode).mode;
+    this._showMode();
+  }
+
   get _mode() {
     return new FormData(this._form).get("mode");
   }
 
   _showMode() {
-    this._text.placeholder = PLACEHOLDERS[this._mode];
+    this._text.placeholder = this._modes.find(({ mode }) => mode === this._mode).placeholder;
     if (this._mode === "text" && SUGGESTIONS.includes(this._text.value)) this._text.value = "";
   }
 
@@ -78,6 +102,12 @@ export class Composer {
       this._send.disabled = false;
     }
   }
+}
+
+function radio({ mode, label }, number) {
+  const input = make("input", { type: "radio", name: "mode", value: mode });
+  input.defaultChecked = number === 0;
+  return make("label", {}, input, make("span", {}, label));
 }
 
 /** "prompt: is empty" is the server's way of pointing at the box; the reader sees which one it is. */

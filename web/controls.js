@@ -12,10 +12,11 @@ const CONNECTION_WORDS = {
   ended: "Session over",
 };
 
+const MOVABLE = "input, textarea, select, [tabindex]";
 const TYPING = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";
 
 export class Controls {
-  /** Handlers: onPause, onSkip, onStop, onUnlock, onVoice(on), onVolume(x), onSettings(patch). */
+  /** Handlers: onPause, onSkip, onBack, onStop, onUnlock, onVoice(on), onVolume(x), onSettings(patch). */
   constructor(handlers) {
     this._handlers = handlers;
     byId("pause").addEventListener("click", () => handlers.onPause());
@@ -103,9 +104,12 @@ export class Controls {
     this._handlers.onSettings(patch);
   }
 
-  /** Esc stops wherever one is; Space pauses unless it means something where the focus is. */
+  /** Esc stops wherever one is; Space and the arrows work unless they mean something where the focus is. */
   _key(event) {
-    if (event.key === "Escape") {
+    if (event.altKey || event.ctrlKey || event.metaKey || document.querySelector("dialog[open]")) return;
+    if (event.key === "ArrowRight" && !event.target.closest?.(MOVABLE)) this._handlers.onSkip();
+    else if (event.key === "ArrowLeft" && !event.target.closest?.(MOVABLE)) this._handlers.onBack();
+    else if (event.key === "Escape") {
       if (byId("sound").open) byId("sound").open = false;
       else this._handlers.onStop();
     } else if (event.key === " " && !event.target.closest?.(`${TYPING}, button, summary, a, input`)) {

@@ -5,7 +5,7 @@ import { Narration } from "./narration.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
 import { isOver, runningTurn } from "./story.js";
-import { sentenceAt } from "./timeline.js";
+import { previousBeginning, sentenceAt } from "./timeline.js";
 
 /**
  * `control(action, about)` tells the server; `onChange()` whenever there may be something new to draw;
@@ -59,9 +59,7 @@ export class Hearing {
     this._narration = new Narration({
       player: this._player,
       place: placeIn(this._session.id),
-      story: () => this._session.story,
-      url: () => this._session.url,
-      cursorAt: (seq) => this._session.cursorAt(seq),
+      session: this._session,
       nowMs: () => Date.now() + this._skewMs,
       voice: this.preferences.voice,
     });
@@ -69,14 +67,25 @@ export class Hearing {
     this._onChange();
   }
 
+  /** Something can be played at once. */
+  get ready() {
+    return this._narration !== null;
+  }
+
+  /** What is heard is heard for oneself alone. */
+  get replaying() {
+    return this._narration?.replaying ?? false;
+  }
+
   get wantsVoice() {
     return this.preferences.voice && this._able;
   }
 
-  /** What comes out of the loudspeaker now: {turn, ms}, or null. */
+  /** What comes out of the loudspeaker now: {session, turn, ms}, or null. */
   get heard() {
     if (!this._player || this._player.turn === null) return null;
-    return { turn: this._player.turn, ms: Math.max(0, this._player.positionMs - this._player.graph.latencyMs) };
+    const session = this._narration.source.id;
+    return { session, turn: this._player.turn, ms: Math.max(0, this._player.positionMs - this._player.graph.latencyMs) };
   }
 
   get paused() {
@@ -101,9 +110,18 @@ export class Hearing {
     this._narration?.save();
   }
 
-  replay(turn) {
-    this._narration?.replay(turn);
+  /** `ms` to begin at, and `of` which session, if it is another one. */
+  replay(turn, where) {
+    this._narration?.replay(turn, where);
     this._onChange();
+  }
+
+  /** To the beginning of the sentence, or of the one before; from there on one listens for oneself. */
+  back() {
+    const turn = this._heardTurn();
+    if (!turn) return;
+    const ms = previousBeginning(turn, this._player.positionMs);
+    this.replay(turn.id, { ms, of: this._narration.source });
   }
 
   togglePause() {
@@ -153,7 +171,7 @@ export class Hearing {
   }
 
   _heardTurn() {
-    return this._session?.story.turns[this._player?.turn];
+    return this._narration?.source.story.turns[this._player?.turn];
   }
 
   _prefer(choice) {

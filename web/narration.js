@@ -8,18 +8,17 @@ const SAVE_EVERY_MS = 200;
 const NOTICEABLE_MS = 150; // behind the others in the same room
 
 /**
- * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
- * `cursorAt(seq)` and `url()` say where to read. `story()` is the state as of the latest fact.
+ * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock.
+ * What is heard comes from `session`, or in a replay from another one: `source` says from which.
  */
 export class Narration {
-  constructor({ player, place, story, url, cursorAt, nowMs, voice }) {
+  constructor({ player, place, session, nowMs, voice }) {
     this.voice = voice;
     this.replaying = false;
+    this.source = session;
     this._player = player;
     this._place = place;
-    this._story = story;
-    this._url = url;
-    this._cursorAt = cursorAt;
+    this._session = session;
     this._nowMs = nowMs;
     this._queue = []; // turns to be heard after this one
     this._joined = false; // this turn was begun at the live moment, not at a place of our own
@@ -36,7 +35,7 @@ export class Narration {
    */
   start(fromTheStart) {
     const place = this._place.read();
-    const story = this._story();
+    const story = this._session.story;
     if (!this.voice) return;
     const fresh = place && story.turns[place.turn] && Date.now() - place.at < STALE_MS;
     if (fromTheStart) {
@@ -54,7 +53,7 @@ export class Narration {
 
   /** Hear what a patient listener hears now, if that lies after the turn `after`. */
   join(after = 0) {
-    const moment = liveMoment(this._story(), this._nowMs());
+    const moment = liveMoment(this._session.story, this._nowMs());
     if (!moment || moment.turn <= after || !this.voice) return;
     this._enqueueAfter(moment.turn);
     this._begin(moment.turn, moment.ms);
@@ -71,8 +70,9 @@ export class Narration {
     else if (type === "playback.resumed") this._player.resume();
   }
 
-  replay(turn) {
-    this._begin(turn, 0, true);
+  /** For oneself alone: the turn from `ms` on, of this session or of another one. */
+  replay(turn, { ms = 0, of = this._session } = {}) {
+    this._begin(turn, ms, true, of);
   }
 
   /** Leave this turn; the one that waits behind it begins. What others hear is not touched. */
@@ -96,7 +96,7 @@ export class Narration {
   }
 
   ended(turn) {
-    this._write({ turn, ms: 0, done: true });
+    if (this.source === this._session) this._write({ turn, ms: 0, done: true });
     this.replaying = false;
     this._next();
   }
@@ -108,7 +108,7 @@ export class Narration {
   /** Time went by until there was sound (or until the browser was allowed to make some): make up for it. */
   _catchUp() {
     this._joined = false;
-    const moment = liveMoment(this._story(), this._nowMs());
+    const moment = liveMoment(this._session.story, this._nowMs());
     if (moment && moment.turn !== this.turn) this.join();
     else if (moment && moment.ms - this._player.positionMs > NOTICEABLE_MS) this._player.seek(moment.ms);
   }
@@ -142,18 +142,19 @@ export class Narration {
 
   _enqueueAfter(turn) {
     if (!this.voice) return;
-    const { order, turns } = this._story();
+    const { order, turns } = this._session.story;
     const hearable = (id) => id > turn && turns[id].speak && turns[id].status !== "stopped";
     this._queue = order.filter((id) => hearable(id) && (turns[id].audioMs > 0 || !isOver(turns[id])));
   }
 
   /** A replay leaves nothing out, and takes no notice of a pause of the others. */
-  _begin(turn, ms, replaying = false) {
-    const story = this._story();
+  _begin(turn, ms, replaying = false, source = this._session) {
+    const { story } = source;
     this.replaying = replaying;
+    this.source = source;
     this._joined = false;
-    const cursor = this._cursorAt(readAfter(story.turns[turn], ms));
-    this._player.play({ turn, fromMs: ms, url: this._url(), cursor });
+    const cursor = source.cursorAt(readAfter(story.turns[turn], ms));
+    this._player.play({ turn, fromMs: ms, url: source.url, cursor });
     if (replaying) return;
     story.turns[turn].sentences.forEach((sentence, number) => sentence.skipped && this._player.skip(number));
     if (story.pausedAt !== null) this._player.pause();

@@ -9,6 +9,7 @@ export const STATUS_OF = { "turn.completed": "completed", "turn.stopped": "stopp
 export function emptyStory() {
   return {
     lastSeq: 0,
+    kind: "session",
     title: "",
     settings: null,
     ended: null,
@@ -37,6 +38,7 @@ function newTurn(fact) {
     heardFrom: null, // play clock at the first audio
     overAt: null, // play clock at the terminal fact
     error: null,
+    narration: null, // the session in which it is read out afterwards
   };
 }
 
@@ -64,7 +66,12 @@ function resumed(story, ts) {
 }
 
 const ON_SESSION = {
-  "session.started": (story, { data }) => ({ ...story, title: data.title ?? "", settings: data.settings }),
+  "session.started": (story, { data }) => ({
+    ...story,
+    kind: data.kind ?? "session",
+    title: data.title ?? "",
+    settings: data.settings,
+  }),
   "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
   "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),
   "playback.paused": (story, { ts }) => ({ ...story, pausedAt: story.pausedAt ?? ts }),
@@ -110,6 +117,12 @@ const ended = (turn, { type, data, ts }, story) => ({
   error: type === "turn.failed" ? { code: data.code, message: data.message } : null,
 });
 
+/** News of a narration that is not the latest one is no news. */
+function told(turn, { data }, patch) {
+  if (turn.narration?.session !== data.session) return turn;
+  return { ...turn, narration: { ...turn.narration, ...patch } };
+}
+
 const ON_TURN = {
   "turn.started": (turn) => ({ ...turn, status: "running" }),
   "turn.stop_requested": (turn) => ({ ...turn, status: "stopping" }),
@@ -127,6 +140,14 @@ const ON_TURN = {
   "turn.completed": ended,
   "turn.stopped": ended,
   "turn.failed": ended,
+  "narration.requested": (turn, { data, ts }) => ({
+    ...turn,
+    narration: { session: data.session, by: data.by, status: "requested", audioMs: 0, missing: 0, error: null, ts },
+  }),
+  "narration.ready": (turn, fact) =>
+    told(turn, fact, { status: "ready", audioMs: fact.data.audio_ms, missing: fact.data.missing ?? 0 }),
+  "narration.failed": (turn, fact) =>
+    told(turn, fact, { status: "failed", error: { code: fact.data.code, message: fact.data.message } }),
 };
 
 /** The story after `fact`. Facts of types that we do not know only move the cursor. */

@@ -2,6 +2,8 @@
 
 import { isOver, playClock } from "./story.js";
 
+const JUST_BEGUN_MS = 1_500;
+
 /** The number of the last of `items` (ordered by `key`) that begins at or before `ms`, or -1. */
 function lastBegun(items, ms, key) {
   let low = 0;
@@ -17,6 +19,16 @@ function lastBegun(items, ms, key) {
 /** The number of the sentence heard at `ms`, or -1. */
 export function sentenceAt(turn, ms) {
   return turn.sentences.findLastIndex((sentence) => sentence?.firstChunk && sentence.atMs <= ms);
+}
+
+/** Where one gets to by one step back: to the beginning of the sentence, or when that has just been, of the one before. */
+export function previousBeginning(turn, ms) {
+  const now = sentenceAt(turn, ms);
+  const justBegun = now > 0 && ms - turn.sentences[now].atMs < JUST_BEGUN_MS;
+  const target = turn.sentences.findLastIndex(
+    (sentence, number) => sentence?.firstChunk && number < now + (justBegun ? 0 : 1),
+  );
+  return turn.sentences[target]?.atMs ?? 0;
 }
 
 /** The word of `sentence` heard at `ms`, or -1. Stays on a word until the next one begins. */

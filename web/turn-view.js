@@ -75,6 +75,12 @@ export class TurnView {
     return this._spans[number] ?? null;
   }
 
+  /** The sentences are to be cut anew: from now on they are those of another reading. */
+  recut() {
+    this._turn = null;
+    this._clearProse();
+  }
+
   _clearProse() {
     this._spans = [];
     this._tail = document.createTextNode("");

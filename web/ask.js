@@ -1,0 +1,198 @@
+/** Asking: one session, brought together with its sound and its views. */
+
+import { Api, orElse } from "./api.js";
+import { Composer } from "./composer.js";
+import { Controls } from "./controls.js";
+import { asSentence, byId, say } from "./dom.js";
+import { whatIsDone } from "./doing.js";
+import { Hearing } from "./hearing.js";
+import { LogView } from "./log-view.js";
+import { Session } from "./session.js";
+import { emptyStory, runningTurn } from "./story.js";
+import { StoryView } from "./story-view.js";
+
+const COPIED_MS = 2_000;
+
+export class AskPlace {
+  /** `id` of the session, or null to begin one; `listening`: by a share link, hands off. */
+  constructor({ id, listening }) {
+    this._id = id;
+    this._listening = listening;
+    this._api = new Api();
+    this._session = null;
+    this._settings = {}; // chosen before there is a session to keep them
+    this._madeHere = false; // this page made the session, nobody was there before
+    this._painting = false;
+    this._doing = "";
+    this._hearing = new Hearing({
+      control: (action, about) => !listening && this._control(action, about),
+      onChange: () => this._paint(),
+      onTrouble: (text) => this._controls.showNotice(text),
+    });
+    this._composer = new Composer({ onSend: (request) => this._send(request) });
+    this._controls = new Controls({
+      onPause: () => this._hearing.togglePause(),
+      onSkip: () => this._hearing.skip(),
+      onBack: () => this._hearing.back(),
+      onStop: () => this._hearing.stop(this._story),
+      onUnlock: () => this._hearing.unlock(),
+      onVoice: (voice) => this._hearing.setVoice(voice),
+      onVolume: (volume) => this._hearing.setVolume(volume),
+      onSettings: (patch) => this._changeSettings(patch),
+    });
+    this._log = new LogView();
+    this._storyView = new StoryView({
+      onReplay: (turn) => this._hearing.replay(turn),
+      link: (path, query) => this._api.url(this._session.id, path, query),
+    });
+  }
+
+  get _story() {
+    return this._session?.story ?? emptyStory();
+  }
+
+  async start() {
+    byId("copy-link").addEventListener("click", () => this._copyLink());
+    addEventListener("pagehide", () => this._hearing.save());
+    for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => this._hearing.unlock());
+    if (this._id) this._open(this._id);
+    else this._welcome();
+    await Promise.all([this._openSound(), this._listening || this._showVoices()]);
+  }
+
+  stats() {
+    return { ...this._hearing.stats(), lastSeq: this._story.lastSeq };
+  }
+
+  _open(id) {
+    this._session = new Session({
+      id,
+      url: this._api.streamUrl(id),
+      onPast: () => this._pastIsKnown(),
+      onChange: () => this._paint(),
+      onFact: (fact) => this._hearing.onFact(fact),
+      onState: (state) => this._connection(state),
+    });
+    byId("copy-link").hidden = this._listening;
+    byId("new-session").hidden = this._listening;
+    byId("share").hidden = this._listening;
+    byId("share").dataset.session = id;
+    byId("timeline").hidden = this._listening;
+    byId("timeline").href = `./?timeline=${id}`;
+  }
+
+  async _pastIsKnown() {
+    const session = this._session;
+    const fromTheStart = this._madeHere;
+    if (!fromTheStart && this._story.order.length === 0 && this._story.ended === null) this._welcome();
+    const skewMs = fromTheStart ? 0 : await orElse(() => 0, () => this._api.clockSkewMs(session.id));
+    this._hearing.attach(session, { skewMs, fromTheStart });
+  }
+
+  async _openSound() {
+    const audible = await this._hearing.open();
+    if (!audible) this._controls.showMute("This browser plays sound only on https:// or localhost.");
+  }
+
+  async _showVoices() {
+    const voices = await orElse(() => [], () => this._api.voices());
+    this._controls.showVoices(voices);
+    this._paint();
+  }
+
+  /** Ask; the first request makes the session. */
+  async _send(request) {
+    this._hearing.unlock();
+    if (!this._session) {
+      this._madeHere = true;
+      const created = await this._api.createSession(this._settings);
+      history.replaceState(null, "", `?session=${created.session_id}`);
+      this._open(created.session_id);
+    }
+    const settings = { speak: this._hearing.wantsVoice };
+    await this._api.requestTurn(this._session.id, { ...request, settings }, crypto.randomUUID());
+  }
+
+  _control(action, about) {
+    const onProblem = ({ code, message }) => {
+      if (code !== "turn.none_running") this._controls.showNotice(asSentence(message));
+    };
+    this._controls.showNotice(null);
+    return orElse(onProblem, () => this._api.control(this._session.id, action, about));
+  }
+
+  _changeSettings(patch) {
+    const onProblem = ({ message }) => {
+      this._controls.showSettingsProblem(asSentence(message));
+      this._paint();
+    };
+    this._settings = { ...this._settings, ...patch };
+    if (this._session) return orElse(onProblem, () => this._api.changeSettings(this._session.id, patch));
+  }
+
+  async _copyLink() {
+    const label = byId("copy-link").lastElementChild;
+    try {
+      await navigator.clipboard.writeText(location.href);
+      label.textContent = "Copied";
+      setTimeout(() => (label.textContent = "Copy link"), COPIED_MS);
+    } catch (error) {
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      this._controls.showNotice(`The link is ${location.href}`); // the browser keeps its clipboard to itself
+    }
+  }
+
+  _connection(state) {
+    this._controls.showConnection(state);
+    const refused = state.state === "refused";
+    if (state.state === "live") this._controls.showNotice(null);
+    byId("refusal").hidden = !refused;
+    byId("dock").hidden = refused;
+    for (const part of ["copy-link", "share", "timeline"]) byId(part).hidden = refused || this._listening;
+    if (refused) say(byId("refusal").firstElementChild, asSentence(state.message));
+    byId("composer").hidden = refused || state.state === "ended" || this._listening;
+  }
+
+  _welcome() {
+    byId("welcome").hidden = false;
+    this._composer.prefill();
+  }
+
+  /** Draw once, soon, however often it is asked for. */
+  _paint() {
+    if (this._painting) return;
+    this._painting = true;
+    requestAnimationFrame(() => {
+      this._painting = false;
+      this._draw();
+    });
+  }
+
+  _draw() {
+    const story = this._story;
+    const { heard, paused, locked, preferences } = this._hearing;
+    const turn = heard && story.turns[heard.turn];
+    if (story.order.length) byId("welcome").hidden = true;
+    document.title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "Rhapsode";
+    this._storyView.update(story, heard);
+    this._log.update(story, String(this._session?.cursor));
+    this._controls.showSound(preferences);
+    this._controls.showSettings(story.settings);
+    this._controls.showUnlock(Boolean(heard) && locked);
+    this._controls.showTransport({
+      hearing: Boolean(heard),
+      active: Boolean(heard ?? runningTurn(story)),
+      paused,
+      time: turn?.audioMs ? { ms: heard.ms, ofMs: turn.audioMs } : null,
+      doing: this._describe(story, turn, paused),
+    });
+  }
+
+  _describe(story, turn, paused) {
+    const doing = whatIsDone(story, turn, paused);
+    const spoken = doing || (turn ? "Reading aloud" : "Finished");
+    if (spoken !== this._doing && story.order.length) this._controls.announce(spoken);
+    this._doing = spoken;
+    return doing;
+  }
+}

@@ -1,0 +1,12 @@
+/** What is going on, in a word or two; empty where sound and text say it themselves. Pure. */
+
+import { runningTurn } from "./story.js";
+
+export function whatIsDone(story, turn, paused) {
+  const running = runningTurn(story);
+  if (running?.status === "stopping") return "Stopping…";
+  if (turn && paused) return "Paused";
+  if (running && !running.text) return "Thinking…";
+  if (turn && turn.audioMs === 0) return "Finding the voice…";
+  return "";
+}

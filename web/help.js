@@ -1,0 +1,29 @@
+/** The keys that do something, in a dialog. */
+
+import { makeDialog } from "./dialog.js";
+import { make } from "./dom.js";
+
+const KEYS = [
+  ["Space", "Pause the voice, or go on"],
+  ["→", "Skip this sentence"],
+  ["←", "Back to the beginning of the sentence, or to the one before"],
+  ["Esc", "Stop; close what is open"],
+  ["Enter", "Send · Shift+Enter for a new line"],
+  ["Tab", "From one control to the next"],
+  ["?", "This help"],
+];
+const TYPING = "input:not([type=radio], [type=range], [type=checkbox]), textarea, select";
+
+function openHelp() {
+  if (document.querySelector("dialog[open]")) return;
+  const rows = KEYS.flatMap(([key, meaning]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, meaning)]);
+  makeDialog("Keys", { id: "help" }, make("dl", { class: "keys" }, ...rows));
+}
+
+/** On the button, and on "?" wherever that is not being typed. */
+export function bindHelp(button) {
+  button.addEventListener("click", openHelp);
+  addEventListener("keydown", (event) => {
+    if (event.key === "?" && !event.target.closest?.(TYPING)) openHelp();
+  });
+}

@@ -1,0 +1,73 @@
+/** The socket of the user's notifications: comes back by itself, and tells the server what has been taken. */
+
+import { socketUrl } from "./api.js";
+import { retryDelayMs } from "./cursor.js";
+
+const PING_MS = 25_000;
+const SILENCE_MS = 40_000; // every ping is answered
+const STEADY_MS = 5_000; // a connection that has lasted so long was a good one
+
+/** `onNotice(notice)` may take its time: the notice is acknowledged afterwards, and the next one waits. */
+export class NoticeWire {
+  constructor({ onNotice, user = "me" }) {
+    this._onNotice = onNotice;
+    this._user = user;
+    this._socket = null;
+    this._failures = 0;
+    this._timers = [];
+    this._done = Promise.resolve();
+    this._taken = 0;
+  }
+
+  open() {
+    globalThis.addEventListener("online", () => this._socket ?? this._connect());
+    globalThis.addEventListener("offline", () => this._drop());
+    this._connect();
+  }
+
+  _connect() {
+    this._release();
+    const socket = new WebSocket(socketUrl(`ws/${encodeURIComponent(this._user)}`, { ack: "true" }));
+    this._socket = socket;
+    const opened = Date.now();
+    socket.onopen = () => this._timers.push(setInterval(() => socket.send('{"type":"ping"}'), PING_MS));
+    socket.onmessage = ({ data }) => this._socket === socket && this._receive(socket, JSON.parse(data));
+    socket.onclose = () => {
+      if (this._socket !== socket) return;
+      if (Date.now() - opened > STEADY_MS) this._failures = 0;
+      this._drop();
+    };
+    this._expect();
+  }
+
+  _receive(socket, message) {
+    this._expect();
+    if (message.id === undefined || message.id <= this._taken) return;
+    this._taken = message.id;
+    this._done = this._done.then(async () => {
+      await this._onNotice(message);
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: "ack", id: message.id }));
+    });
+  }
+
+  _drop() {
+    this._release();
+    if (globalThis.navigator.onLine === false) return; // the "online" event wakes us
+    this._timers.push(setTimeout(() => this._connect(), retryDelayMs(this._failures, Math.random())));
+    this._failures += 1;
+  }
+
+  _expect() {
+    clearTimeout(this._silence);
+    this._silence = setTimeout(() => this._drop(), SILENCE_MS);
+  }
+
+  _release() {
+    clearTimeout(this._silence);
+    for (const timer of this._timers) clearTimeout(timer); // intervals too
+    this._timers = [];
+    const socket = this._socket;
+    this._socket = null;
+    socket?.close();
+  }
+}

@@ -1,0 +1,44 @@
+/** What was changed when: the history of the settings, newest first. */
+
+import { make } from "../dom.js";
+import { when } from "../times.js";
+
+const NAMES = {
+  tts_enabled: "Read scenes out",
+  realtime_tts_enabled: "Read while writing",
+  auto_play_last_scene: "Read the last scene by itself",
+  min_sentence_length: "Shortest sentence",
+  default_voice: "Voice",
+  speech_speed: "Speed",
+  tts_provider: "Spoken by",
+  tts_timeout: "Patience",
+  tts_extra_params: "Further parameters",
+};
+
+function inWords(value) {
+  if (value === true) return "on";
+  if (value === false) return "off";
+  if (value === null || value === undefined) return "the server's choice";
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+const differs = (one, other) => JSON.stringify(one) !== JSON.stringify(other);
+
+/** The differences of each entry from the one before; of the first one, all of it that is known to be chosen. */
+export function changesIn(history) {
+  return history.map(({ changed_ms: at, preferences }, number) => {
+    const before = history[number - 1]?.preferences ?? {};
+    const names = Object.keys(preferences).filter((name) => number > 0 && differs(preferences[name], before[name]));
+    const changes = names.map((name) => ({ name: NAMES[name] ?? name, value: inWords(preferences[name]) }));
+    return { at, changes };
+  });
+}
+
+export function historyOf(history) {
+  if (history.length === 0) return make("p", { class: "note" }, "Nothing yet: all is as it came.");
+  const items = changesIn(history).reverse().map(({ at, changes }) => {
+    const text = changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || "The settings as they were first kept";
+    return make("li", {}, make("time", { datetime: new Date(at).toISOString() }, when(at)), " ", text);
+  });
+  return make("ol", {}, ...items);
+}

@@ -1,0 +1,115 @@
+/** The settings of narration: each is kept as soon as it is changed, and says so. */
+
+import { orElse } from "../api.js";
+import { makeDialog } from "../dialog.js";
+import { asSentence, byId, make, say } from "../dom.js";
+import { StoriesApi } from "../stories/api.js";
+import { ExtraRows } from "./extra.js";
+import { choice, number, options, range, section, toggle } from "./fields.js";
+import { historyOf } from "./changes.js";
+import { Preview } from "./preview.js";
+
+const LOCAL = "local"; // how the server calls its own voice
+const SAVED_MS = 2_500;
+
+/** Open the sheet; `onChange(preferences)` after every change. */
+export function openSettings(onChange) {
+  if (!byId("settings")) new SettingsPanel(onChange).open();
+}
+
+class SettingsPanel {
+  constructor(onChange) {
+    this._api = new StoriesApi();
+    this._onChange = onChange;
+    this._preferences = null;
+    this._voices = [];
+    this._saving = Promise.resolve();
+    const save = (name) => (value) => this._save(name, value);
+    this._preview = new Preview(this._api, () => this._wishes());
+    this._fields = {
+      tts_enabled: toggle("Read scenes out", "Off: nothing is ever spoken.", save("tts_enabled")),
+      realtime_tts_enabled: toggle("Read while writing", "A new scene is heard while it is being written.", save("realtime_tts_enabled")),
+      auto_play_last_scene: toggle("Read the last scene by itself", "A scene that was only written is read out as soon as it is complete.", save("auto_play_last_scene")),
+      default_voice: choice("Voice", this._preview.button, save("default_voice")),
+      speech_speed: range("Speed", { min: 0.5, max: 2, step: 0.05, unit: "×" }, save("speech_speed")),
+      min_sentence_length: number("Shortest sentence", { min: 1, max: 500, unit: "characters", hint: "Shorter ones are joined to the next." }, save("min_sentence_length")),
+      tts_provider: choice("Spoken by", null, save("tts_provider")),
+      tts_timeout: number("Patience with it", { min: 1, max: 300, unit: "seconds", empty: "as configured", hint: "How long it may be silent." }, save("tts_timeout")),
+      tts_extra_params: new ExtraRows(save("tts_extra_params")),
+    };
+  }
+
+  open() {
+    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._changes = make("details", { class: "changes" }, make("summary", {}, "What was changed when"), make("div"));
+    this._changes.addEventListener("toggle", () => this._changes.open && this._showChanges());
+    const { tts_enabled, realtime_tts_enabled, auto_play_last_scene, ...rest } = this._fields;
+    const { default_voice, speech_speed, min_sentence_length, ...provider } = rest;
+    const groups = [
+      section("Narration", { tts_enabled, realtime_tts_enabled, auto_play_last_scene }),
+      section("Voice", { default_voice, speech_speed, min_sentence_length }),
+      section("Who speaks", provider),
+    ];
+    this._form = make("form", { inert: "" }, ...groups, this._changes);
+    this._form.addEventListener("submit", (event) => event.preventDefault());
+    const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
+    dialog.addEventListener("close", () => this._preview.stop());
+    void this._load();
+  }
+
+  async _load() {
+    const refused = ({ message }) => say(this._problem, asSentence(message));
+    await orElse(refused, async () => {
+      [this._voices, this._preferences] = await Promise.all([this._api.voices(), this._api.preferences()]);
+      this._form.inert = false;
+      this._show();
+    });
+  }
+
+  /** One change after the other, so that the last one stands. */
+  _save(name, value) {
+    this._saving = this._saving.then(() => this._put(name, value));
+    return this._saving;
+  }
+
+  async _put(name, value) {
+    const field = this._fields[name];
+    field.say("Saving…", "");
+    const refused = ({ message }) => {
+      field.say(null, asSentence(message.replace(/^[\w.]+: /, "")));
+      if (name !== "tts_extra_params") this._show({ except: name });
+    };
+    await orElse(refused, async () => {
+      this._preferences = await this._api.prefer({ [name]: value });
+      field.say("Saved", "");
+      setTimeout(() => field.say(null, null), SAVED_MS);
+      this._show({ except: name === "tts_extra_params" ? name : null });
+      this._onChange(this._preferences);
+      if (this._changes.open) await this._showChanges();
+    });
+  }
+
+  _wishes() {
+    const { default_voice: voice, tts_provider: provider, speech_speed: speed } = this._preferences;
+    const first = this._voices.find((one) => one.provider === (provider ?? LOCAL)) ?? this._voices[0];
+    return { voice: voice ?? first?.id, provider, speed };
+  }
+
+  /** What the server has; the field `except` keeps what was typed into it. */
+  _show({ except = null } = {}) {
+    const provider = this._preferences.tts_provider ?? LOCAL;
+    const others = [...new Set(this._voices.map((voice) => voice.provider))].filter((name) => name !== LOCAL);
+    options(this._fields.tts_provider, [["", "This server"], ...others.map((name) => [name, name])]);
+    const voices = this._voices.filter((voice) => voice.provider === provider);
+    options(this._fields.default_voice, [["", "The server's own choice"], ...voices.map(({ id }) => [id, id])]);
+    for (const [name, field] of Object.entries(this._fields)) {
+      if (name !== except) field.show(this._preferences[name]);
+    }
+  }
+
+  async _showChanges() {
+    const [, body] = this._changes.children;
+    const refused = ({ message }) => body.replaceChildren(make("p", { class: "problem" }, asSentence(message)));
+    await orElse(refused, async () => body.replaceChildren(historyOf(await this._api.preferencesHistory())));
+  }
+}

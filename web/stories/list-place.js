@@ -1,0 +1,98 @@
+/** All stories, and the beginning of a new one. */
+
+import { Api, orElse } from "../api.js";
+import { asSentence, byId, make, say } from "../dom.js";
+import { counted, when } from "../times.js";
+import { StoriesApi } from "./api.js";
+
+const PAGE = 30;
+
+export class StoriesPlace {
+  constructor() {
+    this._api = new StoriesApi();
+    this._sessions = new Api();
+    this._before = null;
+    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._list = make("ul", { class: "shelf", "aria-label": "Your stories" });
+    this._empty = make("p", { class: "note", hidden: "" }, "No stories yet. Begin the first one above.");
+    this._more = make("button", { type: "button", class: "quiet", hidden: "" }, "Show older ones");
+    this._more.addEventListener("click", () => this._load());
+  }
+
+  stats() {
+    return undefined;
+  }
+
+  async start() {
+    document.title = "Stories · Rhapsode";
+    byId("dock").hidden = true;
+    const root = byId("place");
+    root.hidden = false;
+    const head = make("h1", {}, "Stories");
+    const before = make("h2", {}, "So far");
+    root.replaceChildren(head, this._form(), before, this._problem, this._list, this._empty, this._more);
+    await this._load();
+  }
+
+  _form() {
+    const title = make("input", { id: "story-title", maxlength: "200", placeholder: "The lighthouse and the fox" });
+    const premise = make("textarea", { id: "story-premise", rows: "2", maxlength: "4000" });
+    premise.placeholder = "A keeper, a lamp, a fox that comes in from the storm…";
+    const problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    const send = make("button", { type: "submit", class: "button" }, "Begin the story");
+    const form = make(
+      "form",
+      { class: "begin", autocomplete: "off", "aria-label": "A new story" },
+      make("label", { for: "story-title" }, "Title"),
+      title,
+      make("label", { for: "story-premise" }, "What it is about"),
+      premise,
+      send,
+      problem,
+    );
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this._create({ title: title.value.trim(), premise: premise.value.trim() }, { send, problem });
+    });
+    return form;
+  }
+
+  async _create(wish, { send, problem }) {
+    if (send.disabled) return;
+    send.disabled = true;
+    say(problem, null);
+    const refused = ({ message }) => {
+      say(problem, asSentence(message));
+      send.disabled = false;
+    };
+    await orElse(refused, async () => {
+      const { id } = await this._api.create(wish);
+      location.assign(`./?story=${encodeURIComponent(id)}`);
+    });
+  }
+
+  async _load() {
+    const query = { kind: "story", limit: PAGE, ...(this._before ? { before: this._before } : {}) };
+    say(this._problem, null);
+    await orElse(
+      ({ message }) => say(this._problem, asSentence(message)),
+      async () => {
+        const { sessions, next } = await this._sessions.sessions(query);
+        this._list.append(...sessions.map((story) => this._item(story)));
+        this._before = next;
+        this._more.hidden = !next;
+        this._empty.hidden = this._list.childElementCount > 0;
+      },
+    );
+  }
+
+  _item({ session_id: id, title, turns, latest_ms: latest, created_ms: created }) {
+    const address = `./?story=${encodeURIComponent(id)}`;
+    const about = `${counted(turns ?? 0, "scene")} · ${when(latest || created)}`;
+    return make(
+      "li",
+      {},
+      make("a", { href: address }, make("strong", {}, title || "Untitled"), make("span", { class: "about" }, about)),
+    );
+  }
+}

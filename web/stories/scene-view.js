@@ -1,0 +1,78 @@
+/** One scene on the page: its text under the light of the voice, and its bar. */
+
+import { icon, make } from "../dom.js";
+import { isOver } from "../story.js";
+import { TurnView } from "../turn-view.js";
+import { SceneBar } from "./scene-bar.js";
+import { readOut } from "./sound.js";
+
+const GO_ON = /^Write the (first|next) scene of the story\.$/; // what the server asks where nobody else did
+
+export class SceneView {
+  /** Handlers, all with the scene's turn: onPlay, onSkip, onStop, onNarrate(again), onCancel, onRewrite; and `link`. */
+  constructor(scene, number, { link, ...handlers }) {
+    const call = (name) => (argument) => handlers[name](scene.id, argument);
+    this._link = link;
+    this._turn = scene.id;
+    this.text = new TurnView(scene, { onReplay: () => {}, onUnfold: call("onUnfold"), link: (path, query) => link(null, path, query) });
+    this.element = this.text.element;
+    this.element.id = `scene-${number}`;
+    this.element.classList.add("scene");
+    this.badge = make("span", { class: "badge" }, "New");
+    this.element.prepend(make("p", { class: "scene-number" }, `Scene ${number}`, this.badge));
+    if (GO_ON.test(scene.prompt)) this.text.prompt.textContent = "";
+    this.text.replay.remove();
+    const handed = ["onPlay", "onSkip", "onStop", "onNarrate", "onCancel"].map((name) => [name, call(name)]);
+    this.bar = new SceneBar(number, Object.fromEntries(handed));
+    this.rewrite = make("button", { type: "button", class: "quiet retry" }, icon("again"), "Write it again");
+    this.rewrite.addEventListener("click", call("onRewrite"));
+    this.text.problem.after(this.rewrite, this.bar.element);
+    this._seen = null;
+    this._shown = null;
+    this._source = null;
+  }
+
+  /** `now`: {sound, heardMs, paused, total, asking, problem, fresh, folded}. */
+  update(scene, now) {
+    const seen = this._seen;
+    if (seen && seen.scene === scene && Object.keys(now).every((key) => same(seen.now[key], now[key]))) return;
+    if (!seen || seen.scene !== scene || seen.now.sound.reading !== now.sound.reading) this._read(scene, now.sound);
+    this._seen = { scene, now };
+    this.text.update(this._shown, now.folded);
+    this.badge.hidden = !now.fresh;
+    this.rewrite.hidden = scene.status !== "failed";
+    const ready = isOver(scene) && now.sound.state === "ready";
+    this.text.keep.hidden = !ready;
+    this.text.footer.hidden = !ready && this.text.unfold.hidden && this.text.state.hidden;
+    this.bar.element.hidden = now.folded;
+    this.bar.update({ over: isOver(scene), hasText: scene.text.trim() !== "", ...now });
+  }
+
+  /** The light, as `TurnView.light`. */
+  light(ms) {
+    return this.text.light(ms);
+  }
+
+  get prose() {
+    return this.text.prose;
+  }
+
+  _read(scene, sound) {
+    const source = sound.reading === scene ? "own" : `${sound.session}:${Boolean(sound.reading)}`;
+    if (this._source !== source) {
+      if (this._source !== null) this.text.recut();
+      this._source = source;
+      for (const anchor of this.text.keep.querySelectorAll("a")) {
+        const { pathname, search } = new URL(anchor.href);
+        const rest = pathname.slice(pathname.search(/\/(audio|captions)/));
+        const query = Object.fromEntries(new URLSearchParams(search));
+        anchor.href = this._link(sound.session, rest, { ...query, turn: sound.turn });
+      }
+    }
+    this._shown = readOut(scene, sound);
+  }
+}
+
+const same = (left, right) =>
+  left === right ||
+  (left && right && typeof left === "object" && Object.keys(left).every((key) => left[key] === right[key]));

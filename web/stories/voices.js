@@ -1,0 +1,163 @@
+/** Which scene is heard, whichever session its sound is in; and what one wants to hear next. */
+
+import { orElse } from "../api.js";
+import { asSentence } from "../dom.js";
+import { placeIn } from "../storage.js";
+import { Narrations } from "./narrations.js";
+import { soundOf } from "./sound.js";
+
+const STALE_MS = 10 * 60_000; // as for a session's own place: later than this nothing begins by itself
+
+export class Voices {
+  constructor({ session, hearing, api, stories, onChange }) {
+    this._session = session;
+    this._hearing = hearing;
+    this._stories = stories;
+    this._onChange = onChange;
+    this._narrations = new Narrations({
+      url: (id) => api.streamUrl(id),
+      totalOf: (id) => stories.totalChunks(id),
+      onChange,
+    });
+    this._place = placeIn(`${session.id}:scene`);
+    // {scene, ms, patient, session}: to be heard as soon as it can be; `patient`: after what is heard now;
+    // `session`: this narration of it and no earlier one
+    this._wanted = null;
+    this._played = new Map(); // narrations that were played here, and of which scene
+    this._asking = new Set(); // scenes for which the server is being asked
+    this._problems = new Map(); // what the server answered, by scene
+    this._fresh = new Set(); // scenes that nobody has heard here since they were read out
+    this._sounds = new Map();
+  }
+
+  /** To be called before drawing: plays what is wanted; answers with what is heard and with `about(scene)`. */
+  update() {
+    const { story } = this._session;
+    for (const id of story.order) this._learn(story.turns[id]);
+    this._playWanted();
+    const { heard, paused } = this._hearing;
+    const scene = this._sceneOf(heard);
+    if (scene !== null) this._fresh.delete(scene);
+    const reading = scene === null ? null : this._sounds.get(scene).reading;
+    return { heard: scene === null ? null : heard, scene, reading, paused, about: (id) => this._about(id) };
+  }
+
+  playOrPause(scene) {
+    if (this._sceneOf(this._hearing.heard) === scene) this._hearing.togglePause();
+    else this._want({ scene, ms: 0, patient: false });
+  }
+
+  /** The space bar: pause, go on, or begin the latest scene that can be heard. */
+  toggle() {
+    if (this._hearing.heard) {
+      this._hearing.togglePause();
+      return;
+    }
+    const scene = this._session.story.order.findLast((id) => this._sounds.get(id)?.ms > 0);
+    if (scene !== undefined) this._want({ scene, ms: 0, patient: false });
+  }
+
+  stop() {
+    this._wanted = null;
+    this._hearing.stop(this._session.story);
+  }
+
+  /** Something new is about to be told: a replay gives way to it. */
+  makeRoom() {
+    this._wanted = null;
+    if (this._hearing.replaying) this._hearing.stop(this._session.story);
+  }
+
+  /** Have it read out and hear it. */
+  narrate(scene, again) {
+    return this._ask(scene, async () => {
+      const { session_id: session } = await this._stories.narrate(this._nameOf(scene), again);
+      if (this._sceneOf(this._hearing.heard) === scene) this._hearing.stop(this._session.story);
+      this._want({ scene, ms: 0, patient: false, session: session === this._nameOf(scene) ? null : session });
+    });
+  }
+
+  cancel(scene) {
+    const { session } = this._sounds.get(scene);
+    if (this._wanted?.scene === scene) this._wanted = null;
+    return this._ask(scene, () => this._stories.cancelNarration(session));
+  }
+
+  /** It was read out without being asked for; `play`: and is to be heard without being asked for. */
+  offered(scene, play) {
+    this._fresh.add(scene);
+    if (play) this._want({ scene, ms: 0, patient: true });
+    this._onChange();
+  }
+
+  /** The past is known: hear the scene that an address names, or go on where this tab was. */
+  resume(named) {
+    const place = this._place.read();
+    this._place.write(null);
+    if (named !== null) this._want({ scene: Number(named), ms: 0, patient: false });
+    else if (place && Date.now() - place.at < STALE_MS) this._want({ scene: place.scene, ms: place.ms, patient: true });
+  }
+
+  save() {
+    const { heard, replaying } = this._hearing;
+    const scene = this._sceneOf(heard);
+    if (scene !== null && replaying) this._place.write({ scene, ms: Math.round(heard.ms), at: Date.now() });
+  }
+
+  _want(wanted) {
+    if (this._session.story.turns[wanted.scene]) this._wanted = wanted;
+    this._problems.delete(wanted.scene);
+    this._onChange();
+  }
+
+  _playWanted() {
+    if (!this._wanted || !this._hearing.ready) return;
+    const { scene, ms, patient, session: named } = this._wanted;
+    const { session, turn, state, reading } = this._sounds.get(scene);
+    if (named && session !== named) return;
+    const opened = session && this._narrations.open(session);
+    if (opened?.problem) this._problems.set(scene, opened.problem);
+    if (state === "failed" || opened?.problem) this._wanted = null;
+    if (!this._wanted || !reading || (session && !opened.known) || this._asking.has(scene)) return;
+    if (patient && this._hearing.heard) return;
+    this._wanted = null;
+    if (session) this._played.set(session, scene);
+    this._hearing.replay(turn, { ms, of: session ? opened.session : this._session });
+  }
+
+  /** What is being made now is watched; what was made is looked at when somebody wants to hear it. */
+  _learn(scene) {
+    const { narration } = scene;
+    const opened = narration && (narration.status === "requested" ? this._narrations.open(narration.session) : this._narrations.get(narration.session));
+    const told = opened?.session.story ?? null;
+    const known = this._sounds.get(scene.id);
+    if (known?.scene === scene && known.told === told) return;
+    this._sounds.set(scene.id, { ...soundOf(scene, told), scene, told });
+  }
+
+  _sceneOf(heard) {
+    if (!heard) return null;
+    return heard.session === this._session.id ? heard.turn : (this._played.get(heard.session) ?? null);
+  }
+
+  _nameOf(scene) {
+    return `${this._session.id}.${scene}`;
+  }
+
+  _about(id) {
+    const sound = this._sounds.get(id);
+    const total = (sound.session && this._narrations.get(sound.session)?.total) || null;
+    const problem = this._problems.get(id) ?? null;
+    return { sound, total, problem, asking: this._asking.has(id), fresh: this._fresh.has(id) };
+  }
+
+  async _ask(scene, action) {
+    if (this._asking.has(scene)) return;
+    this._asking.add(scene);
+    this._problems.delete(scene);
+    this._onChange();
+    await orElse(({ message }) => this._problems.set(scene, asSentence(message)), action);
+    this._asking.delete(scene);
+    this._onChange();
+  }
+}
