@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, Protocol
 
-from pipeline.archive.segments import FIRST_LINK, link
+from pipeline.archive.chain import FIRST_LINK, link
 from pipeline.clock import Clock
 from pipeline.log.tiered import TieredLog
 from schemas.errors import LogError, SessionGone, SessionNotFound

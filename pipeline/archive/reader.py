@@ -8,14 +8,7 @@ from typing import Final, TypeVar
 
 import anyio.to_thread
 
-from pipeline.archive.segments import (
-    Footer,
-    Kind,
-    SegmentName,
-    chunk_span,
-    cut_chunks,
-    unpack_frame,
-)
+from pipeline.archive.segments import Footer, Kind, SegmentName, chunk_span, cut_chunks, unpack_frame
 from pipeline.archive.store import ArchiveStore
 from pipeline.log.codec import decode_entry
 from schemas.ids import Seq, SessionId

@@ -1,6 +1,6 @@
 """The archive's files: a run of facts exactly as the log holds them, and the audio beside them. No I/O.
 
-    magic, body, footer (msgpack), length of the footer (4 bytes), magic
+    magic, body, footer (msgpack), length and CRC-32 of the footer (4 bytes each), magic
 
 The body of an events file is zstd frames of up to 1,000 facts each; that of an audio file the chunks' bytes
 one after another. The same facts give the same bytes, so writing a file again is harmless.
@@ -16,44 +16,19 @@ from zlib import crc32
 import msgpack
 import zstandard
 
+from pipeline.archive.chain import StoredFact, link
 from schemas.errors import ArchiveDamaged
 from schemas.ids import Seq
 
 FRAME_FACTS: Final = 1_000
-FIRST_LINK: Final = bytes(32)
-"""The chain before any fact."""
 TAIL_BYTES: Final = 64 << 10
 """Nearly every footer is within the last so many bytes of its file."""
 _MAGIC: Final = b"RHSEG\x00\x01\n"
-_TRAILER: Final = 4 + len(_MAGIC)
+_TRAILER: Final = 8 + len(_MAGIC)
 _LEVEL: Final = 3
 _NAME: Final = re.compile(r"(\d{10})-(\d{10})\.events\.zst")
 
 Kind = Literal["events", "audio"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFact:
-    """One entry of a session's streams, byte for byte."""
-
-    seq: Seq
-    fields: tuple[bytes, ...]
-    """Name, value, name, value, ... in the order of the stream."""
-    audio: bytes = b""
-
-    @property
-    def type(self) -> str:
-        names, values = self.fields[::2], self.fields[1::2]
-        return values[names.index(b"t")].decode()
-
-    def packed(self) -> bytes:
-        packed: bytes = msgpack.packb((self.seq, *self.fields))
-        return packed
-
-
-def link(chain: bytes, fact: StoredFact) -> bytes:
-    """The chain with one more fact: it names everything up to here, however it is cut into segments."""
-    return sha256(chain + sha256(fact.packed()).digest() + sha256(fact.audio).digest()).digest()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -184,21 +159,24 @@ class SegmentBuilder:
 
 def _file(body: bytes | bytearray, footer: Footer) -> bytes:
     packed = footer.packed()
-    return b"".join((_MAGIC, body, packed, len(packed).to_bytes(4, "little"), _MAGIC))
+    trailer = len(packed).to_bytes(4, "little") + crc32(packed).to_bytes(4, "little")
+    return b"".join((_MAGIC, body, packed, trailer, _MAGIC))
 
 
 def footer_size(tail: bytes) -> int:
     """How many bytes at the end of a file its footer takes. Raises ArchiveDamaged."""
     if len(tail) < _TRAILER or not tail.endswith(_MAGIC):
         raise ArchiveDamaged("a file of the archive is cut short")
-    return int.from_bytes(tail[-_TRAILER : -len(_MAGIC)], "little") + _TRAILER
+    return int.from_bytes(tail[-_TRAILER : 4 - _TRAILER], "little") + _TRAILER
 
 
 def parse_footer(tail: bytes) -> Footer:
     """The footer of the file that ends with `tail`. Raises ArchiveDamaged."""
-    size = footer_size(tail)
+    packed = tail[-footer_size(tail) : -_TRAILER]
+    if crc32(packed).to_bytes(4, "little") != tail[4 - _TRAILER : -len(_MAGIC)]:
+        raise ArchiveDamaged("the footer of a file of the archive is not what it was")
     try:
-        told: dict[str, Any] = msgpack.unpackb(tail[-size:-_TRAILER])
+        told: dict[str, Any] = msgpack.unpackb(packed)
         told["index"] = tuple((a, b, c) for a, b, c in told["index"])
         return Footer(**told)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:

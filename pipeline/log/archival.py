@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from pipeline.archive.segments import FIRST_LINK, StoredFact
+from pipeline.archive.chain import FIRST_LINK, StoredFact
 from pipeline.log.base import State
 from pipeline.log.codec import Argument, Keys, entry_seq
 from pipeline.log.redis_log import STATES, TOMBSTONE_S, RedisEventLog

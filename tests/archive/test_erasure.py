@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from pipeline.archive.segments import FIRST_LINK, link
+from pipeline.archive.chain import FIRST_LINK, link
 from pipeline.erasure import Eraser
 from pipeline.log.tiered import TieredLog
 from schemas.events import SessionStarted
