@@ -2,19 +2,21 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import anyio
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.console import Steps, show_error
-from cluster.problems import MISUSED, CliError, NotRunning
+from cluster.commands import Json, explained, running_at
+from cluster.commands import say as say_plainly
+from cluster.console import Steps
+from cluster.problems import MISUSED, CliError
+from cluster.upkeep import dead, projections
 
 app = typer.Typer(
     help="Rhapsode: ask, and hear the answer while it is being written.",
@@ -24,9 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-_INTERRUPTED: Final = 130
 
-Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on standard output.")]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Write the sound to this .wav, .mp3 or .ogg file.")
 ]
@@ -34,20 +34,8 @@ Voice = Annotated[str | None, typer.Option(help="Whose voice; the system's defau
 Speed = Annotated[float | None, typer.Option("--rate", help="How fast it is spoken, 0.5 to 2.0.")]
 Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
 
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Expected problems end with one sentence and an exit status, never with a traceback."""
-    try:
-        yield
-    except CliError as error:
-        show_error(Console(stderr=True), error)
-        raise typer.Exit(error.status) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(_INTERRUPTED) from None
-    except BrokenPipeError:  # head, less and the like have seen enough
-        sys.stderr.close()
-        raise typer.Exit(0) from None
+app.add_typer(dead, name="dead")
+app.add_typer(projections, name="projections")
 
 
 @app.command()
@@ -72,7 +60,7 @@ def up(
     from cluster.state import Wish
 
     steps = Steps(Console())
-    with _explained():
+    with explained():
         if not detach:
             foreground.run(Wish(config, host, port, scripted), steps)
             return
@@ -90,7 +78,7 @@ def down() -> None:
     """
     from cluster import down as stopping
 
-    with _explained():
+    with explained():
         stopping.run(Steps(Console()))
 
 
@@ -102,9 +90,9 @@ def status(as_json: Json = False) -> None:
     """
     from cluster.status import look
 
-    with _explained():
+    with explained():
         found = look()
-        _print(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(found.lines()))
+        say_plainly(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(found.lines()))
         raise typer.Exit(found.exit_status)
 
 
@@ -118,7 +106,7 @@ def doctor(as_json: Json = False) -> None:
 
     marks = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}
     console, results = Console(), list[Result]()
-    with _explained():
+    with explained():
         for result in examine():
             results.append(result)
             if not as_json:
@@ -127,7 +115,9 @@ def doctor(as_json: Json = False) -> None:
                 console.print(line + advice, highlight=False, soft_wrap=True)
     if as_json:
         fields = ("name", "verdict", "found", "advice")
-        _print(json.dumps([{name: getattr(result, name) for name in fields} for result in results], indent=1))
+        say_plainly(
+            json.dumps([{name: getattr(result, name) for name in fields} for result in results], indent=1)
+        )
     raise typer.Exit(1 if any(result.verdict == "bad" for result in results) else 0)
 
 
@@ -139,9 +129,9 @@ def check_config(file: Annotated[Path, typer.Argument(help="A serve_config.yaml.
     """
     from cluster.config import load
 
-    with _explained():
+    with explained():
         found = load(file)
-        _print(f"{file} is right: profile {found.settings.profile}.")
+        say_plainly(f"{file} is right: profile {found.settings.profile}.")
 
 
 @app.command()
@@ -186,9 +176,36 @@ def replay(
     """
     from cluster import speak
 
-    with _explained():
-        wish = speak.Wish(_running(start=False), out)
+    with explained():
+        wish = speak.Wish(running_at(start=False), out)
         anyio.run(speak.replay, wish, session, speed, sys.stdout)
+
+
+@app.command("export")
+def export_session(
+    session: Annotated[str, typer.Argument(help="A session's id.")],
+    file: Annotated[Path, typer.Argument(help="The ZIP file to write.")],
+) -> None:
+    """Write a session to a file: its events, sound and captions, for safe keeping or another server.
+
+    Example: rhapsode export 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f story.zip
+    """
+    from cluster import transfers
+
+    with explained():
+        say_plainly(anyio.run(transfers.export, running_at(start=False), session, file))
+
+
+@app.command("import")
+def import_session(file: Annotated[Path, typer.Argument(help="A file that export has written.")]) -> None:
+    """Make a new session of an exported one, with the same words, times and sound.
+
+    Example: rhapsode import story.zip
+    """
+    from cluster import transfers
+
+    with explained():
+        say_plainly(anyio.run(transfers.bring, running_at(start=False), file))
 
 
 def _speak(
@@ -196,7 +213,7 @@ def _speak(
 ) -> None:
     from cluster import player, speak
 
-    with _explained():
+    with explained():
         said = sys.stdin.read() if words == "-" else words
         if not said.strip():
             raise CliError("There is nothing to say.", "Give some text.", status=MISUSED)
@@ -204,7 +221,7 @@ def _speak(
             raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
         speak.format_of(out)
         given = {name: value for name, value in settings.items() if value is not None}
-        wish = speak.Wish(_running(start=start), out, given, words_shown)
+        wish = speak.Wish(running_at(start=start), out, given, words_shown)
         session = anyio.run(partial(speak.ask, wish, sys.stdout, **{kind: said}))
         _tell_what_next(kind, session, out, heard=player.find() is not None)
 
@@ -220,22 +237,6 @@ def _tell_what_next(kind: str, session: str, out: Path | None, *, heard: bool) -
         note("No audio player was found, so there was no sound; use --out answer.mp3.")
     if kind == "prompt":
         note(f"Again: rhapsode replay {session}")
-
-
-def _running(*, start: bool) -> str:
-    """The address of the running system; started in the background if that is wanted."""
-    from cluster import detach as background
-    from cluster import state
-
-    if found := state.running(state.home()):
-        return found.url
-    if not start:
-        raise NotRunning
-    return background.start([], Steps(Console(stderr=True)))
-
-
-def _print(text: str) -> None:
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

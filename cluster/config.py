@@ -11,11 +11,12 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from cluster.problems import MISUSED, CliError
+from cluster.state import KEY
 from deployments.app import load_settings
 from schemas.settings import AppSettings
 
 IMPORT_PATH: Final = "deployments.app:build"
-DEPLOYMENTS: Final = ("Gateway", "LanguageModel", "TextToSpeech")
+DEPLOYMENTS: Final = ("Gateway", "LanguageModel", "TextToSpeech", "Workers")
 PREFIX: Final = "RHAPSODE_"
 
 
@@ -78,7 +79,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[Finding]:
     found = []
     for name in sorted(environment):
         first, _, rest = name.removeprefix(PREFIX).lower().partition("__")
-        if name.startswith(PREFIX) and first not in AppSettings.model_fields:
+        if name.startswith(PREFIX) and name != KEY and first not in AppSettings.model_fields:
             meant = nearest(first, AppSettings.model_fields)
             suffix = f"__{rest.upper()}" if rest else ""
             hint = f"; did you mean {PREFIX}{meant.upper()}{suffix}?" if meant else ""

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cluster.problems import CliError
 from schemas.settings import AppSettings
 
+KEY: Final = "RHAPSODE_KEY"
+"""No setting: what the commands of this program show to a server that asks for keys."""
 _START_SLACK_S: Final = 0.05
 _ATTEMPTS: Final = 5
 _RETRY_S: Final = 0.02
@@ -52,6 +54,8 @@ class RunState(BaseModel):
     application: str
     ray_folder: str
     ready: bool = False
+    open: bool = False
+    """It asked nobody who they are when it started."""
     log_started: bool = False
     """The embedded log server is ours to stop."""
     processes: tuple[Process, ...] = ()
@@ -139,6 +143,12 @@ def running(place: Path) -> RunState | None:
     """The state of a living, ready `up`."""
     state = read(place)
     return state if state is not None and state.ready and is_running(place) else None
+
+
+def credential() -> dict[str, str]:
+    """The headers that show the server who asks: the API key in RHAPSODE_KEY, if there is one."""
+    key = os.environ.get(KEY)
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def log_url() -> str | None:

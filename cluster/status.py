@@ -24,6 +24,8 @@ class Status:
     health: dict[str, str] = field(default_factory=dict)
     replicas: dict[str, str] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
+    workers: dict[str, Any] = field(default_factory=dict)
+    """The worker report, as docs/protocol.md describes it."""
 
     @property
     def exit_status(self) -> int:
@@ -48,7 +50,28 @@ class Status:
             f"health    {health}",
             f"replicas  {replicas}",
             f"log       {log}",
+            *_worker_lines(self.workers),
         ]
+
+
+def _worker_lines(report: dict[str, Any]) -> list[str]:
+    if not report:
+        return ["workers   no answer"]
+    oldest = f" (the oldest for {report['oldest_pending_s']:.0f} s)" if report["pending"] else ""
+    counts = f"{report['lag']} facts to take, {report['pending']} pending{oldest}"
+    lines = [f"workers   {report['workers']} running, {counts}, {report['dead_letters']} dead letters"]
+    for one in report["effects"]:
+        letters = f"dead letters {one['dead_letters']}{_unless_running(one)}"
+        lines.append(f"  {one['name']}: lag {one['lag']}, pending {one['pending']}, {letters}")
+    for one in report["projections"]:
+        anew = ", being made anew" if one["rebuilding"] else ""
+        parked = f"parked sessions {one['parked']}{anew}{_unless_running(one)}"
+        lines.append(f"  {one['name']}: lag {one['lag']}, {parked}")
+    return lines
+
+
+def _unless_running(reader: dict[str, Any]) -> str:
+    return "" if reader["running"] else " (no worker runs it)"
 
 
 def look() -> Status:
@@ -66,6 +89,7 @@ def look() -> Status:
         health=_health(run.url),
         replicas=dict(run.replicas),
         log=_log(),
+        workers=_workers(run.url),
     )
 
 
@@ -75,6 +99,17 @@ def _health(url: str) -> dict[str, str]:
     except (httpx.HTTPError, ValueError):
         return {}
     return health
+
+
+def _workers(url: str) -> dict[str, Any]:
+    try:
+        answer = httpx.get(
+            f"{url}v1/workers", headers=state.credential(), timeout=_PATIENCE_S, trust_env=False
+        )
+        report: dict[str, Any] = answer.json() if answer.is_success else {}
+    except (httpx.HTTPError, ValueError):
+        return {}
+    return report
 
 
 def log_server() -> redis.Redis:

@@ -11,6 +11,7 @@ from ray.serve import Application
 from deployments.gateway import Gateway
 from deployments.language_model import LanguageModelReplica
 from deployments.text_to_speech import TextToSpeechReplica
+from deployments.workers import WorkersReplica
 from schemas.settings import AppSettings
 
 APPLICATION: Final = "rhapsode"
@@ -83,6 +84,13 @@ def build(args: AppSettings) -> Application:
         ray_actor_options=engines,
         graceful_shutdown_timeout_s=5,
     )(TextToSpeechReplica)
+    workers = serve.deployment(
+        name="Workers",
+        ray_actor_options={"num_cpus": 0.1},
+        health_check_period_s=5,
+        health_check_timeout_s=15,
+        graceful_shutdown_timeout_s=5,
+    )(WorkersReplica)
     gateway = serve.deployment(
         name="Gateway",
         max_ongoing_requests=1_000,
@@ -95,4 +103,5 @@ def build(args: AppSettings) -> Application:
         settings,
         language_model.bind(settings.language_model, settings.cache),
         text_to_speech.bind(settings.text_to_speech, settings.cache),
+        workers.bind(settings),
     )

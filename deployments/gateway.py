@@ -24,7 +24,9 @@ class GatewayReplica:
         settings: AppSettings,
         language_model: DeploymentHandle[Any],
         text_to_speech: DeploymentHandle[Any],
+        workers: DeploymentHandle[Any],
     ) -> None:
+        """`workers` only says that they belong to the application: what they do comes by the log."""
         self._settings = settings
         self._language_model = language_model
         self._text_to_speech = text_to_speech

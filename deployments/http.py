@@ -15,6 +15,7 @@ from deployments import problems
 from deployments.access import guard
 from deployments.direct import listening
 from deployments.faces import (
+    admin,
     native,
     native_access,
     native_bundles,
@@ -23,6 +24,7 @@ from deployments.faces import (
     native_ws,
     stories,
     tts,
+    tts_settings,
     users,
 )
 from deployments.gate import Gate
@@ -63,6 +65,7 @@ def create_app(
     app.add_middleware(_BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
     for face in (
+        admin,
         native,
         native_access,
         native_bundles,
@@ -71,6 +74,7 @@ def create_app(
         native_media,
         stories,
         tts,
+        tts_settings,
         users,
     ):
         app.include_router(face.router)

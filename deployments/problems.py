@@ -40,6 +40,8 @@ STATUS: Final[dict[str, int]] = {
     "limit.audio": 429,
     "share.not_found": 404,
     "session.not_found": 404,
+    "dead_letter.not_found": 404,
+    "projection.not_found": 404,
     "session.gone": 410,
     "session.ended": 409,
     "session.quota": 409,

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from deployments.metrics import Metrics
 from pipeline.access.allowance import open_allowance
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
@@ -13,9 +14,12 @@ from pipeline.access.shares import Shares
 from pipeline.clock import Clock, SystemClock
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
-from pipeline.log.open import open_log
+from pipeline.log.open import open_hot_log, open_log
 from pipeline.log.recorder import Recorder
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tailer import Tailer
+from pipeline.log.tiered import TieredLog
 from pipeline.narrations import Narrations
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
@@ -26,6 +30,7 @@ from pipeline.stories import Stories
 from pipeline.turn import Models
 from pipeline.users import Users
 from pipeline.views import SessionViews
+from pipeline.workers.directory import Directory
 from schemas.settings import AppSettings
 
 Check = Callable[[], Awaitable[None]]
@@ -48,6 +53,9 @@ class Services:
     door: Door
     ownership: Ownership
     shares: Shares
+    upkeep: RedisUpkeep
+    directory: Directory
+    metrics: Metrics
     clock: Clock
     checks: Mapping[str, Check]
 
@@ -64,6 +72,9 @@ async def open_services(
     door = Door(settings.auth, settings.home, clock)
     opened = log or open_log(settings.log, settings.home, settings.archive)
     allowance = open_allowance(opened, settings.limits)
+    hot = opened.hot if isinstance(opened, TieredLog) else open_hot_log(settings.log, settings.home)
+    upkeep = RedisUpkeep(hot)
+    metrics = Metrics(upkeep)
     try:
         async with (
             Recorder(opened, clock_ms=clock.now_ms) as recorder,
@@ -93,7 +104,7 @@ async def open_services(
                 providers=models.speaker.providers,
             )
             users = Users(opened, recorder)
-            narrations = Narrations(views, users, recorder, settings.session)
+            narrations = Narrations(views, users, recorder, settings.session, allowance)
             yield Services(
                 settings=settings,
                 log=opened,
@@ -107,9 +118,13 @@ async def open_services(
                 door=door,
                 ownership=Ownership(opened),
                 shares=Shares(views, users, recorder, clock),
+                upkeep=upkeep,
+                directory=Directory(RedisDirectory(hot)),
+                metrics=metrics,
                 clock=clock,
                 checks={"log": opened.ping, **checks},
             )
     finally:
+        metrics.close()
         if log is None:
             await opened.aclose()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from schemas import access_errors, access_wire, asyncapi, commands, errors, wire
+from schemas import access_errors, access_wire, asyncapi, commands, errors, wire, worker_errors, workers
 from schemas.events import FACT
 from schemas.settings import AppSettings
 
@@ -34,10 +34,20 @@ _ANSWERS: Final = (
     access_wire.TokenMade,
     access_wire.ShareMade,
     access_wire.ShareList,
+    workers.SessionList,
+    workers.WorkerReport,
+    workers.DeadLetters,
+    workers.RetryAccepted,
+    workers.RebuildAccepted,
 )
 
 
-_ERRORS: Final = (errors.RhapsodeError, access_errors.AccessError)
+_ERRORS: Final = (
+    errors.RhapsodeError,
+    access_errors.AccessError,
+    worker_errors.DeadLetterNotFound,
+    worker_errors.ProjectionNotFound,
+)
 """The root, and the branches in modules of their own."""
 
 

@@ -35,32 +35,32 @@ class SessionList(_Answer):
     """To be sent as `before` for the sessions that follow; None: there are no more."""
 
 
-class EffectReport(_Answer):
-    """How far one effect is, all partitions together."""
+class ReaderReport(_Answer):
+    """What effects and projections have in common."""
 
     name: str
     lag: int
-    """Facts that nobody has taken yet."""
-    pending: int
-    """Facts that somebody works on, or has failed at and will try again."""
-    oldest_pending_s: float
-    """Since the oldest of those was recorded; 0: there is none."""
+    """Facts that it has not taken yet; of a projection at most 1,000 in each partition are counted."""
     dead_letters: int
     running: bool
     """Some worker runs it now."""
 
 
-class ProjectionReport(_Answer):
+class EffectReport(ReaderReport):
+    """How far one effect is, all partitions together."""
+
+    pending: int
+    """Facts that somebody works on, or has failed at and will try again."""
+    oldest_pending_s: float
+    """Since the oldest of those was recorded; 0: there is none."""
+
+
+class ProjectionReport(ReaderReport):
     """How far one projection is, all partitions together."""
 
-    name: str
-    lag: int
-    """Facts that it has not seen yet; at most 1,000 of each partition are counted."""
     parked: int
     """Sessions that it passes over."""
-    dead_letters: int
     rebuilding: bool
-    running: bool
 
 
 class WorkerReport(_Answer):
@@ -78,6 +78,10 @@ class WorkerReport(_Answer):
     projections: tuple[ProjectionReport, ...] = ()
     facts_today: dict[str, int] = {}
     """By type, of those that workers see; since midnight, UTC."""
+
+    @property
+    def readers(self) -> tuple[ReaderReport, ...]:
+        return (*self.effects, *self.projections)
 
 
 class DeadLetter(_Answer):

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import uvicorn
 
 from deployments.http import create_app
 from deployments.services import Services, open_services
+from deployments.workers import run_workers
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.log import embedded
@@ -53,8 +55,8 @@ def scripted_settings(
 
 
 @contextmanager
-def running_app(settings: AppSettings, *, port: int = 0) -> Iterator[RunningApp]:
-    """Serve the gateway until the block ends; engines run in its loop."""
+def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) -> Iterator[RunningApp]:
+    """Serve the gateway until the block ends; engines run in its loop, and workers if they are wanted."""
     listener = socket.create_server(("127.0.0.1", port))
     running = RunningApp(f"http://127.0.0.1:{listener.getsockname()[1]}", settings)
 
@@ -70,7 +72,11 @@ def running_app(settings: AppSettings, *, port: int = 0) -> Iterator[RunningApp]
         running.loop = asyncio.get_running_loop()
         async with open_services(settings, models, {}) as opened:
             running.services = opened
-            yield opened
+            async with anyio.create_task_group() as beside:
+                if workers:
+                    beside.start_soon(run_workers, settings)
+                yield opened
+                beside.cancel_scope.cancel()
         await models.language_model.aclose()
         await models.speaker.aclose()
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from pipeline.log.pointers import LETTERS, letter_of, parking
 from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_projections import ask_for_rebuild
 from pipeline.log.redis_standing import standings
 from pipeline.log.wire import Command
 from pipeline.workers.base import Letter
@@ -100,7 +101,15 @@ class RedisUpkeep:
         [flat] = await self._log.call(("PUBSUB", "SHARDNUMSUB", *channels))
         return [int(count) for count in flat[1::2]]
 
+    async def rebuild(self, projection: str) -> bool:
+        """Its readers make it anew; False: no projection of this name was ever read for."""
+        return await ask_for_rebuild(self._log, projection)
+
     # ---------------------------------------------------------------- dead letters
+
+    @staticmethod
+    def is_letter_id(name: str) -> bool:
+        return _LETTER_ID.fullmatch(name) is not None
 
     async def letters(self, after: str | None, limit: int) -> list[Letter]:
         """By partition, oldest first in each."""
@@ -120,7 +129,7 @@ class RedisUpkeep:
 
     async def letter(self, name: str) -> Letter | None:
         keys = await self._log.keys()
-        if is_letter_id(name) and (place := _place(name))[0] < keys.partitions:
+        if self.is_letter_id(name) and (place := _place(name))[0] < keys.partitions:
             partition, entry = place
             [found] = await self._log.call(("XRANGE", keys.beside(partition, LETTERS), entry, entry))
             return letter_of(partition, found[0]) if found else None
@@ -142,10 +151,6 @@ class RedisUpkeep:
         )
         [done] = await self._log.call(("FCALL", "ew1_drop", 2, *names, letter.entry))
         return bool(done)
-
-
-def is_letter_id(name: str) -> bool:
-    return _LETTER_ID.fullmatch(name) is not None
 
 
 def _place(name: str) -> tuple[int, str]:

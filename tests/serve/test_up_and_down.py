@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster import state
+from cluster import config, state
 from cluster.state import RunState
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(300)]
@@ -68,7 +68,7 @@ def test_everything_answers_at_the_one_address(running: RunState, rhapsode: Rhap
     assert httpx.get(f"{running.url}v1/health", timeout=20).json()["status"] == "ok"
     found = json.loads(rhapsode("status", "--json").stdout)
     assert found["url"] == running.url
-    assert found["replicas"] == dict.fromkeys(["Gateway", "LanguageModel", "TextToSpeech"], "healthy")
+    assert found["replicas"] == dict.fromkeys(config.DEPLOYMENTS, "healthy")
     assert found["log"]["memory_mb"] > 0
 
 

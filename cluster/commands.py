@@ -1,0 +1,47 @@
+"""What every command does in the same way."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from cluster.console import Steps, show_error
+from cluster.problems import CliError, NotRunning
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on standard output.")]
+_INTERRUPTED: Final = 130
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Expected problems end with one sentence and an exit status, never with a traceback."""
+    try:
+        yield
+    except CliError as error:
+        show_error(Console(stderr=True), error)
+        raise typer.Exit(error.status) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenPipeError:  # head, less and the like have seen enough
+        sys.stderr.close()
+        raise typer.Exit(0) from None
+
+
+def running_at(*, start: bool = False) -> str:
+    """The address of the running system; started in the background if that is wanted."""
+    from cluster import detach as background
+    from cluster import state
+
+    if found := state.running(state.home()):
+        return found.url
+    if not start:
+        raise NotRunning
+    return background.start([], Steps(Console(stderr=True)))
+
+
+def say(text: str) -> None:
+    """On standard output, as it is."""
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)

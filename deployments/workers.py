@@ -1,0 +1,94 @@
+"""The Workers deployment: what follows from facts, and what keeps the log tidy, beside the gateways."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from pipeline.archive.archiver import Archiver
+from pipeline.clock import SystemClock
+from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.log.open import open_log
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_upkeep import RedisUpkeep
+from pipeline.log.tiered import TieredLog
+from pipeline.narrations import Narrations
+from pipeline.users import Users
+from pipeline.views import SessionViews
+from pipeline.workers.archiving import ArchiveEnded
+from pipeline.workers.directory import DirectoryProjection
+from pipeline.workers.reaper import Reaper
+from pipeline.workers.running import Chore, Work, Workers
+from pipeline.workers.stats import Stats
+from pipeline.workers.upkeep import Janitor
+from schemas.errors import LogUnavailable
+from schemas.settings import AppSettings
+
+
+def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
+    """Everything that workers do. A new effect or projection is one more line here."""
+    clock, kinds, views = SystemClock(), Kinds(log), SessionViews(log)
+    users = Users(log, recorder)
+    narrations = Narrations(views, users, recorder, settings.session)
+    archiver = Archiver(log.archival, log.archive.store, settings.archive)
+    upkeep, directory = RedisUpkeep(log.hot), RedisDirectory(log.hot)
+    every_s = settings.workers.upkeep_s
+    return Work(
+        effects=(
+            AutoPlay(kinds, narrations, users),
+            NarrationBegun(narrations),
+            NarrationNews(kinds, views, narrations, users, recorder),
+            ArchiveEnded(archiver),
+            Stats(),
+        ),
+        projections=(DirectoryProjection(log, directory),),
+        chores=(
+            Chore("archive", settings.archive.sweep_s, archiver.sweep),
+            Chore("janitor", every_s, Janitor(upkeep, settings.workers).tidy),
+            Chore(
+                "reaper",
+                every_s,
+                Reaper(log, upkeep, directory, settings.workers.idle, clock.now_ms).sweep,
+            ),
+        ),
+    )
+
+
+@asynccontextmanager
+async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
+    """One process's share of the work, to be `run`; its log closes with the block."""
+    log = open_log(settings.log, settings.home, settings.archive)
+    try:
+        async with Recorder(log) as recorder:
+            name = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+            work = work_of(settings, log, recorder)
+            yield Workers(log.hot, log, work, settings.workers, name=name)
+    finally:
+        await log.aclose()
+
+
+async def run_workers(settings: AppSettings) -> None:
+    """Until cancelled. Raises when going on makes no sense: the process should be replaced."""
+    async with open_workers(settings) as workers:
+        await workers.run()
+
+
+class WorkersReplica:
+    """One worker process. Several share the work; one that dies is followed by the others."""
+
+    async def __init__(self, settings: AppSettings) -> None:  # type: ignore[misc]
+        self._running = asyncio.create_task(run_workers(settings), name="workers")
+
+    async def check_health(self) -> None:
+        """Called by Serve: a replica whose work has ended is replaced."""
+        if self._running.done():
+            cause = None if self._running.cancelled() else self._running.exception()
+            raise LogUnavailable("The workers have stopped.") from cause
+
+    async def __del__(self) -> None:
+        """Called by Serve when the replica should go: what it holds is handed back."""
+        self._running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._running

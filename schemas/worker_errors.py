@@ -1,0 +1,15 @@
+"""Errors about what workers keep, for those who look after them; the tree is in schemas/errors.py."""
+
+from schemas.errors import InputError
+
+
+class DeadLetterNotFound(InputError):
+    """There is no such dead letter, or not any more: it was retried or dropped."""
+
+    code = "dead_letter.not_found"
+
+
+class ProjectionNotFound(InputError):
+    """No worker has ever read for a projection of this name."""
+
+    code = "projection.not_found"
