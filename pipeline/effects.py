@@ -61,6 +61,24 @@ class AutoPlay:
         return None
 
 
+class NarrationBegun:
+    """A narration is asked for: it is there, also if whoever asked died before making it."""
+
+    name = "narration_begun"
+    types = frozenset({"narration.requested"})
+
+    def __init__(self, narrations: Narrations) -> None:
+        self._narrations = narrations
+
+    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+        scene = await self._narrations.scene(SceneId(pointer.session, fact.turn))
+        state = scene.narration
+        if state is not None and state.session == fact.data["session"] and state.status == "requested":
+            with suppress(SessionGone):
+                await self._narrations.ensure(scene, state.session)
+        return None
+
+
 class NarrationNews:
     """A narration is over: its story knows, its user is told, and its session is closed."""
 
@@ -93,9 +111,10 @@ class NarrationNews:
         asked = story.narrations.get(scene.turn)
         by_itself = asked is not None and asked.session == pointer.session and asked.by == "auto"
         news = verdict(pointer.session, turn)
-        await self._recorder.post(
-            scene.story, news, key=cause_key(self.name, pointer, "story"), turn=scene.turn
-        )
+        with suppress(SessionEnded):  # nothing can be written into it, but its user can still be told
+            await self._recorder.post(
+                scene.story, news, key=cause_key(self.name, pointer, "story"), turn=scene.turn
+            )
         if turn.status == "stopped":
             return  # whoever stopped it knows
         user = await self._users.open(narration.principal)

@@ -4,31 +4,74 @@ from typing import Final
 
 from pipeline.conversation import Conversation
 from pipeline.engines.base import Message
+from pipeline.turn_state import TurnState
 from schemas.ids import TurnId
 
-_GIVEN: Final = "Here is the next scene."
-"""Stands for the question where a scene was given instead of asked for."""
 CHARS_PER_TOKEN: Final = 3
 """At least; what does not fit the model's window after all is the engine's to leave out."""
+_CHARS_PER_MESSAGE: Final = 24
+"""What surrounds a message, on the safe side."""
+_STEPS: Final = 8
+_GIVEN: Final = "Here is the next scene."
+"""Stands for the question where a scene was given instead of asked for."""
 
 
 def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[Message, ...]:
-    """The questions and answers of earlier turns within `room` characters, the newest kept.
+    """The questions and answers of earlier turns that fit beside the turn `before` in a window of `room`
+    characters, the newest kept.
 
-    Of the newest answer at least the end is kept, however long it is: that is what a story goes on from.
+    Of the newest answer at least the end is kept, however long it is: that is what a story goes on from. What
+    does not fit is forgotten in steps of half the room, so that the beginning stays the same for several
+    turns and the engine need not read it anew.
     """
-    messages: list[Message] = []
-    for state in reversed(list(conversation.turns.values())):
-        answer, question = state.answer, state.text if state.kind == "prompt" else _GIVEN
-        told = state.kind == "prompt" or conversation.kind == "story"
-        if state.turn >= before or not told or not answer:
-            continue
-        room -= len(question) + len(answer)
-        if room < 0 and messages:
-            break
-        if room < 0:
-            answer = answer[-room:] if -room < len(answer) else ""
-        messages += [Message("assistant", answer), Message("user", question)]
-        if room < 0:
-            break
-    return tuple(reversed([message for message in messages if message.content]))
+    room = _left(conversation.turns[before], room)
+    earlier = [
+        _Exchange(state.text if state.kind == "prompt" else _GIVEN, state.answer)
+        for state in conversation.turns.values()
+        if state.turn < before and (state.kind == "prompt" or conversation.kind == "story")
+    ]
+    start = held = 0
+    told = [exchange for exchange in earlier if exchange.answer]
+    for end, exchange in enumerate(told, 1):
+        held += exchange.chars
+        if held > room:
+            while start < end - 1 and held > room // 2:
+                held -= told[start].chars
+                start += 1
+    kept = told[start:]
+    if held > room and kept:
+        kept = kept[-1].end(room)
+    return tuple(message for exchange in kept for message in exchange.messages)
+
+
+class _Exchange:
+    """A question and its answer."""
+
+    def __init__(self, question: str, answer: str) -> None:
+        self._question = question
+        self.answer = answer
+
+    @property
+    def chars(self) -> int:
+        return len(self._question) + len(self.answer) + 2 * _CHARS_PER_MESSAGE
+
+    @property
+    def messages(self) -> tuple[Message, Message]:
+        return Message("user", self._question), Message("assistant", self.answer)
+
+    def end(self, room: int) -> list["_Exchange"]:
+        """As much of its end as fits, the answer's rather than the question's; nothing in a tiny room."""
+        room -= 2 * _CHARS_PER_MESSAGE
+        question = self._question[: max(0, room // 4)]
+        answer = self.answer[-max(0, room - len(question)) :]
+        return [_Exchange(question, answer)] if question and room > len(question) else []
+
+
+def _left(turn: TurnState, room: int) -> int:
+    """What the turn's own question and answer leave of the window, in steps: small differences between turns
+    must not move the beginning of what is told."""
+    answer = min(turn.settings.max_tokens * CHARS_PER_TOKEN, room // 2)
+    begun = len(turn.answer) // 4
+    own = len(turn.settings.system_prompt) + len(turn.text) + 3 * _CHARS_PER_MESSAGE + begun
+    step = max(1, room // _STEPS)
+    return max(0, (room - answer - own) // step * step)

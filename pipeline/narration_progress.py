@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversation import Conversation
-from pipeline.log.base import EventLog
 from pipeline.log.tailer import Tailer
-from pipeline.sentence_audio import audible, finished, total_of
+from pipeline.sentence_audio import expected_total
 from pipeline.turn_state import SentenceState, TurnState
-from schemas.ids import SessionId, TurnId
+from schemas.events import TERMINAL
+from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 
 
@@ -31,68 +31,121 @@ class Source:
         return self.state.text if self.state.kind == "text" else self.state.answer
 
 
-class NarrationProgress:
-    """Follows one turn from its first fact, with a fold of its own: shared views move under one's feet."""
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A sentence whose sound is whole; chunks count the sentences that can be heard."""
 
-    def __init__(self, log: EventLog, tailer: Tailer, source: Source) -> None:
-        self._log = log
-        self._tailer = tailer
-        self.source = Source(source.session, source.turn, Conversation())
+    number: int
+    text: str
+    sentence: SentenceState
 
-    async def counts(self) -> dict[str, int]:
-        """How far it is: `n` of `m`."""
-        if self.source.turn not in self.source.conversation.turns:
-            await self._begin()
-        state = self.source.state
-        made = sum(finished(sentence) for sentence in audible(state))
-        return {"chunks_ready": made, "total_chunks": max(made, await total_of(state, self.source.text))}
 
-    def text(self, sentence: SentenceState) -> str:
-        """The shown text of a sentence."""
-        return self.source.state.answer[sentence.start : sentence.end].strip()
+class ProgressFold:
+    """What a turn's facts add up to for a listener: counts, and the sentences that are being made.
 
-    async def chunks(self, after: int) -> AsyncGenerator[tuple[int, SentenceState], None]:
-        """Number and sentence of each chunk beyond `after`, as soon as its sound is whole."""
-        if self.source.turn not in self.source.conversation.turns:
-            await self._begin()
-        number = after + 1
-        async with self._tailer.follow(self.source.session, self.source.conversation.head) as batches:
-            while True:
-                heard = audible(self.source.state)
-                while number < len(heard) and finished(heard[number]):
-                    yield number, heard[number]
-                    number += 1
-                if self.source.state.over:
-                    return
-                for recorded in await anext(batches):
-                    self._apply(recorded)
+    It holds the text and a few sentences, however long the turn is, and each fact costs the same.
+    """
 
-    async def _begin(self) -> None:
-        """Take in what there is up to the turn's request."""
-        conversation = self.source.conversation
-        while self.source.turn not in conversation.turns:
-            for recorded in await self._log.read(self.source.session, conversation.head, limit=500):
-                self._apply(recorded)
+    def __init__(self, source: Source) -> None:
+        state = source.state
+        self._given = state.text if state.kind == "text" else None
+        self._settings = state.settings
+        self._turn = source.turn
+        self._text = self._given or ""
+        self._open: dict[int, SentenceState] = {}
+        self._cut = 0
+        self._first_error: tuple[str, str] | None = None
+        self._failure: dict[str, Any] = {}
+        self.wanted = 0
+        """Sentences to be spoken, as far as the text is cut."""
+        self.heard = 0
+        """Those whose sound is whole, however little it is."""
+        self.audio_ms = 0
+        self.end: str | None = None
+        """The type of the turn's terminal fact."""
 
-    def _apply(self, recorded: Recorded) -> None:
-        self.source.conversation.apply(recorded)
+    async def total(self) -> int:
+        """How many chunks there will be, as far as it can be told."""
+        if self.end is not None:
+            return self.heard
+        if self._given is None:
+            return max(self.wanted, self.heard)
+        return await expected_total(self._given, self._settings, cut=self._cut, known=self.wanted)
 
-    async def end(self) -> dict[str, Any]:
+    def take(self, recorded: Recorded) -> Chunk | None:
+        """The next fact of the session; the chunk that it completes."""
+        if recorded.turn != self._turn:
+            return None
+        data = recorded.data
+        match recorded.type:
+            case "text.delta" if self._given is None:
+                self._text += data["text"]
+            case "sentence.ready":
+                self._cut = data["end"]
+                self.wanted += bool(data["spoken"])
+                if data["spoken"]:
+                    number = data["sentence"]
+                    self._open[number] = SentenceState(number, data["start"], data["end"], data["spoken"])
+            case "audio.chunk":
+                sentence = self._open[data["sentence"]]
+                sentence.first_chunk = sentence.first_chunk or recorded.seq
+                sentence.chunks = data["chunk"] + 1
+                sentence.ms += data["ms"]
+                self.audio_ms = data["at_ms"] + data["ms"]
+            case "sentence.completed" | "sentence.failed" | "sentence.skipped":
+                return self._close(recorded)
+            case kind if kind in TERMINAL:
+                self.end, self._failure = kind, dict(data)
+        return None
+
+    def _close(self, recorded: Recorded) -> Chunk | None:
+        data = recorded.data
+        sentence = self._open.pop(data["sentence"])
+        if recorded.type == "sentence.failed":
+            self._first_error = self._first_error or (data["code"], data["message"])
+        if not sentence.chunks:
+            return None
+        self.heard += 1
+        return Chunk(self.heard - 1, self._text[sentence.start : sentence.end].strip(), sentence)
+
+    def last_words(self) -> dict[str, Any]:
         """The last message: what became of it."""
-        state = self.source.state
-        heard = audible(state)
-        wanted = sum(bool(sentence.spoken) for sentence in state.sentences)
-        if state.status == "failed" or (wanted and not heard and state.status == "completed"):
-            error = state.error or {}
-            code, message = next(
-                (s.error for s in state.sentences if s.error),
-                (error.get("code", "narration.silent"), error.get("message", "nothing was spoken")),
+        silent = bool(self.wanted) and not self.heard
+        if self.end == "turn.failed" or (silent and self.end == "turn.completed"):
+            code, message = self._first_error or (
+                self._failure.get("code", "narration.silent"),
+                self._failure.get("message", "nothing was spoken"),
             )
             return {"type": "error", "message": message, "code": code, "retryable": True}
         return {
             "type": "complete",
-            "total_chunks": len(heard),
-            "missing_chunks": wanted - len(heard),
-            "duration_ms": state.audio_ms,
-            "stopped": state.status == "stopped",
+            "total_chunks": self.heard,
+            "missing_chunks": self.wanted - self.heard,
+            "duration_ms": self.audio_ms,
+            "stopped": self.end == "turn.stopped",
         }
+
+
+class NarrationProgress:
+    """Follows one turn from its request on, with a fold of its own: shared views move under one's feet."""
+
+    def __init__(self, tailer: Tailer, source: Source) -> None:
+        self._tailer = tailer
+        self._source = source
+        self.fold = ProgressFold(source)
+
+    async def counts(self) -> dict[str, int]:
+        """How far it is: `n` of `m`."""
+        made = self.fold.heard
+        return {"chunks_ready": made, "total_chunks": max(made, await self.fold.total())}
+
+    async def chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
+        """Each chunk beyond number `after`, as soon as its sound is whole; to the turn's end."""
+        async with self._tailer.follow(self._source.session, Seq(self._source.turn)) as batches:
+            async for batch in batches:
+                for recorded in batch:
+                    chunk = self.fold.take(recorded)
+                    if chunk is not None and chunk.number > after:
+                        yield chunk
+                    if self.fold.end is not None:
+                        return

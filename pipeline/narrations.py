@@ -4,13 +4,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from pipeline.access.allowance import Allowance
 from pipeline.conversation import Conversation
+from pipeline.keys import internal_key
+from pipeline.log.base import Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.turn_state import NarrationState, TurnState
 from pipeline.users import Users, settings_for
 from pipeline.views import SessionViews
-from schemas.errors import SceneNotFound, SceneNotReady, SessionNotFound
-from schemas.events import NarrationRequested, SessionEndRequested, SessionStarted, TurnRequested
+from schemas.errors import SceneNotFound, SceneNotReady, SessionEnded, SessionGone, SessionNotFound
+from schemas.events import (
+    NarrationRequested,
+    SessionEndRequested,
+    SessionStarted,
+    TurnRequested,
+    TurnStopRequested,
+)
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
 from schemas.preferences import Preferences
 from schemas.settings import SessionSettings
@@ -55,15 +64,26 @@ class Scene:
 
 class Narrations:
     """Asks for narrations. Which session one is follows from the scene and the attempt, so that asking twice,
-    at whatever replica, or again after a crash in the middle, makes one."""
+    at whatever replica, or again after a crash in the middle, makes one.
+
+    First the story says that it is asked for, then it is begun: a narration never ends before its story knows
+    of it, and one that was only asked for is begun by an effect of that fact.
+    """
 
     def __init__(
-        self, views: SessionViews, users: Users, recorder: Recorder, defaults: SessionSettings
+        self,
+        views: SessionViews,
+        users: Users,
+        recorder: Recorder,
+        defaults: SessionSettings,
+        allowance: Allowance | None = None,
     ) -> None:
+        """`allowance` is asked before a user's wish is taken; what follows from settings needs no leave."""
         self._views = views
         self._users = users
         self._recorder = recorder
         self._defaults = defaults
+        self._allowance = allowance
 
     async def scene(self, scene_id: SceneId) -> Scene:
         """Raises SceneNotFound, SessionNotFound or SessionGone."""
@@ -76,28 +96,49 @@ class Narrations:
     async def request(
         self, scene: Scene, *, by: Literal["auto", "user"], again: bool = False
     ) -> tuple[SessionId, bool]:
-        """The scene's narration, begun if there is none, or if the latest failed; and whether it is new.
+        """The scene's narration, begun if there is none, or if the latest failed or was deleted; and whether
+        it is new.
 
-        `again` makes another one even where there is a good one. Raises SceneNotReady while the scene is
-        being written.
+        `again` makes another one even where there is a good one, and stops one that is being made. Raises
+        SceneNotReady while the scene is being written.
         """
         present = scene.narration
         if present is not None and present.status != "failed" and not again:
-            return present.session, False
+            with suppress(SessionGone):
+                await self.ensure(scene, present.session)
+                return present.session, False
         if not scene.state.over:
             raise SceneNotReady("the scene is still being written; wait until it is complete")
         if not scene.state.answer.strip():
             raise SceneNotReady("the scene has no text")
+        if by == "user" and self._allowance is not None:
+            await self._allowance.turn(scene.story.principal, len(scene.state.answer))
+        if present is not None and present.status == "requested":
+            await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
         session = derived_session_id(scene.state.ended_ms, "narration", str(scene.id), str(attempt))
-        await self._create(session, scene)
-        await self._recorder.post(
-            scene.id.story,
-            NarrationRequested(session=session, by=by),
-            key=f"narration/{scene.id.turn}/{attempt}",
-            turn=scene.id.turn,
+        wish = NarrationRequested(session=session, by=by)
+        key = internal_key("narration", scene.id.turn, attempt)
+        asked = await self._recorder.post(scene.id.story, wish, key=key, turn=scene.id.turn)
+        await self.ensure(scene, session)
+        return session, asked.verdict is Verdict.OK
+
+    async def ensure(self, scene: Scene, session: SessionId) -> None:
+        """That the narration which the story speaks of is there: whoever asked for it may have died between
+        the two. Raises SessionGone if it was deleted."""
+        settings = await self._settings(scene.story.principal)
+        await self._start(
+            session,
+            settings.model_copy(update={"language": scene.state.settings.language}),
+            scene.state.answer,
+            principal=scene.story.principal,
+            title=scene.story.title,
+            parent=scene.id,
         )
-        return session, True
+
+    async def _stop(self, session: SessionId) -> None:
+        with suppress(SessionNotFound, SessionGone, SessionEnded):
+            await self._recorder.post(session, TurnStopRequested(), key=internal_key("stop"), turn=NARRATED)
 
     async def read_out(
         self,
@@ -112,19 +153,10 @@ class Narrations:
 
         `preferences` stand for the user's own.
         """
+        if self._allowance is not None and not await self._is_there(session):
+            await self._allowance.turn(principal, len(text))
         settings = await self._settings(principal, preferences)
         await self._start(session, settings, text, principal=principal, title=title)
-
-    async def _create(self, session: SessionId, scene: Scene) -> None:
-        settings = await self._settings(scene.story.principal)
-        await self._start(
-            session,
-            settings,
-            scene.state.answer,
-            principal=scene.story.principal,
-            title=scene.story.title,
-            parent=scene.id,
-        )
 
     async def _settings(self, principal: str, wishes: Preferences | None = None) -> SessionSettings:
         """Whoever asks for a narration wants to hear it, whatever `tts_enabled` says."""
@@ -142,8 +174,7 @@ class Narrations:
         parent: SceneId | None = None,
     ) -> None:
         """The session and its one turn enter the log together, if it is not there yet."""
-        with suppress(SessionNotFound):
-            await self._views.head(session)
+        if await self._is_there(session):
             return
         started = SessionStarted(
             settings=settings,
@@ -154,11 +185,19 @@ class Narrations:
             parent_seq=parent and parent.turn,
         )
         wish = TurnRequested(kind="text", text=text, settings=settings)
-        await self._recorder.post(session, started, wish, mode="create", key="narration")
+        await self._recorder.post(session, started, wish, mode="create", key=internal_key("narration"))
+
+    async def _is_there(self, session: SessionId) -> bool:
+        """Raises SessionGone."""
+        try:
+            await self._views.head(session)
+        except SessionNotFound:
+            return False
+        return True
 
     async def close(self, session: SessionId) -> None:
         """Nothing more will be said in it: it may be archived."""
-        await self._recorder.post(session, SessionEndRequested(reason="done"), key="done")
+        await self._recorder.post(session, SessionEndRequested(reason="done"), key=internal_key("done"))
 
 
 def wants_auto_play(scene: Scene, *, tts_enabled: bool, auto_play: bool) -> bool:

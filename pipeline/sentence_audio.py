@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from pipeline.audio.files import StoredChunk, whole_file
@@ -12,11 +13,15 @@ from pipeline.spoken import to_spoken
 from pipeline.turn_state import SentenceState, TurnState
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded
-from schemas.settings import SessionSettings
+from schemas.settings import SentenceSettings, SessionSettings
 
 _PAGE: Final = 200
+_BETWEEN: Final = 8
+"""Other facts of the turn among a sentence's chunks, usually at most."""
 _COUNTED: Final = 20_000
 """Characters that are cut beforehand to count their sentences; of a longer text these are estimated."""
+_USUAL_CHARS: Final = 80
+"""Of a sentence, before any is known."""
 
 
 class SentenceSound:
@@ -54,14 +59,17 @@ async def read_sentence(
     if sentence.first_chunk is None:
         return chunks
     after = Seq(sentence.first_chunk - 1)
-    while len(chunks) < sentence.chunks and (page := await log.read(session, after, limit=_PAGE, audio=True)):
+    while missing := sentence.chunks - len(chunks):
+        page = await log.read(session, after, limit=min(_PAGE, missing + _BETWEEN), audio=True)
+        if not page:
+            break
         chunks += [
             stored(r)
             for r in page
             if (r.type, r.turn) == ("audio.chunk", turn) and r.data["sentence"] == sentence.number
         ]
         after = page[-1].seq
-    return chunks[: sentence.chunks]
+    return chunks
 
 
 def audible(turn: TurnState) -> list[SentenceState]:
@@ -75,18 +83,26 @@ def finished(sentence: SentenceState) -> bool:
 
 
 async def total_of(turn: TurnState, text: str) -> int:
-    """How many sentences will be spoken, as far as it can be told: exact for short texts and cut ones."""
-    cut = turn.sentences[-1].end if turn.sentences else 0
+    """How many sentences of the turn will be spoken, as far as it can be told."""
     known = sum(bool(sentence.spoken) for sentence in turn.sentences)
-    if turn.over or cut >= len(text):
+    if turn.over:
+        return known
+    cut = turn.sentences[-1].end if turn.sentences else 0
+    return await expected_total(text, turn.settings, cut=cut, known=known)
+
+
+async def expected_total(text: str, settings: SessionSettings, *, cut: int, known: int) -> int:
+    """The same of a text of which `cut` characters gave `known` sentences: exact for short ones."""
+    if cut >= len(text):
         return known
     if len(text) <= _COUNTED:
-        return await asyncio.to_thread(_count, text, turn.settings)
-    each = cut / known if known else 80
+        return await asyncio.to_thread(_count, text, settings.sentences, settings.language)
+    each = cut / known if known else _USUAL_CHARS
     return max(known + 1, round(len(text) / each))
 
 
-def _count(text: str, settings: SessionSettings) -> int:
-    buffer = SentenceBuffer(settings.sentences, settings.language)
+@lru_cache(maxsize=64)
+def _count(text: str, cutting: SentenceSettings, language: str) -> int:
+    buffer = SentenceBuffer(cutting, language)
     fragments = [*buffer.push(text), *buffer.flush()]
-    return sum(bool(to_spoken(each.text, settings.language, code=each.code).text) for each in fragments)
+    return sum(bool(to_spoken(each.text, language, code=each.code).text) for each in fragments)

@@ -8,7 +8,7 @@ from pipeline.narrations import Narrations, Scene, SceneId
 from pipeline.sessions import Sessions
 from pipeline.users import Users
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch
-from schemas.errors import SessionNotFound
+from schemas.errors import InputTooLong, SessionNotFound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId
 from schemas.preferences import Preferences
@@ -71,7 +71,10 @@ class Stories:
         command = RequestTurn(
             prompt=None if content else prompt, text=content, settings=settings, key=wish.key
         )
-        return SceneId(story, await self._sessions.request(story, command))
+        try:
+            return SceneId(story, await self._sessions.request(story, command))
+        except InputTooLong as error:
+            raise InputTooLong(str(error), field="content" if content else "custom_prompt") from error
 
     async def until_over(self, scene_id: SceneId) -> Scene:
         """The scene, once its turn has come to an end, whichever."""

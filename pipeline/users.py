@@ -1,13 +1,15 @@
 """One user's affairs: preferences with their history, and notifications with what of them was delivered."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.log.base import EventLog
+from pipeline.keys import internal_key
+from pipeline.log.base import EventLog, Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.views import Views
-from schemas.errors import SessionNotFound
+from schemas.errors import InputError, SessionNotFound
 from schemas.events import NotificationsDelivered, PreferencesChanged, SessionStarted
 from schemas.ids import Seq, SessionId, derived_session_id
 from schemas.preferences import Preferences
@@ -17,8 +19,7 @@ from schemas.settings import SessionSettings
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in every user's session id, so that it follows from the name alone."""
 _HISTORY: Final = 100
-_NOTIFICATIONS: Final = 200
-"""Kept of one user in memory; the log has them all."""
+"""Changes of one user's preferences kept in memory; the log has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,10 @@ class UserState:
         self.head = Seq(0)
         self.preferences = Preferences()
         self.history: deque[PreferencesAt] = deque(maxlen=_HISTORY)
-        self.notifications: deque[Recorded] = deque(maxlen=_NOTIFICATIONS)
+        self.raised = Seq(0)
+        """The latest notification."""
         self.delivered = Seq(0)
+        """Up to here a client has taken them."""
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact."""
@@ -47,14 +50,15 @@ class UserState:
                 self.preferences = _preferences(recorded.data["preferences"])
                 self.history.append(PreferencesAt(recorded.seq, recorded.ts_ms, self.preferences))
             case "notification.raised":
-                self.notifications.append(recorded)
+                self.raised = recorded.seq
             case "notifications.delivered":
                 self.delivered = max(self.delivered, Seq(recorded.data["upto"]))
         self.head = recorded.seq
 
     @property
-    def undelivered(self) -> list[Recorded]:
-        return [each for each in self.notifications if each.seq > self.delivered]
+    def changed(self) -> Seq:
+        """Where the preferences were last changed; zero: never."""
+        return self.history[-1].seq if self.history else Seq(0)
 
 
 def _preferences(data: dict[str, Any]) -> Preferences:
@@ -104,17 +108,34 @@ class Users:
             await self._views.head(session)
         except SessionNotFound:
             started = SessionStarted(settings=SessionSettings(), kind="user", principal=principal)
-            await self._recorder.post(session, started, mode="create", key="user")
+            await self._recorder.post(session, started, mode="create", key=internal_key("user"))
         return session
 
-    async def prefer(self, principal: str, preferences: Preferences) -> Seq:
-        """These are the user's preferences from now on."""
+    async def change(
+        self, principal: str, decide: Callable[[Preferences], Preferences]
+    ) -> tuple[Seq, Preferences]:
+        """The preferences become what `decide` makes of the present ones.
+
+        Of two changes at the same time none is lost, at whatever replicas: each names the one before it, and
+        the log takes only one with that name; the other is decided anew.
+        """
         session = await self.open(principal)
-        return (await self._recorder.post(session, PreferencesChanged(preferences=preferences))).last
+        while True:
+            state = await self.state(principal)
+            wanted = decide(state.preferences)
+            key = internal_key("preferences", state.changed)
+            outcome = await self._recorder.post(session, PreferencesChanged(preferences=wanted), key=key)
+            if outcome.verdict is Verdict.OK:
+                return outcome.last, wanted
 
     async def delivered(self, principal: str, upto: Seq) -> None:
-        """A client of the user has everything up to here."""
-        if (await self.state(principal)).delivered < upto:
+        """A client of the user has every notification up to here. Raises InputError if none is there."""
+        state = await self.state(principal)
+        if upto > state.raised:
+            raise InputError(f"there is no notification {upto}", field="id")
+        if state.delivered < upto:
             await self._recorder.post(
-                user_session(principal), NotificationsDelivered(upto=upto), key=f"delivered/{upto}"
+                user_session(principal),
+                NotificationsDelivered(upto=upto),
+                key=internal_key("delivered", upto),
             )

@@ -46,7 +46,7 @@ class _Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+def without_defaults(schema: dict[str, Any]) -> None:
     """What a patch leaves out stays as it is, whatever its default would be."""
     for field in schema["properties"].values():
         field.pop("default", None)
@@ -55,7 +55,7 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 class SentencePatch(SentenceSettings):
     """Any part of the sentence settings."""
 
-    model_config = ConfigDict(strict=True, json_schema_extra=_without_defaults)
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
 
 class SettingsPatch(SessionSettings):
@@ -64,7 +64,7 @@ class SettingsPatch(SessionSettings):
     Only the fields that were given count; the defaults of the others mean nothing here.
     """
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra=_without_defaults)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, json_schema_extra=without_defaults)
 
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] = "joe"
     system_prompt: Annotated[Readable, Field(max_length=8_000)] = ""

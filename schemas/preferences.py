@@ -1,17 +1,8 @@
 """What one user wants of narration, whatever the story; the names are those of the stories' settings form."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field
 
-Extra = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=64)],
-        Annotated[str, Field(max_length=500)] | int | float | bool,
-    ],
-    Field(max_length=32),
-]
-"""Further parameters that are handed to the voice's provider as they are."""
+from schemas.providers import SpeechExtra
 
 
 class Preferences(BaseModel):
@@ -20,7 +11,8 @@ class Preferences(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     tts_enabled: bool = True
-    """False: nothing is ever spoken for this user."""
+    """False: nothing is spoken by itself, neither afterwards nor while it is written. Whoever asks for a
+    narration still gets it."""
     auto_play_last_scene: bool = False
     """A scene that was only written is narrated by itself as soon as it is complete."""
     realtime_tts_enabled: bool = False
@@ -34,4 +26,5 @@ class Preferences(BaseModel):
     """Which of the configured voices' providers speaks; None: the one in this server."""
     tts_timeout: float | None = Field(default=None, ge=1, le=300)
     """Seconds that a provider may be silent; None: as configured."""
-    tts_extra_params: Extra = {}
+    tts_extra_params: SpeechExtra = {}
+    """Further parameters that are handed to the voice's provider as they are."""

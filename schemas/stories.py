@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.commands import Key, Readable, Said
+from schemas.commands import Key, Readable, ReadableExtra, Said, without_defaults
 from schemas.preferences import Preferences
 
 
@@ -53,6 +53,12 @@ class NarrateText(_Shape):
 
 class PreferencesPatch(Preferences):
     """Any part of the preferences; what is left out stays as it is."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+    default_voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    tts_extra_params: ReadableExtra = Field(default_factory=dict)
 
 
 class SocketCommand(_Shape):

@@ -20,6 +20,8 @@ _SEND_S: Final = 20.0
 """A client that takes nothing for so long is let go: it may come back with its cursor."""
 _MESSAGE_CHARS: Final = 4_096
 _NORMAL: Final = 1000
+_GOODBYES: Final = (_NORMAL, 1001)
+"""Codes that a client closes with; a broken connection has another one, which depends on the server."""
 
 Message = dict[str, Any]
 
@@ -30,6 +32,8 @@ class JsonSocket:
     def __init__(self, websocket: WebSocket) -> None:
         self._socket = websocket
         self._sending = anyio.Lock()
+        self.said_goodbye = False
+        """The client closed the connection, rather than that it broke."""
 
     async def send(self, message: Message) -> None:
         """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
@@ -46,6 +50,7 @@ class JsonSocket:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
+                self.said_goodbye = message.get("code") in _GOODBYES
                 return
             try:
                 command = _parse(message.get("text"))

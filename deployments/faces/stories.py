@@ -14,12 +14,13 @@ from deployments.faces.sockets import JsonSocket, conversing
 from deployments.services import Services
 from pipeline.conversation import Conversation
 from pipeline.listening import Listener, Listening
+from pipeline.log.base import Head
 from pipeline.narrations import Scene, SceneId
 from pipeline.sentence_audio import encode
 from pipeline.stories import premise_of
 from pipeline.turn_state import NarrationState, TurnState
 from schemas.commands import Control
-from schemas.errors import InputError, SceneNotFound, SessionNotFound
+from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.principals import Principal
 from schemas.stories import (
@@ -151,16 +152,24 @@ async def scene_generation(websocket: WebSocket, session_id: str, caller: Caller
 
     async with conversing(websocket, obey) as socket:
         scene = await known_scene(services, caller, session_id)
-        if not (after.isascii() and after.isdigit() and len(after) <= 15):
-            raise InputError("after is the seq of the last message that you have", field="after")
+        _, head = await services.sessions.attend(scene.id.story)
+        begin = _place(after, head)
         await socket.send({"type": "connected", "session_id": session_id})
-        await _tell(socket, services, scene, Seq(int(after)))
+        await _tell(socket, services, scene, head, begin)
         await socket.close()
 
 
-async def _tell(socket: JsonSocket, services: Services, scene: Scene, after: Seq) -> None:
+def _place(after: str, head: Head) -> Seq:
+    """Raises InputError or CursorAhead."""
+    if not (after.isascii() and after.isdigit() and len(after) <= 15):
+        raise InputError("after is the seq of the last message that you have", field="after")
+    if int(after) > head.seq:
+        raise CursorAhead(f"there is no message {int(after)} yet", field="after")
+    return Seq(int(after))
+
+
+async def _tell(socket: JsonSocket, services: Services, scene: Scene, head: Head, after: Seq) -> None:
     """Every message of the scene after `after`, until its end."""
-    _, head = await services.sessions.attend(scene.id.story)
     messages = SceneMessages(str(scene.id), scene.id.turn)
     listener = Listener(services.log, services.tailer, services.clock)
     wish = Listening(after=Seq(scene.id.turn), audio=True, buffer=services.settings.limits.listener_buffer)

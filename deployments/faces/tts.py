@@ -1,6 +1,8 @@
-"""The narration face: scenes and texts read out in the background, their settings, and the voices."""
+"""The narration face: scenes and texts read out in the background, chunk by chunk."""
 
 import base64
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
@@ -12,6 +14,7 @@ from deployments.faces.sockets import JsonSocket, conversing
 from deployments.faces.stories import control, known_scene, socket_url
 from deployments.services import Services
 from pipeline.audio.formats import MIME, AudioFormat
+from pipeline.log.base import EventLog
 from pipeline.narration_progress import NarrationProgress, Source
 from pipeline.narrations import NARRATED
 from pipeline.sentence_audio import audible, encode, finished, read_sentence, total_of
@@ -21,29 +24,19 @@ from schemas.errors import (
     InputError,
     InputTooLong,
     NarrationNotFound,
+    SessionGone,
     SessionNotFound,
-    UnknownVoice,
 )
-from schemas.ids import Seq, derived_session_id, new_session_id, parse_session_id
+from schemas.ids import new_session_id, parse_session_id
 from schemas.principals import Principal
 from schemas.stories import (
     GenerateNarration,
     NarrateText,
     NarrationStarted,
-    PreferencesHistory,
-    PreferencesPatch,
-    PreferencesView,
     SocketCommand,
-    VoiceView,
 )
 
 router = APIRouter(tags=["narration"])
-
-_PREVIEW = {
-    "en": "This is how I sound. Once upon a time, there was a voice that told stories.",
-    "de": "So klinge ich. Es war einmal eine Stimme, die Geschichten erzählte.",
-}
-_PREVIEWS_MS = 1_767_225_600_000
 
 
 async def known_source(services: Services, caller: Principal, name: str) -> Source:
@@ -54,9 +47,11 @@ async def known_source(services: Services, caller: Principal, name: str) -> Sour
             raise SessionNotFound(f"there is no narration {name}", field="session_id")
         return Source(session, NARRATED, conversation)
     scene = await known_scene(services, caller, name)
-    if scene.narration is not None:
-        conversation, _ = await services.sessions.view(scene.narration.session)
-        return Source(scene.narration.session, NARRATED, conversation)
+    if (narration := scene.narration) is not None:
+        with suppress(SessionGone):
+            await services.narrations.ensure(scene, narration.session)
+            conversation, _ = await services.sessions.view(narration.session)
+            return Source(narration.session, NARRATED, conversation)
     if not scene.state.settings.speak:
         raise NarrationNotFound("nobody has asked for this scene to be read out", field="scene_id")
     return Source(scene.id.story, scene.id.turn, scene.story)
@@ -87,7 +82,8 @@ async def generate(
     """Have a scene read out; answers at once. What was made already is not made again, unless forced."""
     scene = await known_scene(services, caller, scene_id)
     again = wish.force_regenerate or force_regenerate
-    if scene.narration is None and not again and scene.state.settings.speak and scene.state.audio_ms:
+    speaks = scene.state.settings.speak and (scene.state.audio_ms or not scene.state.over)
+    if scene.narration is None and not again and speaks:
         source = Source(scene.id.story, scene.id.turn, scene.story)
         total = await total_of(source.state, scene.state.answer)
         return _started(request, source, scene_id, total, created=False)
@@ -143,36 +139,47 @@ async def narration(
         source = await known_source(services, caller, session_id)
         if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
             raise InputError("after is the number of the last chunk that you have", field="after")
-        progress = NarrationProgress(services.log, services.tailer, source)
-        await _tell(socket, services, progress, session_id, int(after) if after else -1, audio_format)
+        await services.sessions.attend(source.session)
+        progress = NarrationProgress(services.tailer, source)
+        await socket.send({"type": "connected", "session_id": session_id, **await _counts(source)})
+        await _tell(socket, services.log, source, progress, Wish(int(after) if after else -1, audio_format))
+        await socket.send(progress.fold.last_words())
         await socket.close()
 
 
+async def _counts(source: Source) -> dict[str, int]:
+    """How far it is by now: `n` of `m`."""
+    made = sum(finished(sentence) for sentence in audible(source.state))
+    return {"chunks_ready": made, "total_chunks": max(made, await total_of(source.state, source.text))}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a listener wants of a narration."""
+
+    after: int
+    format: AudioFormat
+
+
 async def _tell(
-    socket: JsonSocket,
-    services: Services,
-    progress: NarrationProgress,
-    name: str,
-    after: int,
-    fmt: AudioFormat,
+    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, wish: Wish
 ) -> None:
-    await services.sessions.attend(progress.source.session)
-    await socket.send({"type": "connected", "session_id": name, **await progress.counts()})
-    async for number, sentence in progress.chunks(after):
-        chunks = await read_sentence(services.log, progress.source.session, progress.source.turn, sentence)
-        sound = await encode(fmt, chunks)
-        await socket.send(
-            {
-                "type": "chunk_ready",
-                "chunk_number": number,
-                "audio": base64.b64encode(sound).decode(),
-                "format": fmt,
-                "text": progress.text(sentence),
-                "duration_ms": sentence.ms,
-                **await progress.counts(),
-            }
-        )
-    await socket.send(await progress.end())
+    async with aclosing(progress.chunks(wish.after)) as chunks:
+        async for chunk in chunks:
+            sound = await encode(
+                wish.format, await read_sentence(log, source.session, source.turn, chunk.sentence)
+            )
+            await socket.send(
+                {
+                    "type": "chunk_ready",
+                    "chunk_number": chunk.number,
+                    "audio": base64.b64encode(sound).decode(),
+                    "format": wish.format,
+                    "text": chunk.text,
+                    "duration_ms": chunk.sentence.ms,
+                    **await progress.counts(),
+                }
+            )
 
 
 @router.get("/api/tts/audio/{scene_id}/chunk/{number}", response_class=Response)
@@ -199,89 +206,3 @@ async def chunk(
         raise ChunkNotFound(f"there is no chunk {number}; there are {len(heard)}", field="number")
     await services.sessions.attend(source.session)
     raise ChunkNotReady(f"chunk {number} is being made; {len(heard)} are there")
-
-
-# ---------------------------------------------------------------- settings
-
-
-@router.get("/api/tts/settings")
-async def get_settings(services: Open, caller: Caller) -> PreferencesView:
-    state = await services.users.state(caller.name)
-    return PreferencesView(preferences=state.preferences, seq=state.history[-1].seq if state.history else 0)
-
-
-@router.put("/api/tts/settings")
-async def put_settings(services: Open, caller: Caller, wish: PreferencesPatch) -> PreferencesView:
-    """Change some of the settings, or all; what is left out stays."""
-    present = (await services.users.state(caller.name)).preferences
-    changed = present.model_copy(update=wish.model_dump(include=wish.model_fields_set))
-    voices_there = services.sessions.voices_of(changed.tts_provider, field="tts_provider")
-    if wish.default_voice is None and changed.default_voice not in voices_there:
-        changed = changed.model_copy(
-            update={"default_voice": None if not changed.tts_provider else voices_there[0]}
-        )
-    elif changed.default_voice not in (None, *voices_there):
-        known = ", ".join(voices_there)
-        raise UnknownVoice(
-            f"there is no voice {changed.default_voice!r} there; there is: {known}", field="default_voice"
-        )
-    seq = await services.users.prefer(caller.name, changed)
-    return PreferencesView(preferences=changed, seq=seq)
-
-
-@router.get("/api/tts/settings/history")
-async def settings_history(services: Open, caller: Caller) -> PreferencesHistory:
-    """Every change, oldest first."""
-    state = await services.users.state(caller.name)
-    return PreferencesHistory(
-        history=tuple(
-            PreferencesHistory.At(seq=at.seq, changed_ms=at.ts_ms, preferences=at.preferences)
-            for at in state.history
-        )
-    )
-
-
-# ---------------------------------------------------------------- voices
-
-
-@router.get("/api/tts/voices")
-async def voices(services: Open) -> list[VoiceView]:
-    return [
-        VoiceView(
-            id=voice, provider=provider, preview_url=f"/api/tts/voices/{voice}/preview?provider={provider}"
-        )
-        for provider, names in services.sessions.providers.items()
-        for voice in names
-    ]
-
-
-@router.get("/api/tts/voices/{voice}/preview", response_class=Response)
-async def preview(
-    services: Open,
-    caller: Caller,
-    voice: str,
-    provider: str | None = None,
-    speed: Annotated[float, Query(ge=0.5, le=2.0)] = 1.0,
-    audio_format: Annotated[AudioFormat, Query(alias="format")] = "mp3",
-) -> Response:
-    """How a voice sounds. It speaks once; from then on the log remembers."""
-    if voice not in services.sessions.voices_of(provider, field="provider"):
-        raise UnknownVoice(f"there is no voice {voice[:80]!r}", field="voice")
-    language = services.settings.session.language
-    session = derived_session_id(
-        _PREVIEWS_MS, "preview", caller.name, provider or "", voice, f"{speed:.2f}", language
-    )
-    wishes = (await services.users.state(caller.name)).preferences.model_copy(
-        update={"default_voice": voice, "speech_speed": speed, "tts_provider": provider}
-    )
-    await services.narrations.read_out(
-        _PREVIEW[language], principal=caller.name, title="Preview", session=session, preferences=wishes
-    )
-    conversation, _ = await services.sessions.attend(session)
-    progress = NarrationProgress(services.log, services.tailer, Source(session, NARRATED, conversation))
-    async for _ in progress.chunks(-1):
-        pass
-    made = await services.recordings.make(
-        session, [progress.source.state], audio_format, Seq(progress.source.conversation.head)
-    )
-    return Response(made.data, media_type=MIME[audio_format], headers={"ETag": made.etag})

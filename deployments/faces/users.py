@@ -1,10 +1,14 @@
 """A user's notifications, over a socket that outlives none of them."""
 
+from typing import Final
+
+import anyio
 from fastapi import APIRouter, WebSocket
 
 from deployments.access import Caller
 from deployments.faces.sockets import JsonSocket, Message, conversing
 from deployments.services import Services
+from pipeline.users import Users
 from schemas.errors import InputError, UserNotFound
 from schemas.ids import Seq
 from schemas.principals import Principal
@@ -12,6 +16,9 @@ from schemas.recorded import Recorded
 from schemas.stories import SocketCommand
 
 router = APIRouter()
+
+_STAYS_S: Final = 5.0
+"""A connection that is cut is noticed sooner than this, unless the network itself is gone."""
 
 
 def known_user(caller: Principal, user_id: str) -> str:
@@ -32,10 +39,12 @@ async def notifications(
 ) -> None:
     """What the user should hear of: what came while nobody was there, then what comes.
 
-    A notification counts as delivered when it was sent, or with `ack=true` when the client has said
-    `{"type": "ack", "id": ...}`. `after=<id>` begins there instead.
+    A notification counts as delivered with `ack=true` when the client has said `{"type": "ack", "id": ...}`,
+    and otherwise when the client has stayed a while after it, or left with a goodbye. `after=<id>` begins
+    there instead.
     """
     services: Services = websocket.app.state.services
+    post = _Post(services.users)
 
     async def obey(command: SocketCommand) -> None:
         if command.type != "ack" or command.id is None:
@@ -47,22 +56,52 @@ async def notifications(
         if after and not (after.isascii() and after.isdigit() and len(after) <= 15):
             raise InputError("after is the id of the last notification that you have", field="after")
         await socket.send({"type": "connected", "user_id": user_id})
-        await _tell(socket, services, user, Seq(int(after)) if after else None, record=not ack)
+        begin = Seq(int(after)) if after else None
+        if ack:
+            await _tell(socket, services, user, begin, post)
+            return
+        async with anyio.create_task_group() as both:
+            both.start_soon(post.watch, user)
+            await _tell(socket, services, user, begin, post)
+    if socket.said_goodbye and not ack:
+        await post.settle(user)
 
 
-async def _tell(
-    socket: JsonSocket, services: Services, user: str, after: Seq | None, *, record: bool
-) -> None:
+class _Post:
+    """What was sent to a client that confirms nothing, and when it may count as delivered."""
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+        self._sent = Seq(0)
+        self._news = anyio.Event()
+
+    def sent(self, seq: Seq) -> None:
+        self._sent = seq
+        self._news.set()
+
+    async def watch(self, user: str) -> None:
+        """For ever: whoever is still there some time after a notification has it."""
+        while True:
+            await self._news.wait()
+            self._news = anyio.Event()
+            await anyio.sleep(_STAYS_S)
+            await self.settle(user)
+
+    async def settle(self, user: str) -> None:
+        if self._sent:
+            await self._users.delivered(user, self._sent)
+
+
+async def _tell(socket: JsonSocket, services: Services, user: str, after: Seq | None, post: _Post) -> None:
     session = await services.users.open(user)
     if after is None:
         after = (await services.users.state(user)).delivered
     async with services.tailer.follow(session, after) as batches:
         async for batch in batches:
-            news = [recorded for recorded in batch if recorded.type == "notification.raised"]
-            for recorded in news:
-                await socket.send(message(recorded))
-            if news and record:
-                await services.users.delivered(user, news[-1].seq)
+            for recorded in batch:
+                if recorded.type == "notification.raised":
+                    await socket.send(message(recorded))
+                    post.sent(recorded.seq)
 
 
 def message(recorded: Recorded) -> Message:

@@ -3,7 +3,6 @@
 import pytest
 
 from pipeline.conversation import Conversation
-from pipeline.history import history
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     Fact,
@@ -136,24 +135,3 @@ def test_an_unknown_fact_moves_only_the_head() -> None:
     before = story.conversation.head
     story.conversation.apply(Recorded(Seq(before + 1), 0, NO_TURN, "moon.risen", 7, {"phase": "full"}))
     assert story.conversation.head == before + 1
-
-
-def test_history_keeps_the_newest_turns_within_its_bound() -> None:
-    story = Story()
-    story.answered_turn("old " * 600, "old answer " * 200)
-    story.answered_turn("How are you?", "Fine.")
-    now = story.tell(WISH)
-    said = [
-        (message.role, message.content) for message in history(story.conversation, before=now, room=4_000)
-    ]
-    assert said == [("user", "How are you?"), ("assistant", "Fine.")]
-
-
-def test_history_keeps_the_end_of_a_long_answer() -> None:
-    story = Story()
-    story.answered_turn("Go on", "the beginning " * 100 + "and the end.")
-    now = story.tell(WISH)
-    [question, answer] = history(story.conversation, before=now, room=400)
-    assert question.content == "Go on"
-    assert answer.content.endswith("and the end.")
-    assert len(question.content) + len(answer.content) == 400
