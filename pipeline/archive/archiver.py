@@ -57,12 +57,19 @@ class Archiver:
     """Idempotent, and safe to run in any number of processes: one at a time works on a session."""
 
     def __init__(
-        self, archival: Archival, store: ArchiveStore, settings: ArchiveSettings, clock: Clock | None = None
+        self,
+        archival: Archival,
+        store: ArchiveStore,
+        settings: ArchiveSettings,
+        clock: Clock | None = None,
+        *,
+        lease_ms: int = LEASE_MS,
     ) -> None:
         self._archival = archival
         self._store = store
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._lease_ms = lease_ms
         self._who = f"{os.getpid()}.{uuid.uuid4().hex[:12]}"
 
     async def archive(self, session: SessionId) -> ArchiveRecord | None:
@@ -109,7 +116,7 @@ class Archiver:
         return [] if record is None else [record]
 
     async def _begin(self, session: SessionId, now_ms: int) -> Standing | None:
-        return await self._archival.begin(session, self._who, lease_ms=LEASE_MS, now_ms=now_ms)
+        return await self._archival.begin(session, self._who, lease_ms=self._lease_ms, now_ms=now_ms)
 
     async def _clear(self, session: SessionId, standing: Standing) -> None:
         """Remove what was written by somebody who died before telling the log. Nobody else writes now."""
