@@ -9,6 +9,7 @@ import typer
 
 from cluster.commands import Json, explained, running_at, say
 from cluster.problems import CliError
+from cluster.state import credential
 
 _PATIENCE_S: Final = 10.0
 _PAGE: Final = 200
@@ -91,7 +92,9 @@ def _letters() -> list[dict[str, Any]]:
 def _ask(method: str, path: str, **query: str | int) -> dict[str, Any]:
     url = f"{running_at().rstrip('/')}{path}"
     try:
-        answer = httpx.request(method, url, params=query, timeout=_PATIENCE_S, trust_env=False)
+        answer = httpx.request(
+            method, url, params=query, headers=credential(), timeout=_PATIENCE_S, trust_env=False
+        )
         body: dict[str, Any] = answer.json() if answer.content else {}
     except (httpx.HTTPError, ValueError) as error:
         raise CliError(f"No answer from {url}.", "See rhapsode status.") from error
