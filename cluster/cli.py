@@ -1,6 +1,7 @@
 """The `rhapsode` command: each command explains itself with an example; the work is in other modules."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +13,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cluster import keys
 from cluster.commands import Json, explained, running_at
 from cluster.commands import say as say_plainly
 from cluster.console import Steps
 from cluster.problems import MISUSED, CliError
+from cluster.state import KEY
 from cluster.upkeep import dead, projections
 
 app = typer.Typer(
@@ -34,8 +37,20 @@ Voice = Annotated[str | None, typer.Option(help="Whose voice; the system's defau
 Speed = Annotated[float | None, typer.Option("--rate", help="How fast it is spoken, 0.5 to 2.0.")]
 Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
 
+app.add_typer(keys.app, name="keys")
 app.add_typer(dead, name="dead")
 app.add_typer(projections, name="projections")
+
+
+@app.callback()
+def _common(
+    key: Annotated[
+        str | None,
+        typer.Option(help="Your API key, if the server asks for one; RHAPSODE_KEY is a better place for it."),
+    ] = None,
+) -> None:
+    if key is not None:
+        os.environ[KEY] = key
 
 
 @app.command()
@@ -57,7 +72,8 @@ def up(
     """
     from cluster import detach as background
     from cluster import up as foreground
-    from cluster.state import Wish
+    from cluster.exposure import OPEN
+    from cluster.state import Wish, home, running
 
     steps = Steps(Console())
     with explained():
@@ -67,7 +83,10 @@ def up(
         options = {"--port": port, "--host": host, "--config": config and config.absolute()}
         given = [text for name, value in options.items() if value for text in (name, str(value))]
         url = background.start([*given, *(["--scripted"] if scripted else [])], steps)
-        steps.say(f"Rhapsode is ready: [bold]{url}[/bold]\nStop it with: rhapsode down")
+        steps.say(f"Rhapsode is ready: [bold]{url}[/bold]")
+        if (started := running(home())) and started.open:
+            steps.say(OPEN)
+        steps.say("Stop it with: rhapsode down")
 
 
 @app.command()
@@ -127,11 +146,13 @@ def check_config(file: Annotated[Path, typer.Argument(help="A serve_config.yaml.
 
     Example: rhapsode check-config serve_config.yaml
     """
+    from cluster import exposure
     from cluster.config import load
 
     with explained():
         found = load(file)
-        say_plainly(f"{file} is right: profile {found.settings.profile}.")
+        who = exposure.check(found)
+        say_plainly(f"{file} is right: profile {found.settings.profile}, {who}.")
 
 
 @app.command()

@@ -14,6 +14,7 @@ import psutil
 from cluster import processes, ray_host, state
 from cluster.config import Config, default_file, load
 from cluster.console import Steps
+from cluster.exposure import is_open_to_all, refuse_exposure
 from cluster.problems import CliError
 from cluster.signals import StopSignals
 from cluster.state import Process, RunState, Wish
@@ -33,17 +34,19 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
         options = config.serve.http_options
         host = wish.host or options.host
         wished = wish.port or options.port
+        refuse_exposure(config.settings, home, host)
         port = pick_port(host, wished, insist=wish.port is not None)
         note(
             f"{config.settings.profile} ({config.file})"
             + (f", port {wished} is in use" if port != wished else "")
         )
     _prepare_weights(config, steps)
-    shown = "127.0.0.1" if host == "0.0.0.0" else host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     run_state = RunState(
         launcher=Process.of(psutil.Process()),
         url=f"http://{shown}:{port}/",
         application=config.application,
+        open=is_open_to_all(config.settings, home),
         ray_folder=str(ray_host.folder_for(home)),
     )
     held = hold_port(host, port)

@@ -8,6 +8,7 @@ from typing import Final
 
 from cluster import processes, state
 from cluster.console import Steps
+from cluster.exposure import OPEN
 from cluster.problems import CliError
 from cluster.signals import StopSignals
 from cluster.state import RunState, Wish
@@ -45,7 +46,10 @@ def run(wish: Wish, steps: Steps) -> None:
         _settle_environment(home, wish)
         try:
             with everything(home, wish, steps, stop) as running:
-                steps.say(f"\nRhapsode is ready: [bold]{running.url}[/bold]\nCtrl-C stops it.")
+                steps.say(f"\nRhapsode is ready: [bold]{running.url}[/bold]")
+                if running.open:
+                    steps.say(OPEN)
+                steps.say("Ctrl-C stops it.")
                 _watch(home, running, steps, stop)
         except (KeyboardInterrupt, SystemExit):
             pass

@@ -12,6 +12,7 @@ from deployments.gateway import Gateway
 from deployments.language_model import LanguageModelReplica
 from deployments.text_to_speech import TextToSpeechReplica
 from deployments.workers import WorkersReplica
+from pipeline.access.door import is_loopback, is_open
 from schemas.settings import AppSettings
 
 APPLICATION: Final = "rhapsode"
@@ -66,9 +67,18 @@ def load_settings(given: Mapping[str, Any] | None = None) -> AppSettings:
     )
 
 
+def _refuse_exposure(settings: AppSettings) -> None:
+    """Raises ValueError. Behind Serve's own proxy, whose address is not known here, the gate looks at peers."""
+    gateway = settings.gateway
+    exposed = gateway.direct_port is not None and not is_loopback(gateway.direct_host)
+    if exposed and is_open(settings.auth, settings.home):
+        raise ValueError(f"{gateway.direct_host} can be reached from other machines, and there is no API key")
+
+
 def build(args: AppSettings) -> Application:
     """The application: one gateway in front of the engines. What runs where is in serve_config.yaml."""
     settings = load_settings(args.model_dump(exclude_unset=True))
+    _refuse_exposure(settings)
     engines = {"num_cpus": 0.3, "runtime_env": {"env_vars": _ENGINE_ENVIRONMENT}}
     language_model = serve.deployment(
         name="LanguageModel",

@@ -41,6 +41,7 @@ async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[N
             app,
             lifespan="off",
             log_level="warning",
+            access_log=False,
             ws_max_size=settings.frame_bytes,
             ws_per_message_deflate=False,  # sound is compressed already, text frames are small
             timeout_keep_alive=_KEEP_ALIVE_S,

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments import problems
+from deployments import problems, redaction
 from deployments.access import guard
 from deployments.direct import listening
 from deployments.faces import (
@@ -61,6 +61,7 @@ def create_app(
         description="Narrated answers from an event log.",
         dependencies=[Depends(guard)],
     )
+    redaction.install()
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
