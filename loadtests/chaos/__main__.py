@@ -18,7 +18,7 @@ def main() -> None:
     Ends with 1 if anything was.
     """
     parser = argparse.ArgumentParser(prog="make chaos ARGS=", description=main.__doc__)
-    parser.add_argument("--people", type=int, default=16, help="sessions at a time (default 16)")
+    parser.add_argument("--people", type=int, default=8, help="sessions at a time (default 8)")
     parser.add_argument("--gateways", type=int, default=3, help="gateway processes (default 3)")
     parser.add_argument("--owner-kills", type=int, default=50, help="kill -9 of an owner (default 50)")
     parser.add_argument("--log-kills", type=int, default=5, help="kill -9 of the log server (default 5)")

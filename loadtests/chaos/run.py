@@ -50,7 +50,7 @@ class Plan:
     log_kills: int = 0
     zombies: int = 0
     every_s: float = 2.0
-    cut_after: int = 24
+    cut_after: int = 60
     seed: int = 1
 
 

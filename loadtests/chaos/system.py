@@ -17,7 +17,7 @@ import anyio
 from pipeline.log import embedded
 from schemas.settings import AppSettings
 
-_START_S: Final = 30.0
+_START_S: Final = 90.0
 _ZOMBIE_S: Final = 2.5
 """Longer than a lease: whoever wakes after that has lost its sessions."""
 
