@@ -45,11 +45,15 @@ export class Hearing {
     return true;
   }
 
-  /** The session's past is known; `skewMs`: how far its server's clock is ahead of ours. */
-  attach(session, { skewMs, fromTheStart }) {
+  /**
+   * The session's past is known; `skewMs`: how far its server's clock is ahead of ours.
+   * `silent`: nothing is heard but what is asked for.
+   */
+  attach(session, { skewMs, fromTheStart = false, silent = false }) {
     this._session = session;
     this._skewMs = skewMs;
     this._fromTheStart = fromTheStart;
+    this._silent = silent;
     this._begin();
   }
 
@@ -63,7 +67,7 @@ export class Hearing {
       nowMs: () => Date.now() + this._skewMs,
       voice: this.preferences.voice,
     });
-    this._narration.start(this._fromTheStart);
+    if (!this._silent) this._narration.start(this._fromTheStart);
     this._onChange();
   }
 
@@ -148,6 +152,12 @@ export class Hearing {
     const replaying = this._narration?.replaying;
     this._narration?.stop();
     if (!replaying && !isOver(target)) this._control("stop", { turn: target.id });
+    this._onChange();
+  }
+
+  /** Fall silent; what others hear is not touched. */
+  stopReplay() {
+    if (this.heard) this._narration.stop();
     this._onChange();
   }
 

@@ -13,11 +13,12 @@ const REFUSALS = new Set([4400, 4404, 4409, 4410, 4422]);
  * waiting (`retryMs`), offline, refused (`code`, `message`) or ended (`reason`). The last two are final.
  */
 export class Wire {
-  constructor({ url, audio = "none", cursor = new Cursor(), onFact, onHello = () => {}, onState = () => {} }) {
+  constructor({ url, audio = "none", speed = null, cursor = new Cursor(), onFact, onHello = () => {}, onState = () => {} }) {
     this.cursor = cursor;
     this.reading = false;
     this._url = url;
     this._audio = audio;
+    this._speed = speed; // null: the past at once
     this._onFact = onFact;
     this._onHello = onHello;
     this._onState = onState;
@@ -51,6 +52,7 @@ export class Wire {
     this._complaint = null;
     this._onState({ state: "connecting" });
     const query = new URLSearchParams({ from: this.cursor.toString(), audio: this._audio });
+    if (this._speed !== null) query.set("speed", String(this._speed));
     const socket = new WebSocket(`${this._url}?${query}`);
     socket.binaryType = "arraybuffer";
     this._socket = socket;

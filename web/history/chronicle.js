@@ -1,0 +1,171 @@
+/** Facts to what happened when. Knows no browser; all times are milliseconds of the server's wall clock. */
+
+const TERMINAL = { "turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed" };
+
+const newTurn = ({ seq, ts, data }) => ({
+  id: seq,
+  kind: data.kind,
+  prompt: data.text,
+  speak: data.settings?.speak !== false,
+  requestedAt: ts,
+  startedAt: null,
+  firstTextAt: null,
+  textDoneAt: null,
+  firstSoundAt: null,
+  endAt: null,
+  status: "running",
+  ttftMs: null,
+  audioMs: 0,
+  sentences: [],
+  takeovers: [],
+  notes: [], // {at, what}: wishes and mishaps
+});
+
+const ON_TURN = {
+  "turn.started": (turn, { ts }) => (turn.startedAt ??= ts),
+  "turn.resumed": (turn, { ts, data }) => turn.takeovers.push({ at: ts, node: data.node || "another owner", chars: data.chars }),
+  "text.delta": (turn, { ts }) => (turn.firstTextAt ??= ts),
+  "text.completed": (turn, { ts, data }) => Object.assign(turn, { textDoneAt: ts, ttftMs: data.ttft_ms ?? null }),
+  "sentence.ready": (turn, { ts, data }) => (sentenceOf(turn, data).readyAt = ts),
+  "sentence.voiced": (turn, { ts, data }) => Object.assign(sentenceOf(turn, data), { voicedAt: ts, ttfbMs: data.ttfb_ms ?? null, voice: data.voice, ms: 0 }),
+  "audio.chunk": (turn, { ts, data }) => {
+    turn.firstSoundAt ??= ts;
+    turn.audioMs = data.at_ms + data.ms;
+    const sentence = sentenceOf(turn, data);
+    sentence.firstSoundAt ??= ts;
+    sentence.ms += data.ms;
+  },
+  "sentence.completed": (turn, { ts, data }) => Object.assign(sentenceOf(turn, data), { doneAt: ts, ms: data.ms }),
+  "sentence.failed": (turn, { ts, data }) => {
+    sentenceOf(turn, data).doneAt = ts;
+    turn.notes.push({ at: ts, what: `Sentence ${data.sentence + 1} was not spoken: ${data.message}` });
+  },
+  "sentence.skipped": (turn, { ts, data }) => (sentenceOf(turn, data).doneAt = ts),
+  "sentence.skip_requested": (turn, { ts, data }) => turn.notes.push({ at: ts, what: `Skip of sentence ${data.sentence + 1} asked for` }),
+  "turn.stop_requested": (turn, { ts }) => turn.notes.push({ at: ts, what: "Stop asked for" }),
+  "narration.requested": (turn, { ts, data }) => turn.notes.push({ at: ts, what: `Reading aloud asked for by ${data.by === "auto" ? "the settings" : "the user"}` }),
+  "narration.ready": (turn, { ts }) => turn.notes.push({ at: ts, what: "It was read out" }),
+  "narration.failed": (turn, { ts, data }) => turn.notes.push({ at: ts, what: `Reading aloud failed: ${data.message}` }),
+};
+
+function sentenceOf(turn, { sentence: number }) {
+  turn.sentences[number] ??= { number, readyAt: null, voicedAt: null, firstSoundAt: null, doneAt: null, ttfbMs: null, voice: "", ms: 0 };
+  return turn.sentences[number];
+}
+
+export class Chronicle {
+  constructor() {
+    this.startedAt = null;
+    this.latestAt = null;
+    this.turns = [];
+    this.pauses = []; // {from, to}; `to` is null while it lasts
+    this.owners = []; // {at, node}
+    this.version = 0;
+    this._byId = new Map();
+  }
+
+  take(fact) {
+    this.version += 1;
+    this.startedAt ??= fact.ts;
+    this.latestAt = fact.ts;
+    if (fact.type === "turn.requested") this._asked(fact);
+    else if (fact.type === "playback.paused") this._pause(fact.ts);
+    else if (fact.type === "playback.resumed") this._resume(fact.ts);
+    else if (fact.type === "owner.changed") this.owners.push({ at: fact.ts, node: fact.data.node });
+    const turn = this._byId.get(fact.turn);
+    if (!turn) return;
+    ON_TURN[fact.type]?.(turn, fact);
+    if (fact.type in TERMINAL) this._over(turn, fact);
+  }
+
+  _asked(fact) {
+    this._resume(fact.ts); // who asks wants to hear the answer
+    const turn = newTurn(fact);
+    this.turns.push(turn);
+    this._byId.set(turn.id, turn);
+  }
+
+  _over(turn, { type, ts, data }) {
+    turn.endAt = ts;
+    turn.status = TERMINAL[type];
+    if (type === "turn.failed") turn.notes.push({ at: ts, what: `Failed: ${data.message}` });
+  }
+
+  _pause(at) {
+    if (this.pauses.at(-1)?.to !== null || this.pauses.length === 0) this.pauses.push({ from: at, to: null });
+  }
+
+  _resume(at) {
+    const last = this.pauses.at(-1);
+    if (last && last.to === null) last.to = at;
+  }
+}
+
+/** `from` and `to` of a sound of `ms` that begins at `at`, if nothing sounds during the pauses. */
+export function throughPauses(at, ms, pauses) {
+  let from = at;
+  let to = null;
+  for (const pause of pauses) {
+    const end = pause.to ?? Infinity;
+    if (pause.from <= from && end > from) from = end;
+    to ??= from + ms;
+    if (pause.from <= from) to = from + ms;
+    else if (pause.from < to) to += end - pause.from;
+  }
+  return { from, to: to ?? from + ms };
+}
+
+/** When a patient listener hears each sentence: {number, from, to}. Turns are heard one after another. */
+export function heardSpans(chronicle) {
+  let free = -Infinity;
+  return new Map(
+    chronicle.turns.map((turn) => {
+      const spans = [];
+      for (const sentence of turn.sentences) {
+        if (!sentence?.firstSoundAt || !sentence.ms) continue;
+        const begin = Math.max(free, sentence.firstSoundAt);
+        const span = throughPauses(begin, sentence.ms, chronicle.pauses);
+        const to = turn.status === "stopped" ? Math.min(span.to, turn.endAt) : span.to;
+        if (!(to > span.from) || !Number.isFinite(to)) continue;
+        spans.push({ number: sentence.number, from: span.from, to });
+        free = to;
+      }
+      return [turn.id, spans];
+    }),
+  );
+}
+
+/** What happened in the turn, in order: {at, what}. */
+export function moments(turn, chronicle, spans = []) {
+  const until = Math.max(turn.endAt ?? chronicle.latestAt, spans.at(-1)?.to ?? 0);
+  const within = ({ at }) => at >= turn.requestedAt && at <= until;
+  const paused = chronicle.pauses.flatMap(({ from, to }) => [
+    { at: from, what: "Paused" },
+    ...(to ? [{ at: to, what: "Went on" }] : []),
+  ]);
+  const owners = chronicle.owners.map(({ at, node }) => ({ at, what: `Owner changed: ${node}` }));
+  const own = [
+    { at: turn.requestedAt, what: "Asked" },
+    { at: turn.startedAt, what: "Taken up" },
+    { at: turn.firstTextAt, what: "First words" },
+    { at: turn.textDoneAt, what: "Last words" },
+    { at: turn.firstSoundAt, what: "First sound" },
+    ...turn.takeovers.map(({ at, node }) => ({ at, what: `Taken over by ${node}` })),
+    ...turn.notes,
+    { at: turn.endAt, what: { completed: "Complete", stopped: "Stopped", failed: "Failed" }[turn.status] },
+    { at: spans.at(-1)?.to ?? null, what: "Heard to the end" },
+  ];
+  return [...own.filter(({ at }) => at !== null), ...[...paused, ...owners].filter(within)].sort((one, other) => one.at - other.at);
+}
+
+/** The delays that one feels, in ms; those that are not known are left out. */
+export function latencies(turn) {
+  const after = (at) => (at === null ? null : at - turn.requestedAt);
+  const all = {
+    "first words": after(turn.firstTextAt),
+    "first sound": after(turn.firstSoundAt),
+    "last words": after(turn.textDoneAt),
+    over: after(turn.endAt),
+  };
+  return Object.entries(all).filter(([, ms]) => ms !== null);
+}

@@ -1,0 +1,98 @@
+/** Links with which others may listen to a session: make, copy, list, take back. */
+
+import { Api, orElse } from "./api.js";
+import { makeDialog } from "./dialog.js";
+import { asSentence, make, say } from "./dom.js";
+import { counted, when } from "./times.js";
+
+const DAYS = [
+  ["", "until it is taken back"],
+  ["3600", "for an hour"],
+  ["86400", "for a day"],
+  ["604800", "for a week"],
+];
+
+export function openShares(session) {
+  new Shares(session).open();
+}
+
+class Shares {
+  constructor(session) {
+    this._session = session;
+    this._api = new Api();
+    this._label = make("input", { placeholder: "For whom? (only you see this)", maxlength: "200", "aria-label": "For whom" });
+    this._lasts = make("select", { "aria-label": "It is good" }, ...DAYS.map(([value, text]) => make("option", { value }, text)));
+    this._make = make("button", { type: "submit", class: "button" }, "Make a link");
+    this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
+    this._link = make("input", { readonly: "", "aria-label": "The link" });
+    this._copy = make("button", { type: "button", class: "quiet" }, "Copy");
+    this._made = make("div", { class: "made-link", hidden: "" }, this._link, this._copy);
+    this._list = make("ul", { class: "shelf", "aria-label": "Links that are good now" });
+    this._note = make("p", { class: "note", role: "status" });
+  }
+
+  open() {
+    const words = "Whoever has the link may listen along and read what was told so far, and nothing else.";
+    const form = make("form", { class: "share-form" }, this._label, this._lasts, this._make);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this._new();
+    });
+    this._copy.addEventListener("click", () => this._copied());
+    this._link.addEventListener("focus", () => this._link.select());
+    makeDialog("Share", { id: "shares" }, make("p", { class: "note" }, words), form, this._made, this._problem, this._note, this._list);
+    void this._load();
+  }
+
+  _try(action) {
+    say(this._problem, null);
+    return orElse(({ message }) => say(this._problem, asSentence(message)), action);
+  }
+
+  async _new() {
+    if (this._make.disabled) return;
+    this._make.disabled = true;
+    const lasts = this._lasts.value ? { expires_in: Number(this._lasts.value) } : {};
+    await this._try(async () => {
+      const { url } = await this._api.share(this._session, { label: this._label.value.trim(), ...lasts });
+      this._link.value = url;
+      this._made.hidden = false;
+      await this._copied();
+      await this._load();
+    });
+    this._make.disabled = false;
+  }
+
+  async _copied() {
+    try {
+      await navigator.clipboard.writeText(this._link.value);
+      this._note.textContent = "The link is copied. It is shown only now.";
+    } catch (error) {
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      this._note.textContent = "Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.";
+      this._link.focus();
+    }
+  }
+
+  _load() {
+    return this._try(async () => {
+      const { shares } = await this._api.shares(this._session);
+      this._list.replaceChildren(...shares.map((share) => this._item(share)));
+      if (!this._link.value) this._note.textContent = shares.length ? `${counted(shares.length, "link")} can be listened with.` : "";
+    });
+  }
+
+  _item({ share_id: id, label, created_at: created, expires_at: expires }) {
+    const until = expires ? `until ${when(Date.parse(expires))}` : "until it is taken back";
+    const about = make("span", { class: "about" }, `made ${when(Date.parse(created))} · good ${until}`);
+    const revoke = make("button", { type: "button", class: "quiet", "aria-label": `Take back ${label || "the link"}` }, "Take back");
+    const entry = make("li", {}, make("div", {}, make("strong", {}, label || "A link"), about), revoke);
+    revoke.addEventListener("click", () =>
+      this._try(async () => {
+        await this._api.revoke(this._session, id);
+        await this._load();
+      }),
+    );
+    return entry;
+  }
+}
