@@ -17,7 +17,7 @@ from tests.log.support import until
 
 pytestmark = pytest.mark.anyio
 SESSIONS = 24
-KILLS = 3
+KILLS = 2
 ROOT = Path(__file__).resolve().parents[2]
 
 
