@@ -99,6 +99,7 @@ def build(args: AppSettings) -> Application:
         ray_actor_options={"num_cpus": 0.1},
         health_check_period_s=5,
         health_check_timeout_s=15,
+        graceful_shutdown_wait_loop_s=0.2,
         graceful_shutdown_timeout_s=5,
     )(WorkersReplica)
     gateway = serve.deployment(

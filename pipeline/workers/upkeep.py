@@ -9,7 +9,7 @@ from pipeline.workers.standing import Presence, Standing, names_running, needed_
 from schemas.ids import SessionId
 from schemas.settings import WorkerSettings
 
-PRESENT_MS: Final = 30_000
+PRESENT_MS: Final = 15_000
 """A worker that was not seen for so long does not run."""
 FORGOTTEN_MS: Final = 3_600_000
 LETTERS: Final = 500

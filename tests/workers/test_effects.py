@@ -63,6 +63,18 @@ async def test_every_fact_of_its_types_is_applied_once_also_those_from_before(
     assert Counter((p.session, p.seq) for p in effect.done) == Counter((s, 2) for s in before + after)
 
 
+async def test_several_workers_share_the_work_and_do_nothing_twice(log: RedisEventLog, home: Path) -> None:
+    one, two = Noted(), Noted()
+    async with running(log, one), running(log, two):
+        sessions = [await session_with(log, *[COMPLETED] * 5) for _ in range(20)]
+        await until(lambda: len(one.done) + len(two.done) == 100)
+        await until(lambda: pending(home) == 0)
+    done = Counter((pointer.session, pointer.seq) for pointer in one.done + two.done)
+    assert done == Counter((session, seq) for session in sessions for seq in range(2, 7))
+    assert one.done
+    assert two.done
+
+
 async def test_a_failure_is_tried_again_soon_and_then_forgotten(log: RedisEventLog, home: Path) -> None:
     failures = iter(["no", "no", "no"])
 

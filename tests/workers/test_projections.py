@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
+from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.workers.base import Change, Lease, Pointer, Step
 from pipeline.workers.projections import ProjectionReader
 from schemas.ids import SessionId
@@ -139,6 +140,44 @@ async def test_a_session_that_cannot_be_taken_is_parked_with_all_that_follows(
     assert found[0][b"e"] == b"ValueError: bad session"
     assert found[1][b"e"] == b"an earlier fact of this session is parked"
     assert {letter[b"k"] for letter in found} == {b"projection"}
+
+
+async def test_a_retry_takes_a_parked_session_up_where_it_was_left(log: RedisEventLog, home: Path) -> None:
+    bad = await session_with(log, COMPLETED)
+    projection = Journal({bad})
+    upkeep = RedisUpkeep(log)
+    async with reading(log, projection):
+        await until(lambda: parked(home) == {bad: 2})
+        await log.append([batch(bad, 2, COMPLETED)])
+        await until(lambda: parked(home) == {bad: 3})
+        oldest = (await upkeep.letters(None, 10))[0]
+        assert await upkeep.retry(oldest)  # as bad as before
+        await log.append([batch(bad, 3, COMPLETED)])
+        await until(lambda: parked(home) == {bad: 4})
+        assert projection.seen == {}
+        projection.bad.clear()
+        assert await upkeep.retry(oldest)
+        await until(lambda: parked(home) == {})
+        await log.append([batch(bad, 4, COMPLETED)])
+        await until(lambda: journal(home) == {bad: "5"})
+    assert projection.seen == {bad: [1, 2, 3, 4, 5]}
+    assert letters(home) == []
+
+
+async def test_a_session_is_free_when_its_last_letter_was_dropped(log: RedisEventLog, home: Path) -> None:
+    bad = await session_with(log, COMPLETED)
+    projection = Journal({bad})
+    upkeep = RedisUpkeep(log)
+    async with reading(log, projection):
+        await until(lambda: parked(home) == {bad: 2})
+        projection.bad.clear()
+        first, second = await upkeep.letters(None, 10)
+        assert await upkeep.drop(first)
+        assert parked(home) == {bad: 1}
+        assert await upkeep.drop(second)
+        assert parked(home) == {}
+        await log.append([batch(bad, 2, COMPLETED)])
+        await until(lambda: journal(home) == {bad: "3"})
 
 
 async def test_a_rebuild_makes_the_view_anew_and_frees_what_was_parked(
