@@ -176,7 +176,10 @@ class Archiver:
             if not data:
                 continue
             await self._store.write(session, file, data)
-            found = await self._store.read(session, file)
+            try:
+                found = await self._store.read(session, file)
+            except FileNotFoundError as error:
+                raise ArchiveDamaged(f"the archive took {file} and has it not") from error
             await anyio.to_thread.run_sync(partial(_compare, found, data))
 
     async def _accepted(self, session: SessionId, segment: Segment, verdict: ArchiveVerdict) -> bool:

@@ -11,6 +11,7 @@ import anyio.to_thread
 from pipeline.archive.segments import Footer, Kind, SegmentName, chunk_span, cut_chunks, unpack_frame
 from pipeline.archive.store import ArchiveStore
 from pipeline.log.codec import decode_entry
+from schemas.errors import ArchiveDamaged
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
@@ -85,7 +86,10 @@ class ArchiveReader:
             return await look(session, known or await self._list(session))
         except FileNotFoundError:
             self.forget(session)
+        try:
             return await look(session, await self._list(session))
+        except FileNotFoundError as error:
+            raise ArchiveDamaged("a file of the archive is missing") from error
 
     def _known(self, session: SessionId) -> _Catalog | None:
         catalog = self._catalogs.get(session)

@@ -22,6 +22,8 @@ from schemas.settings import ArchiveSettings
 THREADS: Final = 8
 """Files that one process reads or writes at a time; one more waits."""
 _PART: Final = ".part-"
+_WITH_FOLDERS: Final = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"})
+"""Elsewhere a folder that is missing would be a bucket, and making one is not ours to do."""
 T = TypeVar("T")
 
 
@@ -64,7 +66,7 @@ class ArchiveStore:
 
     async def write(self, session: SessionId, file: str, data: bytes) -> None:
         """The file is on disk, under its name and with all of its bytes, when this returns."""
-        await self._do(self._write, self._path(session, file), data)
+        await self.put_note(self._path(session, file), data)
 
     async def remove(self, session: SessionId, *files: str) -> None:
         """Some may be gone already."""
@@ -76,7 +78,10 @@ class ArchiveStore:
 
     async def put_note(self, path: str, data: bytes) -> None:
         """A file about no session, `path` below the root."""
-        await self._do(self._write, path, data)
+        try:
+            await self._do(self._write, path, data)
+        except FileNotFoundError as error:
+            raise ArchiveUnavailable(f"there is no place for the archive: {error}") from error
 
     async def sessions(self) -> AsyncGenerator[SessionId, None]:
         """Every session that has a folder, day by day. For audits: on large archives this takes its time."""
@@ -138,7 +143,8 @@ class ArchiveStore:
             _write_file(Path(full), data)
             return
         # Object stores show an object when it is whole, and never before.
-        fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+        if self.url.partition(":")[0] in _WITH_FOLDERS:
+            fs.makedirs(full.rpartition("/")[0], exist_ok=True)
         fs.pipe_file(full, data)
 
     def _remove(self, paths: list[str]) -> None:

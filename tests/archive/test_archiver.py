@@ -227,6 +227,17 @@ async def test_a_file_that_rotted_is_never_believed(tiers: Tiers, kind: str) -> 
         await whole(tiers.log, session)
 
 
+async def test_a_file_that_is_missing_is_not_the_end_of_the_session(tiers: Tiers) -> None:
+    session = await tell(tiers.log, 30)
+    await tiers.archiver.archive(session)
+    await tiers.vanish(session)
+    [file] = (tiers.root / folder_of(session)).glob("*.audio")
+    file.unlink()
+    with pytest.raises(ArchiveDamaged):
+        await whole(tiers.log, session)
+    assert len(await whole(tiers.log, session, audio=False)) == 30
+
+
 async def test_a_deleted_session_is_gone_from_everywhere(tiers: Tiers) -> None:
     for meta in (False, True):
         session = await tell(tiers.log, 30)
