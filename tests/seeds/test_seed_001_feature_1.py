@@ -1,0 +1,348 @@
+"""Seed 001, "Feature 1 Testing": auto-play of complete scenes, point by point."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from pipeline.log.tiered import TieredLog
+from pipeline.users import user_session
+from tests.seeds.conftest import STORY
+from tests.seeds.people import Person, messages, milliseconds, nothing_left_to_do, of, until
+from tests.speech_server import SpeechHouse
+
+pytestmark = pytest.mark.anyio
+AUTO = {"auto_play_last_scene": True}
+
+
+async def test_1_enable_the_auto_play_setting(person: Person) -> None:
+    before = (await person.http.get("/api/tts/settings")).json()["preferences"]
+    assert (before["auto_play_last_scene"], before["realtime_tts_enabled"]) == (False, False)
+    assert (before["tts_enabled"], before["min_sentence_length"]) == (True, 20)
+    changed = await person.prefer(auto_play_last_scene=True)
+    assert changed["preferences"] == before | AUTO
+    assert (await person.http.get("/api/tts/settings")).json() == changed
+
+
+async def test_1_every_change_of_the_settings_is_kept(person: Person) -> None:
+    await person.prefer(auto_play_last_scene=True)
+    await person.prefer(speech_speed=1.5)
+    last = await person.prefer(auto_play_last_scene=False, default_voice="alto")
+    history = (await person.http.get("/api/tts/settings/history")).json()["history"]
+    said = [
+        tuple(at["preferences"][name] for name in ("auto_play_last_scene", "speech_speed", "default_voice"))
+        for at in history
+    ]
+    assert said == [(True, 1.0, None), (True, 1.5, None), (False, 1.5, "alto")]
+    assert history[-1]["seq"] == last["seq"]
+    assert [at["changed_ms"] for at in history] == sorted(at["changed_ms"] for at in history)
+
+
+async def test_1_changes_at_the_same_time_are_all_there(person: Person) -> None:
+    changes: list[dict[str, Any]] = [
+        {"auto_play_last_scene": True},
+        {"realtime_tts_enabled": True},
+        {"speech_speed": 1.25},
+        {"min_sentence_length": 30},
+        {"default_voice": "alto"},
+        {"tts_timeout": 7},
+    ]
+
+    async def choose(change: dict[str, Any]) -> None:
+        await person.prefer(**change)
+
+    async with anyio.create_task_group() as together:
+        for change in changes:
+            together.start_soon(choose, change)
+    present = (await person.http.get("/api/tts/settings")).json()["preferences"]
+    assert all(present[name] == value for change in changes for name, value in change.items())
+
+
+async def test_2_generate_a_new_scene(person: Person) -> None:
+    story = await person.story(title="The lighthouse", premise="a keeper and a fox")
+    scene = await person.scene(story, custom_prompt="How does it begin?")
+    assert scene["content"] == STORY
+    assert (scene["status"], scene["number"], scene["story_id"]) == ("completed", 1, story)
+    assert (scene["spoken"], scene["narration"]) == (False, None)
+    again = (await person.http.get(f"/api/stories/{story}")).json()
+    assert (again["title"], again["premise"]) == ("The lighthouse", "a keeper and a fox")
+    assert again["scenes"] == [scene]
+
+
+async def test_3_narration_starts_by_itself_when_the_scene_is_complete(person: Person) -> None:
+    await person.prefer(**AUTO)
+    story = await person.story()
+    async with person.notifications() as news:
+        scene = await person.scene(story)
+        told = await news.next()
+        await news.quiet()
+    assert told["type"] == "tts_ready"
+    assert (told["scene_id"], told["story_id"], told["auto_play"]) == (scene["id"], story, True)
+    shown = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
+    assert shown["narration"]["status"] == "ready"
+    assert shown["narration"]["chunk_count"] == told["chunk_count"] > 1
+    types = [fact["type"] for fact in await person.facts(story) if fact["turn"]]
+    assert types[-3:] == ["turn.completed", "narration.requested", "narration.ready"]
+
+
+async def test_3_what_was_announced_can_be_played(person: Person) -> None:
+    await person.prefer(**AUTO)
+    story = await person.story()
+    async with person.notifications() as news:
+        await person.scene(story)
+        told = await news.next()
+    by_socket = await messages(person, f"/ws/tts/{told['scene_id']}")
+    chunks = of(by_socket, "chunk_ready")
+    assert len(chunks) == told["chunk_count"]
+    for number, chunk in enumerate(chunks):
+        by_rest = await person.http.get(f"/api/tts/audio/{told['scene_id']}/chunk/{number}")
+        assert by_rest.headers["content-type"] == "audio/mpeg"
+        assert abs(milliseconds(by_rest.content) - chunk["duration_ms"]) <= 120
+
+
+async def test_4_with_narration_disabled_the_scene_stands_alone(person: Person, log: TieredLog) -> None:
+    await person.prefer(tts_enabled=False, **AUTO)
+    story = await person.story()
+    scene = await person.scene(story)
+    await nothing_left_to_do(log)
+    shown = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
+    assert shown == scene
+    assert await person.facts_of(story, "narration.requested") == []
+    async with person.notifications() as news:
+        await news.quiet()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_4_without_auto_play_nothing_is_made_until_somebody_asks(
+    person: Person, log: TieredLog, enabled: bool
+) -> None:
+    await person.prefer(tts_enabled=enabled)
+    scene = await person.scene(await person.story())
+    await nothing_left_to_do(log)
+    refused = await person.http.get(f"/api/tts/audio/{scene['id']}/chunk/0")
+    assert (refused.status_code, refused.json()["code"]) == (404, "narration.not_found")
+    async with person.notifications() as news:
+        assert (await person.generate(scene["id"]))["created"]
+        told = await news.next()
+    assert (told["type"], told["auto_play"]) == ("tts_ready", False)
+
+
+async def test_4_a_scene_that_was_heard_while_it_was_written_is_not_narrated_again(
+    person: Person, log: TieredLog
+) -> None:
+    await person.prefer(**AUTO)
+    story = await person.story()
+    heard = await messages(person, await person.stream(story))
+    await nothing_left_to_do(log)
+    assert heard[-1]["type"] == "generation_complete"
+    assert await person.facts_of(story, "narration.requested") == []
+
+
+async def test_5_different_chunk_sizes(person: Person) -> None:
+    text = "The sea was calm. The lamp was lit. " * 6
+    counts = []
+    for length in (1, 60, 300):
+        await person.prefer(min_sentence_length=length, **AUTO)
+        story = await person.story()
+        async with person.notifications(ack="true") as news:
+            scene = await person.scene(story, content=text)
+            told = await news.next()
+            await news.ack(told)
+        chunks = of(await messages(person, f"/ws/tts/{scene['id']}"), "chunk_ready")
+        assert all(len(chunk["text"]) >= min(length, 24) for chunk in chunks[:-1])
+        assert " ".join(chunk["text"] for chunk in chunks) == text.strip()
+        assert len(chunks) == told["chunk_count"]
+        counts.append(len(chunks))
+    assert counts[0] == 12
+    assert counts[0] > counts[1] > counts[2]
+
+
+async def test_6_the_provider_is_down_and_the_scene_stands(person: Person, house: SpeechHouse) -> None:
+    house.refusals = [(500, {})] * 20
+    await person.prefer(tts_provider="cloud", **AUTO)
+    story = await person.story()
+    async with person.notifications() as news:
+        scene = await person.scene(story)
+        told = await news.next()
+    assert (told["type"], told["scene_id"]) == ("tts_failed", scene["id"])
+    assert told["code"] == "engine.failed"
+    assert "cloud" in told["message"]
+    shown = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
+    assert (shown["content"], shown["status"]) == (STORY, "completed")
+    assert shown["narration"]["status"] == "failed"
+
+
+async def test_6_a_manual_retry_works_once_the_provider_is_back(person: Person, house: SpeechHouse) -> None:
+    house.refusals = [(503, {})] * 40
+    await person.prefer(tts_provider="cloud", **AUTO)
+    async with person.notifications() as news:
+        scene = await person.scene(await person.story())
+        assert (await news.next())["type"] == "tts_failed"
+        assert (await person.generate(scene["id"]))["created"]
+        assert (await news.next())["type"] == "tts_failed"
+        house.refusals = []
+        retried = await person.generate(scene["id"])
+        told = await news.next()
+        await news.quiet()
+    assert retried["created"]
+    assert (told["type"], told["session_id"], told["auto_play"]) == (
+        "tts_ready",
+        retried["session_id"],
+        False,
+    )
+    assert (await person.http.get(f"/api/tts/audio/{scene['id']}/chunk/0")).status_code == 200
+
+
+async def test_6_a_provider_that_is_silent_costs_its_timeout_and_no_more(
+    person: Person, house: SpeechHouse
+) -> None:
+    house.silent = True
+    await person.prefer(tts_provider="cloud", tts_timeout=1, min_sentence_length=500, **AUTO)
+    async with person.notifications() as news:
+        await person.scene(await person.story(), content="One sentence is enough for this.")
+        told = await news.next()
+    assert (told["type"], told["code"]) == ("tts_failed", "engine.failed")
+
+
+async def test_6_what_was_made_is_not_made_again_unless_it_is_forced(person: Person) -> None:
+    scene = await person.scene(await person.story())
+    async with person.notifications() as news:
+        first = await person.generate(scene["id"])
+        await news.next()
+        assert first["created"]
+        same = await person.generate(scene["id"])
+        assert (same["session_id"], same["created"], same["status"]) == (first["session_id"], False, "ready")
+        forced = await person.generate(scene["id"], force_regenerate=True)
+        told = await news.next()
+        await news.quiet()
+    assert forced["created"]
+    assert forced["session_id"] != first["session_id"]
+    assert told["session_id"] == forced["session_id"]
+    shown = (await person.http.get(f"/api/stories/{scene['story_id']}/scenes/1")).json()
+    assert shown["narration"]["session_id"] == forced["session_id"]
+
+
+async def test_6_forcing_while_one_is_being_made_stops_that_one(person: Person, house: SpeechHouse) -> None:
+    house.silent = True
+    await person.prefer(tts_provider="cloud")
+    scene = await person.scene(await person.story())
+    first = await person.generate(scene["id"])
+    async with person.notifications() as news:
+        forced = await person.generate(scene["id"], force_regenerate=True)
+        got = await messages(person, f"/ws/tts/{first['session_id']}")
+        house.silent = False
+        told = await news.next()
+        await news.quiet()
+    assert (got[-1]["type"], got[-1]["stopped"]) == ("complete", True)
+    assert (told["type"], told["session_id"]) == ("tts_ready", forced["session_id"])
+
+
+async def test_6_sentences_that_cannot_be_spoken_are_left_out(person: Person) -> None:
+    await person.prefer(**AUTO)
+    async with person.notifications() as news:
+        scene = await person.scene(await person.story(), custom_prompt="something unspeakable")
+        told = await news.next()
+    got = await messages(person, f"/ws/tts/{scene['id']}")
+    assert (told["type"], told["chunk_count"]) == ("tts_ready", len(of(got, "chunk_ready")))
+    assert (got[-1]["type"], got[-1]["missing_chunks"]) == ("complete", 1)
+    assert not any("unspeakable" in chunk["text"] for chunk in of(got, "chunk_ready"))
+
+
+async def test_6_a_scene_that_is_still_being_written_cannot_be_narrated_yet(person: Person) -> None:
+    story = await person.story()
+    scene = await person.scene(story, custom_prompt="slowly", wait=False)
+    early = await person.http.post(f"/api/tts/generate/{scene['id']}")
+    assert (early.status_code, early.json()["code"]) == (409, "scene.not_ready")
+    assert early.headers["retry-after"]
+    async with person.socket(f"/ws/scene-generation/{scene['id']}") as socket:
+        await socket.send('{"type": "stop"}')
+        await socket.wait_closed()
+
+
+# ---------------------------------------------------------------- 7. WebSocket reconnection
+
+
+@pytest.mark.parametrize("ack", ["true", "false"])
+async def test_7_what_came_while_nobody_was_there_is_told_on_connecting(
+    person: Person, log: TieredLog, ack: str
+) -> None:
+    await person.prefer(**AUTO)
+    story = await person.story()
+    scenes = [await person.scene(story) for _ in range(3)]
+    await nothing_left_to_do(log)
+    async with person.notifications(ack=ack) as news:
+        told = [await news.next() for _ in scenes]
+        await news.quiet()
+    assert {each["scene_id"] for each in told} == {scene["id"] for scene in scenes}
+
+
+@pytest.mark.parametrize("ack", ["true", "false"])
+async def test_7_what_was_cut_off_before_it_was_acknowledged_is_told_again(person: Person, ack: str) -> None:
+    await person.prefer(**AUTO)
+    story = await person.story()
+    async with person.notifications(ack=ack) as news:
+        await person.scene(story)
+        first = await news.next()
+        news.cut()
+    async with person.notifications(ack=ack) as news:
+        assert await news.next() == first
+        await news.quiet()
+
+
+async def test_7_a_client_that_acknowledges_hears_nothing_twice(person: Person) -> None:
+    await person.prefer(**AUTO)
+    story, heard = await person.story(), []
+    for _ in range(4):
+        async with person.notifications(ack="true") as news:
+            await person.scene(story)
+            heard.append(await news.next())
+            await news.ack(heard[-1])
+            news.cut()
+    async with person.notifications(ack="true") as news:
+        await news.quiet()
+    assert len({each["id"] for each in heard}) == 4
+
+
+async def test_7_a_client_that_leaves_with_a_goodbye_has_what_it_was_told(person: Person) -> None:
+    await person.prefer(**AUTO)
+    async with person.notifications() as news:
+        await person.scene(await person.story())
+        first = await news.next()
+
+    async def delivered() -> bool:
+        return bool(await person.facts_of(user_session(person.name), "notifications.delivered"))
+
+    await until(delivered)
+    async with person.notifications() as news:
+        await news.quiet()
+    async with person.notifications(after=first["id"] - 1) as news:
+        assert await news.next() == first
+
+
+async def test_7_two_clients_of_one_user_both_hear_it(person: Person) -> None:
+    await person.prefer(**AUTO)
+    async with person.notifications() as phone, person.notifications(ack="true") as laptop:
+        await person.scene(await person.story())
+        assert await phone.next() == await laptop.next()
+
+
+async def test_7_nobody_acknowledges_what_was_never_told(person: Person) -> None:
+    await person.prefer(**AUTO)
+    async with person.notifications(ack="true") as news:
+        await news.socket.send('{"type": "ack", "id": 9000000000000000}')
+        assert (await news.next())["code"] == "input.invalid"
+        await person.scene(await person.story())
+        assert (await news.next())["type"] == "tts_ready"
+
+
+async def test_7_another_user_is_told_nothing(
+    person: Person, keys: Iterator[tuple[str, str]], log: TieredLog
+) -> None:
+    async with Person.of(person.app, *next(keys)) as other, other.notifications() as news:
+        await person.prefer(**AUTO)
+        await person.scene(await person.story())
+        await nothing_left_to_do(log)
+        await news.quiet()
+        refused = await messages(other, f"/ws/{person.name}")
+    assert [each["code"] for each in refused] == ["user.not_found"]
