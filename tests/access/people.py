@@ -109,6 +109,7 @@ async def said_by_socket(
         additional_headers={**bearer, **headers},
         subprotocols=[Subprotocol(name) for name in offered] or None,
         max_size=None,
+        max_queue=None,  # a paused reader would not see the close of the other side
     ) as socket:
         try:
             for message in messages:

@@ -58,6 +58,13 @@ OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
 NAMED = [way for way in OTHERS if {"session_id", "story_id", "scene_id", "user_id"} & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
 HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"}
+UPKEEP = {"letter": "0.1-1", "projection": "directory"}
+FOR_ADMINS = [
+    way
+    for way in OTHERS
+    if set(UPKEEP) & set(way.names) or way.path in ("/metrics", "/v1/workers", "/v1/dead-letters")
+]
+"""What is nobody's own: the upkeep of the server."""
 
 
 def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
@@ -117,7 +124,7 @@ def body_for(way: Way) -> dict[str, Any] | None:
 def test_the_walk_sees_every_route_and_knows_what_its_path_is_about() -> None:
     assert {"GET", "POST", "PATCH", "DELETE", "PUT", "WS"} <= {way.method for way in WAYS}
     assert len(NAMED) > 20
-    known = {"session_id", "story_id", "scene_id", "user_id", *HARMLESS}
+    known = {"session_id", "story_id", "scene_id", "user_id", *HARMLESS, *UPKEEP}
     unknown = {name for way in OTHERS for name in way.names} - known
     assert not unknown, "tell deployments/access.py and this test whose these are"
 
@@ -135,10 +142,16 @@ async def test_what_is_somebody_elses_is_not_there(
 
 @pytest.mark.parametrize("way", OTHERS, ids=str)
 async def test_nobody_gets_in_without_a_credential(app: RunningApp, hers: Belongings, way: Way) -> None:
-    path = next(values(way, hers)) if way in NAMED else HARMLESS
+    path = next(values(way, hers)) if way in NAMED else HARMLESS | UPKEEP
     status, words = await answer_of(app, None, way, path)
     assert status in (401, 4401)
     assert "auth.required" in words
+
+
+@pytest.mark.parametrize("way", FOR_ADMINS, ids=str)
+async def test_upkeep_is_for_administrators(app: RunningApp, people: People, way: Way) -> None:
+    status, words = await answer_of(app, people.bob, way, UPKEEP)
+    assert (status, "auth.forbidden" in words) == (403, True)
 
 
 @pytest.mark.parametrize("way", UNNAMED, ids=str)
@@ -147,7 +160,7 @@ async def test_a_route_about_nobody_in_particular_tells_nothing_of_others(
 ) -> None:
     if way.method != "GET":
         return
-    _, words = await answer_of(app, people.bob, way, HARMLESS)
+    _, words = await answer_of(app, people.bob, way, HARMLESS | UPKEEP)
     assert not any(ident in words for ident in hers.all)
     assert '"auto_play_last_scene":true' not in words
 
