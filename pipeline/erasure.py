@@ -59,7 +59,7 @@ class Eraser:
             erased_at=now.isoformat(timespec="milliseconds"),
             sessions=tuple(erased.values()),
             found_after=left,
-            log_rewritten=await self._rewrite(),
+            log_rewritten=bool(erased) and await self._rewrite(),
         )
         path = f"proofs/{now:%Y%m%dT%H%M%S%f}-{proof.principal_sha256[:16]}.json"
         await self._log.archive.store.put_note(path, proof.model_dump_json(indent=1).encode())
