@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from deployments.metrics import Metrics
-from pipeline.access.allowance import open_allowance
+from pipeline.access.allowance import Allowance, open_allowance
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.clock import Clock, SystemClock
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
-from pipeline.log.open import open_hot_log, open_log
+from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_upkeep import RedisUpkeep
@@ -60,71 +60,83 @@ class Services:
     checks: Mapping[str, Check]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is open, or needs what is."""
+
+    settings: AppSettings
+    models: Models
+    log: TieredLog
+    clock: Clock
+    allowance: Allowance
+    recorder: Recorder
+    tailer: Tailer
+
+    def for_owners(self) -> OwnerServices:
+        return OwnerServices(
+            self.log,
+            self.recorder,
+            self.tailer,
+            self.models,
+            self.clock,
+            self.settings.limits,
+            history_chars=self.settings.language_model.context_tokens * CHARS_PER_TOKEN,
+            allowance=self.allowance,
+        )
+
+    def for_faces(self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check]) -> Services:
+        settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
+        views = SessionViews(log)
+        sessions = Sessions(
+            views,
+            recorder,
+            tailer,
+            owners,
+            allowance=self.allowance,
+            defaults=settings.session,
+            providers=self.models.speaker.providers,
+        )
+        users = Users(log, recorder)
+        narrations = Narrations(views, users, recorder, settings.session, self.allowance)
+        return Services(
+            settings=settings,
+            log=log,
+            tailer=tailer,
+            sessions=sessions,
+            users=users,
+            narrations=narrations,
+            stories=Stories(sessions, narrations, users, tailer),
+            renderings=Renderings(log, views),
+            recordings=Recordings(log),
+            door=Door(settings.auth, settings.home, self.clock),
+            ownership=Ownership(log),
+            shares=Shares(views, users, recorder, self.clock),
+            upkeep=RedisUpkeep(log.hot),
+            directory=Directory(RedisDirectory(log.hot)),
+            metrics=metrics,
+            clock=self.clock,
+            checks={"log": log.ping, **checks},
+        )
+
+
 @asynccontextmanager
 async def open_services(
-    settings: AppSettings, models: Models, checks: Mapping[str, Check], *, log: EventLog | None = None
+    settings: AppSettings, models: Models, checks: Mapping[str, Check]
 ) -> AsyncGenerator[Services, None]:
     """Connect to the log and start the gateway's tasks; all of it ends with the block.
 
-    `models` stay the caller's. A given `log` stays the caller's too; otherwise the settings' one is opened.
+    `models` stay the caller's.
     """
     clock = SystemClock()
-    door = Door(settings.auth, settings.home, clock)
-    opened = log or open_log(settings.log, settings.home, settings.archive)
-    allowance = open_allowance(opened, settings.limits)
-    hot = opened.hot if isinstance(opened, TieredLog) else open_hot_log(settings.log, settings.home)
-    upkeep = RedisUpkeep(hot)
-    metrics = Metrics(upkeep)
+    log = open_log(settings.log, settings.home, settings.archive)
+    metrics = Metrics(RedisUpkeep(log.hot))
+    allowance = open_allowance(log, settings.limits)
     try:
-        async with (
-            Recorder(opened, clock_ms=clock.now_ms) as recorder,
-            Tailer(opened) as tailer,
-            Owners(
-                node=f"{os.getpid()}.{uuid.uuid4().hex[:8]}",
-                services=OwnerServices(
-                    opened,
-                    recorder,
-                    tailer,
-                    models,
-                    clock,
-                    settings.limits,
-                    history_chars=settings.language_model.context_tokens * CHARS_PER_TOKEN,
-                    allowance=allowance,
-                ),
-            ) as owners,
-        ):
-            views = SessionViews(opened)
-            sessions = Sessions(
-                views,
-                recorder,
-                tailer,
-                owners,
-                allowance=allowance,
-                defaults=settings.session,
-                providers=models.speaker.providers,
-            )
-            users = Users(opened, recorder)
-            narrations = Narrations(views, users, recorder, settings.session, allowance)
-            yield Services(
-                settings=settings,
-                log=opened,
-                tailer=tailer,
-                sessions=sessions,
-                users=users,
-                narrations=narrations,
-                stories=Stories(sessions, narrations, users, tailer),
-                renderings=Renderings(opened, views),
-                recordings=Recordings(opened),
-                door=door,
-                ownership=Ownership(opened),
-                shares=Shares(views, users, recorder, clock),
-                upkeep=upkeep,
-                directory=Directory(RedisDirectory(hot)),
-                metrics=metrics,
-                clock=clock,
-                checks={"log": opened.ping, **checks},
-            )
+        async with Recorder(log, clock_ms=clock.now_ms) as recorder, Tailer(log) as tailer:
+            parts = _Parts(settings, models, log, clock, allowance, recorder, tailer)
+            node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+            async with Owners(node=node, services=parts.for_owners()) as owners:
+                yield parts.for_faces(owners, metrics, checks)
     finally:
         metrics.close()
-        if log is None:
-            await opened.aclose()
+        await log.aclose()
