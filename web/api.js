@@ -1,5 +1,6 @@
 /** The commands of the native protocol over HTTP. A refusal becomes a `Problem`. */
 
+import { credentialHeaders, isGuest, withCredential } from "./credentials.js";
 import { retryDelayMs } from "./cursor.js";
 
 const ATTEMPTS = 5;
@@ -30,13 +31,14 @@ export async function once(method, path, body, headers) {
   try {
     response = await fetch(path, {
       method,
-      headers: { "Content-Type": "application/json", ...headers },
+      headers: { "Content-Type": "application/json", ...credentialHeaders(), ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new Problem({ detail: "The server cannot be reached.", retryable: true });
   }
+  if (response.status === 401 && !isGuest) dispatchEvent(new Event("rhapsode:who"));
   if (!response.ok) throw await problemOf(response);
   return response;
 }
@@ -80,6 +82,11 @@ export class Api {
   url(session, rest = "", query = {}) {
     const search = new URLSearchParams(query).toString();
     return `${this._base}/sessions/${encodeURIComponent(session)}${rest}${search ? `?${search}` : ""}`;
+  }
+
+  /** An address for the browser itself, which shows no credential in a header. */
+  link(session, rest, query = {}) {
+    return this.url(session, rest, withCredential(query));
   }
 
   streamUrl(session) {

@@ -1,11 +1,12 @@
 /** The page: which of its places is meant, and what is there in all of them. */
 
 import { AskPlace } from "./ask.js";
+import { isGuest } from "./credentials.js";
 import { byId, make } from "./dom.js";
 import { bindHelp } from "./help.js";
 
 const query = new URLSearchParams(location.search);
-const listening = query.has("share");
+const listening = isGuest;
 const SILENT = { contextState: "none", rms: 0, turn: null, positionMs: 0, samplesPlayed: 0, underruns: 0, lastSeq: 0 };
 
 /** Name, and how to begin it. Asking is the page's first place, so only its modules are always loaded. */
@@ -51,5 +52,6 @@ function welcomeGuest() {
 }
 
 bindHelp(byId("help-button"));
+addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
 if (listening) welcomeGuest();
 await Promise.all([begin(), listening || furnish()]);

@@ -43,7 +43,7 @@ export class AskPlace {
     this._log = new LogView();
     this._storyView = new StoryView({
       onReplay: (turn) => this._hearing.replay(turn),
-      link: (path, query) => this._api.url(this._session.id, path, query),
+      link: (path, query) => this._api.link(this._session.id, path, query),
     });
   }
 
@@ -85,7 +85,12 @@ export class AskPlace {
     const session = this._session;
     const fromTheStart = this._madeHere;
     if (!fromTheStart && this._story.order.length === 0 && this._story.ended === null) this._welcome();
-    const skewMs = fromTheStart ? 0 : await orElse(() => 0, () => this._api.clockSkewMs(session.id));
+    const skewMs = fromTheStart
+      ? 0
+      : await orElse(
+          () => 0,
+          () => this._api.clockSkewMs(session.id),
+        );
     this._hearing.attach(session, { skewMs, fromTheStart });
   }
 
@@ -95,7 +100,10 @@ export class AskPlace {
   }
 
   async _showVoices() {
-    const voices = await orElse(() => [], () => this._api.voices());
+    const voices = await orElse(
+      () => [],
+      () => this._api.voices(),
+    );
     this._controls.showVoices(voices);
     this._paint();
   }

@@ -26,9 +26,7 @@ export class Controls {
     byId("voice").addEventListener("change", ({ target }) => handlers.onVoice(target.checked));
     byId("volume").addEventListener("input", ({ target }) => handlers.onVolume(Number(target.value)));
     byId("speed").addEventListener("input", ({ target }) => this._showSpeed(Number(target.value)));
-    byId("speed").addEventListener("change", ({ target }) =>
-      this._change({ speech_speed: Number(target.value) }),
-    );
+    byId("speed").addEventListener("change", ({ target }) => this._change({ speech_speed: Number(target.value) }));
     byId("voices").addEventListener("change", ({ target }) => this._change({ voice: target.value }));
     addEventListener("keydown", (event) => this._key(event));
     addEventListener("pointerdown", ({ target }) => {

@@ -14,7 +14,7 @@ export function parseFrame(buffer) {
 /** Opus packets, each behind two bytes of length. */
 export function opusPackets(bytes) {
   const packets = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = (bytes[at] << 8) | bytes[at + 1];
     if (Number.isNaN(length) || at + 2 + length > bytes.length) throw new RangeError("an Opus packet is cut off");
     packets.push(bytes.subarray(at + 2, at + 2 + length));

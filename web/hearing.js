@@ -89,7 +89,11 @@ export class Hearing {
   get heard() {
     if (!this._player || this._player.turn === null) return null;
     const session = this._narration.source.id;
-    return { session, turn: this._player.turn, ms: Math.max(0, this._player.positionMs - this._player.graph.latencyMs) };
+    return {
+      session,
+      turn: this._player.turn,
+      ms: Math.max(0, this._player.positionMs - this._player.graph.latencyMs),
+    };
   }
 
   get paused() {

@@ -64,7 +64,8 @@ export class Narration {
   onFact({ type, seq, turn, data }) {
     if (type === "turn.requested") this._requested(seq, data);
     else if (type === "turn.stop_requested" || type === "turn.stopped") this._stopped(turn);
-    else if (this.replaying) return; // what others do to the live narration is not about a replay
+    else if (this.replaying)
+      return; // what others do to the live narration is not about a replay
     else if (type === "sentence.skip_requested" && turn === this.turn) this._player.skip(data.sentence);
     else if (type === "playback.paused") this._player.pause();
     else if (type === "playback.resumed") this._player.resume();

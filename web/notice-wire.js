@@ -1,17 +1,18 @@
 /** The socket of the user's notifications: comes back by itself, and tells the server what has been taken. */
 
 import { socketUrl } from "./api.js";
+import { openSocket, userName } from "./credentials.js";
 import { retryDelayMs } from "./cursor.js";
 
+const REFUSED = 4_400; // close codes from here on: it would be of no use to ask again
 const PING_MS = 25_000;
 const SILENCE_MS = 40_000; // every ping is answered
 const STEADY_MS = 5_000; // a connection that has lasted so long was a good one
 
 /** `onNotice(notice)` may take its time: the notice is acknowledged afterwards, and the next one waits. */
 export class NoticeWire {
-  constructor({ onNotice, user = "me" }) {
+  constructor({ onNotice }) {
     this._onNotice = onNotice;
-    this._user = user;
     this._socket = null;
     this._failures = 0;
     this._timers = [];
@@ -27,15 +28,16 @@ export class NoticeWire {
 
   _connect() {
     this._release();
-    const socket = new WebSocket(socketUrl(`ws/${encodeURIComponent(this._user)}`, { ack: "true" }));
+    const socket = openSocket(socketUrl(`ws/${encodeURIComponent(userName())}`, { ack: "true" }));
     this._socket = socket;
     const opened = Date.now();
     socket.onopen = () => this._timers.push(setInterval(() => socket.send('{"type":"ping"}'), PING_MS));
     socket.onmessage = ({ data }) => this._socket === socket && this._receive(socket, JSON.parse(data));
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       if (this._socket !== socket) return;
       if (Date.now() - opened > STEADY_MS) this._failures = 0;
-      this._drop();
+      if (code >= REFUSED) this._release();
+      else this._drop();
     };
     this._expect();
   }

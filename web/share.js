@@ -20,8 +20,16 @@ class Shares {
   constructor(session) {
     this._session = session;
     this._api = new Api();
-    this._label = make("input", { placeholder: "For whom? (only you see this)", maxlength: "200", "aria-label": "For whom" });
-    this._lasts = make("select", { "aria-label": "It is good" }, ...DAYS.map(([value, text]) => make("option", { value }, text)));
+    this._label = make("input", {
+      placeholder: "For whom? (only you see this)",
+      maxlength: "200",
+      "aria-label": "For whom",
+    });
+    this._lasts = make(
+      "select",
+      { "aria-label": "It is good" },
+      ...DAYS.map(([value, text]) => make("option", { value }, text)),
+    );
     this._make = make("button", { type: "submit", class: "button" }, "Make a link");
     this._problem = make("p", { class: "problem", role: "alert", hidden: "" });
     this._link = make("input", { readonly: "", "aria-label": "The link" });
@@ -40,7 +48,16 @@ class Shares {
     });
     this._copy.addEventListener("click", () => this._copied());
     this._link.addEventListener("focus", () => this._link.select());
-    makeDialog("Share", { id: "shares" }, make("p", { class: "note" }, words), form, this._made, this._problem, this._note, this._list);
+    makeDialog(
+      "Share",
+      { id: "shares" },
+      make("p", { class: "note" }, words),
+      form,
+      this._made,
+      this._problem,
+      this._note,
+      this._list,
+    );
     void this._load();
   }
 
@@ -69,7 +86,8 @@ class Shares {
       this._note.textContent = "The link is copied. It is shown only now.";
     } catch (error) {
       if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-      this._note.textContent = "Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.";
+      this._note.textContent =
+        "Copy the link from the box: the browser keeps its clipboard to itself. It is shown only now.";
       this._link.focus();
     }
   }
@@ -78,14 +96,19 @@ class Shares {
     return this._try(async () => {
       const { shares } = await this._api.shares(this._session);
       this._list.replaceChildren(...shares.map((share) => this._item(share)));
-      if (!this._link.value) this._note.textContent = shares.length ? `${counted(shares.length, "link")} can be listened with.` : "";
+      if (!this._link.value)
+        this._note.textContent = shares.length ? `${counted(shares.length, "link")} can be listened with.` : "";
     });
   }
 
   _item({ share_id: id, label, created_at: created, expires_at: expires }) {
     const until = expires ? `until ${when(Date.parse(expires))}` : "until it is taken back";
     const about = make("span", { class: "about" }, `made ${when(Date.parse(created))} · good ${until}`);
-    const revoke = make("button", { type: "button", class: "quiet", "aria-label": `Take back ${label || "the link"}` }, "Take back");
+    const revoke = make(
+      "button",
+      { type: "button", class: "quiet", "aria-label": `Take back ${label || "the link"}` },
+      "Take back",
+    );
     const entry = make("li", {}, make("div", {}, make("strong", {}, label || "A link"), about), revoke);
     revoke.addEventListener("click", () =>
       this._try(async () => {

@@ -170,5 +170,4 @@ export function runningTurn(story) {
 }
 
 /** The text of one sentence, or of any range that the log counts in code points. */
-export const textOf = (turn, { start, end }) =>
-  turn.text.slice(unitAt(turn.wide, start), unitAt(turn.wide, end));
+export const textOf = (turn, { start, end }) => turn.text.slice(unitAt(turn.wide, start), unitAt(turn.wide, end));

@@ -1,7 +1,7 @@
 /** Moments and lengths of time in words. */
 
 const DAY_MS = 86_400_000;
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const hours = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const dayAndYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 
@@ -9,10 +9,13 @@ const dayAndYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "
 export function when(ms, now = Date.now()) {
   const then = new Date(ms);
   const today = new Date(now);
-  if (then.toDateString() === today.toDateString()) return clock.format(then);
+  if (then.toDateString() === today.toDateString()) return hours.format(then);
   const near = then.getFullYear() === today.getFullYear() || now - ms < 90 * DAY_MS;
-  return `${(near ? day : dayAndYear).format(then)}, ${clock.format(then)}`;
+  return `${(near ? day : dayAndYear).format(then)}, ${hours.format(then)}`;
 }
+
+/** To the second. */
+export const clock = (ms) => new Date(ms).toLocaleTimeString();
 
 /** "340 ms", "2.31 s", "1 min 4 s". */
 export function howLong(ms) {

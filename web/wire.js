@@ -1,11 +1,12 @@
 /** One reader of a session's log over a WebSocket: every fact once, in order, whatever the network does. */
 
+import { openSocket } from "./credentials.js";
 import { Cursor, retryDelayMs } from "./cursor.js";
 import { parseFrame } from "./frames.js";
 
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const CONNECT_MS = 10_000;
-const REFUSALS = new Set([4400, 4404, 4409, 4410, 4422]);
+const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 
 /**
  * Calls, in this order per fact: `onFact(fact, audio)`; `audio` is null unless the fact carries some.
@@ -13,7 +14,15 @@ const REFUSALS = new Set([4400, 4404, 4409, 4410, 4422]);
  * waiting (`retryMs`), offline, refused (`code`, `message`) or ended (`reason`). The last two are final.
  */
 export class Wire {
-  constructor({ url, audio = "none", speed = null, cursor = new Cursor(), onFact, onHello = () => {}, onState = () => {} }) {
+  constructor({
+    url,
+    audio = "none",
+    speed = null,
+    cursor = new Cursor(),
+    onFact,
+    onHello = () => {},
+    onState = () => {},
+  }) {
     this.cursor = cursor;
     this.reading = false;
     this._url = url;
@@ -53,7 +62,7 @@ export class Wire {
     this._onState({ state: "connecting" });
     const query = new URLSearchParams({ from: this.cursor.toString(), audio: this._audio });
     if (this._speed !== null) query.set("speed", String(this._speed));
-    const socket = new WebSocket(`${this._url}?${query}`);
+    const socket = openSocket(`${this._url}?${query}`);
     socket.binaryType = "arraybuffer";
     this._socket = socket;
     this._expect(CONNECT_MS);

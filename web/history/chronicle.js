@@ -14,20 +14,25 @@ const newTurn = ({ seq, ts, data }) => ({
   firstSoundAt: null,
   endAt: null,
   status: "running",
-  ttftMs: null,
   audioMs: 0,
   sentences: [],
   takeovers: [],
   notes: [], // {at, what}: wishes and mishaps
 });
 
+const note =
+  (inWords) =>
+  (turn, { ts, data }) =>
+    turn.notes.push({ at: ts, what: inWords(data) });
+const notSpoken = note(({ sentence, message }) => `Sentence ${sentence + 1} was not spoken: ${message}`);
+
 const ON_TURN = {
   "turn.started": (turn, { ts }) => (turn.startedAt ??= ts),
-  "turn.resumed": (turn, { ts, data }) => turn.takeovers.push({ at: ts, node: data.node || "another owner", chars: data.chars }),
+  "turn.resumed": (turn, { ts, data }) => turn.takeovers.push({ at: ts, node: data.node || "another owner" }),
   "text.delta": (turn, { ts }) => (turn.firstTextAt ??= ts),
-  "text.completed": (turn, { ts, data }) => Object.assign(turn, { textDoneAt: ts, ttftMs: data.ttft_ms ?? null }),
+  "text.completed": (turn, { ts }) => (turn.textDoneAt = ts),
   "sentence.ready": (turn, { ts, data }) => (sentenceOf(turn, data).readyAt = ts),
-  "sentence.voiced": (turn, { ts, data }) => Object.assign(sentenceOf(turn, data), { voicedAt: ts, ttfbMs: data.ttfb_ms ?? null, voice: data.voice, ms: 0 }),
+  "sentence.voiced": (turn, { ts, data }) => Object.assign(sentenceOf(turn, data), { voicedAt: ts, ms: 0 }),
   "audio.chunk": (turn, { ts, data }) => {
     turn.firstSoundAt ??= ts;
     turn.audioMs = data.at_ms + data.ms;
@@ -38,18 +43,35 @@ const ON_TURN = {
   "sentence.completed": (turn, { ts, data }) => Object.assign(sentenceOf(turn, data), { doneAt: ts, ms: data.ms }),
   "sentence.failed": (turn, { ts, data }) => {
     sentenceOf(turn, data).doneAt = ts;
-    turn.notes.push({ at: ts, what: `Sentence ${data.sentence + 1} was not spoken: ${data.message}` });
+    notSpoken(turn, { ts, data });
   },
   "sentence.skipped": (turn, { ts, data }) => (sentenceOf(turn, data).doneAt = ts),
-  "sentence.skip_requested": (turn, { ts, data }) => turn.notes.push({ at: ts, what: `Skip of sentence ${data.sentence + 1} asked for` }),
-  "turn.stop_requested": (turn, { ts }) => turn.notes.push({ at: ts, what: "Stop asked for" }),
-  "narration.requested": (turn, { ts, data }) => turn.notes.push({ at: ts, what: `Reading aloud asked for by ${data.by === "auto" ? "the settings" : "the user"}` }),
-  "narration.ready": (turn, { ts }) => turn.notes.push({ at: ts, what: "It was read out" }),
-  "narration.failed": (turn, { ts, data }) => turn.notes.push({ at: ts, what: `Reading aloud failed: ${data.message}` }),
+  "sentence.skip_requested": note(({ sentence }) => `Skip of sentence ${sentence + 1} asked for`),
+  "turn.stop_requested": note(() => "Stop asked for"),
+  "narration.requested": note(({ by }) => `Reading aloud asked for by ${by === "auto" ? "the settings" : "the user"}`),
+  "narration.ready": note(() => "It was read out"),
+  "narration.failed": note(({ message }) => `Reading aloud failed: ${message}`),
+};
+
+/** What is said of the session itself: every such fact in a few words. */
+const OF_SESSION = {
+  "session.started": () => "Begun",
+  "settings.changed": () => "Settings changed",
+  "preferences.changed": () => "Settings of narration changed",
+  "notification.raised": ({ kind }) =>
+    kind === "tts_ready" ? "News: a scene was read out" : "News: a scene could not be read out",
+  "notifications.delivered": () => "News delivered",
+  "share.created": ({ label }) => `Shared${label ? ` with ${label}` : ""}`,
+  "share.revoked": () => "A link was taken back",
+  "owner.changed": ({ node }) => `Owner changed: ${node}`,
+  "playback.paused": () => "Paused",
+  "playback.resumed": () => "Went on",
+  "session.end_requested": () => "End asked for",
+  "session.ended": ({ reason }) => `Ended: ${reason}`,
 };
 
 function sentenceOf(turn, { sentence: number }) {
-  turn.sentences[number] ??= { number, readyAt: null, voicedAt: null, firstSoundAt: null, doneAt: null, ttfbMs: null, voice: "", ms: 0 };
+  turn.sentences[number] ??= { number, readyAt: null, voicedAt: null, firstSoundAt: null, doneAt: null, ms: 0 };
   return turn.sentences[number];
 }
 
@@ -60,6 +82,7 @@ export class Chronicle {
     this.turns = [];
     this.pauses = []; // {from, to}; `to` is null while it lasts
     this.owners = []; // {at, node}
+    this.moments = []; // {at, what} of the session itself
     this.version = 0;
     this._byId = new Map();
   }
@@ -72,6 +95,7 @@ export class Chronicle {
     else if (fact.type === "playback.paused") this._pause(fact.ts);
     else if (fact.type === "playback.resumed") this._resume(fact.ts);
     else if (fact.type === "owner.changed") this.owners.push({ at: fact.ts, node: fact.data.node });
+    if (fact.type in OF_SESSION) this.moments.push({ at: fact.ts, what: OF_SESSION[fact.type](fact.data) });
     const turn = this._byId.get(fact.turn);
     if (!turn) return;
     ON_TURN[fact.type]?.(turn, fact);
@@ -155,7 +179,9 @@ export function moments(turn, chronicle, spans = []) {
     { at: turn.endAt, what: { completed: "Complete", stopped: "Stopped", failed: "Failed" }[turn.status] },
     { at: spans.at(-1)?.to ?? null, what: "Heard to the end" },
   ];
-  return [...own.filter(({ at }) => at !== null), ...[...paused, ...owners].filter(within)].sort((one, other) => one.at - other.at);
+  return [...own.filter(({ at }) => at !== null), ...[...paused, ...owners].filter(within)].sort(
+    (one, other) => one.at - other.at,
+  );
 }
 
 /** The delays that one feels, in ms; those that are not known are left out. */

@@ -58,7 +58,11 @@ export class HistoryPlace {
 
   async _load() {
     const asked = (this._asked += 1);
-    const query = { limit: PAGE, ...(this._kind && { kind: this._kind }), ...(this._before && { before: this._before }) };
+    const query = {
+      limit: PAGE,
+      ...(this._kind && { kind: this._kind }),
+      ...(this._before && { before: this._before }),
+    };
     say(this._problem, null);
     await orElse(
       ({ message }) => say(this._problem, asSentence(message)),
@@ -78,8 +82,19 @@ function item({ session_id: id, kind, title, turns, latest_ms: latest, created_m
   const name = title || (kind === "session" ? `Asked ${when(created)}` : NAMES[kind]);
   const scenes = kind === "story" ? counted(turns, "scene") : counted(turns, "turn");
   const about = [NAMES[kind], ...(kind === "user" ? [] : [scenes]), when(latest || created)].join(" · ");
-  const entry = make("li", {}, link(`./?timeline=${encodeURIComponent(id)}`, {}, make("strong", {}, name), make("span", { class: "about" }, about)));
-  const open = { session: `./?session=${id}`, story: `./?story=${id}`, narration: parent && `./?story=${parent}` }[kind];
+  const entry = make(
+    "li",
+    {},
+    link(
+      `./?timeline=${encodeURIComponent(id)}`,
+      {},
+      make("strong", {}, name),
+      make("span", { class: "about" }, about),
+    ),
+  );
+  const open = { session: `./?session=${id}`, story: `./?story=${id}`, narration: parent && `./?story=${parent}` }[
+    kind
+  ];
   if (open) entry.append(link(open, { class: "quiet", "aria-label": `Open ${name}` }, "Open"));
   return entry;
 }

@@ -27,6 +27,7 @@ class Picture {
   constructor(from, to) {
     this._from = from;
     this._whole = Math.max(1, to - from);
+    this._labels = [];
     this.element = draw("svg", { class: "picture", height: HEIGHT, width: "100%", role: "img" });
   }
 
@@ -38,13 +39,26 @@ class Picture {
     const least = this._whole / 400;
     const width = Math.min(Math.max(to - from, least), this._whole);
     const x = this.x(from);
-    const rect = draw("rect", { x, y: ROWS[row] + BAR, width: this.x(this._from + width), height: THICK, rx: 2, class: look });
+    const rect = draw("rect", {
+      x,
+      y: ROWS[row] + BAR,
+      width: this.x(this._from + width),
+      height: THICK,
+      rx: 2,
+      class: look,
+    });
     rect.append(draw("title", {}, title));
     this.element.append(rect);
   }
 
   band(from, to, title) {
-    const rect = draw("rect", { x: this.x(from), y: 0, width: this.x(this._from + to - from), height: AXIS, class: "pause" });
+    const rect = draw("rect", {
+      x: this.x(from),
+      y: 0,
+      width: this.x(this._from + to - from),
+      height: AXIS,
+      class: "pause",
+    });
     rect.append(draw("title", {}, title));
     this.element.append(rect);
   }
@@ -55,11 +69,13 @@ class Picture {
     this.element.append(line);
   }
 
+  /** Labels come last, so that no line crosses them out. */
   label(row, text) {
-    this.element.append(draw("text", { x: 0, y: ROWS[row], class: "row-label" }, text));
+    this._labels.push(draw("text", { x: 0, y: ROWS[row], class: "row-label" }, text));
   }
 
   axis() {
+    this.element.append(...this._labels);
     this.element.append(draw("line", { x1: 0, x2: "100%", y1: AXIS, y2: AXIS, class: "axis" }));
     for (const ms of ticks(this._whole)) {
       const at = this._from + ms;
@@ -74,16 +90,19 @@ class Picture {
 
 /** `spans`: when a patient listener hears the sentences. */
 export function pictureOf(turn, spans, chronicle) {
-  const until = Math.max(turn.endAt ?? chronicle.latestAt, spans.at(-1)?.to ?? 0, turn.requestedAt + 1);
+  const over = turn.endAt !== null;
+  const until = Math.max(turn.endAt ?? chronicle.latestAt, over ? (spans.at(-1)?.to ?? 0) : 0, turn.requestedAt + 1);
   const picture = new Picture(turn.requestedAt, until);
   const since = (at) => howLong(at - turn.requestedAt);
   for (const { from, to } of chronicle.pauses) {
-    if (from < until && (to ?? until) > turn.requestedAt) picture.band(from, to ?? until, `Paused after ${since(from)}`);
+    if (from < until && (to ?? until) > turn.requestedAt)
+      picture.band(from, to ?? until, `Paused after ${since(from)}`);
   }
   drawWords(picture, turn, until, since);
-  if (turn.sentences.some((sentence) => sentence?.voicedAt)) drawSentences(picture, turn, spans, until, since);
+  const heard = spans.filter(({ from }) => from < until).map((span) => ({ ...span, to: Math.min(span.to, until) }));
+  if (turn.sentences.some((sentence) => sentence?.voicedAt)) drawSentences(picture, turn, heard, until, since);
   for (const { at, node } of turn.takeovers) picture.line(at, "takeover", `Taken over by ${node} after ${since(at)}`);
-  if (turn.endAt !== null) picture.line(turn.endAt, `end ${turn.status}`, `${turn.status} after ${since(turn.endAt)}`);
+  if (over) picture.line(turn.endAt, `end ${turn.status}`, `${turn.status} after ${since(turn.endAt)}`);
   picture.axis();
   return picture.element;
 }
@@ -102,12 +121,14 @@ function drawSentences(picture, turn, spans, until, since) {
   for (const { number, readyAt, voicedAt, firstSoundAt, doneAt } of turn.sentences.filter((one) => one?.voicedAt)) {
     const begun = firstSoundAt ?? voicedAt;
     const name = `Sentence ${number + 1}`;
-    if (readyAt !== null && readyAt < begun) picture.bar(1, readyAt, begun, "wait", `${name} waited from ${since(readyAt)}`);
+    if (readyAt !== null && readyAt < begun)
+      picture.bar(1, readyAt, begun, "wait", `${name} waited from ${since(readyAt)}`);
     picture.bar(1, begun, doneAt ?? until, number % 2 ? "made odd" : "made", `${name}, made from ${since(begun)}`);
   }
   picture.label(2, "Sentences heard");
   for (const { number, from, to } of spans) {
     picture.bar(2, from, to, number % 2 ? "heard odd" : "heard", `Sentence ${number + 1}, heard from ${since(from)}`);
   }
-  if (turn.firstSoundAt !== null) picture.line(turn.firstSoundAt, "first-sound", `First sound after ${since(turn.firstSoundAt)}`);
+  if (turn.firstSoundAt !== null)
+    picture.line(turn.firstSoundAt, "first-sound", `First sound after ${since(turn.firstSoundAt)}`);
 }

@@ -4,11 +4,13 @@ import { Api } from "../api.js";
 import { Controls } from "../controls.js";
 import { asSentence, byId, make, say } from "../dom.js";
 import { Hearing } from "../hearing.js";
-import { when } from "../times.js";
+import { clock, when } from "../times.js";
 import { heardSpans } from "./chronicle.js";
 import { Reel } from "./reel.js";
 import { Soundtrack } from "./soundtrack.js";
-import { TurnPanel } from "./turn-panel.js";
+import { inMs, table, TurnPanel } from "./turn-panel.js";
+
+const MOMENTS = 200;
 
 const SPEEDS = [
   ["", "All at once"],
@@ -22,7 +24,11 @@ export class TimelinePlace {
     this._api = new Api();
     this._painting = false;
     this._drawn = -1;
-    this._hearing = new Hearing({ control: () => {}, onChange: () => this._paint(), onTrouble: (text) => this._controls.showNotice(text) });
+    this._hearing = new Hearing({
+      control: () => {},
+      onChange: () => this._paint(),
+      onTrouble: (text) => this._controls.showNotice(text),
+    });
     this._controls = new Controls({
       onPause: () => this._hearing.togglePause(),
       onSkip: () => this._hearing.skip(),
@@ -54,13 +60,18 @@ export class TimelinePlace {
   _build() {
     this._title = make("h1", {});
     this._about = make("p", { class: "about" });
-    this._facts = make("a", { class: "quiet", href: this._api.url(this.sessionId, "/export"), download: "" }, "Export");
+    this._facts = make(
+      "a",
+      { class: "quiet", href: this._api.link(this.sessionId, "/export"), download: "" },
+      "Export",
+    );
     this._progress = make("progress", { max: "1", value: "0", "aria-label": "Told so far" });
     this._note = make("p", { class: "note", role: "status", hidden: "" });
     const root = byId("place");
     root.hidden = false;
     root.replaceChildren(this._title, this._about, this._speeds(), this._progress, this._note);
-    byId("story").setAttribute("aria-label", "Turns");
+    this._moments = make("div", { class: "numbers session-moments" });
+    byId("story").after(this._moments);
   }
 
   _speeds() {
@@ -70,7 +81,14 @@ export class TimelinePlace {
       return make("label", {}, input, make("span", {}, label));
     });
     const again = make("button", { type: "button", class: "quiet" }, "Again");
-    const fieldset = make("fieldset", { class: "modes replay-speed" }, make("legend", { class: "unseen" }, "Tell it again"), ...labels, again, this._facts);
+    const fieldset = make(
+      "fieldset",
+      { class: "modes replay-speed" },
+      make("legend", { class: "unseen" }, "Tell it again"),
+      ...labels,
+      again,
+      this._facts,
+    );
     const chosen = () => Number(fieldset.querySelector(":checked").value) || null;
     fieldset.addEventListener("change", () => this._tell(chosen()));
     again.addEventListener("click", () => this._tell(chosen()));
@@ -83,6 +101,7 @@ export class TimelinePlace {
     this._hearing.stopReplay();
     this._panels = new Map();
     this._drawn = -1;
+    this._shown = -1;
     byId("story").replaceChildren();
     this._ended = false;
     this._reel = new Reel({
@@ -94,7 +113,10 @@ export class TimelinePlace {
     });
     this._soundtrack = new Soundtrack(this._hearing, this._reel);
     this._hearing.attach(this._reel, { skewMs: 0, silent: true });
-    const words = { 1: "Told again as it was, with its sound. Long silences between turns are cut short.", 4: "Told again four times as fast. There is sound only at the pace it was made for." };
+    const words = {
+      1: "Told again as it was, with its sound. Long silences between turns are cut short.",
+      4: "Told again four times as fast. There is sound only at the pace it was made for.",
+    };
     say(this._note, words[speed] ?? null);
   }
 
@@ -140,7 +162,13 @@ export class TimelinePlace {
     this._controls.showSound(this._hearing.preferences);
     this._controls.showUnlock(heard !== null && this._hearing.locked);
     const time = turn?.audioMs ? { ms: heard.ms, ofMs: turn.audioMs } : null;
-    this._controls.showTransport({ hearing: heard !== null, active: heard !== null, paused, time, doing: paused ? "Paused" : "" });
+    this._controls.showTransport({
+      hearing: heard !== null,
+      active: heard !== null,
+      paused,
+      time,
+      doing: paused ? "Paused" : "",
+    });
   }
 
   _drawTurns(story, chronicle) {
@@ -149,7 +177,9 @@ export class TimelinePlace {
     const title = story.title || first || { user: "Settings and news" }[story.kind] || "Untitled";
     say(this._title, title);
     document.title = `${title} · History · Rhapsode`;
-    if (chronicle.startedAt) say(this._about, `${when(chronicle.startedAt)} · ${story.lastSeq} of ${this._reel.head} facts`);
+    if (chronicle.startedAt)
+      say(this._about, `${when(chronicle.startedAt)} · ${story.lastSeq} of ${this._reel.head} facts`);
+    this._drawMoments(chronicle);
     const spans = heardSpans(chronicle);
     chronicle.turns.forEach((told, number) => {
       if (!this._panels.has(told.id)) this._add(story.turns[told.id], number + 1);
@@ -157,10 +187,19 @@ export class TimelinePlace {
     });
   }
 
+  /** What is not about any turn. */
+  _drawMoments({ moments, startedAt }) {
+    const shown = moments.slice(-MOMENTS);
+    if (this._moments.childElementCount && this._shown === moments.length) return;
+    this._shown = moments.length;
+    const rows = shown.map(({ at, what }) => [what, clock(at), inMs(at - startedAt)]);
+    this._moments.replaceChildren(table("The session itself", ["What", "When", "After it began"], rows));
+  }
+
   _add(turn, number) {
     const panel = new TurnPanel(turn, number, {
       onReplay: (id) => this._hearing.replay(id),
-      link: (path, query) => this._api.url(this.sessionId, path, query),
+      link: (path, query) => this._api.link(this.sessionId, path, query),
     });
     this._panels.set(turn.id, panel);
     byId("story").append(panel.element);

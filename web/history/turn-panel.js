@@ -6,9 +6,9 @@ import { TurnView } from "../turn-view.js";
 import { latencies, moments } from "./chronicle.js";
 import { pictureOf } from "./picture.js";
 
-const inMs = (ms) => `${Math.round(ms).toLocaleString("en")} ms`;
+export const inMs = (ms) => `${Math.round(ms).toLocaleString("en")} ms`;
 
-function table(caption, heads, rows) {
+export function table(caption, heads, rows) {
   const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
   const body = rows.map(([first, ...rest]) =>
     make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((text) => make("td", {}, text))),
@@ -48,7 +48,9 @@ export class TurnPanel {
       inMs(at - zero),
       number ? inMs(at - all[number - 1].at) : "",
     ]);
-    const tables = [table(`Turn ${this._number}, moment by moment`, ["What", "After being asked", "Since the line above"], rows)];
+    const tables = [
+      table(`Turn ${this._number}, moment by moment`, ["What", "After being asked", "Since the line above"], rows),
+    ];
     const sentences = told.sentences.filter((sentence) => sentence?.voicedAt);
     if (sentences.length) tables.push(sentenceTable(sentences, spans, zero));
     this._numbers.lastElementChild.replaceChildren(...tables);

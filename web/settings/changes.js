@@ -36,9 +36,12 @@ export function changesIn(history) {
 
 export function historyOf(history) {
   if (history.length === 0) return make("p", { class: "note" }, "Nothing yet: all is as it came.");
-  const items = changesIn(history).reverse().map(({ at, changes }) => {
-    const text = changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || "The settings as they were first kept";
-    return make("li", {}, make("time", { datetime: new Date(at).toISOString() }, when(at)), " ", text);
-  });
+  const items = changesIn(history)
+    .reverse()
+    .map(({ at, changes }) => {
+      const text =
+        changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || "The settings as they were first kept";
+      return make("li", {}, make("time", { datetime: new Date(at).toISOString() }, when(at)), " ", text);
+    });
   return make("ol", {}, ...items);
 }

@@ -37,7 +37,11 @@ export class ExtraRows {
     const text = make("input", { "aria-label": "Its value", placeholder: "value", maxlength: "500" });
     key.value = name;
     text.value = value;
-    const remove = make("button", { type: "button", class: "icon", "aria-label": "Remove", title: "Remove" }, icon("close"));
+    const remove = make(
+      "button",
+      { type: "button", class: "icon", "aria-label": "Remove", title: "Remove" },
+      icon("close"),
+    );
     const row = make("div", { class: "pair" }, key, text, remove);
     const changed = () => key.value.trim() && this._changed();
     key.addEventListener("change", changed);

@@ -28,13 +28,29 @@ class SettingsPanel {
     this._preview = new Preview(this._api, () => this._wishes());
     this._fields = {
       tts_enabled: toggle("Read scenes out", "Off: nothing is ever spoken.", save("tts_enabled")),
-      realtime_tts_enabled: toggle("Read while writing", "A new scene is heard while it is being written.", save("realtime_tts_enabled")),
-      auto_play_last_scene: toggle("Read the last scene by itself", "A scene that was only written is read out as soon as it is complete.", save("auto_play_last_scene")),
+      realtime_tts_enabled: toggle(
+        "Read while writing",
+        "A new scene is heard while it is being written.",
+        save("realtime_tts_enabled"),
+      ),
+      auto_play_last_scene: toggle(
+        "Read the last scene by itself",
+        "A scene that was only written is read out as soon as it is complete.",
+        save("auto_play_last_scene"),
+      ),
       default_voice: choice("Voice", this._preview.button, save("default_voice")),
       speech_speed: range("Speed", { min: 0.5, max: 2, step: 0.05, unit: "×" }, save("speech_speed")),
-      min_sentence_length: number("Shortest sentence", { min: 1, max: 500, unit: "characters", hint: "Shorter ones are joined to the next." }, save("min_sentence_length")),
+      min_sentence_length: number(
+        "Shortest sentence",
+        { min: 1, max: 500, unit: "characters", hint: "Shorter ones are joined to the next." },
+        save("min_sentence_length"),
+      ),
       tts_provider: choice("Spoken by", null, save("tts_provider")),
-      tts_timeout: number("Patience with it", { min: 1, max: 300, unit: "seconds", empty: "as configured", hint: "How long it may be silent." }, save("tts_timeout")),
+      tts_timeout: number(
+        "Patience with it",
+        { min: 1, max: 300, unit: "seconds", empty: "as configured", hint: "How long it may be silent." },
+        save("tts_timeout"),
+      ),
       tts_extra_params: new ExtraRows(save("tts_extra_params")),
     };
   }

@@ -14,7 +14,11 @@ export class SceneView {
     const call = (name) => (argument) => handlers[name](scene.id, argument);
     this._link = link;
     this._turn = scene.id;
-    this.text = new TurnView(scene, { onReplay: () => {}, onUnfold: call("onUnfold"), link: (path, query) => link(null, path, query) });
+    this.text = new TurnView(scene, {
+      onReplay: () => {},
+      onUnfold: call("onUnfold"),
+      link: (path, query) => link(null, path, query),
+    });
     this.element = this.text.element;
     this.element.id = `scene-${number}`;
     this.element.classList.add("scene");

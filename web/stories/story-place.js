@@ -14,7 +14,11 @@ import { ScenesView } from "./scenes-view.js";
 import { Voices } from "./voices.js";
 
 const MODES = [
-  { mode: "aloud", label: "Write and read aloud", placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)" },
+  {
+    mode: "aloud",
+    label: "Write and read aloud",
+    placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)",
+  },
   { mode: "write", label: "Write", placeholder: "What happens next? (Leave it empty, and it goes on as it likes.)" },
 ];
 
@@ -50,7 +54,7 @@ export class StoryPlace {
       onCancel: (turn) => this._voices.cancel(turn),
       onRewrite: (turn) => this._rewrite(turn),
       onChange: () => this._paint(),
-      link: (session, path, query) => this._api.url(session ?? id, path, query),
+      link: (session, path, query) => this._api.link(session ?? id, path, query),
     });
     this._session = new Session({
       id,
@@ -82,7 +86,11 @@ export class StoryPlace {
   }
 
   stats() {
-    return { ...this._hearing.stats(), lastSeq: this._session.story.lastSeq, session: this._hearing.heard?.session ?? null };
+    return {
+      ...this._hearing.stats(),
+      lastSeq: this._session.story.lastSeq,
+      session: this._hearing.heard?.session ?? null,
+    };
   }
 
   /** The settings were changed here. */
@@ -108,7 +116,10 @@ export class StoryPlace {
   }
 
   async _pastIsKnown() {
-    const skewMs = await orElse(() => 0, () => this._api.clockSkewMs(this.id));
+    const skewMs = await orElse(
+      () => 0,
+      () => this._api.clockSkewMs(this.id),
+    );
     this._hearing.attach(this._session, { skewMs, fromTheStart: false });
     this._voices.resume(new URLSearchParams(location.search).get("hear"));
     history.replaceState(null, "", `?story=${encodeURIComponent(this.id)}${location.hash}`);
@@ -129,7 +140,10 @@ export class StoryPlace {
   }
 
   async _learnPremise() {
-    const about = await orElse(() => null, () => this._stories.get(this.id));
+    const about = await orElse(
+      () => null,
+      () => this._stories.get(this.id),
+    );
     if (about) say(this._head.lastElementChild, about.premise);
   }
 

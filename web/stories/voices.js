@@ -128,7 +128,11 @@ export class Voices {
   /** What is being made now is watched; what was made is looked at when somebody wants to hear it. */
   _learn(scene) {
     const { narration } = scene;
-    const opened = narration && (narration.status === "requested" ? this._narrations.open(narration.session) : this._narrations.get(narration.session));
+    const opened =
+      narration &&
+      (narration.status === "requested"
+        ? this._narrations.open(narration.session)
+        : this._narrations.get(narration.session));
     const told = opened?.session.story ?? null;
     const known = this._sounds.get(scene.id);
     if (known?.scene === scene && known.told === told) return;

@@ -1,0 +1,34 @@
+/** What this tab shows the server of who is there: nothing, a guest's link, or the token of whoever signed in. */
+
+import { signedIn } from "./storage.js";
+
+const guest = new URLSearchParams(globalThis.location?.search ?? "").get("share");
+
+const credential = () => guest ?? signedIn().read()?.token ?? null;
+
+/** True for somebody with a share link. */
+export const isGuest = guest !== null;
+
+export function credentialHeaders() {
+  const shown = credential();
+  return shown ? { Authorization: `Bearer ${shown}` } : {};
+}
+
+/** In the handshake and not in the address, which ends up in logs. */
+export function openSocket(url) {
+  const shown = credential();
+  return shown ? new WebSocket(url, ["rhapsode", `bearer.${shown}`]) : new WebSocket(url);
+}
+
+/** For addresses that the browser itself asks for, such as downloads. */
+export function withCredential(query) {
+  const shown = credential();
+  return shown ? { ...query, token: shown } : query;
+}
+
+/** Who is signed in; on a server that asks nobody, everybody is "me". */
+export function userName() {
+  const claims = signedIn().read()?.token?.split(".")[1];
+  if (!claims) return "me";
+  return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/"))).sub;
+}

@@ -1,0 +1,37 @@
+/** For a server that wants to know who asks: a key is exchanged for a token, and not kept. */
+
+import { Problem, once } from "./api.js";
+import { makeDialog } from "./dialog.js";
+import { asSentence, byId, make, say } from "./dom.js";
+import { signedIn } from "./storage.js";
+
+/** Ask for the key, unless that is being done. Afterwards the page begins anew. */
+export function askForKey() {
+  if (byId("sign-in")) return;
+  const key = make("input", { type: "password", id: "api-key", autocomplete: "current-password", required: "" });
+  const send = make("button", { type: "submit", class: "button" }, "Sign in");
+  const problem = make("p", { class: "problem", role: "alert", hidden: "" });
+  const label = make("label", { for: "api-key" }, "Your API key");
+  const form = make("form", { class: "share-form" }, label, key, send, problem);
+  const words = "This server wants to know who asks. The key is sent once; this browser keeps a token for a while.";
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void exchange(key.value.trim(), problem);
+  });
+  for (const other of document.querySelectorAll("dialog[open]")) other.close();
+  makeDialog("Sign in", { id: "sign-in" }, make("p", { class: "note" }, words), form);
+  key.focus();
+}
+
+async function exchange(key, problem) {
+  say(problem, null);
+  signedIn().write(null);
+  try {
+    const answer = await once("POST", "v1/tokens", undefined, { Authorization: `Bearer ${key}` });
+    signedIn().write(await answer.json());
+    location.reload();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    say(problem, asSentence(error.message));
+  }
+}
