@@ -20,6 +20,7 @@ from pipeline.access.tokens import ACCESS, ISSUER
 from pipeline.clock import SystemClock
 from pipeline.users import user_session
 from schemas.principals import Role
+from schemas.settings import AppSettings
 from tests.edge.listeners import ask, create, listen_until_over, split_frame
 from tests.support import RunningApp, scripted_settings
 
@@ -36,11 +37,11 @@ class People:
     root: str
 
     @classmethod
-    def at(cls, home: Path) -> "People":
+    def at(cls, home: Path, suffix: str = "") -> "People":
         now = SystemClock().now_ms()
         file = home / "keys.jsonl"
-        anna, _ = create_key(file, "anna", now_ms=now)
-        bob, _ = create_key(file, "bob", now_ms=now)
+        anna, _ = create_key(file, f"anna{suffix}", now_ms=now)
+        bob, _ = create_key(file, f"bob{suffix}", now_ms=now)
         root, _ = create_key(file, "root", now_ms=now, roles=ADMIN)
         return cls(anna, bob, root)
 
@@ -63,10 +64,10 @@ class Belongings:
         return self.session, self.story, self.scene, self.narration, self.user
 
 
-def settings_at(home: Path, **changes: Any) -> Any:
+def settings_at(home: Path, *, ms_per_char: int = 5, **changes: Any) -> AppSettings:
     limits = {"heartbeat_s": 0.2, "queued_turns": 4} | changes.pop("limits", {})
     llm = {"reply": STORY, "delta_chars": 20, "per_delta_ms": 1}
-    return scripted_settings(home, llm=llm, tts={"ms_per_char": 5}, limits=limits, **changes)
+    return scripted_settings(home, llm=llm, tts={"ms_per_char": ms_per_char}, limits=limits, **changes)
 
 
 def client(app: RunningApp, credential: str | None = None, **headers: str) -> httpx.AsyncClient:
