@@ -105,6 +105,12 @@ class RedisUpkeep:
         """Its readers make it anew; False: no projection of this name was ever read for."""
         return await ask_for_rebuild(self._log, projection)
 
+    async def deleted(self, sessions: Sequence[SessionId]) -> list[bool]:
+        """Which of them have a tombstone."""
+        keys = await self._log.keys()
+        commands: list[Command] = [("HGET", keys.meta(session), "st") for session in sessions]
+        return [state == b"deleted" for state in await self._log.call(*commands)] if commands else []
+
     # ---------------------------------------------------------------- dead letters
 
     @staticmethod

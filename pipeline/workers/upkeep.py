@@ -33,6 +33,7 @@ class UpkeepLog(Protocol):
     def idle(self, before_ms: int) -> AsyncGenerator[list[SessionId], None]: ...
     async def latest_ms(self, sessions: Sequence[SessionId]) -> list[int | None]: ...
     async def listeners(self, sessions: Sequence[SessionId]) -> list[int]: ...
+    async def deleted(self, sessions: Sequence[SessionId]) -> list[bool]: ...
     async def letters(self, after: str | None, limit: int) -> list[Letter]: ...
     async def letter(self, name: str) -> Letter | None: ...
     async def retry(self, letter: Letter) -> bool: ...
@@ -86,11 +87,15 @@ class Janitor:
             _logger.error("partition %d holds %d pointers", standing.partition, standing.length)
 
     async def _expire_letters(self, now_ms: int) -> None:
-        """A projection's letters stay: they are what keeps the session's order."""
+        """Old ones of effects, and all of deleted sessions: an error may quote what was said.
+
+        Other letters of a projection stay: they are what keeps the session's order.
+        """
         oldest = now_ms - self._settings.dead_letter_days * _DAY_MS
         after: str | None = None
         while page := await self._log.letters(after, LETTERS):
             after = page[-1].id
-            for letter in page:
-                if letter.kind == "effect" and letter.buried_ms < oldest:
+            gone = await self._log.deleted([letter.session for letter in page])
+            for letter, is_gone in zip(page, gone, strict=True):
+                if is_gone or (letter.kind == "effect" and letter.buried_ms < oldest):
                     await self._log.drop(letter)

@@ -185,6 +185,19 @@ async def test_old_letters_of_effects_are_dropped_and_those_of_projections_stay(
     assert [letter.entry == "1001-0" for letter in letters] == [True, False]
 
 
+@pytest.mark.anyio
+async def test_nothing_is_kept_of_a_deleted_session(
+    log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups
+) -> None:
+    session, other = await session_with(log), await session_with(log)
+    await group.join("one")
+    for pointer in await take_all(group, Member("one", "me")):
+        assert await group.bury(Member("one", "me"), pointer, "no")
+    await log.delete(session)
+    await Janitor(upkeep, WorkerSettings()).tidy()
+    assert [letter.session for letter in await upkeep.letters(None, 10)] == [other]
+
+
 # ---------------------------------------------------------------- the reaper
 
 HOUR_MS = 3_600_000
