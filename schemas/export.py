@@ -9,7 +9,17 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from schemas import access_errors, access_wire, asyncapi, commands, errors, wire, worker_errors, workers
+from schemas import (
+    access_errors,
+    access_wire,
+    asyncapi,
+    commands,
+    errors,
+    transfers,
+    wire,
+    worker_errors,
+    workers,
+)
 from schemas.events import FACT
 from schemas.settings import AppSettings
 
@@ -21,6 +31,7 @@ _COMMANDS: Final = (
     commands.RequestTurn,
     commands.Control,
     commands.CreateShare,
+    transfers.ForkSession,
 )
 _ANSWERS: Final = (
     wire.SessionCreated,
@@ -39,6 +50,9 @@ _ANSWERS: Final = (
     workers.DeadLetters,
     workers.RetryAccepted,
     workers.RebuildAccepted,
+    transfers.SessionForked,
+    transfers.SessionImported,
+    transfers.ErasureProof,
 )
 
 
