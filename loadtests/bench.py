@@ -44,7 +44,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights"
     )
-    return parser.parse_args()
+    parser.add_argument("--key", help="an API key, where the servers under test ask for one")
+    arguments = parser.parse_args()
+    if arguments.key:
+        os.environ["RHAPSODE_KEY"] = arguments.key
+    return arguments
 
 
 def _real_engines(folder: Path, arguments: argparse.Namespace) -> list[Row]:
