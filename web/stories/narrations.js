@@ -1,32 +1,49 @@
 /** The sessions in which scenes are read out; each is opened when somebody wants to hear or know of it. */
 
+import { retryDelayMs } from "../cursor.js";
 import { asSentence } from "../dom.js";
 import { Session } from "../session.js";
 
+const TRIES = 8; // a narration is asked for first and begun a moment later: within some ten seconds
+
 class Opened {
-  constructor(id, { url, total, onChange }) {
+  constructor(id, { url, totalOf, onChange }) {
     this.known = false; // all is known that happened before
     this.problem = null;
     this.total = null; // of how many pieces it will be
+    this._about = { id, url, totalOf, onChange };
+    this._failures = 0;
+    this._open();
+  }
+
+  _open() {
+    const { id, url, onChange } = this._about;
     this.session = new Session({
       id,
       url,
-      onPast: () => {
-        this.known = true;
-        onChange();
-      },
+      onPast: () => this._pastIsKnown(),
       onFact: () => {},
       onChange,
-      onState: ({ state, message }) => {
-        if (state !== "refused") return;
-        this.problem = asSentence(message);
-        onChange();
-      },
+      onState: (state) => state.state === "refused" && this._refused(state),
     });
-    void total.then((count) => {
-      this.total = count;
-      onChange();
-    });
+  }
+
+  async _pastIsKnown() {
+    const { id, totalOf, onChange } = this._about;
+    this.known = true;
+    onChange();
+    this.total = await totalOf(id);
+    onChange();
+  }
+
+  _refused({ code, message }) {
+    this._failures += 1;
+    if (code === "session.not_found" && this._failures < TRIES) {
+      setTimeout(() => this._open(), retryDelayMs(this._failures, Math.random()));
+      return;
+    }
+    this.problem = asSentence(message);
+    this._about.onChange();
   }
 }
 
@@ -45,7 +62,7 @@ export class Narrations {
 
   open(id) {
     if (!this._opened.has(id)) {
-      const about = { url: this._url(id), total: this._totalOf(id), onChange: this._onChange };
+      const about = { url: this._url(id), totalOf: this._totalOf, onChange: this._onChange };
       this._opened.set(id, new Opened(id, about));
     }
     return this._opened.get(id);

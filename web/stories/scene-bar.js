@@ -16,7 +16,7 @@ export class SceneBar {
     this.track = make("div", { class: "track", role: "progressbar", "aria-valuemin": "0" }, this.made, this.heard);
     this.time = make("span", { class: "time" });
     this.making = make("span", { class: "making" });
-    this.cancel = button("Stop making it", "quiet cancel", "Cancel");
+    this.cancel = button("Stop reading it out", "quiet cancel", "Cancel");
     this.narrate = button("Have it read out", "quiet narrate", icon("again"), make("span"));
     this.problem = make("p", { class: "problem" });
     this.retry = button("Try again", "quiet retry", icon("again"), "Retry");

@@ -1,0 +1,85 @@
+"""The settings of narration: kept as soon as they are changed, with a word beside each."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.reader import Reader
+from tests.browser.storytelling import new_story, prefer
+from tests.support import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+@pytest.fixture(autouse=True)
+def default_settings(app: RunningApp) -> Iterator[None]:
+    prefer(app.url)
+    yield
+    prefer(app.url)
+
+
+def settings(reader: Reader) -> Locator:
+    reader.page.get_by_role("button", name="Settings").click()
+    sheet = reader.page.get_by_role("dialog", name="Settings")
+    expect(sheet.get_by_label("Read while writing")).to_be_enabled()
+    return sheet
+
+
+def test_settings_survive_a_reload(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_label("Read while writing").check()
+    sheet.get_by_label("Shortest sentence").fill("35")
+    sheet.get_by_label("Speed").fill("1.25")
+    sheet.get_by_label("Voice", exact=True).select_option("alto")
+    sheet.get_by_role("button", name="Add one").click()
+    sheet.get_by_label("Parameter").fill("warmth")
+    sheet.get_by_label("Its value").fill("0.7")
+    sheet.get_by_label("Its value").press("Enter")
+    expect(sheet.get_by_role("group", name="Further parameters")).to_contain_text("Saved")
+    sheet.get_by_label("Patience").focus()
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_label("Write and read aloud")).to_be_checked()
+    reader.page.reload()
+    sheet = settings(reader)
+    expect(sheet.get_by_label("Read while writing")).to_be_checked()
+    expect(sheet.get_by_label("Shortest sentence")).to_have_value("35")
+    expect(sheet.get_by_label("Speed")).to_have_value("1.25")
+    expect(sheet.get_by_label("Voice", exact=True)).to_have_value("alto")
+    expect(sheet.get_by_label("Its value")).to_have_value("0.7")
+    sheet.get_by_text("What was changed when").click()
+    expect(sheet.get_by_role("listitem").filter(has_text="Speed: 1.25")).to_have_count(1)
+
+
+def test_what_cannot_be_is_said_beside_its_field(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    field = sheet.get_by_label("Shortest sentence")
+    field.fill("9999")
+    field.press("Tab")
+    expect(sheet.get_by_role("alert").filter(has_text="A number from 1 to 500")).to_be_visible()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("30")
+    field.press("Tab")
+    expect(field).to_have_attribute("aria-invalid", "false")
+
+
+def test_without_narration_nothing_is_offered_to_be_read_aloud(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_label("Read scenes out").uncheck()
+    expect(sheet.get_by_text("Saved")).to_be_visible()
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_label("Write and read aloud")).to_be_disabled()
+
+
+def test_a_voice_can_be_listened_to(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_label("Voice", exact=True).select_option("alto")
+    with reader.page.expect_response("**/api/tts/voices/alto/preview*") as answer:
+        sheet.get_by_role("button", name="Listen").click()
+    assert answer.value.headers["content-type"].startswith("audio/")
+    expect(sheet.get_by_role("button", name="Stop")).to_be_visible()
