@@ -60,6 +60,18 @@ async def still_welcome(services: Services, caller: Principal) -> None:
         await services.shares.check(SessionId(session), share)
 
 
+async def while_welcome(connection: HTTPConnection) -> None:
+    """Beside a connection that lasts: raises an AccessError once its caller's key is no longer good.
+
+    Returns at once where there is no key behind the caller.
+    """
+    caller: Principal | None = connection.scope.get(PRINCIPAL)
+    services = _services(connection)
+    while caller is not None and caller.key:
+        await services.clock.sleep(services.settings.limits.heartbeat_s)
+        await still_welcome(services, caller)
+
+
 async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
     """A share link opens its session, read only, and nothing else."""
     asked = connection.path_params.get("session_id")

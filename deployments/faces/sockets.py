@@ -11,6 +11,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from deployments import problems
+from deployments.access import while_welcome
 from schemas.errors import InputError, RhapsodeError
 from schemas.stories import SocketCommand
 
@@ -103,6 +104,7 @@ async def conversing(
                 both.cancel_scope.cancel()
 
             both.start_soon(receive)
+            both.start_soon(while_welcome, websocket)
             yield socket
             both.cancel_scope.cancel()
     except* (WebSocketDisconnect, TimeoutError):

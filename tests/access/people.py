@@ -1,6 +1,6 @@
 """Anna, Bob and an administrator at a server that asks for keys, and what is Anna's."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -56,8 +56,6 @@ class Belongings:
     scene: str
     narration: str
     user: str
-    path: dict[str, str] = field(default_factory=dict)
-    """By the names of path parameters."""
 
     @property
     def all(self) -> tuple[str, ...]:

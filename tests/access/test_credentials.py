@@ -135,9 +135,18 @@ async def test_a_revoked_key_stops_working_without_a_restart_and_so_do_its_token
     token = await token_of(app, key)
     async with client(app, key) as http:
         session = (await http.post("/v1/sessions")).json()["session_id"]
-    revoke_key(home / "keys.jsonl", record.id, now_ms=SystemClock().now_ms())
-    said, closed = await said_by_socket(app, stream(session, from_="head"), token, frames=1_000)
-    assert (said[-1]["code"], closed) == ("auth.invalid", 4401)
+    paths = (stream(session, from_="head"), "/ws/dora")
+    async with anyio.create_task_group() as sockets:
+
+        async def until_let_go(path: str) -> None:
+            said, closed = await said_by_socket(app, path, token, frames=1_000)
+            assert said[0]["type"] in ("hello", "connected")
+            assert (said[-1]["code"], closed) == ("auth.invalid", 4401)
+
+        for path in paths:
+            sockets.start_soon(until_let_go, path)
+        await anyio.sleep(0.05)
+        revoke_key(home / "keys.jsonl", record.id, now_ms=SystemClock().now_ms())
     assert await outcome(app, key) == await outcome(app, token) == (401, "auth.invalid")
 
 
