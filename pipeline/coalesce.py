@@ -33,6 +33,8 @@ class CoalescingLanguageModel:
                 upcoming = upcoming or asyncio.create_task(_following(items))
                 patience = max(0.0, due - self._now()) if held else None
                 done, _ = await asyncio.wait({upcoming}, timeout=patience)
+                if done and held and upcoming.exception() is not None:
+                    yield held  # what was written before the engine failed stands
                 item = upcoming.result() if done else ""
                 upcoming = None if done else upcoming
                 if isinstance(item, str):

@@ -19,6 +19,8 @@ STORY = (
     "The fox said nothing, but sat down by the fire. So they became friends."
 )
 SLOW = "The keeper lit the lamp, and the fox watched the sea from the window. " * 40
+SLOWLY = 41
+"""Chunks of it: the first clause is spoken by itself."""
 MUTE = (
     "The keeper lit the lamp and sat down. Then came the unspeakable thing out of the sea. "
     "In the morning it was gone again, and nobody knew why."
@@ -76,8 +78,8 @@ def app(home: Path, keys: object, running_house: SpeechHouse) -> Iterator[Runnin
     cloud = {"kind": "openai", "url": running_house.url, "default_voice": "alto", "attempts": 1}
     settings = scripted_settings(
         home,
-        llm={"reply": STORY, "delta_chars": 6, "per_delta_ms": 1, "reply_to": REPLIES},
-        tts={"ms_per_char": 8, "fail_on": "unspeakable"},
+        llm={"reply": STORY, "delta_chars": 10, "per_delta_ms": 2, "reply_to": REPLIES},
+        tts={"ms_per_char": 3, "fail_on": "unspeakable"},
         text_to_speech={"providers": {"cloud": cloud | {"breaker_failures": 1_000}}},
         workers={"retry_s": 0.01},
     )

@@ -37,7 +37,7 @@ class Person:
     @asynccontextmanager
     async def of(cls, app: RunningApp, name: str, key: str) -> AsyncGenerator["Person", None]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with httpx.AsyncClient(base_url=app.url, timeout=30, headers=headers) as http:
+        async with httpx.AsyncClient(base_url=app.url, timeout=60, headers=headers) as http:
             yield cls(name, key, app, http)
 
     async def prefer(self, **settings: Any) -> Message:
@@ -98,7 +98,7 @@ class Notifications:
     socket: ClientConnection
 
     async def next(self) -> Message:
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             return dict(json.loads(await self.socket.recv()))
 
     async def ack(self, message: Message) -> None:
@@ -121,7 +121,7 @@ async def messages(
 ) -> list[Message]:
     """What a socket says up to its end, or until `until` holds; then the connection breaks."""
     got: list[Message] = []
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with person.socket(path) as socket:
             with suppress(ConnectionClosed):
                 async for text in socket:
@@ -160,7 +160,7 @@ def sound(message: Message) -> bytes:
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
     """Return once `look` finds it; fail the test if it never does."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not await look():
         assert time.monotonic() < deadline, "It never came true."
         await anyio.sleep(0.01)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import ChatRequest, Completion
+from schemas.errors import EngineFailed
 
 pytestmark = pytest.mark.anyio
 REQUEST = ChatRequest(())
@@ -27,6 +28,8 @@ class Typist:
         try:
             for gap, delta in self._script:
                 self.now += gap
+                if not delta:
+                    raise EngineFailed("The typist is ill.")
                 yield delta
             yield Completion("stop")
         finally:
@@ -57,6 +60,15 @@ async def test_leaving_closes_the_engine() -> None:
     async with aclosing(model.stream(REQUEST)) as items:
         assert await anext(items) == "a"
     assert typist.closed
+
+
+async def test_what_was_written_before_the_engine_failed_is_not_lost() -> None:
+    typist = Typist([(0.0, "Once"), (0.001, " upon"), (0.001, " a"), (0.001, "")])
+    model, got = CoalescingLanguageModel(typist, 20, now=lambda: typist.now), []
+    with pytest.raises(EngineFailed):
+        async for item in model.stream(REQUEST):
+            got.append(item)
+    assert got == ["Once", " upon a"]
 
 
 @given(script=st.lists(st.tuples(st.floats(0, 0.05), st.text(min_size=1, max_size=4)), max_size=20))
