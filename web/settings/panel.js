@@ -66,7 +66,7 @@ class SettingsPanel {
       section("Voice", { default_voice, speech_speed, min_sentence_length }),
       section("Who speaks", provider),
     ];
-    this._form = make("form", { inert: "" }, ...groups, this._changes);
+    this._form = make("form", { hidden: "" }, ...groups, this._changes);
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
     dialog.addEventListener("close", () => this._preview.stop());
@@ -77,7 +77,7 @@ class SettingsPanel {
     const refused = ({ message }) => say(this._problem, asSentence(message));
     await orElse(refused, async () => {
       [this._voices, this._preferences] = await Promise.all([this._api.voices(), this._api.preferences()]);
-      this._form.inert = false;
+      this._form.hidden = false;
       this._show();
     });
   }

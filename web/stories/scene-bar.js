@@ -11,6 +11,7 @@ export class SceneBar {
     this.play = button("Play", "icon play", icon("play"));
     this.skip = button("Skip this sentence", "icon", icon("skip"));
     this.stop = button("Stop", "icon", icon("stop"));
+    for (const bare of [this.skip, this.stop]) bare.setAttribute("aria-label", bare.title);
     this.heard = make("i");
     this.made = make("b");
     this.track = make("div", { class: "track", role: "progressbar", "aria-valuemin": "0" }, this.made, this.heard);

@@ -5,6 +5,8 @@ import { isOver } from "../story.js";
 /** The one turn of a narration: its request is the second fact. */
 export const NARRATED = 2;
 
+const STOPPED = "narration.stopped"; // whoever stopped it knows
+
 export const chunksMade = (turn) => turn.sentences.filter((sentence) => sentence?.done && sentence.ms > 0).length;
 
 function why(turn) {
@@ -36,7 +38,8 @@ export function soundOf(scene, told) {
   if (!narration) return own(scene);
   const turn = told?.turns[NARRATED] ?? null;
   const seen = turn ? stateOf(turn) : "making";
-  const state = narration.status === "requested" ? seen : narration.status;
+  const stopped = narration.error?.code === STOPPED;
+  const state = stopped ? "none" : narration.status === "requested" ? seen : narration.status;
   const error = state === "failed" ? (narration.error ?? (turn && why(turn)) ?? null) : null;
   if ((state === "failed" || state === "none") && scene.audioMs > 0) return { ...own(scene), error };
   const ms = Math.max(turn?.audioMs ?? 0, narration.audioMs);
