@@ -64,11 +64,11 @@ async def test_leaving_closes_the_engine() -> None:
 
 async def test_what_was_written_before_the_engine_failed_is_not_lost() -> None:
     typist = Typist([(0.0, "Once"), (0.001, " upon"), (0.001, " a"), (0.001, "")])
-    model, got = CoalescingLanguageModel(typist, 20, now=lambda: typist.now), []
-    with pytest.raises(EngineFailed):
-        async for item in model.stream(REQUEST):
-            got.append(item)
-    assert got == ["Once", " upon a"]
+    model = CoalescingLanguageModel(typist, 20, now=lambda: typist.now)
+    async with aclosing(model.stream(REQUEST)) as items:
+        assert [await anext(items), await anext(items)] == ["Once", " upon a"]
+        with pytest.raises(EngineFailed):
+            await anext(items)
 
 
 @given(script=st.lists(st.tuples(st.floats(0, 0.05), st.text(min_size=1, max_size=4)), max_size=20))
