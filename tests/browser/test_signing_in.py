@@ -1,0 +1,75 @@
+"""At a server that asks who one is: a key opens the page, a share link opens one session."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from pipeline.access.keys import create_key
+from pipeline.clock import SystemClock
+from tests.browser.conftest import SHORT
+from tests.browser.reader import Reader
+from tests.browser.storytelling import scene, story_of, tell, written
+from tests.support import RunningApp, running_app, scripted_settings
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningApp, str]]:
+    """An application that knows Anna, and Anna's key."""
+    home = tmp_path_factory.mktemp("closed")
+    key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
+    settings = scripted_settings(
+        home, llm={"reply": SHORT, "delta_chars": 6, "per_delta_ms": 5}, tts={"ms_per_char": 30}
+    )
+    with running_app(settings, workers=True) as running:
+        yield running, key
+
+
+def sign_in(reader: Reader, key: str) -> None:
+    dialog = reader.page.get_by_role("dialog", name="Sign in")
+    dialog.get_by_label("Your API key").fill(key)
+    dialog.get_by_role("button", name="Sign in").click()
+
+
+def test_a_key_opens_the_page_and_a_link_one_story(
+    open_page: OpenPage, closed: tuple[RunningApp, str]
+) -> None:
+    app, key = closed
+    reader = open_page(f"{app.url}/?stories")
+    sign_in(reader, "rk_wrong")
+    expect(reader.page.get_by_role("dialog", name="Sign in").get_by_role("alert")).to_be_visible()
+    sign_in(reader, key)
+    expect(reader.page.get_by_text("No stories yet")).to_be_visible()
+    reader.page.get_by_label("Title").fill("Mine")
+    reader.page.get_by_role("button", name="Begin the story").click()
+    story_of(reader)
+    tell(reader, "one evening", aloud=False)
+    written(reader, 1).get_by_role("button", name="Read aloud").click()
+    reader.hears(200)
+    tell(reader, "another evening", aloud=True)
+    written(reader, 2)
+    expect(scene(reader, 2).get_by_role("button", name="Read again")).to_be_visible()
+    reader.page.get_by_role("button", name="Share").click()
+    reader.page.get_by_role("button", name="Make a link").click()
+    link = reader.page.get_by_label("The link")
+    expect(link).to_be_visible()
+    guest = open_page(link.input_value())
+    guest.status_is("completed")
+    assert guest.answer == SHORT
+    guest.page.get_by_role("button", name="Hear it").click()
+    guest.hears(200)
+    expect(guest.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_somebody_without_a_key_is_asked_for_one(open_page: OpenPage, closed: tuple[RunningApp, str]) -> None:
+    app, _ = closed
+    reader = open_page(app.url)
+    expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
+    reader.ask("a story")
+    expect(reader.page.locator("#problem")).to_be_attached()
+    expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
