@@ -36,7 +36,13 @@ LENGTHS = (
     "the door, where the fox was waiting for him as it had every evening since the autumn in which they had "
     "become friends, and opened it. Oh. End."
 )
+CROWD = {
+    f"crowd {user:02}": " ".join(f"Sentence {n} of the story that user {user:02} hears." for n in range(12))
+    for user in range(20)
+}
+"""Prompts of many users at once, and what each of them alone should hear."""
 REPLIES = {
+    **CROWD,
     "slowly": SLOW,
     "something unspeakable": MUTE,
     "punctuation": PUNCTUATED,

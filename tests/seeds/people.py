@@ -73,7 +73,8 @@ class Person:
     def socket(self, path: str) -> connect:
         """A WebSocket at a path of ours or at an address that we were told."""
         url = path if path.startswith("ws") else self.app.ws_url + path
-        return connect(url, additional_headers={"Authorization": f"Bearer {self.key}"}, max_size=None)
+        bearer = {"Authorization": f"Bearer {self.key}"}
+        return connect(url, additional_headers=bearer, max_size=None, compression=None)
 
     async def facts(self, session: str) -> list[Message]:
         """Everything in the log of a session."""
