@@ -42,6 +42,8 @@ class SpeechHouse:
     """Status and body of the next answers."""
     silent: bool = False
     """Requests are taken and never answered."""
+    answers: int | None = None
+    """So many requests are answered; the others wait until there may be more."""
     chunks: int | None = None
     """After so many the connection is cut, or nothing more comes if `stalls`."""
     stalls: bool = False
@@ -66,7 +68,8 @@ class SpeechHouse:
         if self.refusals:
             status, body = self.refusals.pop(0)
             return JSONResponse(body, status)
-        await eventually(lambda: not self.silent)
+        number = len(self.requests)
+        await eventually(lambda: not self.silent and (self.answers is None or number <= self.answers))
         wire = self.wire or wire
         return StreamingResponse(self._sound(text, wire, voice, speed), media_type=_MIME[wire])
 

@@ -24,6 +24,7 @@ from schemas.errors import (
     InputError,
     InputTooLong,
     NarrationNotFound,
+    NothingToControl,
     SessionGone,
     SessionNotFound,
 )
@@ -112,9 +113,15 @@ async def generate_text(
 @router.delete("/api/tts/generate/{session_id}", status_code=202)
 async def cancel(services: Open, caller: Caller, session_id: str) -> dict[str, str]:
     """Stop making a narration; what was made can still be heard."""
-    source = await known_source(services, caller, session_id)
-    await control(services, source.session, source.turn, SocketCommand(type="stop"))
+    await _control(services, await known_source(services, caller, session_id), SocketCommand(type="stop"))
     return {"status": "stopping"}
+
+
+async def _control(services: Services, source: Source, command: SocketCommand) -> None:
+    """Raises InputError, or NothingToControl for what is finished, whether its session is closed or not."""
+    if source.state.over:
+        raise NothingToControl("it is finished already")
+    await control(services, source.session, source.turn, command)
 
 
 @router.websocket("/ws/tts/{session_id}")
@@ -132,8 +139,7 @@ async def narration(
     services: Services = websocket.app.state.services
 
     async def obey(command: SocketCommand) -> None:
-        source = await known_source(services, caller, session_id)
-        await control(services, source.session, source.turn, command)
+        await _control(services, await known_source(services, caller, session_id), command)
 
     async with conversing(websocket, obey) as socket:
         source = await known_source(services, caller, session_id)
