@@ -10,10 +10,10 @@ from tests.support import RunningApp, running_app, scripted_settings
 
 pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.cable import Cable, cable_to
-from tests.browser.reader import Reader
+from tests.browser.reader import PATIENCE_MS, Reader
 from tests.speech_server import SpeechHouse, speech_house
 
 STORY = (
@@ -27,6 +27,7 @@ STORY = (
 SHORT = "The lamp was lit as on every evening. The fox slept by the stove all night."
 MARKUP = "Look: <img src=x onerror=\"document.title='owned'\"> & <b>bold</b>. That was all."
 CHROMIUM = "/usr/bin/chromium"
+expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -52,5 +52,5 @@ def scene(reader: Reader, number: int) -> Locator:
 
 def written(reader: Reader, number: int) -> Locator:
     """The scene, once its text is whole."""
-    expect(scene(reader, number)).to_have_attribute("data-status", "completed", timeout=25_000)
+    expect(scene(reader, number)).to_have_attribute("data-status", "completed")
     return scene(reader, number)

@@ -53,7 +53,7 @@ def test_pictures_of_all_places_and_none_scrolls_sideways(
     reader.page.keyboard.press("Escape")
     reader.page.get_by_role("button", name="Share").click()
     reader.page.get_by_role("button", name="Make a link").click()
-    expect(reader.page.get_by_label("The link")).to_be_visible()
+    expect(reader.page.get_by_role("textbox", name="The link")).to_be_visible()
     picture("share")
     reader.page.keyboard.press("Escape")
     written(reader, 2)

@@ -21,7 +21,7 @@ def shared(open_page: OpenPage) -> tuple[Reader, str]:
     reader.page.get_by_role("button", name="Share").click()
     reader.page.get_by_label("For whom").fill("Ada")
     reader.page.get_by_role("button", name="Make a link").click()
-    link = reader.page.get_by_label("The link")
+    link = reader.page.get_by_role("textbox", name="The link")
     expect(link).to_be_visible()
     return reader, link.input_value()
 

@@ -54,7 +54,7 @@ def test_a_key_opens_the_page_and_a_link_one_story(
     expect(scene(reader, 2).get_by_role("button", name="Read again")).to_be_visible()
     reader.page.get_by_role("button", name="Share").click()
     reader.page.get_by_role("button", name="Make a link").click()
-    link = reader.page.get_by_label("The link")
+    link = reader.page.get_by_role("textbox", name="The link")
     expect(link).to_be_visible()
     guest = open_page(link.input_value())
     guest.status_is("completed")

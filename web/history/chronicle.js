@@ -17,6 +17,7 @@ const newTurn = ({ seq, ts, data }) => ({
   audioMs: 0,
   sentences: [],
   takeovers: [],
+  version: 0, // counts its facts
   notes: [], // {at, what}: wishes and mishaps
 });
 
@@ -98,6 +99,7 @@ export class Chronicle {
     if (fact.type in OF_SESSION) this.moments.push({ at: fact.ts, what: OF_SESSION[fact.type](fact.data) });
     const turn = this._byId.get(fact.turn);
     if (!turn) return;
+    turn.version += 1;
     ON_TURN[fact.type]?.(turn, fact);
     if (fact.type in TERMINAL) this._over(turn, fact);
   }

@@ -31,6 +31,10 @@ export class TurnPanel {
   /** `turn`: of the story; `told`: of the chronicle. */
   update(turn, told, spans, chronicle) {
     this.text.update(turn, false);
+    const end = spans.at(-1)?.to ?? 0;
+    const seen = [told.version, end, chronicle.pauses.length, told.endAt ?? chronicle.latestAt].join(" ");
+    if (seen === this._seen) return;
+    this._seen = seen;
     const delays = latencies(told).map(([name, ms]) => make("span", {}, `${name} `, make("b", {}, inMs(ms))));
     this._delays.replaceChildren(...delays);
     const picture = pictureOf(told, spans, chronicle);

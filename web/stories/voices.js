@@ -86,7 +86,7 @@ export class Voices {
   /** It was read out without being asked for; `play`: and is to be heard without being asked for. */
   offered(scene, play) {
     this._fresh.add(scene);
-    if (play) this._want({ scene, ms: 0, patient: true });
+    if (play && this._hearing.wantsVoice) this._want({ scene, ms: 0, patient: true });
     this._onChange();
   }
 
