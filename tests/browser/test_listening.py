@@ -28,11 +28,12 @@ def test_a_newcomer_need_only_press_enter(open_page: OpenPage) -> None:
 def test_words_appear_while_the_answer_is_still_being_written(open_page: OpenPage) -> None:
     reader = open_page()
     reader.ask("a story")
-    reader.page.wait_for_function("document.querySelector('.prose')?.textContent.length > 20")
-    reader.status_is("running")
-    so_far = reader.answer
-    assert STORY.startswith(so_far)
-    assert len(so_far) < len(STORY)
+    shown = reader.page.wait_for_function(  # looked at in the page, so that a busy machine sees it too
+        """() => { const text = document.querySelector('.prose')?.textContent ?? "";
+                   return text.length > 20 && text }"""
+    ).json_value()
+    assert STORY.startswith(shown)
+    assert len(shown) < len(STORY)
     reader.status_is("completed")
     assert reader.answer == STORY
 
