@@ -167,8 +167,9 @@ class Turn:
                 spoken = plainly(sentence.spoken, len(text))
             remainder = Remainder.of(sentence) if sentence.chunks else None
             await lines.send(Line(sentence.number, sentence.start, spoken, remainder))
-        if settings.speak and self._progress.text:
-            await self._cut(self._buffer.push(self._progress.text), lines)
+        for piece in _pieces(self._progress.text) if settings.speak else ():
+            await self._cut(self._buffer.push(piece), lines)
+            await anyio.lowlevel.checkpoint()  # a chapter takes a quarter of a second
 
     async def _answer(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Let the language model write; on its failure the text so far is still spoken."""
@@ -218,7 +219,7 @@ class Turn:
         """Show a given text at once, then cut it as fast as the voice takes it."""
         text = self.plan.text
         begun = self._shown
-        pieces = [text[at : at + VERBATIM_PIECE] for at in range(begun, len(text), VERBATIM_PIECE)]
+        pieces = _pieces(text[begun:])
         for number, piece in enumerate(pieces):
             await self._record(TextDelta(at=begun + number * VERBATIM_PIECE, text=piece))
         await self._record(TextCompleted(chars=len(text), finish="verbatim"))
@@ -247,3 +248,7 @@ class Turn:
 
     async def _record(self, fact: Fact, *, audio: bytes = b"") -> None:
         await self._writer.record(fact, turn=self.plan.turn, audio=audio)
+
+
+def _pieces(text: str) -> list[str]:
+    return [text[at : at + VERBATIM_PIECE] for at in range(0, len(text), VERBATIM_PIECE)]

@@ -109,7 +109,7 @@ class LimitSettings(_Settings):
 
     prompt_chars: int = Field(default=20_000, ge=1)
     """Longer prompts are refused: 422 `input.too_long`."""
-    text_chars: int = Field(default=200_000, ge=1)
+    text_chars: int = Field(default=400_000, ge=1)
     """Longer verbatim texts are refused: 422 `input.too_long`."""
     body_bytes: int = Field(default=2_000_000, ge=1_000)
     """Larger request bodies or WebSocket messages are refused: 413 `body.too_large`."""

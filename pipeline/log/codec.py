@@ -17,7 +17,8 @@ Argument = str | bytes | int
 Row = tuple[str, str, str, str, str, bytes, bytes, str]
 """Type, version, ts, turn, cause, data, audio, trigger: one fact as the append function takes it."""
 
-DATA_MAX: Final = 1 << 20
+DATA_MAX: Final = 2 << 20
+"""A text of limits.text_chars fits, whatever its script: UTF-8 takes four bytes a character at most."""
 AUDIO_MAX: Final = 256 << 10
 PUSH_MAX: Final = 64 << 10
 """A larger batch is announced by its range alone."""
