@@ -7,14 +7,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from schemas.access_errors import LimitReached, Unauthenticated
-from schemas.errors import RhapsodeError
+from schemas.errors import InputError, RhapsodeError
 from schemas.wire import ErrorFrame, Problem
 
 STATUS: Final[dict[str, int]] = {
@@ -186,6 +186,11 @@ def install(app: FastAPI) -> None:
         code, message, field = validation_problem(error.errors())
         return _response(status_of(code), code, message, field, retryable=False)
 
+    async def invalid_socket(websocket: WebSocket, error: Exception) -> None:
+        assert isinstance(error, WebSocketRequestValidationError)
+        _, message, field = validation_problem(error.errors())
+        await refuse_socket(websocket, InputError(message, field=field))
+
     async def http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
@@ -197,4 +202,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(RhapsodeError, ours)  # type: ignore[arg-type]  # it answers sockets itself
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, invalid_socket)
     app.add_exception_handler(HTTPException, http)

@@ -8,6 +8,7 @@ import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 
 from schemas.errors import InputError
 
@@ -35,7 +36,10 @@ async def _fields(request: Request) -> Any:
     if kind == _URLENCODED:
         return _filled(_pairs(await request.body()))
     if kind == _MULTIPART:
-        form = await request.form(max_fields=_FIELDS, max_files=0)
+        try:
+            form = await request.form(max_fields=_FIELDS, max_files=0)
+        except HTTPException as error:
+            raise InputError(f"the form cannot be read: {error.detail}") from error
         return _filled((name, value) for name, value in form.multi_items() if isinstance(value, str))
     body = await request.body()
     try:
