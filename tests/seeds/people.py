@@ -88,7 +88,8 @@ class Person:
     async def notifications(self, **query: Any) -> AsyncGenerator["Notifications", None]:
         asked = "&".join(f"{name}={value}" for name, value in query.items())
         async with self.socket(f"/ws/{self.name}?{asked}") as socket:
-            assert json.loads(await socket.recv()) == {"type": "connected", "user_id": self.name}
+            told = json.loads(await socket.recv())
+            assert told == {"type": "connected", "user_id": self.name}
             yield Notifications(socket)
 
 
