@@ -117,16 +117,20 @@ class TieredLog:
         return await self.hot.abandoned()
 
     async def delete(self, session: SessionId) -> None:
-        """Facts, audio and archive. If the archive is away, its next sweep erases the rest."""
+        """Facts, audio and archive. If the archive is away, its next sweep erases the rest.
+
+        So does one where the session was being archived: who writes files then may die before it learns.
+        """
         now = time.time_ns() // 1_000_000
-        await self.archival.begin(session, self._who, lease_ms=ERASING_MS, now_ms=now)
+        begun = await self.archival.begin(session, self._who, lease_ms=ERASING_MS, now_ms=now)
         [head] = await self.heads([session])
         await self.hot.delete(session)
         if head is not None and head.state == "archived":
             await self.archival.bury(session, head.seq, head.generation)
         self.archive.forget(session)
         await self.archive.store.erase(session)
-        await self.archival.settle(session, self._who, began_ms=now)
+        if begun is not None:
+            await self.archival.settle(session, self._who, began_ms=now)
 
     async def ping(self) -> None:
         await self.hot.ping()
