@@ -9,7 +9,7 @@ from pipeline.keys import internal_key
 from pipeline.log.base import EventLog, Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.views import Views
-from schemas.errors import InputError, SessionNotFound
+from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.events import NotificationsDelivered, PreferencesChanged, SessionStarted
 from schemas.ids import Seq, SessionId, derived_session_id
 from schemas.preferences import Preferences
@@ -97,7 +97,7 @@ class Users:
         """Everything known of the user; read it, don't keep it."""
         try:
             state, _ = await self._views.get(user_session(principal))
-        except SessionNotFound:
+        except (SessionNotFound, SessionGone):  # never was here, or was erased and is here again
             return UserState()
         return state
 

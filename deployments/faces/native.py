@@ -10,7 +10,7 @@ from pipeline.conversation import Conversation
 from pipeline.log.base import Head
 from pipeline.turn_state import TurnState
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
-from schemas.errors import InputError, SessionNotFound
+from schemas.errors import InputError, SessionNotFound, StateError
 from schemas.ids import SessionId, parse_session_id
 from schemas.wire import (
     ControlAccepted,
@@ -44,6 +44,25 @@ Open = Annotated[Services, Depends(services_of)]
 Session = Annotated[SessionId, Depends(known_id)]
 
 
+def refuse_affairs(conversation: Conversation) -> None:
+    """A user's own session keeps settings and news; no turns belong there, and deleted it never comes back.
+
+    Raises StateError.
+    """
+    if conversation.kind == "user":
+        raise StateError("this session keeps a user's settings and notifications: it takes no commands")
+
+
+async def commanded(services: Open, session: Session) -> SessionId:
+    """The path's session, which somebody is about to change. Raises StateError, or as `Sessions.view`."""
+    conversation, _ = await services.sessions.view(session)
+    refuse_affairs(conversation)
+    return session
+
+
+Commanded = Annotated[SessionId, Depends(commanded)]
+
+
 @router.post("/sessions", status_code=201)
 async def create_session(
     services: Open, caller: Caller, response: Response, command: CreateSession | None = None
@@ -63,13 +82,13 @@ async def get_session(services: Open, session: Session) -> SessionView:
 
 
 @router.patch("/sessions/{session_id}")
-async def update_session(services: Open, session: Session, command: UpdateSession) -> SessionUpdated:
+async def update_session(services: Open, session: Commanded, command: UpdateSession) -> SessionUpdated:
     seq, settings = await services.sessions.update(session, command)
     return SessionUpdated(seq=seq, settings=settings)
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-async def delete_session(services: Open, session: Session) -> None:
+async def delete_session(services: Open, session: Commanded) -> None:
     await services.sessions.delete(session)
     services.renderings.forget(session)
 
@@ -77,7 +96,7 @@ async def delete_session(services: Open, session: Session) -> None:
 @router.post("/sessions/{session_id}/turns", status_code=202)
 async def request_turn(
     services: Open,
-    session: Session,
+    session: Commanded,
     command: RequestTurn,
     idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
 ) -> TurnAccepted:
@@ -89,7 +108,7 @@ async def request_turn(
 
 
 @router.post("/sessions/{session_id}/control", status_code=202)
-async def control(services: Open, session: Session, command: Control) -> ControlAccepted:
+async def control(services: Open, session: Commanded, command: Control) -> ControlAccepted:
     return ControlAccepted(seq=await services.sessions.control(session, command))
 
 

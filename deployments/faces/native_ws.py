@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployments import problems
 from deployments.access import Caller, still_welcome
-from deployments.faces.native import known_id
+from deployments.faces.native import known_id, refuse_affairs
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.services import Services
 from schemas.access_errors import Forbidden
@@ -160,11 +160,12 @@ class _Connection:
         return Accepted(seq=turn, turn=turn, ref=ref)
 
     async def _may_command(self, session: SessionId) -> None:
-        """Raises Forbidden, or another AccessError when the caller's key is no longer good."""
+        """Raises Forbidden, another AccessError when the caller's key is no longer good, or StateError."""
         await still_welcome(self.services, self._caller)
         conversation, _ = await self.services.sessions.view(session)
         if not self._caller.commands(conversation.principal):
             raise Forbidden("you may listen to this session, but not command it")
+        refuse_affairs(conversation)
 
 
 def _refusal(code: str, message: str) -> ErrorFrame:
