@@ -141,7 +141,14 @@ class Feed:
                     yield None
                 await self._check(batch)
                 for recorded in batch:
-                    yield recorded, recorded.wire(), await self._audio(recorded)
+                    yield recorded, self._wire(recorded), await self._audio(recorded)
+
+    def _wire(self, recorded: Recorded) -> dict[str, Any]:
+        """What a share was called is its maker's note, and not for those who listen with one."""
+        wire = recorded.wire()
+        if self._caller.share is not None and recorded.type == "share.created":
+            return {**wire, "data": {**wire["data"], "label": ""}}
+        return wire
 
     async def _check(self, batch: list[Recorded]) -> None:
         """Who may not begin to listen now must not go on. Raises an AccessError."""

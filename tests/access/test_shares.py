@@ -48,6 +48,21 @@ async def listening(app: RunningApp, session: str, token: str) -> set[tuple[int,
     return found
 
 
+async def test_what_a_link_was_called_is_not_told_to_those_who_listen(
+    app: RunningApp, people: People, hers: Belongings
+) -> None:
+    await share(app, people.anna, hers.session, label="for nosy Carl")
+    made = await share(app, people.anna, hers.session, label="for Bob")
+    told = {}
+    for credential in (people.anna, made["token"]):
+        async with client(app, credential) as http:
+            answer = await http.get(f"/v1/sessions/{hers.session}/events?follow=false")
+            told[credential] = "nosy Carl" in answer.text
+        said, _ = await said_by_socket(app, stream(hers.session, follow="false"), credential, frames=100)
+        assert ("nosy Carl" in str(said)) is told[credential]
+    assert told == {people.anna: True, made["token"]: False}
+
+
 async def test_the_link_lets_somebody_listen_and_read(
     app: RunningApp, people: People, hers: Belongings
 ) -> None:
