@@ -153,4 +153,6 @@ class _BodyLimit:
 def _is_import(scope: Scope) -> bool:
     """Bundles have a limit of their own, and are not held in memory."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path == native_bundles.IMPORT
+    return (
+        scope["method"] == "POST" and path == native_bundles.IMPORT
+    )  # to others it looks like a session's id

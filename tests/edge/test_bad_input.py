@@ -166,3 +166,9 @@ async def test_unknown_routes_and_methods_answer_with_problems_too(http: httpx.A
     wrong = await http.put("/v1/sessions")
     assert (missing.status_code, missing.json()["code"]) == (404, "route.not_found")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "route.method_not_allowed")
+
+
+async def test_only_an_import_may_be_as_large_as_a_bundle(http: httpx.AsyncClient) -> None:
+    """To other methods its path is a session's, and what they send is held in memory."""
+    answer = await http.patch("/v1/sessions/import", content=b" " * 200_000)
+    assert answer.status_code == 413
