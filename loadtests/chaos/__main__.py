@@ -52,6 +52,7 @@ def summary(report: Report) -> str:
         f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
         f" otherwise wrong {len(found.wrong)}",
         _series("takeover, from the kill to the next words or sound", report.takeovers_ms),
+        _series("the same while the log server was killed as well", report.dark_takeovers_ms),
         _series("resume, from the handshake to the first missed fact", report.resumes_ms),
     ]
     wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]

@@ -37,6 +37,7 @@ _WORDS: Final = (
 _LONGEST_S: Final = 900.0
 _OPENINGS: Final = frozenset({"turn.started", "turn.resumed"})
 _PAGE: Final = 2_000
+_OUTAGE_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class Report:
     zombies: int
     cuts: int
     takeovers_ms: Sequence[float]
-    """From a kill to the next words or sound of each session that the dead process was running."""
+    """From a kill to the next words or sound of each turn that the dead process was running."""
+    dark_takeovers_ms: Sequence[float]
+    """The same where the log server was killed at about the same time."""
     resumes_ms: Sequence[float]
 
 
@@ -106,15 +109,17 @@ async def run(plan: Plan, home: Path, say: Say) -> Report:
             logs = {session: await _all(log, session) for session in {w.session for w in crowd.asked}}
         finally:
             await log.aclose()
+        plain, dark = takeovers(logs, system.kills, system.log_kills)
         return Report(
             findings=judge(logs, crowd.listeners, crowd.asked),
             seconds=monotonic() - began,
             turns=len(crowd.asked),
             owner_kills=len(system.kills) - system.zombies,
-            log_kills=system.log_kills,
+            log_kills=len(system.log_kills),
             zombies=system.zombies,
             cuts=crowd.cuts,
-            takeovers_ms=takeovers(logs, system.kills),
+            takeovers_ms=plain,
+            dark_takeovers_ms=dark,
             resumes_ms=crowd.resumes_ms,
         )
 
@@ -171,17 +176,31 @@ async def _all(log: EventLog, session: str) -> list[Recorded]:
     return facts
 
 
-def takeovers(logs: Mapping[str, Sequence[Recorded]], kills: Iterable[tuple[int, int]]) -> list[float]:
-    """For each kill and each turn that died with it: until the session went on, in milliseconds."""
-    found: list[float] = []
+def takeovers(
+    logs: Mapping[str, Sequence[Recorded]], kills: Iterable[tuple[int, int]], outages: Sequence[int]
+) -> tuple[list[float], list[float]]:
+    """For each kill and each turn that died with it: until the turn went on, in milliseconds.
+
+    First those while the log was there, then those in which it was killed too.
+    """
+    plain: list[float] = []
+    with_outage: list[float] = []
     for at_ms, pid in kills:
         for facts in logs.values():
-            before = [fact for fact in facts if fact.ts_ms <= at_ms]
-            latest = next((f for f in reversed(before) if f.type in _OPENINGS or f.type in TERMINAL), None)
-            if latest is None or latest.type in TERMINAL or _pid(latest.data["node"]) != pid:
-                continue
-            after = facts[len(before) :]
-            resumed = next((n for n, f in enumerate(after) if f.type == "turn.resumed"), None)
-            if resumed is not None and resumed + 1 < len(after):
-                found.append(after[resumed + 1].ts_ms - at_ms)
-    return found
+            if (ms := _takeover(facts, at_ms, pid)) is not None:
+                dark = any(at_ms - _OUTAGE_MS <= outage <= at_ms + ms for outage in outages)
+                (with_outage if dark else plain).append(ms)
+    return plain, with_outage
+
+
+def _takeover(facts: Sequence[Recorded], at_ms: int, pid: int) -> float | None:
+    """None where the process ran no turn of this session, or had just finished it."""
+    before = sum(fact.ts_ms <= at_ms for fact in facts)
+    latest = next((f for f in reversed(facts[:before]) if f.type in _OPENINGS or f.type in TERMINAL), None)
+    if latest is None or latest.type in TERMINAL or _pid(latest.data["node"]) != pid:
+        return None
+    of_turn = [fact for fact in facts[before:] if fact.turn == latest.turn]
+    resumed = next((n for n, f in enumerate(of_turn) if f.type == "turn.resumed"), len(of_turn))
+    if resumed + 1 >= len(of_turn):
+        return None
+    return of_turn[resumed + 1].ts_ms - at_ms

@@ -40,7 +40,8 @@ class System:
     dice: random.Random
     kills: list[tuple[int, int]] = field(default_factory=list)
     """When (ms since the epoch) which process was killed or stopped."""
-    log_kills: int = 0
+    log_kills: list[int] = field(default_factory=list)
+    """When (ms since the epoch)."""
     zombies: int = 0
     _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -121,5 +122,5 @@ class System:
         """kill -9 of the log server; whoever needs it next starts it again."""
         server = embedded.status(self.home)
         if server is not None:
-            self.log_kills += 1
+            self.log_kills.append(time_ns() // 1_000_000)
             os.kill(server.pid, signal.SIGKILL)

@@ -24,7 +24,7 @@ async def test_nothing_is_lost_or_doubled_while_owners_and_the_log_die(tmp_path:
     assert report.zombies == 1
     assert report.log_kills == 1
     assert report.cuts >= 60
-    assert report.takeovers_ms
+    assert report.takeovers_ms or report.dark_takeovers_ms
 
 
 # ---------------------------------------------------------------- the judge is not blind
