@@ -72,6 +72,11 @@ class SessionOwner:
         return self._turn is not None
 
     @property
+    def occupied(self) -> bool:
+        """There is work for it, or it has not looked yet."""
+        return not self.closing and (self._epoch == 0 or self._conversation.has_work)
+
+    @property
     def expected(self) -> Seq:
         return self._expected
 

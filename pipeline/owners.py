@@ -62,8 +62,14 @@ class Owners:
                 continue  # nobody can work without the log
             random.shuffle(found)  # several replicas look at the same time
             for session in found:
-                if session not in self._owners and not self._full:
+                if session not in self._owners and self._has_room:
                     self.wake(session, Seq(0))
+
+    @property
+    def _has_room(self) -> bool:
+        """For a session more: what was taken up a moment ago may not run yet."""
+        occupied = sum(owner.occupied for owner in self._owners.values())
+        return occupied < self._services.limits.live_sessions
 
     @property
     def _full(self) -> bool:

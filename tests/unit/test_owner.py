@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from pipeline.clock import SystemClock
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.base import ChatRequest, Completion, LanguageModel
 from pipeline.log.base import EventLog
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
@@ -28,6 +28,7 @@ from schemas.events import (
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.recorded import Recorded
 from schemas.settings import LimitSettings, SessionSettings
+from tests.eventually import eventually
 from tests.unit.test_turn import Voice
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +47,22 @@ class Echo:
         """Nothing to close."""
 
 
+class Patient(Echo):
+    """A language model that answers when it is told to, and says how many have asked at a time."""
+
+    def __init__(self) -> None:
+        self.go = anyio.Event()
+        self.asking = self.most = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        await self.go.wait()
+        self.asking -= 1
+        yield "Yes."
+        yield Completion("stop")
+
+
 class AwayOnce(MemoryEventLog):
     """A log that is out of reach when the first lease is asked for."""
 
@@ -61,14 +78,20 @@ class AwayOnce(MemoryEventLog):
 
 
 @asynccontextmanager
-async def gateway(log: EventLog, recorder: Recorder, name: str = "node") -> AsyncGenerator[Owners, None]:
+async def gateway(
+    log: EventLog,
+    recorder: Recorder,
+    name: str = "node",
+    *,
+    model: LanguageModel | None = None,
+    limits: LimitSettings | None = None,
+) -> AsyncGenerator[Owners, None]:
+    models = Models(model or Echo(), Voice())
     async with (
         Tailer(log) as tailer,
         Owners(
             node=name,
-            services=OwnerServices(
-                log, recorder, tailer, Models(Echo(), Voice()), SystemClock(), LimitSettings()
-            ),
+            services=OwnerServices(log, recorder, tailer, models, SystemClock(), limits or LimitSettings()),
         ) as owners,
     ):
         yield owners
@@ -124,6 +147,21 @@ async def test_work_that_nobody_was_told_of_is_found() -> None:
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         await recorder.post(session, request())
         await until_over(log, session, "turn.completed")
+
+
+async def test_a_gateway_takes_up_no_more_than_it_may_run() -> None:
+    log, model = MemoryEventLog(), Patient()
+    sessions = [new_session_id() for _ in range(6)]
+    async with Recorder(log) as recorder:
+        for session in sessions:
+            await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+            await recorder.post(session, request())
+        async with gateway(log, recorder, model=model, limits=LimitSettings(live_sessions=2)):
+            await eventually(lambda: model.asking == 2)
+            model.go.set()
+            for session in sessions:
+                await until_over(log, session, "turn.completed")
+    assert model.most == 2
 
 
 async def test_a_session_that_was_asked_to_end_before_it_had_an_owner_ends() -> None:
