@@ -8,7 +8,7 @@ from pipeline.log.base import Batch, EventLog, Head, Verdict
 from pipeline.workers.directory import DirectoryStore, kinds_of
 from pipeline.workers.upkeep import UpkeepLog
 from schemas.events import Kind, SessionEndRequested
-from schemas.ids import Seq, SessionId
+from schemas.ids import Seq, SessionId, created_ms
 from schemas.recorded import NewFact
 from schemas.settings import IdleSettings
 
@@ -69,14 +69,19 @@ class Reaper:
         return any(fact.type == "session.end_requested" for fact in latest)
 
     async def _left(self, kind_of: Mapping[SessionId, Kind], now_ms: int) -> list[SessionId]:
-        """Those in which nothing has happened for long, and that nobody listens to."""
+        """Those in which nothing has happened for long, and that nobody listens to.
+
+        The facts of an import or a fork may be older than the session that holds them.
+        """
         sessions = list(kind_of)
         latest = await self._upkeep.latest_ms(sessions)
         listeners = await self._upkeep.listeners(sessions)
         return [
             session
             for session, at_ms, heard in zip(sessions, latest, listeners, strict=True)
-            if at_ms is not None and not heard and self._is_over(kind_of[session], now_ms - at_ms)
+            if at_ms is not None
+            and not heard
+            and self._is_over(kind_of[session], now_ms - max(at_ms, created_ms(session)))
         ]
 
     def _is_over(self, kind: Kind, idle_ms: int) -> bool:

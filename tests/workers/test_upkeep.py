@@ -203,8 +203,8 @@ async def test_nothing_is_kept_of_a_deleted_session(
 HOUR_MS = 3_600_000
 
 
-async def started(log: RedisEventLog, kind: Kind) -> SessionId:
-    session = new_session_id()
+async def started(log: RedisEventLog, kind: Kind, *, created_ms: int = HOUR_MS) -> SessionId:
+    session = new_session_id(created_ms)
     fact = SessionStarted(settings=SessionSettings(), kind=kind)
     await log.append([batch(session, 1, new(fact, ts_ms=HOUR_MS), producer="creator", mode="create")])
     return session
@@ -231,6 +231,13 @@ async def test_each_kind_of_session_has_its_patience(log: RedisEventLog) -> None
     assert await wishes(log, sessions["session"]) == ["idle"]
     assert set(await log.abandoned()) == {sessions["session"], sessions["narration"]}  # for an owner to end
     assert await wishes(log, sessions["user"]) == []
+
+
+@pytest.mark.anyio
+async def test_a_copy_of_an_old_session_is_as_young_as_the_copy(log: RedisEventLog) -> None:
+    copy = await started(log, "session", created_ms=9 * HOUR_MS)
+    assert await reaper(log, 9 * HOUR_MS + 1).sweep() == []
+    assert await reaper(log, 11 * HOUR_MS).sweep() == [copy]
 
 
 @pytest.mark.anyio
