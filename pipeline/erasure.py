@@ -74,7 +74,7 @@ class Eraser:
                     yield session
         async with aclosing(self._log.archival.standings()) as pages:
             async for page in pages:
-                for session in [session for session, standing in page if standing.state == "live"]:
+                for session in [session for session, standing in page if standing.state != "deleted"]:
                     first = await self._log.hot.read(session, Seq(0), limit=1)
                     if first and first[0].data.get("principal", "") == principal:
                         yield session

@@ -77,6 +77,13 @@ async def test_a_user_is_erased_hot_and_archived_and_nobody_else(tiers: Tiers) -
     assert await whole(log, other) == left
 
 
+async def test_a_session_that_ended_before_it_was_listed_is_found(tiers: Tiers) -> None:
+    session = await diary(tiers.log, "anna", sealed=True)
+    proof = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
+    assert [one.session_id for one in proof.sessions] == [session]
+    assert await tiers.log.read(session, Seq(0)) == []
+
+
 async def test_the_proof_is_kept_and_names_nobody(tiers: Tiers) -> None:
     await diary(tiers.log, "anna")
     proof = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
