@@ -61,13 +61,13 @@ async def still_welcome(services: Services, caller: Principal) -> None:
 
 
 async def while_welcome(connection: HTTPConnection) -> None:
-    """Beside a connection that lasts: raises an AccessError once its caller's key is no longer good.
+    """Beside a connection that lasts: raises an AccessError once nothing vouches for its caller any more.
 
-    Returns at once where there is no key behind the caller.
+    Returns at once where nothing ever did.
     """
     caller: Principal | None = connection.scope.get(PRINCIPAL)
     services = _services(connection)
-    while caller is not None and caller.key:
+    while caller is not None and (caller.key or caller.expires_ms is not None):
         await services.clock.sleep(services.settings.limits.heartbeat_s)
         await still_welcome(services, caller)
 

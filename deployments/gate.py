@@ -17,6 +17,8 @@ from schemas.access_errors import AccessError, OriginRefused
 
 PUBLIC: Final = frozenset({"/", "/v1/health", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
 """What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
+RENEWAL: Final = "/v1/tokens/renewal"
+"""The one place where a renewal is taken, and nothing else is."""
 _PAGE: Final = "/web/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer."
@@ -48,7 +50,8 @@ class Gate:
             _check_origin(scope, services)
             credential, shown = _take_credential(scope)
             if services.door.open or not is_public(scope):
-                scope[PRINCIPAL] = services.door.admit(credential, shown=shown)
+                let_in = services.door.renew if _path(scope) == RENEWAL else services.door.admit
+                scope[PRINCIPAL] = let_in(credential, shown=shown)
         except OriginRefused as error:  # told in the handshake: such a page must not get as far as a socket
             await _deny(error, scope, receive, send)
         except AccessError as error:
@@ -78,8 +81,13 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
 
 def is_public(scope: Scope) -> bool:
     """Unless it is a WebSocket: none is."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = _path(scope)
     return scope["type"] == "http" and (path in PUBLIC or path.startswith(_PAGE))
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _check_origin(scope: Scope, services: Services) -> None:

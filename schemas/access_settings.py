@@ -36,6 +36,8 @@ class AuthSettings(_Settings):
     identity_provider: IdentityProviderSettings | None = None
     token_ttl_s: int = Field(default=900, ge=10, le=86_400)
     """How long a token is good that was made from a key."""
+    renewal_ttl_s: int = Field(default=43_200, ge=60, le=30 * 86_400)
+    """How long after its last token a browser can have another one without showing the key again."""
     allowed_origins: tuple[str, ...] = ()
     """Pages from elsewhere that may call us, as https://example.org; our own pages always may."""
     open: bool | None = None

@@ -15,6 +15,10 @@ class TokenMade(_Wire):
     token: str
     expires_in: int
     """Seconds."""
+    renewal: str
+    """Good for the next token, at `POST /v1/tokens/renewal` and nowhere else. Never in an address."""
+    renewal_expires_in: int
+    """Seconds."""
 
 
 class ShareMade(_Wire):

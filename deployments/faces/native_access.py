@@ -7,9 +7,11 @@ from fastapi import APIRouter, Request
 
 from deployments.access import Caller
 from deployments.faces.native import Open, Session
+from pipeline.access.tokens import Tokens
 from schemas.access_wire import ShareList, ShareMade, ShareView, TokenMade
 from schemas.commands import CreateShare
 from schemas.errors import StateError
+from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1", tags=["access"])
 
@@ -17,10 +19,23 @@ router = APIRouter(prefix="/v1", tags=["access"])
 @router.post("/tokens")
 async def make_token(services: Open, caller: Caller) -> TokenMade:
     """A short-lived token, for where an API key would be seen. Only an API key gets one."""
+    return _token(services.door.tokens, caller)
+
+
+@router.post("/tokens/renewal")
+async def renew_token(services: Open, caller: Caller) -> TokenMade:
+    """The next token, for the renewal that came with the one before, as `Authorization: Bearer`."""
+    return _token(services.door.tokens, caller)
+
+
+def _token(tokens: Tokens, caller: Principal) -> TokenMade:
     if not caller.name:
         raise StateError("this server asks nobody who they are; no token is needed")
-    token, expires_in = services.door.tokens.make(caller)
-    return TokenMade(token=token, expires_in=expires_in)
+    token, expires_in = tokens.make(caller)
+    renewal, renewal_expires_in = tokens.make_renewal(caller)
+    return TokenMade(
+        token=token, expires_in=expires_in, renewal=renewal, renewal_expires_in=renewal_expires_in
+    )
 
 
 @router.post("/sessions/{session_id}/shares", status_code=201)

@@ -9,7 +9,7 @@ from pipeline.access.ring import KeyRing
 from pipeline.access.secret import own_secret
 from pipeline.access.tokens import Tokens
 from pipeline.clock import Clock
-from schemas.access_errors import AccessError, CredentialInvalid, Unauthenticated
+from schemas.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
 from schemas.access_settings import AuthSettings
 from schemas.principals import NOBODY, Principal
 
@@ -23,6 +23,7 @@ class Door:
     def __init__(self, settings: AuthSettings, home: Path, clock: Clock) -> None:
         """Raises KeyFileDamaged or OSError: without knowing the keys nobody can be let in."""
         self._settings = settings
+        self._clock = clock
         self._ring = KeyRing(keys_file(settings, home), clock)
         secret = settings.jwt_secret
         self.tokens = Tokens(
@@ -47,10 +48,23 @@ class Door:
             raise Unauthenticated("this server wants to know who asks: send an API key or a token")
         return self._known(credential, shown=shown)
 
+    def renew(self, credential: str | None, *, shown: bool = False) -> Principal:
+        """Who may have the next token, by a renewal, which is good for nothing else. Raises as `admit`."""
+        if self.open:
+            return NOBODY
+        if not credential or shown or len(credential) > _LONGEST:
+            raise Unauthenticated("a renewal belongs here, in the header Authorization")
+        return self.tokens.read_renewal(credential)
+
     def still(self, principal: Principal) -> None:
-        """Returns if the key behind a principal is still good. Raises as `admit`."""
+        """Returns if what vouches for a principal is still good. Raises as `admit`.
+
+        A token that was made of a key may end: the key is what is looked at.
+        """
         if principal.key:
             self._ring.vouch(principal.key)
+        elif principal.expires_ms is not None and self._clock.now_ms() >= principal.expires_ms:
+            raise CredentialExpired("this token has expired")
 
     def _known(self, credential: str, *, shown: bool) -> Principal:
         if len(credential) > _LONGEST:

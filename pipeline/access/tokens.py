@@ -18,6 +18,7 @@ from schemas.principals import USER, Principal, Role
 ISSUER: Final = "rhapsode"
 ACCESS: Final = "rhapsode:access"
 SHARE: Final = "rhapsode:share"
+RENEWAL: Final = "rhapsode:renewal"
 _OURS: Final = "HS256"
 _ADMIN: Final[frozenset[Role]] = frozenset({"user", "admin"})
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
@@ -40,12 +41,18 @@ class Tokens:
 
         It names the key, so that it is worth no more than that. Raises Forbidden without a key.
         """
+        return self._of_key(principal, ACCESS, self._settings.token_ttl_s)
+
+    def make_renewal(self, principal: Principal) -> tuple[str, int]:
+        """As `make`; it opens nothing, and is only good for the next token."""
+        return self._of_key(principal, RENEWAL, self._settings.renewal_ttl_s)
+
+    def _of_key(self, principal: Principal, audience: str, ttl_s: int) -> tuple[str, int]:
         if not principal.key or principal.token:
             raise Forbidden("tokens are made from API keys")
         now = self._clock.now_ms() // 1_000
-        claims = {"sub": principal.name, "key": principal.key, "iat": now}
-        ttl = self._settings.token_ttl_s
-        return self._sign({**claims, "aud": ACCESS, "exp": now + ttl}), ttl
+        claims = {"sub": principal.name, "key": principal.key, "iat": now, "exp": now + ttl_s}
+        return self._sign({**claims, "aud": audience}), ttl_s
 
     def make_share(self, session: SessionId, share: str, expires_ms: int | None) -> str:
         """What a share link carries. Whether the share is still wanted, the session's log says."""
@@ -67,18 +74,21 @@ class Tokens:
         except (jwt.PyJWTError, ValidationError, KeyError, TypeError) as error:
             raise CredentialInvalid("this token is not good") from error
 
+    def read_renewal(self, token: str) -> Principal:
+        """Who may have the next token, as if the key were shown again. Raises as `read`."""
+        try:
+            claims = self._decode(token, [RENEWAL], require=["aud", "exp", "key"])
+            return self._ring.vouch(claims["key"])
+        except jwt.ExpiredSignatureError as error:
+            raise CredentialExpired("it was too long ago that the key was shown; show it again") from error
+        except (jwt.PyJWTError, TypeError) as error:
+            raise CredentialInvalid("this is no renewal of ours") from error
+
     def _sign(self, claims: Mapping[str, Any]) -> str:
         return jwt.encode({"iss": ISSUER, **claims}, self._secret, algorithm=_OURS)
 
     def _of_ours(self, token: str) -> Principal:
-        claims = jwt.decode(
-            token,
-            self._secret,
-            algorithms=[_OURS],
-            audience=[ACCESS, SHARE],
-            issuer=ISSUER,
-            options={"require": ["sub", "aud"]},
-        )
+        claims = self._decode(token, [ACCESS, SHARE], require=["sub", "aud"])
         if claims["aud"] not in (ACCESS, SHARE):
             raise jwt.InvalidAudienceError("must be one of ours, alone")
         if claims["aud"] == SHARE:
@@ -89,7 +99,18 @@ class Tokens:
         if "key" in claims:
             return replace(self._ring.vouch(claims["key"]), token=True)
         name = _NAME.validate_python(claims["sub"])
-        return Principal(name, _roles(claims.get("roles")), token=True)
+        return Principal(name, _roles(claims.get("roles")), token=True, expires_ms=_end(claims))
+
+    def _decode(self, token: str, audience: list[str], *, require: list[str]) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            self._secret,
+            algorithms=[_OURS],
+            audience=audience,
+            issuer=ISSUER,
+            options={"require": require},
+        )
+        return claims
 
     def _of_provider(self, token: str, provider: IdentityProviderSettings) -> Principal:
         claims = jwt.decode(
@@ -101,7 +122,12 @@ class Tokens:
             options={"require": ["sub", "aud", "iss", "exp"]},
         )
         roles = claims.get(provider.roles_claim) if provider.roles_claim else None
-        return Principal(_NAME.validate_python(claims["sub"]), _roles(roles), token=True)
+        name = _NAME.validate_python(claims["sub"])
+        return Principal(name, _roles(roles), token=True, expires_ms=_end(claims))
+
+
+def _end(claims: Mapping[str, Any]) -> int:
+    return int(claims["exp"]) * 1_000
 
 
 def _roles(claimed: Any) -> frozenset[Role]:
