@@ -15,7 +15,7 @@ from schemas.events import (
     TurnRequested,
     TurnStopRequested,
 )
-from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
 
@@ -106,13 +106,19 @@ class Conversation:
             self.shares.pop(recorded.data["share"], None)
 
     def _narrate(self, recorded: Recorded) -> None:
-        """The latest request for a scene counts; news of an earlier one changes nothing."""
+        """The latest request for a scene counts; news of an earlier one changes nothing. What a copy was not
+        given counts as never asked for."""
         data = recorded.data
         session = SessionId(data["session"])
+        if session == NOWHERE:
+            return
         if recorded.type == "narration.requested":
             before = self.narrations.get(recorded.turn)
             attempt = before.attempt + 1 if before else 1
-            self.narrations[recorded.turn] = NarrationState(session, by=data["by"], attempt=attempt)
+            earlier = (*before.earlier, before.session) if before else ()
+            self.narrations[recorded.turn] = NarrationState(
+                session, by=data["by"], attempt=attempt, earlier=earlier
+            )
         state = self.narrations.get(recorded.turn)
         if state is None or state.session != session:
             return

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from pipeline.bundles.importing import endings
+from pipeline.bundles.importing import endings, unlinked
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
@@ -129,6 +129,7 @@ async def _copied(
             fact = recorded.fact()
             if isinstance(fact, SessionStarted):
                 fact = fact.model_copy(update=origin)
+            fact = unlinked(fact, past)
             yield NewFact(fact, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
     for new in endings(past):
         yield new

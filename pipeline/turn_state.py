@@ -74,6 +74,8 @@ class NarrationState:
     session: SessionId
     by: Literal["auto", "user"]
     attempt: int = 1
+    earlier: tuple[SessionId, ...] = ()
+    """What was made of the scene before, or begun."""
     status: Literal["requested", "ready", "failed"] = "requested"
     chunks: int = 0
     audio_ms: int = 0

@@ -16,6 +16,8 @@ TurnId = NewType("TurnId", int)
 """A turn is named by the `Seq` of its `turn.requested` fact. Zero means "about no turn"."""
 
 NO_TURN = TurnId(0)
+NOWHERE = SessionId("00000000-0000-0000-0000-000000000000")
+"""In place of a session that a copy has no part in."""
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 

@@ -84,9 +84,12 @@ async def get_story(services: Open, story: Story) -> StoryView:
 async def delete_story(services: Open, story: Story) -> None:
     """Erase the story with all its scenes and what was narrated of them."""
     conversation = await services.stories.story(story)
-    for narration in list(conversation.narrations.values()):
+    made = [name for state in conversation.narrations.values() for name in (*state.earlier, state.session)]
+    for narration in made:
         try:
-            await services.sessions.delete(narration.session)
+            told, _ = await services.sessions.view(narration)
+            if told.parent == story:  # a fork's may be those of the story that it comes from
+                await services.sessions.delete(narration)
         except InputError:
             continue  # gone already
     await services.sessions.delete(story)

@@ -21,11 +21,9 @@ from schemas.events import (
     SessionStarted,
     TurnStopped,
 )
-from schemas.ids import Seq, SessionId, new_session_id
+from schemas.ids import NOWHERE, Seq, SessionId, new_session_id
 from schemas.recorded import NewFact
 
-NOWHERE: Final = "00000000-0000-0000-0000-000000000000"
-"""In place of a session that the new owner has no part in."""
 _PAGE: Final = 100
 Mine = Callable[[SessionId], Awaitable[bool]]
 """Is there such a session here, and is it the importer's own?"""
@@ -54,6 +52,17 @@ def endings(conversation: Conversation) -> list[NewFact]:
     return [NewFact(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished]
 
 
+def unlinked(fact: Fact, conversation: Conversation) -> Fact:
+    """Without what only the story itself will be told: of its narrations a copy has those that are ready."""
+    match fact:
+        case NarrationRequested() | NarrationReady() | NarrationFailed():
+            states = conversation.narrations.values()
+            ready = any(state.session == fact.session and state.status == "ready" for state in states)
+            return fact if ready else fact.model_copy(update={"session": NOWHERE})
+        case _:
+            return fact
+
+
 class _Adoption:
     """Facts of another server on their way into the log of this one."""
 
@@ -69,7 +78,7 @@ class _Adoption:
         source = self._bundle.facts()
         while page := await anyio.to_thread.run_sync(lambda: list(islice(source, _PAGE))):
             for recorded, fact in page:
-                adopted = await self._adopt(fact)
+                adopted = await self._adopt(unlinked(fact, self._conversation))
                 yield NewFact(adopted, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
         conversation = self._conversation
         if conversation.ended:
