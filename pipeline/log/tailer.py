@@ -13,7 +13,15 @@ from anyio.abc import TaskGroup
 
 from pipeline.log.base import Ear, EventLog, Head, Push, Subscribed
 from pipeline.log.listener import Listener
-from schemas.errors import CursorAhead, LogError, LogUnavailable, SessionGone, SessionNotFound
+from schemas.errors import (
+    ArchiveDamaged,
+    ArchiveUnavailable,
+    CursorAhead,
+    LogError,
+    LogUnavailable,
+    SessionGone,
+    SessionNotFound,
+)
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
@@ -185,6 +193,9 @@ class Tailer:
     async def _check(self, sessions: list[SessionId]) -> None:
         try:
             heads = await self._log.heads(sessions)
+        except (ArchiveUnavailable, ArchiveDamaged) as error:
+            await self._check_apart(sessions, error)
+            return
         except LogUnavailable as error:
             _logger.warning("cannot look at the heads of %d sessions: %s", len(sessions), error)
             return
@@ -195,6 +206,17 @@ class Tailer:
             feed = self._feeds.get(session)
             if feed is not None:
                 self._compare(feed, head)
+
+    async def _check_apart(self, sessions: list[SessionId], error: LogError) -> None:
+        """One of them is in an archive that cannot be read: the others are none the worse for it."""
+        if len(sessions) > 1:
+            for session in sessions:
+                await self._check([session])
+        elif isinstance(error, ArchiveDamaged) and (feed := self._feeds.get(sessions[0])) is not None:
+            feed.trouble = error
+            feed.wake()
+        else:
+            _logger.warning("cannot look at the head of session %s: %s", sessions[0], error)
 
     def _give_up(self, error: LogError) -> None:
         for feed in self._feeds.values():

@@ -1,0 +1,35 @@
+"""One session's trouble in the archive is not that of those who listen to others."""
+
+import anyio
+import pytest
+
+from pipeline.log.tailer import Tailer
+from schemas.errors import ArchiveDamaged
+from schemas.ids import Seq
+from tests.archive.support import Tiers, tell
+from tests.log.support import batch, delta
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_damaged_archive_ends_no_listening_to_other_sessions(tiers: Tiers) -> None:
+    live, old = await tell(tiers.log, 10, sealed=False), await tell(tiers.log, 60)
+    await tiers.archiver.archive(old)
+    [head] = await tiers.log.heads([live])
+    assert head is not None
+    async with (
+        Tailer(tiers.log, watch_s=0.02) as tailer,
+        tailer.follow(live, head.seq) as news,
+        tailer.follow(old, Seq(59)) as rest,
+    ):
+        await tiers.vanish(old)
+        for path in tiers.root.rglob("*.events.zst"):
+            path.write_bytes(b"rotten")
+        tiers.log.archive.forget(old)
+        with anyio.fail_after(5):
+            with pytest.raises(ArchiveDamaged):
+                await anext(rest)
+            await anyio.sleep(0.09)  # it looks where everybody stands
+            for number in (1, 2):
+                await tiers.log.append([batch(live, number, delta(number), producer="late")])
+                assert [fact.seq for fact in await anext(news)] == [head.seq + number]
