@@ -125,8 +125,13 @@ class Users:
             wanted = decide(state.preferences)
             key = internal_key("preferences", state.changed)
             outcome = await self._recorder.post(session, PreferencesChanged(preferences=wanted), key=key)
-            if outcome.verdict is Verdict.OK:
-                return outcome.last, wanted
+            if outcome.verdict is Verdict.OK or await self._said(session, outcome.first) == wanted:
+                return outcome.last, wanted  # ours, or the very same; its answer may have been lost
+
+    async def _said(self, session: SessionId, seq: Seq) -> Preferences | None:
+        """The preferences that a fact states."""
+        facts = await self._views.log.read(session, Seq(seq - 1), limit=1)
+        return _preferences(facts[0].data["preferences"]) if facts else None
 
     async def delivered(self, principal: str, upto: Seq) -> None:
         """A client of the user has every notification up to here. Raises InputError if none is there."""

@@ -11,8 +11,10 @@ from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tailer import Tailer
+from pipeline.users import Users
 from schemas.errors import LogLost
 from schemas.ids import Seq, new_session_id
+from schemas.preferences import Preferences
 from schemas.settings import LogSettings
 from tests.log.proxy import FaultyProxy
 from tests.log.support import ENDED, STARTED, delta, kill_server
@@ -36,6 +38,23 @@ async def test_a_lost_reply_never_doubles_a_fact(proxy: FaultyProxy) -> None:
     assert proxy.swallowed == 11
     facts = await log.read(session, Seq(1))
     assert [fact.data["at"] for fact in facts] == list(range(21))
+    await log.aclose()
+
+
+async def test_a_lost_reply_never_doubles_a_change_of_preferences(proxy: FaultyProxy) -> None:
+    log = RedisEventLog(str(proxy.path))
+
+    def faster(now: Preferences) -> Preferences:
+        proxy.swallow = not proxy.swallowed  # the reply to what follows
+        return now.model_copy(update={"speech_speed": 1.5})
+
+    async with Recorder(log) as recorder:
+        users = Users(log, recorder)
+        seq, said = await users.change("anna", faster)
+        state = await users.state("anna")
+    assert proxy.swallowed == 1
+    assert (state.preferences, state.changed) == (said, seq)
+    assert len(state.history) == 1
     await log.aclose()
 
 
