@@ -2,6 +2,7 @@
 
 import { credentialHeaders, isGuest, withCredential } from "./credentials.js";
 import { retryDelayMs } from "./cursor.js";
+import { renewed } from "./staying.js";
 
 const ATTEMPTS = 5;
 
@@ -26,10 +27,9 @@ async function problemOf(response) {
   }
 }
 
-export async function once(method, path, body, headers) {
-  let response;
+async function send(method, path, body, headers) {
   try {
-    response = await fetch(path, {
+    return await fetch(path, {
       method,
       headers: { "Content-Type": "application/json", ...credentialHeaders(), ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -38,7 +38,15 @@ export async function once(method, path, body, headers) {
     if (!(error instanceof TypeError)) throw error;
     throw new Problem({ detail: "The server cannot be reached.", retryable: true });
   }
-  if (response.status === 401 && !isGuest) dispatchEvent(new Event("rhapsode:who"));
+}
+
+/** What was refused because a token had ended was not done, and is asked for again with the next token. */
+export async function once(method, path, body, headers) {
+  let response = await send(method, path, body, headers);
+  if (response.status === 401 && !isGuest && !headers?.Authorization) {
+    if (await renewed()) response = await send(method, path, body, headers);
+    if (response.status === 401) dispatchEvent(new Event("rhapsode:who"));
+  }
   if (!response.ok) throw await problemOf(response);
   return response;
 }

@@ -4,6 +4,7 @@ import { AskPlace } from "./ask.js";
 import { isGuest } from "./credentials.js";
 import { byId, make } from "./dom.js";
 import { bindHelp } from "./help.js";
+import { staySignedIn } from "./staying.js";
 
 const query = new URLSearchParams(location.search);
 const listening = isGuest;
@@ -54,4 +55,5 @@ function welcomeGuest() {
 bindHelp(byId("help-button"));
 addEventListener("rhapsode:who", async () => (await import("./sign-in.js")).askForKey());
 if (listening) welcomeGuest();
+else staySignedIn();
 await Promise.all([begin(), listening || furnish()]);

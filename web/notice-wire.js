@@ -3,8 +3,10 @@
 import { socketUrl } from "./api.js";
 import { openSocket, userName } from "./credentials.js";
 import { retryDelayMs } from "./cursor.js";
+import { renewed } from "./staying.js";
 
 const REFUSED = 4_400; // close codes from here on: it would be of no use to ask again
+const UNKNOWN = 4_401; // the token is not good any more
 const PING_MS = 25_000;
 const SILENCE_MS = 40_000; // every ping is answered
 const STEADY_MS = 5_000; // a connection that has lasted so long was a good one
@@ -33,10 +35,11 @@ export class NoticeWire {
     const opened = Date.now();
     socket.onopen = () => this._timers.push(setInterval(() => socket.send('{"type":"ping"}'), PING_MS));
     socket.onmessage = ({ data }) => this._socket === socket && this._receive(socket, JSON.parse(data));
-    socket.onclose = ({ code }) => {
+    socket.onclose = async ({ code }) => {
+      const another = code === UNKNOWN && (await renewed());
       if (this._socket !== socket) return;
       if (Date.now() - opened > STEADY_MS) this._failures = 0;
-      if (code >= REFUSED) this._release();
+      if (code >= REFUSED && !another) this._release();
       else this._drop();
     };
     this._expect();

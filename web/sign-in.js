@@ -1,9 +1,9 @@
-/** For a server that wants to know who asks: a key is exchanged for a token, and not kept. */
+/** For a server that wants to know who asks: a key is exchanged for tokens, and not kept. */
 
 import { Problem, once } from "./api.js";
 import { makeDialog } from "./dialog.js";
 import { asSentence, byId, make, say } from "./dom.js";
-import { signedIn } from "./storage.js";
+import { forget, remember } from "./staying.js";
 
 /** Ask for the key, unless that is being done. Afterwards the page begins anew. */
 export function askForKey() {
@@ -13,7 +13,7 @@ export function askForKey() {
   const problem = make("p", { class: "problem", role: "alert", hidden: "" });
   const label = make("label", { for: "api-key" }, "Your API key");
   const form = make("form", { class: "share-form" }, label, key, send, problem);
-  const words = "This server wants to know who asks. The key is sent once; this browser keeps a token for a while.";
+  const words = "This server wants to know who asks. The key is sent once and not kept; you stay signed in while a page is open.";
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void exchange(key.value.trim(), problem);
@@ -25,10 +25,10 @@ export function askForKey() {
 
 async function exchange(key, problem) {
   say(problem, null);
-  signedIn().write(null);
+  forget();
   try {
     const answer = await once("POST", "v1/tokens", undefined, { Authorization: `Bearer ${key}` });
-    signedIn().write(await answer.json());
+    remember(await answer.json());
     location.reload();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

@@ -27,7 +27,7 @@ class Shelf {
 /** How far this tab has heard the session: {turn, ms, done, at}. */
 export const placeIn = (session) => new Shelf(() => sessionStorage, `rhapsode:place:${session}`);
 
-/** {token, expires_in} of whoever signed in, the same in all tabs. */
+/** {token, expires_in, renewal, made_ms} of whoever signed in, the same in all tabs. */
 export const signedIn = () => new Shelf(() => localStorage, "rhapsode:token");
 
 /** {voice, volume}, the same in all tabs. */

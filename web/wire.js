@@ -3,9 +3,11 @@
 import { openSocket } from "./credentials.js";
 import { Cursor, retryDelayMs } from "./cursor.js";
 import { parseFrame } from "./frames.js";
+import { renewed } from "./staying.js";
 
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const CONNECT_MS = 10_000;
+const UNKNOWN = 4401; // the token is not good any more
 const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 
 /**
@@ -99,9 +101,13 @@ export class Wire {
     }
   }
 
-  _closed(event) {
+  async _closed(event) {
+    const socket = this._socket;
     const { code, message, retryable } = this._complaint ?? {};
-    if (REFUSALS.has(event.code) || (code && !retryable)) {
+    const refused = REFUSALS.has(event.code) || (code && !retryable);
+    const another = event.code === UNKNOWN && (await renewed());
+    if (this._socket !== socket) return;
+    if (refused && !another) {
       this._finish({ state: "refused", code: code ?? String(event.code), message: message ?? event.reason });
     } else {
       this._drop();

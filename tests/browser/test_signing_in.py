@@ -73,3 +73,81 @@ def test_somebody_without_a_key_is_asked_for_one(open_page: OpenPage, closed: tu
     reader.ask("a story")
     expect(reader.page.locator("#problem")).to_be_attached()
     expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
+
+
+TOKEN = "JSON.parse(localStorage.getItem('rhapsode:token'))"
+
+
+def spoil(reader: Reader) -> str:
+    """As if the computer had slept until the token was over; the token that was good before."""
+    good: str = reader.page.evaluate(f"{TOKEN}.token")
+    change = f"const kept = {TOKEN}; kept.token = kept.token.slice(0, -6) + 'AAAAAA';"
+    write = "localStorage.setItem('rhapsode:token', JSON.stringify(kept));"
+    reader.page.evaluate(f"() => {{ {change} {write} }}")
+    return good
+
+
+def nobody_is_asked(reader: Reader) -> None:
+    expect(reader.page.get_by_role("dialog", name="Sign in")).to_have_count(0)
+
+
+def test_a_token_that_is_over_is_renewed_without_asking(
+    open_page: OpenPage, closed: tuple[RunningApp, str]
+) -> None:
+    app, key = closed
+    reader = open_page(app.url)
+    sign_in(reader, key)
+    expect(reader.page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
+    spoil(reader)
+    reader.ask("a story")
+    reader.status_is("completed")
+    spoil(reader)
+    reader.page.reload()
+    reader.status_is("completed")
+    reader.ask("another story")
+    reader.page.wait_for_function("document.querySelectorAll('[data-status=completed]').length === 2")
+    nobody_is_asked(reader)
+    assert key not in str(reader.page.evaluate("JSON.stringify([localStorage, sessionStorage])"))
+
+
+def test_a_socket_that_is_refused_with_an_old_token_comes_back_with_the_next(
+    open_page: OpenPage, closed: tuple[RunningApp, str]
+) -> None:
+    app, key = closed
+    reader = open_page(app.url)
+    sign_in(reader, key)
+    reader.ask("a story")
+    reader.status_is("completed")
+    good = spoil(reader)
+    reader.page.evaluate("dispatchEvent(new Event('offline')), dispatchEvent(new Event('online'))")
+    reader.page.wait_for_function(
+        f"old => {TOKEN}.token !== old && !{TOKEN}.token.endsWith('AAAAAA')", arg=good
+    )
+    expect(reader.page.locator("#connection[data-state=live]")).to_be_attached()
+    expect(reader.page.locator("#refusal")).to_be_hidden()
+    nobody_is_asked(reader)
+
+
+def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
+    open_page: OpenPage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("short")
+    key, _ = create_key(home / "keys.jsonl", "anna", now_ms=SystemClock().now_ms())
+    settings = scripted_settings(home, llm={"reply": SHORT}, tts={"ms_per_char": 5}, auth={"token_ttl_s": 10})
+    with running_app(settings) as app:
+        reader = open_page(app.url)
+        sign_in(reader, key)
+        reader.ask("a story")
+        reader.status_is("completed")
+        first = reader.page.evaluate(f"{TOKEN}.token")
+        links = (
+            "[...document.querySelectorAll('.keep a')].map((a) => new URL(a.href).searchParams.get('token'))"
+        )
+        reader.page.wait_for_function(f"old => {TOKEN}.token !== old", arg=first)
+        reader.page.wait_for_function(f"{links}.every((shown) => shown === {TOKEN}.token)")
+        nobody_is_asked(reader)
+        reader.page.get_by_role("button", name="Settings").click()
+        reader.page.get_by_role("button", name="Sign out").click()
+        expect(reader.page.get_by_role("dialog", name="Sign in")).to_be_visible()
+        assert reader.page.evaluate(TOKEN) is None
+        reader.page.goto("about:blank")

@@ -4,6 +4,8 @@ import { orElse } from "../api.js";
 import { makeDialog } from "../dialog.js";
 import { asSentence, byId, make, say } from "../dom.js";
 import { StoriesApi } from "../stories/api.js";
+import { forget } from "../staying.js";
+import { signedIn } from "../storage.js";
 import { ExtraRows } from "./extra.js";
 import { choice, number, options, range, section, toggle } from "./fields.js";
 import { historyOf } from "./changes.js";
@@ -66,7 +68,7 @@ class SettingsPanel {
       section("Voice", { default_voice, speech_speed, min_sentence_length }),
       section("Who speaks", provider),
     ];
-    this._form = make("form", { hidden: "" }, ...groups, this._changes);
+    this._form = make("form", { hidden: "" }, ...groups, this._changes, ...signOut());
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);
     dialog.addEventListener("close", () => this._preview.stop());
@@ -128,4 +130,15 @@ class SettingsPanel {
     const refused = ({ message }) => body.replaceChildren(make("p", { class: "problem" }, asSentence(message)));
     await orElse(refused, async () => body.replaceChildren(historyOf(await this._api.preferencesHistory())));
   }
+}
+
+/** Where somebody is signed in: a way to be it no longer, in all tabs of this browser. */
+function signOut() {
+  if (!signedIn().read()?.token) return [];
+  const button = make("button", { type: "button", class: "quiet" }, "Sign out");
+  button.addEventListener("click", () => {
+    forget();
+    location.assign("./");
+  });
+  return [button];
 }
