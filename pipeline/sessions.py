@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
 from weakref import WeakValueDictionary
 
@@ -16,7 +17,14 @@ from pipeline.owners import Owners
 from pipeline.views import SessionViews
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputTooLong, SessionEnded, UnknownProvider, UnknownVoice
-from schemas.events import Kind, SessionEndRequested, SessionStarted, SettingsChanged, TurnRequested
+from schemas.events import (
+    EndReason,
+    Kind,
+    SessionEndRequested,
+    SessionStarted,
+    SettingsChanged,
+    TurnRequested,
+)
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.providers import LOCAL
 from schemas.settings import SessionSettings
@@ -132,18 +140,20 @@ class Sessions:
         """End the session, tell its listeners, then erase its facts and audio."""
         conversation, head = await self._views.get(session)
         if head.state == "live":
-            if not conversation.ending:
-                outcome = await self._recorder.post(session, SessionEndRequested(reason="deleted"))
-                head_seq = outcome.last
-            else:
-                head_seq = head.seq
-            self._owners.wake(session, head_seq)
-            with anyio.move_on_after(_FAREWELL_S):
-                async with self._tailer.follow(session, head_seq) as batches:
-                    async for _ in batches:
-                        pass  # ends with the session
+            with suppress(SessionEnded):  # meanwhile, by itself
+                await self._end(session, None if conversation.ending else "deleted", head.seq)
         await self._views.log.delete(session)
         self._views.forget(session)
+
+    async def _end(self, session: SessionId, reason: EndReason | None, head: Seq) -> None:
+        """Return when the session is closed, or nobody closes it; `reason`: it must still be asked for."""
+        if reason is not None:
+            head = (await self._recorder.post(session, SessionEndRequested(reason=reason))).last
+        self._owners.wake(session, head)
+        with anyio.move_on_after(_FAREWELL_S):
+            async with self._tailer.follow(session, head) as batches:
+                async for _ in batches:
+                    pass  # ends with the session
 
     def _checked(self, settings: SessionSettings) -> SessionSettings:
         voices = self.voices_of(settings.tts_provider, field="settings.tts_provider")
