@@ -48,7 +48,7 @@ REPLIES = {
     "punctuation": PUNCTUATED,
     "long and short": LENGTHS,
 }
-PEOPLE = 80
+PEOPLE = 160
 
 
 @pytest.fixture(scope="package")

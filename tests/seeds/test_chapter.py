@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -15,7 +16,7 @@ from loadtests.chaos.system import reserve_port
 from pipeline.log import embedded
 from schemas.settings import AppSettings
 from tests.eventually import eventually
-from tests.seeds.people import Message, Person, messages, of
+from tests.seeds.people import Message, Person, messages, of, until
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -47,11 +48,19 @@ class Gateway:
         self.process = start(self.file)
 
     async def ready(self) -> None:
-        await eventually((self.app.settings.home / f"ready-{self.process.pid}").exists)
+        async def up() -> bool:
+            try:
+                async with httpx.AsyncClient(base_url=self.app.url) as http:
+                    return (await http.get("/v1/health")).is_success
+            except httpx.TransportError:
+                return False
+
+        await until(up)
 
 
 def quick(home: Path, **changes: Any) -> AppSettings:
-    return scripted_settings(home, tts={"ms_per_char": 0.5}, **changes)
+    """Little sound, and many sentences at a time."""
+    return scripted_settings(home, tts={"ms_per_char": 0.5}, limits={"sentences_ahead": 8}, **changes)
 
 
 def start(file: Path) -> subprocess.Popen[bytes]:
