@@ -35,6 +35,14 @@ from schemas.wire import Health
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
 _CHECK_S: Final = 3.0
+_PAGE_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "strict-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Nothing of anybody else's runs in the page, and no other page shows it in a frame to have it clicked."""
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -110,7 +118,7 @@ def _add_health(app: FastAPI) -> None:
 def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
 
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 
