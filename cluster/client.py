@@ -16,7 +16,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from cluster import state
-from cluster.problems import MISUSED, CliError
+from cluster.problems import ADVICE, MISUSED, CliError
 
 _PATIENCE_S: Final = 30.0
 """So long without any fact or heartbeat, and without a connection, and we give up."""
@@ -24,11 +24,6 @@ _RETRY_S: Final = 0.25
 _RETRY_MOST_S: Final = 4.0
 _FRAME_BYTES: Final = 16 * 1024 * 1024
 _RETRYABLE_CLOSE: Final = 1013
-_ADVICE: Final = {
-    "auth.required": "Use --key or RHAPSODE_KEY; rhapsode keys create makes a key.",
-    "auth.invalid": "See rhapsode keys list.",
-    "auth.expired": "Make a new key: rhapsode keys create.",
-}
 _IMPORT_S: Final = 600.0
 """A long session is checked and written before the server answers."""
 _PIECE_BYTES: Final = 256 * 1024
@@ -192,7 +187,7 @@ async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, Non
             case "error":
                 await socket.wait_closed()
                 if socket.close_code != _RETRYABLE_CLOSE:
-                    advice = _ADVICE.get(frame["code"], f"Code: {frame['code']}.")
+                    advice = ADVICE.get(frame["code"], f"Code: {frame['code']}.")
                     raise CliError(str(frame["message"]), advice)
                 raise websockets.ConnectionClosedError(None, None)
             case "hello" | "heartbeat":
@@ -219,7 +214,7 @@ def _retryable(answer: httpx.Response) -> bool:
 def _refusal(answer: httpx.Response) -> CliError:
     try:
         problem = answer.json()
-        advice = _ADVICE.get(problem["code"], f"Code: {problem['code']}.")
+        advice = ADVICE.get(problem["code"], f"Code: {problem['code']}.")
         return CliError(f"Refused: {problem['detail']}.", advice)
     except (ValueError, KeyError, TypeError):
         return CliError(f"Refused with HTTP status {answer.status_code}.", "See rhapsode status.")

@@ -6,6 +6,15 @@ FAILED: Final = 1
 MISUSED: Final = 2
 NOT_RUNNING: Final = 3
 
+ADVICE: Final = {
+    "auth.required": "Use --key or RHAPSODE_KEY; rhapsode keys create makes a key.",
+    "auth.invalid": "See rhapsode keys list.",
+    "auth.expired": "Make a new key: rhapsode keys create.",
+    "auth.forbidden": "Use a key that may: rhapsode keys create --principal NAME --role admin makes one.",
+    "session.not_found": "The page's history lists yours; what is another principal's is not there.",
+}
+"""What to do about a server's refusal, by its code."""
+
 
 class CliError(Exception):
     """Shown without a traceback; ends the program with `status`."""

@@ -56,7 +56,7 @@ class Status:
 
 def _worker_lines(report: dict[str, Any]) -> list[str]:
     if not report:
-        return ["workers   no answer"]
+        return ["workers   no answer (where keys are asked for, an administrator's gets one)"]
     oldest = f" (the oldest for {report['oldest_pending_s']:.0f} s)" if report["pending"] else ""
     counts = f"{report['lag']} facts to take, {report['pending']} pending{oldest}"
     lines = [f"workers   {report['workers']} running, {counts}, {report['dead_letters']} dead letters"]

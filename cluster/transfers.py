@@ -15,7 +15,7 @@ async def export(url: str, session: str, file: Path) -> str:
         raise CliError(f"There is no folder {folder}.", "Make it first.", status=MISUSED)
     async with Client(url) as client:
         size = await client.export(session, file)
-    return f"{file} holds session {session} ({size / 1_000_000:.1f} MB)."
+    return f"{file} holds session {session} ({size / 1_000:,.0f} kB)."
 
 
 async def bring(url: str, file: Path) -> str:

@@ -8,7 +8,7 @@ import httpx
 import typer
 
 from cluster.commands import Json, explained, running_at, say
-from cluster.problems import CliError
+from cluster.problems import ADVICE, CliError
 from cluster.state import credential
 
 _PATIENCE_S: Final = 10.0
@@ -100,5 +100,6 @@ def _ask(method: str, path: str, **query: str | int) -> dict[str, Any]:
         raise CliError(f"No answer from {url}.", "See rhapsode status.") from error
     if answer.is_error:
         said = str(body.get("detail", answer.status_code)).rstrip(".")
-        raise CliError(f"Refused: {said}.", f"Code: {body.get('code', 'unknown')}.")
+        code = body.get("code", "unknown")
+        raise CliError(f"Refused: {said}.", ADVICE.get(code, f"Code: {code}."))
     return body

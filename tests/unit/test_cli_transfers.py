@@ -46,8 +46,9 @@ async def test_a_session_goes_into_a_file_and_out_of_it(app: RunningApp, tmp_pat
 
 async def test_what_is_refused_is_explained_and_leaves_no_file(app: RunningApp, tmp_path: Path) -> None:
     unknown = "019aa3c6-0000-7000-8f00-2b1d7a5c9e10"
-    with pytest.raises(CliError, match="there is no session"):
+    with pytest.raises(CliError, match="there is no session") as refused:
         await transfers.export(app.url, unknown, tmp_path / "story.zip")
+    assert "history lists yours" in refused.value.advice
     with pytest.raises(CliError, match="no folder"):
         await transfers.export(app.url, unknown, tmp_path / "nowhere" / "story.zip")
     assert os.listdir(tmp_path) == []
