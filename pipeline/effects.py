@@ -13,7 +13,7 @@ from pipeline.turn_state import TurnState
 from pipeline.users import Users
 from pipeline.views import SessionViews
 from pipeline.workers.base import Change, Pointer, cause_key
-from schemas.errors import SessionEnded, SessionGone, SessionNotFound
+from schemas.errors import SessionEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.events import NarrationFailed, NarrationReady, NotificationRaised
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
@@ -111,7 +111,7 @@ class NarrationNews:
         asked = story.narrations.get(scene.turn)
         by_itself = asked is not None and asked.session == pointer.session and asked.by == "auto"
         news = verdict(pointer.session, turn)
-        with suppress(SessionEnded):  # nothing can be written into it, but its user can still be told
+        with suppress(SessionEnded, SessionFull):  # it takes nothing more, but its user can still be told
             await self._recorder.post(
                 scene.story, news, key=cause_key(self.name, pointer, "story"), turn=scene.turn
             )

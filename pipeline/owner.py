@@ -138,7 +138,7 @@ class SessionOwner:
         if self._conversation.ended:
             return
         self._epoch = before + 1
-        if before and self._conversation.has_work:
+        if before:
             await self._take_over()
         await self._reconcile()
         async with (

@@ -9,12 +9,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.owner import OwnerServices, SessionOwner
-from schemas.errors import GatewayBusy, RhapsodeError
+from schemas.errors import Fenced, GatewayBusy, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.25
+_RETRY_MOST_S = 30.0
 _LOOK_S = 0.2
 """Between looks for sessions without an owner: what a takeover takes beyond the rest of a lease."""
 
@@ -32,6 +33,8 @@ class Owners:
         self._node = node
         self._owners: dict[SessionId, SessionOwner] = {}
         self._count = 0
+        self._failures: dict[SessionId, int] = {}
+        """In a row, of sessions that nobody here can run: they are tried less and less often."""
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,6 +83,10 @@ class Owners:
         """Turns under way in this process."""
         return sum(owner.busy for owner in self._owners.values())
 
+    def setbacks(self, session: SessionId) -> int:
+        """How often in a row its owners have failed here."""
+        return self._failures.get(session, 0)
+
     def wake(self, session: SessionId, seq: Seq) -> None:
         """A command is in the log at `seq`: see that some owner acts on it."""
         owner = self._owners.get(session)
@@ -94,15 +101,22 @@ class Owners:
 
     async def _run(self, owner: SessionOwner) -> None:
         """Run an owner; one that fails, or leaves as a command comes, is followed by another."""
+        failures = self._failures.pop(owner.session, 0)
         try:
             await owner.run()
-        except* (RhapsodeError, TimeoutError) as errors:
+        except* (LogUnavailable, Fenced, TimeoutError) as errors:
             log.warning("session %s: the owner gave up: %s", owner.session, errors.exceptions[0])
+        except* RhapsodeError as errors:
+            self._failures[owner.session] = failures + 1
+            log.warning("session %s: the owner failed: %s", owner.session, errors.exceptions[0])
         except* Exception:
+            self._failures[owner.session] = failures + 1
             log.exception("session %s: the owner failed", owner.session)
         owner.closing = True
         if owner.is_needed:
-            await anyio.sleep(_RETRY_S)
+            await anyio.sleep(min(_RETRY_MOST_S, _RETRY_S * 2 ** self._failures.get(owner.session, 0)))
+        else:
+            self._failures.pop(owner.session, None)
         if self._owners.get(owner.session) is owner:
             del self._owners[owner.session]
             if owner.is_needed:

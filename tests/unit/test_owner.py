@@ -1,6 +1,6 @@
 """Who runs a session's turns: takeovers, ends, and owners that fail."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -8,16 +8,18 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.engines.base import ChatRequest, Completion, LanguageModel
-from pipeline.log.base import EventLog
+from pipeline.log.base import EventLog, Head
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.turn import Models
-from schemas.errors import LogUnavailable
+from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,
+    OwnerChanged,
+    PlaybackPaused,
     SessionEndRequested,
     SessionStarted,
     TurnRequested,
@@ -199,3 +201,41 @@ async def test_of_two_gateways_one_runs_each_turn() -> None:
             facts = await until_over(log, session, "turn.completed", 3)
     ends = [fact.turn for fact in facts if fact.type in TERMINAL]
     assert len(ends) == len(set(ends)) == 3
+
+
+class Damaged(MemoryEventLog):
+    """A log in which one session's facts cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
+        self.reads += 1
+        raise LogLost("its facts are nowhere")
+
+
+async def test_a_session_that_nobody_can_run_is_tried_less_and_less_often() -> None:
+    log, session = Damaged(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, request())
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            await eventually(lambda: owners.setbacks(session) == 3)
+    assert log.reads == 3
+
+
+async def test_whoever_comes_back_to_a_session_fences_the_one_before_at_once() -> None:
+    """Also where there is nothing to do yet: a frozen owner could wake up and begin the next turn."""
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        paused = await recorder.post(session, PlaybackPaused())
+        frozen = recorder.open(session, producer="frozen", epoch=1)
+        await frozen.commit(OwnerChanged(epoch=1, node="frozen"))
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, paused.last)
+            await until_over(log, session, "owner.changed", 2)
+            with pytest.raises(Fenced):
+                await frozen.commit(TurnStarted(epoch=1), turn=TurnId(9))
