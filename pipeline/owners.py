@@ -20,6 +20,11 @@ _LOOK_S = 0.2
 """Between looks for sessions without an owner: what a takeover takes beyond the rest of a lease."""
 
 
+def rest_s(failures: int) -> float:
+    """How long a session rests that so many owners in a row have failed at."""
+    return min(_RETRY_MOST_S, _RETRY_S * 2.0**failures)
+
+
 class Owners:
     """The sessions whose turns this process runs; an async context manager that ends them all."""
 
@@ -114,7 +119,7 @@ class Owners:
             log.exception("session %s: the owner failed", owner.session)
         owner.closing = True
         if owner.is_needed:
-            await anyio.sleep(min(_RETRY_MOST_S, _RETRY_S * 2 ** self._failures.get(owner.session, 0)))
+            await anyio.sleep(rest_s(self.setbacks(owner.session)))
         else:
             self._failures.pop(owner.session, None)
         if self._owners.get(owner.session) is owner:

@@ -192,7 +192,7 @@ async def test_stopping_closes_every_engine_stream() -> None:
     stage.voice.hold(SENTENCES[0])
 
     async def stop() -> None:
-        await eventually(lambda: stage.voice.begun)
+        await eventually(lambda: bool(stage.voice.begun))
         stage.turn.stop("user")
 
     facts = await stage.run(stop)
