@@ -123,7 +123,7 @@ async def messages(
 ) -> list[Message]:
     """What a socket says up to its end, or until `until` holds; then the connection breaks."""
     got: list[Message] = []
-    with anyio.fail_after(60):
+    with anyio.fail_after(150):
         async with person.socket(path) as socket:
             with suppress(ConnectionClosed):
                 async for text in socket:

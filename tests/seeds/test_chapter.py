@@ -84,6 +84,7 @@ def gateway(home: Path) -> Iterator[Gateway]:
 
 
 async def begun(person: Person) -> Message:
+    await person.prefer(min_sentence_length=280)  # about a thousand chunks
     answer = await person.http.post("/api/tts/generate", json={"text": CHAPTER, "title": "Chapter One"})
     assert answer.status_code == 202, answer.text
     return dict(answer.json())
