@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from fastapi import Depends, FastAPI, Request, Response
@@ -27,7 +27,7 @@ from deployments.faces import (
     tts_settings,
     users,
 )
-from deployments.gate import Gate
+from deployments.gate import PUBLIC, Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
 from schemas.settings import GatewaySettings
@@ -89,7 +89,27 @@ def create_app(
         app.include_router(face.router)
     _add_health(app)
     _add_page(app)
+    _describe_credentials(app)
     return app
+
+
+def _describe_credentials(app: FastAPI) -> None:
+    """The gate asks for them before any route, so that the routes alone would not tell."""
+    described = app.openapi
+
+    def with_credentials() -> dict[str, Any]:
+        document = described()
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "A key, a token or a share link."},
+            "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
+        }
+        document["security"] = [{"bearer": []}, {"token": []}]
+        for path in PUBLIC & document["paths"].keys():
+            for operation in document["paths"][path].values():
+                operation["security"] = []
+        return document
+
+    app.openapi = with_credentials  # type: ignore[method-assign]
 
 
 def _add_health(app: FastAPI) -> None:

@@ -228,3 +228,12 @@ async def test_a_route_that_nobody_thought_of_is_for_administrators() -> None:
     with pytest.raises(Forbidden):
         await guard(asking(Principal("bob")))
     await guard(asking(Principal("root", ADMIN)))
+
+
+def test_the_description_says_which_routes_ask_who_one_is() -> None:
+    document = create_app(_nothing, body_bytes=1_000).openapi()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "token"}
+    assert document["security"] == [{"bearer": []}, {"token": []}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert (operation.get("security") == []) is (path in PUBLIC)
