@@ -1,5 +1,6 @@
 """The Gateway deployment: the ingress that holds sockets, runs turns and knows the log."""
 
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -42,6 +43,10 @@ class GatewayReplica:
         speaker = await RemoteSpeaker.connect(self._text_to_speech)
         checks = {"language_model": language_model.check, "text_to_speech": speaker.check}
         async with open_services(self._settings, Models(language_model, speaker), checks) as services:
+            # What is there by now stays: looking through it again and again would stop every session for
+            # 60 ms or so at a time.
+            gc.collect()
+            gc.freeze()
             yield services
 
 
