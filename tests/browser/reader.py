@@ -48,7 +48,7 @@ class Reader:
         """Allow sound where the browser wants to be asked first."""
         self.wait("s.turn !== null")
         self.page.wait_for_function(
-            "rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden"
+            "() => rhapsode.stats().contextState === 'running' || !document.querySelector('#unlock').hidden"
         )
         if self.page.is_visible("#unlock"):
             self.page.click("#unlock")

@@ -20,7 +20,7 @@ def test_a_reload_in_the_middle_goes_on_where_one_was(open_page: OpenPage, app: 
     reader.ask("a story")
     reader.hears(1_500)
     reader.page.reload()
-    reader.page.wait_for_function("document.querySelector('.prose')?.textContent.length > 20")
+    reader.page.wait_for_function("() => document.querySelector('.prose')?.textContent.length > 20")
     assert STORY.startswith(reader.answer)
     reader.tap_if_asked()
     reader.wait("s.samplesPlayed > 0")
@@ -77,7 +77,7 @@ def test_a_pulled_cable_loses_nothing_and_doubles_nothing(
 def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: OpenPage, cable: Cable) -> None:
     reader = open_page(cable.url)
     reader.ask("a story")
-    reader.page.wait_for_function("document.querySelector('.prose')?.textContent.length > 5")
+    reader.page.wait_for_function("() => document.querySelector('.prose')?.textContent.length > 5")
     cable.pull()
     reader.page.get_by_text("Reconnecting…").wait_for()
     missed = reader.answer

@@ -64,7 +64,7 @@ def test_space_in_the_text_box_is_a_space(listener: Reader) -> None:
 
 def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -> None:
     turn = listener.stats["turn"]
-    listener.page.wait_for_function("document.querySelectorAll('.sentence').length > 2")
+    listener.page.wait_for_function("() => document.querySelectorAll('.sentence').length > 2")
     first, second, *_ = log_of.sentences(app.url, listener.session, turn)
     listener.page.click("#skip")
     listener.wait("s.positionMs >= arg", second.at_ms)
@@ -100,7 +100,7 @@ def test_speed_is_a_setting_of_the_session(open_page: OpenPage, app: RunningApp)
     other = open_page(reader.page.url)
     reader.page.click("#sound summary")
     reader.page.fill("#speed", "1.5")
-    other.page.wait_for_function("document.querySelector('#speed').value === '1.5'")
+    other.page.wait_for_function("() => document.querySelector('#speed').value === '1.5'")
     reader.wait("s.turn === null")
     reader.ask("briefly, but faster")
     reader.page.locator(".turn").nth(1).wait_for()

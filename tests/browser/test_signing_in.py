@@ -78,6 +78,12 @@ def test_somebody_without_a_key_is_asked_for_one(open_page: OpenPage, closed: tu
 TOKEN = "JSON.parse(localStorage.getItem('rhapsode:token'))"
 
 
+def signed_in(reader: Reader, key: str) -> None:
+    """And the page has begun anew, as it does then."""
+    with reader.page.expect_navigation():
+        sign_in(reader, key)
+
+
 def spoil(reader: Reader) -> str:
     """As if the computer had slept until the token was over; the token that was good before."""
     good: str = reader.page.evaluate(f"{TOKEN}.token")
@@ -96,7 +102,7 @@ def test_a_token_that_is_over_is_renewed_without_asking(
 ) -> None:
     app, key = closed
     reader = open_page(app.url)
-    sign_in(reader, key)
+    signed_in(reader, key)
     expect(reader.page.get_by_role("heading", name="What would you like to hear?")).to_be_visible()
     spoil(reader)
     reader.ask("a story")
@@ -105,7 +111,7 @@ def test_a_token_that_is_over_is_renewed_without_asking(
     reader.page.reload()
     reader.status_is("completed")
     reader.ask("another story")
-    reader.page.wait_for_function("document.querySelectorAll('[data-status=completed]').length === 2")
+    reader.page.wait_for_function("() => document.querySelectorAll('[data-status=completed]').length === 2")
     nobody_is_asked(reader)
     assert key not in str(reader.page.evaluate("JSON.stringify([localStorage, sessionStorage])"))
 
@@ -115,7 +121,7 @@ def test_a_socket_that_is_refused_with_an_old_token_comes_back_with_the_next(
 ) -> None:
     app, key = closed
     reader = open_page(app.url)
-    sign_in(reader, key)
+    signed_in(reader, key)
     reader.ask("a story")
     reader.status_is("completed")
     good = spoil(reader)
@@ -136,7 +142,7 @@ def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
     settings = scripted_settings(home, llm={"reply": SHORT}, tts={"ms_per_char": 5}, auth={"token_ttl_s": 10})
     with running_app(settings) as app:
         reader = open_page(app.url)
-        sign_in(reader, key)
+        signed_in(reader, key)
         reader.ask("a story")
         reader.status_is("completed")
         first = reader.page.evaluate(f"{TOKEN}.token")
@@ -144,7 +150,7 @@ def test_a_page_that_is_open_renews_its_token_in_time_and_its_downloads_with_it(
             "[...document.querySelectorAll('.keep a')].map((a) => new URL(a.href).searchParams.get('token'))"
         )
         reader.page.wait_for_function(f"old => {TOKEN}.token !== old", arg=first)
-        reader.page.wait_for_function(f"{links}.every((shown) => shown === {TOKEN}.token)")
+        reader.page.wait_for_function(f"() => {links}.every((shown) => shown === {TOKEN}.token)")
         nobody_is_asked(reader)
         reader.page.get_by_role("button", name="Settings").click()
         reader.page.get_by_role("button", name="Sign out").click()

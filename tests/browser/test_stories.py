@@ -109,7 +109,7 @@ PLAYED = "(s => s.turn !== null || s.samplesPlayed > 0)(rhapsode.stats())"
 
 def _has_played(reader: Reader) -> bool:
     """Or else the scene is marked as new: either way this tab has taken the notification."""
-    taken = f"{PLAYED} || document.querySelector('#scene-1 .badge:not([hidden])')"
+    taken = f"() => {PLAYED} || document.querySelector('#scene-1 .badge:not([hidden])')"
     reader.page.wait_for_function(taken)
     return bool(reader.page.evaluate(PLAYED))
 
