@@ -23,6 +23,7 @@ export class ExtraRows {
   }
 
   show(extra) {
+    if (this._rows.contains(document.activeElement)) return; // a row that is being typed would be gone
     this._rows.replaceChildren();
     for (const [name, value] of Object.entries(extra)) this._add(name, String(value));
   }
