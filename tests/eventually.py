@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import anyio
 
-_DEADLINE_S = 10.0
+_DEADLINE_S = 30.0
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
