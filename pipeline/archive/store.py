@@ -1,5 +1,6 @@
 """The archive's storage: folders of sessions on anything that fsspec knows. Never on the event loop."""
 
+import errno
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from schemas.settings import ArchiveSettings
 THREADS: Final = 8
 """Files that one process reads or writes at a time; one more waits."""
 _PART: Final = ".part-"
+_ERASURES: Final = 20
 _WITH_FOLDERS: Final = frozenset({"sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"})
 """Elsewhere a folder that is missing would be a bucket, and making one is not ours to do."""
 T = TypeVar("T")
@@ -158,9 +160,16 @@ class ArchiveStore:
     def _erase(self, session: SessionId) -> int:
         found = self._files(session)
         fs, full = self._open(folder_of(session))
-        if found or fs.exists(full):
-            fs.rm(full, recursive=True)
-        return len(found)
+        for _ in range(_ERASURES):
+            try:
+                if self._files(session) or fs.exists(full):
+                    fs.rm(full, recursive=True)
+            except OSError as error:  # whoever is archiving it adds files and takes some away
+                if not isinstance(error, FileNotFoundError) and error.errno != errno.ENOTEMPTY:
+                    raise
+            else:
+                return len(found)
+        raise ArchiveUnavailable("somebody keeps writing where a session is to be erased")
 
 
 def is_part(file: str) -> bool:

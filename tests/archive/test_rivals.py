@@ -9,7 +9,9 @@ import pytest
 
 from pipeline.archive.archiver import Archiver
 from pipeline.archive.store import ArchiveStore
-from schemas.ids import SessionId
+from schemas.errors import ArchiveUnavailable
+from schemas.ids import SessionId, new_session_id
+from schemas.settings import ArchiveSettings
 from tests.archive.support import SMALL, Tiers, tell, whole
 
 pytestmark = pytest.mark.anyio
@@ -90,3 +92,21 @@ async def test_a_session_deleted_under_an_archiver_that_dies_leaves_no_files(
     await tiers.archiver.sweep()
     assert tiers.files(session) == []
     assert await tiers.log.archival.intents(tiers.time.now_ms()) == []
+
+
+async def test_erasing_does_not_mind_somebody_who_writes_there(tmp_path: Path) -> None:
+    store, session = ArchiveStore(ArchiveSettings(), tmp_path), new_session_id()
+
+    async def write() -> None:
+        for number in range(150):
+            try:
+                await store.write(session, f"file{number % 5}", b"facts")
+            except ArchiveUnavailable:
+                continue  # the folder went away under it
+
+    async with anyio.create_task_group() as rivals:
+        rivals.start_soon(write)
+        for _ in range(150):
+            await store.erase(session)
+    await store.erase(session)
+    assert await store.files(session) == []
