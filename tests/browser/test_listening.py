@@ -61,8 +61,6 @@ def test_the_light_is_on_the_sentence_and_the_word_that_are_heard(
 ) -> None:
     reader = open_page()
     reader.ask("briefly")
-    reader.status_is("completed")
-    first, second = log_of.sentences(app.url, reader.session, reader.last_turn)
     look = """() => ({
         ms: rhapsode.stats().positionMs,
         sentence: document.querySelector('.sentence.speaking')?.textContent,
@@ -72,6 +70,8 @@ def test_the_light_is_on_the_sentence_and_the_word_that_are_heard(
         f"() => {{ const now = ({look})(); return now.words.length && now; }}"
     )
     early = seen.json_value()
+    reader.status_is("completed")
+    first, second = log_of.sentences(app.url, reader.session, reader.last_turn)
     assert early["sentence"] == first.text
     assert early["words"][0] in first.text.replace(".", "").split()
     reader.wait("s.positionMs > arg", second.at_ms + 400)
