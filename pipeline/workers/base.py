@@ -66,7 +66,7 @@ class Effect(Protocol):
 
 def cause_key(effect: str, pointer: Pointer, what: str = "") -> str:
     """The idempotency key of what `effect` does because of this fact: the same at every try."""
-    return f"{effect}/{pointer.session}/{pointer.seq}/{what}"
+    return f"rhapsode {effect}/{pointer.session}/{pointer.seq}/{what}"  # no client can send a blank
 
 
 class Projection(Protocol):
