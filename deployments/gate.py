@@ -1,6 +1,7 @@
 """The gate before every route: where a request may come from, and who sends it. Plain ASGI."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -11,9 +12,11 @@ from starlette.websockets import WebSocket
 
 from deployments import problems
 from deployments.access import PRINCIPAL
+from deployments.audience import Audience, lasts
 from deployments.services import Services
 from pipeline.access.door import is_loopback
-from schemas.access_errors import AccessError, OriginRefused
+from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
+from schemas.errors import GatewayBusy, RhapsodeError
 
 PUBLIC: Final = frozenset({"/", "/v1/health", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
 """What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
@@ -31,6 +34,7 @@ class Gate:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._for_others: ASGIApp | None = None
+        self._audience = Audience()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -55,12 +59,29 @@ class Gate:
         except OriginRefused as error:  # told in the handshake: such a page must not get as far as a socket
             await _deny(error, scope, receive, send)
         except AccessError as error:
-            if scope["type"] == "websocket":
-                await problems.refuse_socket(WebSocket(scope, receive, _accepting(send, offered)), error)
-            else:
-                await problems.problem_response(error)(scope, receive, send)
+            await _refuse(error, scope, receive, _accepting(send, offered))
         else:
-            await self._app(scope, receive, _accepting(send, offered) if offered else send)
+            await self._pass(scope, receive, _accepting(send, offered) if offered else send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = scope.get(PRINCIPAL)
+        if principal is None or not lasts(scope):
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as stay:
+            try:
+                stay.enter_context(self._audience.seat(principal, _services(scope).settings.limits))
+            except (GatewayBusy, ListenerLimit) as error:
+                await _refuse(error, scope, receive, send)
+                return
+            await self._app(scope, receive, send)
+
+
+async def _refuse(error: RhapsodeError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await problems.refuse_socket(WebSocket(scope, receive, send), error)
+    else:
+        await problems.problem_response(error)(scope, receive, send)
 
 
 def _services(scope: Scope) -> Services:

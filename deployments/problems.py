@@ -38,6 +38,7 @@ STATUS: Final[dict[str, int]] = {
     "limit.turns": 429,
     "limit.characters": 429,
     "limit.audio": 429,
+    "limit.listeners": 429,
     "share.not_found": 404,
     "session.not_found": 404,
     "dead_letter.not_found": 404,

@@ -1,7 +1,7 @@
 """Errors about who asks and how much: the branches of the tree in schemas/errors.py that concern callers.
 
 AccessError          Unauthenticated, CredentialInvalid, CredentialExpired, Forbidden, OriginRefused
-LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit
+LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit, ListenerLimit
 """
 
 from schemas.errors import InputError, RhapsodeError, StateError
@@ -70,3 +70,7 @@ class CharacterLimit(LimitReached):
 
 class AudioLimit(LimitReached):
     code = "limit.audio"
+
+
+class ListenerLimit(LimitReached):
+    code = "limit.listeners"

@@ -74,8 +74,14 @@ class PrincipalLimits(_Settings):
     """Characters of prompts and texts: `limit.characters`. A longer one needs all of a minute's allowance."""
     audio_minutes_per_hour: int | None = Field(default=600, ge=1)
     """Minutes of speech made: `limit.audio`. Counted when a turn is over; what was begun is finished."""
+    listeners: int | None = Field(default=200, ge=1)
+    """Sockets and event streams open at the same time, in each replica: `limit.listeners`."""
 
 
 NO_LIMITS = PrincipalLimits(
-    sessions_per_hour=None, turns_per_minute=None, chars_per_minute=None, audio_minutes_per_hour=None
+    sessions_per_hour=None,
+    turns_per_minute=None,
+    chars_per_minute=None,
+    audio_minutes_per_hour=None,
+    listeners=None,
 )

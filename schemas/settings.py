@@ -119,6 +119,8 @@ class LimitSettings(_Settings):
     """Turns waiting behind the running one; one more is refused: 429 `turn.queue_full`."""
     live_sessions: int = Field(default=400, ge=1)
     """Sessions with a turn running in this replica; one more is refused: 503 `gateway.busy`."""
+    listeners: int = Field(default=4_000, ge=1)
+    """Sockets and event streams open in this replica; one more is refused: 503 `gateway.busy`."""
     listener_buffer: int = Field(default=256, ge=8)
     """Facts held for one listener; when full they are dropped and read again from the log."""
     sentences_ahead: int = Field(default=2, ge=0, le=16)

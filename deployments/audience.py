@@ -1,0 +1,45 @@
+"""How many connections last at the same time in this process, and whose: a bound for each and for all."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.types import Scope
+
+from schemas.access_errors import ListenerLimit
+from schemas.errors import GatewayBusy
+from schemas.principals import Principal
+from schemas.settings import LimitSettings
+
+_RETRY_S = 5.0
+
+
+class Audience:
+    """Everybody who listens here now."""
+
+    def __init__(self) -> None:
+        self._seats: Counter[str] = Counter()
+
+    @contextmanager
+    def seat(self, principal: Principal, limits: LimitSettings) -> Iterator[None]:
+        """One connection, for as long as it lasts. Raises GatewayBusy or ListenerLimit."""
+        if self._seats.total() >= limits.listeners:
+            raise GatewayBusy(
+                f"{limits.listeners} listeners are connected to this replica; try again shortly"
+            )
+        most = (limits.principal if principal.name else limits.everybody).listeners
+        if most is not None and self._seats[principal.name] >= most:
+            raise ListenerLimit(
+                f"at most {most} connections may listen for one principal", retry_after_s=_RETRY_S
+            )
+        self._seats[principal.name] += 1
+        try:
+            yield
+        finally:
+            self._seats[principal.name] -= 1
+            self._seats += Counter()  # whoever has none is forgotten
+
+
+def lasts(scope: Scope) -> bool:
+    """A socket or an event stream: it stays open until somebody leaves."""
+    return scope["type"] == "websocket" or str(scope["path"]).endswith("/events")

@@ -1,0 +1,61 @@
+"""How many may listen at the same time: a bound for each principal, and one for all."""
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.access.people import People, client, said_by_socket, settings_at, stream
+from tests.edge.listeners import create, split_frame
+from tests.support import RunningApp, running_app
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[tuple[RunningApp, People]]:
+    people = People.at(tmp_path)
+    with running_app(settings_at(tmp_path, limits={"listeners": 3, "principal": {"listeners": 2}})) as app:
+        yield app, people
+
+
+async def seated(stay: AsyncExitStack, app: RunningApp, session: str, key: str) -> ClientConnection:
+    """A listener that has heard `hello`, until `stay` ends."""
+    bearer = {"Authorization": f"Bearer {key}"}
+    socket = await stay.enter_async_context(connect(app.ws_url + stream(session), additional_headers=bearer))
+    assert split_frame(await socket.recv())[0]["type"] == "hello"
+    return socket
+
+
+async def test_one_principal_takes_no_more_seats_than_it_may_and_leaves_the_others_theirs(
+    crowded: tuple[RunningApp, People],
+) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna, client(app, people.bob) as bob, AsyncExitStack() as stay:
+        hers, his = await create(anna), await create(bob)
+        for _ in range(2):
+            await seated(stay, app, hers, people.anna)
+        [refused], closed = await said_by_socket(app, stream(hers), people.anna)
+        assert (refused["code"], refused["retryable"], closed) == ("limit.listeners", True, 1013)
+        answer = await anna.get(f"/v1/sessions/{hers}/events")
+        assert (answer.status_code, answer.json()["code"]) == (429, "limit.listeners")
+        assert int(answer.headers["Retry-After"]) > 0
+        await seated(stay, app, his, people.bob)
+        answer = await bob.get(f"/v1/sessions/{his}/events")
+        assert (answer.status_code, answer.json()["code"]) == (503, "gateway.busy")
+        assert (await anna.get(f"/v1/sessions/{hers}")).status_code == httpx.codes.OK
+
+
+async def test_a_seat_is_free_again_when_its_listener_has_left(crowded: tuple[RunningApp, People]) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna:
+        session, heard = await create(anna), 0
+        with anyio.fail_after(20):
+            while heard < 8:  # the server may hear of the one who left a moment after the next one came
+                [word], _ = await said_by_socket(app, stream(session), people.anna)
+                assert word["type"] == "hello" or word["code"] == "limit.listeners"
+                heard += word["type"] == "hello"
