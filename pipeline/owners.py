@@ -88,6 +88,11 @@ class Owners:
         """Turns under way in this process."""
         return sum(owner.busy for owner in self._owners.values())
 
+    def offer(self, session: SessionId, seq: Seq) -> None:
+        """There is work in the session: begin at once if there is room; if not, whoever has room finds it."""
+        if session in self._owners or self._has_room:
+            self.wake(session, seq)
+
     def setbacks(self, session: SessionId) -> int:
         """How often in a row its owners have failed here."""
         return self._failures.get(session, 0)

@@ -71,7 +71,7 @@ class Sessions:
         """Where the session stands, for somebody who will listen; work that nobody does is taken up."""
         conversation, head = await self._views.get(session)
         if conversation.has_work:
-            self._owners.wake(session, conversation.head)
+            self._owners.offer(session, conversation.head)
         return conversation, head
 
     async def create(
