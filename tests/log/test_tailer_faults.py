@@ -1,6 +1,7 @@
 """Everything breaks at once: the server is killed, connections are cut, pushes vanish, and nobody notices."""
 
 import random
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,7 @@ from pipeline.log.recorder import Recorder
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tailer import Tailer
 from schemas.ids import Seq, SessionId, new_session_id
+from tests.eventually import eventually
 from tests.log.logs import LossyLog
 from tests.log.support import ENDED, STARTED, delta, kill_server, raw
 
@@ -23,7 +25,7 @@ async def speak(recorder: Recorder, session: SessionId) -> None:
     writer = recorder.open(session, producer="owner", epoch=1)
     for at in range(FACTS):
         await writer.record(delta(at), audio=bytes(at % 3))
-        await anyio.sleep(0.004)
+        await anyio.sleep(0.004)  # a pace, so that there is something left to break
     await writer.commit(ENDED)
 
 
@@ -45,10 +47,15 @@ async def listen(tailer: Tailer, session: SessionId, dice: random.Random, seen: 
                 ended = True
 
 
-async def break_things(home: Path) -> None:
-    """Three kills of the server, with cut connections before, between and after."""
+def have_heard(seen: list[list[int]], facts: int) -> bool:
+    return sum(map(len, seen)) >= facts
+
+
+async def break_things(home: Path, seen: list[list[int]]) -> None:
+    """Three kills of the server, with cut connections before, between and after: each when more was heard."""
+    share = SESSIONS * LISTENERS * FACTS // (FAULTS + 1)
     for fault in range(FAULTS):
-        await anyio.sleep(0.12)
+        await eventually(partial(have_heard, seen, share * (fault + 1)))
         if fault % 4 == 1:
             await anyio.to_thread.run_sync(kill_server, home)
         else:
@@ -74,7 +81,7 @@ async def test_every_listener_sees_every_fact_once_and_in_order(log: RedisEventL
             for number in range(SESSIONS * LISTENERS):
                 seen.append([])
                 tasks.start_soon(listen, tailer, sessions[number % SESSIONS], random.Random(number), seen[-1])
-            tasks.start_soon(break_things, home)
+            tasks.start_soon(break_things, home, seen)
     assert lossy.lossy_ear.lost > 0
     assert log._wire.breaks >= 3
     assert all(facts == list(range(1, FACTS + 3)) for facts in seen)
