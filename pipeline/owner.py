@@ -23,8 +23,9 @@ from schemas.settings import LimitSettings
 
 log = logging.getLogger(__name__)
 
-LEASE_MS = 1_500
-_RENEW_S = LEASE_MS / 3_000
+LEASE_MS = 1_000
+"""Bounds how long a takeover takes. Who stalls for longer loses its sessions to another, and no facts."""
+_RENEW_S = LEASE_MS / 4_000
 _STALLED_AT_MOST = 5
 """A turn that so many owners died on in a row, without a word, is given up: it may be what they died of."""
 _LINGER_S = 10.0
