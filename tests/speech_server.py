@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pipeline.audio.formats import Mp3Encoder, wav_header
 from pipeline.engines.base import WordTimes
 from pipeline.engines.scripted import ScriptedTextToSpeech
+from schemas.providers import SpeechProviderSettings
 from schemas.settings import TextToSpeechSettings
 from tests.eventually import eventually
 
@@ -58,6 +59,15 @@ class SpeechHouse:
     def forget(self) -> None:
         """Behave again, and remember nothing."""
         vars(self).update(vars(SpeechHouse(self.url)))
+
+    def given(self, **changes: Any) -> dict[str, Any]:
+        """What the settings say of this server as a provider of speech."""
+        return {"kind": "openai", "url": self.url, "default_voice": "alto", "attempts": 1} | changes
+
+    def settings(self, **changes: Any) -> SpeechProviderSettings:
+        """As a provider whose one voice is joe."""
+        joe = {"default_voice": "joe", "voices": ["joe"], "timeout_s": 5}
+        return SpeechProviderSettings.model_validate(self.given(**joe | changes))
 
     async def answer(self, request: Request, text: str, wire: Wire, voice: str, speed: float) -> Response:
         self.paths.append(request.url.path)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.cable import Cable, cable_to
 from tests.browser.reader import PATIENCE_MS, Reader
-from tests.speech_server import SpeechHouse, speech_house
+from tests.speech_server import SpeechHouse
 
 STORY = (
     "At the edge of the northern sea there stood a lighthouse, and in it lived a keeper named Ines. "
@@ -40,21 +40,7 @@ FLAGS = [
 
 
 @pytest.fixture(scope="package")
-def running_house() -> Iterator[SpeechHouse]:
-    with speech_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(running_house: SpeechHouse) -> SpeechHouse:
-    """Somebody elsewhere who speaks, or refuses to."""
-    running_house.forget()
-    return running_house
-
-
-@pytest.fixture(scope="package")
 def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    cloud = {"kind": "openai", "url": running_house.url, "default_voice": "alto", "attempts": 1}
     settings = scripted_settings(
         tmp_path_factory.mktemp("page"),
         llm={
@@ -64,7 +50,7 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
             "per_delta_ms": 25,
         },
         tts={"ms_per_char": 30},
-        text_to_speech={"providers": {"cloud": cloud | {"breaker_failures": 1_000}}},
+        text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
         limits={"prompt_chars": 2_000, "queued_turns": 12},
     )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually
-from tests.speech_server import SpeechHouse, speech_house
+from tests.speech_server import SpeechHouse
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -15,23 +15,10 @@ TEXT = "The keeper lit the lamp and went upstairs. The red fox sat down by the f
 
 
 @pytest.fixture(scope="module")
-def running_house() -> Iterator[SpeechHouse]:
-    with speech_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(running_house: SpeechHouse) -> SpeechHouse:
-    running_house.forget()
-    return running_house
-
-
-@pytest.fixture(scope="module")
 def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    cloud = {"kind": "openai", "url": running_house.url, "default_voice": "alto", "attempts": 1}
     settings = scripted_settings(
         tmp_path_factory.mktemp("providers"),
-        text_to_speech={"providers": {"cloud": cloud}, "fallback": ["local"]},
+        text_to_speech={"providers": {"cloud": running_house.given()}, "fallback": ["local"]},
     )
     with running_app(settings) as running:
         yield running

@@ -1,7 +1,7 @@
 """Voices behind HTTP, against a real server of ours: what they ask, what they understand, how they fail."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -15,32 +15,15 @@ from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.providers import SpeechProviderSettings
 from tests.contracts.text_to_speech import SENTENCE, TextToSpeechContract, length_ms, spoken
 from tests.eventually import eventually
-from tests.speech_server import SpeechHouse, Wire, speech_house
+from tests.speech_server import SpeechHouse, Wire
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-very-secret-0123456789"
 
 
-@pytest.fixture(scope="module")
-def running_house() -> Iterator[SpeechHouse]:
-    with speech_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(running_house: SpeechHouse) -> SpeechHouse:
-    running_house.forget()
-    return running_house
-
-
-def settings(house: SpeechHouse, **changes: Any) -> SpeechProviderSettings:
-    given = {"kind": "openai", "url": house.url, "default_voice": "joe", "voices": ["joe"], "timeout_s": 5}
-    return SpeechProviderSettings.model_validate(given | changes)
-
-
 @pytest.fixture
 async def cloud(house: SpeechHouse) -> AsyncGenerator[RemoteVoice, None]:
-    voice = build_speech_provider("cloud", settings(house))
+    voice = build_speech_provider("cloud", house.settings())
     yield voice
     await voice.aclose()
 
@@ -70,7 +53,7 @@ class TestChatterbox(TextToSpeechContract):
     async def voice(
         self, house: SpeechHouse, request: pytest.FixtureRequest
     ) -> AsyncGenerator[RemoteVoice, None]:
-        given = settings(house, kind="chatterbox", api=request.param)
+        given = house.settings(kind="chatterbox", api=request.param)
         voice = build_speech_provider("box", given)
         yield voice
         await voice.aclose()
@@ -91,7 +74,7 @@ async def test_an_openai_server_is_asked_for_pcm_and_for_nothing_it_might_not_kn
 @pytest.mark.parametrize(("api", "path"), [("speech", "/v1/audio/speech"), ("tts", "/tts")])
 async def test_a_chatterbox_server_is_asked_to_stream(house: SpeechHouse, api: str, path: str) -> None:
     voice = build_speech_provider(
-        "box", settings(house, kind="chatterbox", api=api, extra={"cfg_weight": 0.4})
+        "box", house.settings(kind="chatterbox", api=api, extra={"cfg_weight": 0.4})
     )
     _, chunks = await spoken(voice, SENTENCE)
     assert (house.paths, len(chunks) > 1) == ([path], True)
@@ -101,7 +84,7 @@ async def test_a_chatterbox_server_is_asked_to_stream(house: SpeechHouse, api: s
 
 
 async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house: SpeechHouse) -> None:
-    given = settings(house, extra={"exaggeration": 0.5, "response_format": "wav"})
+    given = house.settings(extra={"exaggeration": 0.5, "response_format": "wav"})
     voice = build_speech_provider("cloud", given)
     extra: dict[str, str | int | float | bool] = {
         "exaggeration": 0.9,
@@ -120,16 +103,16 @@ async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house
 
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
 async def test_the_address_may_end_in_v1_or_not(house: SpeechHouse, ending: str) -> None:
-    voice = build_speech_provider("cloud", settings(house, url=house.url + ending))
+    voice = build_speech_provider("cloud", house.settings(url=house.url + ending))
     await spoken(voice, "Fox.")
     assert house.paths == ["/v1/audio/speech"]
     await voice.aclose()
 
 
 async def test_a_server_names_its_voices_where_the_settings_do_not(house: SpeechHouse) -> None:
-    asked = build_speech_provider("cloud", settings(house, voices=[], default_voice="nova"))
-    told = build_speech_provider("cloud", settings(house, voices=["nova"]))
-    nobody = build_speech_provider("cloud", settings(house, voices=[], url="http://127.0.0.1:9"))
+    asked = build_speech_provider("cloud", house.settings(voices=[], default_voice="nova"))
+    told = build_speech_provider("cloud", house.settings(voices=["nova"]))
+    nobody = build_speech_provider("cloud", house.settings(voices=[], url="http://127.0.0.1:9"))
     for voice in (asked, told, nobody):
         await voice.ask_voices()
         await voice.aclose()
@@ -160,7 +143,7 @@ async def test_sound_is_passed_on_in_pieces_worth_a_fact(house: SpeechHouse, clo
 
 
 async def test_a_server_that_is_down_may_be_asked_again(house: SpeechHouse) -> None:
-    voice = build_speech_provider("cloud", settings(house, url="http://127.0.0.1:9"))
+    voice = build_speech_provider("cloud", house.settings(url="http://127.0.0.1:9"))
     error, _ = await failure(voice)
     assert (type(error), str(error)) == (EngineDead, "cloud cannot be reached.")
     await voice.aclose()
@@ -168,7 +151,7 @@ async def test_a_server_that_is_down_may_be_asked_again(house: SpeechHouse) -> N
 
 async def test_a_silent_server_may_be_asked_again(house: SpeechHouse) -> None:
     house.silent = True
-    voice = build_speech_provider("cloud", settings(house, timeout_s=0.05))
+    voice = build_speech_provider("cloud", house.settings(timeout_s=0.05))
     error, _ = await failure(voice)
     assert (type(error), str(error)) == (EngineDead, "cloud was silent for 0.05 s.")
     await voice.aclose()
@@ -184,7 +167,7 @@ async def test_a_users_patience_counts_for_more_than_the_servers_settings(
 
 async def test_a_server_that_stops_in_the_middle_has_failed(house: SpeechHouse) -> None:
     house.chunks, house.stalls = 2, True
-    voice = build_speech_provider("cloud", settings(house, timeout_s=0.05))
+    voice = build_speech_provider("cloud", house.settings(timeout_s=0.05))
     error, heard = await failure(voice)
     assert (type(error), error.retryable, heard > 0) == (EngineFailed, False, True)
     await voice.aclose()
@@ -265,7 +248,7 @@ async def test_the_key_opens_the_door_and_is_seen_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     house.key = KEY
-    given = settings(house, api_key=KEY)
+    given = house.settings(api_key=KEY)
     voice = build_speech_provider("cloud", given)
     await spoken(voice, "Fox.")
     told = []
@@ -281,7 +264,7 @@ async def test_the_key_opens_the_door_and_is_seen_nowhere(
 
 async def test_a_wrong_key_is_told_without_the_servers_words(house: SpeechHouse) -> None:
     house.key = KEY
-    voice = build_speech_provider("cloud", settings(house, api_key="wrong"))
+    voice = build_speech_provider("cloud", house.settings(api_key="wrong"))
     error, _ = await failure(voice)
     assert str(error) == "cloud does not let us in (HTTP 401): look at its api_key."
     await voice.aclose()

@@ -15,7 +15,6 @@ from pipeline.providers.chain import ChainSpeaker
 from pipeline.providers.guard import GuardedSpeaker
 from pipeline.providers.open import open_speaker
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownProvider, UnknownVoice
-from schemas.providers import SpeechProviderSettings
 from schemas.settings import TextToSpeechSettings
 from tests.clocks import HandClock
 from tests.contracts.speaker import SpeakerContract
@@ -28,26 +27,15 @@ CLOUD = Delivery(provider="cloud")
 
 
 @pytest.fixture(scope="module")
-def running_houses() -> Iterator[tuple[SpeechHouse, SpeechHouse]]:
-    with speech_house() as first, speech_house() as second:
-        yield first, second
+def running_other_house() -> Iterator[SpeechHouse]:
+    with speech_house() as house:
+        yield house
 
 
 @pytest.fixture
-def house(running_houses: tuple[SpeechHouse, SpeechHouse]) -> SpeechHouse:
-    running_houses[0].forget()
-    return running_houses[0]
-
-
-@pytest.fixture
-def other_house(running_houses: tuple[SpeechHouse, SpeechHouse]) -> SpeechHouse:
-    running_houses[1].forget()
-    return running_houses[1]
-
-
-def provider(house: SpeechHouse, **changes: Any) -> dict[str, Any]:
-    given = {"kind": "openai", "url": house.url, "default_voice": "joe", "voices": ["joe"], "attempts": 1}
-    return given | changes
+def other_house(running_other_house: SpeechHouse) -> SpeechHouse:
+    running_other_house.forget()
+    return running_other_house
 
 
 async def opened(local: ScriptedTextToSpeech, fallback: list[str], **providers: Any) -> ChainSpeaker:
@@ -87,7 +75,7 @@ class Waits:
 
 
 def guarded(house: SpeechHouse, waits: Waits, *, attempts: int, failures: int = 99) -> GuardedSpeaker:
-    given = SpeechProviderSettings.model_validate(provider(house))
+    given = house.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())
     breaker = Breaker(failures, 10.0, HandClock())
     return GuardedSpeaker("cloud", inner, breaker, attempts, sleep=waits.sleep, draw=waits.draw)
@@ -169,7 +157,7 @@ async def test_streams_that_are_cut_do_count(house: SpeechHouse) -> None:
 
 async def test_a_recovered_server_speaks_again_after_its_rest(house: SpeechHouse) -> None:
     clock = HandClock()
-    given = {"providers": {"cloud": provider(house, breaker_failures=2, breaker_reset_s=10)}}
+    given = {"providers": {"cloud": house.settings(breaker_failures=2, breaker_reset_s=10)}}
     speaker = await open_speaker(
         ScriptedTextToSpeech(TextToSpeechSettings()), TextToSpeechSettings.model_validate(given), clock=clock
     )
@@ -187,7 +175,7 @@ async def test_a_recovered_server_speaks_again_after_its_rest(house: SpeechHouse
 
 async def test_who_leaves_in_the_middle_proves_nothing_and_blocks_nobody(house: SpeechHouse) -> None:
     clock = HandClock()
-    given = SpeechProviderSettings.model_validate(provider(house))
+    given = house.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())
     breaker = Breaker(1, 10.0, clock)
     speaker = GuardedSpeaker("cloud", inner, breaker, 1)
@@ -211,7 +199,7 @@ class TestLocalAmongOthers(SpeakerContract):
     async def speaker(
         self, local: ScriptedTextToSpeech, house: SpeechHouse
     ) -> AsyncGenerator[ChainSpeaker, None]:
-        speaker = await opened(local, ["cloud"], cloud=provider(house))
+        speaker = await opened(local, ["cloud"], cloud=house.settings())
         yield speaker
         await speaker.aclose()
 
@@ -219,7 +207,7 @@ class TestLocalAmongOthers(SpeakerContract):
 async def test_the_voice_in_this_server_speaks_unless_somebody_else_is_chosen(
     local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
 ) -> None:
-    speaker = await opened(local, [], cloud=provider(house), box=provider(other_house, kind="chatterbox"))
+    speaker = await opened(local, [], cloud=house.settings(), box=other_house.settings(kind="chatterbox"))
     for delivery in (AS_CONFIGURED, Delivery(provider="local"), CLOUD, Delivery(provider="box")):
         await heard(speaker, delivery)
     assert (local.calls, len(house.requests), len(other_house.requests)) == (2, 1, 1)
@@ -229,7 +217,7 @@ async def test_the_voice_in_this_server_speaks_unless_somebody_else_is_chosen(
 async def test_everybodys_voices_are_listed_those_here_first(
     local: ScriptedTextToSpeech, house: SpeechHouse
 ) -> None:
-    speaker = await opened(local, [], cloud=provider(house, voices=["alloy", "joe"]))
+    speaker = await opened(local, [], cloud=house.settings(voices=["alloy", "joe"]))
     assert speaker.voices == ("joe", "alto", "alloy")
     assert speaker.providers == {"local": ("joe", "alto"), "cloud": ("joe", "alloy")}
     await speaker.aclose()
@@ -238,7 +226,7 @@ async def test_everybodys_voices_are_listed_those_here_first(
 async def test_the_fallback_order_is_kept(
     local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
 ) -> None:
-    speaker = await opened(local, ["box", "local"], cloud=provider(house), box=provider(other_house))
+    speaker = await opened(local, ["box", "local"], cloud=house.settings(), box=other_house.settings())
     house.refusals, other_house.refusals = [(503, {}), (503, {})], [(503, {})]
     assert isinstance((await heard(speaker, CLOUD))[0], WordTimes)
     assert (len(house.requests), len(other_house.requests), local.calls) == (1, 1, 1)
@@ -250,8 +238,8 @@ async def test_the_fallback_order_is_kept(
 async def test_a_voice_that_the_fallback_does_not_have_becomes_its_default(
     local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
 ) -> None:
-    cloud = provider(house, voices=["alloy"])
-    box = provider(other_house, voices=["alto"], default_voice="alto")
+    cloud = house.settings(voices=["alloy"])
+    box = other_house.settings(voices=["alto"], default_voice="alto")
     speaker = await opened(local, ["box"], cloud=cloud, box=box)
     house.refusals = [(503, {})] * 2
     for voice in ("alloy", "joe"):
@@ -265,7 +253,7 @@ async def test_a_voice_that_the_fallback_does_not_have_becomes_its_default(
 async def test_nobody_takes_over_after_the_first_sound(
     local: ScriptedTextToSpeech, house: SpeechHouse
 ) -> None:
-    speaker = await opened(local, ["local"], cloud=provider(house))
+    speaker = await opened(local, ["local"], cloud=house.settings())
     house.chunks = 3
     with pytest.raises(EngineFailed, match="broke off"):
         await heard(speaker, CLOUD)
@@ -276,7 +264,7 @@ async def test_nobody_takes_over_after_the_first_sound(
 async def test_when_nobody_can_all_reasons_are_told_and_nobody_is_asked_once_more(
     local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
 ) -> None:
-    speaker = await opened(local, ["box"], cloud=provider(house), box=provider(other_house))
+    speaker = await opened(local, ["box"], cloud=house.settings(), box=other_house.settings())
     house.refusals, other_house.refusals = [(503, {})], [(422, {"detail": "too sad"})]
     with pytest.raises(EngineFailed) as failed:
         await heard(speaker, CLOUD)
@@ -291,7 +279,7 @@ async def test_an_error_of_the_voice_in_this_server_stays_what_it_is(
     script = tmp_path / "script.json"
     script.write_text('{"fail_on": "fox", "fail_code": "engine.busy"}')
     local = ScriptedTextToSpeech(TextToSpeechSettings(script=script))
-    speaker = await opened(local, [], cloud=provider(house))
+    speaker = await opened(local, [], cloud=house.settings())
     with pytest.raises(EngineBusy):
         await heard(speaker)
     await speaker.aclose()
@@ -304,7 +292,7 @@ async def test_word_times_of_a_voice_that_made_no_sound_are_forgotten(
     script = tmp_path / "script.json"
     script.write_text('{"chunk_ms": 5, "fail_on": "fox", "fail_after_chunks": 1}')
     local = ScriptedTextToSpeech(TextToSpeechSettings(script=script))
-    speaker = await opened(local, ["cloud"], cloud=provider(house))
+    speaker = await opened(local, ["cloud"], cloud=house.settings())
     items = await heard(speaker)
     assert len(house.requests) == 1
     assert all(isinstance(item, OpusChunk) for item in items)
@@ -320,7 +308,7 @@ async def test_who_is_not_there_cannot_speak(local: ScriptedTextToSpeech) -> Non
 
 async def test_closing_hangs_up_at_once(local: ScriptedTextToSpeech, house: SpeechHouse) -> None:
     house.chunks, house.stalls = 3, True
-    speaker = await opened(local, ["local"], cloud=provider(house))
+    speaker = await opened(local, ["local"], cloud=house.settings())
     async with aclosing(speaker.speak(SENTENCE, voice="joe", delivery=CLOUD)) as items:
         await anext(items)
         assert house.speaking == 1

@@ -10,7 +10,7 @@ from pipeline.clock import SystemClock
 from pipeline.log.open import open_log
 from pipeline.log.tiered import TieredLog
 from tests.seeds.people import Person
-from tests.speech_server import SpeechHouse, speech_house
+from tests.speech_server import SpeechHouse
 from tests.support import RunningApp, running_app, scripted_settings
 
 STORY = (
@@ -52,19 +52,6 @@ PEOPLE = 160
 
 
 @pytest.fixture(scope="package")
-def running_house() -> Iterator[SpeechHouse]:
-    """A provider of voices elsewhere."""
-    with speech_house() as house:
-        yield house
-
-
-@pytest.fixture
-def house(running_house: SpeechHouse) -> SpeechHouse:
-    running_house.forget()
-    return running_house
-
-
-@pytest.fixture(scope="package")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("seeds")
 
@@ -81,12 +68,11 @@ def keys(home: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="package")
 def app(home: Path, keys: object, running_house: SpeechHouse) -> Iterator[RunningApp]:
-    cloud = {"kind": "openai", "url": running_house.url, "default_voice": "alto", "attempts": 1}
     settings = scripted_settings(
         home,
         llm={"reply": STORY, "delta_chars": 10, "per_delta_ms": 2, "reply_to": REPLIES},
         tts={"ms_per_char": 3, "fail_on": "unspeakable"},
-        text_to_speech={"providers": {"cloud": cloud | {"breaker_failures": 1_000}}},
+        text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
     )
     with running_app(settings, workers=True) as running:

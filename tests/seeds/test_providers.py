@@ -75,8 +75,7 @@ async def test_settings_hold_from_the_next_narration_on(person: Person, house: S
 @pytest.fixture(scope="module")
 def careful(tmp_path_factory: pytest.TempPathFactory, running_house: SpeechHouse) -> Iterator[RunningApp]:
     home: Path = tmp_path_factory.mktemp("fallback")
-    cloud = {"kind": "openai", "url": running_house.url, "default_voice": "alto", "attempts": 1}
-    cloud |= {"breaker_failures": 2, "breaker_reset_s": 3_600}
+    cloud = running_house.given(breaker_failures=2, breaker_reset_s=3_600)
     providers = {"providers": {"cloud": cloud}, "fallback": ["local"]}
     settings = scripted_settings(home, tts={"ms_per_char": 3}, text_to_speech=providers)
     with running_app(settings, workers=True) as running:
