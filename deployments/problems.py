@@ -27,6 +27,8 @@ STATUS: Final[dict[str, int]] = {
     "voice.unknown": 422,
     "provider.unknown": 422,
     "format.unsupported": 422,
+    "sound.unreadable": 422,
+    "input.not_open": 409,
     "range.unsatisfiable": 416,
     "auth.required": 401,
     "auth.invalid": 401,
@@ -75,7 +77,11 @@ STATUS: Final[dict[str, int]] = {
     "bundle.too_large": 413,
 }
 RETRY_AFTER_S: Final = 2
-_NOT_THE_CLIENTS: Final = ("body", "query", "path", "header", "turn.request", "control", "ping")
+_NOT_THE_CLIENTS: Final = (
+    *("body", "query", "path", "header"),
+    *("turn.request", "control", "ping", "playback.ack"),
+    *("input.open", "input.commit", "input.clear", "input.close"),
+)
 """Parts of pydantic's paths that say where we looked, not what the client wrote."""
 _CODE_OF_STATUS: Final = {400: "body.not_json", 404: "route.not_found", 405: "route.method_not_allowed"}
 """For what the framework refuses before our code sees it; its only 400 is a body that it cannot decode."""

@@ -40,7 +40,7 @@ _CHARS_PER_TOKEN = 4
 WAITING_SENTENCES = 256
 """Sentences cut but not yet begun; when full the text waits for the voice."""
 
-StopReason = Literal["user", "barge_in", "session_ended"]
+StopReason = Literal["user", "barge_in", "merged", "session_ended"]
 
 
 @dataclass(frozen=True, slots=True)

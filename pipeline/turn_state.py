@@ -54,7 +54,7 @@ class TurnState:
     ended_at: Seq | None = None
     """Where its terminal fact is."""
     ended_ms: int = 0
-    stopping: Literal["user", "barge_in"] | None = None
+    stopping: Literal["user", "barge_in", "merged"] | None = None
     skips: set[int] = field(default_factory=set)
 
     @property

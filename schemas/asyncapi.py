@@ -10,8 +10,17 @@ from schemas import wire
 from schemas.recorded import FACT_MODELS
 
 _REF: Final = "#/components/schemas/{model}"
-_COMMANDS: Final = (wire.ClientTurnRequest, wire.ClientControl, wire.ClientPing)
-_ANSWERS: Final = (wire.Accepted, wire.Pong)
+_COMMANDS: Final = (
+    wire.ClientTurnRequest,
+    wire.ClientControl,
+    wire.ClientPing,
+    wire.ClientInputOpen,
+    wire.ClientInputCommit,
+    wire.ClientInputClear,
+    wire.ClientInputClose,
+    wire.ClientPlayback,
+)
+_ANSWERS: Final = (wire.Accepted, wire.Pong, wire.InputReady, wire.InputAck)
 _FRAMES: Final = (wire.Hello, wire.Heartbeat, wire.ErrorFrame, wire.End)
 _LISTENING: Final[Mapping[str, Any]] = {
     "from": {

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from schemas.listening import EndpointingSettings, ListeningSettings
 from schemas.providers import SpeechExtra
 from schemas.settings import SentenceSettings, SessionSettings
 
@@ -58,6 +59,21 @@ class SentencePatch(SentenceSettings):
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
 
+class EndpointingPatch(EndpointingSettings):
+    """Any part of the endpointing settings."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+
+class ListeningPatch(ListeningSettings):
+    """Any part of the listening settings."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+    endpointing: EndpointingPatch = EndpointingPatch()
+    provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+
+
 class SettingsPatch(SessionSettings):
     """Any part of the session settings, under the same limits.
 
@@ -71,12 +87,18 @@ class SettingsPatch(SessionSettings):
     sentences: SentencePatch = SentencePatch()
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_extra: ReadableExtra = Field(default_factory=dict)
+    listening: ListeningPatch = ListeningPatch()
 
     def apply(self, base: SessionSettings) -> SessionSettings:
-        """`base` with the given fields replaced; the sentence settings are merged field by field."""
+        """`base` with the given fields replaced; settings within settings are merged field by field."""
         given: dict[str, Any] = self.model_dump(exclude_unset=True)
-        merged = base.model_dump() | given
-        merged["sentences"] = base.sentences.model_dump() | given.get("sentences", {})
+        before = base.model_dump()
+        listening = before["listening"] | given.get("listening", {})
+        listening["endpointing"] = before["listening"]["endpointing"] | given.get("listening", {}).get(
+            "endpointing", {}
+        )
+        merged = before | given | {"listening": listening}
+        merged["sentences"] = before["sentences"] | given.get("sentences", {})
         return SessionSettings.model_validate(merged)
 
 
@@ -137,3 +159,23 @@ class Control(_Command):
         if self.sentence is not None and self.action != "skip":
             raise ValueError(f'"sentence" goes with the action "skip", not with "{self.action}"')
         return self
+
+
+class OpenInput(_Command):
+    """Begin to be listened to, or go on after the connection broke; then sound follows in binary frames."""
+
+    input: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
+    """A UUID of the client's, the same one after a broken connection; None: the server makes one up."""
+    format: Literal["pcm16", "opus", "mulaw", "alaw"] = "pcm16"
+    """`pcm16`: little-endian, mono, frames of any length. `opus`: one packet per frame."""
+    rate: Literal[8_000, 16_000, 24_000, 48_000] = 16_000
+    """Samples per second; "opus" is always 48000, "mulaw" and "alaw" are 8000 unless said otherwise."""
+    reference: Annotated[Readable, Field(max_length=20_000)] = ""
+    """What will be said, where that is known; transcripts are measured against it."""
+
+
+class AcknowledgePlayback(_Command):
+    """So much of a turn's audio has been heard from the client's loudspeaker."""
+
+    turn: Annotated[int, Field(ge=1, le=2**53)]
+    heard_ms: Annotated[int, Field(ge=0, le=2**40)]

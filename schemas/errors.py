@@ -52,6 +52,18 @@ class UnknownProvider(InputError):
     code = "provider.unknown"
 
 
+class NotSound(InputError):
+    """The given bytes are no sound that can be read."""
+
+    code = "sound.unreadable"
+
+
+class NoInput(InputError):
+    """Sound, or a command about it, came before "input.open"."""
+
+    code = "input.not_open"
+
+
 class UnsupportedFormat(InputError):
     code = "format.unsupported"
 

@@ -36,6 +36,21 @@ from schemas.turn_facts import (
     TurnStarted,
     TurnStopped,
 )
+from schemas.voice_facts import (
+    InputAudio,
+    InputClosed,
+    InputOpened,
+    InputProgress,
+    PlaybackFlushed,
+    PlaybackHeard,
+    SpeechDiscarded,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptCompared,
+    TranscriptFailed,
+    TranscriptFinal,
+    TranscriptPartial,
+)
 
 Kind = Literal["session", "story", "narration", "user"]
 """What a session is for: anything, scenes that follow each other, one scene read out, one user's affairs."""
@@ -109,12 +124,18 @@ class TurnRequested(_Fact):
     """`prompt`: the language model answers it. `text`: it is read out word for word."""
     text: str
     settings: SessionSettings
+    input: str | None = None
+    """It was spoken: this is the input ..."""
+    utterances: tuple[int, ...] = ()
+    """... and these are its utterances."""
+    merges: int | None = None
+    """The turn that this one replaces: the speaker went on before anything of its answer was heard."""
 
 
 class TurnStopRequested(_Fact):
     type: Literal["turn.stop_requested"] = "turn.stop_requested"
     v: Literal[1] = 1
-    reason: Literal["user", "barge_in"] = "user"
+    reason: Literal["user", "barge_in", "merged"] = "user"
 
 
 class SentenceSkipRequested(_Fact):
@@ -128,11 +149,14 @@ class PlaybackPaused(_Fact):
 
     type: Literal["playback.paused"] = "playback.paused"
     v: Literal[1] = 1
+    by: Literal["user", "voice"] = "user"
+    """`voice`: somebody speaks over the answer, or something sounds like it."""
 
 
 class PlaybackResumed(_Fact):
     type: Literal["playback.resumed"] = "playback.resumed"
     v: Literal[1] = 1
+    by: Literal["user", "voice"] = "user"
 
 
 Fact = Annotated[
@@ -166,7 +190,20 @@ Fact = Annotated[
     | NotificationRaised
     | NotificationsDelivered
     | ShareCreated
-    | ShareRevoked,
+    | ShareRevoked
+    | InputOpened
+    | InputAudio
+    | InputProgress
+    | InputClosed
+    | SpeechStarted
+    | SpeechEnded
+    | SpeechDiscarded
+    | TranscriptPartial
+    | TranscriptFinal
+    | TranscriptFailed
+    | TranscriptCompared
+    | PlaybackHeard
+    | PlaybackFlushed,
     Field(discriminator="type"),
 ]
 

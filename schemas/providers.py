@@ -38,6 +38,23 @@ SpeechExtra = Annotated[
 ]
 
 
+def plain_address(url: str) -> str:
+    """Where a provider's API begins, "/v1" left out. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("is not an http(s) address")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("holds more than a place: keys belong in api_key, parameters in extra")
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def header_key(key: SecretStr | None) -> SecretStr | None:
+    """A key that fits into a header. Raises ValueError."""
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+        raise ValueError("is empty or holds more than printable ASCII")
+    return key
+
+
 class SpeechProviderSettings(BaseModel):
     """A server elsewhere that speaks; docs/providers.md shows one of each kind."""
 
@@ -72,16 +89,9 @@ class SpeechProviderSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _plain_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("is not an http(s) address")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("holds more than a place: keys belong in api_key, parameters in extra")
-        return url.rstrip("/").removesuffix("/v1")
+        return plain_address(url)
 
     @field_validator("api_key")
     @classmethod
     def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
-            raise ValueError("is empty or holds more than printable ASCII")
-        return key
+        return header_key(key)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
 from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
+from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.providers import LOCAL, SpeechExtra, SpeechProviderSettings
 
 
@@ -47,6 +48,8 @@ class SessionSettings(_Settings):
     """How long a provider may be silent; None: as configured."""
     tts_extra: SpeechExtra = {}
     """Further parameters that are handed to the provider as they are."""
+    listening: ListeningSettings = ListeningSettings()
+    """How the session listens to speech."""
 
 
 class LanguageModelSettings(_Settings):
@@ -113,6 +116,14 @@ class LimitSettings(_Settings):
     """Longer verbatim texts are refused: 422 `input.too_long`."""
     body_bytes: int = Field(default=2_000_000, ge=1_000)
     """Larger request bodies or WebSocket messages are refused: 413 `body.too_large`."""
+    upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1_000)
+    """Larger recordings are refused: 413 `body.too_large`."""
+    upload_s: float = Field(default=3_600.0, gt=0)
+    """Longer recordings are refused: 422 `input.too_long`."""
+    inputs: int = Field(default=200, ge=1)
+    """Microphones and files that one replica listens to; one more is refused: 503 `gateway.busy`."""
+    rejoin_s: float = Field(default=3.0, ge=0)
+    """How long a microphone whose connection broke is waited for, before what it said counts as all."""
     bundle_bytes: int = Field(default=256 * 1024 * 1024, ge=1_000)
     """Larger bundles are not imported: 413 `bundle.too_large`. Unpacked they may be four times as large."""
     queued_turns: int = Field(default=8, ge=0)
@@ -169,6 +180,9 @@ class WorkerSettings(_Settings):
     """How often abandoned sessions are looked for and old pointers are dropped."""
     consumer_idle_s: float = Field(default=3_600.0, gt=0)
     """Consumers of the past that hold nothing are forgotten after so long."""
+    input_audio_days: float | None = Field(default=30.0, gt=0)
+    """Older sound that came in is dropped, and what was understood of it stays; None: it is kept as long as
+    its session."""
     dead_letter_days: float = Field(default=30.0, gt=0)
     """Older dead letters of effects are dropped."""
     unknown_readers_hold: bool = True
@@ -211,6 +225,8 @@ class AppSettings(_Settings):
     session: SessionSettings = SessionSettings()
     language_model: LanguageModelSettings = LanguageModelSettings()
     text_to_speech: TextToSpeechSettings = TextToSpeechSettings()
+    speech_to_text: SpeechToTextSettings = SpeechToTextSettings()
+    quality_speech_to_text: QualitySpeechToTextSettings = QualitySpeechToTextSettings()
     log: LogSettings = LogSettings()
     archive: ArchiveSettings = ArchiveSettings()
     limits: LimitSettings = LimitSettings()

@@ -148,7 +148,7 @@ class TurnStopped(_Fact):
 
     type: Literal["turn.stopped"] = "turn.stopped"
     v: Literal[1] = 1
-    reason: Literal["user", "barge_in", "session_ended", "forked"]
+    reason: Literal["user", "barge_in", "merged", "session_ended", "forked"]
 
 
 class TurnFailed(_Fact):

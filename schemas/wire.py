@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.commands import Control, RequestTurn
+from schemas.commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
 from schemas.settings import SessionSettings
 
 Ref = Annotated[str, Field(max_length=128)]
@@ -39,7 +39,52 @@ class ClientPing(_Wire):
     ref: Ref | None = None
 
 
-ClientMessage = Annotated[ClientTurnRequest | ClientControl | ClientPing, Field(discriminator="type")]
+class ClientInputOpen(OpenInput):
+    """Answered by `input.ready` or `error`; binary frames of sound may follow at once."""
+
+    type: Literal["input.open"] = "input.open"
+    ref: Ref | None = None
+
+
+class ClientInputCommit(_Wire):
+    """What was said is all: the utterance ends here. Answered by `accepted`."""
+
+    type: Literal["input.commit"] = "input.commit"
+    ref: Ref | None = None
+
+
+class ClientInputClear(_Wire):
+    """Forget what was said since the last utterance. Answered by `accepted`."""
+
+    type: Literal["input.clear"] = "input.clear"
+    ref: Ref | None = None
+
+
+class ClientInputClose(_Wire):
+    """No more sound follows; what was said is written down. Answered by `accepted`."""
+
+    type: Literal["input.close"] = "input.close"
+    ref: Ref | None = None
+
+
+class ClientPlayback(AcknowledgePlayback):
+    """Not answered, unless it is wrong."""
+
+    type: Literal["playback.ack"] = "playback.ack"
+    ref: Ref | None = None
+
+
+ClientMessage = Annotated[
+    ClientTurnRequest
+    | ClientControl
+    | ClientPing
+    | ClientInputOpen
+    | ClientInputCommit
+    | ClientInputClear
+    | ClientInputClose
+    | ClientPlayback,
+    Field(discriminator="type"),
+]
 CLIENT_MESSAGE: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
 
 
@@ -91,6 +136,23 @@ class Accepted(_Wire):
     seq: int
     turn: int | None = None
     ref: str | None = None
+
+
+class InputReady(_Wire):
+    """Send the input's sound from `from_ms` on; what came before is safe."""
+
+    type: Literal["input.ready"] = "input.ready"
+    input: str
+    from_ms: int
+    ref: str | None = None
+
+
+class InputAck(_Wire):
+    """Sound before `ms` is safe, or what was said in it is: it need not be sent again."""
+
+    type: Literal["input.ack"] = "input.ack"
+    input: str
+    ms: int
 
 
 class Pong(_Wire):
@@ -197,3 +259,5 @@ class Health(_Wire):
     log: str = "ok"
     language_model: str = "ok"
     text_to_speech: str = "ok"
+    speech_to_text: str = "ok"
+    quality_speech_to_text: str = "ok"

@@ -14,7 +14,7 @@ from deployments.faces.native import known_id, refuse_affairs
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.services import Services
 from schemas.access_errors import Forbidden
-from schemas.errors import RhapsodeError
+from schemas.errors import InputError, RhapsodeError
 from schemas.ids import SessionId
 from schemas.principals import Principal
 from schemas.wire import (
@@ -23,6 +23,7 @@ from schemas.wire import (
     ClientControl,
     ClientMessage,
     ClientPing,
+    ClientTurnRequest,
     End,
     ErrorFrame,
     Heartbeat,
@@ -156,6 +157,8 @@ class _Connection:
         await self._may_command(session)
         if isinstance(command, ClientControl):
             return Accepted(seq=await sessions.control(session, command), ref=ref)
+        if not isinstance(command, ClientTurnRequest):
+            raise InputError(f"{command.type} is not taken yet", field="type")
         turn = await sessions.request(session, command)
         return Accepted(seq=turn, turn=turn, ref=ref)
 

@@ -107,6 +107,74 @@ class OpusChunk:
     """True on exactly the last chunk of a sentence that was spoken to its end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Speech to be written down: 16-bit little-endian mono PCM at 16 kHz."""
+
+    pcm: bytes
+    language: str | None = None
+    """As "en"; None: the engine finds out."""
+    words: bool = False
+    """Say when each word was spoken."""
+    partial: bool = False
+    """More of it will come: be quick rather than right."""
+    prompt: str = ""
+    """What was said before, for names and style."""
+    provider: str | None = None
+    """Who is to write it down; None: this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenWord:
+    """Characters [start, end) of the text were spoken from start_ms to end_ms of the given sound."""
+
+    start: int
+    end: int
+    start_ms: int
+    end_ms: int
+    speaker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said; the last item of every stream. No words, no text."""
+
+    text: str
+    language: str
+    engine: str
+    """Which engine and model, as "whisper base int8"."""
+    words: tuple[WrittenWord, ...] = ()
+    decode_ms: float = 0.0
+    """Work on this request, without waiting for its turn."""
+    cpu_ms: float = 0.0
+    """Processor time of that work; 0 where the engine does not know."""
+
+
+class SpeechToText(Protocol):
+    """Writes one utterance down: maybe text deltas (never empty, never cumulative), then one Transcript.
+
+    Closing the stream gives the work up where the engine can, and always the place in its queue. The deltas,
+    where there are any, add up to the transcript's text. Raises EngineBusy (before anything else only),
+    UnknownProvider, EngineFailed or EngineDead.
+    """
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Who can be asked to write down, beside this server."""
+        ...
+
+    def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribers:
+    """The two ways of writing speech down, local or remote."""
+
+    realtime: SpeechToText
+    quality: SpeechToText
+
+
 class Speaker(Protocol):
     """A voice as the pipeline sees it: encoded once, where it was made."""
 
