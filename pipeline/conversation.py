@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pipeline.hearing.inputs import FACTS as INPUT_FACTS
+from pipeline.hearing.inputs import InputState, apply_to_inputs
 from pipeline.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
@@ -41,6 +43,7 @@ class Conversation:
         self.end_reason: EndReason = "user"
         self.ended = False
         self.narrations: dict[TurnId, NarrationState] = {}
+        self.inputs: dict[str, InputState] = {}
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
 
@@ -79,13 +82,17 @@ class Conversation:
                 turn = TurnId(recorded.seq)
                 self.paused = False  # who asks wants to hear the answer
                 settings = _settings(data)
-                self.turns[turn] = TurnState(turn, data["kind"], data["text"], settings, recorded.ts_ms)
+                state = TurnState(turn, data["kind"], data["text"], settings, recorded.ts_ms)
+                state.input, state.merges = data.get("input"), data.get("merges")
+                self.turns[turn] = state
             case "narration.requested" | "narration.ready" | "narration.failed":
                 self._narrate(recorded)
             case "share.created" | "share.revoked":
                 self._share(recorded)
-            case _ if state := self.turns.get(recorded.turn):
-                apply_to_turn(state, recorded)
+            case kind if kind in INPUT_FACTS:
+                apply_to_inputs(self.inputs, recorded)
+            case _ if known := self.turns.get(recorded.turn):
+                apply_to_turn(known, recorded)
         self.head = recorded.seq
         self.latest_ms = recorded.ts_ms
 

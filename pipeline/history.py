@@ -26,7 +26,7 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     """
     room = _left(conversation.turns[before], room)
     earlier = [
-        _Exchange(state.text if state.kind == "prompt" else _GIVEN, state.answer)
+        _Exchange(state.text if state.kind == "prompt" else _GIVEN, state.heard_answer)
         for state in conversation.turns.values()
         if state.turn < before and (state.kind == "prompt" or conversation.kind == "story")
     ]

@@ -1,8 +1,8 @@
 """Sentences to audio facts: voiced side by side, recorded strictly in order."""
 
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Protocol
+from typing import Protocol, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -46,11 +46,26 @@ class Line:
         self.skipped = False
         self.error: RhapsodeError | None = None
         self.begun_at = 0.0
+        self._held: list[WordTimes | OpusChunk] | None = None
         self._scope = anyio.CancelScope()
 
     def begin(self) -> None:
         """Make room for its sound; `close` gives it back."""
         self._send, self.items = anyio.create_memory_object_stream[WordTimes | OpusChunk](_BUFFERED_CHUNKS)
+
+    async def hold(self) -> Self:
+        """Wait for all of its sound."""
+        self._held = [item async for item in self.items]
+        self.close()
+        return self
+
+    async def sound(self) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        """As it is made, or what was held."""
+        for item in self._held or ():
+            yield item
+        if self._held is None:
+            async for item in self.items:
+                yield item
 
     def skip(self) -> None:
         """Stop its synthesis; what is recorded stays."""
@@ -121,12 +136,15 @@ class Narrator:
         *,
         ahead: int,
         progress: Progress,
+        whole: bool = False,
     ) -> None:
+        """`whole`: nothing is recorded before all of it has been made."""
         self._speaker = speaker
         self._settings = settings
         self._record = record
         self._clock = clock
         self._ahead = ahead
+        self.whole = whole
         self._playing = anyio.Event()
         self._playing.set()
         self._current: dict[int, Line] = {}
@@ -178,6 +196,9 @@ class Narrator:
 
     async def _record_in_order(self, lines: MemoryObjectReceiveStream[Line]) -> None:
         async with lines:
+            for line in [await line.hold() async for line in lines] if self.whole else ():
+                await self._record_line(line)
+                self._current.pop(line.number, None)
             async for line in lines:
                 try:
                     await self._record_line(line)
@@ -189,17 +210,18 @@ class Narrator:
         remainder = line.remainder or Remainder(self.audio_ms)
         at_ms, chunks = remainder.at_ms, remainder.chunks
         words: tuple[Word, ...] = ()
-        async for item in line.items:
-            if line.skipped:
-                break
-            if isinstance(item, WordTimes):
-                words = line.words(item, at_ms)
-                remainder.align(words)
-            elif part := remainder.part(item):
-                if chunks == 0:
-                    await self._announce(line, words, at_ms)
-                await self._record_chunk(line, chunks, part)
-                chunks += 1
+        async with aclosing(line.sound()) as sound:
+            async for item in sound:
+                if line.skipped:
+                    break
+                if isinstance(item, WordTimes):
+                    words = line.words(item, at_ms)
+                    remainder.align(words)
+                elif part := remainder.part(item):
+                    if chunks == 0:
+                        await self._announce(line, words, at_ms)
+                    await self._record_chunk(line, chunks, part)
+                    chunks += 1
         await self._record(self._closing_fact(line, at_ms))
 
     async def _record_chunk(self, line: Line, number: int, chunk: OpusChunk) -> None:

@@ -83,6 +83,7 @@ class Turn:
             clock,
             ahead=sentences_ahead,
             progress=self._progress,
+            whole=plan.settings.listening.mode == "legacy",
         )
         self._buffer = SentenceBuffer(plan.settings.sentences, plan.settings.language)
         self._scope = anyio.CancelScope()
@@ -176,6 +177,7 @@ class Turn:
         request = self._chat_request()
         called_at, ttft_ms = self._clock.monotonic(), None
         completion = Completion("stop")
+        withheld: list[str] = []
         try:
             async with aclosing(self._language_model.stream(request)) as items:
                 async for item in items:
@@ -183,11 +185,16 @@ class Turn:
                         completion = item
                         continue
                     ttft_ms = ttft_ms or round((self._clock.monotonic() - called_at) * 1_000, 1)
-                    await self._show(item, lines)
+                    if self._narrator.whole:
+                        withheld.append(item)
+                    else:
+                        await self._show(item, lines)
         except RhapsodeError as error:
             if self._writer.failed is not None:
                 raise
             self._failure = error
+        for piece in _pieces("".join(withheld)):
+            await self._show(piece, lines)
         await self._cut(self._buffer.flush(), lines)
         if self._failure is None:
             await self._record(

@@ -56,11 +56,47 @@ class TurnState:
     ended_ms: int = 0
     stopping: Literal["user", "barge_in", "merged"] | None = None
     skips: set[int] = field(default_factory=set)
+    input: str | None = None
+    """It was spoken, into this input."""
+    merges: int | None = None
+    """The turn that it replaces."""
+    heard_ms: int | None = None
+    """What listeners have said they heard of its audio, the most of them; None: nobody said."""
+    heard_at_ms: int = 0
+    """When they said so."""
+    flushed: bool = False
+    """It was interrupted: what was not heard by then will not be."""
 
     @property
     def answer(self) -> str:
         """The shown text so far."""
         return "".join(self.parts)
+
+    @property
+    def heard_answer(self) -> str:
+        """The answer as its listeners know it: of an interrupted one, the words that were heard."""
+        if not self.flushed or self.heard_ms is None:
+            return self.answer
+        end = 0
+        for sentence in self.sentences:
+            if sentence.chunks and sentence.at_ms + sentence.ms <= self.heard_ms:
+                end = sentence.end
+                continue
+            spoken = (word["end"] for word in sentence.words if word["end_ms"] <= self.heard_ms)
+            end = max(end, max(spoken, default=0))
+            if sentence.chunks:
+                break
+        heard = self.answer[:end].rstrip()
+        return f"{heard}{_BROKEN_OFF}" if heard and end < len(self.answer) else heard
+
+    def being_heard(self, now_ms: int) -> bool:
+        """Somebody probably hears it now, or is about to: by what listeners say, else by the clock."""
+        if self.flushed or self.first_audio_ms is None:
+            return False
+        if self.heard_ms is None:
+            return not self.over or now_ms < self.first_audio_ms + self.audio_ms
+        heard = self.heard_ms + now_ms - self.heard_at_ms
+        return not self.over or heard < self.audio_ms
 
     @property
     def over(self) -> bool:
@@ -82,6 +118,8 @@ class NarrationState:
     error: dict[str, Any] | None = None
 
 
+_BROKEN_OFF = " —"
+"""Stands in what the language model is told for what an interrupted answer would have said."""
 _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
     "turn.completed": "completed",
     "turn.stopped": "stopped",
@@ -98,6 +136,8 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
             turn.stalled += recorded.type == "turn.resumed"
         case "turn.stop_requested":
             turn.stopping = data["reason"]
+        case "playback.heard" | "playback.flushed":
+            _apply_to_playback(turn, recorded)
         case "sentence.skip_requested":
             turn.skips.add(data["sentence"])
         case "text.delta":
@@ -114,6 +154,14 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
                 turn.error = dict(data)
         case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):
             _apply_to_sentence(turn, turn.sentences[data["sentence"]], recorded)
+
+
+def _apply_to_playback(turn: TurnState, recorded: Recorded) -> None:
+    if recorded.type == "playback.flushed":
+        turn.flushed = True
+    else:
+        turn.heard_ms = max(turn.heard_ms or 0, recorded.data["heard_ms"])
+        turn.heard_at_ms = recorded.ts_ms
 
 
 def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recorded) -> None:
