@@ -16,7 +16,14 @@ from deployments.app import load_settings
 from schemas.settings import AppSettings
 
 IMPORT_PATH: Final = "deployments.app:build"
-DEPLOYMENTS: Final = ("Gateway", "LanguageModel", "TextToSpeech", "Workers")
+DEPLOYMENTS: Final = (
+    "Gateway",
+    "LanguageModel",
+    "TextToSpeech",
+    "SpeechToText",
+    "QualitySpeechToText",
+    "Workers",
+)
 PREFIX: Final = "RHAPSODE_"
 
 

@@ -75,8 +75,8 @@ def _settle_environment(home: Path, wish: Wish) -> None:
     if cache := os.environ.get("RHAPSODE_CACHE"):
         os.environ["RHAPSODE_CACHE"] = str(Path(cache).expanduser().absolute())
     if wish.scripted:
-        os.environ["RHAPSODE_LANGUAGE_MODEL__ENGINE"] = "scripted"
-        os.environ["RHAPSODE_TEXT_TO_SPEECH__ENGINE"] = "scripted"
+        for engine in ("LANGUAGE_MODEL", "TEXT_TO_SPEECH", "SPEECH_TO_TEXT", "QUALITY_SPEECH_TO_TEXT"):
+            os.environ[f"RHAPSODE_{engine}__ENGINE"] = "scripted"
 
 
 def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -10,9 +11,11 @@ from ray.serve import Application
 
 from deployments.gateway import Gateway
 from deployments.language_model import LanguageModelReplica
+from deployments.speech_to_text import SpeechToTextReplica
 from deployments.text_to_speech import TextToSpeechReplica
 from deployments.workers import WorkersReplica
 from pipeline.access.door import is_loopback, is_open
+from pipeline.engines.whisperx_place import whisperx_python
 from schemas.settings import AppSettings
 
 APPLICATION: Final = "rhapsode"
@@ -79,7 +82,7 @@ def build(args: AppSettings) -> Application:
     """The application: one gateway in front of the engines. What runs where is in serve_config.yaml."""
     settings = load_settings(args.model_dump(exclude_unset=True))
     _refuse_exposure(settings)
-    engines = {"num_cpus": 0.3, "runtime_env": {"env_vars": _ENGINE_ENVIRONMENT}}
+    engines = _engine_actor()
     language_model = serve.deployment(
         name="LanguageModel",
         max_ongoing_requests=settings.language_model.slots * 4,
@@ -94,6 +97,7 @@ def build(args: AppSettings) -> Application:
         ray_actor_options=engines,
         graceful_shutdown_timeout_s=5,
     )(TextToSpeechReplica)
+    speech_to_text, quality_speech_to_text = _ears(settings)
     workers = serve.deployment(
         name="Workers",
         ray_actor_options={"num_cpus": 0.1},
@@ -114,5 +118,35 @@ def build(args: AppSettings) -> Application:
         settings,
         language_model.bind(settings.language_model, settings.cache),
         text_to_speech.bind(settings.text_to_speech, settings.cache),
+        speech_to_text,
+        quality_speech_to_text,
         workers.bind(settings),
     )
+
+
+def _ears(settings: AppSettings) -> tuple[Application, Application]:
+    """Those of the realtime and of the quality way."""
+    realtime, quality = settings.speech_to_text, settings.quality_speech_to_text
+    near = serve.deployment(
+        name="SpeechToText",
+        max_ongoing_requests=realtime.workers + realtime.queued + 1,
+        max_queued_requests=realtime.queued,
+        ray_actor_options=_engine_actor(),
+        graceful_shutdown_timeout_s=5,
+    )(SpeechToTextReplica)
+    whole = serve.deployment(
+        name="QualitySpeechToText",
+        max_ongoing_requests=quality.batch + quality.queued + 1,
+        max_queued_requests=quality.queued,
+        ray_actor_options=_engine_actor(whisperx_python(quality)),
+        graceful_shutdown_timeout_s=5,
+    )(SpeechToTextReplica)
+    return near.bind(realtime, settings.cache), whole.bind(quality, settings.cache)
+
+
+def _engine_actor(python: Path | None = None) -> dict[str, Any]:
+    """What Ray is told of an engine's actor; `python`: the interpreter of its own environment."""
+    environment: dict[str, Any] = {"env_vars": _ENGINE_ENVIRONMENT}
+    if python is not None:
+        environment["py_executable"] = str(python)
+    return {"num_cpus": 0.2, "runtime_env": environment}

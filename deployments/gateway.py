@@ -12,7 +12,9 @@ from ray.serve.handle import DeploymentHandle
 from deployments.http import create_app
 from deployments.language_model import RemoteLanguageModel
 from deployments.services import Services, open_services
+from deployments.speech_to_text import RemoteSpeechToText
 from deployments.text_to_speech import RemoteSpeaker
+from pipeline.engines.base import Transcribers
 from pipeline.turn import Models
 from schemas.settings import AppSettings
 
@@ -25,12 +27,16 @@ class GatewayReplica:
         settings: AppSettings,
         language_model: DeploymentHandle[Any],
         text_to_speech: DeploymentHandle[Any],
+        speech_to_text: DeploymentHandle[Any],
+        quality_speech_to_text: DeploymentHandle[Any],
         workers: DeploymentHandle[Any],
     ) -> None:
         """`workers` only says that they belong to the application: what they do comes by the log."""
         self._settings = settings
         self._language_model = language_model
         self._text_to_speech = text_to_speech
+        self._speech_to_text = speech_to_text
+        self._quality_speech_to_text = quality_speech_to_text
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(
@@ -41,8 +47,16 @@ class GatewayReplica:
     async def _open(self) -> AsyncGenerator[Services, None]:
         language_model = RemoteLanguageModel(self._language_model)
         speaker = await RemoteSpeaker.connect(self._text_to_speech)
-        checks = {"language_model": language_model.check, "text_to_speech": speaker.check}
-        async with open_services(self._settings, Models(language_model, speaker), checks) as services:
+        realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
+        quality = RemoteSpeechToText(self._quality_speech_to_text)
+        checks = {
+            "language_model": language_model.check,
+            "text_to_speech": speaker.check,
+            "speech_to_text": realtime.check,
+            "quality_speech_to_text": quality.check,
+        }
+        models, transcribers = Models(language_model, speaker), Transcribers(realtime, quality)
+        async with open_services(self._settings, models, transcribers, checks) as services:
             # What is there by now stays: looking through it again and again would stop every session for
             # 60 ms or so at a time.
             gc.collect()

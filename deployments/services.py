@@ -12,6 +12,7 @@ from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.clock import Clock, SystemClock
+from pipeline.engines.base import Transcribers
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
@@ -44,6 +45,7 @@ class Services:
     settings: AppSettings
     log: EventLog
     tailer: Tailer
+    transcribers: Transcribers
     sessions: Sessions
     users: Users
     narrations: Narrations
@@ -66,6 +68,7 @@ class _Parts:
 
     settings: AppSettings
     models: Models
+    transcribers: Transcribers
     log: TieredLog
     clock: Clock
     allowance: Allowance
@@ -102,6 +105,7 @@ class _Parts:
             settings=settings,
             log=log,
             tailer=tailer,
+            transcribers=self.transcribers,
             sessions=sessions,
             users=users,
             narrations=narrations,
@@ -121,11 +125,11 @@ class _Parts:
 
 @asynccontextmanager
 async def open_services(
-    settings: AppSettings, models: Models, checks: Mapping[str, Check]
+    settings: AppSettings, models: Models, transcribers: Transcribers, checks: Mapping[str, Check]
 ) -> AsyncGenerator[Services, None]:
     """Connect to the log and start the gateway's tasks; all of it ends with the block.
 
-    `models` stay the caller's.
+    `models` and `transcribers` stay the caller's.
     """
     clock = SystemClock()
     log = open_log(settings.log, settings.home, settings.archive)
@@ -133,7 +137,7 @@ async def open_services(
     allowance = open_allowance(log, settings.limits)
     try:
         async with Recorder(log, clock_ms=clock.now_ms) as recorder, Tailer(log) as tailer:
-            parts = _Parts(settings, models, log, clock, allowance, recorder, tailer)
+            parts = _Parts(settings, models, transcribers, log, clock, allowance, recorder, tailer)
             node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             async with Owners(node=node, services=parts.for_owners()) as owners:
                 yield parts.for_faces(owners, metrics, checks)

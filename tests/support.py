@@ -17,7 +17,13 @@ from deployments.http import create_app
 from deployments.services import Services, open_services
 from deployments.workers import run_workers
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.engines.base import Transcribers
+from pipeline.engines.registry import (
+    build_language_model,
+    build_quality_speech_to_text,
+    build_speech_to_text,
+    build_text_to_speech,
+)
 from pipeline.log import embedded
 from pipeline.providers.open import open_speaker
 from pipeline.turn import Models
@@ -40,12 +46,26 @@ class RunningApp:
 
 
 def scripted_settings(
-    home: Path, *, llm: dict[str, Any] | None = None, tts: dict[str, Any] | None = None, **changes: Any
+    home: Path,
+    *,
+    llm: dict[str, Any] | None = None,
+    tts: dict[str, Any] | None = None,
+    stt: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> AppSettings:
-    """Settings with scripted engines and everything under `home`; `changes` are branches as dicts."""
+    """Settings with scripted engines and everything under `home`; `changes` are branches as dicts.
+
+    Both ears, the realtime and the quality one, hear by `stt`.
+    """
     home.mkdir(parents=True, exist_ok=True)
     tree: dict[str, Any] = {"home": home, "cache": home / "cache"} | changes
-    for branch, script in (("language_model", llm), ("text_to_speech", tts)):
+    scripts = {
+        "language_model": llm,
+        "text_to_speech": tts,
+        "speech_to_text": stt,
+        "quality_speech_to_text": stt,
+    }
+    for branch, script in scripts.items():
         tree[branch] = {"engine": "scripted"} | tree.get(branch, {})
         if script is not None:
             path = home / f"{branch}.json"
@@ -64,13 +84,22 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
     async def services() -> AsyncGenerator[Services, None]:
         engine = build_language_model(settings.language_model, settings.cache)
         voice = build_text_to_speech(settings.text_to_speech, settings.cache)
-        running.engines = {"language_model": engine, "text_to_speech": voice}
+        transcribers = Transcribers(
+            build_speech_to_text(settings.speech_to_text, settings.cache),
+            build_quality_speech_to_text(settings.quality_speech_to_text, settings.cache),
+        )
+        running.engines = {
+            "language_model": engine,
+            "text_to_speech": voice,
+            "speech_to_text": transcribers.realtime,
+            "quality_speech_to_text": transcribers.quality,
+        }
         models = Models(
             CoalescingLanguageModel(engine, settings.language_model.coalesce_ms),
             await open_speaker(voice, settings.text_to_speech),
         )
         running.loop = asyncio.get_running_loop()
-        async with open_services(settings, models, {}) as opened:
+        async with open_services(settings, models, transcribers, {}) as opened:
             running.services = opened
             async with anyio.create_task_group() as beside:
                 if workers:
@@ -79,6 +108,8 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
                 beside.cancel_scope.cancel()
         await models.language_model.aclose()
         await models.speaker.aclose()
+        await transcribers.realtime.aclose()
+        await transcribers.quality.aclose()
 
     app = create_app(services, body_bytes=settings.limits.body_bytes)
     server = uvicorn.Server(

@@ -14,7 +14,13 @@ from deployments.http import create_app
 from deployments.services import Services, open_services
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.engines.base import Transcribers
+from pipeline.engines.registry import (
+    build_language_model,
+    build_quality_speech_to_text,
+    build_speech_to_text,
+    build_text_to_speech,
+)
 from pipeline.turn import Models
 from schemas.settings import AppSettings
 
@@ -30,7 +36,11 @@ async def serve(settings: AppSettings) -> None:
             CoalescingLanguageModel(writer, settings.language_model.coalesce_ms),
             EncodingSpeaker(voice, settings.text_to_speech),
         )
-        async with open_services(settings, models, {}) as opened:
+        transcribers = Transcribers(
+            build_speech_to_text(settings.speech_to_text, settings.cache),
+            build_quality_speech_to_text(settings.quality_speech_to_text, settings.cache),
+        )
+        async with open_services(settings, models, transcribers, {}) as opened:
             yield opened
 
     app = create_app(services, body_bytes=settings.limits.body_bytes, gateway=settings.gateway)

@@ -57,6 +57,8 @@ class System:
                 "cache": self.home / "cache",
                 "language_model": {"engine": "scripted", "script": script},
                 "text_to_speech": {"engine": "scripted"},
+                "speech_to_text": {"engine": "scripted"},
+                "quality_speech_to_text": {"engine": "scripted"},
                 "gateway": {"direct_port": self.port},
             }
         )

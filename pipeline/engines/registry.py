@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.engines.base import LanguageModel, TextToSpeech
-from pipeline.engines.remote_voice import RemoteVoice
+from pipeline.engines.base import LanguageModel, SpeechToText, TextToSpeech
+from pipeline.engines.transcription_providers import SpeechToTextWithProviders
+from pipeline.engines.whisperx_place import quality_engine
+from schemas.listening import (
+    QualitySpeechToTextSettings,
+    SpeechToTextSettings,
+    TranscriptionProviderSettings,
+)
 from schemas.providers import SpeechProviderSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+
+if TYPE_CHECKING:
+    from pipeline.engines.remote_voice import RemoteVoice
 
 LANGUAGE_MODELS: Final[Mapping[str, str]] = {
     "llama": "pipeline.engines.llama:build",
@@ -18,7 +27,18 @@ TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
     "piper": "pipeline.engines.piper:build",
     "scripted": "pipeline.engines.scripted:build_text_to_speech",
 }
-
+SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
+    "whisper": "pipeline.engines.whisper:build",
+    "scripted": "pipeline.engines.scripted_listener:build",
+}
+QUALITY_SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
+    "whisper": "pipeline.engines.whisper_whole:build",
+    "whisperx": "pipeline.engines.whisperx:build",
+    "scripted": "pipeline.engines.scripted_listener:build_quality",
+}
+TRANSCRIPTION_PROVIDERS: Final[Mapping[str, str]] = {
+    "openai": "pipeline.engines.openai_transcription:OpenAiTranscription",
+}
 SPEECH_PROVIDERS: Final[Mapping[str, str]] = {
     "openai": "pipeline.engines.openai_speech:build",
     "chatterbox": "pipeline.engines.chatterbox:build",
@@ -41,7 +61,27 @@ def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> TextToS
     return voice
 
 
-def build_speech_provider(name: str, settings: SpeechProviderSettings) -> RemoteVoice:
+def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> SpeechToText:
+    """Load the ear of the realtime way; providers are connected when they are first asked."""
+    ear: SpeechToText = _factory("speech-to-text", SPEECH_TO_TEXT, settings.engine)(settings, cache)
+    providers = {name: build_transcription_provider(name, one) for name, one in settings.providers.items()}
+    return SpeechToTextWithProviders(ear, providers)
+
+
+def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: Path) -> SpeechToText:
+    """Load the ear of the quality way. WhisperX only loads in its own environment: see `whisperx_python`."""
+    name = quality_engine(settings)
+    ear: SpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(settings, cache)
+    return SpeechToTextWithProviders(ear, {})
+
+
+def build_transcription_provider(name: str, settings: TranscriptionProviderSettings) -> SpeechToText:
+    """The client of a transcription server elsewhere; connects when it is first asked."""
+    ear: SpeechToText = _factory("transcription", TRANSCRIPTION_PROVIDERS, "openai")(name, settings)
+    return ear
+
+
+def build_speech_provider(name: str, settings: SpeechProviderSettings) -> "RemoteVoice":
     """The client of a speech server elsewhere; connects when it first speaks."""
     voice: RemoteVoice = _factory("speech provider", SPEECH_PROVIDERS, settings.kind)(name, settings)
     return voice

@@ -14,9 +14,10 @@ _WAITING_PER_SLOT: Final = 4
 class Slots:
     """First come, first served. When the queue is full too, the request is refused: EngineBusy."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, waiting: int | None = None) -> None:
+        """`waiting`: so many requests may wait; None: four for each slot."""
         self._free = asyncio.Semaphore(size)
-        self._most = size * (1 + _WAITING_PER_SLOT)
+        self._most = size + (size * _WAITING_PER_SLOT if waiting is None else waiting)
         self.taken = 0
         """Requests at work and waiting."""
 

@@ -7,9 +7,10 @@ import pytest
 
 from deployments.services import open_services
 from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.base import ChatRequest, Completion, Transcribers
 from pipeline.engines.memory import fitting
 from pipeline.engines.scripted import ScriptedTextToSpeech
+from pipeline.engines.scripted_listener import ScriptedSpeechToText
 from pipeline.log import embedded
 from pipeline.turn import Models
 from schemas.settings import TextToSpeechSettings
@@ -43,7 +44,9 @@ async def test_the_premise_and_the_latest_scenes_reach_the_model_within_its_wind
     writer, voice = RecordingLanguageModel(), TextToSpeechSettings(engine="scripted")
     models = Models(writer, EncodingSpeaker(ScriptedTextToSpeech(voice), voice))
     settings = scripted_settings(tmp_path, language_model={"context_tokens": WINDOW})
-    async with open_services(settings, models, {}) as services:
+    ear = ScriptedSpeechToText(None, workers=1, queued=1)
+    transcribers = Transcribers(ear, ear)
+    async with open_services(settings, models, transcribers, {}) as services:
         story = await services.stories.create(CreateStory(premise="A keeper and a fox."), "")
         given = CreateScene(content="Nobody knew where the fox had come from.")
         await services.stories.until_over(await services.stories.write(story, given))

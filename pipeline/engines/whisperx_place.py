@@ -1,0 +1,27 @@
+"""Where WhisperX runs: its torch and ours do not fit together, so it has an environment of its own."""
+
+from pathlib import Path
+from typing import Final
+
+from schemas.listening import QualitySpeechToTextSettings
+
+_PROGRAM: Final = Path(__file__).parents[2]
+_USUAL: Final = _PROGRAM / ".venv-whisperx" / "bin" / "python"
+
+
+def whisperx_python(settings: QualitySpeechToTextSettings) -> Path | None:
+    """The interpreter that WhisperX runs in; None: it is not wanted, or "auto" does not find it.
+
+    Wanted by name, it is given whether it exists or not: a wrong path should be told, not passed over.
+    """
+    if settings.engine not in ("whisperx", "auto"):
+        return None
+    python = (settings.python or _USUAL).expanduser()
+    return python if settings.engine == "whisperx" or python.is_file() else None
+
+
+def quality_engine(settings: QualitySpeechToTextSettings) -> str:
+    """The engine of the quality way by its own name: "auto" is no answer."""
+    if settings.engine == "auto":
+        return "whisper" if whisperx_python(settings) is None else "whisperx"
+    return settings.engine
