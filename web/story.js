@@ -1,5 +1,6 @@
 /** Facts to what there is to see: a pure reducer. States are never changed, only replaced. */
 
+import { comparisonsOf, emptySpeech, ON_SPEECH, spokenIn } from "./speech.js";
 import { codePoints, unitAt, widePositions } from "./text.js";
 
 const LOG_LENGTH = 200;
@@ -17,7 +18,9 @@ export function emptyStory() {
     order: [],
     log: [],
     pausedAt: null, // wall clock of the pause that lasts, in ms
+    pausedBy: null, // "voice": it is held because somebody speaks
     pausedMs: 0, // length of all pauses that are over
+    speech: emptySpeech(),
   };
 }
 
@@ -39,6 +42,10 @@ function newTurn(fact) {
     overAt: null, // play clock at the terminal fact
     error: null,
     narration: null, // the session in which it is read out afterwards
+    spoken: spokenIn(fact), // how it was asked, if by voice
+    compared: [], // of what was said, by both ways
+    flushedAt: null, // play clock when its sound was dropped: somebody spoke
+    stopReason: null,
   };
 }
 
@@ -62,7 +69,18 @@ export function playClock(story, nowMs) {
 
 function resumed(story, ts) {
   if (story.pausedAt === null) return story;
-  return { ...story, pausedMs: story.pausedMs + Math.max(0, ts - story.pausedAt), pausedAt: null };
+  return { ...story, pausedMs: story.pausedMs + Math.max(0, ts - story.pausedAt), pausedAt: null, pausedBy: null };
+}
+
+/** Who speaks on before anything was heard asks anew: the turn that `merges` names is no turn of its own any more. */
+function requested(story, fact) {
+  const order = story.order.filter((turn) => turn !== fact.data.merges);
+  const turn = newTurn(fact);
+  return {
+    ...resumed(story, fact.ts),
+    turns: { ...story.turns, [fact.seq]: { ...turn, compared: comparisonsOf(story.speech, turn) } },
+    order: [...order, fact.seq],
+  };
 }
 
 const ON_SESSION = {
@@ -74,14 +92,11 @@ const ON_SESSION = {
   }),
   "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
   "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),
-  "playback.paused": (story, { ts }) => ({ ...story, pausedAt: story.pausedAt ?? ts }),
+  "playback.paused": (story, { ts, data }) =>
+    story.pausedAt === null ? { ...story, pausedAt: ts, pausedBy: data.by ?? "user" } : story,
   "playback.resumed": (story, { ts }) => resumed(story, ts),
   // Who asks wants to hear the answer: a new turn ends a pause.
-  "turn.requested": (story, fact) => ({
-    ...resumed(story, fact.ts),
-    turns: { ...story.turns, [fact.seq]: newTurn(fact) },
-    order: [...story.order, fact.seq],
-  }),
+  "turn.requested": requested,
 };
 
 function withSentence(turn, number, patch) {
@@ -114,6 +129,7 @@ const ended = (turn, { type, data, ts }, story) => ({
   ...turn,
   status: STATUS_OF[type],
   overAt: playClock(story, ts),
+  stopReason: type === "turn.stopped" ? (data.reason ?? turn.stopReason) : turn.stopReason,
   error: type === "turn.failed" ? { code: data.code, message: data.message } : null,
 });
 
@@ -125,7 +141,12 @@ function told(turn, { data }, patch) {
 
 const ON_TURN = {
   "turn.started": (turn) => ({ ...turn, status: "running" }),
-  "turn.stop_requested": (turn) => ({ ...turn, status: "stopping" }),
+  "turn.stop_requested": (turn, { data }) => ({ ...turn, status: "stopping", stopReason: data.reason ?? null }),
+  "playback.flushed": (turn, { ts, data }, story) => ({
+    ...turn,
+    flushedAt: turn.flushedAt ?? playClock(story, ts),
+    stopReason: turn.stopReason ?? data.reason ?? null,
+  }),
   "text.delta": (turn, { data }) => grown(turn, data),
   "text.completed": (turn) => ({ ...turn, textWhole: true }),
   "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),
@@ -150,10 +171,24 @@ const ON_TURN = {
     told(turn, fact, { status: "failed", error: { code: fact.data.code, message: fact.data.message } }),
 };
 
+/** What was said becomes known to the turns that were asked with it. */
+function heard(story, fact) {
+  if (!Object.hasOwn(ON_SPEECH, fact.type)) return story;
+  const speech = ON_SPEECH[fact.type](story.speech, fact);
+  if (fact.type !== "transcript.compared") return { ...story, speech };
+  const { input, utterance } = fact.data;
+  const about = ({ spoken }) => spoken?.input === input && spoken.utterances.includes(utterance);
+  const turns = { ...story.turns };
+  for (const turn of Object.values(turns).filter(about)) {
+    turns[turn.id] = { ...turn, compared: comparisonsOf(speech, turn) };
+  }
+  return { ...story, speech, turns };
+}
+
 /** The story after `fact`. Facts of types that we do not know only move the cursor. */
 export function reduce(story, fact) {
   const log = [...story.log, { seq: fact.seq, ts: fact.ts, turn: fact.turn, type: fact.type, data: fact.data }];
-  const noted = { ...story, lastSeq: fact.seq, log: log.slice(-LOG_LENGTH) };
+  const noted = heard({ ...story, lastSeq: fact.seq, log: log.slice(-LOG_LENGTH) }, fact);
   if (Object.hasOwn(ON_SESSION, fact.type)) return ON_SESSION[fact.type](noted, fact);
   const turn = story.turns[fact.turn];
   if (!turn || !Object.hasOwn(ON_TURN, fact.type)) return noted;

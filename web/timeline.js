@@ -54,13 +54,13 @@ export function liveMoment(story, nowMs) {
     const turn = story.turns[id];
     if (!turn.speak) continue;
     if (turn.heardFrom === null) {
-      if (!isOver(turn)) return { turn: id, ms: 0 };
+      if (!isOver(turn) && turn.flushedAt === null) return { turn: id, ms: 0 };
       continue;
     }
     const begin = Math.max(turn.heardFrom, free);
     const stop = turn.status === "stopped" ? turn.overAt : Infinity;
-    const end = Math.min(begin + turn.audioMs, stop);
-    if (now < end || !isOver(turn)) return { turn: id, ms: Math.max(0, Math.min(now - begin, turn.audioMs)) };
+    const end = Math.min(begin + turn.audioMs, stop, turn.flushedAt ?? Infinity);
+    if (now < end || (!isOver(turn) && turn.flushedAt === null)) return { turn: id, ms: Math.max(0, Math.min(now - begin, turn.audioMs)) };
     free = end;
   }
   return null;

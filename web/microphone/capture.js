@@ -1,0 +1,57 @@
+/** The microphone itself: asks for it, listens through the audio thread, and lets go of it. */
+
+const WISHES = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+
+export class Capture {
+  /**
+   * Rejects with a DOMException when there is none to be had. `onFrame(pcm)` gets 16-bit frames at 16 kHz;
+   * `onLost(why)`, "unplugged" or "suspended", when there will be no more of them.
+   */
+  static async open({ onFrame, onLost }) {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: WISHES });
+    const context = new AudioContext({ latencyHint: "interactive" });
+    try {
+      await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url));
+      await context.resume();
+    } catch (error) {
+      for (const track of stream.getTracks()) track.stop();
+      void context.close();
+      throw error;
+    }
+    return new Capture({ stream, context, onFrame, onLost });
+  }
+
+  constructor({ stream, context, onFrame, onLost }) {
+    this._stream = stream;
+    this._context = context;
+    this._onLost = onLost;
+    this._node = new AudioWorkletNode(context, "rhapsode-capture", {
+      channelCount: 1,
+      channelCountMode: "explicit",
+      outputChannelCount: [1],
+    });
+    this._node.port.onmessage = ({ data }) => onFrame(data);
+    // Browsers only run what leads to the loudspeaker; this leads silence there.
+    new MediaStreamAudioSourceNode(context, { mediaStream: stream }).connect(this._node).connect(context.destination);
+    for (const track of stream.getTracks()) track.onended = () => this._lost("unplugged");
+    context.onstatechange = () => context.state !== "running" && this._lost("suspended");
+  }
+
+  /** A muted microphone gives silence, and the browser shows that it does. */
+  mute(muted) {
+    for (const track of this._stream.getTracks()) track.enabled = !muted;
+  }
+
+  close() {
+    this._context.onstatechange = null;
+    this._node.port.onmessage = null;
+    this._node.port.postMessage("close");
+    for (const track of this._stream.getTracks()) track.stop();
+    void this._context.close();
+  }
+
+  _lost(why) {
+    this.close();
+    this._onLost(why);
+  }
+}
