@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 help: ## This text
 	@echo 'Rhapsode: ask, and hear the answer while it is being written.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Start with "make run". ARGS passes options on: make run ARGS="--port 9000", make test ARGS="-k cursor".'
 
@@ -44,6 +44,10 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.runtime
 		| grep --line-buffered -v "^Requirement already satisfied" || test $${PIPESTATUS[0]} -eq 0
 	@touch $@
 
+.PHONY: env-whisperx
+env-whisperx: $(BIN)/python ## WhisperX for the quality way, in .venv-whisperx (GPU=yes|no overrides what is found)
+	@GPU="$(GPU)" bash requirements/whisperx.sh $(BIN)/python
+
 # Not a file: whether the machine has them can change. SYSTEM=no leaves the machine's packages alone.
 SYSTEM ?= yes
 .PHONY: system
@@ -59,6 +63,11 @@ run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 .PHONY: test
 test: $(VENV)/.runtime $(VENV)/.dev system ## All tests, with real models, servers and browser
 	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: test-engines
+test-engines: $(VENV)/.runtime $(VENV)/.dev system env-whisperx ## The tests of WhisperX, in its environment
+	@.venv-whisperx/bin/python -m pytest --confcutdir=tests/engines_whisperx tests/engines_whisperx/inside $(ARGS)
+	@$(BIN)/python -m pytest tests/engines_whisperx/outside $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser or model: seconds
@@ -95,5 +104,5 @@ schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/ope
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-whisperx build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

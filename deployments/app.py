@@ -11,6 +11,7 @@ from ray.serve import Application
 
 from deployments.gateway import Gateway
 from deployments.language_model import LanguageModelReplica
+from deployments.quality_speech_to_text import QualitySpeechToTextReplica
 from deployments.speech_to_text import SpeechToTextReplica
 from deployments.text_to_speech import TextToSpeechReplica
 from deployments.workers import WorkersReplica
@@ -134,13 +135,14 @@ def _ears(settings: AppSettings) -> tuple[Application, Application]:
         ray_actor_options=_engine_actor(),
         graceful_shutdown_timeout_s=5,
     )(SpeechToTextReplica)
+    python = whisperx_python(quality)
     whole = serve.deployment(
         name="QualitySpeechToText",
         max_ongoing_requests=quality.batch + quality.queued + 1,
         max_queued_requests=quality.queued,
-        ray_actor_options=_engine_actor(whisperx_python(quality)),
+        ray_actor_options=_engine_actor(python),
         graceful_shutdown_timeout_s=5,
-    )(SpeechToTextReplica)
+    )(SpeechToTextReplica if python is None else QualitySpeechToTextReplica)
     return near.bind(realtime, settings.cache), whole.bind(quality, settings.cache)
 
 
