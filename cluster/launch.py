@@ -108,7 +108,7 @@ def _prepare_weights(config: Config, steps: Steps) -> None:
             note(f"preparing {what}, once: {done:.0%}")
 
         try:
-            weights.prepare(settings.language_model, settings.text_to_speech, settings.cache, progress)
+            weights.prepare(settings, progress)
         except (ValueError, OSError) as error:
             raise CliError(str(error), "See rhapsode doctor.") from error
         note(f"in {settings.cache}")

