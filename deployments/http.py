@@ -16,10 +16,12 @@ from deployments.access import guard
 from deployments.direct import listening
 from deployments.faces import (
     admin,
+    assistant,
     native,
     native_access,
     native_bundles,
     native_media,
+    native_recordings,
     native_sse,
     native_ws,
     stories,
@@ -75,12 +77,14 @@ def create_app(
     app.add_middleware(Gate)
     for face in (
         admin,
+        assistant,
         native,
         native_access,
         native_bundles,
         native_sse,
         native_ws,
         native_media,
+        native_recordings,
         stories,
         tts,
         tts_settings,
@@ -151,7 +155,7 @@ class _BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_import(scope):
+        if scope["type"] != "http" or _has_its_own_limit(scope):
             await self._app(scope, receive, send)
             return
         received = 0
@@ -178,9 +182,8 @@ class _BodyLimit:
             await problems.problem_response(error)(scope, receive, send)
 
 
-def _is_import(scope: Scope) -> bool:
-    """Bundles have a limit of their own, and are not held in memory."""
+def _has_its_own_limit(scope: Scope) -> bool:
+    """Bundles and recordings are not held in memory."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return (
-        scope["method"] == "POST" and path == native_bundles.IMPORT
-    )  # to others it looks like a session's id
+    large = path == native_bundles.IMPORT or native_recordings.PATH.fullmatch(path) is not None
+    return scope["method"] == "POST" and large

@@ -13,6 +13,10 @@ from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.clock import Clock, SystemClock
 from pipeline.engines.base import Transcribers
+from pipeline.hearing.attention import Attention
+from pipeline.hearing.intakes import Intakes
+from pipeline.hearing.opening import IntakeServices
+from pipeline.hearing.vad import SileroVad
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
@@ -46,6 +50,7 @@ class Services:
     log: EventLog
     tailer: Tailer
     transcribers: Transcribers
+    intakes: Intakes
     sessions: Sessions
     users: Users
     narrations: Narrations
@@ -99,6 +104,14 @@ class _Parts:
             defaults=settings.session,
             providers=self.models.speaker.providers,
         )
+        hearing = IntakeServices(
+            sessions=sessions,
+            recorder=recorder,
+            transcribers=self.transcribers,
+            clock=self.clock,
+            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
+            vad=SileroVad,
+        )
         users = Users(log, recorder)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
         return Services(
@@ -106,6 +119,7 @@ class _Parts:
             log=log,
             tailer=tailer,
             transcribers=self.transcribers,
+            intakes=Intakes(log, hearing, settings.limits),
             sessions=sessions,
             users=users,
             narrations=narrations,
@@ -140,7 +154,9 @@ async def open_services(
             parts = _Parts(settings, models, transcribers, log, clock, allowance, recorder, tailer)
             node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             async with Owners(node=node, services=parts.for_owners()) as owners:
-                yield parts.for_faces(owners, metrics, checks)
+                services = parts.for_faces(owners, metrics, checks)
+                async with services.intakes:
+                    yield services
     finally:
         metrics.close()
         await log.aclose()

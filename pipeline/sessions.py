@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain
 from weakref import WeakValueDictionary
 
@@ -15,15 +16,19 @@ from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
-from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
-from schemas.errors import InputTooLong, SessionEnded, UnknownProvider, UnknownVoice
+from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
+from schemas.errors import InputTooLong, SessionEnded, TurnNotFound, UnknownProvider, UnknownVoice
 from schemas.events import (
     EndReason,
+    Fact,
     Kind,
+    PlaybackFlushed,
+    PlaybackHeard,
     SessionEndRequested,
     SessionStarted,
     SettingsChanged,
     TurnRequested,
+    TurnStopRequested,
 )
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.providers import LOCAL
@@ -32,6 +37,16 @@ from schemas.settings import SessionSettings
 _KEYS_KEPT = 4_096
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A question that was spoken."""
+
+    text: str
+    input: str
+    utterances: tuple[int, ...]
+    merges: TurnId | None = None
 
 
 class Sessions:
@@ -106,16 +121,56 @@ class Sessions:
             conversation, _ = await self._views.get(session)
             settings = self._checked(command.settings.apply(conversation.settings))
             wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
-            fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
-            self._owners.admit(session)
-            await self._allowance.turn(conversation.principal, len(command.content))
-            outcome = await self._recorder.post(session, fact, key=command.key)
-        self._owners.wake(session, outcome.last)
+            turn = await self._ask(session, conversation, wish, key=command.key)
         if command.key is not None:
-            self._asked[session, command.key] = TurnId(outcome.first)
+            self._asked[session, command.key] = turn
             while len(self._asked) > _KEYS_KEPT:
                 self._asked.popitem(last=False)
-        return TurnId(outcome.first)
+        return turn
+
+    async def _ask(
+        self,
+        session: SessionId,
+        conversation: Conversation,
+        wish: TurnRequested,
+        *before: Fact,
+        key: str | None,
+    ) -> TurnId:
+        """Record the wish, and `before` it what led to it, all or nothing."""
+        fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
+        self._owners.admit(session)
+        await self._allowance.turn(conversation.principal, len(wish.text))
+        outcome = await self._recorder.post(session, *before, fact, key=key)
+        self._owners.wake(session, outcome.last)
+        return TurnId(outcome.last)
+
+    async def say(self, session: SessionId, said: Spoken, *before: Fact, key: str) -> TurnId:
+        """Ask what was said, in the session's own settings. `before` is recorded with it, all or nothing."""
+        async with self._commands.setdefault(session, anyio.Lock()):
+            conversation, _ = await self._views.get(session)
+            if said.merges is not None:
+                gone = PlaybackFlushed(reason="merged"), TurnStopRequested(reason="merged")
+                await self._recorder.post(session, *gone, turn=said.merges)
+                self._owners.wake(session, conversation.head)
+            wish = TurnRequested(
+                kind="prompt",
+                text=said.text[: self._limits.prompt_chars],
+                settings=conversation.settings,
+                input=said.input,
+                utterances=said.utterances,
+                merges=said.merges,
+            )
+            return await self._ask(session, conversation, wish, *before, key=key)
+
+    async def heard(self, session: SessionId, command: AcknowledgePlayback) -> None:
+        """Somebody has heard so much of a turn; less than was known already is no news."""
+        conversation, _ = await self._views.get(session)
+        turn = conversation.turns.get(TurnId(command.turn))
+        if turn is None:
+            raise TurnNotFound(f"this session has no turn {command.turn}", field="turn")
+        heard_ms = min(command.heard_ms, turn.audio_ms)
+        if not conversation.ended and (turn.heard_ms is None or heard_ms > turn.heard_ms):
+            await self._recorder.post(session, PlaybackHeard(heard_ms=heard_ms), turn=turn.turn)
 
     async def control(self, session: SessionId, command: Control) -> Seq:
         """Stop, pause, resume or skip."""

@@ -134,12 +134,8 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
         case "turn.started" | "turn.resumed":
             turn.status = "running"
             turn.stalled += recorded.type == "turn.resumed"
-        case "turn.stop_requested":
-            turn.stopping = data["reason"]
-        case "playback.heard" | "playback.flushed":
-            _apply_to_playback(turn, recorded)
-        case "sentence.skip_requested":
-            turn.skips.add(data["sentence"])
+        case "turn.stop_requested" | "sentence.skip_requested" | "playback.heard" | "playback.flushed":
+            _apply_wish(turn, recorded)
         case "text.delta":
             turn.parts.append(data["text"])
             turn.stalled = 0
@@ -156,12 +152,19 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
             _apply_to_sentence(turn, turn.sentences[data["sentence"]], recorded)
 
 
-def _apply_to_playback(turn: TurnState, recorded: Recorded) -> None:
-    if recorded.type == "playback.flushed":
-        turn.flushed = True
-    else:
-        turn.heard_ms = max(turn.heard_ms or 0, recorded.data["heard_ms"])
-        turn.heard_at_ms = recorded.ts_ms
+def _apply_wish(turn: TurnState, recorded: Recorded) -> None:
+    """What listeners want of the turn, and what they say of it."""
+    data = recorded.data
+    match recorded.type:
+        case "turn.stop_requested":
+            turn.stopping = data["reason"]
+        case "sentence.skip_requested":
+            turn.skips.add(data["sentence"])
+        case "playback.flushed":
+            turn.flushed = True
+        case "playback.heard":
+            turn.heard_ms = max(turn.heard_ms or 0, data["heard_ms"])
+            turn.heard_at_ms = recorded.ts_ms
 
 
 def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recorded) -> None:

@@ -170,6 +170,8 @@ class OpenInput(_Command):
     """`pcm16`: little-endian, mono, frames of any length. `opus`: one packet per frame."""
     rate: Literal[8_000, 16_000, 24_000, 48_000] = 16_000
     """Samples per second; "opus" is always 48000, "mulaw" and "alaw" are 8000 unless said otherwise."""
+    at_ms: Annotated[int, Field(ge=0, le=2**40)] = 0
+    """The oldest sound that can be sent, in milliseconds of the input; later than 0 only when going on."""
     reference: Annotated[Readable, Field(max_length=20_000)] = ""
     """What will be said, where that is known; transcripts are measured against it."""
 

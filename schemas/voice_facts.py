@@ -26,6 +26,8 @@ class InputOpened(_Fact):
     """Where it goes on; 0: it begins."""
     name: str = ""
     """Of a file."""
+    total_ms: int | None = None
+    """Of a file that says how long it is."""
     reference: str = ""
     """What is said in it, where that is known: transcripts are measured against it."""
     language: str = ""
@@ -54,8 +56,6 @@ class InputProgress(_Fact):
     v: Literal[1] = 1
     input: str
     ms: int
-    total_ms: int | None = None
-    """None: the file does not say how long it is."""
 
 
 class InputClosed(_Fact):

@@ -242,6 +242,26 @@ class TurnAccepted(_Wire):
     seq: int
 
 
+class UtteranceView(_Wire):
+    """What was said without a longer pause."""
+
+    utterance: int
+    text: str
+
+
+class RecordingHeard(_Wire):
+    """A recording has been listened to, up to the fact `seq`."""
+
+    session_id: str
+    input: str
+    ms: int
+    seq: int
+    text: str
+    utterances: tuple[UtteranceView, ...]
+    turn: int | None
+    """The question that was asked of it, if one was."""
+
+
 class ControlAccepted(_Wire):
     seq: int
 

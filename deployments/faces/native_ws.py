@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from deployments import problems
 from deployments.access import Caller, still_welcome
 from deployments.faces.native import known_id, refuse_affairs
+from deployments.faces.native_input import Microphone
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.services import Services
 from schemas.access_errors import Forbidden
@@ -23,6 +24,7 @@ from schemas.wire import (
     ClientControl,
     ClientMessage,
     ClientPing,
+    ClientPlayback,
     ClientTurnRequest,
     End,
     ErrorFrame,
@@ -43,16 +45,18 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
     """Both directions in one task group: whichever ends first ends the other."""
     await websocket.accept()
     connection = _Connection(websocket, websocket.app.state.services, caller)
+    microphone: Microphone | None = None
     try:
         session = known_id(session_id)
         conversation, head = await connection.services.sessions.attend(session)
         listening = wish.listening(conversation, head, connection.services.settings.limits)
         feed = Feed(connection.services, caller, session, head, listening, wish.audio)
         await connection.send(feed.hello)
+        microphone = Microphone(connection.services, session, connection.send)
         async with anyio.create_task_group() as both:
 
             async def receive() -> None:
-                await connection.receive(session)
+                await connection.receive(session, microphone)
                 both.cancel_scope.cancel()
 
             both.start_soon(receive)
@@ -64,6 +68,9 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
         await connection.refuse(error)
     except ExceptionGroup as group:
         await connection.give_up(group)
+    finally:
+        if microphone is not None:
+            microphone.leave()
 
 
 class _Connection:
@@ -123,26 +130,34 @@ class _Connection:
         await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
         await self._socket.close(_NORMAL)
 
-    async def receive(self, session: SessionId) -> None:
-        """Answer messages until the client leaves."""
+    async def receive(self, session: SessionId, microphone: Microphone) -> None:
+        """Listen and answer until the client leaves."""
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            text = message.get("text")
-            await self.send(await self._answer(session, text))
+            text, sound = message.get("text"), message.get("bytes")
+            if text is None and sound is not None:
+                await self._hear(microphone, sound)
+            elif (answer := await self._answer(session, microphone, text or "")) is not None:
+                await self.send(answer)
 
-    async def _answer(self, session: SessionId, text: str | None) -> BaseModel:
+    async def _hear(self, microphone: Microphone, sound: bytes) -> None:
+        """What is wrong with a frame of sound is told; the next one may be right."""
+        try:
+            await microphone.hear(sound)
+        except InputError as error:
+            await self.send(problems.error_frame(error))
+
+    async def _answer(self, session: SessionId, microphone: Microphone, text: str) -> BaseModel | None:
         ref: str | None = None
         try:
-            if text is None:
-                return _refusal("body.not_text", "commands are JSON in text frames; this was binary")
             if len(text) > self.services.settings.limits.body_bytes:
                 return _refusal("body.too_large", "the message is too large")
             raw = orjson.loads(text)
             if isinstance(raw, dict) and isinstance(raw.get("ref"), str):
                 ref = raw["ref"][:128]
-            return await self._obey(session, CLIENT_MESSAGE.validate_python(raw), ref)
+            return await self._obey(session, microphone, CLIENT_MESSAGE.validate_python(raw), ref)
         except orjson.JSONDecodeError:
             return _refusal("body.not_json", "the message is not JSON")
         except ValidationError as error:
@@ -150,15 +165,20 @@ class _Connection:
         except RhapsodeError as error:
             return problems.error_frame(error, ref)
 
-    async def _obey(self, session: SessionId, command: ClientMessage, ref: str | None) -> BaseModel:
+    async def _obey(
+        self, session: SessionId, microphone: Microphone, command: ClientMessage, ref: str | None
+    ) -> BaseModel | None:
         sessions = self.services.sessions
         if isinstance(command, ClientPing):
             return Pong(ref=ref)
         await self._may_command(session)
         if isinstance(command, ClientControl):
             return Accepted(seq=await sessions.control(session, command), ref=ref)
+        if isinstance(command, ClientPlayback):
+            await sessions.heard(session, command)
+            return None
         if not isinstance(command, ClientTurnRequest):
-            raise InputError(f"{command.type} is not taken yet", field="type")
+            return await microphone.obey(command, ref)
         turn = await sessions.request(session, command)
         return Accepted(seq=turn, turn=turn, ref=ref)
 

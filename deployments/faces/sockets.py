@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
 import orjson
 from fastapi import WebSocket, WebSocketDisconnect
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from deployments import problems
 from deployments.access import while_welcome
@@ -46,7 +47,7 @@ class JsonSocket:
                 except RuntimeError as error:  # Starlette's word for: closed already
                     raise WebSocketDisconnect(1006) from error
 
-    async def commands(self, obey: Callable[[SocketCommand], Awaitable[None]]) -> None:
+    async def commands(self, spoken: "Spoken[C]") -> None:
         """Obey the client's messages until it leaves; what is wrong with one is its answer."""
         while True:
             message = await self._socket.receive()
@@ -54,11 +55,14 @@ class JsonSocket:
                 self.said_goodbye = message.get("code") in _GOODBYES
                 return
             try:
-                command = _parse(message.get("text"))
+                if spoken.hear is not None and message.get("bytes") is not None:
+                    await spoken.hear(message["bytes"])
+                    continue
+                command = spoken.parse(message.get("text"))
                 if command.type == "ping":
                     await self.send({"type": "pong"})
                 else:
-                    await obey(command)
+                    await spoken.obey(command)
             except RhapsodeError as error:
                 await self.send(error_message(error))
 
@@ -76,20 +80,46 @@ def error_message(error: RhapsodeError) -> Message:
     return {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
 
 
-def _parse(text: str | None) -> SocketCommand:
-    if text is None or len(text) > _MESSAGE_CHARS:
-        raise InputError('commands are short JSON texts, such as {"type": "stop"}')
-    try:
-        return SocketCommand.model_validate_json(text)
-    except ValidationError as error:
-        _, message, field = problems.validation_problem(error.errors(include_context=False))
-        raise InputError(message, field=field) from error
+class Command(Protocol):
+    """A client's message; "ping" is answered here."""
+
+    @property
+    def type(self) -> str: ...
+
+
+C = TypeVar("C", bound=Command)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken(Generic[C]):
+    """What a client of this socket may say, and who listens."""
+
+    model: type[C]
+    obey: Callable[[C], Awaitable[None]]
+    hear: Callable[[bytes], Awaitable[None]] | None = None
+    """Binary frames; None: there are none."""
+    longest: int = _MESSAGE_CHARS
+
+    def parse(self, text: str | None) -> C:
+        """Raises InputError."""
+        if text is None or len(text) > self.longest:
+            raise InputError('commands are short JSON texts, such as {"type": "stop"}')
+        try:
+            return TypeAdapter(self.model).validate_json(text)
+        except ValidationError as error:
+            _, message, field = problems.validation_problem(error.errors(include_context=False))
+            raise InputError(message, field=field) from error
+
+
+def conversing(
+    websocket: WebSocket, obey: Callable[[SocketCommand], Awaitable[None]]
+) -> AbstractAsyncContextManager[JsonSocket]:
+    """`talking` with a client that sends the usual commands."""
+    return talking(websocket, Spoken(SocketCommand, obey))
 
 
 @asynccontextmanager
-async def conversing(
-    websocket: WebSocket, obey: Callable[[SocketCommand], Awaitable[None]]
-) -> AsyncGenerator[JsonSocket, None]:
+async def talking(websocket: WebSocket, spoken: Spoken[C]) -> AsyncGenerator[JsonSocket, None]:
     """Accept; obey commands beside the block; end both when either ends.
 
     A RhapsodeError in the block is told to the client; a client that leaves is nobody's error.
@@ -100,7 +130,7 @@ async def conversing(
         async with anyio.create_task_group() as both:
 
             async def receive() -> None:
-                await socket.commands(obey)
+                await socket.commands(spoken)
                 both.cancel_scope.cancel()
 
             both.start_soon(receive)

@@ -44,11 +44,15 @@ class InputState:
     kept: list[tuple[int, str]] = field(default_factory=list)
     """Utterances that wait for the next one before they are asked: number and text."""
     closed: bool = False
+    texts: dict[int, str] = field(default_factory=dict)
+    """What was said, by utterance."""
 
     @property
     def rest_ms(self) -> int:
         """Who goes on with this input must hear it from here, to miss no word."""
-        return min(self.unwritten.values(), default=self.settled_ms)
+        if self.unwritten:
+            return min(self.unwritten.values())
+        return max(self.settled_ms, self.recorded_ms) if self.begun_ms is None else self.begun_ms
 
     @property
     def next_utterance(self) -> int:
@@ -94,6 +98,7 @@ def _settle(state: InputState, recorded: Recorded) -> None:
     if recorded.type == "transcript.failed":
         return
     state.settled_ms = max(state.settled_ms, data["end_ms"])
+    state.texts[number] = data["text"]
     if data["taken"] == "kept":
         state.kept.append((number, data["text"]))
     elif data["taken"] in _ANSWERED:

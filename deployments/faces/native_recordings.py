@@ -1,0 +1,88 @@
+"""The native face, recordings: whole files that are listened to, and the sound that came in."""
+
+import re
+import tempfile
+from typing import IO, Annotated, Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.requests import ClientDisconnect
+
+from deployments.faces.native import Open, commanded
+from pipeline.hearing.uploading import listen_to_file
+from schemas.commands import Readable
+from schemas.errors import BodyTooLarge, NotSound
+from schemas.ids import SessionId
+from schemas.wire import RecordingHeard, UtteranceView
+
+router = APIRouter(prefix="/v1", tags=["recordings"])
+
+PATH: Final = re.compile(r"/v1/sessions/[^/]+/recordings|/api/voice")
+"""Takes bodies of any size: it has a limit of its own, and holds them on disk."""
+_IN_MEMORY: Final = 4 << 20
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+Commanded = Annotated[SessionId, Depends(commanded)]
+
+
+@router.post("/sessions/{session_id}/recordings", openapi_extra=_BODY)
+async def hear_recording(
+    services: Open,
+    session: Commanded,
+    request: Request,
+    name: Annotated[Readable, Query(max_length=200)] = "",
+    reference: Annotated[Readable, Query(max_length=20_000)] = "",
+) -> RecordingHeard:
+    """Listen to a recording: any container and codec that FFmpeg knows, as the body.
+
+    Answers when all of it is written down; the session's events tell how far it is. What was said is
+    asked as one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
+    """
+    limits = services.settings.limits
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+        await received(request, file, limits.upload_bytes)
+        heard = await listen_to_file(
+            services.intakes,
+            session,
+            file,
+            name=name,
+            reference=reference,
+            longest_s=limits.upload_s,
+        )
+    return await _told(services, session, heard.input, heard.ms)
+
+
+async def _told(services: Open, session: SessionId, name: str, ms: int) -> RecordingHeard:
+    conversation, head = await services.sessions.view(session)
+    state = conversation.inputs[name]
+    texts = [UtteranceView(utterance=number, text=text) for number, text in sorted(state.texts.items())]
+    turn = next((t.turn for t in reversed(conversation.turns.values()) if t.input == name), None)
+    return RecordingHeard(
+        session_id=session,
+        input=name,
+        ms=ms,
+        seq=head.seq,
+        text=" ".join(each.text for each in texts if each.text),
+        utterances=tuple(texts),
+        turn=turn,
+    )
+
+
+async def received(request: Request, file: IO[bytes], limit: int) -> None:
+    """The body, into `file`. Raises BodyTooLarge or NotSound."""
+    length = 0
+    try:
+        async for piece in request.stream():
+            length += len(piece)
+            if length > limit:
+                raise BodyTooLarge(f"the recording is larger than {limit} bytes")
+            await anyio.to_thread.run_sync(file.write, piece)
+    except ClientDisconnect as error:
+        raise NotSound("the recording did not arrive", field="body") from error
+    if not length:
+        raise NotSound("the body is empty; send a recording", field="body")
+    file.seek(0)

@@ -1,0 +1,87 @@
+"""Somebody speaks while an answer is heard: it is held, then stopped, or goes on."""
+
+from typing import Final
+
+from pipeline.clock import Clock
+from pipeline.conversation import Conversation
+from pipeline.hearing.taking import Taking, spoken_over
+from pipeline.log.recorder import Recorder
+from pipeline.owners import Owners
+from pipeline.sessions import Sessions
+from pipeline.turn_state import TurnState
+from schemas.events import Fact, PlaybackPaused, PlaybackResumed, TurnStopRequested
+from schemas.ids import NO_TURN, SessionId, TurnId
+from schemas.listening import ListeningSettings
+from schemas.voice_facts import PlaybackFlushed
+
+_RELEVANT: Final = frozenset({"turn", "joined", "kept", "noted"})
+
+
+class Attention:
+    """What one speaker does to the answers of a session. Doing it twice changes nothing."""
+
+    def __init__(
+        self, session: SessionId, sessions: Sessions, recorder: Recorder, owners: Owners, clock: Clock
+    ) -> None:
+        self._session = session
+        self._sessions = sessions
+        self._recorder = recorder
+        self._owners = owners
+        self._clock = clock
+        self._held: TurnId | None = None
+        self._interrupted: TurnId | None = None
+
+    async def speech(self, speech_ms: int, settings: ListeningSettings) -> None:
+        """The speaker has spoken for so long."""
+        if not settings.barge_in or speech_ms < settings.hold_ms:
+            return
+        if self._held is not None and speech_ms < settings.interrupt_ms:
+            return
+        conversation, _ = await self._sessions.view(self._session)
+        turn = self._spoken_over(conversation)
+        if turn is None or turn.turn == self._interrupted:
+            return
+        if speech_ms >= settings.interrupt_ms:
+            await self._interrupt(turn)
+        elif not conversation.paused:
+            self._held = turn.turn
+            await self._post(PlaybackPaused(by="voice"), wake=not turn.over)
+
+    async def settle(self, taking: Taking, settings: ListeningSettings) -> None:
+        """It is known what was said: the answer was interrupted after all, or goes on."""
+        conversation, _ = await self._sessions.view(self._session)
+        turn = self._spoken_over(conversation)
+        relevant = settings.barge_in and taking.taken in _RELEVANT
+        if relevant and turn is not None and turn.turn != self._interrupted:
+            await self._interrupt(turn)
+        await self.release()
+
+    async def release(self) -> None:
+        """Whatever is held goes on."""
+        held, self._held, self._interrupted = self._held, None, None
+        if held is not None:
+            await self._post(PlaybackResumed(by="voice"), wake=True)
+
+    def _spoken_over(self, conversation: Conversation) -> TurnState | None:
+        """What is heard now; what is held would be heard."""
+        if self._held is not None:
+            held = conversation.turns[self._held]
+            return None if held.flushed else held
+        return spoken_over(conversation, self._clock.now_ms())
+
+    async def _interrupt(self, turn: TurnState) -> None:
+        """The answer is over: nobody hears any more of it."""
+        self._interrupted = turn.turn
+        facts: list[Fact] = [PlaybackFlushed(reason="barge_in")]
+        if not turn.over and turn.stopping is None:
+            facts.append(TurnStopRequested(reason="barge_in"))
+        await self._post(*facts, turn=turn.turn, wake=not turn.over)
+        held, self._held = self._held, None
+        if held is not None:
+            await self._post(PlaybackResumed(by="voice"), wake=False)
+
+    async def _post(self, *facts: Fact, turn: TurnId = NO_TURN, wake: bool) -> None:
+        """`wake`: an owner has to act on it."""
+        outcome = await self._recorder.post(self._session, *facts, turn=turn)
+        if wake:
+            self._owners.wake(self._session, outcome.last)

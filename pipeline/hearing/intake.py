@@ -1,0 +1,267 @@
+"""One input being listened to: sound in, facts out."""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.audio.capture import Capture, Piece
+from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.hearing.opening import IntakeServices, Opening, for_source
+from pipeline.hearing.outbox import Outbox
+from pipeline.hearing.scribe import Scribe
+from pipeline.hearing.tape import Tape
+from pipeline.hearing.utterances import Refused, Utterances
+from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS
+from schemas.errors import RhapsodeError
+from schemas.voice_facts import (
+    InputAudio,
+    InputProgress,
+    SpeechDiscarded,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptPartial,
+)
+
+log = logging.getLogger(__name__)
+
+_WAITING: Final = 128
+"""Pieces of sound that wait to be listened to; when full, so does their sender."""
+_KEPT_MS: Final = 90_000
+_ARRIVALS: Final = 2_000
+_TELL_MS: Final = 500
+"""How often the sender of sound that is not recorded is told what is safe."""
+_PROGRESS_MS: Final = 10_000
+
+Command = Literal["commit", "clear", "close"]
+Acknowledge = Callable[[int], Awaitable[None]]
+
+
+class Intake:
+    """Listens to one input until it is closed. `hear` and `command` may wait; one caller at a time."""
+
+    def __init__(
+        self, opening: Opening, services: IntakeServices, acknowledge: Acknowledge, refused: Refused | None
+    ) -> None:
+        """`acknowledge` is told up to where the sound is safe, `refused` why something is not answered."""
+        self.opening = opening
+        self.settings = opening.settings
+        self.at_ms = opening.at_ms
+        """How far was listened."""
+        self.tell = acknowledge
+        self._services = services
+        self._send, self._receive = anyio.create_memory_object_stream[bytes | Command](_WAITING)
+        self._outbox = Outbox()
+        self._tape = Tape(max_ms=_KEPT_MS, at_ms=opening.at_ms)
+        self._capture = Capture(at_ms=max(opening.at_ms, opening.recorded_ms))
+        self._vad = services.vad()
+        self._endpointer = self._new_endpointer()
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=_ARRIVALS)
+        self._rest = b""
+        self._utterance = opening.utterance
+        self._scribe: Scribe | None = None
+        self._told_ms = opening.at_ms
+        self._spoken_ms = 0
+        self._spoken = anyio.Event()
+        self._writer = services.recorder.open(
+            opening.session, producer=f"input:{opening.input}:{opening.seq}"
+        )
+        self._utterances = Utterances(opening, services, self._outbox, refused)
+
+    def _new_endpointer(self) -> Endpointer:
+        manual = self.settings.turn_detection == "manual"
+        return Endpointer(self.settings.endpointing, manual=manual, at_ms=self.at_ms)
+
+    @property
+    def _is_file(self) -> bool:
+        return self.opening.source == "file"
+
+    async def hear(self, pcm: bytes) -> None:
+        """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
+        await self._send.send(pcm)
+
+    async def command(self, command: Command) -> None:
+        """`commit`: the utterance ends here. `clear`: forget it. `close`: nothing more will be heard."""
+        await self._send.send(command)
+
+    async def run(self) -> None:
+        """Return when all that was heard before `close` is written down and recorded."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._outbox.run)
+            if not self._is_file:
+                tasks.start_soon(self._attend)
+            async with self._receive:
+                async for item in self._receive:
+                    if item == "close":
+                        break
+                    if isinstance(item, bytes):
+                        await self._listen(item, tasks)
+                    else:
+                        await self._obey(item, tasks)
+            await self._finish(tasks)
+            tasks.cancel_scope.cancel()
+
+    async def _finish(self, tasks: TaskGroup) -> None:
+        await self._on_events(self._endpointer.close(), tasks)
+        await self._utterances.settled()
+        if self.settings.record:
+            await self._record(self._capture.flush())
+        await self._outbox.flush()
+
+    # ------------------------------------------------------------ sound
+
+    async def _listen(self, pcm: bytes, tasks: TaskGroup) -> None:
+        sound = self._rest + pcm
+        whole = len(sound) // FRAME_BYTES * FRAME_BYTES
+        self._rest = sound[whole:]
+        for start in range(0, whole, FRAME_BYTES):
+            await self._listen_to_frame(sound[start : start + FRAME_BYTES], tasks)
+        self._arrivals.append((self.at_ms, self._services.clock.monotonic()))
+        if self._scribe is not None and self._endpointer.speaking:
+            self._scribe.grow(self.at_ms, self._teller(self._utterance - 1))
+        await self._tell_progress()
+        await anyio.lowlevel.checkpoint()
+
+    async def _listen_to_frame(self, frame: bytes, tasks: TaskGroup) -> None:
+        self._tape.push(frame)
+        self.at_ms += FRAME_MS
+        if self.settings.record and self.at_ms > self.opening.recorded_ms:
+            await self._record(self._capture.push(frame))
+        await self._on_events(self._endpointer.push(self._vad.probability(frame)), tasks)
+        if self._endpointer.speech_ms > self._spoken_ms:
+            self._spoken.set()
+        self._spoken_ms = self._endpointer.speech_ms
+
+    async def _record(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            fact = InputAudio(
+                input=self.opening.input,
+                at_ms=piece.at_ms,
+                ms=piece.ms,
+                bytes=len(piece.packets),
+                sha256=piece.sha256,
+            )
+
+            async def keep(fact: InputAudio = fact, packets: bytes = piece.packets) -> None:
+                await self._writer.commit(fact, audio=packets)
+                await self.tell(fact.at_ms + fact.ms)
+
+            await self._outbox.put(keep)
+
+    async def _tell_progress(self) -> None:
+        if self._is_file and self.at_ms - self._told_ms >= _PROGRESS_MS:
+            self._told_ms = self.at_ms
+            fact = InputProgress(input=self.opening.input, ms=self.at_ms)
+            await self._outbox.put(lambda: self._writer.record(fact))
+        elif not self.settings.record and self.at_ms - self._told_ms >= _TELL_MS:
+            self._told_ms = self.at_ms
+            await self.tell(self._safe_ms())
+
+    def _safe_ms(self) -> int:
+        """What was said before this is in the log as text, if it is not there as sound."""
+        padding = self.settings.endpointing.prefix_padding_ms + self.settings.endpointing.min_speech_ms
+        open_ms = self._scribe.from_ms if self._scribe is not None else self.at_ms - padding
+        return max(0, min(open_ms, self._utterances.unwritten_ms(self.at_ms) - padding))
+
+    # ------------------------------------------------------------ utterances
+
+    async def _obey(self, command: Command, tasks: TaskGroup) -> None:
+        if command == "commit":
+            await self._on_events(self._endpointer.commit(), tasks)
+            return
+        self._endpointer.clear()
+        if self._scribe is not None:
+            self._scribe.give_up()
+            self._scribe = None
+            fact = SpeechDiscarded(input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms)
+            await self._outbox.put(lambda: self._writer.record(fact))
+            await self._utterances.release()
+
+    async def _on_events(self, events: list[Event], tasks: TaskGroup) -> None:
+        for event in events:
+            match event:
+                case Began():
+                    await self._begin(event, tasks)
+                case Paused(end_ms) if self._scribe is not None and not self._is_file:
+                    self._scribe.pause(end_ms, self.at_ms, self._endpointer.expect)
+                case Resumed() if self._scribe is not None:
+                    self._scribe.go_on()
+                case Ended():
+                    await self._end(event, tasks)
+                case Dropped():
+                    await self._utterances.release()
+
+    async def _begin(self, event: Began, tasks: TaskGroup) -> None:
+        number, self._utterance = self._utterance, self._utterance + 1
+        services = self._services
+        self._scribe = Scribe(
+            services.transcribers,
+            self.settings,
+            self.opening.language,
+            self._tape,
+            services.clock,
+            tasks,
+            event.at_ms,
+        )
+        fact = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
+        await self._post(fact, f"{number}:started")
+
+    async def _end(self, event: Ended, tasks: TaskGroup) -> None:
+        scribe, self._scribe = self._scribe, None
+        if scribe is None:
+            return
+        number = self._utterance - 1
+        fact = SpeechEnded(
+            input=self.opening.input,
+            utterance=number,
+            start_ms=event.start_ms,
+            end_ms=event.end_ms,
+            at_ms=event.at_ms,
+            reason=event.reason,
+        )
+        await self._post(fact, f"{number}:ended")
+        await self._utterances.write(
+            fact, scribe, self.settings, tasks, arrived=self._arrival(event.end_ms), tell=self._teller(number)
+        )
+        await self._adopt_settings()
+
+    async def _adopt_settings(self) -> None:
+        """What the session wants from the next utterance on."""
+        try:
+            conversation, _ = await self._services.sessions.view(self.opening.session)
+        except RhapsodeError:
+            return
+        wished = for_source(conversation.settings.listening, self.opening.source)
+        if wished != self.settings and not self._endpointer.speaking:
+            self.settings = wished
+            self._endpointer = self._new_endpointer()
+
+    def _arrival(self, ms: int) -> float:
+        """When the sound at `ms` came in."""
+        for at_ms, arrived in self._arrivals:
+            if at_ms >= ms:
+                return arrived
+        return self._services.clock.monotonic()
+
+    def _teller(self, number: int) -> Callable[[str, int, int], Awaitable[None]]:
+        async def tell(text: str, stable: int, at_ms: int) -> None:
+            fact = TranscriptPartial(
+                input=self.opening.input, utterance=number, text=text, stable=stable, at_ms=at_ms
+            )
+            await self._outbox.put(lambda: self._writer.record(fact))
+
+        return tell
+
+    async def _post(self, fact: SpeechStarted | SpeechEnded, key: str) -> None:
+        name = f"input:{self.opening.input}:{key}"
+        await self._outbox.put(lambda: self._services.recorder.post(self.opening.session, fact, key=name))
+
+    async def _attend(self) -> None:
+        """Hold or stop what is heard while somebody speaks, beside the listening."""
+        while True:
+            await self._spoken.wait()
+            self._spoken = anyio.Event()
+            await self._utterances.attention.speech(self._spoken_ms, self.settings)

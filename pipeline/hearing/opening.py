@@ -1,0 +1,57 @@
+"""What an intake is given: how its input was opened, and what all intakes of a process share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.clock import Clock
+from pipeline.engines.base import Transcribers
+from pipeline.hearing.attention import Attention
+from pipeline.hearing.vad import Vad
+from pipeline.log.recorder import Recorder
+from pipeline.sessions import Sessions
+from schemas.ids import Seq, SessionId
+from schemas.listening import ListeningSettings
+
+Source = Literal["microphone", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeServices:
+    """What all intakes of a process share."""
+
+    sessions: Sessions
+    recorder: Recorder
+    transcribers: Transcribers
+    clock: Clock
+    attention: Callable[[SessionId], Attention]
+    vad: Callable[[], Vad]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How an input was opened, and what is known of it."""
+
+    session: SessionId
+    input: str
+    source: Source
+    settings: ListeningSettings
+    language: str | None
+    """That is spoken; None: it is found out."""
+    seq: Seq
+    """Of the fact that says so."""
+    at_ms: int = 0
+    """Where the sound begins that is given first."""
+    utterance: int = 0
+    """The number of the next one."""
+    recorded_ms: int = 0
+    """Up to here the sound is in the log already."""
+
+
+def for_source(settings: ListeningSettings, source: Source) -> ListeningSettings:
+    """A file is not live: nobody waits for its words one by one, and it interrupts nobody."""
+    if source == "microphone":
+        return settings
+    endpointing = settings.endpointing.model_copy(update={"speculate_ms": None, "hint": False})
+    changes = {"endpointing": endpointing, "partials_ms": 0, "barge_in": False, "turn_detection": "vad"}
+    return settings.model_copy(update=changes)

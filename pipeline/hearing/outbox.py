@@ -1,0 +1,39 @@
+"""Facts on their way to the log, one after the other, while the next sound is being listened to."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+
+Errand = Callable[[], Awaitable[object]]
+_WAITING: Final = 256
+
+
+class Outbox:
+    """Runs errands in order, beside their giver. When too many wait, so does the giver."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = anyio.create_memory_object_stream[Errand](_WAITING)
+
+    async def run(self) -> None:
+        """Until it is closed. Raises what an errand raises."""
+        async with self._receive:
+            async for errand in self._receive:
+                await errand()
+
+    async def put(self, errand: Errand) -> None:
+        await self._send.send(errand)
+
+    async def flush(self) -> None:
+        """Return when every errand given so far is done."""
+        done = anyio.Event()
+
+        async def tell() -> None:
+            done.set()
+
+        await self._send.send(tell)
+        await done.wait()
+
+    def close(self) -> None:
+        """Nothing more will be put; `run` ends when what waits is done."""
+        self._send.close()

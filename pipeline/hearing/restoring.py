@@ -1,0 +1,83 @@
+"""Going on with an input: what of it is in the log as sound and not yet as text."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from pipeline.audio.capture import Piece, heard_again
+from pipeline.hearing.inputs import InputState
+from pipeline.hearing.vad import FRAME_MS
+from pipeline.log.base import EventLog
+from schemas.errors import InputError
+from schemas.ids import Seq, SessionId
+from schemas.listening import ListeningSettings
+
+_PAGE: Final = 500
+_BYTES_PER_MS: Final = 32
+_PREROLL_MS: Final = 500
+"""A decoder that begins in the middle needs some packets to get it right."""
+_GAP_MS: Final = 60_000
+"""So much sound that got lost on the way counts as silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Where and with what an intake begins."""
+
+    at_ms: int
+    """Of the first sound it is given: `pcm`, then what the sender has from `from_ms` on."""
+    from_ms: int
+    utterance: int = 0
+    recorded_ms: int = 0
+    pcm: bytes = b""
+
+
+async def restore(
+    log: EventLog, session: SessionId, state: InputState | None, oldest_ms: int, settings: ListeningSettings
+) -> Restored:
+    """`oldest_ms`: the sender can begin there, and not before. Raises InputError if that is far too late."""
+    if state is None:
+        return Restored(oldest_ms, oldest_ms)
+    if oldest_ms > state.recorded_ms + _GAP_MS and state.record:
+        raise InputError("so much sound is missing before this that it is a new input", field="at_ms")
+    endpointing = settings.endpointing
+    needed = max(0, state.rest_ms - endpointing.prefix_padding_ms - endpointing.min_speech_ms)
+    if state.recorded_ms <= needed:
+        begin = max(needed, oldest_ms)
+        return Restored(begin, begin, state.next_utterance)
+    needed = max(needed, state.recorded_from_ms)
+    frames = ceil((state.recorded_ms - needed) / FRAME_MS)
+    at_ms = state.recorded_ms - frames * FRAME_MS
+    pcm = await _recorded(log, session, state, at_ms)
+    gap_ms = max(0, oldest_ms - state.recorded_ms)
+    pcm += bytes(gap_ms * _BYTES_PER_MS)
+    from_ms = state.recorded_ms + gap_ms
+    return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm)
+
+
+async def _recorded(log: EventLog, session: SessionId, state: InputState, from_ms: int) -> bytes:
+    """The recorded sound from `from_ms` on; silence where there is none."""
+    pieces = [
+        piece
+        async for piece in recorded_pieces(log, session, state.name, after=state.first_audio)
+        if piece.at_ms + piece.ms > from_ms - _PREROLL_MS
+    ]
+    pcm = heard_again(pieces) if pieces else b""
+    begin_ms = pieces[0].at_ms if pieces else from_ms
+    missing = bytes(max(0, begin_ms - from_ms) * _BYTES_PER_MS)
+    wanted = (state.recorded_ms - from_ms) * _BYTES_PER_MS
+    sound = missing + pcm[max(0, from_ms - begin_ms) * _BYTES_PER_MS :]
+    return sound[:wanted].ljust(wanted, b"\0")
+
+
+async def recorded_pieces(
+    log: EventLog, session: SessionId, name: str, *, after: Seq | None = None
+) -> AsyncGenerator[Piece, None]:
+    """The sound of an input as it was recorded, in order; what has been dropped since is left out."""
+    at = Seq((after or Seq(1)) - 1)
+    while page := await log.read(session, at, limit=_PAGE, audio=True):
+        for r in page:
+            if r.type == "input.audio" and r.data["input"] == name and r.audio:
+                yield Piece(r.audio, r.data["ms"], r.data["at_ms"], r.data["sha256"])
+        at = page[-1].seq

@@ -1,0 +1,220 @@
+"""One utterance on its way to text: what is understood so far, ahead of its end, and for good."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.clock import Clock
+from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Utterance
+from pipeline.hearing.agreement import Agreement
+from pipeline.hearing.hints import reads_as
+from pipeline.hearing.tape import Tape
+from schemas.errors import EngineError, EngineFailed
+from schemas.listening import ListeningSettings, Mode
+
+_TAIL_MS: Final = 200
+"""Of the silence after the last word: models that hear it make fewer mistakes in that word."""
+_ATTEMPTS: Final = 3
+_RETRY_S: Final = 0.2
+_LEISURE: Final = 2.0
+"""A partial text is made again after at least so many times as long as the last one took."""
+
+Tell = Callable[[str, int, int], Awaitable[None]]
+"""The text so far, its stable characters, and how far it was listened."""
+Hint = Callable[[Literal["complete", "incomplete"] | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one way made of an utterance."""
+
+    mode: Mode
+    transcript: Transcript
+    from_ms: int
+    """Where the sound began that it was made from."""
+    cpu_ms: float
+    revisions: int = 0
+
+
+async def write_down(
+    engine: SpeechToText, utterance: Utterance, told: Callable[[str], Awaitable[None]] | None = None
+) -> Transcript:
+    """The engine's whole answer; `told` hears the text as far as it has come."""
+    text = ""
+    async with aclosing(engine.transcribe(utterance)) as items:
+        async for item in items:
+            if isinstance(item, Transcript):
+                return item
+            text += item
+            if told is not None:
+                await told(text)
+    raise EngineFailed("the engine ended without a transcript")
+
+
+class Scribe:
+    """Belongs to one utterance. Its work runs in `tasks`; every failure of a text that is not the last is
+    nobody's loss."""
+
+    def __init__(
+        self,
+        ways: Transcribers,
+        settings: ListeningSettings,
+        language: str | None,
+        tape: Tape,
+        clock: Clock,
+        tasks: TaskGroup,
+        start_ms: int,
+    ) -> None:
+        self._ways = ways
+        self._settings = settings
+        self._language = language
+        self._tape = tape
+        self._clock = clock
+        self._tasks = tasks
+        self.from_ms = max(tape.from_ms, start_ms - settings.endpointing.prefix_padding_ms)
+        self._agreement = Agreement()
+        self._cpu_ms = 0.0
+        self._partial: anyio.CancelScope | None = None
+        self._next_partial_ms = start_ms + settings.partials_ms
+        self._ahead: _Ahead | None = None
+        self.over = False
+
+    @property
+    def _listens_along(self) -> bool:
+        return self._settings.mode == "realtime" and self._settings.provider is None
+
+    def grow(self, at_ms: int, tell: Tell) -> None:
+        """There is sound up to `at_ms`: perhaps it is time to say what has been understood."""
+        due = self._settings.partials_ms and at_ms >= self._next_partial_ms
+        if due and self._listens_along and self._partial is None and self._ahead is None and not self.over:
+            self._partial = anyio.CancelScope()
+            self._tasks.start_soon(self._make_partial, self._partial, at_ms, tell)
+
+    async def _make_partial(self, scope: anyio.CancelScope, at_ms: int, tell: Tell) -> None:
+        began = self._clock.monotonic()
+        try:
+            with scope:
+                text = await self._engine_text(at_ms, partial=True)
+                if not self.over:
+                    await tell(*self._agreement.push(text), at_ms)
+        except EngineError:
+            pass  # the next one, or the last, will do
+        finally:
+            self._partial = None
+            took_ms = (self._clock.monotonic() - began) * 1_000
+            self._next_partial_ms = at_ms + max(self._settings.partials_ms, int(took_ms * _LEISURE))
+
+    async def _engine_text(self, at_ms: int, *, partial: bool) -> str:
+        sound = Utterance(self._tape.slice(self.from_ms, at_ms), self._language, partial=partial)
+        made = await write_down(self._ways.realtime, sound)
+        self._cpu_ms += made.cpu_ms
+        return made.text
+
+    def pause(self, end_ms: int, at_ms: int, hint: Hint) -> None:
+        """Silence: write down what would be the text if it ended here, and say how that reads."""
+        if not self._listens_along:
+            return
+        self._drop_partial()
+        self._ahead = _Ahead(end_ms)
+        self._tasks.start_soon(self._write_ahead, self._ahead, at_ms, hint)
+
+    async def _write_ahead(self, ahead: "_Ahead", at_ms: int, hint: Hint) -> None:
+        with ahead.scope:
+            try:
+                ahead.written = await self._write(self._ways.realtime, "realtime", at_ms)
+            except EngineError:
+                return  # then at the end
+            finally:
+                ahead.done.set()
+            if self._ahead is ahead and (reading := reads_as(ahead.text, ahead.language)) != "unclear":
+                hint(reading)
+
+    def go_on(self) -> None:
+        """It was not the end."""
+        if self._ahead is not None:
+            self._ahead.scope.cancel()
+            self._ahead = None
+
+    def _drop_partial(self) -> None:
+        if self._partial is not None:
+            self._partial.cancel()
+
+    async def final(self, end_ms: int, tell: Tell) -> Written:
+        """The text for good. Raises EngineError when no engine could make it."""
+        self._drop_partial()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.end_ms == end_ms:
+            await ahead.done.wait()
+        elif ahead is not None:
+            ahead.scope.cancel()
+        self.over = True
+        written = ahead.written if ahead is not None and ahead.end_ms == end_ms else None
+        if written is None:
+            written = await self._write_with_patience(end_ms + _TAIL_MS, tell)
+        self._agreement.final(written.transcript.text)
+        return Written(
+            written.mode, written.transcript, self.from_ms, self._cpu_ms, self._agreement.revisions
+        )
+
+    async def otherwise(self, end_ms: int, mode: Mode) -> Written:
+        """The same utterance in the other way than `mode`, all at once. Raises EngineError."""
+        if mode == "realtime":
+            return await self._write(self._ways.quality, "quality", end_ms + _TAIL_MS)
+        return await self._write(self._ways.realtime, "realtime", end_ms + _TAIL_MS)
+
+    async def _write_with_patience(self, at_ms: int, tell: Tell) -> Written:
+        """By the session's way; where that fails for good, by the other one."""
+        realtime = self._settings.mode == "realtime"
+        way = self._ways.realtime if realtime else self._ways.quality
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._write(way, self._settings.mode, at_ms, tell)
+            except EngineError as error:
+                if not error.retryable or attempt == _ATTEMPTS - 1:
+                    break
+            await self._clock.sleep(_RETRY_S * (attempt + 1))
+        if realtime:
+            return await self._write(self._ways.quality, "quality", at_ms)
+        return await self._write(self._ways.realtime, "realtime", at_ms)
+
+    async def _write(self, way: SpeechToText, mode: Mode, at_ms: int, tell: Tell | None = None) -> Written:
+        provider = self._settings.provider if way is self._ways.realtime else None
+
+        async def told(text: str) -> None:
+            if tell is not None:
+                await tell(text, len(text), at_ms)
+
+        sound = Utterance(
+            self._tape.slice(self.from_ms, at_ms), self._language, words=True, provider=provider
+        )
+        transcript = await write_down(way, sound, told)
+        self._cpu_ms += transcript.cpu_ms
+        return Written(mode, transcript, self.from_ms, transcript.cpu_ms)
+
+    def give_up(self) -> None:
+        """Nobody wants this utterance any more."""
+        self.over = True
+        self._drop_partial()
+        self.go_on()
+
+
+class _Ahead:
+    """A text made in the hope that the silence is the end."""
+
+    def __init__(self, end_ms: int) -> None:
+        self.end_ms = end_ms
+        self.scope = anyio.CancelScope()
+        self.done = anyio.Event()
+        self.written: Written | None = None
+
+    @property
+    def text(self) -> str:
+        return self.written.transcript.text if self.written is not None else ""
+
+    @property
+    def language(self) -> str:
+        return self.written.transcript.language if self.written is not None else ""

@@ -1,0 +1,88 @@
+"""A recording is listened to: from a file on disk to facts, as fast as it can be written down."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from pipeline.audio.uploads import RATE, SoundFile
+from pipeline.hearing.intakes import Intakes, OpenInputHandle
+from schemas.commands import OpenInput
+from schemas.errors import InputTooLong
+from schemas.ids import SessionId
+
+_PIECE: Final = RATE * 2
+"""Bytes that are decoded before somebody else may have the loop: a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What was listened to."""
+
+    input: str
+    ms: int
+    format: str
+
+
+async def listen_to_file(
+    intakes: Intakes, session: SessionId, file: IO[bytes], *, name: str, reference: str, longest_s: float
+) -> Uploaded:
+    """Return when all of it is written down.
+
+    Raises NotSound, InputTooLong, or what `Intakes.open` raises; of a recording that turns out to be too long
+    the beginning has been written down.
+    """
+    sound = await asyncio.to_thread(SoundFile, file)
+    with sound:
+        if sound.total_ms is not None and sound.total_ms > longest_s * 1_000:
+            raise _too_long(longest_s)
+        pieces = _Pieces(sound.pieces())
+        first = await pieces.next()
+        wish = OpenInput(format="pcm16", rate=RATE, reference=reference)
+        handle = await intakes.open(session, wish, _nobody, source="file", name=name, origin=sound)
+        try:
+            await _listen(handle, first, pieces, longest_s)
+        except BaseException:
+            intakes.leave(handle)
+            raise
+        await handle.close("end")
+        return Uploaded(handle.name, pieces.bytes * 1_000 // (2 * RATE), sound.format)
+
+
+async def _listen(handle: OpenInputHandle, first: bytes, pieces: "_Pieces", longest_s: float) -> None:
+    piece = first
+    while piece:
+        if pieces.bytes > longest_s * 2 * RATE:
+            raise _too_long(longest_s)
+        await handle.hear(piece)
+        piece = await pieces.next()
+
+
+class _Pieces:
+    """Decoded off the loop, about a second at a time."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.bytes = 0
+
+    async def next(self) -> bytes:
+        """Empty at the end."""
+        piece = await asyncio.to_thread(self._take)
+        self.bytes += len(piece)
+        return piece
+
+    def _take(self) -> bytes:
+        taken = bytearray()
+        for piece in self._pieces:
+            taken += piece
+            if len(taken) >= _PIECE:
+                break
+        return bytes(taken)
+
+
+def _too_long(longest_s: float) -> InputTooLong:
+    return InputTooLong(f"the recording is longer than {longest_s:g} seconds", field="body")
+
+
+async def _nobody(_: int) -> None:
+    """A file need not be told what is safe."""

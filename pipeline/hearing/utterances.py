@@ -1,0 +1,203 @@
+"""Utterances that are over: written down, in order, and taken for what they are."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.hearing.comparing import compare
+from pipeline.hearing.opening import IntakeServices, Opening
+from pipeline.hearing.outbox import Outbox
+from pipeline.hearing.scribe import Scribe, Tell, Written
+from pipeline.hearing.taking import Said, Taking, take
+from pipeline.sessions import Spoken
+from schemas.errors import EngineError, RhapsodeError, StateError
+from schemas.listening import ListeningSettings
+from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptFailed, TranscriptFinal
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 4
+"""Utterances of one input that are written down at a time; when there are more, listening waits."""
+
+
+Refused = Callable[[RhapsodeError], Awaitable[None]]
+
+
+class Utterances:
+    """Of one input. Whoever writes an utterance down first has written it down: its facts have keys."""
+
+    def __init__(
+        self, opening: Opening, services: IntakeServices, outbox: Outbox, refused: Refused | None
+    ) -> None:
+        self.attention = services.attention(opening.session)
+        self._refused = refused
+        self._opening = opening
+        self._services = services
+        self._outbox = outbox
+        self._room = anyio.Semaphore(_AT_ONCE)
+        self._last = anyio.Event()
+        """Set when the latest utterance is settled."""
+        self._last.set()
+        self._beginnings: dict[int, int] = {}
+
+    def unwritten_ms(self, otherwise: int) -> int:
+        """Where the first utterance began that is not written down."""
+        return min(self._beginnings.values(), default=otherwise)
+
+    async def settled(self) -> None:
+        """Return when every utterance is written down; then ask what was kept."""
+        await self._last.wait()
+        await self._ask_the_rest()
+
+    async def release(self) -> None:
+        """It was no speech: what was held goes on."""
+        await self._outbox.put(self.attention.release)
+
+    async def write(
+        self,
+        ended: SpeechEnded,
+        scribe: Scribe,
+        settings: ListeningSettings,
+        tasks: TaskGroup,
+        *,
+        arrived: float,
+        tell: Tell,
+    ) -> None:
+        """Begin to write it down; waits only when too many are being written down."""
+        await self._room.acquire()
+        before, self._last = self._last, anyio.Event()
+        self._beginnings[ended.utterance] = ended.start_ms
+        pen = _Pen(ended, scribe, settings, arrived, tell)
+        tasks.start_soon(self._settle, pen, before, self._last)
+
+    async def _settle(self, pen: "_Pen", before: anyio.Event, done: anyio.Event) -> None:
+        try:
+            try:
+                written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
+                after_ms = (self._services.clock.monotonic() - pen.arrived) * 1_000
+            except EngineError as error:
+                await before.wait()
+                await self._fail(pen, error)
+                return
+            finally:
+                self._room.release()
+            await before.wait()
+            await self._outbox.flush()
+            await self._record(pen, written, after_ms)
+        finally:
+            self._beginnings.pop(pen.ended.utterance, None)
+            done.set()
+        if pen.settings.compare and written.transcript.text:
+            await self._compare(pen, written, after_ms)
+
+    async def _fail(self, pen: "_Pen", error: EngineError) -> None:
+        fact = TranscriptFailed(
+            input=self._opening.input,
+            utterance=pen.ended.utterance,
+            mode=pen.settings.mode,
+            code=error.code,
+            message=str(error),
+        )
+        await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "written"))
+        await self.attention.release()
+
+    async def _record(self, pen: "_Pen", written: Written, after_ms: float) -> None:
+        """The transcript, and what follows from it, together."""
+        sessions, session = self._services.sessions, self._opening.session
+        conversation, _ = await sessions.view(session)
+        ends_speech = pen.ended.reason != "max_length" and self._opening.source == "microphone"
+        transcript = written.transcript
+        said = Said(
+            self._opening.input, pen.ended.utterance, transcript.text, transcript.language, ends_speech
+        )
+        taking = take(conversation, said, pen.settings, self._services.clock.now_ms())
+        await self.attention.settle(taking, pen.settings)
+        final = _final(pen, written, taking, after_ms)
+        key = self._key(pen, "written")
+        if taking.question:
+            spoken = Spoken(taking.question, said.input, taking.utterances, taking.merges)
+            try:
+                await sessions.say(session, spoken, final, key=key)
+            except StateError as error:
+                log.info("session %s: an utterance is not answered: %s", session, error)
+                final = final.model_copy(update={"taken": "noted"})
+                await self._services.recorder.post(session, final, key=key)
+                if self._refused is not None:
+                    await self._refused(error)
+        else:
+            await self._services.recorder.post(session, final, key=key)
+
+    async def _ask_the_rest(self) -> None:
+        """Nothing more comes: what waited for more is all."""
+        sessions, session = self._services.sessions, self._opening.session
+        conversation, _ = await sessions.view(session)
+        state = conversation.inputs.get(self._opening.input)
+        if state is None or not state.kept or conversation.ended or conversation.ending:
+            return
+        numbers = tuple(number for number, _ in state.kept)
+        spoken = Spoken(" ".join(text for _, text in state.kept), state.name, numbers)
+        await sessions.say(session, spoken, key=f"input:{state.name}:{numbers[-1]}:rest")
+
+    async def _compare(self, pen: "_Pen", written: Written, after_ms: float) -> None:
+        """The other way on the same sound; nobody waits for it."""
+        try:
+            waited_ms = pen.ended.at_ms - pen.ended.end_ms
+            fact = await compare(pen.scribe, pen.ended, written, after_ms, waited_ms)
+        except EngineError as error:
+            log.info("utterance %d could not be compared: %s", pen.ended.utterance, error)
+            return
+        await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "compared"))
+
+    def _key(self, pen: "_Pen", what: str) -> str:
+        return f"input:{self._opening.input}:{pen.ended.utterance}:{what}"
+
+
+class _Pen:
+    """What is needed to write one utterance down."""
+
+    def __init__(
+        self,
+        ended: SpeechEnded,
+        scribe: Scribe,
+        settings: ListeningSettings,
+        arrived: float,
+        tell: Tell,
+    ) -> None:
+        self.ended = ended
+        self.scribe = scribe
+        self.settings = settings
+        self.arrived = arrived
+        self.tell = tell
+
+
+def _final(pen: _Pen, written: Written, taking: Taking, after_ms: float) -> TranscriptFinal:
+    transcript, ended = written.transcript, pen.ended
+    words = tuple(
+        HeardWord(
+            start=word.start,
+            end=word.end,
+            start_ms=written.from_ms + word.start_ms,
+            end_ms=written.from_ms + word.end_ms,
+            speaker=word.speaker,
+        )
+        for word in transcript.words
+    )
+    return TranscriptFinal(
+        input=ended.input,
+        utterance=ended.utterance,
+        text=transcript.text,
+        mode=written.mode,
+        engine=transcript.engine,
+        language=transcript.language,
+        words=words,
+        start_ms=ended.start_ms,
+        end_ms=ended.end_ms,
+        taken=taking.taken,
+        after_ms=round(after_ms, 1),
+        decode_ms=round(transcript.decode_ms, 1),
+        cpu_ms=round(written.cpu_ms, 1),
+        revisions=written.revisions,
+    )

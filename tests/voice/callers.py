@@ -1,0 +1,157 @@
+"""People who call: recorded speech over the native WebSocket, at any pace, and what comes back."""
+
+import asyncio
+import json
+import wave
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.support import RunningApp
+
+RECORDINGS = Path("/usr/share/pocketsphinx/test/data")
+BYTES_PER_MS = 32
+Fact = dict[str, Any]
+
+
+def recording(name: str) -> bytes:
+    """16 kHz PCM16 of a recording with somebody's speech; skips where Debian's package is missing."""
+    path = RECORDINGS / name
+    if not path.is_file():
+        pytest.skip("needs the recordings of Debian's pocketsphinx-testdata")
+    if path.suffix == ".raw":
+        return path.read_bytes()
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
+        return file.readframes(file.getnframes())
+
+
+def austen(number: str = "0870") -> bytes:
+    return recording(f"librivox/sense_and_sensibility_01_austen_64kb-{number}.wav")
+
+
+def silence(ms: int) -> bytes:
+    return bytes(ms * BYTES_PER_MS)
+
+
+class Caller:
+    """One connection; everything that comes is kept."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self.facts: list[Fact] = []
+        self.frames: list[Fact] = []
+        self.sound: list[tuple[Fact, bytes]] = []
+        self._news = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if isinstance(message, bytes):
+                length = int.from_bytes(message[:4], "big")
+                fact = json.loads(message[4 : 4 + length])
+                self.sound.append((fact, message[4 + length :]))
+            else:
+                fact = json.loads(message)
+            (self.facts if "seq" in fact else self.frames).append(fact)
+            self._news.set()
+
+    async def until(self, told: Callable[[Fact], bool], *, frames: bool = False, limit_s: float = 30) -> Fact:
+        """The first that is so, whether it came already or is to come."""
+        async with asyncio.timeout(limit_s):
+            while True:
+                for fact in self.frames if frames else self.facts:
+                    if told(fact):
+                        return fact
+                self._news.clear()
+                await self._news.wait()
+
+    async def fact(self, kind: str, *, count: int = 1, **data: Any) -> Fact:
+        """The `count`-th fact of the kind with such data."""
+
+        def matches(fact: Fact) -> bool:
+            return fact["type"] == kind and all(fact["data"].get(k) == v for k, v in data.items())
+
+        def told(_: Fact) -> bool:
+            return sum(map(matches, self.facts)) >= count
+
+        await self.until(told)
+        return [fact for fact in self.facts if matches(fact)][count - 1]
+
+    async def frame(self, kind: str, **data: Any) -> Fact:
+        return await self.until(
+            lambda f: f["type"] == kind and all(f.get(k) == v for k, v in data.items()), frames=True
+        )
+
+    async def send(self, **message: Any) -> None:
+        await self._socket.send(json.dumps(message))
+
+    async def open(self, **wish: Any) -> Fact:
+        before = sum(f["type"] == "input.ready" for f in self.frames)
+        await self.send(type="input.open", ref="open", **wish)
+
+        def ready(_: Fact) -> bool:
+            return sum(f["type"] == "input.ready" for f in self.frames) > before
+
+        await self.until(ready, frames=True)
+        return [f for f in self.frames if f["type"] == "input.ready"][-1]
+
+    async def speak(self, pcm: bytes, *, pace: float = 0.0, frame_ms: int = 40) -> None:
+        """`pace`: 1 is as people speak, 0 as fast as it goes."""
+        size = frame_ms * BYTES_PER_MS
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for start in range(0, len(pcm), size):
+            await self._socket.send(pcm[start : start + size])
+            due += frame_ms / 1_000 * pace
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def raw(self, data: bytes) -> None:
+        await self._socket.send(data)
+
+    def cut(self) -> None:
+        """As a network does it."""
+        self._socket.transport.abort()
+
+    async def leave(self) -> None:
+        self._reading.cancel()
+        await self._socket.close()
+
+
+async def new_session(app: RunningApp, **listening: Any) -> str:
+    """Of settings that listen as wished."""
+    async with httpx.AsyncClient(base_url=app.url) as http:
+        answer = await http.post("/v1/sessions", json={"settings": {"listening": listening}})
+        assert answer.status_code == 201, answer.text
+        session: str = answer.json()["session_id"]
+        return session
+
+
+async def facts_of(app: RunningApp, session: str) -> list[Fact]:
+    """All that the session's log has."""
+    found = []
+    async with (
+        httpx.AsyncClient(base_url=app.url, timeout=30) as http,
+        http.stream("GET", f"/v1/sessions/{session}/events", params={"follow": "false"}) as answer,
+    ):
+        async for line in answer.aiter_lines():
+            if line.startswith("data:") and "seq" in (fact := json.loads(line[5:])):
+                found.append(fact)
+    return [fact for fact in found if "data" in fact]
+
+
+@asynccontextmanager
+async def calling(app: RunningApp, session: str, **query: Any) -> AsyncGenerator[Caller, None]:
+    """Connected to the session; the connection ends with the block."""
+    wishes = "&".join(f"{name}={value}" for name, value in query.items())
+    async with connect(f"{app.ws_url}/v1/sessions/{session}/stream?{wishes}", max_size=None) as socket:
+        caller = Caller(socket)
+        try:
+            yield caller
+        finally:
+            await caller.leave()
