@@ -37,7 +37,8 @@ async function furnish() {
   byId("settings-button").hidden = false;
   byId("settings-button").addEventListener("click", async () => {
     const { openSettings } = await import("./settings/panel.js");
-    openSettings((preferences) => place?.preferencesChanged?.(preferences));
+    const onChange = (preferences) => place?.preferencesChanged?.(preferences);
+    openSettings({ onChange, listening: place?.listening });
   });
   byId("share").addEventListener("click", async ({ currentTarget }) => {
     const { openShares } = await import("./share.js");

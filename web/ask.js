@@ -7,6 +7,7 @@ import { asSentence, byId, say } from "./dom.js";
 import { whatIsDone } from "./doing.js";
 import { Hearing } from "./hearing.js";
 import { LogView } from "./log-view.js";
+import { Listening } from "./microphone/listening.js";
 import { Session } from "./session.js";
 import { emptyStory, runningTurn } from "./story.js";
 import { StoryView } from "./story-view.js";
@@ -20,6 +21,7 @@ export class AskPlace {
     this._listening = listening;
     this._api = new Api();
     this._session = null;
+    this._making = null;
     this._settings = {}; // chosen before there is a session to keep them
     this._madeHere = false; // this page made the session, nobody was there before
     this._painting = false;
@@ -28,7 +30,9 @@ export class AskPlace {
       control: (action, about) => !listening && this._control(action, about),
       onChange: () => this._paint(),
       onTrouble: (text) => this._controls.showNotice(text),
+      tell: listening ? null : (message) => this._session?.tell(message) ?? false,
     });
+    this._ear = listening ? null : this._makeEar();
     this._composer = new Composer({ onSend: (request) => this._send(request) });
     this._controls = new Controls({
       onPause: () => this._hearing.togglePause(),
@@ -45,6 +49,20 @@ export class AskPlace {
       onReplay: (turn) => this._hearing.replay(turn),
       link: (path, query) => this._api.link(this._session.id, path, query),
     });
+  }
+
+  _makeEar() {
+    return new Listening({
+      place: async () => (await this._begun()).url,
+      change: (patch) => this._changeSettings({ listening: patch }),
+      announce: (text) => this._controls.announce(text),
+      onChange: () => this._paint(),
+    });
+  }
+
+  /** How the session listens: {settings, choose(patch)}; null for a guest. */
+  get listening() {
+    return this._ear;
   }
 
   get _story() {
@@ -70,7 +88,7 @@ export class AskPlace {
       url: this._api.streamUrl(id),
       onPast: () => this._pastIsKnown(),
       onChange: () => this._paint(),
-      onFact: (fact) => this._hearing.onFact(fact),
+      onFact: (fact) => this._happened(fact),
       onState: (state) => this._connection(state),
     });
     byId("copy-link").hidden = this._listening;
@@ -79,6 +97,14 @@ export class AskPlace {
     byId("share").dataset.session = id;
     byId("timeline").hidden = this._listening;
     byId("timeline").href = `./?timeline=${id}`;
+  }
+
+  _happened(fact) {
+    // Who listens to something for oneself and begins to speak wants an answer, not that.
+    if (fact.type === "speech.started" && this._ear?.owns(fact.data.input) && this._hearing.replaying) {
+      this._hearing.stopReplay();
+    }
+    this._hearing.onFact(fact);
   }
 
   async _pastIsKnown() {
@@ -108,17 +134,25 @@ export class AskPlace {
     this._paint();
   }
 
-  /** Ask; the first request makes the session. */
+  /** The session; the first request, by hand or by voice, makes it. */
+  async _begun() {
+    if (!this._session) await (this._making ??= this._make().finally(() => (this._making = null)));
+    return this._session;
+  }
+
+  async _make() {
+    this._madeHere = true;
+    const listening = { ...this._ear.choices, ...this._settings.listening };
+    const created = await this._api.createSession({ ...this._settings, listening });
+    history.replaceState(null, "", `?session=${created.session_id}`);
+    this._open(created.session_id);
+  }
+
   async _send(request) {
     this._hearing.unlock();
-    if (!this._session) {
-      this._madeHere = true;
-      const created = await this._api.createSession(this._settings);
-      history.replaceState(null, "", `?session=${created.session_id}`);
-      this._open(created.session_id);
-    }
+    const { id } = await this._begun();
     const settings = { speak: this._hearing.wantsVoice };
-    await this._api.requestTurn(this._session.id, { ...request, settings }, crypto.randomUUID());
+    await this._api.requestTurn(id, { ...request, settings }, crypto.randomUUID());
   }
 
   _control(action, about) {
@@ -134,7 +168,9 @@ export class AskPlace {
       this._controls.showSettingsProblem(asSentence(message));
       this._paint();
     };
-    this._settings = { ...this._settings, ...patch };
+    const listening = { ...this._settings.listening, ...patch.listening };
+    this._settings = { ...this._settings, ...patch, listening };
+    this._paint();
     if (this._session) return orElse(onProblem, () => this._api.changeSettings(this._session.id, patch));
   }
 
@@ -157,6 +193,7 @@ export class AskPlace {
     byId("refusal").hidden = !refused;
     byId("dock").hidden = refused;
     for (const part of ["copy-link", "share", "timeline"]) byId(part).hidden = refused || this._listening;
+    if (refused || state.state === "ended") this._ear?.hangUp();
     if (refused) say(byId("refusal").firstElementChild, asSentence(state.message));
     byId("composer").hidden = refused || state.state === "ended" || this._listening;
   }
@@ -180,9 +217,11 @@ export class AskPlace {
     const story = this._story;
     const { heard, paused, locked, preferences } = this._hearing;
     const turn = heard && story.turns[heard.turn];
-    if (story.order.length) byId("welcome").hidden = true;
+    const answering = Boolean((heard && !paused) || runningTurn(story));
+    const coming = this._ear?.draw(story, answering) ?? null;
+    if (story.order.length || coming) byId("welcome").hidden = true;
     document.title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "Rhapsode";
-    this._storyView.update(story, heard);
+    this._storyView.update(story, heard, coming);
     this._log.update(story, String(this._session?.cursor));
     this._controls.showSound(preferences);
     this._controls.showSettings(story.settings);

@@ -1,6 +1,7 @@
 /** Everything about being heard: the player, what it plays, and the buttons that reach into it. */
 
 import { bestCodec } from "./decoder.js";
+import { Ledger } from "./heard.js";
 import { Narration } from "./narration.js";
 import { Player } from "./player.js";
 import { placeIn, preferences } from "./storage.js";
@@ -9,15 +10,17 @@ import { previousBeginning, sentenceAt } from "./timeline.js";
 
 /**
  * `control(action, about)` tells the server; `onChange()` whenever there may be something new to draw;
- * `onTrouble(text)` for what the listener should know.
+ * `onTrouble(text)` for what the listener should know; `tell(message)` says to the server what was heard, and
+ * returns whether it could.
  */
 export class Hearing {
-  constructor({ control, onChange, onTrouble }) {
+  constructor({ control, onChange, onTrouble, tell = null }) {
     this.preferences = { voice: true, volume: 1, ...preferences().read() };
     this._able = typeof AudioWorkletNode !== "undefined"; // only in secure contexts
     this._control = control;
     this._onChange = onChange;
     this._onTrouble = onTrouble;
+    this._ledger = tell ? new Ledger({ tell }) : undefined;
     this._player = null;
     this._narration = null;
     this._session = null;
@@ -33,8 +36,8 @@ export class Hearing {
         this._narration?.progressed();
         this._onChange();
       },
-      onEnded: (turn) => {
-        this._narration?.ended(turn);
+      onEnded: (turn, ms) => {
+        this._narration?.ended(turn, ms);
         this._onChange();
       },
       onState: () => this._onChange(),
@@ -66,6 +69,7 @@ export class Hearing {
       session: this._session,
       nowMs: () => Date.now() + this._skewMs,
       voice: this.preferences.voice,
+      ledger: this._ledger,
     });
     if (!this._silent) this._narration.start(this._fromTheStart);
     this._onChange();
@@ -92,7 +96,7 @@ export class Hearing {
     return {
       session,
       turn: this._player.turn,
-      ms: Math.max(0, this._player.positionMs - this._player.graph.latencyMs),
+      ms: this._player.heardMs,
     };
   }
 

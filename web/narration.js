@@ -7,12 +7,18 @@ const STALE_MS = 10 * 60_000; // a tab that comes back later than this does not 
 const SAVE_EVERY_MS = 200;
 const NOTICEABLE_MS = 150; // behind the others in the same room
 
+/** After these no more of a turn is heard, however much of it is here: also when it was complete long ago. */
+const ENDS = new Set(["turn.stop_requested", "turn.stopped", "playback.flushed"]);
+
+const NOBODY_ASKS = { progress() {}, last() {} };
+
 /**
- * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock.
+ * `player` plays; `place` remembers ({read(), write(value)}); `nowMs()` is the server's wall clock;
+ * `ledger` is told how much was heard.
  * What is heard comes from `session`, or in a replay from another one: `source` says from which.
  */
 export class Narration {
-  constructor({ player, place, session, nowMs, voice }) {
+  constructor({ player, place, session, nowMs, voice, ledger = NOBODY_ASKS }) {
     this.voice = voice;
     this.replaying = false;
     this.source = session;
@@ -20,6 +26,7 @@ export class Narration {
     this._place = place;
     this._session = session;
     this._nowMs = nowMs;
+    this._ledger = ledger;
     this._queue = []; // turns to be heard after this one
     this._joined = false; // this turn was begun at the live moment, not at a place of our own
     this._savedAt = 0;
@@ -43,7 +50,7 @@ export class Narration {
       this._next();
     } else if (!fresh) {
       this.join();
-    } else if (place.done) {
+    } else if (place.done || story.turns[place.turn].flushedAt !== null) {
       this.join(place.turn);
     } else {
       this._enqueueAfter(place.turn);
@@ -63,7 +70,7 @@ export class Narration {
   /** A fact that has just happened. */
   onFact({ type, seq, turn, data }) {
     if (type === "turn.requested") this._requested(seq, data);
-    else if (type === "turn.stop_requested" || type === "turn.stopped") this._stopped(turn);
+    else if (ENDS.has(type)) this._stopped(turn);
     else if (this.replaying)
       return; // what others do to the live narration is not about a replay
     else if (type === "sentence.skip_requested" && turn === this.turn) this._player.skip(data.sentence);
@@ -79,6 +86,7 @@ export class Narration {
   /** Leave this turn; the one that waits behind it begins. What others hear is not touched. */
   stop() {
     this._save(true);
+    this._tellLast(this._player.heardMs);
     this._player.stop();
     this.replaying = false;
     this._next();
@@ -92,11 +100,13 @@ export class Narration {
   }
 
   progressed() {
+    if (this._isLive) this._ledger.progress(this.turn, this._player.heardMs, this._player.sounding);
     if (this._joined && this._player.sounding) this._catchUp();
     if (Date.now() - this._savedAt > SAVE_EVERY_MS) this.save();
   }
 
-  ended(turn) {
+  ended(turn, ms) {
+    if (!this.replaying) this._ledger.last(turn, ms);
     if (this.source === this._session) this._write({ turn, ms: 0, done: true });
     this.replaying = false;
     this._next();
@@ -114,6 +124,15 @@ export class Narration {
     else if (moment && moment.ms - this._player.positionMs > NOTICEABLE_MS) this._player.seek(moment.ms);
   }
 
+  /** What is heard is what everybody in this session hears. */
+  get _isLive() {
+    return this.turn !== null && !this.replaying;
+  }
+
+  _tellLast(ms) {
+    if (this._isLive) this._ledger.last(this.turn, ms);
+  }
+
   _save(done) {
     if (this.turn === null || this.replaying) return;
     this._write({ turn: this.turn, ms: Math.round(this._player.positionMs), done });
@@ -125,6 +144,7 @@ export class Narration {
   }
 
   _requested(turn, data) {
+    if (data.merges) this._stopped(data.merges);
     if (!this.voice || data.settings?.speak === false) return;
     if (!this.replaying) this._player.resume();
     this._queue.push(turn);
@@ -144,13 +164,15 @@ export class Narration {
   _enqueueAfter(turn) {
     if (!this.voice) return;
     const { order, turns } = this._session.story;
-    const hearable = (id) => id > turn && turns[id].speak && turns[id].status !== "stopped";
+    const silent = ({ speak, status, flushedAt }) => !speak || status === "stopped" || flushedAt !== null;
+    const hearable = (id) => id > turn && !silent(turns[id]);
     this._queue = order.filter((id) => hearable(id) && (turns[id].audioMs > 0 || !isOver(turns[id])));
   }
 
   /** A replay leaves nothing out, and takes no notice of a pause of the others. */
   _begin(turn, ms, replaying = false, source = this._session) {
     const { story } = source;
+    this._tellLast(this._player.heardMs);
     this.replaying = replaying;
     this.source = source;
     this._joined = false;

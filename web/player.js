@@ -7,8 +7,8 @@ import { AudioGraph } from "./graph.js";
 const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
 
 /**
- * `onProgress()` some fifty times a second while something is loaded, `onEnded(turn)` when the last
- * sample of a turn has been played, `onState()` when the graph's state changes, `onError(error)`.
+ * `onProgress()` some fifty times a second while something is loaded, `onEnded(turn, ms)` when the last
+ * sample of a turn has been played, which was at `ms`, `onState()` when the graph's state changes, `onError(error)`.
  */
 export class Player {
   static async open({ codec, onProgress, onEnded, onState, onError }) {
@@ -39,6 +39,11 @@ export class Player {
 
   get graph() {
     return this._graph;
+  }
+
+  /** What has left the loudspeaker, which is a little less than what has been given to it. */
+  get heardMs() {
+    return Math.max(0, this.positionMs - this._graph.latencyMs);
   }
 
   /** Start `turn` at `fromMs`, reading at `cursor`, which must lie before the sentence heard then. */
@@ -146,8 +151,8 @@ export class Player {
   }
 
   _ended() {
-    const turn = this.turn;
+    const { turn, positionMs } = this;
     this.stop();
-    this._onEnded(turn);
+    this._onEnded(turn, positionMs);
   }
 }

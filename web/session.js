@@ -28,6 +28,11 @@ export class Session {
     return this._wire.cursor;
   }
 
+  /** Say something to the server; false while there is no connection. */
+  tell(message) {
+    return this._wire.send(message);
+  }
+
   /** The cursor of somebody who has handled everything up to `seq`. */
   cursorAt(seq) {
     return new Cursor(this.cursor.generation, seq);

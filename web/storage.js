@@ -30,5 +30,8 @@ export const placeIn = (session) => new Shelf(() => sessionStorage, `rhapsode:pl
 /** {token, expires_in, renewal, made_ms} of whoever signed in, the same in all tabs. */
 export const signedIn = () => new Shelf(() => localStorage, "rhapsode:token");
 
+/** What was chosen about being listened to, in the words of the session's settings, the same in all tabs. */
+export const listeningChoices = () => new Shelf(() => localStorage, "rhapsode:listening");
+
 /** {voice, volume}, the same in all tabs. */
 export const preferences = () => new Shelf(() => localStorage, "rhapsode:preferences");

@@ -16,8 +16,9 @@ export class StoryView {
     this._follow = new Follow();
   }
 
-  /** `heard` is {turn, ms} or null. */
-  update(story, heard) {
+  /** `heard` is {turn, ms} or null; `coming`: the element of the next question while it is being said, or null. */
+  update(story, heard, coming = null) {
+    this._drop(story);
     story.order.forEach((id, number) => {
       const view = this._views.get(id) ?? this._add(story.turns[id]);
       const recent = number >= story.order.length - UNFOLDED;
@@ -27,7 +28,16 @@ export class StoryView {
     if (this._lit !== lit) this._lit?.light(null);
     this._lit = lit;
     const spoken = lit?.light(heard.ms) ?? null;
-    this._follow.to(spoken ?? lit?.element ?? null, this._views.get(story.order.at(-1))?.prose ?? null);
+    this._follow.to(spoken ?? lit?.element ?? null, coming ?? this._views.get(story.order.at(-1))?.prose ?? null);
+  }
+
+  /** Turns that another one has taken the place of. */
+  _drop(story) {
+    for (const [id, view] of this._views) {
+      if (story.order.includes(id)) continue;
+      view.element.remove();
+      this._views.delete(id);
+    }
   }
 
   _add(turn) {

@@ -42,6 +42,8 @@ export function readAfter(turn, ms) {
   return sentence ? sentence.firstChunk - 1 : turn.id;
 }
 
+const moreComes = (turn) => !isOver(turn) && turn.flushedAt === null;
+
 /**
  * What somebody who has listened all along hears now: {turn, ms}, or null when all has been said.
  *
@@ -54,13 +56,13 @@ export function liveMoment(story, nowMs) {
     const turn = story.turns[id];
     if (!turn.speak) continue;
     if (turn.heardFrom === null) {
-      if (!isOver(turn) && turn.flushedAt === null) return { turn: id, ms: 0 };
+      if (moreComes(turn)) return { turn: id, ms: 0 };
       continue;
     }
     const begin = Math.max(turn.heardFrom, free);
     const stop = turn.status === "stopped" ? turn.overAt : Infinity;
     const end = Math.min(begin + turn.audioMs, stop, turn.flushedAt ?? Infinity);
-    if (now < end || (!isOver(turn) && turn.flushedAt === null)) return { turn: id, ms: Math.max(0, Math.min(now - begin, turn.audioMs)) };
+    if (now < end || moreComes(turn)) return { turn: id, ms: Math.max(0, Math.min(now - begin, turn.audioMs)) };
     free = end;
   }
   return null;

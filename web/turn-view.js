@@ -2,10 +2,12 @@
 
 import { asSentence, icon, make, say } from "./dom.js";
 import { isOver, textOf } from "./story.js";
+import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
 
 const TEASER_CHARS = 140;
 const STATE_WORDS = { queued: "Waits for the answer before it", stopping: "Stopping…", stopped: "Stopped" };
+const STOPPED_WORDS = { barge_in: "You spoke: it stopped here", merged: "Asked anew" };
 const KEEPSAKES = [
   ["WAV", "/audio", { format: "wav" }],
   ["MP3", "/audio", { format: "mp3" }],
@@ -25,7 +27,8 @@ export class TurnView {
     this.keep = make("details", { class: "keep" }, make("summary", { class: "quiet" }, icon("down"), "Save"));
     this.footer = make("footer", {}, this.unfold, this.replay, this.keep, this.state);
     this.element = make("article", { class: "turn", "data-turn": String(turn.id) });
-    this.element.append(this.prompt, this.prose, this.problem, this.footer);
+    this.compared = make("div", { class: "compared" });
+    this.element.append(this.prompt, this.compared, this.prose, this.problem, this.footer);
     for (const [name, path, query] of KEEPSAKES) {
       const href = link(path, { ...query, turn: turn.id });
       this.keep.append(make("a", { href, download: "" }, name));
@@ -34,6 +37,7 @@ export class TurnView {
     this.unfold.addEventListener("click", onUnfold);
     this._turn = null;
     this._folded = null;
+    this._compared = null;
     this._clearProse();
   }
 
@@ -54,9 +58,16 @@ export class TurnView {
     this.unfold.hidden = !folded;
     this.replay.hidden = !(over && turn.audioMs > 0);
     this.keep.hidden = this.replay.hidden;
-    say(this.state, STATE_WORDS[turn.status]);
+    this._compare(turn);
+    say(this.state, stateWords(turn));
     say(this.problem, turn.error && asSentence(turn.error.message));
     this.footer.hidden = [this.unfold, this.replay, this.state].every((part) => part.hidden);
+  }
+
+  _compare({ compared }) {
+    if (compared === this._compared || this._folded) return;
+    this._compared = compared;
+    this.compared.replaceChildren(...compared.map(comparisonView));
   }
 
   /** Put the light on what is heard at `ms`; null takes it away. Returns the lit sentence's element. */
@@ -121,6 +132,12 @@ export class TurnView {
     this._spans[number].classList.add("speaking");
     this._words = wrapWords(this._spans[number], this._turn, sentence);
   }
+}
+
+/** What was stopped, or fell silent when it was complete already, because somebody spoke. */
+function stateWords({ status, stopReason }) {
+  const interrupted = status === "stopped" || status === "completed";
+  return (interrupted && STOPPED_WORDS[stopReason]) || STATE_WORDS[status];
 }
 
 /** The text and the white space after it, which no light falls on. */

@@ -12,7 +12,8 @@ const REFUSALS = new Set([4400, 4401, 4403, 4404, 4409, 4410, 4422]);
 
 /**
  * Calls, in this order per fact: `onFact(fact, audio)`; `audio` is null unless the fact carries some.
- * `onHello(hello)` on every connection; `onState({state, ...})` with the state connecting, live,
+ * `onHello(hello)` on every connection, from then on `send` works; `onAnswer(message)` for what else is no fact;
+ * `onState({state, ...})` with the state connecting, live,
  * waiting (`retryMs`), offline, refused (`code`, `message`) or ended (`reason`). The last two are final.
  */
 export class Wire {
@@ -23,6 +24,7 @@ export class Wire {
     cursor = new Cursor(),
     onFact,
     onHello = () => {},
+    onAnswer = () => {},
     onState = () => {},
   }) {
     this.cursor = cursor;
@@ -32,8 +34,10 @@ export class Wire {
     this._speed = speed; // null: the past at once
     this._onFact = onFact;
     this._onHello = onHello;
+    this._onAnswer = onAnswer;
     this._onState = onState;
     this._socket = null;
+    this._greeted = false;
     this._timer = null;
     this._failures = 0;
     this._final = false;
@@ -58,6 +62,18 @@ export class Wire {
     this._release();
   }
 
+  /** A message or bytes to the server; false while there is no connection. Messages carry a `ref`, or are not answered. */
+  send(message) {
+    if (!this._greeted || this._socket?.readyState !== WebSocket.OPEN) return false;
+    this._socket.send(ArrayBuffer.isView(message) ? message : JSON.stringify(message));
+    return true;
+  }
+
+  /** Bytes that were sent and have not left this machine. */
+  get buffered() {
+    return this._socket?.bufferedAmount ?? 0;
+  }
+
   _connect() {
     this._release();
     this._complaint = null;
@@ -77,8 +93,8 @@ export class Wire {
   _receive(data) {
     this._expect(SILENCE_MS);
     const { fact, audio } = typeof data === "string" ? { fact: JSON.parse(data), audio: null } : parseFrame(data);
-    if (fact.seq === undefined) {
-      this._control(fact);
+    if (fact.ts === undefined) {
+      this._control(fact); // some of what is no fact has a number as well: that of the last one, or of its own
       return;
     }
     const verdict = this.cursor.judge(fact.seq);
@@ -91,13 +107,17 @@ export class Wire {
   _control(message) {
     if (message.type === "hello") {
       this._failures = 0;
+      this._greeted = true;
       this.cursor.generation = message.generation;
       this._onHello(message);
       this._onState({ state: "live" });
     } else if (message.type === "error" && message.ref == null) {
       this._complaint = message;
+      this._onAnswer(message);
     } else if (message.type === "end") {
       this._finish({ state: "ended", reason: message.reason });
+    } else {
+      this._onAnswer(message);
     }
   }
 
@@ -147,6 +167,7 @@ export class Wire {
     this._timer = null;
     const socket = this._socket;
     this._socket = null;
+    this._greeted = false;
     socket?.close();
   }
 }

@@ -1,5 +1,7 @@
 /** Facts to what happened when. Knows no browser; all times are milliseconds of the server's wall clock. */
 
+import { heardInWords, SAID_IN_SESSION, SAID_OF_TURN, stopInWords } from "./voice-words.js";
+
 const TERMINAL = { "turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed" };
 
 const newTurn = ({ seq, ts, data }) => ({
@@ -14,6 +16,9 @@ const newTurn = ({ seq, ts, data }) => ({
   firstSoundAt: null,
   endAt: null,
   status: "running",
+  flushedAt: null,
+  heardMs: 0, // so much came out of somebody's loudspeaker, as far as they said so
+  heardAt: null,
   audioMs: 0,
   sentences: [],
   takeovers: [],
@@ -48,7 +53,14 @@ const ON_TURN = {
   },
   "sentence.skipped": (turn, { ts, data }) => (sentenceOf(turn, data).doneAt = ts),
   "sentence.skip_requested": note(({ sentence }) => `Skip of sentence ${sentence + 1} asked for`),
-  "turn.stop_requested": note(() => "Stop asked for"),
+  "turn.stop_requested": note(stopInWords),
+  "playback.flushed": (turn, fact) => {
+    turn.flushedAt ??= fact.ts;
+    note(SAID_OF_TURN[fact.type])(turn, fact);
+  },
+  "playback.heard": (turn, { ts, data }) => {
+    if (data.heard_ms > turn.heardMs) Object.assign(turn, { heardMs: data.heard_ms, heardAt: ts });
+  },
   "narration.requested": note(({ by }) => `Reading aloud asked for by ${by === "auto" ? "the settings" : "the user"}`),
   "narration.ready": note(() => "It was read out"),
   "narration.failed": note(({ message }) => `Reading aloud failed: ${message}`),
@@ -65,10 +77,9 @@ const OF_SESSION = {
   "share.created": ({ label }) => `Shared${label ? ` with ${label}` : ""}`,
   "share.revoked": () => "A link was taken back",
   "owner.changed": ({ node }) => `Owner changed: ${node}`,
-  "playback.paused": () => "Paused",
-  "playback.resumed": () => "Went on",
   "session.end_requested": () => "End asked for",
   "session.ended": ({ reason }) => `Ended: ${reason}`,
+  ...SAID_IN_SESSION,
 };
 
 function sentenceOf(turn, { sentence: number }) {
@@ -151,7 +162,8 @@ export function heardSpans(chronicle) {
         if (!sentence?.firstSoundAt || !sentence.ms) continue;
         const begin = Math.max(free, sentence.firstSoundAt);
         const span = throughPauses(begin, sentence.ms, chronicle.pauses);
-        const to = turn.status === "stopped" ? Math.min(span.to, turn.endAt) : span.to;
+        const stopped = turn.status === "stopped" ? turn.endAt : Infinity;
+        const to = Math.min(span.to, stopped, turn.flushedAt ?? Infinity);
         if (!(to > span.from) || !Number.isFinite(to)) continue;
         spans.push({ number: sentence.number, from: span.from, to });
         free = to;
@@ -178,8 +190,9 @@ export function moments(turn, chronicle, spans = []) {
     { at: turn.firstSoundAt, what: "First sound" },
     ...turn.takeovers.map(({ at, node }) => ({ at, what: `Taken over by ${node}` })),
     ...turn.notes,
+    { at: turn.heardAt, what: heardInWords(turn.heardMs) },
     { at: turn.endAt, what: { completed: "Complete", stopped: "Stopped", failed: "Failed" }[turn.status] },
-    { at: spans.at(-1)?.to ?? null, what: "Heard to the end" },
+    { at: turn.flushedAt === null ? (spans.at(-1)?.to ?? null) : null, what: "Heard to the end" },
   ];
   return [...own.filter(({ at }) => at !== null), ...[...paused, ...owners].filter(within)].sort(
     (one, other) => one.at - other.at,

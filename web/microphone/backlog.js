@@ -30,6 +30,10 @@ export class Backlog {
     return this._items.length === 0;
   }
 
+  get wishes() {
+    return this._items.flatMap(({ wish }) => wish ?? []);
+  }
+
   push(pcm) {
     this._items.push({ at: this._end, pcm });
     this._end += pcm.length;

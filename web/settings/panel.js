@@ -9,18 +9,20 @@ import { signedIn } from "../storage.js";
 import { ExtraRows } from "./extra.js";
 import { choice, number, options, range, section, toggle } from "./fields.js";
 import { historyOf } from "./changes.js";
+import { listeningSection } from "./listening.js";
 import { Preview } from "./preview.js";
 
 const LOCAL = "local"; // how the server calls its own voice
 const SAVED_MS = 2_500;
 
-/** Open the sheet; `onChange(preferences)` after every change. */
-export function openSettings(onChange) {
-  if (!byId("settings")) new SettingsPanel(onChange).open();
+/** Open the sheet; `onChange(preferences)` after every change; `listening`: of the place, if it listens. */
+export function openSettings({ onChange, listening }) {
+  if (!byId("settings")) new SettingsPanel(onChange, listening).open();
 }
 
 class SettingsPanel {
-  constructor(onChange) {
+  constructor(onChange, listening) {
+    this._listening = listening;
     this._api = new StoriesApi();
     this._onChange = onChange;
     this._preferences = null;
@@ -68,6 +70,7 @@ class SettingsPanel {
       section("Voice", { default_voice, speech_speed, min_sentence_length }),
       section("Who speaks", provider),
     ];
+    if (this._listening) groups.unshift(listeningSection(this._listening));
     this._form = make("form", { hidden: "" }, ...groups, this._changes, ...signOut());
     this._form.addEventListener("submit", (event) => event.preventDefault());
     const dialog = makeDialog("Settings", { id: "settings", kind: "sheet" }, this._problem, this._form);

@@ -137,3 +137,41 @@ test("parameters are numbers and truth values where they look like them", () => 
         "",
     ]);
 });
+
+test("what was said by voice is told in words, and what comes too often is not", () => {
+    const log = new Log();
+    const input = "i";
+    log.add("input.opened", { input, source: "microphone", at_ms: 0 });
+    log.add("input.audio", { input, at_ms: 0, ms: 500 });
+    log.add("speech.started", { input, utterance: 0, at_ms: 300 });
+    log.add("transcript.partial", { input, utterance: 0, text: "Hello", stable: 0 });
+    log.add("speech.ended", { input, utterance: 0, start_ms: 300, end_ms: 1_500, reason: "silence" });
+    log.add("transcript.final", { input, utterance: 0, text: "Hello?", mode: "realtime", taken: "turn", after_ms: 312.4 });
+    const ways = [{ mode: "realtime", after_ms: 312.4 }, { mode: "quality", after_ms: 900 }];
+    log.add("transcript.compared", { input, utterance: 0, ways, words: 1, differences: [] });
+    log.add("playback.paused", { by: "voice" });
+    log.add("input.closed", { input, ms: 2_000, reason: "client" });
+    assert.deepEqual(told(log).moments.map(({ what }) => what), [
+        "Begun",
+        "Listened to a microphone",
+        "Somebody began to speak (utterance 1)",
+        "Spoken to the end: utterance 1, 1.2 s",
+        "Asked: “Hello?” (realtime, after 312 ms)",
+        "Both ways compared: no difference; realtime after 312 ms, quality after 900 ms",
+        "Held: somebody spoke over it",
+        "No longer listened: it was switched off",
+    ]);
+});
+
+test("an answer that somebody spoke over was not heard to its end", () => {
+    const { log, turn } = answered();
+    log.add("turn.completed", { sentences: 2, audio_ms: 2000 }, turn, 10);
+    log.add("playback.heard", { heard_ms: 600 }, turn, 20);
+    log.add("playback.flushed", { reason: "barge_in" }, turn, 10);
+    const chronicle = told(log);
+    const spans = heardSpans(chronicle).get(turn);
+    assert.equal(spans.at(-1).to, chronicle.turns[0].flushedAt);
+    const said = moments(chronicle.turns[0], chronicle, spans).map(({ what }) => what);
+    assert.ok(said.includes("Heard for 0.6 s") && said.includes("Fell silent: somebody spoke"));
+    assert.ok(!said.includes("Heard to the end"));
+});

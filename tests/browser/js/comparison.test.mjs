@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { figures, marked, verdict } from "../../../web/microphone/comparison.js";
+import { current, stateOf } from "../../../web/microphone/state.js";
+
+const shown = (runs) => runs.map(({ text, differs }) => (differs ? `[${text}]` : text)).join(" ");
+
+test("words that differ are marked on both sides, case and punctuation are no difference", () => {
+  const [left, right] = marked("And Mister John Dashwood had then, leisure", "and mister jon dashwood had then leisure to");
+  assert.equal(shown(left), "And Mister [John] Dashwood had then, leisure");
+  assert.equal(shown(right), "and mister [jon] dashwood had then leisure [to]");
+});
+
+test("the same text is one run without a mark, and no text is no run", () => {
+  assert.deepEqual(marked("a b", "A, b."), [[{ text: "a b", differs: false }], [{ text: "A, b.", differs: false }]]);
+  assert.deepEqual(marked("", "hello"), [[], [{ text: "hello", differs: true }]]);
+});
+
+test("every word is shown, however the texts differ", () => {
+  const texts = ["one two three four", "two one four three five", "", "x", "— one — two —", "one one one two"];
+  for (const one of texts) {
+    for (const other of texts) {
+      const [left, right] = marked(one, other);
+      assert.equal(left.map(({ text }) => text).join(" "), one);
+      assert.equal(right.map(({ text }) => text).join(" "), other);
+    }
+  }
+});
+
+test("figures that an engine does not know are left out", () => {
+  assert.deepEqual(figures({ after_ms: 412.4, decode_ms: 0, cpu_ms: 0, revisions: 1 }), [
+    ["Text after", "412 ms"],
+    ["Taken back", "1 word"],
+  ]);
+  assert.deepEqual(figures({ after_ms: 1_412, decode_ms: 3, cpu_ms: 2, revisions: 0, word_errors: 0 }).at(-1), [
+    "Word errors",
+    "0",
+  ]);
+});
+
+test("the verdict counts places, not words", () => {
+  assert.equal(verdict({ differences: [], words: 4 }), "Both ways understood the same");
+  assert.match(verdict({ differences: [{ left: "a b", right: "c" }], words: 9 }), /one place, of 9 words/);
+});
+
+const EAR = { phase: "on", line: "live", muted: false, manual: false, holding: false, input: "i" };
+const said = (state, input = "i", ts = 0) => ({ key: `${input}:0`, input, state, ts });
+
+test("the state says what matters most", () => {
+  const name = (ear, utterances = [], answering = false) => stateOf({ ...EAR, ...ear }, utterances, answering).name;
+  assert.equal(name({}), "listening");
+  assert.equal(name({ phase: "off" }), "off");
+  assert.equal(name({ line: "reconnecting" }, [said("speaking")]), "reconnecting");
+  assert.equal(name({ muted: true }), "muted");
+  assert.equal(name({}, [said("speaking")], true), "hearing");
+  assert.equal(name({}, [said("speaking", "another")]), "listening");
+  assert.equal(name({}, [said("understanding")]), "understanding");
+  assert.equal(name({}, [], true), "answering");
+  assert.equal(name({ manual: true }), "ready");
+  assert.equal(name({ manual: true, holding: true }), "hearing");
+});
+
+test("who was never heard of again is not speaking for ever, but notes stay", () => {
+  const utterances = [said("speaking"), said("noted"), said("failed")];
+  assert.equal(current({ utterances }, 1_000).length, 3);
+  assert.deepEqual(current({ utterances }, 100_000).map(({ state }) => state), ["noted", "failed"]);
+});

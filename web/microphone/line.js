@@ -1,0 +1,188 @@
+/** The way of one microphone's sound to the server; what got lost with a connection is sent again on the next. */
+
+import { Wire } from "../wire.js";
+import { Backlog } from "./backlog.js";
+import { SPEECH_RATE } from "./resampler.js";
+
+const PUMP_MS = 100;
+const FULL_BYTES = 64_000; // two seconds of sound: more of it waits here, where it can still be forgotten
+const GOODBYE_MS = 10_000;
+const AGAIN_MS = 1_000;
+
+/** The facts of this connection are for others to read: it begins at the end of the log, every time. */
+class AtTheHead {
+  judge() {
+    return "next";
+  }
+
+  toString() {
+    return "head";
+  }
+}
+
+/**
+ * `onState(state)`: "connecting", "live", "reconnecting", or at the end "over"; `onTrouble(text)` when the line is of no
+ * use any more, could not keep everything, or when something that was said is not answered.
+ */
+export class Line {
+  constructor({ onState, onTrouble }) {
+    this.state = "connecting";
+    this.input = crypto.randomUUID();
+    this._onState = onState;
+    this._onTrouble = onTrouble;
+    this._backlog = new Backlog();
+    this._ready = false;
+    this._wishes = 0;
+    this._goodbye = null;
+    this._wire = null;
+    this._timers = [];
+  }
+
+  /** Sound may be given before this; it is sent when the server is ready for it. */
+  open(url) {
+    this._wire = new Wire({
+      url,
+      cursor: new AtTheHead(),
+      onFact: (fact) => this._took(fact),
+      onHello: () => this._ask(),
+      onAnswer: (message) => this._answer(message),
+      onState: (state) => this._connection(state),
+    });
+    this._timers = [setInterval(() => this._pump(), PUMP_MS)];
+    this._wire.open();
+  }
+
+  send(pcm) {
+    this._backlog.push(pcm);
+    this._pump();
+  }
+
+  /** What was said is all: let it be an utterance. */
+  commit() {
+    this._wish("input.commit");
+  }
+
+  /** Forget what was said since the last utterance. */
+  clear() {
+    this._wish("input.clear");
+  }
+
+  /** Say goodbye once everything is said; without a connection, wait a while for the next. */
+  close() {
+    if (this._goodbye || this.state === "over") return;
+    if (!this._wire) {
+      this._end();
+      return;
+    }
+    this._goodbye = this._wish("input.close");
+    this._timers.push(setTimeout(() => this._end(), GOODBYE_MS));
+  }
+
+  /** The page is left: say goodbye now or never. */
+  abandon() {
+    this._pump();
+    this._end();
+  }
+
+  _wish(type) {
+    this._wishes += 1;
+    const wish = { type, ref: `${type} ${this._wishes}` };
+    this._backlog.wish(wish);
+    this._pump();
+    return wish;
+  }
+
+  _ask() {
+    const { input } = this;
+    const at_ms = Math.ceil(this._backlog.fromMs);
+    this._ready = false;
+    this._wire.send({ type: "input.open", input, format: "pcm16", rate: SPEECH_RATE, at_ms, ref: "open" });
+  }
+
+  _answer(message) {
+    if (message.type === "input.ready" && message.input === this.input) this._begin(message.from_ms);
+    else if (message.type === "input.ack" && message.input === this.input) this._backlog.acknowledge(message.ms);
+    else if (message.type === "accepted") this._done(message.ref);
+    else if (message.type === "error" && message.ref === "open") this._refused(message);
+    else if (message.type === "error") this._error(message);
+  }
+
+  _begin(fromMs) {
+    if (!this._backlog.rewind(fromMs)) {
+      this._beginAnew();
+      return;
+    }
+    this._ready = true;
+    this._say("live");
+    this._pump();
+  }
+
+  /** What we still have is another input. */
+  _beginAnew() {
+    this._onTrouble("The connection was gone for long: the beginning of what was said is lost.");
+    this._backlog.restart();
+    this.input = crypto.randomUUID();
+    this._wire.close();
+    this._wire.open();
+  }
+
+  _done(ref) {
+    const wish = this._backlog.wishes.find((one) => one.ref === ref);
+    if (!wish) return;
+    this._backlog.done(wish);
+    if (wish === this._goodbye) this._end();
+  }
+
+  _refused({ field, message, retryable }) {
+    if (field === "at_ms") this._beginAnew();
+    else if (!retryable) this._end(message);
+    else {
+      this._onTrouble(message);
+      this._timers.push(setTimeout(() => this._ask(), AGAIN_MS));
+    }
+  }
+
+  /** About sound, about what was said in it, or about a wish, which cannot be helped: such as a commit of nothing. */
+  _error({ ref, code, message }) {
+    this._done(ref);
+    if (code === "input.not_open" && this._ready) this._ask();
+    else if (ref === "input") this._onTrouble(message);
+  }
+
+  _took({ type, data }) {
+    const failed = type === "input.closed" && data.input === this.input && data.reason === "failed";
+    if (failed && !this._goodbye) this._end(data.message || "Listening failed");
+  }
+
+  _connection({ state, message }) {
+    if (state === "waiting" || state === "offline") {
+      this._ready = false;
+      this._say("reconnecting");
+    } else if (state === "refused" || state === "ended") {
+      this._end(message ?? "The session is over");
+    }
+  }
+
+  _pump() {
+    while (this._ready && this._wire.buffered < FULL_BYTES) {
+      const item = this._backlog.next();
+      if (!item) return;
+      this._ready = this._wire.send(item.pcm ?? item.wish);
+    }
+  }
+
+  _end(trouble = null) {
+    if (this.state === "over") return;
+    for (const timer of this._timers) clearTimeout(timer);
+    this._ready = false;
+    this._wire?.close();
+    if (trouble) this._onTrouble(trouble);
+    this._say("over");
+  }
+
+  _say(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this._onState(state);
+  }
+}

@@ -1,0 +1,187 @@
+/** One microphone of this page, from being switched on to being switched off: its sound, and its line. */
+
+import { Problem } from "../api.js";
+import { asSentence } from "../dom.js";
+import { Capture } from "./capture.js";
+import { loudness, rmsOf } from "./frames.js";
+import { Line } from "./line.js";
+import { inWords, lacking } from "./trouble.js";
+
+const TAIL_MS = 160; // who lets go of the button is often still saying the last word
+const FALL = 0.88; // of the level, from frame to frame
+
+/** For the user; a mistake of ours stays loud. */
+function wordsFor(error) {
+  if (error instanceof DOMException) return inWords(error.name);
+  if (error instanceof Problem) return asSentence(error.message);
+  throw error;
+}
+
+/** `onChange()` when `ear` is another one; `onLevel(level)` for every frame; `onTrouble(text)`, null: there is none. */
+export class Microphone {
+  constructor({ onChange, onLevel, onTrouble }) {
+    this.manual = false;
+    this._onChange = onChange;
+    this._onLevel = onLevel;
+    this._onTrouble = onTrouble;
+    this._level = 0;
+    this._capture = null;
+    this._line = null;
+    this._url = null;
+    this._phase = "off";
+    this._muted = false;
+    this._holding = false;
+    this._tail = null;
+    this._attempts = 0;
+  }
+
+  /** What is going on, for `stateOf`. */
+  get ear() {
+    const { manual, _phase: phase, _muted: muted, _holding: holding } = this;
+    return { phase, manual, muted, holding, line: this._line?.state ?? "over", input: this._line?.input ?? null };
+  }
+
+  get isOn() {
+    return this._phase === "opening" || this._phase === "on";
+  }
+
+  /** Must be called from a gesture. `place()` gives the address of the line; it is asked only if there is sound. */
+  async open(place) {
+    if (this._phase !== "off") return;
+    this._onTrouble(null);
+    const missing = lacking(globalThis);
+    if (missing) {
+      this._onTrouble(inWords(missing));
+      return;
+    }
+    this._become("opening");
+    this._attempts += 1;
+    const attempt = this._attempts;
+    try {
+      const capture = await Capture.open({
+        onFrame: (pcm) => this._frame(pcm),
+        onLost: (why) => this._fail(inWords(why)),
+      });
+      if (this._phase === "opening" && attempt === this._attempts) await this._begin(capture, place);
+      else capture.close(); // it was switched off meanwhile
+    } catch (error) {
+      this._fail(wordsFor(error));
+    }
+  }
+
+  async _begin(capture, place) {
+    const line = this._newLine();
+    this._capture = capture;
+    this._line = line;
+    this._url = await place();
+    if (this._line !== line) return;
+    this._become("on");
+    line.open(this._url);
+  }
+
+  _newLine() {
+    const line = new Line({
+      onState: (state) => this._lineIs(line, state),
+      onTrouble: (text) => line === this._line && this._onTrouble(asSentence(text)),
+    });
+    return line;
+  }
+
+  /** From now on it is another input: the old one listens as it was told to in the beginning. */
+  renew() {
+    if (this._phase !== "on") return;
+    const before = this._line;
+    this._line = this._newLine();
+    before.close();
+    this._line.open(this._url);
+    this._onChange();
+  }
+
+  /** Be off; the line says the rest, and then goodbye. */
+  close() {
+    const line = this._line;
+    if (!this.isOn) return;
+    this._letGo();
+    this._become("off");
+    line?.close();
+  }
+
+  /** The page is left. */
+  abandon() {
+    const line = this._line;
+    this.close();
+    line?.abandon();
+  }
+
+  mute(muted) {
+    if (this._phase !== "on" || muted === this._muted) return;
+    this._muted = muted;
+    this._capture.mute(muted);
+    if (muted) this._line.commit();
+    this._onChange();
+  }
+
+  hold() {
+    clearTimeout(this._tail);
+    this._tail = null;
+    this._holding = true;
+    this._onChange();
+  }
+
+  release() {
+    if (!this._holding || this._tail !== null) return;
+    this._tail = setTimeout(() => this._endHold((line) => line.commit()), TAIL_MS);
+  }
+
+  /** Nothing was meant by it. */
+  discard() {
+    clearTimeout(this._tail);
+    if (this._holding) this._endHold((line) => line.clear());
+  }
+
+  _endHold(wish) {
+    this._tail = null;
+    this._holding = false;
+    if (this._line) wish(this._line);
+    this._onChange();
+  }
+
+  _frame(pcm) {
+    const sent = !this._muted && (!this.manual || this._holding);
+    if (sent && this._line) this._line.send(pcm);
+    this._level = Math.max(this._muted ? 0 : loudness(rmsOf(pcm)), this._level * FALL);
+    this._onLevel(this._level);
+  }
+
+  _lineIs(line, state) {
+    if (line !== this._line) return; // the one before says goodbye
+    if (state === "over") {
+      this._letGo();
+      this._become("off");
+    } else {
+      this._onChange();
+    }
+  }
+
+  _fail(text) {
+    this.close();
+    this._onTrouble(text);
+  }
+
+  _letGo() {
+    clearTimeout(this._tail);
+    this._tail = null;
+    this._capture?.close();
+    this._capture = null;
+    this._muted = false;
+    this._holding = false;
+    this._level = 0;
+    this._onLevel(0);
+  }
+
+  _become(phase) {
+    this._phase = phase;
+    if (phase === "off") this._line = null;
+    this._onChange();
+  }
+}

@@ -1,0 +1,27 @@
+/** What the microphone's button, its state and its words are, from what is going on. Pure. */
+
+const STALE_MS = 60_000; // whoever was speaking so long ago, and was never heard of again, is not speaking now
+
+/** The utterances that are worth a look now: notes stay, what was being said long ago does not. */
+export function current(speech, nowMs) {
+  const passing = ({ state }) => state === "speaking" || state === "understanding" || state === "understood";
+  return speech.utterances.filter((one) => !passing(one) || Math.abs(nowMs - one.ts) < STALE_MS);
+}
+
+/**
+ * `ear`: {phase, line, muted, manual, holding} of this page; `input`: its name; `answering`: something is being
+ * answered. Returns {name, words}: a name for styles and tests, and what a person reads.
+ */
+export function stateOf({ phase, line, muted, manual, holding, input }, utterances, answering) {
+  const mine = utterances.filter((one) => one.input === input);
+  const is = (state) => mine.some((one) => one.state === state);
+  if (phase === "off") return { name: "off", words: "" };
+  if (phase === "opening") return { name: "opening", words: "Opening the microphone…" };
+  if (line === "reconnecting") return { name: "reconnecting", words: "Reconnecting; what you say is kept" };
+  if (line === "connecting") return { name: "connecting", words: "Connecting…" };
+  if (muted) return { name: "muted", words: "Muted" };
+  if ((manual && holding) || is("speaking")) return { name: "hearing", words: "Hears you" };
+  if (is("understanding") || is("understood")) return { name: "understanding", words: "Understanding…" };
+  if (answering) return { name: "answering", words: "Answering" };
+  return manual ? { name: "ready", words: "Hold the button to talk" } : { name: "listening", words: "Listening" };
+}
