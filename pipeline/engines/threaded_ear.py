@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
 
@@ -111,7 +111,10 @@ class _Written:
         delta = piece.text.rstrip() if self.text else piece.text.strip()
         left_out = 0 if self.text else len(piece.text) - len(piece.text.lstrip())
         moved = len(self.text) - left_out
-        self.words += [replace(w, start=w.start + moved, end=w.end + moved) for w in piece.words]
+        for word in piece.words:
+            free_ms = self.words[-1].end_ms if self.words else 0
+            begin_ms, end_ms = max(word.start_ms, free_ms), max(word.end_ms, free_ms)
+            self.words.append(WrittenWord(word.start + moved, word.end + moved, begin_ms, end_ms))
         self.text += delta
         self.language = piece.language
         return delta
