@@ -1,0 +1,169 @@
+"""What is heard, on its way into the log and back: Opus in pieces of half a second."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.audio.opus import frame, unframe
+
+RATE: Final = 16_000
+PIECE_MS: Final = 500
+_PER_MS: Final = RATE // 1_000
+_PACKET_MS: Final = 20
+_PACKET_SAMPLES: Final = _PACKET_MS * _PER_MS
+_PIECE_BYTES: Final = 2 * PIECE_MS * _PER_MS
+_DELAY: Final = 312 * RATE // 48_000
+"""Samples by which the codec is late (6.5 ms)."""
+_BIT_RATE: Final = 24_000
+_COMPLEXITY: Final = "0"
+_DECODED_RATE: Final = 48_000
+_HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + RATE.to_bytes(4, "little") + bytes(3)
+
+_Sound = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of an input. The pieces of one Capture, in order, are one Opus stream."""
+
+    packets: bytes
+    """20 ms each, behind their lengths (`pipeline.audio.opus.frame`)."""
+    ms: int
+    """Without the silence that fills the last packet."""
+    at_ms: int
+    sha256: str
+    """Of `packets`, in hexadecimal digits."""
+
+
+class Capture:
+    """The recorder's side: PCM16 at 16 kHz, in parts of any size, into pieces."""
+
+    def __init__(self, *, at_ms: int = 0) -> None:
+        self._at_ms = at_ms
+        self._waiting = bytearray()
+        self._codec: Any = av.CodecContext.create("libopus", "w")
+        self._codec.sample_rate = RATE
+        self._codec.layout = "mono"
+        self._codec.format = "s16"
+        self._codec.bit_rate = _BIT_RATE
+        self._codec.options = {
+            "application": "voip",
+            "frame_duration": str(_PACKET_MS),
+            "compression_level": _COMPLEXITY,
+        }
+        self._samples = 0
+
+    def push(self, pcm: bytes) -> list[Piece]:
+        """The pieces that are complete now."""
+        self._waiting += pcm
+        pieces: list[Piece] = []
+        while len(self._waiting) >= _PIECE_BYTES:
+            pieces.append(self._piece(bytes(self._waiting[:_PIECE_BYTES]), PIECE_MS))
+            del self._waiting[:_PIECE_BYTES]
+        return pieces
+
+    def flush(self) -> list[Piece]:
+        """The rest, in whole milliseconds; nothing can be pushed afterwards."""
+        ms = len(self._waiting) // (2 * _PER_MS)
+        pcm = bytes(self._waiting[: 2 * _PER_MS * ms])
+        self._waiting.clear()
+        if not ms:
+            return []
+        # The codec is late: what it still holds has to be pushed out.
+        owed = len(pcm) + 2 * _DELAY
+        return [self._piece(pcm + bytes(2 * _DELAY + -owed % (2 * _PACKET_SAMPLES)), ms)]
+
+    def _piece(self, pcm: bytes, ms: int) -> Piece:
+        packets = frame(self._packets(pcm))
+        piece = Piece(packets, ms, self._at_ms, sha256(packets).hexdigest())
+        self._at_ms += ms
+        return piece
+
+    def _packets(self, pcm: bytes) -> Iterator[bytes]:
+        for start in range(0, len(pcm), 2 * _PACKET_SAMPLES):
+            sound = av.AudioFrame(format="s16", layout="mono", samples=_PACKET_SAMPLES)
+            sound.planes[0].update(pcm[start : start + 2 * _PACKET_SAMPLES])
+            sound.sample_rate = RATE
+            sound.pts = self._samples
+            self._samples += _PACKET_SAMPLES
+            yield from (bytes(packet) for packet in self._codec.encode(sound))
+
+
+class Playback:
+    """Pieces, in order, back to PCM16 at 16 kHz: what was at a millisecond of the input is there again.
+
+    The sound begins with the first piece. Where pieces are missing there is silence; what is there twice is
+    taken once. Where a Capture was not flushed, its last 6.5 ms are silence.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = _decoder()
+        self._at = 0
+        """Of the input, in samples, codec's delay included: what was before has been given out."""
+        self._held: _Sound = np.zeros(0, np.float32)
+        """What is known from there on."""
+        self._skip = _DELAY
+        self._begun = False
+
+    def push(self, piece: Piece) -> bytes:
+        """The sound that is complete now. Raises ValueError where a piece is cut short."""
+        start, end = piece.at_ms * _PER_MS, (piece.at_ms + piece.ms) * _PER_MS
+        if not self._begun:
+            self._at, self._begun = start, True
+        sound = self._decoded(piece)
+        if start < self._at:
+            sound, start = sound[self._at - start :], self._at
+        self._add(sound, start - self._at)
+        return self._give(max(end, self._at))
+
+    def flush(self) -> bytes:
+        """The sound still held."""
+        return self._give(self._at + _DELAY) if self._begun else b""
+
+    def _decoded(self, piece: Piece) -> _Sound:
+        pieces = [
+            each.to_ndarray()[0]
+            for packet in unframe(piece.packets)
+            for each in self._decoder.decode(av.Packet(packet))
+        ]
+        sound: _Sound = np.concatenate([np.zeros(0, np.float32), *pieces])[:: _DECODED_RATE // RATE]
+        if len(sound) > piece.ms * _PER_MS:
+            # Only the last piece of a stream is filled up.
+            self._decoder = _decoder()
+        return sound
+
+    def _add(self, sound: _Sound, offset: int) -> None:
+        """A stream's silent first milliseconds lie over the late end of the one before it."""
+        longer = offset + len(sound) - len(self._held)
+        if longer > 0:
+            self._held = np.concatenate([self._held, np.zeros(longer, np.float32)])
+        self._held[offset : offset + len(sound)] += sound
+
+    def _give(self, until: int) -> bytes:
+        count = until - self._at
+        given, self._held = self._held[:count], self._held[count:]
+        given = np.concatenate([given, np.zeros(count - len(given), np.float32)])[self._skip :]
+        self._skip -= min(self._skip, count)
+        self._at = until
+        return bytes(np.rint(given * 32_767).clip(-32_768, 32_767).astype("<i2").tobytes())
+
+
+def heard_again(pieces: Iterable[Piece]) -> bytes:
+    """All of it, from the beginning of the first piece to the end of the last one."""
+    playback = Playback()
+    return b"".join([*map(playback.push, pieces), playback.flush()])
+
+
+def _decoder() -> Any:
+    # The decoder gives 48 kHz. Of what was encoded at 16 kHz nothing is above 8 kHz, so every third sample
+    # is the signal; a filter would only add a delay.
+    decoder = av.CodecContext.create("opus", "r")
+    decoder.extradata = _HEAD
+    decoder.sample_rate = _DECODED_RATE
+    decoder.layout = "mono"
+    return decoder

@@ -1,0 +1,153 @@
+"""What the words say about the silence after them: has somebody finished, or only agreed with us?"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Reading = Literal["complete", "incomplete", "unclear"]
+
+
+def _table(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Tells:
+    """The tell-tale words of one language."""
+
+    hanging: frozenset[str]
+    """More must follow them, whatever Whisper puts after them."""
+    leaning: frozenset[str]
+    """More mostly follows them, but they may be the last word."""
+    phrases: tuple[str, ...]
+    """Two words or more after which more must follow."""
+    digits: frozenset[str]
+    numbered: frozenset[str]
+    """Words after which a number may be dictated digit by digit."""
+    agreeing: frozenset[str]
+    """Words, and phrases with "_" for blanks, that say no more than: I am listening."""
+
+
+_ENGLISH: Final = _Tells(
+    hanging=_table(
+        "and or but nor because if unless until although though whereas while whether since than a an the my "
+        "your our their every of from into onto um uh uhm umm er erm hmm hm plus i'm it's that's there's i'd "
+        "i'll we're you're they're he's she's we'll gonna wanna let's"
+    ),
+    leaning=_table(
+        "in on at to for with by about over under after before through between against without during as "
+        "this that these those his her its what who which when where why how not just only some any be been "
+        "have has had is are was were am can could would should will do does did i we you they he she it "
+        "then like so well very really please also maybe"
+    ),
+    phrases=("i mean", "you know", "kind of", "sort of", "such as", "as well as", "in order", "let me see"),
+    digits=_table(
+        "zero oh one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty "
+        "sixty seventy eighty ninety hundred thousand double triple"
+    ),
+    numbered=_table("number numbers phone code pin zip postcode card account extension dial serial id"),
+    agreeing=_table(
+        "yeah yep yup yes right okay ok sure alright exactly true good great cool nice wow i_see got_it "
+        "of_course uh-huh mm-hm makes_sense go_on all_right fair_enough thanks thank_you really indeed"
+    ),
+)
+_GERMAN: Final = _Tells(
+    hanging=_table(
+        "und oder aber sondern denn weil dass ob falls obwohl während bevor nachdem sobald damit ein eine "
+        "einen einem einer eines der dem den des mein meine meinen meinem meiner dein deine unser unsere "
+        "ihre ihren ihrem seine seinen seinem für von ohne gegen bis zum zur im am beim vom ins ans äh ähm "
+        "öh öhm hm hmm sowie als wie"
+    ),
+    leaning=_table(
+        "die das wenn an auf aus bei mit nach vor zu ab in über unter um seit zwischen dieser diese dieses "
+        "diesen was wer wo wann warum welche nicht nur noch auch schon dann ich wir du er sie es man hat "
+        "habe haben kann können will möchte würde soll sollte muss ist sind war waren also sehr bitte "
+        "vielleicht durch"
+    ),
+    phrases=("das heißt", "zum beispiel", "ich meine", "sowohl als"),
+    digits=_table(
+        "null eins zwei zwo drei vier fünf sechs sieben acht neun zehn elf zwölf zwanzig dreißig vierzig "
+        "fünfzig sechzig siebzig achtzig neunzig hundert tausend"
+    ),
+    numbered=_table(
+        "nummer nummern telefonnummer handynummer telefon code pin postleitzahl plz karte kartennummer "
+        "konto kontonummer durchwahl iban kundennummer vorwahl"
+    ),
+    agreeing=_table(
+        "ja jaja jap jo jep genau richtig okay ok gut klar stimmt aha schön super toll eben sicher natürlich "
+        "ach_so achso alles_klar na_klar ich_verstehe verstehe ach danke"
+    ),
+)
+_LANGUAGES: Final = {"en": _ENGLISH, "de": _GERMAN}
+_HUM: Final = re.compile(r"[mh]+|u+m+|u+h+|uhhuh|a+h+|o+h+|aha|huh|mhm+|mmhm+|mmhmm|uhu|ä+h+m*|ö+h+m*|e+r*m+")
+_CLOSING: Final = "\"'”’»«)]} "
+_GOES_ON: Final = (",", ";", ":", "-", "–", "—", "…", "..", "،", "、")
+_STOPS: Final = (".", "!", "?", "。", "！", "？")
+_PHONE_DIGITS: Final = 7
+"""A dictated number may be complete with so many."""
+_CUE_WORDS: Final = 4
+"""So near before the digits is the word that says what number they are."""
+_WORD: Final = re.compile(r"[^\W_]+(?:['’.,-][^\W_]+)*")
+
+
+def reads_as(text: str, language: str) -> Reading:
+    """Whether the speaker seems to have finished; Whisper's full stop alone does not say so."""
+    text = text.rstrip(_CLOSING)
+    words = _words(text)
+    if not words:
+        return "unclear"
+    if text.endswith(_GOES_ON):
+        return "incomplete"
+    tells = _LANGUAGES.get(language[:2].lower())
+    if tells is None:
+        return "complete" if text.endswith(("?", "？")) else "unclear"
+    asked = text.endswith("?")
+    last, said = words[-1], " ".join(words)
+    if not asked and (last in tells.hanging or any(_ends_with(said, phrase) for phrase in tells.phrases)):
+        return "incomplete"
+    if (number := _dictated(words, tells)) is not None:
+        return number
+    if not text.endswith(_STOPS):
+        return "incomplete" if last in tells.leaning | tells.hanging else "unclear"
+    return "unclear" if last in tells.leaning and not asked else "complete"
+
+
+def is_backchannel(text: str, language: str) -> bool:
+    """Does the text say no more than that somebody is listening? "Wait" and "no" say more."""
+    tells = _LANGUAGES.get(language[:2].lower())
+    agreeing = tells.agreeing if tells else _ENGLISH.agreeing | _GERMAN.agreeing
+    words = _words(text)
+    at = 0
+    while at < len(words):
+        if " ".join(words[at : at + 2]).replace(" ", "_") in agreeing and at + 1 < len(words):
+            at += 2
+        elif words[at] in agreeing or _HUM.fullmatch(words[at].replace("-", "")):
+            at += 1
+        else:
+            return False
+    return bool(words)
+
+
+def _words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFC", text).replace("’", "'").lower()
+    return _WORD.findall(plain)
+
+
+def _ends_with(said: str, phrase: str) -> bool:
+    return said == phrase or said.endswith(f" {phrase}")
+
+
+def _dictated(words: list[str], tells: _Tells) -> Reading | None:
+    """None: the text does not end in a number that may go on."""
+    run = 0
+    for word in reversed(words):
+        if word not in tells.digits and not word[0].isdigit():
+            break
+        run += 1
+    if not run:
+        return None
+    digits = sum(max(1, sum(each.isdigit() for each in word)) for word in words[-run:])
+    if any(word in tells.numbered for word in words[:-run][-_CUE_WORDS:]):
+        return "incomplete" if digits < _PHONE_DIGITS else "unclear"
+    return "unclear" if run > 1 else None
