@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.pcm import RATE, samples
 from pipeline.engines.slots import Slots
-from pipeline.engines.weights import whisper_files
+from pipeline.engines.whisper_weights import quality_model
 from pipeline.engines.whisperx_pieces import pieces
 from pipeline.engines.whisperx_words import joined
 from schemas.errors import EngineDead, EngineFailed
-from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.listening import QualitySpeechToTextSettings
 
 if TYPE_CHECKING:
     from pipeline.engines.whisperx_model import WhisperXModel
@@ -46,7 +46,7 @@ def build(settings: QualitySpeechToTextSettings, cache: Path) -> "WhisperX":
         from pipeline.engines.whisperx_model import WhisperXModel
 
         cache = cache.expanduser()
-        return WhisperX(WhisperXModel(settings, _model(settings, cache), cache), settings)
+        return WhisperX(WhisperXModel(settings, quality_model(settings, cache), cache), settings)
 
 
 class WhisperX:
@@ -66,6 +66,11 @@ class WhisperX:
     @property
     def providers(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def open_streams(self) -> int:
+        """Utterances at work and waiting."""
+        return self._slots.taken
 
     @property
     def healthy(self) -> bool:
@@ -139,12 +144,14 @@ class WhisperX:
                 words=any(one.words for one in utterances),
             )
         except Exception as error:  # whatever CTranslate2, torch and WhisperX come up with
-            if len(utterances) > 1:
-                _log.warning("a batch of %d failed; each is tried alone", len(utterances), exc_info=True)
-                return [answer for one in utterances for answer in self._decoded([one])]
-            _log.warning("an utterance failed", exc_info=True)
-            self._failures += 1
-            return [EngineFailed(f"WhisperX could not write this down ({type(error).__name__})")]
+            if len(utterances) == 1:
+                _log.warning("an utterance failed", exc_info=True)
+                self._failures += 1
+                return [EngineFailed(f"WhisperX could not write this down ({type(error).__name__})")]
+            _log.warning("a batch of %d failed; each is tried alone", len(utterances))
+            written = None
+        if written is None:
+            return [answer for one in utterances for answer in self._decoded([one])]
         self._failures = 0
         self.batches.append(len(utterances))
         ms = (time.perf_counter() - began) * 1_000
@@ -168,11 +175,3 @@ def _groups(utterances: Sequence[Utterance], most: int) -> list[list[int]]:
     for at, one in enumerate(utterances):
         alike.setdefault((one.language, one.prompt), []).append(at)
     return [group[at : at + most] for group in alike.values() for at in range(0, len(group), most)]
-
-
-def _model(settings: QualitySpeechToTextSettings, cache: Path) -> str:
-    """A folder, or a name for the hub's library, which looks into its own cache first."""
-    if settings.model == "base":
-        return str(whisper_files(SpeechToTextSettings(), cache).folder)
-    folder = Path(settings.model).expanduser()
-    return str(folder) if folder.is_dir() else settings.model

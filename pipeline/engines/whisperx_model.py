@@ -25,12 +25,16 @@ from pipeline.engines.whisperx_align import Aligners
 from pipeline.engines.whisperx_pieces import WINDOW
 from pipeline.engines.whisperx_speakers import Diarizer, open_diarizer
 from pipeline.engines.whisperx_words import TimedWord, placed
+from pipeline.engines.windows import most_tokens, repeats_itself
 from schemas.listening import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
 _WINDOW_S: Final = WINDOW // RATE
 _HOP: Final = 160
 """Samples that one frame of Whisper's spectrogram stands for."""
+_MOST_TOKENS: Final = 448
+_NO_REPEAT: Final = 3
+"""In a text that repeats itself, no so many tokens may come twice when it is written anew."""
 _LONGEST_S: Final = 1.0
 """Whisper counts a pause to the word that follows; no word takes longer than this."""
 _ONSET: Final = 0.5
@@ -99,15 +103,22 @@ class WhisperXModel:
                 ]
             language = languages[0]
         tokenizer = self._tokenizer(language)
+        self._whisper.most_new_tokens = most_tokens(max(map(len, sounds)) / RATE)
         options = replace(self._pipe.options, initial_prompt=prompt or None)
-        texts = self._whisper.generate_segment_batched(encoded, tokenizer, options)["text"]
-        texts = [text.strip() for text in texts]
+        texts = self._texts(encoded, tokenizer, options)
+        for at in [at for at, text in enumerate(texts) if repeats_itself(text)]:
+            alone = self._whisper.encode(features[at : at + 1])
+            (texts[at],) = self._texts(alone, tokenizer, replace(options, no_repeat_ngram_size=_NO_REPEAT))
         if not words:
             return [(text, language, ()) for text in texts]
         timed = self._timed(sounds, texts, encoded, tokenizer)
         return [
             (text, language, placed(text, times, language)) for text, times in zip(texts, timed, strict=True)
         ]
+
+    def _texts(self, encoded: Any, tokenizer: Any, options: Any) -> list[str]:
+        written = self._whisper.generate_segment_batched(encoded, tokenizer, options)
+        return [text.strip() for text in written["text"]]
 
     def _timed(
         self, sounds: Sequence[Sound], texts: Sequence[str], encoded: Any, tokenizer: Any
@@ -151,7 +162,15 @@ class WhisperXModel:
 
 
 class _Model(whisperx.asr.WhisperModel):  # type: ignore[misc]
-    """WhisperX's, which takes what it has encoded before."""
+    """WhisperX's, which takes what it has encoded before, and does not write on and on in a loop."""
+
+    most_new_tokens = _MOST_TOKENS
+
+    def get_prompt(self, *args: Any, **kwargs: Any) -> Any:
+        """Asked for just before it decodes: its limit counts the prompt as well."""
+        prompt = super().get_prompt(*args, **kwargs)
+        self.max_length = min(_MOST_TOKENS, len(prompt) + self.most_new_tokens)
+        return prompt
 
     def encode(self, features: Any) -> Any:
         return features if isinstance(features, ctranslate2.StorageView) else super().encode(features)

@@ -1,0 +1,63 @@
+"""Where WhisperX's word times come from, and who is said to have spoken them."""
+
+import logging
+from itertools import pairwise
+from pathlib import Path
+
+import pandas
+import pytest
+from pydantic import SecretStr
+
+from pipeline.engines.base import Transcript, WrittenWord
+from pipeline.engines.whisperx import WhisperX, build
+from pipeline.engines.whisperx_align import Aligner, Aligners
+from pipeline.engines.whisperx_speakers import open_diarizer, with_speakers
+from schemas.listening import QualitySpeechToTextSettings
+from tests.engines_whisperx.inside.conftest import SETTINGS
+from tests.engines_whisperx.recordings import librivox
+
+
+def test_a_configured_aligner_times_the_words(cache: Path, untrained_aligner: Path) -> None:
+    settings = SETTINGS.model_copy(update={"align_model": str(untrained_aligner)})
+    aligned: WhisperX = build(settings, cache)
+    assert isinstance(aligned._model._aligners.of("en"), Aligner)
+    (answer,) = aligned.transcribe_many([librivox()[0].said(words=True)])
+    assert isinstance(answer, Transcript)
+    assert [answer.text[word.start : word.end] for word in answer.words] == answer.text.split()
+    assert all(before.end_ms <= after.start_ms for before, after in pairwise(answer.words))
+
+
+@pytest.mark.parametrize("language", ["de", "ja"])
+def test_without_an_aligner_for_the_language_the_times_are_whispers_own(
+    language: str, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    aligners = Aligners(SETTINGS, cache)
+    with caplog.at_level(logging.INFO, "pipeline.engines.whisperx_align"):
+        assert aligners.of(language) is None
+        assert aligners.of(language) is None
+    assert len(caplog.messages) == 1
+    assert "Whisper's own" in caplog.text
+
+
+def test_aligning_can_be_switched_off(cache: Path, untrained_aligner: Path) -> None:
+    settings = SETTINGS.model_copy(update={"align": False, "align_model": str(untrained_aligner)})
+    assert Aligners(settings, cache).of("en") is None
+
+
+@pytest.mark.parametrize("token", [None, SecretStr("not a token")])
+def test_without_the_model_speakers_are_not_told_apart_and_the_log_says_why(
+    token: SecretStr | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    wished = QualitySpeechToTextSettings(diarize=True, diarize_token=token)
+    with caplog.at_level(logging.WARNING, "pipeline.engines.whisperx_speakers"):
+        assert open_diarizer(wished) is None
+    assert "speakers are not told apart" in caplog.text
+    assert "not a token" not in caplog.text
+
+
+def test_each_word_has_the_speaker_who_spoke_longest_during_it() -> None:
+    words = (WrittenWord(0, 3, 0, 400), WrittenWord(4, 7, 500, 1_100), WrittenWord(8, 11, 3_000, 3_100))
+    turns = pandas.DataFrame(
+        [{"start": 0.0, "end": 0.6, "speaker": "A"}, {"start": 0.6, "end": 2.0, "speaker": "B"}]
+    )
+    assert [word.speaker for word in with_speakers(words, turns)] == ["A", "B", "B"]
