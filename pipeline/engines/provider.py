@@ -1,0 +1,92 @@
+"""What all clients of servers elsewhere share: the connection, the key, and errors in our own words."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any, Final, cast
+
+import httpx
+from pydantic import SecretStr
+
+from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
+
+_BUSY: Final = (429, 503)
+_KEY_REFUSED: Final = (401, 403)
+_MESSAGE_CHARS: Final = 200
+_MESSAGE_BYTES: Final = 4_096
+_CONNECTIONS: Final = 64
+
+
+class Provider:
+    """One server by the name that settings give it. Its key is in no message and in no `repr`."""
+
+    def __init__(self, name: str, api_key: SecretStr | None) -> None:
+        self.name = name
+        self._key = api_key.get_secret_value() if api_key else ""
+        headers = {"Accept-Encoding": "identity", "User-Agent": "rhapsode"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self.http = httpx.AsyncClient(
+            headers=headers, limits=httpx.Limits(max_connections=_CONNECTIONS), follow_redirects=False
+        )
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+
+    async def refuse(self, response: httpx.Response) -> None:
+        """Raise for every answer that is not 200."""
+        status = response.status_code
+        if status == httpx.codes.OK:
+            return
+        if status in _BUSY:
+            raise EngineBusy(f"{self.name} is busy (HTTP {status}).")
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise EngineDead(f"{self.name} is out of order (HTTP {status}).")
+        if status in _KEY_REFUSED:
+            raise EngineFailed(f"{self.name} does not let us in (HTTP {status}): look at its api_key.")
+        raise EngineFailed(f"{self.name} refused this (HTTP {status}): {await self._message(response)}")
+
+    def broke_off(self, error: Exception, timeout_s: float) -> EngineError:
+        """What to say of a connection that gave nothing yet."""
+        if isinstance(error, httpx.PoolTimeout):
+            return EngineBusy(f"All {_CONNECTIONS} connections to {self.name} are taken.")
+        if isinstance(error, httpx.TimeoutException):
+            return EngineDead(f"{self.name} was silent for {timeout_s:g} s.")
+        if isinstance(error, httpx.ConnectError):
+            return EngineDead(f"{self.name} cannot be reached.")
+        return EngineDead(f"{self.name} hung up before anything was heard.")
+
+    def hidden(self, text: str) -> str:
+        """On one line, of limited length, and without the key, should the server repeat it."""
+        if self._key:
+            text = text.replace(self._key, "***")
+        text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+        return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"
+
+    async def _message(self, response: httpx.Response) -> str:
+        """The server's own words, shortened."""
+        body = b""
+        async with aclosing(body_of(response)) as parts:
+            async for part in parts:
+                body += part
+                if len(body) >= _MESSAGE_BYTES:
+                    break
+        text = body[:_MESSAGE_BYTES].decode("utf-8", "replace")
+        with suppress(ValueError):  # plain text says it as well
+            text = words_of(json.loads(text))
+        return self.hidden(text)
+
+
+def body_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it comes; a generator, although it is declared as less."""
+    return cast(AsyncGenerator[bytes, None], response.aiter_bytes())
+
+
+def words_of(answer: Any) -> str:
+    """What an error document says: OpenAI's, FastAPI's, problem+json's, or whatever it is."""
+    for name in ("error", "detail", "message", "msg"):
+        if isinstance(answer, dict) and name in answer:
+            return words_of(answer[name])
+    if isinstance(answer, list) and answer:
+        return words_of(answer[0])
+    return answer if isinstance(answer, str) else json.dumps(answer)
