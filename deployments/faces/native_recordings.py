@@ -39,8 +39,8 @@ async def hear_recording(
 ) -> RecordingHeard:
     """Listen to a recording: any container and codec that FFmpeg knows, as the body.
 
-    Answers when all of it is written down; the session's events tell how far it is. What was said is
-    asked as one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
+    Answers when all of it is written down; the session's events tell how far it is. What was said is asked as
+    one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
     """
     limits = services.settings.limits
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:

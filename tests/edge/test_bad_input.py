@@ -86,7 +86,7 @@ async def test_a_bad_body_is_refused(http: httpx.AsyncClient, content: bytes, st
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        (b"\x00\x01binary", "body.not_text"),
+        (b"\x00\x01binary", "input.not_open"),
         ("not json", "body.not_json"),
         ("[]", "input.invalid"),
         ('{"type": "dance"}', "input.invalid"),
