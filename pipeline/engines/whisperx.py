@@ -9,7 +9,7 @@ import logging
 import time
 import warnings
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -95,7 +95,7 @@ class WhisperX:
             whole = Transcript("", language or "", self._name)
             parts: list[tuple[int, Transcript]] = []
             spoken = pieces(utterance.pcm, self._model.spoken)
-            while (piece := await asyncio.to_thread(next, spoken, None)) is not None:
+            while (piece := await self._next(spoken)) is not None:
                 start, end = piece
                 pcm = utterance.pcm[2 * start : 2 * end]
                 part = await write(replace(utterance, pcm=pcm, language=language))
@@ -132,6 +132,14 @@ class WhisperX:
 
     async def _alone(self, piece: Utterance) -> Answer:
         return (await self.transcribe_together([piece]))[0]
+
+    async def _next(self, spoken: Iterator[tuple[int, int]]) -> tuple[int, int] | None:
+        """The next piece; looked for beside the engine's thread, as the detection of speech needs no turn."""
+        try:
+            return await asyncio.to_thread(next, spoken, None)
+        except Exception as error:  # whatever onnxruntime and numpy come up with
+            _log.warning("speech could not be looked for", exc_info=True)
+            raise EngineFailed(f"WhisperX could not read this ({type(error).__name__})") from error
 
     def _decoded(self, utterances: Sequence[Utterance]) -> list[Answer]:
         """One batch. If it fails, each of it is tried alone: an utterance fails for its own reasons only."""
