@@ -240,7 +240,7 @@ def _quietest(frames: list[_Frame]) -> int:
     """Which frame, with its neighbours, is least like speech; the latest one of several. Never the first."""
 
     def around(place: int) -> tuple[float, int]:
-        near = [frame.probability for frame in frames[place - 1 : place + 2]]
-        return sum(near) / len(near), -place
+        before, here, after = frames[place - 1], frames[place], frames[min(place + 1, len(frames) - 1)]
+        return before.probability + 2 * here.probability + after.probability, -place
 
     return min(range(1, len(frames)), key=around)

@@ -1,0 +1,1 @@
+"""What is decided about sound that comes in."""

@@ -1,0 +1,107 @@
+"""Whether somebody has finished can be guessed from the words, and who only agrees is known."""
+
+import pytest
+
+from pipeline.hearing.hints import Reading, is_backchannel, reads_as
+
+READINGS: list[tuple[str, str, Reading]] = [
+    ("en", "What is the capital of France?", "complete"),
+    ("en", "Tell me a story about a dragon.", "complete"),
+    ("en", "Stop!", "complete"),
+    ("en", "Yes.", "complete"),
+    ("en", "I was born in 1984.", "complete"),
+    ("en", "I want that one.", "complete"),
+    ("en", 'She said "go home."', "complete"),
+    ("en", "Where are you from?", "complete"),
+    ("en", "And?", "complete"),
+    ("en", "Tell me a story and.", "incomplete"),
+    ("en", "Tell me a story and", "incomplete"),
+    ("en", "I would like the.", "incomplete"),
+    ("en", "I think it is because", "incomplete"),
+    ("en", "It is, um...", "incomplete"),
+    ("en", "Well,", "incomplete"),
+    ("en", "Let me think –", "incomplete"),
+    ("en", "Let me think…", "incomplete"),
+    ("en", "There are many, such as.", "incomplete"),
+    ("en", "It is kind of.", "incomplete"),
+    ("en", "I want to talk about", "incomplete"),
+    ("en", "That's what I think about.", "unclear"),
+    ("en", "I think so.", "unclear"),
+    ("en", "Tell me a story", "unclear"),
+    ("en", "My number is five five.", "incomplete"),
+    ("en", "My phone number is 0-1-7.", "incomplete"),
+    ("en", "My number is 555 0123.", "unclear"),
+    ("en", "five five", "unclear"),
+    ("en", "", "unclear"),
+    ("en", "...", "unclear"),
+    ("de", "Wie heißt du?", "complete"),
+    ("de", "Erzähl mir eine Geschichte.", "complete"),
+    ("de", "Mach das Licht an.", "unclear"),
+    ("de", "Ich möchte, dass", "incomplete"),
+    ("de", "Ich möchte einen.", "incomplete"),
+    ("de", "Das heißt.", "incomplete"),
+    ("de", "Ich gehe und", "incomplete"),
+    ("de", "Ich weiß nicht, ähm.", "incomplete"),
+    ("de", "Meine Nummer ist drei fünf.", "incomplete"),
+    ("de-AT", "Für.", "incomplete"),
+    ("de", "Ich will dorthin", "unclear"),
+    ("fr", "Où est la gare ?", "complete"),
+    ("fr", "La gare est là.", "unclear"),
+    ("fr", "La gare,", "incomplete"),
+    ("ja", "今日は、", "incomplete"),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "reading"), READINGS)
+def test_a_text_reads_as(language: str, text: str, reading: Reading) -> None:
+    assert reads_as(text, language) == reading
+
+
+@pytest.mark.parametrize("text", ["Tell me a story and.", "TELL ME A STORY AND.", "tell me a story and"])
+def test_case_says_nothing(text: str) -> None:
+    assert reads_as(text, "en") == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Mm-hm."),
+        ("en", "Mhm"),
+        ("en", "Uh-huh, uh-huh."),
+        ("en", "Hmm..."),
+        ("en", "Yeah."),
+        ("en", "Yeah, yeah, right."),
+        ("en", "Okay. I see."),
+        ("en", "Got it!"),
+        ("de", "Ja, genau."),
+        ("de", "Hm."),
+        ("de", "Ach so."),
+        ("de", "Alles klar!"),
+        ("", "Okay, ja."),
+        ("nl", "Ja."),
+    ],
+)
+def test_a_word_of_agreement_is_no_interruption(language: str, text: str) -> None:
+    assert is_backchannel(text, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", ""),
+        ("en", "..."),
+        ("en", "Stop."),
+        ("en", "Wait."),
+        ("en", "No."),
+        ("en", "Yeah, but why?"),
+        ("en", "Okay, stop."),
+        ("en", "I"),
+        ("en", "Hm, what?"),
+        ("de", "Nein."),
+        ("de", "Halt!"),
+        ("de", "Ja, aber"),
+        ("de", "Warte mal."),
+    ],
+)
+def test_whoever_says_more_wants_to_be_heard(language: str, text: str) -> None:
+    assert not is_backchannel(text, language)
