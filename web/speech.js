@@ -63,9 +63,9 @@ export const ON_SPEECH = {
       name: data.name ?? "",
       record: data.settings?.record !== false,
       ms: data.at_ms ?? 0,
-      totalMs: null,
+      totalMs: data.total_ms ?? null,
     }),
-  "input.progress": (speech, { data }) => withInput(speech, data.input, { ms: data.ms, totalMs: data.total_ms ?? null }),
+  "input.progress": (speech, { data }) => withInput(speech, data.input, { ms: data.ms }),
   "input.closed": closed,
   "speech.started": (speech, fact) =>
     withUtterance(

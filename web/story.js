@@ -45,6 +45,7 @@ function newTurn(fact) {
     spoken: spokenIn(fact), // how it was asked, if by voice
     compared: [], // of what was said, by both ways
     flushedAt: null, // play clock when its sound was dropped: somebody spoke
+    heardMs: 0, // so much came out of somebody's loudspeaker, as far as they said so
     stopReason: null,
   };
 }
@@ -147,6 +148,7 @@ const ON_TURN = {
     flushedAt: turn.flushedAt ?? playClock(story, ts),
     stopReason: turn.stopReason ?? data.reason ?? null,
   }),
+  "playback.heard": (turn, { data }) => ({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }),
   "text.delta": (turn, { data }) => grown(turn, data),
   "text.completed": (turn) => ({ ...turn, textWhole: true }),
   "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),

@@ -113,9 +113,16 @@ export class TurnView {
       this._spans[number].classList.add("unsaid");
       this._spans[number].title = `Not spoken: ${asSentence(error)}`;
     });
+    if (turn.flushedAt !== null) this._dim(turn);
     const cut = turn.sentences.at(-1)?.end ?? 0;
     const tail = textOf(turn, { start: cut, end: turn.chars });
     if (this._tail.data !== tail) this._tail.data = tail;
+  }
+
+  /** Somebody spoke: what nobody heard of the answer stands back. */
+  _dim({ sentences, heardMs }) {
+    const isUnheard = ({ firstChunk, atMs }) => !firstChunk || atMs >= heardMs;
+    sentences.forEach((sentence, number) => this._spans[number].classList.toggle("unheard", isUnheard(sentence)));
   }
 
   _moveLight(number, sentence) {

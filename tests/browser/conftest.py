@@ -1,8 +1,11 @@
 """One Chromium and one running application for all tests of the page."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.cable import Cable, cable_to
 from tests.browser.reader import PATIENCE_MS, Reader
+from tests.browser.spoken import Visit, browser_that_hears, record
 from tests.speech_server import SpeechHouse
 
 STORY = (
@@ -82,6 +86,32 @@ def open_page(chromium: Browser, app: RunningApp) -> Iterator[Callable[..., Read
     yield open_at
     for reader in readers:
         reader.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]:
+    """Opens the page in a browser of its own, whose microphone hears the parts once it is switched on."""
+    with ExitStack() as open_things:
+
+        def visit(
+            *parts: str | float,
+            url: str | None = None,
+            allowed: bool = True,
+            choices: dict[str, Any] | None = None,
+            **context: Any,
+        ) -> Reader:
+            recording = record(tmp_path / "speech.wav", *parts) if parts else None
+            browser = open_things.enter_context(browser_that_hears(chromium, recording, allowed=allowed))
+            tab = browser.new_context(**context)
+            if choices:
+                kept = json.dumps(json.dumps(choices))
+                tab.add_init_script(f"localStorage.setItem('rhapsode:listening', {kept})")
+            reader = Reader(tab.new_page())
+            open_things.callback(reader.close)
+            reader.page.goto(url or app.url)
+            return reader
+
+        yield visit
 
 
 @pytest.fixture

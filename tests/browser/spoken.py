@@ -1,0 +1,79 @@
+"""A microphone into which a test speaks: Chromium plays a file where others have a device."""
+
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import log_of
+from tests.browser.reader import Reader
+from tests.support import RunningApp
+
+_RATE = 16_000
+_LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
+YOUNG_MAN = "sense_and_sensibility_01_austen_64kb-0880.wav"
+"""“He was not an ill-disposed young man”, 3 s."""
+AMIABLE = "sense_and_sensibility_01_austen_64kb-0930.wav"
+"""“He might even have been made amiable himself”, 3.3 s."""
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+Visit = Callable[..., Reader]
+
+ALLOWED = "--use-fake-ui-for-media-stream"
+
+
+def sound_of(part: str | float) -> bytes:
+    """Of somebody who reads aloud, or so many seconds of silence."""
+    if isinstance(part, str):
+        with wave.open(str(_LIBRIVOX / part)) as reading:
+            assert reading.getframerate() == _RATE
+            return bytes(reading.readframes(reading.getnframes()))
+    return bytes(2 * int(part * _RATE))
+
+
+def record(path: Path, *parts: str | float) -> Path:
+    """The parts one after the other, as a WAV file."""
+    if not _LIBRIVOX.is_dir():
+        pytest.skip("pocketsphinx-testdata is not installed")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE)
+        for part in parts:
+            file.writeframes(sound_of(part))
+    return path
+
+
+@contextmanager
+def browser_that_hears(
+    chromium: Browser, recording: Path | None, *, allowed: bool = True
+) -> Iterator[Browser]:
+    """Another Chromium; its microphone is the recording, once, and then silent. None: it has none."""
+    flags = [*_FLAGS, *([ALLOWED] if allowed else [])]
+    if recording is not None:
+        flags += [
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={recording}%noloop",
+        ]
+    browser = chromium.browser_type.launch(executable_path="/usr/bin/chromium", args=flags)
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+def state_is(reader: Reader, *names: str) -> None:
+    reader.page.locator(", ".join(f'#ear[data-state="{name}"]' for name in names)).wait_for()
+
+
+def asked(reader: Reader) -> str:
+    """The question of the last turn, as the page shows it."""
+    reader.page.locator(".turn .prompt").last.wait_for()
+    return reader.page.locator(".turn .prompt").last.inner_text()
+
+
+def of_type(app: RunningApp, reader: Reader, *types: str) -> list[dict[str, Any]]:
+    return [fact for fact in log_of.facts(app.url, reader.session) if fact["type"] in types]
