@@ -27,8 +27,8 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = url
         key = os.environ.get("RHAPSODE_KEY")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.AsyncClient(base_url=url, headers=self._headers, timeout=60)
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(base_url=url, headers=self.headers, timeout=60)
 
     async def create(self, **settings: Any) -> str:
         answer = await self._http.post("/v1/sessions", json={"settings": settings})
@@ -45,7 +45,7 @@ class Client:
     async def stream(self, session: str, *, after: int = 0, audio: str = "none") -> AsyncIterator["Stream"]:
         ws = self._url.replace("http", "ws", 1)
         path = f"{ws}/v1/sessions/{session}/stream?from={after}&audio={audio}"
-        async with connect(path, additional_headers=self._headers, max_size=None, compression=None) as socket:
+        async with connect(path, additional_headers=self.headers, max_size=None, compression=None) as socket:
             yield Stream(socket)
 
     async def aclose(self) -> None:

@@ -1,0 +1,5 @@
+"""`python -m loadtests.voice`: the benchmark of the voice path."""
+
+from loadtests.voice.bench import main
+
+main()

@@ -1,0 +1,87 @@
+"""From traces to tables. Pure arithmetic."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from loadtests.figures import percentile
+from loadtests.voice.talk import Outcome
+from loadtests.voice.trace import STEPS, Trace
+from pipeline.hearing.errors_in_words import WordErrors, altogether
+
+_LATE_BEGIN_MS: Final = 300.0
+"""Beyond what is kept from before an utterance, its first sound is lost."""
+_OVERLONG_MS: Final = 300.0
+
+
+def pair(series: Sequence[float]) -> str:
+    """ "p50 / p95"."""
+    return "-" if not series else f"{percentile(series, 0.5):.0f} / {percentile(series, 0.95):.0f}"
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def steps_table(traces: Sequence[Trace]) -> str:
+    """Where the time of a turn went, from the last sound on."""
+    rows: list[list[str]] = []
+    before = [0.0] * len(traces)
+    for step in STEPS:
+        at = [trace.recorded[step] for trace in traces]
+        spent = [now - then for now, then in zip(at, before, strict=True)]
+        told = [trace.arrived[step] for trace in traces]
+        rows.append([step, pair(at), pair(spent), pair(told)])
+        before = at
+    for name, at in (
+        ("audible sound arrived", [trace.audible for trace in traces]),
+        ("heard", [trace.heard for trace in traces]),
+    ):
+        rows.append([name, "", "", pair(at)])
+    headings = ["step", "in the log at, p50 / p95 ms", "since the step before", "told to the caller at"]
+    return markdown(headings, rows)
+
+
+def outcome_row(outcome: Outcome) -> list[str]:
+    traces = outcome.traces
+
+    def of(value: Callable[[Trace], float]) -> str:
+        return pair([value(trace) for trace in traces])
+
+    errors = altogether(trace.errors for trace in traces)
+    return [
+        outcome.scenario.name,
+        str(outcome.scenario.callers),
+        of(lambda trace: trace.arrived["transcript.final"]),
+        of(lambda trace: trace.arrived["audio.chunk"]),
+        of(lambda trace: trace.audible),
+        of(lambda trace: trace.heard),
+        rate(errors),
+        endpointing(traces),
+        f"{len(traces)}" + (f", {len(outcome.failures)} FAILED" if outcome.failures else ""),
+    ]
+
+
+OUTCOME_HEADINGS: Final = (
+    "how",
+    "callers",
+    "final text",
+    "first byte",
+    "voice to voice: audible byte",
+    "played",
+    "word errors",
+    "ends of speech",
+    "turns",
+)
+
+
+def rate(errors: WordErrors) -> str:
+    return "-" if errors.rate is None else f"{errors.rate:.1%} of {errors.words}"
+
+
+def endpointing(traces: Sequence[Trace]) -> str:
+    """What went wrong with where utterances begin and end."""
+    split = sum(trace.utterances > 1 for trace in traces)
+    late = sum(trace.began_late > _LATE_BEGIN_MS for trace in traces)
+    long = sum(trace.late_vad > _OVERLONG_MS for trace in traces)
+    return f"split {split}, begun too late {late}, over-long {long}"
