@@ -53,7 +53,7 @@ export class AskPlace {
 
   _makeEar() {
     return new Listening({
-      place: async () => (await this._begun()).url,
+      begin: () => this._begun(),
       change: (patch) => this._changeSettings({ listening: patch }),
       announce: (text) => this._controls.announce(text),
       onChange: () => this._paint(),

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser import log_of
 from tests.browser.cable import Cable
-from tests.browser.spoken import AMIABLE, YOUNG_MAN, Visit, asked, of_type, state_is
+from tests.browser.spoken import AMIABLE, YOUNG_MAN, Visit, asked, of_type, record, state_is
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.browser
@@ -192,3 +192,44 @@ def test_pictures_of_listening(visit: Visit, pictures: Path, scheme: str, width:
             .filter((part) => !(part.ariaLabel || part.innerText || part.labels?.length))
             .map((part) => part.outerHTML)""")
     assert nameless == []
+
+
+def test_a_recording_is_listened_to_and_answered(visit: Visit, app: RunningApp, tmp_path: Path) -> None:
+    reader = visit()
+    recording = record(tmp_path / "a reading.wav", 0.5, YOUNG_MAN, 1.0, AMIABLE, 0.5)
+    with reader.page.expect_file_chooser() as chooser:
+        reader.page.get_by_role("button", name="Recording…").click()
+    chooser.value.set_files(recording)
+    assert asked(reader).startswith(FIRST)
+    reader.hears(200)
+    expect(reader.page.locator("#listening-to")).to_be_hidden()
+    (opened,) = of_type(app, reader, "input.opened")
+    assert (opened["data"]["source"], opened["data"]["name"]) == ("file", "a reading.wav")
+    (question,) = of_type(app, reader, "turn.requested")
+    assert question["data"]["utterances"] == [0, 1]  # one question, however many pauses there are in it
+
+
+def test_a_file_that_is_no_recording_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:
+    reader = visit()
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Ines, the fox is well.")
+    reader.page.set_input_files("#recording-file", letter)
+    expect(reader.page.locator("#recording-trouble")).to_contain_text("letter.txt: ")
+    expect(reader.page.locator("#listening-to")).to_be_hidden()
+
+
+@pytest.mark.weights
+def test_the_real_ear_understands_a_real_reader(visit: Visit, tmp_path: Path) -> None:
+    settings = scripted_settings(
+        tmp_path / "whisper",
+        llm={"reply": REPLY},
+        tts={"ms_per_char": 30},
+        speech_to_text={"engine": "whisper"},
+        quality_speech_to_text={"engine": "whisper"},
+    )
+    with running_app(settings) as real:
+        reader = visit(1.0, YOUNG_MAN, 60.0, url=real.url)
+        reader.page.click("#microphone")
+        reader.page.set_default_timeout(90_000)  # a slow machine loads the model first
+        assert "disposed young man" in asked(reader).lower()
+        reader.hears(200)

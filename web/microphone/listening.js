@@ -3,6 +3,7 @@
 import { byId } from "../dom.js";
 import { listeningChoices } from "../storage.js";
 import { Microphone } from "./microphone.js";
+import { Recordings } from "./recordings.js";
 import { SpeechView } from "./speech-view.js";
 import { current, stateOf } from "./state.js";
 import { Strip } from "./strip.js";
@@ -13,11 +14,12 @@ const ALOUD = new Set(["reconnecting", "muted", "listening", "ready"]); // state
 
 export class Listening {
   /**
-   * `place()`: the address of the session's stream, which is made if need be; `change(patch)` changes how the session
+   * `begin()`: the session, which is made if need be; `change(patch)` changes how the session
    * listens; `announce(text)` to a screen reader; `onChange()` when there is something new to draw.
    */
-  constructor({ place, change, announce, onChange }) {
-    this._place = place;
+  constructor({ begin, change, announce, onChange }) {
+    this._place = async () => (await begin()).url;
+    this._recordings = new Recordings({ begin });
     this._change = change;
     this._announce = announce;
     this._settings = { ...USUAL, ...listeningChoices().read() };
@@ -81,6 +83,7 @@ export class Listening {
     this._strip.show({ settings: this._settings, state, ear });
     if (state.name !== this._state.name && ALOUD.has(state.name) && !this._passing(state)) this._announce(state.words);
     this._state = state;
+    this._recordings.draw(story.speech.inputs);
     return this._speech.update(utterances);
   }
 

@@ -1,0 +1,42 @@
+/** A file on its way to the server, with its progress, which `fetch` cannot tell. */
+
+import { Problem } from "../api.js";
+import { credentialHeaders } from "../credentials.js";
+import { renewed } from "../staying.js";
+
+function problemIn({ status, statusText, responseText }) {
+  try {
+    const body = JSON.parse(responseText);
+    return new Problem({ detail: body.title ?? statusText, ...body, status });
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return new Problem({ detail: `The server answered ${status}.`, status });
+  }
+}
+
+/** Resolves with the answer's status being good; rejects with a Problem, or as `signal` says. */
+function post(url, file, { onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    const headers = { ...credentialHeaders(), "Content-Type": file.type || "application/octet-stream" };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    request.upload.onload = () => onProgress(1);
+    request.onload = () => (request.status < 300 ? resolve(JSON.parse(request.responseText)) : reject(problemIn(request)));
+    request.onerror = () => reject(new Problem({ detail: "The server cannot be reached.", retryable: true }));
+    request.onabort = () => reject(signal.reason);
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
+/** `onProgress(share)`: of the file that has left; the answer comes when all of it has been listened to. */
+export async function upload(url, file, options) {
+  try {
+    return await post(url, file, options);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401 || !(await renewed())) throw error;
+    return post(url, file, options);
+  }
+}
