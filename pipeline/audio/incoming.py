@@ -22,7 +22,8 @@ class Incoming:
     """One stream of frames on its way to 16 kHz. How it is cut into frames never changes the samples.
 
     "pcm16" is little-endian, "mulaw" and "alaw" are G.711, and in "opus" a frame is one packet, whatever
-    `rate` says. The resampler holds up to 13 ms back until `flush`, and moves nothing in time.
+    `rate` says. The resampler works in blocks: it holds 10 ms back on average (30 ms at 8 kHz),
+    until `flush`, and moves nothing in time.
     """
 
     def __init__(self, format: IncomingFormat, rate: int) -> None:

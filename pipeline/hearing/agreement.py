@@ -79,9 +79,8 @@ def _words(text: str) -> list[_Word]:
     for found in _WORD.finditer(text):
         # The first word has a blank too: it may have to follow what is stable.
         written = (" " if found[1] or not found.start() else "") + found[2]
-        key = "".join(
-            each for each in unicodedata.normalize("NFKC", found[2]).casefold() if not _is_mark(each)
-        )
+        bare = "".join(each for each in found[2] if not _is_mark(each))
+        key = unicodedata.normalize("NFKC", bare).casefold()
         if key:
             words.append(_Word(before + written, key))
             before = ""

@@ -1,7 +1,7 @@
 """What two transcripts agree on is shown for good; the rest may still change."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.hearing.agreement import Agreement
@@ -117,6 +117,7 @@ texts_ = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(texts_)
 def test_what_is_stable_never_changes_and_never_shrinks(texts: list[str]) -> None:
     agreement, before = Agreement(), ""
@@ -128,6 +129,7 @@ def test_what_is_stable_never_changes_and_never_shrinks(texts: list[str]) -> Non
         before = shown[:stable]
 
 
+@settings(deadline=None)
 @given(texts_, st.text(max_size=20))
 def test_what_is_said_twice_at_the_end_is_all_stable(texts: list[str], last: str) -> None:
     agreement = Agreement()
@@ -137,6 +139,7 @@ def test_what_is_said_twice_at_the_end_is_all_stable(texts: list[str], last: str
     assert not any(each.isalnum() for each in shown[stable:])
 
 
+@settings(deadline=None)
 @given(texts_)
 def test_revisions_only_grow(texts: list[str]) -> None:
     agreement, before = Agreement(), 0
@@ -147,6 +150,7 @@ def test_revisions_only_grow(texts: list[str]) -> None:
     assert agreement.final("") >= before
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, max_size=12))
 def test_a_text_that_only_grows_is_never_taken_back(words: list[str]) -> None:
     agreement = Agreement()

@@ -1,6 +1,6 @@
 """The tape gives back what was pushed, by its time."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.hearing.tape import Tape
@@ -61,6 +61,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps, st.integers(1, 200), st.integers(0, 10_000), st.integers(-50, 500), st.integers(-50, 500))
 def test_it_is_the_end_of_all_that_was_pushed(
     steps: list[tuple[str, int]], max_ms: int, at_ms: int, start: int, end: int
