@@ -22,6 +22,7 @@ from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_inputs import RedisInputs
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tailer import Tailer
 from pipeline.log.tiered import TieredLog
@@ -36,6 +37,7 @@ from pipeline.turn import Models
 from pipeline.users import Users
 from pipeline.views import SessionViews
 from pipeline.workers.directory import Directory
+from schemas.ids import SessionId
 from schemas.settings import AppSettings
 
 Check = Callable[[], Awaitable[None]]
@@ -111,6 +113,8 @@ class _Parts:
             clock=self.clock,
             attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
             vad=SileroVad,
+            held=RedisInputs(log.hot),
+            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
         )
         users = Users(log, recorder)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)

@@ -79,12 +79,7 @@ class Conversation:
             case "playback.paused" | "playback.resumed":
                 self.paused = recorded.type == "playback.paused"
             case "turn.requested":
-                turn = TurnId(recorded.seq)
-                self.paused = False  # who asks wants to hear the answer
-                settings = _settings(data)
-                state = TurnState(turn, data["kind"], data["text"], settings, recorded.ts_ms)
-                state.input, state.merges = data.get("input"), data.get("merges")
-                self.turns[turn] = state
+                self._ask(recorded)
             case "narration.requested" | "narration.ready" | "narration.failed":
                 self._narrate(recorded)
             case "share.created" | "share.revoked":
@@ -105,6 +100,15 @@ class Conversation:
         self.title = data.get("title", "")
         self.settings = _settings(data)
         self.created_ms = recorded.ts_ms
+
+    def _ask(self, recorded: Recorded) -> None:
+        data, turn = recorded.data, TurnId(recorded.seq)
+        self.paused = False  # who asks wants to hear the answer
+        state = TurnState(turn, data["kind"], data["text"], _settings(data), recorded.ts_ms)
+        state.input, state.merges = data.get("input"), data.get("merges")
+        self.turns[turn] = state
+        if (heard := self.inputs.get(state.input or "")) is not None:
+            heard.asked(data.get("utterances", ()))
 
     def _share(self, recorded: Recorded) -> None:
         if recorded.type == "share.created":

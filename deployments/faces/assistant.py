@@ -17,7 +17,7 @@ from deployments.faces.native import Open
 from deployments.faces.native_recordings import received
 from deployments.faces.sockets import JsonSocket, Spoken, error_message, talking
 from deployments.services import Services
-from pipeline.hearing.intakes import OpenInputHandle
+from pipeline.hearing.handles import OpenInputHandle
 from pipeline.hearing.uploading import listen_to_file
 from pipeline.listening import Listener, Listening
 from schemas.assistant import AssistantCommand, AssistantReply

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from deployments import problems
 from deployments.services import Services
-from pipeline.hearing.intakes import OpenInputHandle
+from pipeline.hearing.handles import OpenInputHandle
 from schemas.errors import BodyTooLarge, NoInput, RhapsodeError
 from schemas.ids import SessionId
 from schemas.wire import (
@@ -52,21 +52,38 @@ class Microphone:
         elif isinstance(command, ClientInputClear):
             await handle.clear()
         else:
-            self._handle = None
-            await handle.close()
+            try:
+                await handle.close()
+            finally:
+                self._forget(handle)
         _, head = await self._services.sessions.view(self._session)
         return Accepted(seq=head.seq, ref=ref)
 
     async def _open(self, wish: ClientInputOpen, ref: str | None) -> BaseModel:
-        if self._handle is not None:
-            before, self._handle = self._handle, None
-            if before.name != wish.input:
-                await before.close()
+        await self._close_before(wish)
         handle = await self._services.intakes.open(
             self._session, wish, self._acknowledge(wish), refused=self._refused
         )
         self._handle = handle
         return InputReady(input=handle.name, from_ms=handle.from_ms, ref=ref)
+
+    async def _close_before(self, wish: ClientInputOpen) -> None:
+        """Another input of this connection is closed; the same one is about to be opened anew."""
+        before = self._handle
+        if before is None or before.name == wish.input:
+            return
+        try:
+            await before.close()
+        except RhapsodeError as error:
+            await self._send(problems.error_frame(error, "input"))
+        finally:
+            self._forget(before)
+
+    def _forget(self, handle: OpenInputHandle) -> None:
+        """One that is not over yet goes on being closed beside us."""
+        self._handle = None
+        if not handle.done.is_set():
+            self._services.intakes.leave(handle, may_return=False)
 
     def _acknowledge(self, wish: ClientInputOpen) -> Callable[[int], Awaitable[None]]:
         async def tell(ms: int) -> None:

@@ -1,6 +1,9 @@
 """What a session's facts say of one input: how far it is safe, and what of it is not written down yet."""
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from schemas.ids import Seq
 from schemas.recorded import Recorded
@@ -19,6 +22,8 @@ FACTS = frozenset(
     }
 )
 _ANSWERED: frozenset[Taken] = frozenset({"turn", "joined", "noted"})
+_SPAN_MS = 5_000
+"""So much sound before the earliest that is needed may be asked for, padding included."""
 
 
 @dataclass(slots=True)
@@ -29,18 +34,19 @@ class InputState:
     opened: Seq
     """Where it was opened last: whoever opened it before has lost it."""
     record: bool
+    source: Literal["microphone", "file"] = "microphone"
     recorded_ms: int = 0
     """Up to here its sound is in the log."""
-    recorded_from_ms: int = 0
-    first_audio: Seq | None = None
+    sounds: deque[tuple[int, Seq]] = field(default_factory=deque)
+    """Where the sound is that may be needed again: its milliseconds, and its fact."""
     utterances: int = 0
     """How many have begun."""
     begun_ms: int | None = None
     """Where the utterance began that is being spoken."""
     settled_ms: int = 0
     """What was said before is written down, or was taken back."""
-    unwritten: dict[int, int] = field(default_factory=dict)
-    """Utterances that are over and not written down: number to beginning."""
+    unwritten: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Utterances that are over and not written down: number to beginning and end."""
     kept: list[tuple[int, str]] = field(default_factory=list)
     """Utterances that wait for the next one before they are asked: number and text."""
     closed: bool = False
@@ -51,13 +57,31 @@ class InputState:
     def rest_ms(self) -> int:
         """Who goes on with this input must hear it from here, to miss no word."""
         if self.unwritten:
-            return min(self.unwritten.values())
+            return min(start_ms for start_ms, _ in self.unwritten.values())
         return max(self.settled_ms, self.recorded_ms) if self.begun_ms is None else self.begun_ms
 
     @property
     def next_utterance(self) -> int:
         """The number of the utterance that is heard next, from `rest_ms` on."""
         return min(self.unwritten, default=self.utterances - (self.begun_ms is not None))
+
+    def asked(self, utterances: Sequence[int]) -> None:
+        """They wait no longer."""
+        self.kept = [kept for kept in self.kept if kept[0] not in utterances]
+
+    def settle(self, end_ms: int) -> None:
+        """What was said before is done with."""
+        self.settled_ms = max(self.settled_ms, end_ms)
+        # Whoever heard it again may have found fewer pauses in it.
+        self.unwritten = {
+            number: span for number, span in self.unwritten.items() if span[0] >= self.settled_ms
+        }
+
+    def hold(self, at_ms: int, seq: Seq) -> None:
+        """There is sound at `at_ms`; of what is older only so much is remembered as may be needed."""
+        self.sounds.append((at_ms, seq))
+        while len(self.sounds) > 1 and self.sounds[1][0] <= self.rest_ms - _SPAN_MS:
+            self.sounds.popleft()
 
 
 def apply_to_inputs(inputs: dict[str, InputState], recorded: Recorded) -> None:
@@ -66,38 +90,45 @@ def apply_to_inputs(inputs: dict[str, InputState], recorded: Recorded) -> None:
     name: str = data["input"]
     if recorded.type == "input.opened":
         record = data["settings"]["record"]
-        state = inputs.setdefault(name, InputState(name, recorded.seq, record))
+        state = inputs.setdefault(name, InputState(name, recorded.seq, record, data["source"]))
         state.opened, state.record, state.closed = recorded.seq, record, False
         return
     if (known := inputs.get(name)) is None:
         return
     match recorded.type:
         case "input.audio":
-            if known.first_audio is None:
-                known.first_audio, known.recorded_from_ms = recorded.seq, data["at_ms"]
-            known.recorded_ms = data["at_ms"] + data["ms"]
+            # Whoever lost the input may not know it yet: then the same sound is there twice.
+            known.recorded_ms = max(known.recorded_ms, data["at_ms"] + data["ms"])
+            known.hold(data["at_ms"], recorded.seq)
         case "input.closed":
-            known.closed = True
+            _close(known, recorded)
         case "speech.started":
             known.utterances = max(known.utterances, data["utterance"] + 1)
             known.begun_ms = data["at_ms"]
         case "speech.ended":
             known.begun_ms = None
-            known.unwritten[data["utterance"]] = data["start_ms"]
+            known.unwritten[data["utterance"]] = (data["start_ms"], data["end_ms"])
         case "speech.discarded":
             known.begun_ms = None
-            known.settled_ms = max(known.settled_ms, data["at_ms"])
+            known.settle(data["at_ms"])
         case "transcript.final" | "transcript.failed":
-            _settle(known, recorded)
+            _write(known, recorded)
 
 
-def _settle(state: InputState, recorded: Recorded) -> None:
+def _close(state: InputState, recorded: Recorded) -> None:
+    state.closed = True
+    if recorded.data["reason"] != "failed":
+        state.begun_ms = None
+        state.settle(recorded.data["ms"])
+
+
+def _write(state: InputState, recorded: Recorded) -> None:
     data = recorded.data
     number: int = data["utterance"]
-    state.unwritten.pop(number, None)
+    _, end_ms = state.unwritten.pop(number, (0, 0))
+    state.settle(data.get("end_ms", end_ms))
     if recorded.type == "transcript.failed":
         return
-    state.settled_ms = max(state.settled_ms, data["end_ms"])
     state.texts[number] = data["text"]
     if data["taken"] == "kept":
         state.kept.append((number, data["text"]))

@@ -12,11 +12,13 @@ from pipeline.audio.capture import Capture, Piece
 from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.hearing.opening import IntakeServices, Opening, for_source
 from pipeline.hearing.outbox import Outbox
+from pipeline.hearing.restoring import lead_ms
 from pipeline.hearing.scribe import Scribe
 from pipeline.hearing.tape import Tape
 from pipeline.hearing.utterances import Refused, Utterances
 from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS
-from schemas.errors import RhapsodeError
+from schemas.errors import NoInput, RhapsodeError
+from schemas.listening import ListeningSettings
 from schemas.voice_facts import (
     InputAudio,
     InputProgress,
@@ -51,6 +53,10 @@ class Intake:
         self.settings = opening.settings
         self.at_ms = opening.at_ms
         """How far was listened."""
+        self.asks = True
+        """When it is closed, what waited for more is asked."""
+        self.trouble: RhapsodeError | None = None
+        """Why it can go no further, if so."""
         self.tell = acknowledge
         self._services = services
         self._send, self._receive = anyio.create_memory_object_stream[bytes | Command](_WAITING)
@@ -110,6 +116,9 @@ class Intake:
         if self.settings.record:
             await self._record(self._capture.flush())
         await self._outbox.flush()
+        if self.asks:
+            await self._utterances.ask_the_rest()
+        await self._utterances.compared()
 
     # ------------------------------------------------------------ sound
 
@@ -162,9 +171,9 @@ class Intake:
 
     def _safe_ms(self) -> int:
         """What was said before this is in the log as text, if it is not there as sound."""
-        padding = self.settings.endpointing.prefix_padding_ms + self.settings.endpointing.min_speech_ms
-        open_ms = self._scribe.from_ms if self._scribe is not None else self.at_ms - padding
-        return max(0, min(open_ms, self._utterances.unwritten_ms(self.at_ms) - padding))
+        lead = lead_ms(self.settings)
+        open_ms = self._scribe.from_ms if self._scribe is not None else self.at_ms - lead
+        return max(0, min(open_ms, self._utterances.unwritten_ms(self.at_ms) - lead))
 
     # ------------------------------------------------------------ utterances
 
@@ -226,18 +235,25 @@ class Intake:
         await self._utterances.write(
             fact, scribe, self.settings, tasks, arrived=self._arrival(event.end_ms), tell=self._teller(number)
         )
-        await self._adopt_settings()
+        await self._catch_up()
 
-    async def _adopt_settings(self) -> None:
-        """What the session wants from the next utterance on."""
-        try:
-            conversation, _ = await self._services.sessions.view(self.opening.session)
-        except RhapsodeError:
-            return
+    async def _catch_up(self) -> None:
+        """With the session: what it wants from the next utterance on, and who listens to it now."""
+        conversation, _ = await self._services.sessions.view(self.opening.session)
+        state = conversation.inputs.get(self.opening.input)
+        if state is not None and state.opened > self.opening.seq:
+            raise NoInput("this input was opened somewhere else", field="type")
         wished = for_source(conversation.settings.listening, self.opening.source)
         if wished != self.settings and not self._endpointer.speaking:
-            self.settings = wished
-            self._endpointer = self._new_endpointer()
+            await self._adopt(wished)
+
+    async def _adopt(self, wished: ListeningSettings) -> None:
+        if self.settings.record and not wished.record:
+            await self._record(self._capture.flush())
+        if wished.record and not self.settings.record:
+            self._capture = Capture(at_ms=self.at_ms)
+        self.settings = wished
+        self._endpointer = self._new_endpointer()
 
     def _arrival(self, ms: int) -> float:
         """When the sound at `ms` came in."""

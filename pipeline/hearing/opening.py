@@ -1,12 +1,13 @@
 """What an intake is given: how its input was opened, and what all intakes of a process share."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.clock import Clock
 from pipeline.engines.base import Transcribers
 from pipeline.hearing.attention import Attention
+from pipeline.hearing.held import Held, HeldInputs
 from pipeline.hearing.vad import Vad
 from pipeline.log.recorder import Recorder
 from pipeline.sessions import Sessions
@@ -26,6 +27,9 @@ class IntakeServices:
     clock: Clock
     attention: Callable[[SessionId], Attention]
     vad: Callable[[], Vad]
+    held: HeldInputs
+    claim: Callable[[Held, str, int], Awaitable[bool]]
+    """For so many ms nobody else takes this input up, if this says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ _PREROLL_MS: Final = 500
 """A decoder that begins in the middle needs some packets to get it right."""
 _GAP_MS: Final = 60_000
 """So much sound that got lost on the way counts as silence."""
+_ONSET_MS: Final = 200
+"""An utterance may have begun so much earlier, beside its padding, and nobody has said so yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +39,37 @@ async def restore(
     log: EventLog, session: SessionId, state: InputState | None, oldest_ms: int, settings: ListeningSettings
 ) -> Restored:
     """`oldest_ms`: the sender can begin there, and not before. Raises InputError if that is far too late."""
+    known_ms = 0 if state is None else state.recorded_ms
+    if oldest_ms > known_ms + _GAP_MS and (state is None or state.record):
+        raise InputError("so much sound is missing before this that it is a new input", field="at_ms")
     if state is None:
         return Restored(oldest_ms, oldest_ms)
-    if oldest_ms > state.recorded_ms + _GAP_MS and state.record:
-        raise InputError("so much sound is missing before this that it is a new input", field="at_ms")
-    endpointing = settings.endpointing
-    needed = max(0, state.rest_ms - endpointing.prefix_padding_ms - endpointing.min_speech_ms)
+    needed = max(state.settled_ms, state.rest_ms - lead_ms(settings), 0)
     if state.recorded_ms <= needed:
         begin = max(needed, oldest_ms)
         return Restored(begin, begin, state.next_utterance)
-    needed = max(needed, state.recorded_from_ms)
     frames = ceil((state.recorded_ms - needed) / FRAME_MS)
     at_ms = state.recorded_ms - frames * FRAME_MS
     pcm = await _recorded(log, session, state, at_ms)
+    # What was said before has been written down: nobody may hear the end of it again.
+    pcm = bytes((needed - at_ms) * _BYTES_PER_MS) + pcm[(needed - at_ms) * _BYTES_PER_MS :]
     gap_ms = max(0, oldest_ms - state.recorded_ms)
     pcm += bytes(gap_ms * _BYTES_PER_MS)
     from_ms = state.recorded_ms + gap_ms
     return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm)
 
 
+def lead_ms(settings: ListeningSettings) -> int:
+    """So much of what was before an utterance may belong to it."""
+    return settings.endpointing.prefix_padding_ms + settings.endpointing.min_speech_ms + _ONSET_MS
+
+
 async def _recorded(log: EventLog, session: SessionId, state: InputState, from_ms: int) -> bytes:
     """The recorded sound from `from_ms` on; silence where there is none."""
+    first = [seq for at_ms, seq in state.sounds if at_ms <= from_ms - _PREROLL_MS]
     pieces = [
         piece
-        async for piece in recorded_pieces(log, session, state.name, after=state.first_audio)
+        async for piece in recorded_pieces(log, session, state.name, after=max(first, default=None))
         if piece.at_ms + piece.ms > from_ms - _PREROLL_MS
     ]
     pcm = heard_again(pieces) if pieces else b""
@@ -74,7 +83,10 @@ async def _recorded(log: EventLog, session: SessionId, state: InputState, from_m
 async def recorded_pieces(
     log: EventLog, session: SessionId, name: str, *, after: Seq | None = None
 ) -> AsyncGenerator[Piece, None]:
-    """The sound of an input as it was recorded, in order; what has been dropped since is left out."""
+    """The sound of an input as it was recorded, in order; what has been dropped since is left out.
+
+    `after`: not before this fact.
+    """
     at = Seq((after or Seq(1)) - 1)
     while page := await log.read(session, at, limit=_PAGE, audio=True):
         for r in page:

@@ -1,14 +1,16 @@
 """A recording is listened to: from a file on disk to facts, as fast as it can be written down."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
+import anyio.to_thread
+
 from pipeline.audio.uploads import RATE, SoundFile
-from pipeline.hearing.intakes import Intakes, OpenInputHandle
+from pipeline.hearing.handles import OpenInputHandle
+from pipeline.hearing.intakes import Intakes
 from schemas.commands import OpenInput
-from schemas.errors import InputTooLong
+from schemas.errors import InputTooLong, NotSound, RhapsodeError
 from schemas.ids import SessionId
 
 _PIECE: Final = RATE * 2
@@ -30,22 +32,35 @@ async def listen_to_file(
     """Return when all of it is written down.
 
     Raises NotSound, InputTooLong, or what `Intakes.open` raises; of a recording that turns out to be too long
-    the beginning has been written down.
+    the beginning has been written down, and nothing is asked. Raises StateError for one that is written down,
+    and could not be asked.
     """
-    sound = await asyncio.to_thread(SoundFile, file)
+    sound = await anyio.to_thread.run_sync(SoundFile, file)
     with sound:
         if sound.total_ms is not None and sound.total_ms > longest_s * 1_000:
             raise _too_long(longest_s)
         pieces = _Pieces(sound.pieces())
         first = await pieces.next()
         wish = OpenInput(format="pcm16", rate=RATE, reference=reference)
-        handle = await intakes.open(session, wish, _nobody, source="file", name=name, origin=sound)
+        refusals: list[RhapsodeError] = []
+
+        async def refused(error: RhapsodeError) -> None:
+            refusals.append(error)
+
+        handle = await intakes.open(
+            session, wish, _nobody, source="file", name=name, origin=sound, refused=refused
+        )
         try:
             await _listen(handle, first, pieces, longest_s)
-        except BaseException:
-            intakes.leave(handle)
+            await handle.close("end")
+        except (InputTooLong, NotSound) as error:
+            await handle.close("failed", error)
             raise
-        await handle.close("end")
+        except BaseException:
+            intakes.leave(handle, may_return=False)
+            raise
+        if refusals:
+            raise refusals[0]
         return Uploaded(handle.name, pieces.bytes * 1_000 // (2 * RATE), sound.format)
 
 
@@ -67,7 +82,7 @@ class _Pieces:
 
     async def next(self) -> bytes:
         """Empty at the end."""
-        piece = await asyncio.to_thread(self._take)
+        piece = await anyio.to_thread.run_sync(self._take)
         self.bytes += len(piece)
         return piece
 

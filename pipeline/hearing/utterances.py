@@ -13,7 +13,7 @@ from pipeline.hearing.outbox import Outbox
 from pipeline.hearing.scribe import Scribe, Tell, Written
 from pipeline.hearing.taking import Said, Taking, take
 from pipeline.sessions import Spoken
-from schemas.errors import EngineError, RhapsodeError, StateError
+from schemas.errors import EngineError, InputError, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptFailed, TranscriptFinal
 
@@ -42,15 +42,22 @@ class Utterances:
         """Set when the latest utterance is settled."""
         self._last.set()
         self._beginnings: dict[int, int] = {}
+        self._comparing = 0
+        self._compared = anyio.Event()
 
     def unwritten_ms(self, otherwise: int) -> int:
         """Where the first utterance began that is not written down."""
         return min(self._beginnings.values(), default=otherwise)
 
     async def settled(self) -> None:
-        """Return when every utterance is written down; then ask what was kept."""
+        """Return when every utterance is written down."""
         await self._last.wait()
-        await self._ask_the_rest()
+
+    async def compared(self) -> None:
+        """Return when nothing is being compared any more."""
+        while self._comparing:
+            self._compared = anyio.Event()
+            await self._compared.wait()
 
     async def release(self) -> None:
         """It was no speech: what was held goes on."""
@@ -78,7 +85,7 @@ class Utterances:
             try:
                 written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
                 after_ms = (self._services.clock.monotonic() - pen.arrived) * 1_000
-            except EngineError as error:
+            except (EngineError, InputError) as error:
                 await before.wait()
                 await self._fail(pen, error)
                 return
@@ -87,13 +94,17 @@ class Utterances:
             await before.wait()
             await self._outbox.flush()
             await self._record(pen, written, after_ms)
+            compares = pen.settings.compare and bool(written.transcript.text)
+            self._comparing += compares
         finally:
             self._beginnings.pop(pen.ended.utterance, None)
             done.set()
-        if pen.settings.compare and written.transcript.text:
+        if compares:
             await self._compare(pen, written, after_ms)
+            self._comparing -= 1
+            self._compared.set()
 
-    async def _fail(self, pen: "_Pen", error: EngineError) -> None:
+    async def _fail(self, pen: "_Pen", error: RhapsodeError) -> None:
         fact = TranscriptFailed(
             input=self._opening.input,
             utterance=pen.ended.utterance,
@@ -122,15 +133,13 @@ class Utterances:
             try:
                 await sessions.say(session, spoken, final, key=key)
             except StateError as error:
-                log.info("session %s: an utterance is not answered: %s", session, error)
                 final = final.model_copy(update={"taken": "noted"})
                 await self._services.recorder.post(session, final, key=key)
-                if self._refused is not None:
-                    await self._refused(error)
+                await self._tell_refused(error)
         else:
             await self._services.recorder.post(session, final, key=key)
 
-    async def _ask_the_rest(self) -> None:
+    async def ask_the_rest(self) -> None:
         """Nothing more comes: what waited for more is all."""
         sessions, session = self._services.sessions, self._opening.session
         conversation, _ = await sessions.view(session)
@@ -139,7 +148,15 @@ class Utterances:
             return
         numbers = tuple(number for number, _ in state.kept)
         spoken = Spoken(" ".join(text for _, text in state.kept), state.name, numbers)
-        await sessions.say(session, spoken, key=f"input:{state.name}:{numbers[-1]}:rest")
+        try:
+            await sessions.say(session, spoken, key=f"input:{state.name}:{numbers[-1]}:rest")
+        except StateError as error:
+            await self._tell_refused(error)
+
+    async def _tell_refused(self, error: StateError) -> None:
+        log.info("session %s: what was said is not answered: %s", self._opening.session, error)
+        if self._refused is not None:
+            await self._refused(error)
 
     async def _compare(self, pen: "_Pen", written: Written, after_ms: float) -> None:
         """The other way on the same sound; nobody waits for it."""

@@ -58,7 +58,7 @@ class Caller:
                 self.sound.append((fact, message[4 + length :]))
             else:
                 fact = json.loads(message)
-            (self.facts if "seq" in fact else self.frames).append(fact)
+            (self.facts if "data" in fact else self.frames).append(fact)
             self._news.set()
 
     async def until(self, told: Callable[[Fact], bool], *, frames: bool = False, limit_s: float = 30) -> Fact:

@@ -1,0 +1,79 @@
+"""An open input, as whoever has its sound sees it."""
+
+from contextlib import suppress
+from typing import Final, Literal
+
+import anyio
+
+from pipeline.audio.incoming import Incoming
+from pipeline.hearing.intake import Command, Intake
+from schemas.errors import NoInput, RhapsodeError
+
+PIECE: Final = 32_000
+"""Bytes of sound that are listened to in one go: a second."""
+
+CloseReason = Literal["client", "end", "cut", "failed"]
+
+
+class OpenInputHandle:
+    """One open input. One caller at a time."""
+
+    def __init__(self, intake: Intake, incoming: Incoming, from_ms: int) -> None:
+        self.name = intake.opening.input
+        self.from_ms = from_ms
+        """The sound that is given first."""
+        self.intake = intake
+        self.scope = anyio.CancelScope()
+        self.done = anyio.Event()
+        self.error: RhapsodeError | None = None
+        """Why it is over, if not because it was closed."""
+        self.reason: CloseReason | None = None
+        """Why it was closed, if it was."""
+        self._incoming = incoming
+
+    async def hear(self, sound: bytes) -> None:
+        """In the format that was declared. Raises NotSound, or what ended the input."""
+        await self.give(self._incoming.push(sound))
+
+    async def give(self, pcm: bytes) -> None:
+        """As it is listened to: 16-bit mono at 16 kHz."""
+        for start in range(0, len(pcm), PIECE):
+            try:
+                await self.intake.hear(pcm[start : start + PIECE])
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                raise await self._why() from None
+
+    async def commit(self) -> None:
+        """The utterance ends here."""
+        await self._command("commit")
+
+    async def clear(self) -> None:
+        """What was said since the last utterance is forgotten."""
+        await self._command("clear")
+
+    async def _command(self, command: Command) -> None:
+        try:
+            await self.intake.command(command)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise await self._why() from None
+
+    async def close(self, reason: CloseReason = "client", error: RhapsodeError | None = None) -> None:
+        """Return when all that was said is written down. Raises what went wrong with that.
+
+        `error`: why nothing more can be heard, for the reason "failed"; then nothing is asked any more.
+        """
+        first = self.reason is None
+        if first:
+            self.reason = reason
+            self.intake.asks, self.intake.trouble = error is None, error
+        with suppress(NoInput):
+            if first:
+                await self.give(self._incoming.flush())
+            await self._command("close")
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def _why(self) -> RhapsodeError:
+        await self.done.wait()
+        return self.error or NoInput("this input is closed; open it again", field="type")

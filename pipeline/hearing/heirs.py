@@ -1,0 +1,98 @@
+"""Inputs whose listener died, and whose speaker never came back: somebody writes down what was said."""
+
+import logging
+import uuid
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.hearing.held import Held
+from pipeline.hearing.inputs import InputState
+from pipeline.hearing.opening import IntakeServices
+from schemas.commands import OpenInput
+from schemas.errors import RhapsodeError
+from schemas.voice_facts import InputClosed
+
+if TYPE_CHECKING:
+    from pipeline.hearing.intakes import Intakes
+
+log = logging.getLogger(__name__)
+
+_BEATS: Final = 4
+"""A listener is dead when it has said nothing for so many of its heartbeats."""
+_SHORTEST_S: Final = 0.1
+_AT_ONCE: Final = 4
+"""Inputs that one process takes up at a time; the others wait, or somebody else takes them."""
+_CLAIM_MS: Final = 60_000
+
+
+class Heirs:
+    """Keeps this process's inputs its own, and takes up those of the dead."""
+
+    def __init__(self, intakes: "Intakes", services: IntakeServices, rejoin_s: float) -> None:
+        self._intakes = intakes
+        self._services = services
+        self._every_s = max(rejoin_s, _SHORTEST_S)
+        self._name = f"heir:{uuid.uuid4().hex}"
+        self._taken: set[Held] = set()
+        self.lease_ms = int(_BEATS * self._every_s * 1_000)
+
+    async def run(self) -> None:
+        """For ever."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                try:
+                    await self._beat(tasks)
+                except RhapsodeError as error:
+                    log.info("open inputs could not be looked after: %s", error)
+                await self._services.clock.sleep(self._every_s)
+
+    async def _beat(self, tasks: TaskGroup) -> None:
+        await self._services.held.hold(self._intakes.held, self.lease_ms)
+        for held in await self._services.held.left(2 * _AT_ONCE):
+            if held not in self._taken and len(self._taken) < _AT_ONCE:
+                self._taken.add(held)
+                tasks.start_soon(self._inherit, held)
+
+    async def _inherit(self, held: Held) -> None:
+        try:
+            if await self._services.claim(held, self._name, _CLAIM_MS):
+                await self._finish(held)
+        except RhapsodeError as error:
+            log.warning("session %s: input %s is not taken up: %s", *held, error)
+            if not error.retryable:
+                await self._forget(held)
+        finally:
+            self._taken.discard(held)
+
+    async def _forget(self, held: Held) -> None:
+        try:
+            await self._services.held.let_go(held)
+        except RhapsodeError as error:
+            log.info("session %s: input %s stays listed: %s", *held, error)
+
+    async def _finish(self, held: Held) -> None:
+        """Hear the rest of what is in the log, and close the input."""
+        conversation, _ = await self._services.sessions.view(held.session)
+        state = conversation.inputs.get(held.input)
+        if state is None or state.closed or conversation.ended or conversation.ending:
+            await self._services.held.let_go(held)
+            return
+        log.info("session %s: nobody listens to input %s any more; it is finished", *held)
+        if state.source == "file":
+            await self._close_file(held, state)
+            return
+        wish = OpenInput(input=held.input, at_ms=0)
+        handle = await self._intakes.open(held.session, wish, _nobody)
+        await handle.close("cut")
+
+    async def _close_file(self, held: Held, state: InputState) -> None:
+        """Whoever sent it got no answer, and may send it again: nothing is asked of a part."""
+        fact = InputClosed(input=held.input, ms=state.rest_ms, reason="cut")
+        await self._services.recorder.post(held.session, fact)
+        await self._services.held.let_go(held)
+
+
+async def _nobody(_: int) -> None:
+    """Nobody sends sound that could be acknowledged."""

@@ -1,0 +1,29 @@
+"""Which inputs somebody listens to, as all processes know it: who dies leaves theirs to the others."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from schemas.ids import SessionId
+
+
+class Held(NamedTuple):
+    """An input of a session."""
+
+    session: SessionId
+    input: str
+
+
+class HeldInputs(Protocol):
+    """A shared list with a time limit on every entry. Doing something twice changes nothing."""
+
+    async def hold(self, held: Sequence[Held], lease_ms: int) -> None:
+        """They are listened to, for so long at least."""
+        ...
+
+    async def let_go(self, held: Held) -> None:
+        """It is closed."""
+        ...
+
+    async def left(self, limit: int) -> list[Held]:
+        """Those that nobody has held for longer than they said, and nobody has let go."""
+        ...

@@ -1,0 +1,47 @@
+"""The list of inputs that are listened to, on Redis."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline.hearing.held import Held
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.wire import Command
+from schemas.ids import SessionId
+
+HELD: Final = "ev:inputs"
+"""A sorted set of the whole log: session and input, by the time until which somebody holds it."""
+
+
+class RedisInputs:
+    """Times are the log server's: gateways need not agree about theirs."""
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+
+    async def hold(self, held: Sequence[Held], lease_ms: int) -> None:
+        if not held:
+            return
+        until_ms = await self._now_ms() + lease_ms
+        members = [argument for each in held for argument in (until_ms, _member(each))]
+        await self._log.call(("ZADD", HELD, *members))
+
+    async def let_go(self, held: Held) -> None:
+        await self._log.call(("ZREM", HELD, _member(held)))
+
+    async def left(self, limit: int) -> list[Held]:
+        command: Command = ("ZRANGEBYSCORE", HELD, "-inf", await self._now_ms(), "LIMIT", 0, limit)
+        [found] = await self._log.call(command)
+        return [_held(member.decode()) for member in found]
+
+    async def _now_ms(self) -> int:
+        [(seconds, micros)] = await self._log.call(("TIME",))
+        return int(seconds) * 1_000 + int(micros) // 1_000
+
+
+def _member(held: Held) -> str:
+    return f"{held.session} {held.input}"
+
+
+def _held(member: str) -> Held:
+    session, _, name = member.partition(" ")
+    return Held(SessionId(session), name)
