@@ -85,6 +85,7 @@ def _answered(caller: Caller, arrivals: Sequence[Arrival]) -> bool:
     written = kinds.count("transcript.final") + kinds.count("transcript.failed")
     if not written or written < kinds.count("speech.started"):
         return False
+    asking = sum(arrival.data.get("taken") in ("turn", "joined") for arrival in arrivals)
     asked = [arrival.event["seq"] for arrival in arrivals if arrival.type == "turn.requested"]
     ended = {arrival.turn for arrival in arrivals if arrival.type in OVER}
-    return not asked or asked[-1] in ended
+    return len(asked) >= asking and (not asked or asked[-1] in ended)
