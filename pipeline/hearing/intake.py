@@ -69,6 +69,8 @@ class Intake:
         self._rest = b""
         self._utterance = opening.utterance
         self._scribe: Scribe | None = None
+        self._cut_ms = 0
+        """Where an utterance was cut by its length: what was before is not part of the next one."""
         self._told_ms = opening.at_ms
         self._spoken_ms = 0
         self._spoken = anyio.Event()
@@ -213,7 +215,7 @@ class Intake:
             self._tape,
             services.clock,
             tasks,
-            event.at_ms,
+            max(self._cut_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
         )
         fact = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
         await self._post(fact, f"{number}:started")
@@ -222,6 +224,7 @@ class Intake:
         scribe, self._scribe = self._scribe, None
         if scribe is None:
             return
+        self._cut_ms = event.end_ms if event.reason == "max_length" else 0
         number = self._utterance - 1
         fact = SpeechEnded(
             input=self.opening.input,

@@ -16,7 +16,7 @@ from pipeline.hearing.tape import Tape
 from schemas.errors import EngineError, EngineFailed
 from schemas.listening import ListeningSettings, Mode
 
-_TAIL_MS: Final = 200
+TAIL_MS: Final = 200
 """Of the silence after the last word: models that hear it make fewer mistakes in that word."""
 _ATTEMPTS: Final = 3
 _RETRY_S: Final = 0.2
@@ -67,19 +67,20 @@ class Scribe:
         tape: Tape,
         clock: Clock,
         tasks: TaskGroup,
-        start_ms: int,
+        from_ms: int,
     ) -> None:
+        """`from_ms`: where the sound begins that it is written down from."""
         self._ways = ways
         self._settings = settings
         self._language = language
         self._tape = tape
         self._clock = clock
         self._tasks = tasks
-        self.from_ms = max(tape.from_ms, start_ms - settings.endpointing.prefix_padding_ms)
+        self.from_ms = max(tape.from_ms, from_ms)
         self._agreement = Agreement()
         self._cpu_ms = 0.0
         self._partial: anyio.CancelScope | None = None
-        self._next_partial_ms = start_ms + settings.partials_ms
+        self._next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
         self._ahead: _Ahead | None = None
         self.over = False
 
@@ -143,8 +144,11 @@ class Scribe:
         if self._partial is not None:
             self._partial.cancel()
 
-    async def final(self, end_ms: int, tell: Tell) -> Written:
-        """The text for good. Raises EngineError when no engine could make it."""
+    async def final(self, end_ms: int, tell: Tell, *, tail_ms: int = TAIL_MS) -> Written:
+        """The text for good, of the sound up to `tail_ms` after the end.
+
+        Raises EngineError when no engine could make it.
+        """
         self._drop_partial()
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.end_ms == end_ms:
@@ -154,7 +158,7 @@ class Scribe:
         self.over = True
         written = ahead.written if ahead is not None and ahead.end_ms == end_ms else None
         if written is None:
-            written = await self._write_with_patience(end_ms + _TAIL_MS, tell)
+            written = await self._write_with_patience(end_ms + tail_ms, tell)
         self._agreement.final(written.transcript.text)
         return Written(
             written.mode, written.transcript, self.from_ms, self._cpu_ms, self._agreement.revisions
@@ -163,8 +167,8 @@ class Scribe:
     async def otherwise(self, end_ms: int, mode: Mode) -> Written:
         """The same utterance in the other way than `mode`, all at once. Raises EngineError."""
         if mode == "realtime":
-            return await self._write(self._ways.quality, "quality", end_ms + _TAIL_MS)
-        return await self._write(self._ways.realtime, "realtime", end_ms + _TAIL_MS)
+            return await self._write(self._ways.quality, "quality", end_ms + TAIL_MS)
+        return await self._write(self._ways.realtime, "realtime", end_ms + TAIL_MS)
 
     async def _write_with_patience(self, at_ms: int, tell: Tell) -> Written:
         """By the session's way; where that fails for good, by the other one."""

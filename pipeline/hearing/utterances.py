@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 from pipeline.hearing.comparing import compare
 from pipeline.hearing.opening import IntakeServices, Opening
 from pipeline.hearing.outbox import Outbox
-from pipeline.hearing.scribe import Scribe, Tell, Written
+from pipeline.hearing.scribe import TAIL_MS, Scribe, Tell, Written
 from pipeline.hearing.taking import Said, Taking, take
 from pipeline.sessions import Spoken
 from schemas.errors import EngineError, InputError, RhapsodeError, StateError
@@ -83,7 +83,8 @@ class Utterances:
     async def _settle(self, pen: "_Pen", before: anyio.Event, done: anyio.Event) -> None:
         try:
             try:
-                written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
+                tail_ms = 0 if pen.ended.reason == "max_length" else TAIL_MS
+                written = await pen.scribe.final(pen.ended.end_ms, pen.tell, tail_ms=tail_ms)
                 after_ms = (self._services.clock.monotonic() - pen.arrived) * 1_000
             except (EngineError, InputError) as error:
                 await before.wait()
