@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 
 from pipeline.engines.base import Transcript, Utterance
-from pipeline.engines.pcm import RATE, samples
+from pipeline.engines.pcm import RATE, named_language, samples
 from pipeline.engines.provider import Provider, body_of
 from pipeline.engines.transcription_wire import Answer, BadAnswer, document_of, events, whole
 from pipeline.engines.windows import is_silent
@@ -44,7 +44,7 @@ class OpenAiTranscription:
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`. Silence is not sent. Words have times only without streaming."""
-        language = "" if utterance.language in (None, "auto") else str(utterance.language)
+        language = named_language(utterance)
         if is_silent(samples(utterance.pcm)):
             yield Transcript("", language, self._engine)
             return
@@ -113,8 +113,8 @@ class OpenAiTranscription:
     def _fields(self, utterance: Utterance) -> dict[str, Any]:
         """Only what is needed: OpenAI refuses fields that it does not know."""
         fields: dict[str, Any] = {"model": self._settings.model, "response_format": "json"}
-        if utterance.language not in (None, "auto"):
-            fields["language"] = utterance.language
+        if language := named_language(utterance):
+            fields["language"] = language
         if utterance.prompt:
             fields["prompt"] = utterance.prompt
         if self._settings.stream:

@@ -1,10 +1,12 @@
-"""Small things that every ear needs: samples from bytes, and where words stand in a text."""
+"""Small things that every ear needs: samples from bytes, the named language, words in a text."""
 
 import re
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.engines.base import Utterance
 
 RATE: Final = 16_000
 """Samples per second of every utterance."""
@@ -20,3 +22,8 @@ def samples(pcm: bytes) -> NDArray[np.float32]:
 def spans_of_words(text: str) -> list[tuple[int, int]]:
     """Where each word begins and ends; spaces belong to none."""
     return [found.span() for found in _WORD.finditer(text)]
+
+
+def named_language(utterance: Utterance) -> str:
+    """Empty if the engine is to find it out."""
+    return "" if utterance.language in (None, "auto") else str(utterance.language)

@@ -18,7 +18,7 @@ from num2words import num2words
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.engines.base import Transcript, Utterance, WrittenWord
-from pipeline.engines.pcm import RATE, samples, spans_of_words
+from pipeline.engines.pcm import RATE, named_language, samples, spans_of_words
 from pipeline.engines.slots import Slots
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
@@ -106,7 +106,7 @@ class ScriptedSpeechToText:
                     yield f" {delta}" if number else delta
             yield Transcript(
                 text=text,
-                language=utterance.language or script.language,
+                language=named_language(utterance) or script.language,
                 engine=self._name,
                 words=words if utterance.words else (),
                 decode_ms=work_ms,

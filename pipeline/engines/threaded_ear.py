@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pipeline.engines.base import Transcript, Utterance, WrittenWord
 from pipeline.engines.cpu_shares import CpuShares
-from pipeline.engines.pcm import RATE
+from pipeline.engines.pcm import RATE, named_language
 from pipeline.engines.slots import Slots
 from pipeline.engines.windows import FULL_S
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
@@ -65,7 +65,7 @@ class ThreadedSpeechToText:
         """See `SpeechToText.transcribe`. Deltas come only where one window does not hold all."""
         is_long = len(utterance.pcm) > 2 * RATE * FULL_S
         async with self._slots.take():
-            written = _Written("" if utterance.language in (None, "auto") else str(utterance.language))
+            written = _Written(named_language(utterance))
             pieces = self._decoder.pieces(utterance)
             while (piece := await self._next(pieces, written)) is not None:
                 if (delta := written.add(piece)) and is_long:

@@ -10,7 +10,7 @@ from pipeline.engines.pcm import RATE, samples
 from pipeline.engines.threaded_ear import Piece, ThreadedSpeechToText
 from pipeline.engines.whisper_model import Hints, WhisperModel, load
 from pipeline.engines.whisper_weights import WhisperFiles, whisper_files, whisper_partial_files
-from pipeline.engines.windows import cut, is_silent
+from pipeline.engines.windows import cut, is_silent, lead_in
 from schemas.listening import SpeechToTextSettings
 
 _LONGEST_S: Final = 29.0
@@ -59,7 +59,7 @@ class ShortWindows:
         language = utterance.language if model.knows(utterance.language) else None
         hints = Hints(language, utterance.prompt, utterance.words)
         for start, end in cut(sound, _LONGEST_S):
-            at = start
+            at = start + lead_in(sound[start:end])
             while end - at >= _LEAST and not is_silent(sound[at:end]):
                 window = model.write(sound[at:end], hints)
                 if window.text:

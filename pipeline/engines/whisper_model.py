@@ -20,6 +20,7 @@ from pipeline.engines.windows import (
     Sound,
     is_invented,
     most_tokens,
+    onset_ms,
     quiet_near,
     repeats_itself,
     stammers,
@@ -100,7 +101,7 @@ class WhisperModel:
         text = take.text.rstrip()
         if not text.startswith(" ") and take.language not in _UNSPACED:
             text = f" {text}"
-        words = self._words(take, text, length_s) if hints.words else ()
+        words = self._words(take, text, sound) if hints.words else ()
         return Window(text, take.language, words, self._heard(take, sound))
 
     def _take(self, sound: Sound, size_s: int, cap: int, hints: Hints) -> _Take:
@@ -160,12 +161,12 @@ class WhisperModel:
         reached = int((take.tokens[-1] - begin) * _TICK_S * RATE)
         return quiet_near(sound, reached) if 0 < reached < len(sound) - _LEFT_S * RATE else len(sound)
 
-    def _words(self, take: _Take, text: str, length_s: float) -> tuple[WrittenWord, ...]:
+    def _words(self, take: _Take, text: str, sound: Sound) -> tuple[WrittenWord, ...]:
         tokenizer = self._tokenizer(take.language)
         tokens = [token for token in take.tokens if token < tokenizer.eot]
-        frames = max(2, int(length_s * _FRAMES_PER_S))
+        frames = max(2, len(sound) * _FRAMES_PER_S // RATE)
         (found,) = self._model.find_alignment(tokenizer, [tokens], take.encoded, frames)
-        return word_times(text, found, round(length_s * 1_000))
+        return word_times(text, found, len(sound) * 1_000 // RATE, onset_ms=onset_ms(sound))
 
 
 def load(place: Path | str, *, device: str, compute_type: str, threads: int, workers: int) -> Any:

@@ -12,8 +12,10 @@ _SHORTEST_MS: Final = 400
 """No word is cut to less than this."""
 
 
-def word_times(text: str, aligned: Sequence[Mapping[str, Any]], sound_ms: int) -> tuple[WrittenWord, ...]:
-    """Each word of `text` with its time.
+def word_times(
+    text: str, aligned: Sequence[Mapping[str, Any]], sound_ms: int, *, onset_ms: int = 0
+) -> tuple[WrittenWord, ...]:
+    """Each word of `text` with its time; none begins before the onset, if the first one ends after it.
 
     `aligned`: parts of words in their order, with `word` (its characters), `start` and `end` in seconds.
     """
@@ -25,7 +27,7 @@ def word_times(text: str, aligned: Sequence[Mapping[str, Any]], sound_ms: int) -
         last = words[-1][3] if words else 0.0
         begin, finish = (own[0][0], own[-1][1]) if own else (last, last)
         words.append((start, end, begin * 1_000 if own else last, finish * 1_000 if own else last))
-    return _in_order(words, sound_ms)
+    return _in_order(words, onset_ms, sound_ms)
 
 
 def _placed(text: str, aligned: Iterable[Mapping[str, Any]]) -> list[tuple[int, float, float]]:
@@ -40,11 +42,14 @@ def _placed(text: str, aligned: Iterable[Mapping[str, Any]]) -> list[tuple[int, 
     return parts
 
 
-def _in_order(words: list[tuple[int, int, float, float]], sound_ms: int) -> tuple[WrittenWord, ...]:
+def _in_order(
+    words: list[tuple[int, int, float, float]], onset_ms: int, sound_ms: int
+) -> tuple[WrittenWord, ...]:
     """Attention wanders in silence: words that it makes too long begin later, and none precedes another."""
     lengths = [finish - begin for _, _, begin, finish in words if finish > begin]
     longest = min(_LONGEST_MS, max(_SHORTEST_MS, 2 * median(lengths))) if lengths else _LONGEST_MS
-    placed, free = [], 0.0
+    placed: list[WrittenWord] = []
+    free = float(onset_ms) if words and words[0][3] > onset_ms else 0.0
     for start, end, begin, finish in words:
         finish = min(max(finish, free), sound_ms)
         begin = min(max(begin, free, finish - longest), finish)

@@ -32,9 +32,10 @@ _HABITS: Final = frozenset(
 )
 """What Whisper says when it hears a knock or a breath."""
 _HABIT_NO_SPEECH: Final = 0.45
-_STAMMER: Final = 4
+_ONSET: Final = 0.01
 _HOLD: Final = RATE // 4
 """A cut goes through the middle of the quietest piece so long."""
+_LEAD: Final = RATE * 3 // 10
 _BEFORE: Final = RATE * 6 // 10
 _AFTER: Final = RATE * 2 // 10
 
@@ -65,9 +66,20 @@ def is_silent(sound: Sound) -> bool:
 
 
 def stammers(text: str) -> bool:
-    """True if a word comes four times in a row: maybe a number, maybe the beginning of a loop."""
-    words = text.lower().split()
-    return any(len(set(words[at : at + _STAMMER])) == 1 for at in range(len(words) - _STAMMER + 1))
+    """True if a word comes four times in a row, or a phrase twice: maybe said so, maybe made so."""
+    words = _letters(text).split()
+    return any(
+        words[at : at + size] * times == words[at : at + size * times]
+        for size, times in ((1, 4), *((size, 2) for size in range(3, len(words) // 2 + 1)))
+        for at in range(len(words) - size * times + 1)
+    )
+
+
+def onset_ms(sound: Sound) -> int:
+    """Where it becomes loud for the first time, compared with its loudest 20 ms."""
+    frames = sound[: len(sound) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    power = (frames**2).mean(axis=1)
+    return int(np.argmax(power >= power.max() * _ONSET)) * 20 if len(power) else 0
 
 
 def is_invented(text: str, no_speech: float, likelihood: float) -> bool:
@@ -75,12 +87,18 @@ def is_invented(text: str, no_speech: float, likelihood: float) -> bool:
 
     `no_speech` is the probability of that token, `likelihood` the average log probability of the others.
     """
-    letters = "".join(sign for sign in text.lower() if sign.isalnum() or sign == " ").strip()
+    letters = _letters(text).strip()
     if not letters:
         return True
     if no_speech > _HABIT_NO_SPEECH and (letters in _HABITS or stammers(text)):
         return True
     return any(no_speech > least and likelihood < most for least, most in _UNLIKELY)
+
+
+def lead_in(sound: Sound) -> int:
+    """Samples to leave out at the beginning: after long silence, short windows say everything twice."""
+    skipped = onset_ms(sound) * RATE // 1_000 - _LEAD
+    return skipped if skipped > _LEAD else 0
 
 
 def cut(sound: Sound, longest_s: float) -> list[tuple[int, int]]:
@@ -106,3 +124,7 @@ def _quietest(sound: Sound) -> int:
     if len(power) <= _HOLD:
         return len(sound) // 2
     return int(np.argmin(power[_HOLD:] - power[:-_HOLD])) + _HOLD // 2
+
+
+def _letters(text: str) -> str:
+    return "".join(sign for sign in text.lower() if sign.isalnum() or sign.isspace())

@@ -1,4 +1,4 @@
-"""What every ear must do. A test class derives from this one and gives it two fixtures: `ear` and `full_ear`."""
+"""What every ear must do. A test class derives from this one and gives it `ear` and `full_ear`, fixtures."""
 
 from contextlib import aclosing
 from typing import Protocol

@@ -1,7 +1,9 @@
 """What scripted ears hear follows from the sound and the script."""
 
+import asyncio
 import hashlib
 import json
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import pytest
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.scripted_listener import ScriptedSpeechToText
 from schemas.errors import EngineBusy, EngineDead
+from tests.clips import command, joined, librivox
+from tests.contracts.speech_to_text import TimedSpeechToTextContract, faint_noise, written
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +106,27 @@ async def test_deltas_add_up_to_the_text(tmp_path: Path) -> None:
     assert len(deltas) == 4
     assert isinstance(transcript, Transcript)
     assert "".join(map(str, deltas)) == transcript.text
+
+
+class TestContract(TimedSpeechToTextContract):
+    @pytest.fixture
+    def ear(self, tmp_path: Path) -> ScriptedSpeechToText:
+        clips = [*librivox(), command(), joined(librivox())]
+        for how_many in (7, 11):
+            clips.append(joined([*librivox(), command(), *librivox()][:how_many]))
+        known = {hashlib.sha256(clip.pcm).hexdigest(): clip.text for clip in clips}
+        odd = hashlib.sha256(command().pcm + b"\x07").hexdigest()
+        room = hashlib.sha256(faint_noise(2)).hexdigest()
+        known |= {odd: command().text, room: ""}
+        return Ear(tmp_path, by_sha256=known, per_request_ms=20).engine
+
+    @pytest.fixture
+    async def full_ear(self, tmp_path: Path) -> AsyncGenerator[ScriptedSpeechToText, None]:
+        engine = Ear(tmp_path, per_request_ms=60_000).engine
+        utterance = Utterance(hum(500))
+        async with asyncio.TaskGroup() as listeners:
+            tasks = [listeners.create_task(written(engine, utterance)) for _ in range(4)]
+            await eventually(lambda: engine.open_streams == 4)
+            yield engine
+            for task in tasks:
+                task.cancel()
