@@ -5,18 +5,17 @@ from contextlib import aclosing
 from dataclasses import replace
 from itertools import pairwise
 
-import jiwer
 import pytest
 
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.whisperx import WhisperX
 from pipeline.engines.windows import repeats_itself
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
+from tests.clips import librivox, needs_clips, plain, word_errors
 from tests.engines_whisperx.inside.conftest import SETTINGS
-from tests.engines_whisperx.recordings import Recording, librivox, plain
+from tests.engines_whisperx.said import said, with_pauses
 
-pytestmark = pytest.mark.anyio
-PAUSE = bytes(2 * 16_000 * 3)
+pytestmark = [pytest.mark.anyio, needs_clips]
 
 
 def texts(answers: list[Transcript | EngineFailed]) -> list[str]:
@@ -32,24 +31,19 @@ async def whole(ear: WhisperX, utterance: Utterance) -> tuple[list[str], Transcr
     return [str(delta) for delta in deltas], last
 
 
-def long_recording() -> bytes:
-    return b"".join(recording.pcm + PAUSE for recording in librivox() * 2)
-
-
 def test_four_utterances_are_decoded_at_once_and_read_as_if_alone(whisperx: WhisperX) -> None:
-    said = [recording.said() for recording in librivox()[:4]]
-    together = texts(whisperx.transcribe_many(said))
+    utterances = [said(clip) for clip in librivox()[:4]]
+    together = texts(whisperx.transcribe_many(utterances))
     assert whisperx.batches[-1] == 4
-    alone = [texts(whisperx.transcribe_many([one]))[0] for one in said]
-    references = [plain(recording.text) for recording in librivox()[:4]]
-    assert jiwer.wer(references, [plain(text) for text in together]) < 0.15
-    assert jiwer.wer([plain(text) for text in alone], [plain(text) for text in together]) < 0.05
+    alone = [texts(whisperx.transcribe_many([one]))[0] for one in utterances]
+    assert word_errors([(clip.text, text) for clip, text in zip(librivox(), together, strict=False)]) < 0.1
+    assert word_errors(list(zip(alone, together, strict=True))) < 0.05
 
 
 def test_languages_are_not_mixed_in_a_batch_and_answers_keep_their_order(whisperx: WhisperX) -> None:
     short, other = librivox()[1], librivox()[4]
-    said = [short.said(), short.said(language="de"), other.said(), other.said(language="de")]
-    answers = whisperx.transcribe_many(said)
+    utterances = [said(short), said(short, language="de"), said(other), said(other, language="de")]
+    answers = whisperx.transcribe_many(utterances)
     assert list(whisperx.batches)[-2:] == [2, 2]
     assert [one.language for one in answers if isinstance(one, Transcript)] == ["en", "de", "en", "de"]
     english, german, *_ = texts(answers)
@@ -58,7 +52,7 @@ def test_languages_are_not_mixed_in_a_batch_and_answers_keep_their_order(whisper
 
 
 def test_one_bad_utterance_fails_alone(whisperx: WhisperX) -> None:
-    good = librivox()[1].said()
+    good = said(librivox()[1])
     too_long = Utterance(bytes(2 * 16_000 * 31), language="en")
     first, bad, last = whisperx.transcribe_many([good, too_long, good])
     assert isinstance(bad, EngineFailed)
@@ -71,7 +65,7 @@ def test_one_bad_utterance_fails_alone(whisperx: WhisperX) -> None:
 
 def test_a_language_that_nobody_named_is_found_out(whisperx: WhisperX) -> None:
     (unnamed, unknown) = whisperx.transcribe_many(
-        [librivox()[0].said(language=None), librivox()[0].said(language="xx")]
+        [said(librivox()[0], language=None), said(librivox()[0], language="xx")]
     )
     for answer in (unnamed, unknown):
         assert isinstance(answer, Transcript)
@@ -80,28 +74,27 @@ def test_a_language_that_nobody_named_is_found_out(whisperx: WhisperX) -> None:
 
 
 def test_a_text_that_goes_round_in_circles_is_written_anew(whisperx: WhisperX) -> None:
-    for answer in whisperx.transcribe_many([one.said(language="fr") for one in librivox()]):
+    for answer in whisperx.transcribe_many([said(clip, language="fr") for clip in librivox()]):
         assert isinstance(answer, Transcript)
         assert not repeats_itself(answer.text)
 
 
 def test_words_have_times_only_if_asked_for(whisperx: WhisperX) -> None:
-    recording = librivox()[0]
-    with_times, without = whisperx.transcribe_many([recording.said(words=True), recording.said()])
+    clip = librivox()[0]
+    with_times, without = whisperx.transcribe_many([said(clip, words=True), said(clip)])
     assert isinstance(with_times, Transcript)
     assert isinstance(without, Transcript)
     assert without.words == ()
     assert [with_times.text[word.start : word.end] for word in with_times.words] == with_times.text.split()
     assert all(before.end_ms <= after.start_ms for before, after in pairwise(with_times.words))
-    assert with_times.words[-1].end_ms <= recording.seconds * 1_000
+    assert with_times.words[-1].end_ms <= clip.seconds * 1_000
 
 
 async def test_a_long_recording_is_written_down_piece_by_piece(whisperx: WhisperX) -> None:
-    deltas, transcript = await whole(whisperx, Utterance(long_recording(), language="en", words=True))
+    deltas, transcript = await whole(whisperx, said(with_pauses(), words=True))
     assert len(deltas) > 1
-    reference = plain(" ".join(recording.text for recording in librivox() * 2))
-    assert jiwer.wer(reference, plain(transcript.text)) < 0.15
-    second_half = sum(recording.seconds + 3 for recording in librivox()) * 1_000
+    assert word_errors([(with_pauses().text, transcript.text)]) < 0.1
+    second_half = with_pauses().seconds / 2 * 1_000
     later = [word for word in transcript.words if word.start_ms > second_half - 500]
     assert transcript.text[later[0].start : later[0].end].lower() in ("and", "and,")
     assert all(word.end_ms - word.start_ms < 3_000 for word in transcript.words)
@@ -112,7 +105,7 @@ async def test_a_short_utterance_does_not_wait_for_the_end_of_a_long_one(whisper
     began = asyncio.Event()
 
     async def recording() -> None:
-        async with aclosing(whisperx.transcribe(Utterance(long_recording(), language="en"))) as stream:
+        async with aclosing(whisperx.transcribe(said(with_pauses()))) as stream:
             async for _ in stream:
                 began.set()
         finished.append("long")
@@ -120,16 +113,16 @@ async def test_a_short_utterance_does_not_wait_for_the_end_of_a_long_one(whisper
     async with asyncio.TaskGroup() as callers:
         callers.create_task(recording())
         await began.wait()
-        await whole(whisperx, librivox()[1].said())
+        await whole(whisperx, said(librivox()[1]))
         finished.append("short")
     assert finished == ["short", "long"]
 
 
 async def test_closing_leaves_out_the_pieces_that_have_not_begun(short_lived: WhisperX) -> None:
-    async with aclosing(short_lived.transcribe(Utterance(long_recording(), language="en"))) as stream:
+    async with aclosing(short_lived.transcribe(said(with_pauses()))) as stream:
         await anext(stream)
     assert short_lived.open_streams == 0
-    await whole(short_lived, librivox()[1].said())
+    await whole(short_lived, said(librivox()[1]))
     assert list(short_lived.batches) == [1, 1]
 
 
@@ -140,7 +133,7 @@ async def test_silence_has_no_words(whisperx: WhisperX) -> None:
 
 async def test_a_full_engine_says_so_before_anything_else(whisperx: WhisperX) -> None:
     tight = WhisperX(whisperx._model, SETTINGS.model_copy(update={"batch": 1, "queued": 1}))
-    streams = [tight.transcribe(librivox()[1].said()) for _ in range(3)]
+    streams = [tight.transcribe(said(librivox()[1])) for _ in range(3)]
     answers = await asyncio.gather(*(anext(stream) for stream in streams), return_exceptions=True)
     assert [type(answer) for answer in answers] == [str, str, EngineBusy]
     for stream in streams:
@@ -151,19 +144,18 @@ async def test_a_full_engine_says_so_before_anything_else(whisperx: WhisperX) ->
 async def test_a_closed_engine_is_dead(short_lived: WhisperX) -> None:
     await short_lived.aclose()
     with pytest.raises(EngineDead):
-        await whole(short_lived, librivox()[1].said())
+        await whole(short_lived, said(librivox()[1]))
 
 
 def test_an_engine_of_which_nothing_succeeds_is_ill_until_something_does(short_lived: WhisperX) -> None:
     too_long = Utterance(bytes(2 * 16_000 * 31), language="en")
     short_lived.transcribe_many([too_long] * 3)
     assert not short_lived.healthy
-    short_lived.transcribe_many([librivox()[1].said()])
+    short_lived.transcribe_many([said(librivox()[1])])
     assert short_lived.healthy
 
 
 def test_what_was_said_before_is_not_shared_with_others(whisperx: WhisperX) -> None:
-    recording: Recording = librivox()[1]
-    mine = replace(recording.said(), prompt="Mrs. Ferrars spoke of him.")
-    whisperx.transcribe_many([mine, recording.said(), recording.said()])
+    plainly = said(librivox()[1])
+    whisperx.transcribe_many([replace(plainly, prompt="Mrs. Ferrars spoke of him."), plainly, plainly])
     assert list(whisperx.batches)[-2:] == [1, 2]

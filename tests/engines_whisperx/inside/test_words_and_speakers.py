@@ -13,15 +13,17 @@ from pipeline.engines.whisperx import WhisperX, build
 from pipeline.engines.whisperx_align import Aligner, Aligners
 from pipeline.engines.whisperx_speakers import open_diarizer, with_speakers
 from schemas.listening import QualitySpeechToTextSettings
+from tests.clips import librivox, needs_clips
 from tests.engines_whisperx.inside.conftest import SETTINGS
-from tests.engines_whisperx.recordings import librivox
+from tests.engines_whisperx.said import said
 
 
+@needs_clips
 def test_a_configured_aligner_times_the_words(cache: Path, untrained_aligner: Path) -> None:
     settings = SETTINGS.model_copy(update={"align_model": str(untrained_aligner)})
     aligned: WhisperX = build(settings, cache)
     assert isinstance(aligned._model._aligners.of("en"), Aligner)
-    (answer,) = aligned.transcribe_many([librivox()[0].said(words=True)])
+    (answer,) = aligned.transcribe_many([said(librivox()[0], words=True)])
     assert isinstance(answer, Transcript)
     assert [answer.text[word.start : word.end] for word in answer.words] == answer.text.split()
     assert all(before.end_ms <= after.start_ms for before, after in pairwise(answer.words))

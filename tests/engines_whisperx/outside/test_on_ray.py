@@ -9,10 +9,11 @@ import pytest
 from deployments.speech_to_text import RemoteSpeechToText
 from pipeline.engines.base import Transcript, Utterance
 from schemas.errors import EngineDead, EngineFailed, UnknownProvider
+from tests.clips import librivox, needs_clips, plain
 from tests.engines_whisperx.outside.conftest import replica_process
-from tests.engines_whisperx.recordings import librivox, plain
+from tests.engines_whisperx.said import said, with_pauses
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
+pytestmark = [needs_clips, pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -38,8 +39,13 @@ async def test_four_callers_in_two_languages_are_decoded_in_batches_of_one_langu
 ) -> None:
     before = await batches(handle)
     short, other = librivox()[1], librivox()[4]
-    said = [short.said(words=True), short.said(language="de"), other.said(), other.said(language="de")]
-    english, german, second, _ = await asyncio.gather(*(whole(ear, utterance) for utterance in said))
+    utterances = [
+        said(short, words=True),
+        said(short, language="de"),
+        said(other),
+        said(other, language="de"),
+    ]
+    english, german, second, _ = await asyncio.gather(*(whole(ear, utterance) for utterance in utterances))
     assert plain(english.text).startswith("he was not")
     assert [english.text[word.start : word.end] for word in english.words] == english.text.split()
     assert plain(second.text) == plain(other.text)
@@ -55,7 +61,7 @@ async def test_who_comes_while_the_engine_works_is_gathered(ear: RemoteSpeechToT
     before = await batches(handle)
     async with asyncio.TaskGroup() as callers:
         for _ in range(6):
-            callers.create_task(whole(ear, librivox()[1].said()))
+            callers.create_task(whole(ear, said(librivox()[1])))
             await asyncio.sleep(0.09)  # one by one, with more between them than a batch waits
     after = (await batches(handle))[len(before) :]
     assert sum(after) == 6
@@ -63,7 +69,7 @@ async def test_who_comes_while_the_engine_works_is_gathered(ear: RemoteSpeechToT
 
 
 async def test_each_caller_has_an_error_of_its_own(ear: RemoteSpeechToText) -> None:
-    good = librivox()[1].said()
+    good = said(librivox()[1])
     wrong = Utterance("no sound", language="en")  # type: ignore[arg-type]
     elsewhere = Utterance(good.pcm, provider="nobody")
     answers = await asyncio.gather(
@@ -75,10 +81,9 @@ async def test_each_caller_has_an_error_of_its_own(ear: RemoteSpeechToText) -> N
 async def test_a_killed_replica_is_dead_for_its_callers_and_another_one_takes_over(
     ear: RemoteSpeechToText,
 ) -> None:
-    recording = b"".join(one.pcm + bytes(96_000) for one in librivox() * 2)
-    async with aclosing(ear.transcribe(Utterance(recording, language="en"))) as stream:
+    async with aclosing(ear.transcribe(said(with_pauses()))) as stream:
         await anext(stream)
         replica_process().kill()
         with pytest.raises(EngineDead):
             [_ async for _ in stream]
-    assert "young man" in (await whole(ear, librivox()[1].said())).text
+    assert "young man" in (await whole(ear, said(librivox()[1]))).text
