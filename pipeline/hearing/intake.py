@@ -181,7 +181,10 @@ class Intake:
 
     async def _obey(self, command: Command, tasks: TaskGroup) -> None:
         if command == "commit":
-            await self._on_events(self._endpointer.commit(), tasks)
+            if events := self._endpointer.commit():
+                await self._on_events(events, tasks)
+            else:  # all that was said may wait to be asked
+                tasks.start_soon(self._utterances.settled)
             return
         self._endpointer.clear()
         if self._scribe is not None:
