@@ -4,15 +4,13 @@ import argparse
 import asyncio
 import json
 import os
-import platform
-import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from loadtests import append_cost
 from loadtests.figures import Row, table
+from loadtests.here import commit, machine, when
 from loadtests.speech_rows import first_audio_row, settings_for
 from loadtests.stream_rows import SCRIPT, delta_row, resume_row, stop_row
 from loadtests.target import bare_stream, rhapsode
@@ -30,7 +28,7 @@ def main() -> None:
         rows = [*_real_engines(Path(folder), arguments), *_scripted(Path(folder), arguments)]
     _say("append cost")
     rows.append(_append_row())
-    report = f"## {_when()}\n\n{_machine()}; `make bench`, commit {_commit()}\n\n{table(rows)}"
+    report = f"## {when()}\n\n{machine()}; `make bench`, commit {commit()}\n\n{table(rows)}"
     print(report)
     if arguments.keep:
         before, mark, after = _HISTORY.read_text().partition(_MARK)
@@ -98,31 +96,3 @@ def _run(measure: Callable[[], Awaitable[Row]]) -> Row:
 
 def _say(what: str) -> None:
     print(f"... {what}", flush=True)
-
-
-def _when() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def _machine() -> str:
-    cpu = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor(),
-    )
-    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
-    return (
-        f"{os.cpu_count()} cores ({cpu}), {int(memory) / 2**20:.0f} GiB, no GPU used, "
-        f"Python {platform.python_version()}"
-    )
-
-
-def _lines(path: str) -> list[str]:
-    file = Path(path)
-    return file.read_text().splitlines() if file.exists() else []

@@ -63,6 +63,10 @@ class Caller:
         await self._socket.send(json.dumps(message))
         return sent
 
+    async def send_sound(self, pcm: bytes) -> None:
+        """Past the microphone: at any pace."""
+        await self._socket.send(pcm)
+
     async def until(self, told: Callable[[Arrival], bool], *, after: int = 0, limit_s: float = 60) -> Arrival:
         """The first from number `after` on that is so, come or to come."""
         async with asyncio.timeout(limit_s):
@@ -71,6 +75,13 @@ class Caller:
                     if told(arrival):
                         return arrival
                 after = len(self.arrivals)
+                self._news.clear()
+                await self._news.wait()
+
+    async def until_so(self, holds: Callable[[], bool], *, limit_s: float = 60) -> None:
+        """Return when it holds; looked at whenever something has arrived."""
+        async with asyncio.timeout(limit_s):
+            while not holds():
                 self._news.clear()
                 await self._news.wait()
 
@@ -112,9 +123,14 @@ class Caller:
 
 @asynccontextmanager
 async def calling(
-    url: str, session: str, *, audio: str = "opus", headers: dict[str, str] | None = None
+    url: str,
+    session: str,
+    *,
+    audio: str = "opus",
+    paced: bool = True,
+    headers: dict[str, str] | None = None,
 ) -> AsyncGenerator[Caller, None]:
-    """Connected, and its input open; everything of it ends with the block."""
+    """Connected, and its input open; everything of it ends with the block. Not `paced`: no microphone."""
     address = f"{url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from=head&audio={audio}"
     async with connect(address, additional_headers=headers, max_size=None, compression=None) as socket:
         caller = Caller(socket)
@@ -122,7 +138,8 @@ async def calling(
             work = [tasks.create_task(caller.listen()), tasks.create_task(caller.acknowledge())]
             await caller.send(type="input.open")
             await caller.until(lambda arrival: arrival.type == "input.ready")
-            work.append(tasks.create_task(caller.microphone.run()))
+            if paced:
+                work.append(tasks.create_task(caller.microphone.run()))
             try:
                 yield caller
             finally:

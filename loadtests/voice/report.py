@@ -11,6 +11,9 @@ from pipeline.hearing.errors_in_words import WordErrors, altogether
 _LATE_BEGIN_MS: Final = 300.0
 """Beyond what is kept from before an utterance, its first sound is lost."""
 _OVERLONG_MS: Final = 300.0
+SILENCE_500: Final = "realtime, 500 ms of silence, no hint"
+SILENCE_300: Final = "realtime, 300 ms of silence, no hint"
+DELIVERED: Final = "realtime, as delivered"
 
 
 def pair(series: Sequence[float]) -> str:
@@ -85,3 +88,42 @@ def endpointing(traces: Sequence[Trace]) -> str:
     late = sum(trace.began_late > _LATE_BEGIN_MS for trace in traces)
     long = sum(trace.late_vad > _OVERLONG_MS for trace in traces)
     return f"split {split}, begun too late {late}, over-long {long}"
+
+
+def verdicts(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """The targets, beside what was measured. Of one caller alone."""
+    alone = {outcome.scenario.name: outcome.traces for outcome in outcomes if outcome.scenario.callers == 1}
+    rows = []
+    for name, limit in ((SILENCE_500, 550.0), (SILENCE_300, 350.0)):
+        if traces := alone.get(name):
+            final = [trace.arrived["transcript.final"] for trace in traces]
+            rows.append(_verdict(f"final text, {name}", final, limit))
+    if traces := alone.get(DELIVERED):
+        rows.append(_verdict(f"voice to voice, {DELIVERED}", [trace.audible for trace in traces], 900.0))
+    for name, traces in alone.items():
+        errors = altogether(trace.errors for trace in traces)
+        if errors.rate is not None:
+            kept = "kept" if errors.rate <= 0.04 else "MISSED"
+            rows.append([f"word errors, {name}", rate(errors), "<= 4 %", kept])
+    return rows
+
+
+def _verdict(name: str, series: Sequence[float], limit: float) -> list[str]:
+    kept = percentile(series, 0.5) <= limit
+    return [name, pair(series) + " ms", f"p50 <= {limit:.0f} ms", "kept" if kept else "MISSED"]
+
+
+def described(outcome: Outcome) -> str:
+    """One scenario, step by step and clip by clip."""
+    lines = [f"{outcome.scenario.name}, callers: {outcome.scenario.callers}\n"]
+    if outcome.traces:
+        lines += [steps_table(outcome.traces), markdown(OUTCOME_HEADINGS, [outcome_row(outcome)])]
+    lines += [f"* FAILED {failure}" for failure in outcome.failures]
+    for trace in outcome.traces:
+        lines.append(
+            f"* {trace.clip[-8:]}: voice ended {trace.late_vad:+.0f} ms from the true end, then "
+            f"{trace.waited} ms of silence; decode {trace.decode:.0f} ms, CPU {trace.engine_cpu:.0f} ms; "
+            f"{trace.errors.errors} of {trace.errors.words} words wrong: {trace.text}"
+        )
+    late = f"{percentile(outcome.late_ms, 0.95):.1f} ms at p95" if outcome.late_ms else "never"
+    return "\n".join([*lines, f"* the callers' own frames left late by {late}\n"])

@@ -12,7 +12,8 @@ from loadtests.voice.caller import Arrival, Caller, calling
 from loadtests.voice.trace import Trace, traced
 
 OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
-_ANSWER: Final = {"temperature": 0.0, "max_tokens": 24}
+MAX_TOKENS: Final = 24
+"""Of an answer: it is played to its end, so it had better be short."""
 _BREATH_S: Final = 0.4
 """Between the end of an answer and the next question."""
 _PATIENCE_S: Final = 90.0
@@ -47,7 +48,9 @@ async def talk(url: str, scenario: Scenario, clips: Sequence[Clip]) -> Outcome:
 
     async def one(number: int) -> None:
         mine = [*clips[number % len(clips) :], *clips[: number % len(clips)]]
-        session = await client.create(listening=dict(scenario.listening), **_ANSWER)
+        session = await client.create(
+            listening=dict(scenario.listening), temperature=0.0, max_tokens=MAX_TOKENS
+        )
         async with calling(url, session, headers=client.headers) as caller:
             await asyncio.sleep(_BREATH_S + 0.7 * number)  # people do not speak in chorus
             for clip in mine:
@@ -71,7 +74,7 @@ async def ask(caller: Caller, clip: Clip) -> Trace:
     after = len(caller.arrivals)
     begins = caller.microphone.say(clip.pcm)
     bounds = begins + clip.bounds_ms[0], begins + clip.bounds_ms[1]
-    await caller.until(lambda _: _answered(caller, caller.arrivals[after:]), after=after, limit_s=_PATIENCE_S)
+    await caller.until_so(lambda: _answered(caller, caller.arrivals[after:]), limit_s=_PATIENCE_S)
     arrivals = caller.arrivals[after:]
     await asyncio.sleep(caller.loudspeaker.remaining_s(monotonic()) + _BREATH_S)
     return traced(clip, arrivals, bounds, caller.microphone.instant_s, caller.epoch_s)

@@ -1,0 +1,134 @@
+"""Speaking over an answer: how soon it is held, given up, and silent."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtests.figures import Row, percentile
+from loadtests.listener import Client
+from loadtests.speech import Clip
+from loadtests.voice.caller import Arrival, Caller, calling
+from loadtests.voice.talk import OVER
+
+_ANSWER: Final = {"temperature": 0.0, "max_tokens": 160}
+"""Long enough to be spoken over while it is being made."""
+_LISTEN_S: Final = 0.8
+"""Of the answer, before the caller speaks over it."""
+_AFTERWARDS_S: Final = 0.7
+BUDGET_MS: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """One of them, in milliseconds; None: it did not happen."""
+
+    held: float | None
+    """From the onset of the caller's speech to playback.paused."""
+    flushed: float | None
+    """From there to playback.flushed."""
+    detection: float | None
+    """Of that: until the server had recorded it."""
+    last_byte: float
+    """From the flush being recorded to the last sound of that turn; 0: none came after it."""
+    ended: float | None
+    """From the flush being recorded to the turn's end."""
+
+
+async def interruptions(
+    url: str, clips: Sequence[Clip], rounds: int
+) -> tuple[list[Interruption], list[float]]:
+    """And how long a ping takes beside them."""
+    client = Client(url)
+    found: list[Interruption] = []
+    pings: list[float] = []
+    try:
+        for number in range(rounds):
+            session = await client.create(**_ANSWER)
+            async with calling(url, session, headers=client.headers) as caller:
+                found.append(await _interrupt(caller, clips[number % len(clips)]))
+                pings.append(await _ping_ms(caller))
+    finally:
+        await client.aclose()
+    return found, pings
+
+
+async def _interrupt(caller: Caller, clip: Clip) -> Interruption:
+    await caller.send(type="turn.request", prompt="Tell me a long story about the sea.")
+    chunk = await caller.until(lambda arrival: arrival.type == "audio.chunk")
+    turn = chunk.turn
+    await asyncio.sleep(_LISTEN_S)
+    after = len(caller.arrivals)
+    begins = caller.microphone.say(clip.pcm)
+    onset_s = caller.microphone.instant_s(begins + clip.bounds_ms[0])
+    await caller.until(lambda arrival: arrival.type in OVER and arrival.turn == turn, after=0, limit_s=90)
+    await asyncio.sleep(clip.ms / 1_000 + _AFTERWARDS_S)
+    arrivals = caller.arrivals[after:]
+    flushed = _first(arrivals, "playback.flushed", turn)
+    flush_s = flushed.recorded_s(caller.epoch_s) if flushed else 0.0
+    over = next((arrival for arrival in arrivals if arrival.type in OVER and arrival.turn == turn), None)
+    chunks = [arrival.at_s for arrival in arrivals if arrival.type == "audio.chunk" and arrival.turn == turn]
+    return Interruption(
+        held=_after(_first(arrivals, "playback.paused", None), onset_s),
+        flushed=_after(flushed, onset_s),
+        detection=(flush_s - onset_s) * 1_000 if flushed else None,
+        last_byte=max(0.0, *((at_s - flush_s) * 1_000 for at_s in chunks)) if flushed and chunks else 0.0,
+        ended=_after(over, flush_s) if flushed else None,
+    )
+
+
+async def _ping_ms(caller: Caller) -> float:
+    after = len(caller.arrivals)
+    sent = await caller.send(type="ping")
+    pong = await caller.until(lambda arrival: arrival.type == "pong", after=after)
+    return (pong.at_s - sent) * 1_000
+
+
+def _first(arrivals: Sequence[Arrival], kind: str, turn: int | None) -> Arrival | None:
+    return next((each for each in arrivals if each.type == kind and each.turn == turn), None)
+
+
+def _after(arrival: Arrival | None, then_s: float) -> float | None:
+    return None if arrival is None else (arrival.at_s - then_s) * 1_000
+
+
+def rows(found: Sequence[Interruption], pings: Sequence[float], hold_ms: int, interrupt_ms: int) -> list[Row]:
+    """The floors of the first two are the speech that has to be heard first, by the settings."""
+
+    def row(name: str, series: list[float], floor: Sequence[float], floor_name: str, budget: str) -> Row:
+        kept = not budget or (bool(series) and percentile(series, 0.95) <= BUDGET_MS)
+        missing = len(found) - len(series)
+        note = f"{missing} did not happen" if missing else ""
+        return Row(name, "ms", series or [0.0], floor, floor_name, budget or "-", kept, note)
+
+    stopped = f"p95 <= {BUDGET_MS:.0f} ms"
+    return [
+        row(
+            "onset of speech over an answer to held",
+            [each.held for each in found if each.held is not None],
+            [float(hold_ms)],
+            "speech asked for (hold_ms)",
+            "",
+        ),
+        row(
+            "onset of speech over an answer to flushed",
+            [each.flushed for each in found if each.flushed is not None],
+            [float(interrupt_ms)],
+            "speech asked for (interrupt_ms)",
+            "",
+        ),
+        row(
+            "flushed to the turn's last audio byte",
+            [each.last_byte for each in found if each.flushed is not None],
+            pings,
+            "ping to pong",
+            stopped,
+        ),
+        row(
+            "flushed to the turn's end",
+            [each.ended for each in found if each.ended is not None],
+            pings,
+            "ping to pong",
+            stopped,
+        ),
+    ]
