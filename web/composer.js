@@ -18,7 +18,7 @@ export class Composer {
     this._onSend = onSend;
     this._modes = modes;
     this._form = byId("composer");
-    this._form.querySelector(".hint").before(...modes.map(radio));
+    this._form.querySelector("legend").after(...modes.map(radio));
     this._text = byId("text");
     this._send = byId("send");
     this._problem = byId("problem");

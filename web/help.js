@@ -9,6 +9,7 @@ const KEYS = [
   ["←", "Back to the beginning of the sentence, or to the one before"],
   ["Esc", "Stop; close what is open"],
   ["Enter", "Send · Shift+Enter for a new line"],
+  ["Space, held", "On the microphone: talk, where that is chosen; Esc takes it back"],
   ["Tab", "From one control to the next"],
   ["?", "This help"],
 ];

@@ -92,6 +92,7 @@ export class Wire {
 
   _receive(data) {
     this._expect(SILENCE_MS);
+    this._complaint = null; // what is followed by more was no reason to close
     const { fact, audio } = typeof data === "string" ? { fact: JSON.parse(data), audio: null } : parseFrame(data);
     if (fact.ts === undefined) {
       this._control(fact); // some of what is no fact has a number as well: that of the last one, or of its own
