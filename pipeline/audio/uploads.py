@@ -73,8 +73,8 @@ class SoundFile:
                 except av.error.InvalidDataError:
                     continue
                 for frame in frames:
+                    decoded = True
                     for out in resampler.resample(frame):
-                        decoded = True
                         yield out.to_ndarray().tobytes()
         except (av.error.FFmpegError, ValueError) as error:
             if not decoded:

@@ -4,13 +4,15 @@ import asyncio
 import json
 import wave
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.support import RunningApp
 
@@ -28,7 +30,7 @@ def recording(name: str) -> bytes:
         return path.read_bytes()
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
-        return file.readframes(file.getnframes())
+        return bytes(file.readframes(file.getnframes()))
 
 
 def austen(number: str = "0870") -> bytes:
@@ -48,18 +50,23 @@ class Caller:
         self.frames: list[Fact] = []
         self.sound: list[tuple[Fact, bytes]] = []
         self._news = asyncio.Event()
+        self._refs = count(1)
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        async for message in self._socket:
-            if isinstance(message, bytes):
-                length = int.from_bytes(message[:4], "big")
-                fact = json.loads(message[4 : 4 + length])
-                self.sound.append((fact, message[4 + length :]))
-            else:
-                fact = json.loads(message)
-            (self.facts if "data" in fact else self.frames).append(fact)
-            self._news.set()
+        with suppress(ConnectionClosed):
+            async for message in self._socket:
+                self._take(message)
+
+    def _take(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            length = int.from_bytes(message[:4], "big")
+            fact = json.loads(message[4 : 4 + length])
+            self.sound.append((fact, message[4 + length :]))
+        else:
+            fact = json.loads(message)
+        (self.facts if "data" in fact else self.frames).append(fact)
+        self._news.set()
 
     async def until(self, told: Callable[[Fact], bool], *, frames: bool = False, limit_s: float = 30) -> Fact:
         """The first that is so, whether it came already or is to come."""
@@ -92,14 +99,25 @@ class Caller:
         await self._socket.send(json.dumps(message))
 
     async def open(self, **wish: Any) -> Fact:
-        before = sum(f["type"] == "input.ready" for f in self.frames)
+        before = len(self._ready())
         await self.send(type="input.open", ref="open", **wish)
+        await self.until(lambda _: len(self._ready()) > before, frames=True)
+        return self._ready()[-1]
 
-        def ready(_: Fact) -> bool:
-            return sum(f["type"] == "input.ready" for f in self.frames) > before
+    def _ready(self) -> list[Fact]:
+        return [frame for frame in self.frames if frame["type"] == "input.ready"]
 
-        await self.until(ready, frames=True)
-        return [f for f in self.frames if f["type"] == "input.ready"][-1]
+    async def answered(self, **message: Any) -> Fact:
+        """The frame that answers this message."""
+        ref = f"message {next(self._refs)}"
+        await self.send(ref=ref, **message)
+        return await self.until(lambda frame: frame.get("ref") == ref, frames=True)
+
+    async def dismissed(self, limit_s: float = 30) -> int | None:
+        """The code with which the server closes the connection."""
+        async with asyncio.timeout(limit_s):
+            await self._socket.wait_closed()
+        return self._socket.close_code
 
     async def speak(self, pcm: bytes, *, pace: float = 0.0, frame_ms: int = 40) -> None:
         """`pace`: 1 is as people speak, 0 as fast as it goes."""
