@@ -147,7 +147,7 @@ class _Connection:
         try:
             await microphone.hear(sound)
         except InputError as error:
-            await self.send(problems.error_frame(error))
+            await self.send(problems.error_frame(error, "input"))
 
     async def _answer(self, session: SessionId, microphone: Microphone, text: str) -> BaseModel | None:
         ref: str | None = None
