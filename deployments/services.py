@@ -31,7 +31,7 @@ from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
-from pipeline.sessions import Sessions
+from pipeline.sessions import Choices, Sessions
 from pipeline.stories import Stories
 from pipeline.turn import Models
 from pipeline.users import Users
@@ -103,8 +103,9 @@ class _Parts:
             tailer,
             owners,
             allowance=self.allowance,
-            defaults=settings.session,
-            providers=self.models.speaker.providers,
+            choices=Choices(
+                settings.session, self.models.speaker.providers, self.transcribers.realtime.providers
+            ),
         )
         hearing = IntakeServices(
             sessions=sessions,

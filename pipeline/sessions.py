@@ -49,6 +49,17 @@ class Spoken:
     merges: TurnId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What users may wish for, and what they get if they wish for nothing."""
+
+    defaults: SessionSettings
+    speakers: Mapping[str, tuple[str, ...]]
+    """Who can be asked to speak, and the voices of each."""
+    writers: tuple[str, ...] = ()
+    """Who can be asked to write speech down, beside this server."""
+
+
 class Sessions:
     """What a face may ask for. A command has happened when its method returns: it is in the log."""
 
@@ -60,19 +71,19 @@ class Sessions:
         owners: Owners,
         *,
         allowance: Allowance,
-        defaults: SessionSettings,
-        providers: Mapping[str, tuple[str, ...]],
+        choices: Choices,
     ) -> None:
         self._views = views
         self._recorder = recorder
         self._tailer = tailer
         self._owners = owners
         self._limits = allowance.settings
-        self._defaults = defaults
+        self._defaults = choices.defaults
         self._allowance = allowance
-        self.providers = providers
+        self.providers = choices.speakers
         """Who can be asked to speak, and the voices of each."""
-        self.voices = tuple(dict.fromkeys(chain.from_iterable(providers.values())))
+        self.voices = tuple(dict.fromkeys(chain.from_iterable(choices.speakers.values())))
+        self._writers = choices.writers
         self._commands: WeakValueDictionary[SessionId, anyio.Lock] = WeakValueDictionary()
         """Held while a command is checked and recorded, so that two cannot pass the same check."""
         self._asked: OrderedDict[tuple[SessionId, str | None], TurnId] = OrderedDict()
@@ -211,6 +222,12 @@ class Sessions:
                     pass  # ends with the session
 
     def _checked(self, settings: SessionSettings) -> SessionSettings:
+        writer = settings.listening.provider
+        if writer is not None and writer not in self._writers:
+            known = ", ".join(self._writers) or "none"
+            raise UnknownProvider(
+                f"there is no provider {writer!r}; there is: {known}", field="settings.listening.provider"
+            )
         voices = self.voices_of(settings.tts_provider, field="settings.tts_provider")
         if settings.voice not in voices:
             known = ", ".join(voices)

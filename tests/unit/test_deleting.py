@@ -9,7 +9,7 @@ from pipeline.log.base import Batch, Outcome
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.sessions import Sessions
+from pipeline.sessions import Choices, Sessions
 from pipeline.views import SessionViews
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.ids import SessionId, new_session_id
@@ -40,7 +40,7 @@ async def test_a_session_that_ends_by_itself_meanwhile_is_deleted_all_the_same()
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         allowance = open_allowance(log, LimitSettings())
         sessions = Sessions(
-            SessionViews(log), recorder, tailer, owners, allowance=allowance, defaults=QUIET, providers={}
+            SessionViews(log), recorder, tailer, owners, allowance=allowance, choices=Choices(QUIET, {})
         )
         await sessions.delete(session)
     [head] = await log.heads([session])

@@ -1,0 +1,281 @@
+"""Engines, the log, limits and connections fail while somebody speaks: it is told, and nothing is lost."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from pipeline.log import embedded
+from tests.eventually import eventually
+from tests.support import RunningApp, running_app, scripted_settings
+from tests.voice.callers import Fact, austen, calling, facts_of, new_session, silence
+
+pytestmark = pytest.mark.anyio
+SPEECH = silence(300) + austen() + silence(1_200)
+TEXT = "Say something."
+INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
+
+
+@contextmanager
+def an_app(home: Path, *, stt: dict[str, Any] | None = None, **changes: Any) -> Iterator[RunningApp]:
+    limits = {"rejoin_s": 0.3, **changes.pop("limits", {})}
+    script = {"texts": [TEXT], **(stt or {})}
+    settings = scripted_settings(home, llm={"reply": "Something."}, stt=script, limits=limits, **changes)
+    with running_app(settings) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with an_app(tmp_path_factory.mktemp("luck")) as running:
+        yield running
+
+
+def of(facts: list[Fact], kind: str) -> list[dict[str, Any]]:
+    return [fact["data"] for fact in facts if fact["type"] == kind]
+
+
+async def closed(app: RunningApp, session: str) -> list[Fact]:
+    """All facts, once the session's input is closed."""
+    async with calling(app, session, **{"from": 0}) as caller:
+        await caller.fact("input.closed")
+    return await facts_of(app, session)
+
+
+# ---------------------------------------------------------------- engines
+
+
+@pytest.mark.parametrize("mode", ["realtime", "quality"])
+@pytest.mark.parametrize("trouble", [{"fail_times": 1, "fail_code": "engine.dead"}, {"busy": 2}])
+async def test_an_engine_that_is_away_for_a_moment_costs_no_word(
+    tmp_path: Path, trouble: dict[str, Any], mode: str
+) -> None:
+    with an_app(tmp_path, stt=trouble) as app:
+        session = await new_session(app, mode=mode, partials_ms=0)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(SPEECH)
+            await caller.fact("turn.completed")
+    [final] = of(caller.facts, "transcript.final")
+    assert (final["text"], final["mode"]) == (TEXT, mode)
+    assert of(caller.facts, "transcript.failed") == []
+
+
+@pytest.mark.parametrize(("mode", "other"), [("realtime", "quality"), ("quality", "realtime")])
+async def test_where_one_way_fails_the_other_one_is_asked(tmp_path: Path, mode: str, other: str) -> None:
+    scripts = {"fails": {"fail_times": 1_000}, "hears": {"texts": [TEXT]}}
+    paths = {name: tmp_path / f"{name}.json" for name in scripts}
+    for name, path in paths.items():
+        path.write_text(json.dumps(scripts[name]))
+    ears = {
+        "speech_to_text": {"script": paths["fails" if mode == "realtime" else "hears"]},
+        "quality_speech_to_text": {"script": paths["fails" if mode == "quality" else "hears"]},
+    }
+    with running_app(scripted_settings(tmp_path, llm={"reply": "Something."}, **ears)) as app:
+        session = await new_session(app, mode=mode)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(SPEECH)
+            await caller.fact("turn.completed")
+    [final] = of(caller.facts, "transcript.final")
+    assert (final["text"], final["mode"]) == (TEXT, other)
+
+
+@pytest.mark.parametrize("code", ["engine.failed", "engine.dead", "engine.busy"])
+async def test_an_engine_that_always_fails_is_told_for_each_utterance_and_the_next_is_tried(
+    tmp_path: Path, code: str
+) -> None:
+    with an_app(tmp_path, stt={"fail_times": 1_000, "fail_code": code}) as app:
+        session = await new_session(app, compare=True)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(SPEECH + SPEECH)
+            failed = await caller.fact("transcript.failed", count=2)
+            assert (await caller.answered(type="input.close"))["type"] == "accepted"
+        facts = await facts_of(app, session)
+    assert failed["data"]["code"] == code
+    assert failed["data"]["message"]
+    assert of(facts, "turn.requested") == []
+    assert [each["utterance"] for each in of(facts, "transcript.failed")] == [0, 1]
+
+
+async def test_a_queue_without_room_is_told_and_the_speech_is_kept(tmp_path: Path) -> None:
+    stt = {"per_request_ms": 400}
+    crowded = {"workers": 1, "queued": 1}
+    with an_app(tmp_path, stt=stt, speech_to_text=crowded, quality_speech_to_text={"queued": 1}) as app:
+        session = await new_session(app, reply=False, partials_ms=0)
+        async with calling(app, session) as caller, anyio.create_task_group() as many:
+
+            async def speak() -> None:
+                async with calling(app, session) as other:
+                    name = (await other.open())["input"]
+                    await other.speak(SPEECH)
+                    assert (await other.answered(type="input.close"))["type"] == "accepted"
+                    await caller.fact("input.closed", input=name)
+
+            for _ in range(6):
+                many.start_soon(speak)
+        facts = await facts_of(app, session)
+    written, failed = of(facts, "transcript.final"), of(facts, "transcript.failed")
+    assert len(written) + len(failed) == 6
+    assert {each["code"] for each in failed} <= {"engine.busy"}
+
+
+async def test_an_unknown_provider_is_told(app: RunningApp) -> None:
+    """The settings are the user's; what they name may be gone."""
+    async with httpx.AsyncClient(base_url=app.url) as http:
+        wish = {"settings": {"listening": {"provider": "nobody"}}}
+        answer = await http.post("/v1/sessions", json=wish)
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert (problem["code"], problem["field"]) == ("provider.unknown", "settings.listening.provider")
+
+
+# ---------------------------------------------------------------- limits
+
+
+async def test_a_replica_that_listens_to_enough_refuses_the_next_and_goes_on(tmp_path: Path) -> None:
+    with an_app(tmp_path, limits={"inputs": 1}) as app:
+        session = await new_session(app)
+        async with calling(app, session) as first, calling(app, session) as second:
+            await first.open()
+            refusal = await second.answered(type="input.open")
+            assert (refusal["code"], refusal["retryable"]) == ("gateway.busy", True)
+            await first.speak(SPEECH)
+            await first.fact("transcript.final")
+            assert (await first.answered(type="input.close"))["type"] == "accepted"
+            await second.open()
+
+
+async def test_what_may_not_be_asked_is_written_down_and_told(tmp_path: Path) -> None:
+    limits = {"everybody": {"turns_per_minute": 1}}
+    with an_app(tmp_path, limits=limits) as app:
+        session = await new_session(app)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(SPEECH)
+            await caller.fact("turn.completed")
+            await caller.speak(SPEECH)
+            refusal = await caller.frame("error")
+            await caller.fact("transcript.final", count=2)
+        facts = await facts_of(app, session)
+    assert (refusal["code"], refusal["ref"], refusal["retryable"]) == ("limit.turns", "input", True)
+    assert [each["taken"] for each in of(facts, "transcript.final")] == ["turn", "noted"]
+    assert len(of(facts, "turn.requested")) == 1
+
+
+async def test_a_full_session_says_so(tmp_path: Path) -> None:
+    with an_app(tmp_path, log={"max_session_bytes": 20_000}) as app:
+        session = await new_session(app, reply=False)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(SPEECH * 4)
+            refusal = await caller.frame("error")
+            assert await caller.dismissed() == 4409
+    assert refusal["code"] == "session.quota"
+
+
+# ---------------------------------------------------------------- sessions that end
+
+
+async def test_a_session_that_is_deleted_while_it_listens_lets_its_speaker_go(app: RunningApp) -> None:
+    session = await new_session(app)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH[: len(SPEECH) // 2])
+        await caller.fact("speech.started")
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+            assert (await http.delete(f"/v1/sessions/{session}")).status_code == 204
+        assert (await caller.frame("end"))["reason"] == "session_ended"
+        assert await caller.dismissed() == 1000
+    await nobody_listens(app, session)
+
+
+async def nobody_listens(app: RunningApp, session: str) -> None:
+    services = app.services
+    assert services is not None
+    await eventually(lambda: not [held for held in services.intakes.held if held.session == session])
+
+
+# ---------------------------------------------------------------- connections
+
+
+async def test_what_was_said_before_the_connection_broke_is_answered(app: RunningApp) -> None:
+    session = await new_session(app)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH[: len(SPEECH) // 2])
+        await caller.fact("speech.started")
+        caller.cut()
+    facts = await closed(app, session)
+    assert of(facts, "input.closed")[0]["reason"] == "cut"
+    assert of(facts, "transcript.final")[0]["text"] == TEXT
+    assert of(facts, "turn.requested")[0]["text"] == TEXT
+
+
+async def test_who_comes_back_in_time_is_not_interrupted(app: RunningApp) -> None:
+    session = await new_session(app)
+    half = len(SPEECH) // 2 // 32_000 * 32_000
+    async with calling(app, session) as caller:
+        await caller.open(input=INPUT)
+        await caller.speak(SPEECH[:half])
+        await caller.fact("speech.started")
+        caller.cut()
+    async with calling(app, session) as caller:
+        from_ms = (await caller.open(input=INPUT))["from_ms"]
+        await caller.speak(SPEECH[from_ms * 32 :])
+        await caller.fact("turn.completed")
+    facts = await facts_of(app, session)
+    assert [each["text"] for each in of(facts, "turn.requested")] == [TEXT]
+    assert len(of(facts, "speech.ended")) == 1
+    assert abs(of(facts, "speech.ended")[0]["end_ms"] - len(SPEECH) // 32 + 1_200) < 400
+
+
+async def test_a_client_that_leaves_while_its_input_is_being_closed_leaves_nothing_open(
+    app: RunningApp,
+) -> None:
+    session = await new_session(app, reply=False)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(austen())
+        await caller.send(type="input.close")
+        caller.cut()
+    facts = await closed(app, session)
+    assert [each["text"] for each in of(facts, "transcript.final")] == [TEXT]
+    await nobody_listens(app, session)
+
+
+# ---------------------------------------------------------------- the log
+
+
+@pytest.mark.parametrize("record", [True, False])
+async def test_the_log_server_dies_while_somebody_speaks_and_no_word_is_lost(
+    tmp_path: Path, record: bool
+) -> None:
+    with an_app(tmp_path) as app:
+        session = await new_session(app, record=record)
+        async with calling(app, session) as caller:
+            await caller.open()
+            for start in range(0, len(SPEECH), 64_000):
+                await caller.speak(SPEECH[start : start + 64_000])
+                await kill_the_log(app)
+            await caller.fact("turn.completed")
+            assert (await caller.answered(type="input.close"))["type"] == "accepted"
+        facts = await facts_of(app, session)
+    assert [each["text"] for each in of(facts, "transcript.final")] == [TEXT]
+    assert [each["text"] for each in of(facts, "turn.requested")] == [TEXT]
+    assert bool(of(facts, "input.audio")) == record
+
+
+async def kill_the_log(app: RunningApp) -> None:
+    await eventually(lambda: embedded.status(app.settings.home) is not None)
+    server = embedded.status(app.settings.home)
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
