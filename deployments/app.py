@@ -16,6 +16,7 @@ from deployments.speech_to_text import SpeechToTextReplica
 from deployments.text_to_speech import TextToSpeechReplica
 from deployments.workers import WorkersReplica
 from pipeline.access.door import is_loopback, is_open
+from pipeline.engines.whisper_weights import is_on_hub
 from pipeline.engines.whisperx_place import whisperx_python
 from schemas.settings import AppSettings
 
@@ -24,7 +25,6 @@ _ENGINE_ENVIRONMENT: Final = {
     # Idle OpenMP threads must sleep, not spin: on shared cores spinning costs a factor of ten and more.
     "OMP_WAIT_POLICY": "PASSIVE",
     "OMP_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
 }
 
 _GATEWAY_ENVIRONMENT: Final = {
@@ -140,15 +140,18 @@ def _ears(settings: AppSettings) -> tuple[Application, Application]:
         name="QualitySpeechToText",
         max_ongoing_requests=quality.batch + quality.queued + 1,
         max_queued_requests=quality.queued,
-        ray_actor_options=_engine_actor(python),
+        ray_actor_options=_engine_actor(python, hub=is_on_hub(quality)),
         graceful_shutdown_timeout_s=5,
     )(SpeechToTextReplica if python is None else QualitySpeechToTextReplica)
     return near.bind(realtime, settings.cache), whole.bind(quality, settings.cache)
 
 
-def _engine_actor(python: Path | None = None) -> dict[str, Any]:
-    """What Ray is told of an engine's actor; `python`: the interpreter of its own environment."""
-    environment: dict[str, Any] = {"env_vars": _ENGINE_ENVIRONMENT}
+def _engine_actor(python: Path | None = None, *, hub: bool = False) -> dict[str, Any]:
+    """What Ray is told of an engine's actor; `python`: the interpreter of its own environment.
+
+    `hub`: it may ask the Hugging Face hub for its model.
+    """
+    environment: dict[str, Any] = {"env_vars": _ENGINE_ENVIRONMENT | {"HF_HUB_OFFLINE": "0" if hub else "1"}}
     if python is not None:
         environment["py_executable"] = str(python)
     return {"num_cpus": 0.2, "runtime_env": environment}

@@ -40,7 +40,7 @@ class Loaded:
         )
         self.name = f"whisper {files.name} {settings.compute_type}"
         self.english_only: bool = not model.model.is_multilingual
-        self.model = WhisperModel(model, shortest_s=files.shortest_s, beam=settings.beam)
+        self.model = WhisperModel(model, shortest_s=files.shortest_s, doubt=files.doubt, beam=settings.beam)
 
 
 class ShortWindows:

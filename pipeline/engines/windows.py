@@ -22,16 +22,16 @@ _LOOP: Final = 2.4
 _FRAME: Final = RATE // 50
 _SILENT: Final = 5e-4
 """No microphone is as quiet as this: it is switched off, or the sound is made."""
-_UNLIKELY: Final = ((0.6, -1.0), (0.4, -1.4), (0.0, -1.8))
-"""No text whose probability of no speech is above the first and whose likelihood is below the second.
-
-The first pair is Whisper's own rule; what speech we have, down to 0.8 s of it, is not touched by the others.
-"""
+NO_SPEECH: Final = 0.6
+_UNSURE: Final = -1.0
+"""Whisper's own rule: above the first and below the second nobody spoke."""
+_UNLIKELY: Final = ((0.4, -1.4), (0.0, -1.8))
+"""And ours, in the same order: what speech we have, down to 0.8 s of it, is not touched by them."""
 _HABITS: Final = frozenset(
     ("i", "im sorry", "so", "and", "the", "you", "bye", "okay", "thanks", "thank you", "thanks for watching")
 )
 """What Whisper says when it hears a knock or a breath."""
-_HABIT_NO_SPEECH: Final = 0.45
+_HABIT_NO_SPEECH: Final = 0.5
 _ONSET: Final = 0.01
 _HOLD: Final = RATE // 4
 """A cut goes through the middle of the quietest piece so long."""
@@ -82,17 +82,18 @@ def onset_ms(sound: Sound) -> int:
     return int(np.argmax(power >= power.max() * _ONSET)) * 20 if len(power) else 0
 
 
-def is_invented(text: str, no_speech: float, likelihood: float) -> bool:
+def is_invented(text: str, no_speech: float, likelihood: float, *, doubt: float = NO_SPEECH) -> bool:
     """True if the text is more likely made up than spoken.
 
     `no_speech` is the probability of that token, `likelihood` the average log probability of the others.
+    `doubt`: from which `no_speech` on this model means it.
     """
     letters = _letters(text).strip()
     if not letters:
         return True
     if no_speech > _HABIT_NO_SPEECH and (letters in _HABITS or stammers(text)):
         return True
-    return any(no_speech > least and likelihood < most for least, most in _UNLIKELY)
+    return any(no_speech > least and likelihood < most for least, most in ((doubt, _UNSURE), *_UNLIKELY))
 
 
 def lead_in(sound: Sound) -> int:
