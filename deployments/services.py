@@ -16,6 +16,7 @@ from pipeline.engines.base import Transcribers
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.opening import IntakeServices
+from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
@@ -53,6 +54,7 @@ class Services:
     tailer: Tailer
     transcribers: Transcribers
     intakes: Intakes
+    reruns: Reruns
     sessions: Sessions
     users: Users
     narrations: Narrations
@@ -125,6 +127,7 @@ class _Parts:
             tailer=tailer,
             transcribers=self.transcribers,
             intakes=Intakes(log, hearing, settings.limits),
+            reruns=Reruns(log, self.transcribers, SileroVad),
             sessions=sessions,
             users=users,
             narrations=narrations,

@@ -14,6 +14,7 @@ from schemas import (
     access_wire,
     asyncapi,
     commands,
+    comparisons,
     errors,
     transfers,
     wire,
@@ -53,6 +54,9 @@ _ANSWERS: Final = (
     transfers.SessionForked,
     transfers.SessionImported,
     transfers.ErasureProof,
+    comparisons.ComparisonProgress,
+    comparisons.ComparisonReport,
+    comparisons.ComparisonFailed,
 )
 
 

@@ -2,16 +2,21 @@
 
 import re
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import IO, Annotated, Any, Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from deployments.faces.native import Open, commanded
 from pipeline.hearing.uploading import listen_to_file
 from schemas.commands import Readable
-from schemas.errors import BodyTooLarge, NotSound
+from schemas.comparisons import ComparisonFailed, ComparisonProgress, ComparisonReport
+from schemas.errors import BodyTooLarge, NotSound, RhapsodeError
 from schemas.ids import SessionId
 from schemas.wire import RecordingHeard, UtteranceView
 
@@ -26,6 +31,7 @@ _BODY: Final[dict[str, Any]] = {
         "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+_NOT_STORED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 Commanded = Annotated[SessionId, Depends(commanded)]
 
 
@@ -54,6 +60,40 @@ async def hear_recording(
             longest_s=limits.upload_s,
         )
     return await _told(services, session, heard.input, heard.ms)
+
+
+@router.post(
+    "/sessions/{session_id}/comparisons",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
+async def compare(services: Open, session: Commanded) -> StreamingResponse:
+    """Write all the stored sound of the session down again, in both ways, and say how they differ.
+
+    A line of JSON for each few seconds of sound, then the report, or why there is none. Nothing is
+    recorded. One comparison at a time in each replica: 503 `gateway.busy`.
+    """
+    conversation, _ = await services.sessions.view(session)
+    lines = services.reruns.lines(session, conversation.settings.listening)
+    # What refuses it says so before the answer begins.
+    first = await anext(lines)
+    return StreamingResponse(_lines(first, lines), media_type="application/x-ndjson", headers=_NOT_STORED)
+
+
+async def _lines(
+    first: BaseModel, rest: AsyncGenerator[ComparisonProgress | ComparisonReport, None]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield _line(first)
+        try:
+            async for line in rest:
+                yield _line(line)
+        except RhapsodeError as error:
+            yield _line(ComparisonFailed(code=error.code, message=str(error), retryable=error.retryable))
+
+
+def _line(line: BaseModel) -> bytes:
+    return line.model_dump_json().encode() + b"\n"
 
 
 async def _told(services: Open, session: SessionId, name: str, ms: int) -> RecordingHeard:

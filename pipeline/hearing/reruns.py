@@ -1,0 +1,52 @@
+"""Both ways of writing speech down, again, over all the sound that a session keeps. Records nothing."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from pipeline.engines.base import Transcribers
+from pipeline.hearing.rerunning import Rerun
+from pipeline.hearing.stored import stored_inputs
+from pipeline.hearing.vad import Vad
+from pipeline.log.base import EventLog
+from schemas.comparisons import ComparisonProgress, ComparisonReport, InputComparison
+from schemas.errors import GatewayBusy
+from schemas.ids import SessionId
+from schemas.listening import ListeningSettings
+
+
+class Reruns:
+    """Of one process: one at a time, since live callers need the engines more."""
+
+    def __init__(self, log: EventLog, ways: Transcribers, vad: Callable[[], Vad]) -> None:
+        self._log = log
+        self._ways = ways
+        self._vad = vad
+        self._running = False
+
+    async def lines(
+        self, session: SessionId, listening: ListeningSettings
+    ) -> AsyncGenerator[ComparisonProgress | ComparisonReport, None]:
+        """Progress, then the report. Raises GatewayBusy at once, EngineError, or what the log raises."""
+        if self._running:
+            raise GatewayBusy("this replica compares already; try again when it is done")
+        self._running = True
+        try:
+            settings = as_live(listening)
+            inputs: list[InputComparison] = []
+            for stored in await stored_inputs(self._log, session):
+                rerun = Rerun(self._log, session, stored, settings, self._ways, self._vad())
+                async with aclosing(rerun.lines()) as lines:
+                    async for line in lines:
+                        if isinstance(line, InputComparison):
+                            inputs.append(line)
+                        else:
+                            yield line
+            yield ComparisonReport(session_id=session, listening=settings, inputs=tuple(inputs))
+        finally:
+            self._running = False
+
+
+def as_live(listening: ListeningSettings) -> ListeningSettings:
+    """As a microphone has them that nobody presses a button on; no server elsewhere is asked."""
+    changes = {"mode": "realtime", "compare": False, "turn_detection": "vad", "provider": None}
+    return listening.model_copy(update=changes)
