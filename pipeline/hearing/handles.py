@@ -6,7 +6,8 @@ from typing import Final, Literal
 import anyio
 
 from pipeline.audio.incoming import Incoming
-from pipeline.hearing.intake import Command, Intake
+from pipeline.hearing.intake import Intake
+from pipeline.hearing.orders import Command, Order
 from schemas.errors import NoInput, RhapsodeError
 
 PIECE: Final = 32_000
@@ -44,18 +45,32 @@ class OpenInputHandle:
                 raise await self._why() from None
 
     async def commit(self) -> None:
-        """The utterance ends here."""
-        await self._command("commit")
+        """The utterance ends here; that is in the log."""
+        await self._obeyed(await self._command("commit"))
 
     async def clear(self) -> None:
-        """What was said since the last utterance is forgotten."""
-        await self._command("clear")
+        """What was said since the last utterance is forgotten; that is in the log."""
+        await self._obeyed(await self._command("clear"))
 
-    async def _command(self, command: Command) -> None:
+    async def _command(self, command: Command) -> Order:
         try:
-            await self.intake.command(command)
+            return await self.intake.command(command)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise await self._why() from None
+
+    async def _obeyed(self, order: Order) -> None:
+        """Return when what follows from it is in the log. Raises what came between."""
+        async with anyio.create_task_group() as either:
+
+            async def ended() -> None:
+                await self.done.wait()
+                order.over.set()
+
+            either.start_soon(ended)
+            await order.over.wait()
+            either.cancel_scope.cancel()
+        if not order.obeyed:
+            raise await self._why()
 
     async def close(self, reason: CloseReason = "client", error: RhapsodeError | None = None) -> None:
         """Return when all that was said is written down. Raises what went wrong with that.

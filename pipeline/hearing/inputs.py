@@ -26,6 +26,17 @@ _SPAN_MS = 5_000
 """So much sound before the earliest that is needed may be asked for, padding included."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An utterance that is over."""
+
+    start_ms: int
+    end_ms: int
+    at_ms: int
+    """Where the input was when that was known."""
+    committed: bool
+
+
 @dataclass(slots=True)
 class InputState:
     """One microphone or file so far."""
@@ -45,8 +56,8 @@ class InputState:
     """Where the utterance began that is being spoken."""
     settled_ms: int = 0
     """What was said before is written down, or was taken back."""
-    unwritten: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Utterances that are over and not written down: number to beginning and end."""
+    unwritten: dict[int, "Spoken"] = field(default_factory=dict)
+    """Utterances that are over and not written down."""
     kept: list[tuple[int, str]] = field(default_factory=list)
     """Utterances that wait for the next one before they are asked: number and text."""
     closed: bool = False
@@ -57,13 +68,18 @@ class InputState:
     def rest_ms(self) -> int:
         """Who goes on with this input must hear it from here, to miss no word."""
         if self.unwritten:
-            return min(start_ms for start_ms, _ in self.unwritten.values())
+            return min(spoken.start_ms for spoken in self.unwritten.values())
         return max(self.settled_ms, self.recorded_ms) if self.begun_ms is None else self.begun_ms
 
     @property
     def next_utterance(self) -> int:
         """The number of the utterance that is heard next, from `rest_ms` on."""
         return min(self.unwritten, default=self.utterances - (self.begun_ms is not None))
+
+    @property
+    def commits(self) -> tuple[int, ...]:
+        """Where, from `rest_ms` on, an utterance ends because its speaker said so."""
+        return tuple(sorted(spoken.at_ms for spoken in self.unwritten.values() if spoken.committed))
 
     def asked(self, utterances: Sequence[int]) -> None:
         """They wait no longer."""
@@ -74,7 +90,7 @@ class InputState:
         self.settled_ms = max(self.settled_ms, end_ms)
         # Whoever heard it again may have found fewer pauses in it.
         self.unwritten = {
-            number: span for number, span in self.unwritten.items() if span[0] >= self.settled_ms
+            number: spoken for number, spoken in self.unwritten.items() if spoken.start_ms >= self.settled_ms
         }
 
     def hold(self, at_ms: int, seq: Seq) -> None:
@@ -107,7 +123,8 @@ def apply_to_inputs(inputs: dict[str, InputState], recorded: Recorded) -> None:
             known.begun_ms = data["at_ms"]
         case "speech.ended":
             known.begun_ms = None
-            known.unwritten[data["utterance"]] = (data["start_ms"], data["end_ms"])
+            spoken = Spoken(data["start_ms"], data["end_ms"], data["at_ms"], data["reason"] == "commit")
+            known.unwritten[data["utterance"]] = spoken
         case "speech.discarded":
             known.begun_ms = None
             known.settle(data["at_ms"])
@@ -125,8 +142,8 @@ def _close(state: InputState, recorded: Recorded) -> None:
 def _write(state: InputState, recorded: Recorded) -> None:
     data = recorded.data
     number: int = data["utterance"]
-    _, end_ms = state.unwritten.pop(number, (0, 0))
-    state.settle(data.get("end_ms", end_ms))
+    spoken = state.unwritten.pop(number, None)
+    state.settle(data.get("end_ms", spoken.end_ms if spoken else 0))
     if recorded.type == "transcript.failed":
         return
     state.texts[number] = data["text"]

@@ -3,14 +3,16 @@
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.audio.capture import Capture, Piece
+from pipeline.hearing.arrivals import Arrivals
 from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.hearing.keeping import Acknowledge, SoundKeeper
 from pipeline.hearing.opening import IntakeServices, Opening, for_source
+from pipeline.hearing.orders import Command, Order
 from pipeline.hearing.outbox import Outbox
 from pipeline.hearing.restoring import lead_ms
 from pipeline.hearing.scribe import Scribe
@@ -20,7 +22,6 @@ from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import (
-    InputAudio,
     InputProgress,
     SpeechDiscarded,
     SpeechEnded,
@@ -33,13 +34,9 @@ log = logging.getLogger(__name__)
 _WAITING: Final = 128
 """Pieces of sound that wait to be listened to; when full, so does their sender."""
 _KEPT_MS: Final = 90_000
-_ARRIVALS: Final = 2_000
 _TELL_MS: Final = 500
 """How often the sender of sound that is not recorded is told what is safe."""
 _PROGRESS_MS: Final = 10_000
-
-Command = Literal["commit", "clear", "close"]
-Acknowledge = Callable[[int], Awaitable[None]]
 
 
 class Intake:
@@ -59,13 +56,12 @@ class Intake:
         """Why it can go no further, if so."""
         self.tell = acknowledge
         self._services = services
-        self._send, self._receive = anyio.create_memory_object_stream[bytes | Command](_WAITING)
+        self._send, self._receive = anyio.create_memory_object_stream[bytes | Order](_WAITING)
         self._outbox = Outbox()
         self._tape = Tape(max_ms=_KEPT_MS, at_ms=opening.at_ms)
-        self._capture = Capture(at_ms=max(opening.at_ms, opening.recorded_ms))
         self._vad = services.vad()
         self._endpointer = self._new_endpointer()
-        self._arrivals: deque[tuple[int, float]] = deque(maxlen=_ARRIVALS)
+        self._arrivals = Arrivals()
         self._rest = b""
         self._utterance = opening.utterance
         self._scribe: Scribe | None = None
@@ -77,6 +73,14 @@ class Intake:
         self._writer = services.recorder.open(
             opening.session, producer=f"input:{opening.input}:{opening.seq}"
         )
+        self._keeper = SoundKeeper(
+            opening.input,
+            self._writer,
+            self._outbox,
+            acknowledge,
+            at_ms=max(opening.at_ms, opening.recorded_ms),
+        )
+        self._commits = deque(opening.commits)
         self._utterances = Utterances(opening, services, self._outbox, refused)
 
     def _new_endpointer(self) -> Endpointer:
@@ -91,9 +95,11 @@ class Intake:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
         await self._send.send(pcm)
 
-    async def command(self, command: Command) -> None:
+    async def command(self, command: Command) -> Order:
         """`commit`: the utterance ends here. `clear`: forget it. `close`: nothing more will be heard."""
-        await self._send.send(command)
+        order = Order(command)
+        await self._send.send(order)
+        return order
 
     async def run(self) -> None:
         """Return when all that was heard before `close` is written down and recorded."""
@@ -103,10 +109,10 @@ class Intake:
                 tasks.start_soon(self._attend)
             async with self._receive:
                 async for item in self._receive:
-                    if item == "close":
-                        break
                     if isinstance(item, bytes):
                         await self._listen(item, tasks)
+                    elif item.command == "close":
+                        break
                     else:
                         await self._obey(item, tasks)
             await self._finish(tasks)
@@ -116,7 +122,7 @@ class Intake:
         await self._on_events(self._endpointer.close(), tasks)
         await self._utterances.settled()
         if self.settings.record:
-            await self._record(self._capture.flush())
+            await self._keeper.flush()
         await self._outbox.flush()
         if self.asks:
             await self._utterances.ask_the_rest()
@@ -130,7 +136,7 @@ class Intake:
         self._rest = sound[whole:]
         for start in range(0, whole, FRAME_BYTES):
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], tasks)
-        self._arrivals.append((self.at_ms, self._services.clock.monotonic()))
+        self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._scribe is not None and self._endpointer.speaking:
             self._scribe.grow(self.at_ms, self._teller(self._utterance - 1))
         await self._tell_progress()
@@ -140,27 +146,14 @@ class Intake:
         self._tape.push(frame)
         self.at_ms += FRAME_MS
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
-            await self._record(self._capture.push(frame))
+            await self._keeper.push(frame)
         await self._on_events(self._endpointer.push(self._vad.probability(frame)), tasks)
+        if self._commits and self.at_ms >= self._commits[0]:
+            self._commits.popleft()
+            await self._on_events(self._endpointer.commit(), tasks)
         if self._endpointer.speech_ms > self._spoken_ms:
             self._spoken.set()
         self._spoken_ms = self._endpointer.speech_ms
-
-    async def _record(self, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            fact = InputAudio(
-                input=self.opening.input,
-                at_ms=piece.at_ms,
-                ms=piece.ms,
-                bytes=len(piece.packets),
-                sha256=piece.sha256,
-            )
-
-            async def keep(fact: InputAudio = fact, packets: bytes = piece.packets) -> None:
-                await self._writer.commit(fact, audio=packets)
-                await self.tell(fact.at_ms + fact.ms)
-
-            await self._outbox.put(keep)
 
     async def _tell_progress(self) -> None:
         if self._is_file and self.at_ms - self._told_ms >= _PROGRESS_MS:
@@ -179,19 +172,20 @@ class Intake:
 
     # ------------------------------------------------------------ utterances
 
-    async def _obey(self, command: Command, tasks: TaskGroup) -> None:
-        if command == "commit":
-            if events := self._endpointer.commit():
-                await self._on_events(events, tasks)
-            else:  # all that was said may wait to be asked
-                tasks.start_soon(self._utterances.settled)
-            return
+    async def _obey(self, order: Order, tasks: TaskGroup) -> None:
+        if order.command == "commit":
+            await self._on_events(self._endpointer.commit(), tasks)
+        else:
+            await self._clear()
+        await self._outbox.put(order.obey)
+
+    async def _clear(self) -> None:
         self._endpointer.clear()
         if self._scribe is not None:
             self._scribe.give_up()
             self._scribe = None
             fact = SpeechDiscarded(input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms)
-            await self._outbox.put(lambda: self._writer.record(fact))
+            await self._post(fact, f"{fact.utterance}:discarded")
             await self._utterances.release()
 
     async def _on_events(self, events: list[Event], tasks: TaskGroup) -> None:
@@ -238,8 +232,9 @@ class Intake:
             reason=event.reason,
         )
         await self._post(fact, f"{number}:ended")
+        arrived = self._arrivals.of(event.end_ms, self._services.clock.monotonic())
         await self._utterances.write(
-            fact, scribe, self.settings, tasks, arrived=self._arrival(event.end_ms), tell=self._teller(number)
+            fact, scribe, self.settings, tasks, arrived=arrived, tell=self._teller(number)
         )
         await self._catch_up()
 
@@ -255,18 +250,11 @@ class Intake:
 
     async def _adopt(self, wished: ListeningSettings) -> None:
         if self.settings.record and not wished.record:
-            await self._record(self._capture.flush())
+            await self._keeper.flush()
         if wished.record and not self.settings.record:
-            self._capture = Capture(at_ms=self.at_ms)
+            self._keeper.begin(self.at_ms)
         self.settings = wished
         self._endpointer = self._new_endpointer()
-
-    def _arrival(self, ms: int) -> float:
-        """When the sound at `ms` came in."""
-        for at_ms, arrived in self._arrivals:
-            if at_ms >= ms:
-                return arrived
-        return self._services.clock.monotonic()
 
     def _teller(self, number: int) -> Callable[[str, int, int], Awaitable[None]]:
         async def tell(text: str, stable: int, at_ms: int) -> None:
@@ -277,7 +265,7 @@ class Intake:
 
         return tell
 
-    async def _post(self, fact: SpeechStarted | SpeechEnded, key: str) -> None:
+    async def _post(self, fact: SpeechStarted | SpeechEnded | SpeechDiscarded, key: str) -> None:
         name = f"input:{self.opening.input}:{key}"
         await self._outbox.put(lambda: self._services.recorder.post(self.opening.session, fact, key=name))
 

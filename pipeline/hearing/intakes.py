@@ -14,7 +14,8 @@ from pipeline.audio.uploads import SoundFile
 from pipeline.hearing.handles import CloseReason, OpenInputHandle
 from pipeline.hearing.heirs import Heirs
 from pipeline.hearing.held import Held
-from pipeline.hearing.intake import Acknowledge, Intake
+from pipeline.hearing.intake import Intake
+from pipeline.hearing.keeping import Acknowledge
 from pipeline.hearing.opening import IntakeServices, Opening, Source, for_source
 from pipeline.hearing.restoring import Restored, restore
 from pipeline.hearing.utterances import Refused
@@ -133,6 +134,7 @@ class Intakes:
             at_ms=restored.at_ms,
             utterance=restored.utterance,
             recorded_ms=restored.recorded_ms,
+            commits=restored.commits,
         )
         return opening, restored
 

@@ -33,6 +33,8 @@ class Restored:
     utterance: int = 0
     recorded_ms: int = 0
     pcm: bytes = b""
+    commits: tuple[int, ...] = ()
+    """Where an utterance ends because the speaker said so."""
 
 
 async def restore(
@@ -47,7 +49,7 @@ async def restore(
     needed = max(state.settled_ms, state.rest_ms - lead_ms(settings), 0)
     if state.recorded_ms <= needed:
         begin = max(needed, oldest_ms)
-        return Restored(begin, begin, state.next_utterance)
+        return Restored(begin, begin, state.next_utterance, commits=state.commits)
     frames = ceil((state.recorded_ms - needed) / FRAME_MS)
     at_ms = state.recorded_ms - frames * FRAME_MS
     pcm = await _recorded(log, session, state, at_ms)
@@ -56,7 +58,7 @@ async def restore(
     gap_ms = max(0, oldest_ms - state.recorded_ms)
     pcm += bytes(gap_ms * _BYTES_PER_MS)
     from_ms = state.recorded_ms + gap_ms
-    return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm)
+    return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm, state.commits)
 
 
 def lead_ms(settings: ListeningSettings) -> int:
