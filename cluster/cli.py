@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster import keys
+from cluster import hearing_commands, keys
 from cluster.commands import Json, explained, running_at
 from cluster.commands import say as say_plainly
 from cluster.console import Steps
@@ -183,6 +183,10 @@ def narrate(
     Example: rhapsode narrate "Tell me about the sea."
     """
     _speak("prompt", prompt, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=True)
+
+
+app.command()(hearing_commands.hear)
+app.command()(hearing_commands.compare)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from cluster import state
 from cluster.problems import ADVICE, MISUSED, CliError
+from schemas.comparisons import COMPARISON_LINE, ComparisonLine
 
 _PATIENCE_S: Final = 30.0
 """So long without any fact or heartbeat, and without a connection, and we give up."""
@@ -122,6 +123,52 @@ class Client:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
         return size
+
+    async def head(self, session: str) -> int:
+        """The number of the session's last fact."""
+        answer = await self._http.get(f"/v1/sessions/{session}")
+        if not answer.is_success:
+            raise _refusal(answer)
+        head: int = answer.json()["head_seq"]
+        return head
+
+    async def hear(self, session: str, file: Path, reference: str = "") -> dict[str, Any]:
+        """Let the session listen to a recording; what was understood, when all of it is written down."""
+        try:
+            async with await anyio.open_file(file, "rb") as recording:
+                answer = await self._http.post(
+                    f"/v1/sessions/{session}/recordings",
+                    params={"name": file.name[:200], "reference": reference},
+                    content=_pieces(recording),
+                    headers={"Content-Type": "application/octet-stream"},
+                    timeout=httpx.Timeout(_PATIENCE_S, read=None),
+                )
+        except httpx.HTTPError as error:
+            raise CliError(f"{file.name} did not arrive: {error}.", "See rhapsode status.") from error
+        except OSError as error:
+            raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
+        if not answer.is_success:
+            raise _refusal(answer)
+        heard: dict[str, Any] = answer.json()
+        return heard
+
+    async def compare(self, session: str, busy: Callable[[], None]) -> AsyncGenerator[ComparisonLine, None]:
+        """The lines of a comparison; `busy` is told while somebody else's has to be waited for."""
+        path, patience = f"/v1/sessions/{session}/comparisons", httpx.Timeout(_PATIENCE_S, read=_IMPORT_S)
+        while True:
+            try:
+                async with self._http.stream("POST", path, timeout=patience) as answer:
+                    if answer.is_success:
+                        async for line in answer.aiter_lines():
+                            yield COMPARISON_LINE.validate_json(line)
+                        return
+                    await answer.aread()
+            except httpx.HTTPError as error:
+                raise CliError(f"The comparison broke off: {error}.", "See rhapsode status.") from error
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                raise _refusal(answer)
+            busy()
+            await anyio.sleep(_RETRY_MOST_S)
 
     async def facts(self, session: str, after: int = 0, **wish: str | int) -> AsyncGenerator[Fact, None]:
         """Every fact after `after`, in order, each once, until the server says that it was the last.

@@ -12,6 +12,9 @@ ADVICE: Final = {
     "auth.expired": "Make a new key: rhapsode keys create.",
     "auth.forbidden": "Use a key that may: rhapsode keys create --principal NAME --role admin makes one.",
     "session.not_found": "The page's history lists yours; what is another principal's is not there.",
+    "sound.unreadable": "Anything that FFmpeg reads will do; raw samples need a header first, as in .wav.",
+    "body.too_large": "Cut it, or allow more: limits.upload_bytes in serve_config.yaml.",
+    "input.too_long": "Cut it, or allow more: limits in serve_config.yaml.",
 }
 """What to do about a server's refusal, by its code."""
 
