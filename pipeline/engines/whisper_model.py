@@ -29,6 +29,7 @@ from pipeline.engines.windows import (
 )
 
 _FRAMES_PER_S: Final = 100
+_LISTEN_S: Final = 8
 _PROMPT_TOKENS: Final = 100
 _TICK_S: Final = 0.02
 """What one step of a timestamp token stands for."""
@@ -108,12 +109,8 @@ class WhisperModel:
         return Window(text, take.language, words, self._heard(take, sound))
 
     def _take(self, sound: Sound, size_s: int, cap: int, hints: Hints) -> _Take:
-        from faster_whisper.transcribe import get_ctranslate2_storage
-
-        frames = self._model.feature_extractor(sound)[:, : size_s * _FRAMES_PER_S]
-        window = np.pad(frames, ((0, 0), (0, size_s * _FRAMES_PER_S - frames.shape[1])))
-        encoded = self._model.model.encode(get_ctranslate2_storage(window[None]), to_cpu=False)
-        language = hints.language or self._language(encoded)
+        encoded = _encoded(self._model, sound, size_s)
+        language = hints.language or _language(self._model, encoded)
         tokenizer = self._tokenizer(language)
         prompt = self._prompt(tokenizer, hints.prompt)
         result = self._model.model.generate(
@@ -136,12 +133,6 @@ class WhisperModel:
             likelihood=result.scores[0] * len(tokens) / (len(tokens) + 1),
             capped=len(tokens) >= cap,
         )
-
-    def _language(self, encoded: Any) -> str:
-        if not self._model.model.is_multilingual:
-            return "en"
-        token, _ = self._model.model.detect_language(encoded)[0][0]
-        return str(token)[2:-2]
 
     def _new_tokenizer(self, language: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer
@@ -170,6 +161,28 @@ class WhisperModel:
         frames = max(2, len(sound) * _FRAMES_PER_S // RATE)
         (found,) = self._model.find_alignment(tokenizer, [tokens], take.encoded, frames)
         return word_times(text, found, len(sound) * 1_000 // RATE, onset_ms=onset_ms(sound))
+
+
+def spoken_language(model: Any, sound: Sound) -> str:
+    """What the beginning is most likely spoken in; a short window is enough."""
+    beginning = sound[: _LISTEN_S * RATE]
+    return _language(model, _encoded(model, beginning, window_s(len(beginning) / RATE, _LISTEN_S)))
+
+
+def _encoded(model: Any, sound: Sound, size_s: int) -> Any:
+    """What the encoder makes of a window that begins with the sound and ends with nothing."""
+    from faster_whisper.transcribe import get_ctranslate2_storage
+
+    frames = model.feature_extractor(sound)[:, : size_s * _FRAMES_PER_S]
+    window = np.pad(frames, ((0, 0), (0, size_s * _FRAMES_PER_S - frames.shape[1])))
+    return model.model.encode(get_ctranslate2_storage(window[None]), to_cpu=False)
+
+
+def _language(model: Any, encoded: Any) -> str:
+    if not model.model.is_multilingual:
+        return "en"
+    token, _ = model.model.detect_language(encoded)[0][0]
+    return str(token)[2:-2]
 
 
 def load(place: Path | str, *, device: str, compute_type: str, threads: int, workers: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pipeline.engines.base import Utterance, WrittenWord
 from pipeline.engines.pcm import RATE, samples
 from pipeline.engines.threaded_ear import Piece, ThreadedSpeechToText
-from pipeline.engines.whisper_model import load
+from pipeline.engines.whisper_model import load, spoken_language
 from pipeline.engines.whisper_weights import quality_model
 from pipeline.engines.whisper_words import word_times
 from pipeline.engines.windows import Sound, cut, is_invented, is_silent, most_tokens
@@ -44,15 +44,17 @@ class FullWindows:
     def pieces(self, utterance: Utterance) -> Iterator[Piece]:
         """See `Decoder.pieces`."""
         sound = samples(utterance.pcm)
+        language = utterance.language if utterance.language in self._model.supported_languages else None
         for start, end in cut(sound, _LONGEST_S):
-            if not is_silent(sound[start:end]):
-                yield from self._part(sound[start:end], utterance, start * 1_000 // RATE)
+            part = sound[start:end]
+            if not is_silent(part):
+                language = language or spoken_language(self._model, part)
+                yield from self._part(part, utterance, language, start * 1_000 // RATE)
 
-    def _part(self, sound: Sound, utterance: Utterance, from_ms: int) -> Iterator[Piece]:
-        known = utterance.language in self._model.supported_languages
-        segments, about = self._model.transcribe(
+    def _part(self, sound: Sound, utterance: Utterance, language: str, from_ms: int) -> Iterator[Piece]:
+        segments, _ = self._model.transcribe(
             sound,
-            language=utterance.language if known else None,
+            language=language,
             beam_size=self._beam,
             temperature=_TEMPERATURES,
             initial_prompt=utterance.prompt.strip() or None,
@@ -65,7 +67,7 @@ class FullWindows:
         for segment in segments:
             if not is_invented(segment.text, segment.no_speech_prob, segment.avg_logprob):
                 words = _words(segment, sound_ms, from_ms) if utterance.words else ()
-                yield Piece(segment.text, about.language, words)
+                yield Piece(segment.text, language, words)
 
 
 def _words(segment: Any, sound_ms: int, from_ms: int) -> tuple[WrittenWord, ...]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ SOUND = b"\x00\x10\x00\xf0" * 8_000
 
 
 @pytest.fixture(params=[SpeechToTextSettings, QualitySpeechToTextSettings])
-def remote(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RemoteSpeechToText]:
+def remote(tmp_path: Path, request: pytest.FixtureRequest) -> RemoteSpeechToText:
     script = tmp_path / "script.json"
     known = {hashlib.sha256(SOUND).hexdigest(): "The fox is réd."}
     script.write_text(json.dumps({"by_sha256": known, "deltas": True, "language": "fr"}))
