@@ -22,7 +22,7 @@ FACTS = frozenset(
     }
 )
 _ANSWERED: frozenset[Taken] = frozenset({"turn", "joined", "noted"})
-_SPAN_MS = 5_000
+_SPAN_MS = 8_000
 """So much sound before the earliest that is needed may be asked for, padding included."""
 
 

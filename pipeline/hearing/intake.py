@@ -60,14 +60,16 @@ class Intake:
         self._outbox = Outbox()
         self._tape = Tape(max_ms=_KEPT_MS, at_ms=opening.at_ms)
         self._vad = services.vad()
+        for start in range(0, len(opening.before), FRAME_BYTES):
+            self._vad.probability(opening.before[start : start + FRAME_BYTES])
         self._endpointer = self._new_endpointer()
         self._arrivals = Arrivals()
         self._rest = b""
         self._utterance = opening.utterance
         self._scribe: Scribe | None = None
-        self._cut_ms = 0
-        """Where an utterance was cut by its length: what was before is not part of the next one."""
         self._told_ms = opening.at_ms
+        self._done_ms = opening.at_ms
+        """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
         self._writer = services.recorder.open(
@@ -183,7 +185,7 @@ class Intake:
         self._endpointer.clear()
         if self._scribe is not None:
             self._scribe.give_up()
-            self._scribe = None
+            self._scribe, self._done_ms = None, self.at_ms
             fact = SpeechDiscarded(input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms)
             await self._post(fact, f"{fact.utterance}:discarded")
             await self._utterances.release()
@@ -212,7 +214,7 @@ class Intake:
             self._tape,
             services.clock,
             tasks,
-            max(self._cut_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
+            max(self._done_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
         )
         fact = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
         await self._post(fact, f"{number}:started")
@@ -221,8 +223,7 @@ class Intake:
         scribe, self._scribe = self._scribe, None
         if scribe is None:
             return
-        self._cut_ms = event.end_ms if event.reason == "max_length" else 0
-        number = self._utterance - 1
+        number, self._done_ms = self._utterance - 1, event.end_ms
         fact = SpeechEnded(
             input=self.opening.input,
             utterance=number,

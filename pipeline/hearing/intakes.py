@@ -134,6 +134,7 @@ class Intakes:
             at_ms=restored.at_ms,
             utterance=restored.utterance,
             recorded_ms=restored.recorded_ms,
+            before=restored.before,
             commits=restored.commits,
         )
         return opening, restored

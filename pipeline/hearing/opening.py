@@ -50,6 +50,8 @@ class Opening:
     """The number of the next one."""
     recorded_ms: int = 0
     """Up to here the sound is in the log already."""
+    before: bytes = b""
+    """The sound just before `at_ms`, if it is known: whole frames."""
     commits: tuple[int, ...] = ()
     """Where the speaker said that an utterance ends, as the log knows already."""
 

@@ -22,6 +22,9 @@ _GAP_MS: Final = 60_000
 _ONSET_MS: Final = 200
 """An utterance may have begun so much earlier, beside its padding, and nobody has said so yet."""
 
+_WARMING_MS: Final = 32 * FRAME_MS
+"""Whoever begins in the middle of a word takes so long to tell speech from other sound."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -33,6 +36,8 @@ class Restored:
     utterance: int = 0
     recorded_ms: int = 0
     pcm: bytes = b""
+    before: bytes = b""
+    """What was heard before that, if it is known."""
     commits: tuple[int, ...] = ()
     """Where an utterance ends because the speaker said so."""
 
@@ -52,13 +57,14 @@ async def restore(
         return Restored(begin, begin, state.next_utterance, commits=state.commits)
     frames = ceil((state.recorded_ms - needed) / FRAME_MS)
     at_ms = state.recorded_ms - frames * FRAME_MS
-    pcm = await _recorded(log, session, state, at_ms)
+    known = await _recorded(log, session, state, at_ms - _WARMING_MS)
+    before, pcm = known[: _WARMING_MS * _BYTES_PER_MS], known[_WARMING_MS * _BYTES_PER_MS :]
     # What was said before has been written down: nobody may hear the end of it again.
     pcm = bytes((needed - at_ms) * _BYTES_PER_MS) + pcm[(needed - at_ms) * _BYTES_PER_MS :]
     gap_ms = max(0, oldest_ms - state.recorded_ms)
     pcm += bytes(gap_ms * _BYTES_PER_MS)
     from_ms = state.recorded_ms + gap_ms
-    return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm, state.commits)
+    return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm, before, state.commits)
 
 
 def lead_ms(settings: ListeningSettings) -> int:
