@@ -18,7 +18,7 @@ from loadtests.voice.report import markdown, pair
 
 _SAMPLE_S: Final = 10.0
 _PIECE_MS: Final = 100
-_AHEAD_MS: Final = 30_000
+_AHEAD_MS: Final = 5_000
 """As fast as it goes: no more unwritten sound than this, so that nobody measures the network's buffers."""
 _REPLICAS: Final = ("Gateway", "SpeechToText")
 _LIMIT_S: Final = 120.0
