@@ -40,9 +40,15 @@ async def spoken(log: EventLog) -> SessionId:
     return session
 
 
-async def compared(log: EventLog, session: SessionId, script: Path) -> tuple[InputComparison, ...]:
+def an_ear(script: Path) -> ScriptedSpeechToText:
+    """Which says how long it worked; else the time would be measured."""
     script.write_text('{"per_request_ms": 2}')
-    ear = ScriptedSpeechToText(script, workers=2, queued=8)
+    return ScriptedSpeechToText(script, workers=2, queued=8)
+
+
+async def compared(
+    log: EventLog, session: SessionId, ear: ScriptedSpeechToText
+) -> tuple[InputComparison, ...]:
     reruns = Reruns(log, Transcribers(ear, ear), SileroVad)
     lines = [line async for line in reruns.lines(session, ListeningSettings())]
     assert isinstance(lines[-1], ComparisonReport)
@@ -51,8 +57,9 @@ async def compared(log: EventLog, session: SessionId, script: Path) -> tuple[Inp
 
 async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers, tmp_path: Path) -> None:
     session = await spoken(tiers.log)
-    before = await compared(tiers.log, session, tmp_path / "script")
+    ear = an_ear(tmp_path / "script.json")
+    before = await compared(tiers.log, session, ear)
     await tiers.archiver.archive(session)
     await tiers.vanish(session)
-    assert await compared(tiers.log, session, tmp_path / "script") == before
+    assert await compared(tiers.log, session, ear) == before
     assert [len(each.utterances) for each in before] == [1]
