@@ -12,7 +12,7 @@ import anyio
 from pipeline.access.allowance import Allowance
 from pipeline.conversation import Conversation
 from pipeline.log.base import Head
-from pipeline.log.recorder import Recorder
+from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
@@ -144,7 +144,7 @@ class Sessions:
         session: SessionId,
         conversation: Conversation,
         wish: TurnRequested,
-        *before: Fact,
+        *before: Fact | About,
         key: str | None,
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
@@ -159,10 +159,11 @@ class Sessions:
         """Ask what was said, in the session's own settings. `before` is recorded with it, all or nothing."""
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
+            gone: list[About] = []
             if said.merges is not None:
-                gone = PlaybackFlushed(reason="merged"), TurnStopRequested(reason="merged")
-                await self._recorder.post(session, *gone, turn=said.merges)
-                self._owners.wake(session, conversation.head)
+                # With the new question or not at all: else the first half of it might be lost.
+                gone.append(About(said.merges, PlaybackFlushed(reason="merged")))
+                gone.append(About(said.merges, TurnStopRequested(reason="merged")))
             wish = TurnRequested(
                 kind="prompt",
                 text=said.text[: self._limits.prompt_chars],
@@ -171,7 +172,7 @@ class Sessions:
                 utterances=said.utterances,
                 merges=said.merges,
             )
-            return await self._ask(session, conversation, wish, *before, key=key)
+            return await self._ask(session, conversation, wish, *before, *gone, key=key)
 
     async def heard(self, session: SessionId, command: AcknowledgePlayback) -> None:
         """Somebody has heard so much of a turn; less than was known already is no news."""

@@ -5,7 +5,8 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -27,6 +28,14 @@ WRITERS: Final = 2_048
 """Writers remembered; beyond it those that have nothing to say are forgotten, the oldest first."""
 CLOSE_S: Final = 5.0
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A fact about that turn, among facts about others."""
+
+    turn: TurnId
+    fact: Fact
 
 
 def _wall_ms() -> int:
@@ -144,17 +153,20 @@ class Recorder:
     async def post(
         self,
         session: SessionId,
-        *facts: Fact,
+        *facts: Fact | About,
         key: str | None = None,
         mode: Literal["create", "append"] = "append",
         turn: TurnId = NO_TURN,
     ) -> Outcome:
         """A command: facts by somebody who does not own the session, in the log when this returns.
 
-        The same `key` again answers DUP with the first one's place and appends nothing.
+        `turn`: what they are about, unless they say so themselves. The same `key` again answers DUP with the
+        first one's place and appends nothing.
         """
         lane = Lane(session, _command_name(key), impatient=True)
-        entry = Entry(new_facts(facts, self._clock_ms(), turn), mode if mode == "create" else mode_of(facts))
+        abouts = [each if isinstance(each, About) else About(turn, each) for each in facts]
+        news = [NewFact(each.fact, self._clock_ms(), each.turn) for each in abouts]
+        entry = Entry(news, mode if mode == "create" else mode_of([each.fact for each in abouts]))
         lane.put(entry)
         self._add(lane)
         return await _answer(entry)
@@ -188,6 +200,6 @@ def new_facts(
     return news
 
 
-def mode_of(facts: tuple[Fact, ...]) -> Mode:
+def mode_of(facts: Sequence[Fact]) -> Mode:
     """Nothing follows the end of a session."""
     return "seal" if facts[-1].type == "session.ended" else "append"

@@ -48,7 +48,7 @@ class Speaker:
                     try:
                         await self._say(caller, dice, cut_after)
                     finally:
-                        self._note(caller)
+                        self.note(caller)
                     return
 
     async def _say(self, caller: Caller, dice: random.Random, cut_after: int | None) -> None:
@@ -82,6 +82,7 @@ class Speaker:
             raise Broken(answer)
         return answer
 
-    def _note(self, caller: Caller) -> None:
+    def note(self, caller: Caller) -> None:
+        """What this connection acknowledged need not be said again."""
         acks = [f["ms"] for f in caller.frames if f["type"] == "input.ack" and f["input"] == self.input]
         self.acked_ms = max([self.acked_ms, *acks])
