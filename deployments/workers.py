@@ -5,13 +5,16 @@ import os
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from pipeline.archive.archiver import Archiver
+from pipeline.archive.muting import Muting
 from pipeline.clock import SystemClock
 from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_sound import RedisSound
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tiered import TieredLog
 from pipeline.narrations import Narrations
@@ -20,11 +23,15 @@ from pipeline.views import SessionViews
 from pipeline.workers.archiving import ArchiveEnded
 from pipeline.workers.directory import DirectoryProjection
 from pipeline.workers.reaper import Reaper
+from pipeline.workers.retention import Retention
 from pipeline.workers.running import Chore, Work, Workers
 from pipeline.workers.stats import Stats
 from pipeline.workers.upkeep import Janitor
 from schemas.errors import LogUnavailable
 from schemas.settings import AppSettings
+
+_RETENTION_S: Final = 600.0
+"""Days are not counted by the minute."""
 
 
 def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
@@ -35,6 +42,14 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
     archiver = Archiver(log.archival, log.archive.store, settings.archive)
     upkeep, directory = RedisUpkeep(log.hot), RedisDirectory(log.hot)
     every_s = settings.workers.upkeep_s
+    retention = Retention(
+        log,
+        directory,
+        RedisSound(log.hot),
+        Muting(log.archival, log.archive.store, clock).mute,
+        clock,
+        days=settings.workers.input_audio_days,
+    )
     return Work(
         effects=(
             AutoPlay(kinds, narrations, users),
@@ -46,6 +61,7 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
         projections=(DirectoryProjection(log, directory),),
         chores=(
             Chore("archive", settings.archive.sweep_s, archiver.sweep),
+            Chore("retention", max(every_s, _RETENTION_S), retention.sweep),
             Chore("janitor", every_s, Janitor(upkeep, settings.workers).tidy),
             Chore(
                 "reaper",

@@ -1,4 +1,4 @@
-"""Reading what is archived: the same facts that the log had, from files that never change."""
+"""Reading what is archived: the same facts that the log had, from files that hardly ever change."""
 
 import time
 from collections import OrderedDict
@@ -80,11 +80,11 @@ class ArchiveReader:
         *,
         cached: bool = False,
     ) -> T:
-        """`look` at the catalog; once more at a new one where a file has vanished under it."""
+        """`look` at the catalog; once more at a new one where a file vanished or changed under it."""
         known = self._known(session) if cached else None
         try:
             return await look(session, known or await self._list(session))
-        except FileNotFoundError:
+        except (FileNotFoundError, ArchiveDamaged):
             self.forget(session)
         try:
             return await look(session, await self._list(session))

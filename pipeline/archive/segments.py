@@ -7,8 +7,8 @@ one after another. The same facts give the same bytes, so writing a file again i
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final, Literal, Self
 from zlib import crc32
@@ -65,7 +65,7 @@ class Footer:
     sealed: bool = False
     """events: nothing follows the last fact, ever."""
     audio: str = ""
-    """events: SHA-256 of the body of the audio file; empty: there is none."""
+    """events: SHA-256 of the audio file's body as it was written; empty: there is no such file."""
 
     def packed(self) -> bytes:
         whole = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -190,6 +190,22 @@ def verify(file: bytes) -> Footer:
     if not file.startswith(_MAGIC) or sha256(body).hexdigest() != footer.sha256:
         raise ArchiveDamaged("a file of the archive is not what it was")
     return footer
+
+
+def muted(file: bytes, silent: Collection[Seq]) -> bytes | None:
+    """An audio file without the audio of these facts; None: it had none of it. Raises ArchiveDamaged."""
+    footer = verify(file)
+    kept: list[tuple[int, int, int]] = []
+    body = bytearray()
+    at = len(_MAGIC)
+    for seq, length, crc in footer.index:
+        if seq not in silent:
+            kept.append((seq, length, crc))
+            body += file[at : at + length]
+        at += length
+    if len(kept) == len(footer.index):
+        return None
+    return _file(body, replace(footer, sha256=sha256(body).hexdigest(), index=tuple(kept)))
 
 
 def unpack_frame(frame: bytes) -> list[StoredFact]:

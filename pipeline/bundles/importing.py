@@ -14,6 +14,7 @@ from pipeline.copying import write_copy
 from pipeline.log.base import EventLog
 from schemas.events import (
     Fact,
+    InputClosed,
     NarrationFailed,
     NarrationReady,
     NarrationRequested,
@@ -47,9 +48,16 @@ async def import_bundle(
 
 
 def endings(conversation: Conversation) -> list[NewFact]:
-    """What closes the turns that nobody here will finish."""
+    """What closes the turns that nobody here will finish, and the inputs that nobody here listens to."""
     ts_ms = conversation.latest_ms
-    return [NewFact(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished]
+    return [
+        *(NewFact(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished),
+        *(
+            NewFact(InputClosed(input=name, ms=state.recorded_ms, reason="cut"), ts_ms)
+            for name, state in conversation.inputs.items()
+            if not state.closed
+        ),
+    ]
 
 
 def unlinked(fact: Fact, conversation: Conversation) -> Fact:

@@ -146,13 +146,26 @@ def _model(recorded: Recorded) -> Fact:
 
 
 def _check_sound(recorded: Recorded) -> None:
-    if recorded.type != "audio.chunk":
+    if recorded.type not in ("audio.chunk", "input.audio"):
         if recorded.audio:
-            raise BundleInvalid(f"fact {recorded.seq} has sound and is no audio.chunk")
+            raise BundleInvalid(f"fact {recorded.seq} has sound and is no audio.chunk or input.audio")
         return
+    if recorded.type == "input.audio" and not recorded.audio:
+        return  # what came in is not kept for ever
     try:
         count = packet_count(recorded.audio or b"")
     except ValueError as error:
         raise BundleInvalid(f"the audio of fact {recorded.seq} is no Opus of ours") from error
-    if count * PACKET_MS != recorded.data["ms"] or recorded.data["bytes"] != len(recorded.audio or b""):
+    if recorded.type == "input.audio":
+        _check_input(recorded, count)
+    elif count * PACKET_MS != recorded.data["ms"] or recorded.data["bytes"] != len(recorded.audio or b""):
         raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
+
+
+def _check_input(recorded: Recorded, packets: int) -> None:
+    """The last piece of an input is filled up with silence, which its milliseconds leave out."""
+    audio, data = recorded.audio or b"", recorded.data
+    if data["bytes"] != len(audio) or not 0 < data["ms"] <= packets * PACKET_MS:
+        raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
+    if data["sha256"] != sha256(audio).hexdigest():
+        raise BundleInvalid(f"the audio of fact {recorded.seq} is not what was heard")
