@@ -59,6 +59,8 @@ class Rerun:
         self._vad = vad
         self._at_ms = stored.from_ms
         self._begun_ms = stored.from_ms
+        self._done_ms = 0
+        """What was said before is written down."""
         self._tape = Tape(max_ms=_KEPT_MS, at_ms=self._at_ms)
         self._endpointer = Endpointer(settings.endpointing, at_ms=self._at_ms)
         self._language: str | None = stored.opened.data["language"] or None
@@ -110,9 +112,10 @@ class Rerun:
                 self._tape,
                 clock,
                 tasks,
-                began.at_ms,
+                max(self._done_ms, began.at_ms - self._settings.endpointing.prefix_padding_ms),
             )
             ended, again = await self._until_end(scribe, clock, frames)
+            self._done_ms = ended.end_ms
             pen = _Pen(scribe, clock, ended, self._settings)
             tasks.start_soon(pen.write)
             await clock.until(lambda: pen.done)

@@ -1,11 +1,12 @@
 """What a session heard can be written down again after it has left the log."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from pipeline.audio.capture import Capture
-from pipeline.engines.base import Transcribers
+from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.engines.scripted_listener import ScriptedSpeechToText
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
@@ -46,9 +47,24 @@ def an_ear(script: Path) -> ScriptedSpeechToText:
     return ScriptedSpeechToText(script, workers=2, queued=8)
 
 
-async def compared(
-    log: EventLog, session: SessionId, ear: ScriptedSpeechToText
-) -> tuple[InputComparison, ...]:
+class Noting:
+    """Hears with another ear, and notes what it was given."""
+
+    providers = ()
+
+    def __init__(self, ear: SpeechToText) -> None:
+        self._ear = ear
+        self.given: list[Utterance] = []
+
+    def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        self.given.append(utterance)
+        return self._ear.transcribe(utterance)
+
+    async def aclose(self) -> None:
+        await self._ear.aclose()
+
+
+async def compared(log: EventLog, session: SessionId, ear: SpeechToText) -> tuple[InputComparison, ...]:
     reruns = Reruns(log, Transcribers(ear, ear), SileroVad)
     lines = [line async for line in reruns.lines(session, ListeningSettings())]
     assert isinstance(lines[-1], ComparisonReport)
@@ -63,3 +79,15 @@ async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers
     await tiers.vanish(session)
     assert await compared(tiers.log, session, ear) == before
     assert [len(each.utterances) for each in before] == [1]
+
+
+async def test_engines_are_given_the_sound_that_they_would_be_given_live(
+    tiers: Tiers, tmp_path: Path
+) -> None:
+    session, ear = await spoken(tiers.log), Noting(an_ear(tmp_path / "script.json"))
+    [heard] = await compared(tiers.log, session, ear)
+    [utterance] = heard.utterances
+    lengths_ms = [len(given.pcm) // 32 for given in ear.given if given.words]
+    begins_ms = utterance.start_ms - ListeningSettings().endpointing.prefix_padding_ms
+    # At the silence that is taken for the end, and for the other way with the same tail as always.
+    assert lengths_ms == [utterance.end_ms + 224 - begins_ms, utterance.end_ms + 200 - begins_ms]
