@@ -81,7 +81,7 @@ async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers
     assert [len(each.utterances) for each in before] == [1]
 
 
-async def test_engines_are_given_the_sound_that_they_would_be_given_live(
+async def test_engines_are_given_the_sound_that_they_are_given_live(
     tiers: Tiers, tmp_path: Path
 ) -> None:
     session, ear = await spoken(tiers.log), Noting(an_ear(tmp_path / "script.json"))
