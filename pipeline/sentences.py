@@ -76,6 +76,8 @@ class SentenceBuffer:
         length, settings = found.end - self._start, self._settings
         if settings.threshold is not None and length >= settings.threshold:
             return True
+        if self._start == 0 and settings.first_threshold is not None and length >= settings.first_threshold:
+            return True
         if found.strength == Strength.CLAUSE:
             return self._start == 0 and settings.first_length is not None and length >= settings.first_length
         if found.strength == Strength.SENTENCE:

@@ -35,6 +35,8 @@ from schemas.providers import LOCAL
 from schemas.settings import SessionSettings
 
 _KEYS_KEPT = 4_096
+_FIRST_WORDS = 40
+"""Characters of an answer to a spoken question that are spoken at once, clause or not."""
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
 
@@ -167,7 +169,7 @@ class Sessions:
             wish = TurnRequested(
                 kind="prompt",
                 text=said.text[: self._limits.prompt_chars],
-                settings=conversation.settings,
+                settings=_conversational(conversation.settings),
                 input=said.input,
                 utterances=said.utterances,
                 merges=said.merges,
@@ -244,3 +246,12 @@ class Sessions:
             known = ", ".join(self.providers)
             raise UnknownProvider(f"there is no provider {provider!r}; there is: {known}", field=field)
         return voices
+
+
+def _conversational(settings: SessionSettings) -> SessionSettings:
+    """Who has spoken waits for a voice: its first words matter more than their melody."""
+    sentences = settings.sentences
+    if sentences.first_threshold is not None:
+        return settings
+    sooner = sentences.model_copy(update={"first_threshold": _FIRST_WORDS})
+    return settings.model_copy(update={"sentences": sooner})

@@ -35,7 +35,7 @@ class EndpointingSettings(_Listening):
     """So much of what came before the first voiced frame belongs to the utterance."""
     max_utterance_s: float = Field(default=25.0, ge=2.0, le=29.0)
     """A longer utterance is cut at its quietest place and goes on as the next; nobody answers in between."""
-    speculate_ms: int | None = Field(default=200, ge=64, le=5_000)
+    speculate_ms: int | None = Field(default=96, ge=64, le=5_000)
     """After so much silence the text is made, as if this were the end; None: only at the end."""
     hint: bool = True
     """May the text so far shorten or lengthen the wait?"""

@@ -139,7 +139,7 @@ class Intake:
         for start in range(0, whole, FRAME_BYTES):
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], tasks)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
-        if self._scribe is not None and self._endpointer.speaking:
+        if self._scribe is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._scribe.grow(self.at_ms, self._teller(self._utterance - 1))
         await self._tell_progress()
         await anyio.lowlevel.checkpoint()

@@ -63,6 +63,7 @@ SETTINGS = st.builds(
     min_length=st.integers(1, 80),
     first_length=st.none() | st.integers(4, 80),
     threshold=st.none() | st.integers(10, 120),
+    first_threshold=st.none() | st.integers(10, 80),
     max_length=st.integers(40, 160),
 )
 LANGUAGES = st.sampled_from(["en", "de"])
@@ -212,6 +213,13 @@ def test_only_the_first_fragment_may_end_at_a_clause() -> None:
 )
 def test_a_clause_is_not_cut_inside_numbers_quotations_or_brackets(text: str) -> None:
     assert len(cut(text, SentenceSettings(first_length=10))) == 1
+
+
+def test_the_first_words_need_not_wait_for_a_clause() -> None:
+    settings = SentenceSettings(first_threshold=20)
+    first, *rest = texts(cut("A man who walked along the river one day found a boat and took it.", settings))
+    assert first == "A man who walked along "
+    assert rest == ["the river one day found a boat and took it."]
 
 
 def test_with_a_threshold_long_sentences_are_cut_at_a_word() -> None:
