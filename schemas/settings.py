@@ -22,8 +22,8 @@ class SentenceSettings(_Settings):
     first_length: int | None = Field(default=24, ge=4, le=500)
     """The first fragment may end at a clause once it is this long; None: only at a sentence end."""
     first_threshold: int | None = Field(default=None, ge=10, le=500)
-    """The first fragment may end at any word once it is this long; None: only where a clause or sentence ends,
-    but in the answer to a spoken question at 40."""
+    """The first fragment may end at any word once it is this long; None: only where a clause or sentence
+    ends, but in the answer to a spoken question at 40."""
     threshold: int | None = Field(default=None, ge=10, le=1000)
     """Cut at the next word boundary once this long, sentence end or not; None: never by length."""
     max_length: int = Field(default=300, ge=40, le=2000)
