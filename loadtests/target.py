@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-_START_S = 180.0
+_START_S = 300.0
 _STOP_S = 40.0
 
 
