@@ -5,7 +5,6 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from schemas.commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
-from schemas.listening import Mode
 from schemas.settings import SessionSettings
 
 Ref = Annotated[str, Field(max_length=128)]
@@ -271,25 +270,6 @@ class Voices(_Wire):
     voices: tuple[str, ...]
     providers: dict[str, tuple[str, ...]]
     """Who can be asked to speak, and the voices of each; "local" is this server."""
-
-
-class ModeView(_Wire):
-    """A way of listening that a session may choose, as `listening.mode`."""
-
-    mode: Mode
-    description: str
-    latency: str
-    """From the end of speech to its text, and to the answer."""
-    quality: str
-    engine: str
-    """Who writes down."""
-    providers: tuple[str, ...] = ()
-    """Who else may, by `listening.provider`."""
-
-
-class ListeningModes(_Wire):
-    default: Mode
-    modes: tuple[ModeView, ...]
 
 
 class Health(_Wire):

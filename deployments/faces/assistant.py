@@ -9,6 +9,7 @@ import tempfile
 from contextlib import aclosing, suppress
 from typing import Annotated, Final, Literal
 
+import anyio
 from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 
 from deployments.access import Caller
@@ -22,7 +23,7 @@ from pipeline.hearing.uploading import listen_to_file
 from pipeline.listening import Listener, Listening
 from schemas.assistant import AssistantCommand, AssistantReply
 from schemas.commands import AcknowledgePlayback, Control, CreateSession, OpenInput, SettingsPatch
-from schemas.errors import EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
+from schemas.errors import BodyTooLarge, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, parse_session_id
 from schemas.listening import Mode
 from schemas.principals import Principal
@@ -32,6 +33,8 @@ router = APIRouter(tags=["assistant"])
 _THRESHOLD: Final = 50
 """Characters after which text is spoken, sentence end or not: what the assistant's clients are used to."""
 _CHUNK_CHARS: Final = 1_400_000
+_CHUNK_BYTES: Final = 1_000_000
+"""Half a minute of sound at once is no conversation."""
 Format = Literal["pcm16", "opus", "mulaw", "alaw"]
 Rate = Literal[8_000, 16_000, 24_000, 48_000]
 
@@ -42,25 +45,38 @@ class Conversation:
     def __init__(self, services: Services, session: SessionId) -> None:
         self._services = services
         self._session = session
-        self.handle: OpenInputHandle | None = None
+        self._handle: OpenInputHandle | None = None
+        self._opened = anyio.Event()
         self.socket: JsonSocket | None = None
 
+    def listen(self, handle: OpenInputHandle) -> None:
+        """From now on; who spoke earlier has waited."""
+        self._handle = handle
+        self._opened.set()
+
     async def hear(self, sound: bytes) -> None:
-        """Raises NotSound, or what ended the input."""
-        if self.handle is not None:
-            await self.handle.hear(sound)
+        """Raises NotSound, BodyTooLarge, or what ended the input."""
+        if len(sound) > _CHUNK_BYTES:
+            raise BodyTooLarge(f"a chunk of sound holds at most {_CHUNK_BYTES} bytes", field="chunk")
+        await (await self._input()).hear(sound)
+
+    async def _input(self) -> OpenInputHandle:
+        await self._opened.wait()
+        assert self._handle is not None
+        return self._handle
 
     async def obey(self, command: AssistantCommand) -> None:
         """Raises InputError, NotSound, StateError."""
         if command.type == "audio-chunk":
             await self.hear(_decoded(command.chunk))
-        elif command.type == "commit" and self.handle is not None:
-            await self.handle.commit()
+        elif command.type == "commit":
+            await (await self._input()).commit()
         elif command.type == "stop":
             await self._services.sessions.control(self._session, Control(action="stop"))
         elif command.type == "playback":
             if command.turn is None or command.ms is None:
-                raise InputError("playback says which turn, and how many ms of it", field="turn")
+                missing = "turn" if command.turn is None else "ms"
+                raise InputError("playback says which turn, and how many ms of it", field=missing)
             heard = AcknowledgePlayback(turn=command.turn, heard_ms=command.ms)
             await self._services.sessions.heard(self._session, heard)
 
@@ -72,8 +88,10 @@ class Conversation:
 
 
 def _decoded(chunk: str | None) -> bytes:
+    if chunk is None:
+        raise InputError("an audio-chunk has a chunk", field="chunk")
     try:
-        return base64.b64decode(chunk or "", validate=True)
+        return base64.b64decode(chunk, validate=True)
     except binascii.Error as error:
         raise NotSound("the chunk is not base64", field="chunk") from error
 
@@ -97,12 +115,12 @@ async def voice(
         conversation.socket = socket
         _, head = await services.sessions.attend(session)
         handle = await services.intakes.open(session, wish, _nobody, refused=conversation.refused)
-        conversation.handle = handle
+        conversation.listen(handle)
         try:
             await socket.send({"type": "session", "session_id": session})
             await _tell(services, socket, session, head.seq)
         finally:
-            services.intakes.leave(handle)
+            services.intakes.leave(handle, may_return=False)
         await socket.close()
 
 

@@ -13,11 +13,14 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from deployments.faces.native import Open, commanded
+from pipeline.engines.whisperx_place import quality_engine
+from pipeline.hearing.modes import listening_modes
 from pipeline.hearing.uploading import listen_to_file
 from schemas.commands import Readable
 from schemas.comparisons import ComparisonFailed, ComparisonProgress, ComparisonReport
 from schemas.errors import BodyTooLarge, NotSound, RhapsodeError
 from schemas.ids import SessionId
+from schemas.modes import ListeningModes
 from schemas.wire import RecordingHeard, UtteranceView
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
@@ -33,6 +36,20 @@ _BODY: Final[dict[str, Any]] = {
 }
 _NOT_STORED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 Commanded = Annotated[SessionId, Depends(commanded)]
+
+
+@router.get("/listening/modes", tags=["service"])
+async def modes(services: Open) -> ListeningModes:
+    """The ways of listening, for whoever lets people choose between them."""
+    settings = services.settings
+    return ListeningModes(
+        default=settings.session.listening.mode,
+        modes=listening_modes(
+            settings.speech_to_text.engine,
+            quality_engine(settings.quality_speech_to_text),
+            services.transcribers.realtime.providers,
+        ),
+    )
 
 
 @router.post("/sessions/{session_id}/recordings", openapi_extra=_BODY)

@@ -77,7 +77,8 @@ class JsonSocket:
 
 
 def error_message(error: RhapsodeError) -> Message:
-    return {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+    told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+    return told if error.field is None else {**told, "field": error.field}
 
 
 class Command(Protocol):

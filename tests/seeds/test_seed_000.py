@@ -1,0 +1,297 @@
+"""Seed 000, point by point: the answer is heard while it is still being written."""
+
+import base64
+import io
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from itertools import accumulate
+from typing import Any
+
+import anyio
+import av
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.support import RunningApp, running_app, scripted_settings
+from tests.voice.callers import Fact, austen, facts_of, silence
+from tests.voice.sayings import of
+from tests.voice.sound_files import wav
+
+pytestmark = pytest.mark.anyio
+
+ANSWER = (
+    "The old keeper lit the great lamp, and then he climbed the long stairs up to the gallery, where the "
+    "wind was cold. He saw the fox. It sat by the door and waited for him, as it did every evening. So they "
+    "shared the fish"
+)
+QUESTION = "Please tell me of the keeper."
+SPEECH = silence(300) + austen() + silence(900)
+LIMIT_S = 60
+Message = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """Writes a token every 20 ms, so that speaking has time to overtake writing."""
+    settings = scripted_settings(
+        tmp_path_factory.mktemp("seed000"),
+        llm={"reply": ANSWER, "delta_chars": 5, "per_delta_ms": 20, "first_delta_ms": 20},
+        tts={"ms_per_char": 5, "first_chunk_ms": 5},
+        stt={"texts": [QUESTION], "per_request_ms": 5},
+        language_model={"coalesce_ms": 0},
+        limits={"heartbeat_s": 0.2, "rejoin_s": 0.3},
+    )
+    with running_app(settings) as running:
+        yield running
+
+
+@asynccontextmanager
+async def assistant(app: RunningApp, **query: Any) -> AsyncGenerator[tuple[ClientConnection, str], None]:
+    """A connection to the assistant, and the session that it speaks in."""
+    wishes = "&".join(f"{name}={value}" for name, value in query.items())
+    async with connect(f"{app.ws_url}/ws/voice?{wishes}", max_size=None) as socket:
+        with anyio.fail_after(LIMIT_S):
+            first = json.loads(await socket.recv())
+            assert first["type"] == "session", first
+            yield socket, first["session_id"]
+
+
+async def messages(socket: ClientConnection) -> AsyncGenerator[Message, None]:
+    async for message in socket:
+        assert isinstance(message, str)
+        yield json.loads(message)
+
+
+async def until(socket: ClientConnection, kind: str) -> list[Message]:
+    """Everything up to the first message of this kind."""
+    found = []
+    async with aclosing(messages(socket)) as heard:
+        async for message in heard:
+            found.append(message)
+            if message["type"] == kind:
+                break
+    return found
+
+
+async def say(socket: ClientConnection, sound: bytes, *, base64_chunks: bool = False) -> None:
+    for start in range(0, len(sound), 3_200):
+        chunk = sound[start : start + 3_200]
+        if base64_chunks:
+            coded = base64.b64encode(chunk).decode()
+            await socket.send(json.dumps({"type": "audio-chunk", "chunk": coded}))
+        else:
+            await socket.send(chunk)
+
+
+async def talk(app: RunningApp, **query: Any) -> tuple[list[Message], list[Fact]]:
+    """One question and its answer: the messages, and the session's facts."""
+    async with assistant(app, **query) as (socket, session):
+        await say(socket, SPEECH)
+        heard = await until(socket, "done")
+    return heard, await facts_of(app, session)
+
+
+def kinds(heard: list[Message]) -> list[str]:
+    return [message["type"] for message in heard]
+
+
+def seqs(facts: list[Fact], kind: str) -> list[int]:
+    return [fact["seq"] for fact in facts if fact["type"] == kind]
+
+
+def sentences(facts: list[Fact]) -> list[str]:
+    """As they were cut for speaking."""
+    answer = "".join(data["text"] for data in of(facts, "text.delta"))
+    return [answer[data["start"] : data["end"]].strip() for data in of(facts, "sentence.ready")]
+
+
+def mp3_ms(chunk: str) -> float:
+    with av.open(io.BytesIO(base64.b64decode(chunk)), "r") as file:
+        assert file.format.name == "mp3"
+        rate = file.streams.audio[0].rate
+        samples = [frame.samples for frame in file.decode(audio=0) if isinstance(frame, av.AudioFrame)]
+        return 1_000 * sum(samples) / rate
+
+
+# ---------------------------------------------------------------- 3: the socket
+
+
+async def test_3_1_tokens_come_while_they_are_written_and_the_sound_between_them(app: RunningApp) -> None:
+    heard, _ = await talk(app)
+    told = kinds(heard)
+    assert "".join(message["token"] for message in heard if message["type"] == "token") == ANSWER
+    assert told.count("token") > 10
+    last_token = len(told) - 1 - told[::-1].index("token")
+    assert told.index("token") < told.index("audio-chunk") < last_token
+    assert told[: last_token + 1].count("audio-chunk") >= 3
+
+
+async def test_3_2_at_the_end_the_rest_is_spoken_and_then_it_is_said_that_this_was_all(
+    app: RunningApp,
+) -> None:
+    heard, facts = await talk(app)
+    told = kinds(heard)
+    assert told[-2:] == ["audio-done", "done"]
+    assert told.count("audio-done") == told.count("done") == 1
+    spoken = sentences(facts)
+    assert spoken[-1].endswith("shared the fish")
+    assert told.count("audio-chunk") == len(spoken)
+
+
+async def test_3_3_text_is_spoken_after_fifty_characters_or_at_the_end_of_a_sentence(app: RunningApp) -> None:
+    _, facts = await talk(app)
+    spoken = sentences(facts)
+    assert " ".join(spoken) == ANSWER
+    assert len(spoken) >= 5
+    for text in spoken[:-1]:
+        assert text.endswith((".", ",")) or 40 <= len(text) <= 60, text
+    assert all(len(text) <= 60 for text in spoken)
+
+
+async def test_3_4_a_chunk_is_an_mp3_file_of_what_was_spoken(app: RunningApp) -> None:
+    heard, facts = await talk(app)
+    chunks = [message["chunk"] for message in heard if message["type"] == "audio-chunk"]
+    lengths = [data["ms"] for data in of(facts, "sentence.completed")]
+    for chunk, ms in zip(chunks, lengths, strict=True):
+        assert abs(mp3_ms(chunk) - ms) < 150  # MP3 comes in whole frames, with silence around them
+
+
+async def test_5_one_call_waits_for_the_one_before_so_the_order_is_that_of_the_text(app: RunningApp) -> None:
+    _, facts = await talk(app)
+    chunks = [data["sentence"] for data in of(facts, "audio.chunk")]
+    assert chunks == sorted(chunks)
+    done = [data["sentence"] for data in of(facts, "sentence.completed")]
+    assert done == list(range(len(done)))
+    assert [data["at_ms"] for data in of(facts, "audio.chunk")] == list(
+        accumulate((data["ms"] for data in of(facts, "audio.chunk")), initial=0)
+    )[:-1]
+
+
+async def test_the_client_may_send_its_sound_as_base64_and_end_its_utterance(app: RunningApp) -> None:
+    async with assistant(app) as (socket, _):
+        await say(socket, silence(200) + austen(), base64_chunks=True)
+        await socket.send(json.dumps({"type": "commit"}))
+        heard = await until(socket, "done")
+    assert [message["text"] for message in heard if message["type"] == "transcript"] == [QUESTION]
+
+
+async def test_nothing_that_is_sent_before_the_session_is_named_is_lost(app: RunningApp) -> None:
+    async with connect(f"{app.ws_url}/ws/voice", max_size=None) as socket:
+        with anyio.fail_after(LIMIT_S):
+            await say(socket, austen() + silence(900))  # it begins with a word
+            heard = await until(socket, "done")
+    facts = await facts_of(app, heard[0]["session_id"])
+    assert of(facts, "input.closed") == [] or of(facts, "input.closed")[0]["ms"] > 0
+    assert of(facts, "speech.started")[0]["at_ms"] < 400
+
+
+async def test_a_conversation_goes_on_in_its_session(app: RunningApp) -> None:
+    async with assistant(app) as (socket, session):
+        await say(socket, SPEECH)
+        await until(socket, "done")
+    async with assistant(app, session_id=session) as (socket, again):
+        assert again == session
+        await say(socket, SPEECH)
+        await until(socket, "done")
+    assert len(of(await facts_of(app, session), "turn.completed")) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "field"),
+    [
+        ("no json", "input.invalid", None),
+        ('{"type": "sing"}', "input.invalid", "type"),
+        ('{"type": "audio-chunk"}', "input.invalid", "chunk"),
+        ('{"type": "audio-chunk", "chunk": "?"}', "sound.unreadable", "chunk"),
+        ('{"type": "playback", "turn": 1}', "input.invalid", "ms"),
+        ('{"type": "playback", "turn": 1, "ms": 5}', "turn.not_found", "turn"),
+        ('{"type": "stop"}', "turn.none_running", "turn"),
+    ],
+)
+async def test_what_is_wrong_is_told_and_the_conversation_goes_on(
+    app: RunningApp, message: str, code: str, field: str | None
+) -> None:
+    async with assistant(app) as (socket, _):
+        await socket.send(message)
+        [told] = await until(socket, "error")
+        assert (told["code"], told.get("field")) == (code, field)
+        await socket.send(bytes(1_000_001))
+        [told] = await until(socket, "error")
+        assert (told["code"], told["field"]) == ("body.too_large", "chunk")
+        await say(socket, SPEECH)
+        assert kinds(await until(socket, "done"))[-2:] == ["audio-done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"mode": "fast"}, "mode"),
+        ({"rate": 44_100}, "rate"),
+        ({"format": "mp3"}, "format"),
+        ({"session_id": "x"}, "session_id"),
+    ],
+)
+async def test_a_wrong_wish_names_its_field(app: RunningApp, query: dict[str, Any], field: str) -> None:
+    wishes = "&".join(f"{name}={value}" for name, value in query.items())
+    async with connect(f"{app.ws_url}/ws/voice?{wishes}") as socket:
+        told = json.loads(await socket.recv())
+        await socket.wait_closed()
+    assert (told["type"], told["field"]) == ("error", field)
+    assert socket.close_code in (4422, 4404)
+
+
+# ---------------------------------------------------------------- 4 and 7: the old way, to compare
+
+
+async def at_once(app: RunningApp, mode: str) -> tuple[Message, list[Fact]]:
+    async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
+        answer = await http.post("/api/voice", params={"mode": mode}, content=wav(SPEECH))
+    assert answer.status_code == 200, answer.text
+    reply = answer.json()
+    return reply, await facts_of(app, reply["session_id"])
+
+
+async def test_4_the_legacy_way_does_one_step_after_the_other(app: RunningApp) -> None:
+    reply, facts = await at_once(app, "legacy")
+    assert (reply["transcript"], reply["reply"], reply["mode"]) == (QUESTION, ANSWER, "legacy")
+    assert mp3_ms(reply["audio"]) > 0.9 * of(facts, "turn.completed")[0]["audio_ms"]
+    [written] = seqs(facts, "text.completed")
+    assert [data["text"] for data in of(facts, "text.delta")] == [ANSWER]
+    assert min(seqs(facts, "audio.chunk")) > written
+    assert min(seqs(facts, "sentence.ready")) > seqs(facts, "text.delta")[0]
+
+
+async def test_4_the_streaming_way_does_not(app: RunningApp) -> None:
+    _, facts = await talk(app)
+    [written] = seqs(facts, "text.completed")
+    assert len(of(facts, "text.delta")) > 10
+    assert len([seq for seq in seqs(facts, "audio.chunk") if seq < written]) >= 3
+
+
+async def test_7_the_same_engines_are_heard_earlier_in_the_streaming_way(app: RunningApp) -> None:
+    """As the order of facts: what the old way can only begin when all is written is heard before that."""
+    _, streamed = await talk(app)
+    _, legacy = await at_once(app, "legacy")
+
+    def first_sound_ms(facts: list[Fact]) -> int:
+        asked = next(fact["ts"] for fact in facts if fact["type"] == "turn.requested")
+        return int(next(fact["ts"] for fact in facts if fact["type"] == "audio.chunk") - asked)
+
+    def written_ms(facts: list[Fact]) -> int:
+        asked = next(fact["ts"] for fact in facts if fact["type"] == "turn.requested")
+        return int(next(fact["ts"] for fact in facts if fact["type"] == "text.completed") - asked)
+
+    assert first_sound_ms(streamed) < written_ms(streamed)
+    assert first_sound_ms(legacy) >= written_ms(legacy)
+
+
+async def test_7_nothing_said_is_an_answer_too(app: RunningApp) -> None:
+    async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
+        answer = await http.post("/api/voice", content=wav(silence(1_000)))
+        broken = await http.post("/api/voice", content=b"no recording")
+        unknown = await http.post("/api/voice", params={"session_id": "x"}, content=wav(SPEECH))
+    assert (answer.status_code, answer.json()["turn"], answer.json()["audio"]) == (200, None, "")
+    assert (broken.status_code, broken.json()["code"]) == (422, "sound.unreadable")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "session.not_found")
