@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas import asyncapi_sockets as sockets
 from schemas import wire
 from schemas.recorded import FACT_MODELS
 
@@ -37,13 +38,14 @@ _LISTENING: Final[Mapping[str, Any]] = {
 
 def type_of(model: type[BaseModel]) -> str:
     """The string that names a fact or frame on the wire."""
-    name: str = model.model_fields["type"].default
-    return name
+    return str(model.model_fields["type"].default)
 
 
 def document() -> dict[str, Any]:
     """The whole document, ready for json.dump."""
-    schemas = _schemas((*FACT_MODELS, *_FRAMES, *_ANSWERS), _COMMANDS)
+    schemas = _schemas(
+        (*FACT_MODELS, *_FRAMES, *_ANSWERS, *sockets.messages()), (*_COMMANDS, *sockets.COMMANDS)
+    )
     schemas |= {_envelope_name(model): _envelope(model) for model in FACT_MODELS}
     for model in FACT_MODELS:  # the envelope says both already
         for field in ("type", "v"):
@@ -57,8 +59,8 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
-        "channels": _channels(),
-        "operations": _operations(),
+        "channels": _channels() | sockets.channels(),
+        "operations": _operations() | sockets.operations(),
         "components": {"messages": _messages(), "schemas": dict(sorted(schemas.items()))},
     }
 
@@ -90,7 +92,11 @@ def _envelope(model: type[BaseModel]) -> dict[str, Any]:
 
 def _messages() -> dict[str, Any]:
     messages = {type_of(m): _message(m, _envelope_name(m)) for m in FACT_MODELS}
-    return messages | {type_of(m): _message(m, m.__name__) for m in (*_FRAMES, *_ANSWERS, *_COMMANDS)}
+    messages |= {type_of(m): _message(m, m.__name__) for m in (*_FRAMES, *_ANSWERS, *_COMMANDS)}
+    others = (*sockets.messages(), *sockets.COMMANDS)
+    return messages | {
+        sockets.message_name(m): {**_message(m, m.__name__), "name": sockets.message_name(m)} for m in others
+    }
 
 
 def _message(model: type[BaseModel], schema: str) -> dict[str, Any]:
@@ -117,7 +123,8 @@ def _channels() -> dict[str, Any]:
         "stream": {
             "address": "/v1/sessions/{session_id}/stream",
             "description": "WebSocket. With audio, an audio.chunk is a binary frame: four bytes big-endian"
-            " length, the fact's JSON, the sound.",
+            " length, the fact's JSON, the sound. Between input.open and input.close the client's binary"
+            " frames are sound in the declared format.",
             "parameters": session,
             "messages": sse | _refs("#/components/messages", [*_ANSWERS, *_COMMANDS]),
             "bindings": {"ws": {"method": "GET", "query": query, "bindingVersion": "0.1.0"}},

@@ -24,6 +24,8 @@ SOCKET_PATH_MAX: Final = 100
 START_S: Final = 10.0
 LOAD_S: Final = 120.0
 """A long log takes a while to load; until then the server says so."""
+_STARTS: Final = 5
+"""So often is a server started that dies before it answers."""
 _POLL_S: Final = 0.01
 
 
@@ -80,8 +82,7 @@ def ensure(home: Path, settings: LogSettings, *, binary: Path | None = None) -> 
     with _only_one(place.directory / "start.lock"):
         if (pid := _answering(place.socket)) is not None:
             return EmbeddedServer(place.socket, pid, started=False)
-        _start(place, settings, binary or find_binary())
-        return EmbeddedServer(place.socket, _await_answer(place), started=True)
+        return EmbeddedServer(place.socket, _bring_up(place, settings, binary or find_binary()), started=True)
 
 
 def status(home: Path) -> EmbeddedServer | None:
@@ -120,6 +121,15 @@ def _only_one(lock: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _bring_up(place: _Place, settings: LogSettings, binary: Path) -> int:
+    """The pid of a server that answers. One that dies before it does is started again."""
+    for _ in range(_STARTS):
+        _start(place, settings, binary)
+        if (pid := _await_answer(place)) is not None:
+            return pid
+    raise LogUnavailable(f"The log server dies as soon as it starts: {_last_words(place)}")
 
 
 def _start(place: _Place, settings: LogSettings, binary: Path) -> None:
@@ -191,14 +201,33 @@ def _config(place: _Place, settings: LogSettings) -> list[tuple[str, str]]:
     ]
 
 
-def _await_answer(place: _Place) -> int:
+def _await_answer(place: _Place) -> int | None:
+    """None: it died."""
     deadline = time.monotonic() + START_S
     while (pid := _answering(place.socket)) is None:
+        if _is_dead(place):
+            return None
         if time.monotonic() > deadline:
-            lines = place.output.read_text(errors="replace").splitlines() if place.output.exists() else []
-            raise LogUnavailable("The log server does not answer: " + " | ".join(lines[-3:]))
+            raise LogUnavailable(f"The log server does not answer: {_last_words(place)}")
         time.sleep(_POLL_S)
     return pid
+
+
+def _is_dead(place: _Place) -> bool:
+    """Nobody holds the lock that a server keeps for as long as it lives."""
+    descriptor = os.open(place.directory / "server.lock", os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _last_words(place: _Place) -> str:
+    lines = place.output.read_text(errors="replace").splitlines() if place.output.exists() else []
+    return " | ".join(lines[-3:])
 
 
 def _answering(path: Path) -> int | None:

@@ -101,6 +101,33 @@ def test_a_server_that_cannot_start_says_why(home: Path) -> None:
         embedded.ensure(home, LogSettings(), binary=Path("/bin/false"))
 
 
+def a_server_that_dies(home: Path, times: int) -> Path:
+    """A program that ends at once so often, and then is the real one."""
+    script, deaths = home / "dying.sh", home / "deaths"
+    script.write_text(
+        f"""#!/bin/sh
+echo >> {deaths}
+[ $(wc -l < {deaths}) -gt {times} ] && exec {embedded.find_binary()} "$@"
+exit 0
+"""
+    )
+    script.chmod(0o700)
+    return script
+
+
+def test_a_server_that_dies_while_it_starts_is_started_again(home: Path) -> None:
+    server = embedded.ensure(home, LogSettings(), binary=a_server_that_dies(home, 2))
+    status = embedded.status(home)
+    assert status is not None
+    assert (server.pid, server.started) == (status.pid, True)
+
+
+def test_a_server_that_always_dies_is_given_up(home: Path) -> None:
+    with pytest.raises(LogUnavailable, match="dies as soon as it starts"):
+        embedded.ensure(home, LogSettings(), binary=a_server_that_dies(home, 1_000))
+    assert embedded.status(home) is None
+
+
 @pytest.mark.anyio
 async def test_a_log_at_a_url_is_used_as_it_is(valkey_home: Path, tmp_path: Path) -> None:
     url = f"unix://{embedded.socket_path(valkey_home)}"

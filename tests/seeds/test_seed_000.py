@@ -14,6 +14,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from schemas.assistant import ASSISTANT_MESSAGES
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import Fact, austen, facts_of, silence
 from tests.voice.sayings import of
@@ -58,10 +59,15 @@ async def assistant(app: RunningApp, **query: Any) -> AsyncGenerator[tuple[Clien
             yield socket, first["session_id"]
 
 
+KNOWN = {model.model_fields["type"].default: model for model in ASSISTANT_MESSAGES}
+
+
 async def messages(socket: ClientConnection) -> AsyncGenerator[Message, None]:
     async for message in socket:
         assert isinstance(message, str)
-        yield json.loads(message)
+        told = json.loads(message)
+        KNOWN[told["type"]].model_validate(told)  # as the AsyncAPI document describes it
+        yield told
 
 
 async def until(socket: ClientConnection, kind: str) -> list[Message]:

@@ -213,7 +213,9 @@ async def test_a_narration_can_be_cancelled_and_what_was_made_stays(
 
     await until(known)
     house.forget()
-    assert (await person.generate(scene))["created"]
+    anew = await person.generate(scene)
+    assert anew["created"]
+    assert (await messages(person, anew["websocket_url"]))[-1]["missing_chunks"] == 0
 
 
 async def test_pause_resume_and_skip_by_the_socket(person: Person, house: SpeechHouse) -> None:

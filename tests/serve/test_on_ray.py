@@ -35,6 +35,8 @@ async def test_every_part_is_healthy_and_the_page_is_served(url: str, http: http
         "log": "ok",
         "language_model": "ok",
         "text_to_speech": "ok",
+        "speech_to_text": "ok",
+        "quality_speech_to_text": "ok",
     }
     assert "<title>" in (await http.get("/")).text
 
