@@ -1,4 +1,4 @@
-"""Recordings of any kind that PyAV reads, as PCM, piece by piece."""
+"""Recordings in any container that carries its sound in itself, as PCM, piece by piece."""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -7,7 +7,9 @@ from typing import IO, Final, Self
 import av
 import av.error
 import av.logging
+from av.audio.frame import AudioFrame
 
+from pipeline.audio.containers import OPTIONS
 from schemas.errors import NotSound
 
 RATE: Final = 16_000
@@ -23,7 +25,9 @@ class SoundFile:
     def __init__(self, file: IO[bytes]) -> None:
         """Raises NotSound for what holds no sound that can be read."""
         try:
-            self._container = av.open(file, mode="r", metadata_errors="ignore")
+            self._container = av.open(file, mode="r", metadata_errors="ignore", options=OPTIONS)
+        except av.error.ArgumentError as error:
+            raise NotSound("this is no recording of a kind that is read here", field="body") from error
         except (av.error.FFmpegError, ValueError, EOFError) as error:
             raise NotSound(
                 f"this is no recording that can be read ({_reason(error)})", field="body"
@@ -64,25 +68,51 @@ class SoundFile:
 
         A file that breaks off, or is damaged in places, gives what can be decoded of it.
         """
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        resampling = _Resampling()
         decoded = False
         try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    continue
-                for frame in frames:
-                    decoded = True
-                    for out in resampler.resample(frame):
-                        yield out.to_ndarray().tobytes()
-        except (av.error.FFmpegError, ValueError) as error:
+            for frame in self._frames():
+                decoded = True
+                yield from resampling.push(frame)
+        except av.error.FFmpegError as error:
             if not decoded:
                 raise NotSound(f"the sound cannot be decoded ({_reason(error)})", field="body") from error
         if not decoded:
             raise NotSound("there is no sound in it", field="body")
-        for out in resampler.resample(None):
-            yield out.to_ndarray().tobytes()
+        yield from resampling.flush()
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        for packet in self._container.demux(self._stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                continue  # damaged: the next packet may be whole
+
+
+class _Resampling:
+    """To 16-bit mono at 16 kHz. Rate and channels may change on the way, as in files put together."""
+
+    def __init__(self) -> None:
+        self._kind: tuple[int, str, str] | None = None
+        self._resampler: av.AudioResampler | None = None
+
+    def push(self, frame: AudioFrame) -> Iterator[bytes]:
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if kind != self._kind:
+            yield from self.flush()
+            self._kind = kind
+            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        yield from self._resampled(frame)
+
+    def flush(self) -> Iterator[bytes]:
+        """What is held back. Something else may be pushed afterwards."""
+        yield from self._resampled(None)
+        self._kind = self._resampler = None
+
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[bytes]:
+        if self._resampler is not None:
+            for out in self._resampler.resample(frame):
+                yield out.to_ndarray().tobytes()
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 from weakref import WeakValueDictionary
 
 import anyio
@@ -28,6 +28,8 @@ from schemas.voice_facts import InputClosed, InputOpened
 
 log = logging.getLogger(__name__)
 
+_DECODERS: Final = 4
+
 
 class Intakes:
     """An async context manager that ends them all."""
@@ -38,6 +40,8 @@ class Intakes:
         self._limits = limits
         self._heirs = Heirs(self, services, limits.rejoin_s)
         self._open: dict[Held, OpenInputHandle] = {}
+        self.decoders = anyio.CapacityLimiter(_DECODERS)
+        """Threads that decode files: all others have their own, whatever a file does to these."""
         self._opening = 0
         self._locks: WeakValueDictionary[Held, anyio.Lock] = WeakValueDictionary()
         """Held while an input is opened: two at a time would both think that they have it."""

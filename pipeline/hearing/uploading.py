@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
+import anyio
 import anyio.to_thread
 
 from pipeline.audio.uploads import RATE, SoundFile
@@ -35,11 +36,11 @@ async def listen_to_file(
     the beginning has been written down, and nothing is asked. Raises StateError for one that is written down,
     and could not be asked.
     """
-    sound = await anyio.to_thread.run_sync(SoundFile, file)
+    sound = await anyio.to_thread.run_sync(SoundFile, file, limiter=intakes.decoders)
     with sound:
         if sound.total_ms is not None and sound.total_ms > longest_s * 1_000:
             raise _too_long(longest_s)
-        pieces = _Pieces(sound.pieces())
+        pieces = _Pieces(sound.pieces(), intakes.decoders)
         first = await pieces.next()
         wish = OpenInput(format="pcm16", rate=RATE, reference=reference)
         refusals: list[RhapsodeError] = []
@@ -76,13 +77,14 @@ async def _listen(handle: OpenInputHandle, first: bytes, pieces: "_Pieces", long
 class _Pieces:
     """Decoded off the loop, about a second at a time."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes], decoders: anyio.CapacityLimiter) -> None:
         self._pieces = pieces
+        self._decoders = decoders
         self.bytes = 0
 
     async def next(self) -> bytes:
         """Empty at the end."""
-        piece = await anyio.to_thread.run_sync(self._take)
+        piece = await anyio.to_thread.run_sync(self._take, limiter=self._decoders)
         self.bytes += len(piece)
         return piece
 

@@ -27,12 +27,12 @@ def wav(pcm: bytes, *, rate: int = RATE, claims_s: float | None = None) -> bytes
     return bytes(data)
 
 
-def encoded(pcm: bytes, container: str, codec: str, *, rate: int = RATE) -> bytes:
+def encoded(pcm: bytes, container: str, codec: str, *, rate: int = RATE, layout: str = "mono") -> bytes:
     """The sound in a container, as "mp3" by "libmp3lame"."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
-        stream: Any = out.add_stream(codec, rate=rate, layout="mono")
-        resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=rate)
+        stream: Any = out.add_stream(codec, rate=rate, layout=layout)
+        resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate)
         sound = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2")[np.newaxis], format="s16", layout="mono")
         sound.sample_rate = RATE
         for frame in (*resampler.resample(sound), *resampler.resample(None)):

@@ -98,6 +98,8 @@ NO_SOUND = {
     "zeros": bytes(5_000),
     "random bytes": np.random.default_rng(7).bytes(5_000),
     "a header and nothing else": wav(b""),
+    "a list of files": b"ffconcat version 1.0\nfile holiday.wav\n",
+    "a description of a call": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=audio 49170 RTP/AVP 0\n",
 }
 
 
@@ -105,6 +107,24 @@ NO_SOUND = {
 async def test_what_is_no_recording_is_refused(app: RunningApp, what: str) -> None:
     answer = await upload(app, NO_SOUND[what], name="holiday.wav")
     assert refused(answer) == (422, "sound.unreadable", "body")
+
+
+async def test_who_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: RunningApp) -> None:
+    assert app.services is not None
+    decoders, others = app.services.intakes.decoders, [object() for _ in range(4)]
+    waiting = 60  # more than there are threads for everything else
+    for other in others:
+        decoders.acquire_on_behalf_of_nowait(other)
+    async with anyio.create_task_group() as uploads:
+        for _ in range(waiting):
+            uploads.start_soon(upload, app, b"Dear Sir or Madam")
+        while decoders.statistics().tasks_waiting < waiting:
+            await anyio.sleep(0.01)
+        async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
+            assert (await http.get("/")).status_code == 200  # a file, which a thread reads
+        for other in others:
+            assert app.loop is not None
+            app.loop.call_soon_threadsafe(decoders.release_on_behalf_of, other)
 
 
 async def test_a_header_that_says_three_hours_is_believed_before_anything_is_decoded(app: RunningApp) -> None:
