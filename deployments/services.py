@@ -20,6 +20,7 @@ from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.base import EventLog
+from pipeline.log.disk import forced_to_disk
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
@@ -158,7 +159,11 @@ async def open_services(
     metrics = Metrics(RedisUpkeep(log.hot))
     allowance = open_allowance(log, settings.limits)
     try:
-        async with Recorder(log, clock_ms=clock.now_ms) as recorder, Tailer(log) as tailer:
+        async with (
+            forced_to_disk(settings.log, settings.home),
+            Recorder(log, clock_ms=clock.now_ms) as recorder,
+            Tailer(log) as tailer,
+        ):
             parts = _Parts(settings, models, transcribers, log, clock, allowance, recorder, tailer)
             node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             async with Owners(node=node, services=parts.for_owners()) as owners:

@@ -11,6 +11,7 @@ from pipeline.archive.archiver import Archiver
 from pipeline.archive.muting import Muting
 from pipeline.clock import SystemClock
 from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.log.disk import forced_to_disk
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
@@ -77,7 +78,7 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
     """One process's share of the work, to be `run`; its log closes with the block."""
     log = open_log(settings.log, settings.home, settings.archive)
     try:
-        async with Recorder(log) as recorder:
+        async with forced_to_disk(settings.log, settings.home), Recorder(log) as recorder:
             name = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             work = work_of(settings, log, recorder)
             yield Workers(log.hot, log, work, settings.workers, name=name)

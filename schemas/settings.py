@@ -104,7 +104,9 @@ class LogSettings(_Settings):
     url: SecretStr | None = None
     """Any Redis >= 7.0 or Valkey >= 7.2; None: the embedded server under `home`."""
     durability: Literal["everysec", "always"] = "everysec"
-    """How often the embedded server forces its file to disk. A process kill loses nothing either way."""
+    """How often the embedded server's file is forced to disk. A process kill loses nothing either way, a
+    power cut about a second with `everysec`. For a server of yours `appendfsync always` is the safe choice:
+    its own `everysec` goes on answering for up to two seconds while a slow disk is busy."""
     partitions: int = Field(default=16, ge=1, le=1_024)
     max_memory_mb: int = Field(default=2_048, ge=64)
     max_session_bytes: int = Field(default=256 * 1024 * 1024, ge=1_024)

@@ -70,6 +70,11 @@ def socket_path(home: Path) -> Path:
     return _Place.of(home).socket
 
 
+def appended_files(home: Path) -> list[Path]:
+    """What the server of `home` appends to: one file, or two while it begins a new one."""
+    return sorted((_Place.of(home).directory / "appendonlydir").glob("*.incr.aof"))
+
+
 def ensure(home: Path, settings: LogSettings, *, binary: Path | None = None) -> EmbeddedServer:
     """A server that answers. Safe to call from any number of processes at once: one starts it.
 
@@ -184,7 +189,8 @@ def _config(place: _Place, settings: LogSettings) -> list[tuple[str, str]]:
         ("logfile", f'"{place.output}"'),
         ("save", '""'),
         ("appendonly", "yes"),
-        ("appendfsync", settings.durability),
+        # Not "everysec": see disk.py.
+        ("appendfsync", "always" if settings.durability == "always" else "no"),
         ("aof-load-truncated", "yes"),
         ("auto-aof-rewrite-percentage", "100"),
         ("auto-aof-rewrite-min-size", "64mb"),

@@ -1,5 +1,6 @@
 """What the log has acknowledged survives kill -9, and a file that was cut anywhere holds whole batches."""
 
+import os
 import random
 import shutil
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from redis import Redis
 from pipeline.log import embedded
 from pipeline.log.base import Batch, EventLog, Outcome, Verdict
 from pipeline.log.codec import Keys
+from pipeline.log.disk import DiskSync
 from pipeline.log.open import open_log
 from pipeline.log.redis_log import RedisEventLog
 from schemas.errors import LogForeign
@@ -84,6 +86,50 @@ async def test_kill_minus_nine_loses_nothing_that_was_acknowledged(log: RedisEve
         found = (await whole(log, session))[1:]
         assert found[: len(written)] == written
         assert len(found) - len(written) <= 9  # the batch whose answer nobody waited for
+
+
+@pytest.fixture
+def slow_disk(home: Path) -> Path:
+    """The server, on a disk that takes 1.5 s to force anything."""
+    script = home / "slow.sh"
+    slow = "strace -D -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=1500000"
+    script.write_text(f'#!/bin/sh\nexec {slow} {embedded.find_binary()} "$@" 2>/dev/null\n')
+    script.chmod(0o700)
+    return script
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace slows the disk down")
+@pytest.mark.anyio
+async def test_a_kill_loses_nothing_while_the_disk_is_slow(home: Path, slow_disk: Path) -> None:
+    """With the server's own `everysec` some thousand acknowledged facts are gone."""
+    embedded.ensure(home, LogSettings(), binary=slow_disk)
+    log = open_log(LogSettings(), home)
+    session = new_session_id()
+    await log.append([creation(session)])
+    author = Author(log, session, 1)
+    with anyio.move_on_after(2.3):  # in the middle of the second time
+        await author.write()
+    await anyio.to_thread.run_sync(kill_server, home)
+    found = (await whole(log, session))[1:]
+    written = said([one for one, _ in author.acked])
+    await log.aclose()
+    assert found[: len(written)] == written
+
+
+@pytest.mark.anyio
+async def test_what_was_appended_is_forced_to_disk_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[str] = []
+    monkeypatch.setattr(os, "fdatasync", lambda file: forced.append(os.readlink(f"/proc/self/fd/{file}")))
+    log = open_log(LogSettings(), home)
+    session = new_session_id()
+    force = DiskSync(home)
+    await log.append([creation(session)])
+    force()
+    force()
+    await log.append([batch(session, 1, delta(1))])
+    force()
+    await log.aclose()
+    assert forced == [str(path) for path in embedded.appended_files(home)] * 2
 
 
 def consistent(server: Redis, session: SessionId) -> int:
