@@ -72,7 +72,7 @@ class Provider:
                 if len(body) >= _MESSAGE_BYTES:
                     break
         text = body[:_MESSAGE_BYTES].decode("utf-8", "replace")
-        with suppress(ValueError):  # plain text says it as well
+        with suppress(ValueError, RecursionError):  # plain text says it as well
             text = words_of(json.loads(text))
         return self.hidden(text)
 

@@ -1,6 +1,7 @@
 """What transcription servers send: one JSON document, or server-sent events of several dialects."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from pipeline.engines.whisper_words import word_times
 
 _MOST_BYTES: Final = 16 << 20
 """Of one answer: an hour of words and their times. A server that sends more has lost its way."""
+
+
+_CODE: Final = re.compile(r"[a-z]{2,3}")
+_DONE: Final[dict[str, Any]] = {}
+"""Stands for "[DONE]"."""
 
 
 class BadAnswer(Exception):
@@ -28,19 +34,27 @@ class Answer:
 
 
 async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Answer, None]:
-    """Deltas of an event stream, then its end. OpenAI's events, vLLM's chunks, and Speaches' bare texts."""
+    """Deltas of an event stream, then its end: OpenAI's events, or vLLM's chunks.
+
+    A stream that does not say that it is over is not all of the text.
+    """
+    finished = False
     async with aclosing(_documents(parts)) as documents:
         async for document in documents:
             kind = document.get("type", "")
-            if kind == "error" or "error" in document:
+            if kind == "error" or document.get("error"):
                 raise BadAnswer(f"failed: {words_of(document)}")
             if kind == "transcript.text.done":
                 yield Answer(_text(document, "text"))
                 return
             if kind == "transcript.text.delta":
                 yield _text(document, "delta")
-            elif "choices" in document:
-                yield "".join(_contents(document["choices"]))
+            for choice in _choices(document):
+                yield _content(choice)
+                finished = finished or bool(choice.get("finish_reason"))
+            finished = finished or document is _DONE
+    if not finished:
+        raise BadAnswer("broke off in the middle of an utterance")
     yield Answer()
 
 
@@ -53,7 +67,7 @@ def document_of(data: bytes, sound_ms: int) -> Answer:
     return Answer(
         text,
         # Whisper's own server says "english": only codes are of use to us.
-        language if isinstance(language, str) and len(language) <= 3 else "",
+        language if isinstance(language, str) and _CODE.fullmatch(language) else "",
         _words(text, aligned, sound_ms) if isinstance(aligned, list) else (),
     )
 
@@ -70,7 +84,7 @@ async def whole(parts: AsyncGenerator[bytes, None]) -> bytes:
 
 
 async def _documents(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[str, Any], None]:
-    """The data of each event, until "[DONE]"; every server puts it on one line."""
+    """The data of each event, up to "[DONE]" (`_DONE`); every server puts it on one line."""
     waiting, total = b"", 0
     async with aclosing(parts):
         async for part in parts:
@@ -79,17 +93,23 @@ async def _documents(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[
                 raise BadAnswer("does not come to an end")
             *lines, waiting = (waiting + part).replace(b"\r", b"\n").split(b"\n")
             for line in lines:
-                data = line.removeprefix(b"data:").strip()
-                if data == b"[DONE]":
-                    return
-                if line.startswith(b"data:"):
-                    yield _parsed(data)
+                if (document := _document_on(line)) is not None:
+                    yield document
+        if (document := _document_on(waiting)) is not None:
+            yield document
+
+
+def _document_on(line: bytes) -> dict[str, Any] | None:
+    if not line.startswith(b"data:"):
+        return None
+    data = line.removeprefix(b"data:").strip()
+    return _DONE if data == b"[DONE]" else _parsed(data)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadAnswer("sent something that is no JSON") from error
     if not isinstance(document, dict):
         raise BadAnswer("sent something that is no JSON object")
@@ -103,15 +123,21 @@ def _text(document: dict[str, Any], name: str) -> str:
     return text
 
 
-def _contents(choices: Any) -> Iterator[str]:
+def _choices(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    choices = document.get("choices")
     for choice in choices if isinstance(choices, list) else ():
-        content = choice.get("delta", {}).get("content") if isinstance(choice, dict) else None
-        if isinstance(content, str):
-            yield content
+        if isinstance(choice, dict):
+            yield choice
+
+
+def _content(choice: dict[str, Any]) -> str:
+    delta = choice.get("delta")
+    content = delta.get("content") if isinstance(delta, dict) else None
+    return content if isinstance(content, str) else ""
 
 
 def _words(text: str, aligned: list[Any], sound_ms: int) -> tuple[WrittenWord, ...]:
     try:
         return word_times(text, aligned, sound_ms)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadAnswer("sent words without times") from error

@@ -1,8 +1,11 @@
 """One utterance on its way to text: what is understood so far, ahead of its end, and for good."""
 
-from collections.abc import Awaitable, Callable
+import logging
+import re
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import anyio
@@ -13,8 +16,10 @@ from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Uttera
 from pipeline.hearing.agreement import Agreement
 from pipeline.hearing.hints import reads_as
 from pipeline.hearing.tape import Tape
-from schemas.errors import EngineError, EngineFailed
+from schemas.errors import EngineError, EngineFailed, RhapsodeError
 from schemas.listening import ListeningSettings, Mode
+
+log = logging.getLogger(__name__)
 
 TAIL_MS: Final = 200
 """Of the silence after the last word: models that hear it make fewer mistakes in that word."""
@@ -22,6 +27,7 @@ _ATTEMPTS: Final = 3
 _RETRY_S: Final = 0.2
 _LEISURE: Final = 2.0
 """A partial text is made again after at least so many times as long as the last one took."""
+_HALVES: Final = re.compile(r"[\ud800-\udfff]")
 
 Tell = Callable[[str, int, int], Awaitable[None]]
 """The text so far, its stable characters, and how far it was listened."""
@@ -43,16 +49,36 @@ class Written:
 async def write_down(
     engine: SpeechToText, utterance: Utterance, told: Callable[[str], Awaitable[None]] | None = None
 ) -> Transcript:
-    """The engine's whole answer; `told` hears the text as far as it has come."""
+    """The whole answer; `told` hears the text as far as it has come. Raises EngineError, InputError."""
     text = ""
-    async with aclosing(engine.transcribe(utterance)) as items:
+    async with aclosing(_items(engine, utterance)) as items:
         async for item in items:
             if isinstance(item, Transcript):
-                return item
-            text += item
+                return replace(item, text=_writable(item.text))
+            text += _writable(item)
             if told is not None:
                 await told(text)
     raise EngineFailed("the engine ended without a transcript")
+
+
+async def _items(engine: SpeechToText, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+    """What the engine says. Whatever it raises costs this utterance and no other."""
+    try:
+        async with aclosing(engine.transcribe(utterance)) as items:
+            async for item in items:
+                yield item
+    except RhapsodeError:
+        raise
+    except Exception as error:  # libraries and servers elsewhere raise what they like
+        # Not the message: it may repeat what somebody said.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.warning("an ear raised %s in %s:%s", type(error).__name__, place.filename, place.lineno)
+        raise EngineFailed(f"the engine failed unexpectedly ({type(error).__name__})") from None
+
+
+def _writable(text: str) -> str:
+    """Halves of surrogate pairs, which no encoding can write, become U+FFFD; nothing else moves."""
+    return _HALVES.sub("\ufffd", text)
 
 
 class Scribe:

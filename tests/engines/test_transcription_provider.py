@@ -146,8 +146,13 @@ async def test_whoever_does_not_stream_is_understood_all_the_same(
             'data: {"type":"transcript.text.done","text":"Two"}\n\n',
             ["One"],
         ),
-        ("data: [DONE]\n\n", []),
-        ("", []),
+        ("data: [DONE]", []),
+        (
+            'data: {"choices":[{"delta":null}],"error":null}\n'
+            'data: {"choices":[null, {"delta":{"content":null}}, {"delta":{"content":"One"}}]}\n'
+            'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+            ["One"],
+        ),
     ],
 )
 async def test_dialects_of_events_are_understood(
@@ -216,6 +221,10 @@ async def test_silence_of_the_server_is_waited_for_so_long(there: TranscriptionH
         ("data: [1, 2]\n\n", "no JSON object"),
         ('data: {"type": "transcript.text.delta"}\n\n', "without 'delta'"),
         ('data: {"type": "error", "error": {"message": "out of memory"}}\n\n', "failed: out of memory"),
+        ("data: " + "[" * 100_000 + "\n\n", "no JSON"),
+        ("", "broke off"),
+        ('data: {"type":"transcript.text.delta","delta":"One"}\n\n', "broke off"),
+        ('data: {"choices":[{"delta":{"content":"One"}}]}\n\n', "broke off"),
     ],
 )
 async def test_nonsense_is_a_failure_that_says_so(
@@ -227,13 +236,35 @@ async def test_nonsense_is_a_failure_that_says_so(
     assert says in str(error)
 
 
-@pytest.mark.parametrize("raw", ["[]", "{}", "no", '{"text": "a", "words": [{"word": "a"}]}', '{"text": 1}'])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "[]",
+        "{}",
+        "no",
+        '{"text": "a", "words": [{"word": "a"}]}',
+        '{"text": "a", "words": ["a"]}',
+        '{"text": "a", "words": [{"word": "a", "start": 0, "end": NaN}]}',
+        '{"text": 1}',
+        '{"text": ' * 100_000,
+    ],
+)
 async def test_nonsense_without_streaming_is_one_too(there: TranscriptionHouse, raw: str) -> None:
     ear = OpenAiTranscription("cloud", there.settings(stream=False))
     there.raw = raw
     error, _ = await failure(ear)
     assert type(error) is EngineFailed
     await ear.aclose()
+
+
+async def test_a_refusal_nested_beyond_reason_is_still_a_refusal(
+    there: TranscriptionHouse, cloud: OpenAiTranscription
+) -> None:
+    nested: Any = "no"
+    for _ in range(300):
+        nested = {"error": nested}
+    there.refusals = [(400, nested)]
+    assert isinstance((await failure(cloud))[0], EngineFailed)
 
 
 async def test_the_key_is_sent_and_never_shown(

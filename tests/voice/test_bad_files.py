@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen, facts_of, new_session, silence
 from tests.voice.sound_files import encoded, flac, jpeg, video, wav
@@ -118,8 +119,7 @@ async def test_who_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: 
     async with anyio.create_task_group() as uploads:
         for _ in range(waiting):
             uploads.start_soon(upload, app, b"Dear Sir or Madam")
-        while decoders.statistics().tasks_waiting < waiting:
-            await anyio.sleep(0.01)
+        await eventually(lambda: decoders.statistics().tasks_waiting == waiting)
         async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
             assert (await http.get("/")).status_code == 200  # a file, which a thread reads
         for other in others:

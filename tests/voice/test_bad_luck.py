@@ -1,9 +1,10 @@
 """Engines, the log, limits and connections fail while somebody speaks: it is told, and nothing is lost."""
 
 import json
+import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from pipeline.engines.base import Transcript, Utterance
 from pipeline.log import embedded
 from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
@@ -105,6 +107,56 @@ async def test_an_engine_that_always_fails_is_told_for_each_utterance_and_the_ne
     assert failed["data"]["message"]
     assert of(facts, "turn.requested") == []
     assert [each["utterance"] for each in of(facts, "transcript.failed")] == [0, 1]
+
+
+Saying = Callable[[Utterance], AsyncGenerator[str | Transcript, None]]
+
+
+def listen_by(app: RunningApp, saying: Saying, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ears say so."""
+    for name in ("speech_to_text", "quality_speech_to_text"):
+        monkeypatch.setattr(app.engines[name], "transcribe", saying)
+
+
+async def test_an_ear_that_raises_anything_at_all_costs_one_utterance(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def bewildered(_: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        yield "in confidence"
+        raise KeyError("what was said in confidence")
+
+    caplog.set_level(logging.DEBUG)
+    with an_app(tmp_path) as app:
+        session = await new_session(app)
+        async with calling(app, session) as caller:
+            await caller.open()
+            with monkeypatch.context() as meanwhile:
+                listen_by(app, bewildered, meanwhile)
+                await caller.speak(SPEECH)
+                failed = await caller.fact("transcript.failed")
+            await caller.speak(SPEECH)
+            final = await caller.fact("transcript.final")
+    assert (failed["data"]["code"], final["data"]["text"]) == ("engine.failed", TEXT)
+    assert "KeyError" in caplog.text
+    assert "confidence" not in caplog.text + str(failed)
+
+
+async def test_half_a_character_from_an_ear_harms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def halved(_: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        yield "A \ud800"
+        yield Transcript("A \ud800 story.", "en", "an ear")
+
+    with an_app(tmp_path) as app:
+        listen_by(app, halved, monkeypatch)
+        session = await new_session(app, compare=True)
+        async with calling(app, session) as caller:
+            await caller.open()
+            await caller.speak(SPEECH)
+            final = await caller.fact("transcript.final")
+            await caller.fact("turn.completed")
+    assert final["data"]["text"] == "A \ufffd story."
 
 
 async def test_a_queue_without_room_is_told_and_the_speech_is_kept(tmp_path: Path) -> None:
