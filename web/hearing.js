@@ -96,7 +96,7 @@ export class Hearing {
     return {
       session,
       turn: this._player.turn,
-      ms: this._player.heardMs,
+      ms: this._player.placeMs,
     };
   }
 

@@ -8,7 +8,7 @@ const AHEAD_MS = 3_000; // decoded and waiting in the audio thread
 
 /**
  * `onProgress()` some fifty times a second while something is loaded, `onEnded(turn, ms)` when the last
- * sample of a turn has been played, which was at `ms`, `onState()` when the graph's state changes, `onError(error)`.
+ * sample of a turn has been played; it was heard up to `ms`; `onState()` when the graph's state changes, `onError(error)`.
  */
 export class Player {
   static async open({ codec, onProgress, onEnded, onState, onError }) {
@@ -41,9 +41,14 @@ export class Player {
     return this._graph;
   }
 
-  /** What has left the loudspeaker, which is a little less than what has been given to it. */
-  get heardMs() {
+  /** Where the listener is, which is a little less far than what has been given to the loudspeaker. */
+  get placeMs() {
     return Math.max(0, this.positionMs - this._graph.latencyMs);
+  }
+
+  /** How far the turn has come out of the loudspeaker: a place that was gone to counts once it has sounded. */
+  get heardMs() {
+    return this.placeMs > this._fromMs ? this.placeMs : this._heardBeforeMs;
   }
 
   /** Start `turn` at `fromMs`, reading at `cursor`, which must lie before the sentence heard then. */
@@ -52,7 +57,7 @@ export class Player {
     this.turn = turn;
     this._skipped = new Set();
     this._feed = new Feed({ url, codec: this.codec, cursor, turn, onMore: () => this._pump() });
-    this._begin(fromMs);
+    this._begin(fromMs, 0);
   }
 
   /** Fall silent, softly, and forget the turn. */
@@ -61,7 +66,7 @@ export class Player {
     this._feed = null;
     this.turn = null;
     this.sounding = false;
-    this._begin(0); // before the release, or a held sentence would be heard again for a moment
+    this._begin(0, 0); // before the release, or a held sentence would be heard again for a moment
     this.resume();
   }
 
@@ -85,14 +90,15 @@ export class Player {
   /** Go on at `ms`, which lies ahead (or is where we are). */
   seek(ms) {
     this._feed.unshift(this._unheard);
-    this._begin(ms);
+    this._begin(ms, this.heardMs);
     this._pump();
   }
 
   /** Everything before `fromMs` is decoded, for the decoder's sake, but not played. */
-  _begin(fromMs) {
+  _begin(fromMs, heardBeforeMs) {
     this._epoch += 1;
     this._fromMs = fromMs;
+    this._heardBeforeMs = heardBeforeMs;
     this.positionMs = fromMs;
     this._unheard = []; // chunks handed to the decoder and not yet played to their end
     this._givenMs = 0;
@@ -151,8 +157,9 @@ export class Player {
   }
 
   _ended() {
-    const { turn, positionMs } = this;
+    const { turn } = this;
+    const heardMs = this.positionMs > this._fromMs ? this.positionMs : this._heardBeforeMs;
     this.stop();
-    this._onEnded(turn, positionMs);
+    this._onEnded(turn, heardMs);
   }
 }

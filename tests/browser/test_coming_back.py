@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import httpx
+import orjson
 import pytest
 
 from tests.browser import log_of
@@ -111,6 +112,62 @@ def test_the_browser_that_wants_to_be_asked_is_asked_once(open_page: OpenPage) -
     second.page.get_by_role("button", name="Tap to hear").click()
     second.hears(500)
     assert not second.page.is_visible("#unlock")
+
+
+def test_a_tab_that_was_never_allowed_to_sound_tells_of_nothing_heard(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    session, turn = asked_by_somebody_else(app.url)
+    reader = open_page("/web/icon.svg")
+    with reader.page.expect_websocket(
+        lambda socket: "audio=opus" in socket.url
+    ):  # as above: ask it nothing yet
+        reader.page.goto(f"{app.url}/?session={session}")
+    joined = reader.stats
+    assert (joined["turn"], joined["contextState"]) == (turn, "suspended")
+    assert joined["positionMs"] > 900
+    httpx.post(f"{app.url}/v1/sessions/{session}/control", json={"action": "stop", "turn": turn})
+    reader.wait("s.turn === null")
+    reader.ask("briefly")  # on the same connection, after all that the page had to tell
+    reader.hears(100)
+    told = {fact["turn"] for fact in log_of.facts(app.url, session) if fact["type"] == "playback.heard"}
+    assert turn not in told
+
+
+def test_a_late_tab_tells_what_it_heard_once_it_sounds(open_page: OpenPage, app: RunningApp) -> None:
+    session, turn = asked_by_somebody_else(app.url)
+    reader = open_page(f"/?session={session}")
+    reader.tap_if_asked()
+    reader.hears(2_000)
+    reader.look_up()
+    reader.page.keyboard.press("Space")
+    reader.wait("s.paused && s.rms < 0.0005")
+    paused_at = reader.stats["positionMs"]
+    reader.page.keyboard.press(
+        "ArrowRight"
+    )  # the rest of this sentence is left out, and the next one not begun
+    reader.page.keyboard.press("Escape")
+    reader.wait("s.turn === null")
+    reader.ask("briefly")
+    reader.hears(100)
+    heard = [
+        fact["data"]["heard_ms"]
+        for fact in log_of.facts(app.url, session)
+        if fact["type"] == "playback.heard" and fact["turn"] == turn
+    ]
+    assert paused_at - 200 < heard[-1] <= paused_at
+
+
+def asked_by_somebody_else(url: str) -> tuple[str, int]:
+    """A session with a long answer of which a second has gone by, and that answer's turn."""
+    with httpx.Client(base_url=url) as http:
+        session = http.post("/v1/sessions", json={}).raise_for_status().json()["session_id"]
+        asked = http.post(f"/v1/sessions/{session}/turns", json={"prompt": "at length"}).raise_for_status()
+        with http.stream("GET", f"/v1/sessions/{session}/events") as told:
+            facts = (orjson.loads(line[6:]) for line in told.iter_lines() if line.startswith("data: {"))
+            begun = next(fact["ts"] for fact in facts if fact.get("type") == "audio.chunk")
+            next(fact for fact in facts if fact.get("ts", 0) > begun + 1_000)
+    return session, asked.json()["turn"]
 
 
 def test_a_link_to_nowhere_says_so(open_page: OpenPage) -> None:
