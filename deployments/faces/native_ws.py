@@ -60,6 +60,7 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
                 both.cancel_scope.cancel()
 
             both.start_soon(receive)
+            both.start_soon(microphone.answer)
             await connection.feed(feed)
             both.cancel_scope.cancel()
     except (WebSocketDisconnect, TimeoutError):

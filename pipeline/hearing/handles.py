@@ -46,19 +46,16 @@ class OpenInputHandle:
 
     async def commit(self) -> None:
         """The utterance ends here; that is in the log."""
-        await self._obeyed(await self._command("commit"))
+        await self.obeyed(await self.order("commit"))
 
-    async def clear(self) -> None:
-        """What was said since the last utterance is forgotten; that is in the log."""
-        await self._obeyed(await self._command("clear"))
-
-    async def _command(self, command: Command) -> Order:
+    async def order(self, command: Command) -> Order:
+        """Begin to: it has its place behind the sound that came before it."""
         try:
             return await self.intake.command(command)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise await self._why() from None
 
-    async def _obeyed(self, order: Order) -> None:
+    async def obeyed(self, order: Order) -> None:
         """Return when what follows from it is in the log. Raises what came between."""
         async with anyio.create_task_group() as either:
 
@@ -84,7 +81,7 @@ class OpenInputHandle:
         with suppress(NoInput):
             if first:
                 await self.give(self._incoming.flush())
-            await self._command("close")
+            await self.order("close")
         await self.done.wait()
         if self.error is not None:
             raise self.error

@@ -1,9 +1,12 @@
 """Who speaks when: pushing to talk, going on before the answer comes, speaking for long."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 import pytest
 
+from pipeline.engines.base import Transcript, Utterance
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen, calling, facts_of, new_session, silence
 
@@ -104,3 +107,97 @@ async def test_both_ways_write_the_same_sound_down_and_are_compared(app: Running
     assert [way["mode"] for way in ways] == [mode, "quality" if mode == "realtime" else "realtime"]
     assert ways[0]["text"] == final["data"]["text"] == ways[1]["text"]
     assert compared["data"]["differences"] == []
+
+
+class Hesitating:
+    """The application's ear writes nothing down before it may."""
+
+    def __init__(self, app: RunningApp) -> None:
+        self._app = app
+        self._hears = app.engines["speech_to_text"].transcribe
+        self._may = asyncio.Event()
+
+    async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        await self._may.wait()
+        async with aclosing(self._hears(utterance)) as items:
+            async for item in items:
+                yield item
+
+    def go_on(self) -> None:
+        assert self._app.loop is not None
+        self._app.loop.call_soon_threadsafe(self._may.set)
+
+
+@pytest.fixture
+def hesitating(app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> Hesitating:
+    ear = Hesitating(app)
+    monkeypatch.setattr(app.engines["speech_to_text"], "transcribe", ear.transcribe)
+    return ear
+
+
+async def test_who_has_closed_the_microphone_is_heard_in_all_else(
+    app: RunningApp, hesitating: Hesitating
+) -> None:
+    session = await new_session(app, reply=False, partials_ms=0)
+    async with calling(app, session) as caller:
+        first = (await caller.open())["input"]
+        await caller.speak(austen("0880"))
+        await caller.send(type="input.commit", ref="commit")
+        await caller.send(type="input.close", ref="close")
+        assert (await caller.answered(type="ping"))["type"] == "pong"
+        turn = (await caller.answered(type="turn.request", prompt="slowly"))["turn"]
+        await caller.send(type="playback.ack", turn=turn, heard_ms=10)
+        assert (await caller.answered(type="control", action="stop"))["type"] == "accepted"
+        await caller.raw(bytes(640))
+        late = await caller.frame("error")
+        second = (await caller.open())["input"]
+        hesitating.go_on()
+        await caller.frame("accepted", ref="close")
+        await caller.speak(austen("0930"))
+        assert (await caller.answered(type="input.close"))["type"] == "accepted"
+    assert late["code"] == "input.not_open"
+    refs = [frame.get("ref") for frame in caller.frames if frame["type"] == "accepted"]
+    assert refs.index("commit") < refs.index("close")
+    facts = await facts_of(app, session)
+    kinds = [fact["type"] for fact in facts]
+    assert max(kinds.index("playback.heard"), kinds.index("turn.stop_requested")) < kinds.index(
+        "transcript.final"
+    )
+    ends = [f for f in facts if f["type"] in ("transcript.final", "input.closed")]
+    assert [(f["type"], f["data"]["input"]) for f in ends] == [
+        ("transcript.final", first),
+        ("input.closed", first),
+        ("transcript.final", second),
+        ("input.closed", second),
+    ]
+
+
+async def test_an_input_that_is_opened_while_it_is_being_closed_is_closed_first(
+    app: RunningApp, hesitating: Hesitating
+) -> None:
+    session = await new_session(app, reply=False, partials_ms=0)
+    async with calling(app, session) as caller:
+        name = (await caller.open())["input"]
+        await caller.speak(austen("0880"))
+        await caller.send(type="input.close", ref="close")
+        await caller.send(type="input.open", ref="again", input=name)
+        hesitating.go_on()
+        await caller.frame("input.ready", ref="again")
+    kinds = [f["type"] for f in await facts_of(app, session) if f["type"] in ("input.opened", "input.closed")]
+    assert kinds[:3] == ["input.opened", "input.closed", "input.opened"]
+
+
+async def test_who_leaves_while_the_microphone_is_being_closed_is_written_down(
+    app: RunningApp, hesitating: Hesitating
+) -> None:
+    session = await new_session(app, reply=False, partials_ms=0)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(austen("0880"))
+        await caller.send(type="input.close", ref="close")
+        assert (await caller.answered(type="ping"))["type"] == "pong"
+        caller.cut()
+    async with calling(app, session, **{"from": 0}) as caller:
+        hesitating.go_on()
+        assert (await caller.fact("input.closed"))["data"]["reason"] == "client"
+        assert (await caller.fact("transcript.final"))["data"]["text"]
