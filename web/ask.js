@@ -42,7 +42,7 @@ export class AskPlace {
       onUnlock: () => this._hearing.unlock(),
       onVoice: (voice) => this._hearing.setVoice(voice),
       onVolume: (volume) => this._hearing.setVolume(volume),
-      onSettings: (patch) => this._changeSettings(patch),
+      onSettings: (patch) => this._wishSettings(patch),
     });
     this._log = new LogView();
     this._storyView = new StoryView({
@@ -163,15 +163,20 @@ export class AskPlace {
     return orElse(onProblem, () => this._api.control(this._session.id, action, about));
   }
 
-  _changeSettings(patch) {
+  _wishSettings(patch) {
     const onProblem = ({ message }) => {
       this._controls.showSettingsProblem(asSentence(message));
       this._paint();
     };
+    return orElse(onProblem, () => this._changeSettings(patch));
+  }
+
+  /** Of the session, or of the one that will be begun. */
+  async _changeSettings(patch) {
     const listening = { ...this._settings.listening, ...patch.listening };
     this._settings = { ...this._settings, ...patch, listening };
     this._paint();
-    if (this._session) return orElse(onProblem, () => this._api.changeSettings(this._session.id, patch));
+    if (this._session) await this._api.changeSettings(this._session.id, patch);
   }
 
   async _copyLink() {

@@ -9,22 +9,24 @@ export class Capture {
    */
   static async open({ onFrame, onLost }) {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: WISHES });
-    const context = new AudioContext({ latencyHint: "interactive" });
+    let context = null;
     try {
+      context = new AudioContext({ latencyHint: "interactive" });
       await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url));
       await context.resume();
+      return new Capture({ stream, context, onFrame, onLost });
     } catch (error) {
       for (const track of stream.getTracks()) track.stop();
-      void context.close();
+      void context?.close();
       throw error;
     }
-    return new Capture({ stream, context, onFrame, onLost });
   }
 
   constructor({ stream, context, onFrame, onLost }) {
     this._stream = stream;
     this._context = context;
     this._onLost = onLost;
+    this._isOpen = true;
     this._node = new AudioWorkletNode(context, "rhapsode-capture", {
       channelCount: 1,
       channelCountMode: "explicit",
@@ -43,6 +45,8 @@ export class Capture {
   }
 
   close() {
+    if (!this._isOpen) return;
+    this._isOpen = false;
     this._context.onstatechange = null;
     this._node.port.onmessage = null;
     this._node.port.postMessage("close");

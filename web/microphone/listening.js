@@ -1,6 +1,7 @@
 /** Being listened to on this page: the microphone, the strip that shows it, and what is understood. */
 
-import { byId } from "../dom.js";
+import { Problem } from "../api.js";
+import { asSentence, byId } from "../dom.js";
 import { listeningChoices } from "../storage.js";
 import { Microphone } from "./microphone.js";
 import { Recordings } from "./recordings.js";
@@ -15,15 +16,16 @@ const ALOUD = new Set(["reconnecting", "muted", "listening", "ready"]); // state
 export class Listening {
   /**
    * `begin()`: the session, which is made if need be; `change(patch)` changes how the session
-   * listens; `announce(text)` to a screen reader; `onChange()` when there is something new to draw.
+   * listens, or rejects with a Problem; `announce(text)` to a screen reader; `onChange()` when there is something new to draw.
    */
   constructor({ begin, change, announce, onChange }) {
     this._place = async () => (await begin()).url;
     this._recordings = new Recordings({ begin });
     this._change = change;
     this._announce = announce;
-    this._settings = { ...USUAL, ...listeningChoices().read() };
-    this._wished = {}; // that the server has not heard of yet
+    this._known = this.choices; // what the session has, or would have
+    this._wishes = []; // that the server has not answered yet
+    this._onChange = onChange;
     this._begunWith = null; // the settings that the input was opened with
     this._state = { name: "off", words: "" };
     this._speech = new SpeechView();
@@ -39,7 +41,7 @@ export class Listening {
       onDiscard: () => this._microphone.discard(),
       onMute: () => this._microphone.mute(!this._microphone.ear.muted),
       onHangUp: () => this._hangUp(),
-      onSettings: (patch) => this.choose(patch),
+      onSettings: async (patch) => this._strip.showTrouble(await this.choose(patch)),
     });
     byId("microphone").hidden = false;
     addEventListener("pagehide", () => this._microphone.abandon());
@@ -47,7 +49,7 @@ export class Listening {
 
   /** How the session listens, or would. */
   get settings() {
-    return this._settings;
+    return Object.assign({}, USUAL, this._known, ...this._wishes);
   }
 
   /** What a new session is to be told: only what somebody has chosen. */
@@ -55,13 +57,21 @@ export class Listening {
     return listeningChoices().read() ?? {};
   }
 
-  /** From now on, in this session and in those that this browser begins. */
+  /** From now on, in this session and in those that this browser begins; or why not, for the user. */
   async choose(patch) {
-    listeningChoices().write({ ...this.choices, ...patch });
-    this._wished = { ...this._wished, ...patch };
-    this._settings = { ...this._settings, ...patch };
-    await this._change(patch);
-    this._wished = {};
+    this._wishes.push(patch);
+    try {
+      await this._change(patch);
+      listeningChoices().write({ ...this.choices, ...patch });
+      this._known = { ...this._known, ...patch };
+      return null;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      return asSentence(error.message);
+    } finally {
+      this._wishes = this._wishes.filter((wish) => wish !== patch);
+      this._onChange();
+    }
   }
 
   /** Is it this page's microphone? */
@@ -76,11 +86,12 @@ export class Listening {
   /** The element of what is being said, or null; `answering`: something is being answered or read out. */
   draw(story, answering) {
     if (story.settings?.listening) this._follow(story.settings.listening);
-    this._microphone.manual = this._settings.turn_detection === "manual";
+    const { settings } = this;
+    this._microphone.manual = settings.turn_detection === "manual";
     const { ear } = this._microphone;
     const utterances = current(story.speech, Date.now());
     const state = stateOf(ear, utterances, answering);
-    this._strip.show({ settings: this._settings, state, ear });
+    this._strip.show({ settings, state, ear });
     if (state.name !== this._state.name && ALOUD.has(state.name) && !this._passing(state)) this._announce(state.words);
     this._state = state;
     this._recordings.draw(story.speech.inputs);
@@ -94,7 +105,7 @@ export class Listening {
 
   /** An input listens as it was told to when it was opened: another way needs another input. */
   _follow(settings) {
-    this._settings = { ...USUAL, ...settings, ...this._wished };
+    this._known = settings;
     const wanted = JSON.stringify(settings);
     if (this._microphone.ear.phase !== "on") {
       this._begunWith = null;

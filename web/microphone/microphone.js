@@ -10,12 +10,7 @@ import { inWords, lacking } from "./trouble.js";
 const TAIL_MS = 160; // who lets go of the button is often still saying the last word
 const FALL = 0.88; // of the level, from frame to frame
 
-/** For the user; a mistake of ours stays loud. */
-function wordsFor(error) {
-  if (error instanceof DOMException) return inWords(error.name);
-  if (error instanceof Problem) return asSentence(error.message);
-  throw error;
-}
+const wordsFor = (error) => (error instanceof Problem ? asSentence(error.message) : inWords(error.name));
 
 /** `onChange()` when `ear` is another one; `onLevel(level)` for every frame; `onTrouble(text)`, null: there is none. */
 export class Microphone {
@@ -60,13 +55,19 @@ export class Microphone {
     try {
       const capture = await Capture.open({
         onFrame: (pcm) => this._frame(pcm),
-        onLost: (why) => this._fail(inWords(why)),
+        onLost: (why) => this._fail(attempt, inWords(why)),
       });
-      if (this._phase === "opening" && attempt === this._attempts) await this._begin(capture, place);
+      if (this._isOf(attempt)) await this._begin(capture, place);
       else capture.close(); // it was switched off meanwhile
     } catch (error) {
-      this._fail(wordsFor(error));
+      this._fail(attempt, wordsFor(error));
+      if (!(error instanceof DOMException || error instanceof Problem)) throw error; // a mistake of ours stays loud
     }
+  }
+
+  /** Nobody has switched it off since `attempt` began. */
+  _isOf(attempt) {
+    return this.isOn && attempt === this._attempts;
   }
 
   async _begin(capture, place) {
@@ -163,7 +164,8 @@ export class Microphone {
     }
   }
 
-  _fail(text) {
+  _fail(attempt, text) {
+    if (!this._isOf(attempt)) return;
     this.close();
     this._onTrouble(text);
   }

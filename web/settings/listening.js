@@ -1,6 +1,6 @@
 /** How one is listened to: which way, whether both are compared, who says when an utterance ends, what is kept. */
 
-import { make } from "../dom.js";
+import { make, say } from "../dom.js";
 import { WAYS } from "../microphone/ways.js";
 import { section, toggle } from "./fields.js";
 
@@ -9,6 +9,7 @@ const SAVED_MS = 2_500;
 /** The ways, one line each on what they are for; looks to the others like a field. */
 function waysField(save) {
   const done = make("span", { class: "done", role: "status" });
+  const problem = make("p", { class: "problem", role: "alert", hidden: "" });
   const radios = WAYS.map(({ mode, name, hint }) => {
     const input = make("input", { type: "radio", name: "way", value: mode });
     return make("label", {}, input, make("span", {}, name), make("span", { class: "note" }, hint));
@@ -16,18 +17,23 @@ function waysField(save) {
   const choices = make("fieldset", { class: "choices" }, make("legend", { class: "unseen" }, "The way"), ...radios);
   choices.addEventListener("change", ({ target }) => save(target.value));
   const element = make("div", { class: "setting" }, make("div", { class: "head" }, make("span", {}, "The way"), done));
-  element.append(choices);
+  element.append(choices, problem);
   const show = (mode) => (choices.querySelector(`[value="${mode}"]`).checked = true);
-  return { element, show, say: (text) => (done.textContent = text ?? "") };
+  const told = (good, bad) => {
+    done.textContent = good ?? "";
+    if (bad !== null) say(problem, bad);
+  };
+  return { element, show, say: told };
 }
 
 /** `listening`: {settings, choose(patch)} of the place; they count for this session and for those begun from now on. */
 export function listeningSection(listening) {
   const saver = (name, valueOf) => async (value) => {
     fields[name].say("Saving…", "");
-    await listening.choose({ [name]: valueOf(value) });
-    fields[name].say("Saved", "");
+    const refused = await listening.choose({ [name]: valueOf(value) });
+    fields[name].say(refused ? null : "Saved", refused ?? "");
     setTimeout(() => fields[name].say(null, null), SAVED_MS);
+    show();
   };
   const same = (value) => value;
   const compare = "Every utterance is written down in both ways, side by side. It takes twice the work.";
@@ -42,10 +48,13 @@ export function listeningSection(listening) {
     barge_in: toggle("Let me interrupt", "Speaking stops the answer.", saver("barge_in", same)),
     record: toggle("Record what I say", "The sound is kept with the session.", saver("record", same)),
   };
-  const { turn_detection: detection, ...others } = listening.settings;
-  fields.turn_detection.show(detection === "manual");
-  for (const [name, field] of Object.entries(fields)) {
-    if (name !== "turn_detection") field.show(others[name]);
-  }
+  const show = () => {
+    const { turn_detection: detection, ...others } = listening.settings;
+    fields.turn_detection.show(detection === "manual");
+    for (const [name, field] of Object.entries(fields)) {
+      if (name !== "turn_detection") field.show(others[name]);
+    }
+  };
+  show();
   return section("Listening", fields);
 }
