@@ -17,6 +17,7 @@ function problemIn({ status, statusText, responseText }) {
 /** Resolves with the answer's status being good; rejects with a Problem, or as `signal` says. */
 function post(url, file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted(); // before there was anything to send
     const request = new XMLHttpRequest();
     request.open("POST", url);
     const headers = { ...credentialHeaders(), "Content-Type": file.type || "application/octet-stream" };
