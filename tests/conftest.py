@@ -7,6 +7,17 @@ import pytest
 from tests.speech_server import SpeechHouse, speech_house
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are tested beside each other (`-n 2 --dist loadgroup`), each of them in its own order.
+
+    What starts Ray begins first, since it takes longest, and one after the other: two Rays need four cores.
+    """
+    for item in items:
+        on_ray = item.path.parent.name == "serve"
+        item.add_marker(pytest.mark.xdist_group("serve" if on_ray else item.path.name))
+    items.sort(key=lambda item: item.path.parent.name != "serve")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the product does."""
