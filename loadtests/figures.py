@@ -11,6 +11,10 @@ def percentile(series: Sequence[float], share: float) -> float:
     return ordered[min(int(rank), len(ordered)) - 1]
 
 
+def verdict(kept: bool | None) -> str:
+    return "-" if kept is None else "kept" if kept else "MISSED"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One comparison: ours and its floor, measured in one run, in the same unit."""
@@ -21,24 +25,31 @@ class Row:
     floor: Sequence[float]
     floor_name: str
     budget: str
-    kept: bool
+    kept: bool | None
+    """None: there was nothing to judge."""
     note: str = field(default="")
 
     def cells(self) -> list[str]:
-        ours = [percentile(self.ours, share) for share in (0.5, 0.95)]
-        floor = [percentile(self.floor, share) for share in (0.5, 0.95)]
-        ratio = "/".join(
-            f"{mine / base:.2f}" if base else "-" for mine, base in zip(ours, floor, strict=True)
-        )
         return [
             self.name,
-            f"{ours[0]:.2f} / {ours[1]:.2f} {self.unit}",
-            f"{floor[0]:.2f} / {floor[1]:.2f} {self.unit} ({self.floor_name})",
-            ratio,
+            self._spread(self.ours),
+            f"{self._spread(self.floor)} ({self.floor_name})",
+            self._ratio(),
             self.budget,
-            "kept" if self.kept else "MISSED",
+            verdict(self.kept),
             f"{len(self.ours)}" + (f"; {self.note}" if self.note else ""),
         ]
+
+    def _spread(self, series: Sequence[float]) -> str:
+        if not series:
+            return "-"
+        return f"{percentile(series, 0.5):.2f} / {percentile(series, 0.95):.2f} {self.unit}"
+
+    def _ratio(self) -> str:
+        if not self.ours or not self.floor:
+            return "-"
+        ends = [(percentile(self.ours, share), percentile(self.floor, share)) for share in (0.5, 0.95)]
+        return "/".join(f"{mine / base:.2f}" if base else "-" for mine, base in ends)
 
 
 HEADINGS = ["what", "ours p50 / p95", "floor p50 / p95", "ratio p50/p95", "budget", "verdict", "n"]

@@ -29,10 +29,13 @@ class Interruption:
     """From there to playback.flushed."""
     detection: float | None
     """Of that: until the server had recorded it."""
-    last_byte: float
-    """From the flush being recorded to the last sound of that turn; 0: none came after it."""
+    last_byte: float | None
+    """From the flush being recorded to the last sound of that turn; 0: no sound came after it."""
     ended: float | None
     """From the flush being recorded to the turn's end."""
+
+
+_NOTHING: Final = Interruption(held=None, flushed=None, detection=None, last_byte=None, ended=None)
 
 
 async def interruptions(
@@ -46,7 +49,10 @@ async def interruptions(
         for number in range(rounds):
             session = await client.create(**_ANSWER)
             async with calling(url, session, headers=client.headers) as caller:
-                found.append(await _interrupt(caller, clips[number % len(clips)]))
+                try:
+                    found.append(await _interrupt(caller, clips[number % len(clips)]))
+                except TimeoutError:
+                    found.append(_NOTHING)
                 pings.append(await _ping_ms(caller))
     finally:
         await client.aclose()
@@ -72,7 +78,7 @@ async def _interrupt(caller: Caller, clip: Clip) -> Interruption:
         held=_after(_first(arrivals, "playback.paused", None), onset_s),
         flushed=_after(flushed, onset_s),
         detection=(flush_s - onset_s) * 1_000 if flushed else None,
-        last_byte=max(0.0, *((at_s - flush_s) * 1_000 for at_s in chunks)) if flushed and chunks else 0.0,
+        last_byte=max([0.0, *((at_s - flush_s) * 1_000 for at_s in chunks)]) if flushed else None,
         ended=_after(over, flush_s) if flushed else None,
     )
 
@@ -95,38 +101,43 @@ def _after(arrival: Arrival | None, then_s: float) -> float | None:
 def rows(found: Sequence[Interruption], pings: Sequence[float], hold_ms: int, interrupt_ms: int) -> list[Row]:
     """The floors of the first two are the speech that has to be heard first, by the settings."""
 
-    def row(name: str, series: list[float], floor: Sequence[float], floor_name: str, budget: str) -> Row:
-        kept = not budget or (bool(series) and percentile(series, 0.95) <= BUDGET_MS)
-        missing = len(found) - len(series)
-        note = f"{missing} did not happen" if missing else ""
-        return Row(name, "ms", series or [0.0], floor, floor_name, budget or "-", kept, note)
+    def row(
+        name: str, values: Sequence[float | None], floor: Sequence[float], floor_name: str, budget: str
+    ) -> Row:
+        series = [value for value in values if value is not None]
+        kept = percentile(series, 0.95) <= BUDGET_MS if budget and series else None
+        if missing := len(values) - len(series):
+            return Row(
+                name, "ms", series, floor, floor_name, budget or "-", False, f"{missing} did not happen"
+            )
+        return Row(name, "ms", series, floor, floor_name, budget or "-", kept)
 
     stopped = f"p95 <= {BUDGET_MS:.0f} ms"
     return [
         row(
             "onset of speech over an answer to held",
-            [each.held for each in found if each.held is not None],
+            [each.held for each in found],
             [float(hold_ms)],
             "speech asked for (hold_ms)",
             "",
         ),
         row(
             "onset of speech over an answer to flushed",
-            [each.flushed for each in found if each.flushed is not None],
+            [each.flushed for each in found],
             [float(interrupt_ms)],
             "speech asked for (interrupt_ms)",
             "",
         ),
         row(
             "flushed to the turn's last audio byte",
-            [each.last_byte for each in found if each.flushed is not None],
+            [each.last_byte for each in found],
             pings,
             "ping to pong",
             stopped,
         ),
         row(
             "flushed to the turn's end",
-            [each.ended for each in found if each.ended is not None],
+            [each.ended for each in found],
             pings,
             "ping to pong",
             stopped,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from loadtests.figures import percentile
+from loadtests.figures import percentile, verdict
 from loadtests.voice.talk import Outcome
 from loadtests.voice.trace import STEPS, Trace
 from pipeline.hearing.errors_in_words import WordErrors, altogether
@@ -11,6 +11,7 @@ from pipeline.hearing.errors_in_words import WordErrors, altogether
 _LATE_BEGIN_MS: Final = 300.0
 """Beyond what is kept from before an utterance, its first sound is lost."""
 _OVERLONG_MS: Final = 300.0
+_ERROR_RATE: Final = 0.04
 SILENCE_500: Final = "realtime, 500 ms of silence, no hint"
 SILENCE_300: Final = "realtime, 300 ms of silence, no hint"
 DELIVERED: Final = "realtime, as delivered"
@@ -91,26 +92,40 @@ def endpointing(traces: Sequence[Trace]) -> str:
 
 
 def verdicts(outcomes: Sequence[Outcome]) -> list[list[str]]:
-    """The targets, beside what was measured. Of one caller alone."""
-    alone = {outcome.scenario.name: outcome.traces for outcome in outcomes if outcome.scenario.callers == 1}
+    """The targets of one caller alone, beside what was measured; and was everybody answered?"""
+    alone = {outcome.scenario.name: outcome for outcome in outcomes if outcome.scenario.callers == 1}
     rows = []
     for name, limit in ((SILENCE_500, 550.0), (SILENCE_300, 350.0)):
-        if traces := alone.get(name):
-            final = [trace.arrived["transcript.final"] for trace in traces]
-            rows.append(_verdict(f"final text, {name}", final, limit))
-    if traces := alone.get(DELIVERED):
-        rows.append(_verdict(f"voice to voice, {DELIVERED}", [trace.audible for trace in traces], 900.0))
-    for name, traces in alone.items():
-        errors = altogether(trace.errors for trace in traces)
-        if errors.rate is not None:
-            kept = "kept" if errors.rate <= 0.04 else "MISSED"
-            rows.append([f"word errors, {name}", rate(errors), "<= 4 %", kept])
-    return rows
+        if outcome := alone.get(name):
+            final = [trace.arrived["transcript.final"] for trace in outcome.traces]
+            rows.append(_in_time(f"final text, {name}", final, limit, outcome))
+    if outcome := alone.get(DELIVERED):
+        audible = [trace.audible for trace in outcome.traces]
+        rows.append(_in_time(f"voice to voice, {DELIVERED}", audible, 900.0, outcome))
+    for name, outcome in alone.items():
+        errors = altogether(trace.errors for trace in outcome.traces)
+        kept = None if errors.rate is None else errors.rate <= _ERROR_RATE
+        rows.append([f"word errors, {name}", rate(errors), f"<= {_ERROR_RATE:.0%}", _judged(kept, outcome)])
+    return [*rows, *map(_answered, outcomes)]
 
 
-def _verdict(name: str, series: Sequence[float], limit: float) -> list[str]:
-    kept = percentile(series, 0.5) <= limit
-    return [name, pair(series) + " ms", f"p50 <= {limit:.0f} ms", "kept" if kept else "MISSED"]
+def _in_time(name: str, series: Sequence[float], limit: float, outcome: Outcome) -> list[str]:
+    measured = f"{pair(series)} ms" if series else "-"
+    kept = percentile(series, 0.5) <= limit if series else None
+    return [name, measured, f"p50 <= {limit:.0f} ms", _judged(kept, outcome)]
+
+
+def _answered(outcome: Outcome) -> list[str]:
+    answered, failed = len(outcome.traces), len(outcome.failures)
+    name = f"questions answered, {outcome.scenario.name}, callers: {outcome.scenario.callers}"
+    kept = True if answered else None
+    return [name, f"{answered} of {answered + failed}", "all", _judged(kept, outcome)]
+
+
+def _judged(kept: bool | None, outcome: Outcome) -> str:
+    """What was not answered was not in time either, and none of its words was right."""
+    failed = len(outcome.failures)
+    return f"MISSED, {failed} failed" if failed else verdict(kept)
 
 
 def described(outcome: Outcome) -> str:
