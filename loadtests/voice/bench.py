@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from loadtests.here import commit, machine, when
 from loadtests.speech_rows import settings_for
 from loadtests.target import rhapsode
 from loadtests.voice import report
+from loadtests.voice.arguments import parsed
 from loadtests.voice.floor import Direct, direct
 from loadtests.voice.interrupting import interruptions, rows
 from loadtests.voice.soak import soak, soak_table
@@ -26,7 +28,10 @@ from schemas.listening import ListeningSettings
 
 _HISTORY: Final = Path(__file__).resolve().parents[2] / "docs" / "measurements.md"
 _MARK: Final = "<!-- newest first: `make bench-voice` writes below this line -->\n"
-_CLIPS: Final = 5
+_WARM_UP: Final = (
+    "Before each scenario two callers warm it up with one question each, and the floor with one clip; "
+    "their times are not in the tables, their failures are.\n"
+)
 
 
 def scenarios(callers: Sequence[int]) -> list[Scenario]:
@@ -46,7 +51,9 @@ def scenarios(callers: Sequence[int]) -> list[Scenario]:
 
 def main() -> None:
     """Measure the voice path and print what it costs."""
-    arguments = _arguments()
+    arguments = parsed()
+    if arguments.key:
+        os.environ["RHAPSODE_KEY"] = arguments.key
     if not speech.available():
         sys.exit("The recordings are missing: make system installs Debian's pocketsphinx-testdata.")
     # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
@@ -61,32 +68,6 @@ def main() -> None:
             else:
                 text, figures = asyncio.run(_everything(url, arguments))
     _publish(text, figures, arguments)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench-voice ARGS=", description=main.__doc__)
-    parser.add_argument("--trace", action="store_true", help="one caller, step by step; quick")
-    parser.add_argument("--listening", type=json.loads, default={}, help="settings of --trace, as JSON")
-    parser.add_argument("--turns", type=int, default=_CLIPS, help="questions of each caller (default 5)")
-    parser.add_argument("--callers", type=int, nargs="*", default=[1, 2, 4], help="at once (default 1 2 4)")
-    parser.add_argument("--interruptions", type=int, default=8, help="answers spoken over (default 8)")
-    parser.add_argument("--soak", metavar="30m", type=_seconds, help="one caller who speaks so long")
-    parser.add_argument("--fast", action="store_true", help="--soak as fast as it goes")
-    parser.add_argument("--url", help="a system that runs already, instead of one of our own")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure into a file")
-    parser.add_argument("--keep", action="store_true", help="write the tables into docs/measurements.md")
-    parser.add_argument("--key", help="an API key, where the system asks for one")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights"
-    )
-    arguments = parser.parse_args()
-    if arguments.key:
-        os.environ["RHAPSODE_KEY"] = arguments.key
-    return arguments
-
-
-def _seconds(text: str) -> float:
-    return float(text.rstrip("ms")) * (60 if text.endswith("m") else 1)
 
 
 @contextmanager
@@ -105,14 +86,16 @@ def _clips(turns: int) -> list[speech.Clip]:
 
 async def _trace(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
     outcome = await _measured(url, Scenario("trace", arguments.listening), arguments.turns)
-    return report.described(outcome), [trace.as_json() for trace in outcome.traces]
+    return f"{_WARM_UP}\n{report.described(outcome)}", [trace.as_json() for trace in outcome.traces]
 
 
 async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> tuple[str, Any]:
     pace = "as fast as it goes" if arguments.fast else "in real time"
     _say(f"{arguments.soak:g} s of speech, {pace}")
     found = await soak(url, home, arguments.soak, fast=arguments.fast)
-    return f"One caller speaks for {arguments.soak:g} s, {pace}.\n\n{soak_table(found)}", found.as_json()
+    unseen = "" if home else " Of the system at --url there are no figures of memory and files."
+    heading = f"One caller speaks for {arguments.soak:g} s, {pace}, without a warm-up.{unseen}"
+    return f"{heading}\n\n{soak_table(found)}", found.as_json()
 
 
 async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
@@ -123,7 +106,7 @@ async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any
     floor = await direct(settings_for(arguments.cache), _clips(arguments.turns), MAX_TOKENS)
     listening = ListeningSettings()
     parts = [
-        "Milliseconds after the true end of speech, p50 / p95.\n",
+        f"Milliseconds after the true end of speech, p50 / p95. {_WARM_UP}",
         report.markdown(report.OUTCOME_HEADINGS, [*map(report.outcome_row, outcomes), floor_row(floor)]),
         report.markdown(["target", "measured", "wanted", "verdict"], report.verdicts(outcomes)),
         table(rows(found, pings, listening.hold_ms, listening.interrupt_ms)),
@@ -135,9 +118,11 @@ async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any
 
 async def _measured(url: str, scenario: Scenario, turns: int) -> Outcome:
     _say(f"{scenario.name}, callers: {scenario.callers}; warming up")
-    await talk(url, Scenario("warm-up", scenario.listening, 2), _clips(1))  # of either gateway
+    warm_up = await talk(url, Scenario("warm-up", scenario.listening, 2), _clips(1))  # of either gateway
     _say(f"{scenario.name}, {turns} questions each")
-    return await talk(url, scenario, _clips(turns))
+    outcome = await talk(url, scenario, _clips(turns))
+    failures = [*(f"warm-up, {failure}" for failure in warm_up.failures), *outcome.failures]
+    return replace(outcome, failures=failures)
 
 
 def floor_row(floor: Sequence[Direct]) -> list[str]:

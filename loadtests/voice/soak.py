@@ -1,7 +1,6 @@
 """Somebody who speaks for half an hour: does listening keep up, and does anything grow?"""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,22 +14,12 @@ from loadtests.figures import percentile
 from loadtests.listener import Client
 from loadtests.voice.caller import Caller, calling
 from loadtests.voice.report import markdown, pair
+from loadtests.voice.watch import REPLICAS, Sample, Watch
 
-_SAMPLE_S: Final = 10.0
 _PIECE_MS: Final = 100
 _AHEAD_MS: Final = 5_000
 """As fast as it goes: no more unwritten sound than this, so that nobody measures the network's buffers."""
-_REPLICAS: Final = ("Gateway", "SpeechToText")
 _LIMIT_S: Final = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What the processes hold, so many seconds after the beginning. Sums over replicas."""
-
-    at_s: float
-    rss_mb: dict[str, float]
-    fds: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +33,11 @@ class Soak:
     final_lag: list[float]
     """From an utterance's last sound to its text; of a fast run both are in the sound's own time."""
     utterances: int
+    failed: int
+    """Utterances that were not written down."""
     samples: list[Sample]
+    gone: list[str]
+    """Processes that went away meanwhile."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,24 +46,33 @@ class Soak:
 async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> Soak:
     """`home`: of the system under test, by which its processes are found."""
     client = Client(url)
-    samples: list[Sample] = []
+    watch = Watch(home)
     try:
         session = await client.create(listening={"reply": False, "mode": "realtime"})
         async with calling(url, session, audio="none", paced=not fast, headers=client.headers) as caller:
             began = monotonic()
-            watching = asyncio.create_task(_watch(samples, home, began))
-            try:
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(watch.run())
                 sound = speech.endless(speech.librivox(), seconds)
                 sent = await (_pour(caller, sound) if fast else _say(caller, sound))
                 await _all_written(caller)
-            finally:
                 watching.cancel()
+            watch.look()
             took_s = monotonic() - began
             partials = _lags(caller, "transcript.partial", "at_ms", sent)
             finals = _lags(caller, "transcript.final", "end_ms", sent)
     finally:
         await client.aclose()
-    return Soak(seconds, took_s, partials, finals, len(finals), samples)
+    return Soak(
+        seconds,
+        took_s,
+        partials,
+        finals,
+        len(finals),
+        _count(caller, "transcript.failed"),
+        watch.samples,
+        watch.gone,
+    )
 
 
 _Sent = list[tuple[float, float]]
@@ -117,10 +119,14 @@ class _Progress:
 
 async def _all_written(caller: Caller) -> None:
     def written() -> bool:
-        kinds = [arrival.type for arrival in caller.arrivals]
-        return kinds.count("transcript.final") >= kinds.count("speech.started") > 0
+        answered = _count(caller, "transcript.final", "transcript.failed")
+        return answered >= _count(caller, "speech.started") > 0
 
     await caller.until_so(written, limit_s=_LIMIT_S)
+
+
+def _count(caller: Caller, *kinds: str) -> int:
+    return sum(arrival.type in kinds for arrival in caller.arrivals)
 
 
 def _lags(caller: Caller, kind: str, field: str, sent: _Sent) -> list[float]:
@@ -131,32 +137,6 @@ def _lags(caller: Caller, kind: str, field: str, sent: _Sent) -> list[float]:
     times = np.array([at_s for at_s, _ in sent])
     reached = np.array([ms for _, ms in sent])
     return [float(np.interp(each.at_s, times, reached)) - each.data[field] for each in found]
-
-
-async def _watch(samples: list[Sample], home: Path | None, began: float) -> None:
-    while home is not None:
-        rss, fds = dict.fromkeys(_REPLICAS, 0.0), dict.fromkeys(_REPLICAS, 0)
-        for name, process in _replicas(home):
-            pages = int((process / "statm").read_text().split()[1])
-            rss[name] += pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-            fds[name] += len(os.listdir(process / "fd"))
-        samples.append(Sample(round(monotonic() - began, 1), rss, fds))
-        await asyncio.sleep(_SAMPLE_S)
-
-
-def _replicas(home: Path) -> list[tuple[str, Path]]:
-    """The processes of the system whose home this is, and no others'."""
-    wanted = f"RHAPSODE_HOME={home}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-            if title.startswith("ray::ServeReplica") and wanted in (process / "environ").read_bytes():
-                name = title.rpartition(":")[2]
-                found += [(name, process)] if name in _REPLICAS else []
-        except OSError:
-            continue  # it is gone, or not ours to look at
-    return found
 
 
 def slope_per_minute(at_s: Sequence[float], values: Sequence[float]) -> float:
@@ -175,14 +155,18 @@ def soak_table(soak: Soak) -> str:
         ["… first tenth", pair(soak.partial_lag[:tenth]), "ms"],
         ["… last tenth", pair(soak.partial_lag[-tenth:]), "ms"],
         ["final text behind the last sound", pair(soak.final_lag), "ms"],
-        ["utterances", str(soak.utterances), ""],
+        ["utterances", str(soak.utterances), f"MISSED, {soak.failed} failed" if soak.failed else ""],
         ["sound per second", f"{soak.seconds / soak.took_s:.2f}", "x"],
     ]
     at_s = [sample.at_s for sample in soak.samples]
-    for name in _REPLICAS if soak.samples else ():
+    for name in REPLICAS if soak.samples else ():
         rss = [sample.rss_mb[name] for sample in soak.samples]
         fds = [float(sample.fds[name]) for sample in soak.samples]
         growth = slope_per_minute(at_s, rss)
         rows.append([f"{name}: memory", f"{rss[0]:.0f} → {rss[-1]:.0f}", f"MB; {growth:+.2f} MB a minute"])
         rows.append([f"{name}: files", f"{fds[0]:.0f} → {fds[-1]:.0f}", f"most {percentile(fds, 1):.0f}"])
+    if soak.samples:
+        rows.append(
+            ["processes that went away", "; ".join(soak.gone) or "none", "MISSED" if soak.gone else ""]
+        )
     return markdown(["what", "p50 / p95, or from → to", "unit"], rows)

@@ -1,0 +1,158 @@
+"""The benchmark of the voice path tells what failed, and calls nothing kept that was not measured."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtests.voice import arguments
+from loadtests.voice.interrupting import Interruption, rows
+from loadtests.voice.report import DELIVERED, SILENCE_500, verdicts
+from loadtests.voice.soak import Soak, soak_table
+from loadtests.voice.talk import Outcome, Scenario
+from loadtests.voice.trace import STEPS, Trace
+from loadtests.voice.watch import Watch
+from pipeline.hearing.errors_in_words import word_errors
+
+NEVER = Interruption(held=None, flushed=None, detection=None, last_byte=None, ended=None)
+SOON = Interruption(held=150.0, flushed=700.0, detection=690.0, last_byte=4.0, ended=9.0)
+
+
+def answered(at_ms: float = 300.0) -> Trace:
+    at = dict.fromkeys(STEPS, at_ms)
+    return Trace(
+        clip="a clip",
+        recorded=at,
+        arrived=at,
+        audible=at_ms,
+        heard=at_ms,
+        late_vad=0.0,
+        waited=500.0,
+        decode=100.0,
+        engine_cpu=100.0,
+        utterances=1,
+        began_late=0.0,
+        text="the lamp was lit",
+        errors=word_errors("the lamp was lit", "the lamp was lit"),
+        answer_ms=2_000,
+    )
+
+
+def judged(outcome: Outcome) -> dict[str, tuple[str, str]]:
+    """What was measured and the verdict, by the first words of the target."""
+    return {row[0].partition(",")[0]: (row[1], row[3]) for row in verdicts([outcome])}
+
+
+def test_what_is_fast_enough_and_right_is_kept() -> None:
+    told = judged(Outcome(Scenario(SILENCE_500), [answered()], [], []))
+    assert told == {
+        "final text": ("300 / 300 ms", "kept"),
+        "word errors": ("0.0% of 4", "kept"),
+        "questions answered": ("1 of 1", "kept"),
+    }
+
+
+def test_one_failure_misses_every_target_whatever_the_others_took() -> None:
+    told = judged(Outcome(Scenario(DELIVERED), [answered()] * 4, ["a clip: no answer"], []))
+    assert told["voice to voice"] == ("300 / 300 ms", "MISSED, 1 failed")
+    assert told["word errors"] == ("0.0% of 16", "MISSED, 1 failed")
+    assert told["questions answered"] == ("4 of 5", "MISSED, 1 failed")
+
+
+def test_where_nothing_was_answered_nothing_is_kept() -> None:
+    told = judged(Outcome(Scenario(SILENCE_500), [], ["a clip: no answer"] * 5, []))
+    assert told == {
+        "final text": ("-", "MISSED, 5 failed"),
+        "word errors": ("-", "MISSED, 5 failed"),
+        "questions answered": ("0 of 5", "MISSED, 5 failed"),
+    }
+
+
+def test_the_failures_of_many_callers_count_too() -> None:
+    (row,) = verdicts([Outcome(Scenario(DELIVERED, callers=4), [answered()] * 19, ["a clip: no answer"], [])])
+    assert row == [
+        f"questions answered, {DELIVERED}, callers: 4",
+        "19 of 20",
+        "all",
+        "MISSED, 1 failed",
+    ]
+
+
+def test_what_was_never_asked_is_neither_kept_nor_missed() -> None:
+    assert {verdict for _, verdict in judged(Outcome(Scenario(SILENCE_500), [], [], [])).values()} == {"-"}
+    for row in rows([], [], hold_ms=100, interrupt_ms=600):
+        assert row.cells()[1] == "-"
+        assert row.cells()[5] == "-"
+
+
+def test_an_interruption_that_never_came_is_missed_in_every_row() -> None:
+    for row in rows([NEVER] * 8, [1.0] * 8, hold_ms=100, interrupt_ms=600):
+        assert row.cells()[1] == "-"
+        assert row.cells()[5] == "MISSED"
+        assert row.cells()[6] == "0; 8 did not happen"
+
+
+def test_one_missing_interruption_of_three_is_missed_and_counted() -> None:
+    for row in rows([SOON, NEVER, SOON], [1.0] * 3, hold_ms=100, interrupt_ms=600):
+        assert row.cells()[5:] == ["MISSED", "2; 1 did not happen"]
+    assert [row.cells()[5] for row in rows([SOON], [1.0], 100, 600)] == ["-", "-", "kept", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("90", 90), ("90s", 90), ("30m", 1_800), ("1.5h", 5_400)]
+)
+def test_a_length_has_its_unit(text: str, seconds: float) -> None:
+    assert arguments.parsed(["--soak", text]).soak == seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--soak", "0s"], "no length"),
+        (["--soak", "-3m"], "--soak"),
+        (["--soak", "three minutes"], "no length"),
+        (["--fast"], "--fast works only with --soak"),
+        (["--listening", '{"mode": "quality"}'], "--listening works only with --trace"),
+        (["--trace", "--soak", "3m"], "not allowed with"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        arguments.parsed(words)
+    assert told in capsys.readouterr().err
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with the name and the home of a replica."""
+    title = ["ray::ServeReplica:rhapsode:Gateway", "60"]
+    environment = {**os.environ, "RHAPSODE_HOME": str(tmp_path)}
+    with subprocess.Popen(title, executable="/bin/sleep", env=environment) as process:
+        yield process
+        process.kill()
+
+
+def test_a_process_that_goes_away_is_told(replica: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    while not watch.samples or not watch.samples[-1].rss_mb["Gateway"]:
+        watch.look()  # until it has become what it is called
+    assert watch.gone == []
+    replica.kill()
+    replica.wait()
+    watch.look()
+    assert [told.partition(",")[0] for told in watch.gone] == [f"Gateway (process {replica.pid})"]
+    table = soak_table(Soak(60.0, 61.0, [], [], 0, 2, watch.samples, watch.gone))
+    assert f"Gateway (process {replica.pid})" in table
+    assert "MISSED, 2 failed" in table
+    assert table.count("MISSED") == 2
+
+
+def test_nobody_looks_into_a_system_that_is_not_ours() -> None:
+    watch = Watch(None)
+    watch.look()
+    assert watch.samples == []
+    assert "processes" not in soak_table(Soak(60.0, 61.0, [], [], 9, 0, watch.samples, watch.gone))
