@@ -110,7 +110,7 @@ async def test_a_gateway_that_was_not_told_that_its_speaker_left_gives_way(
         await new.speak(sound[from_ms * BYTES_PER_MS :], pace=0.05)
         assert (await new.answered(type="input.close"))["type"] == "accepted"
         await old.speak(sound[4_000 * BYTES_PER_MS :])
-        assert (await old.frame("error"))["code"] == "input.not_open"
+        assert (await old.answered(type="input.commit"))["code"] == "input.not_open"
     facts = await facts_of(first, session)
     assert [one.text for one in said(facts)] == ["One.", "Three.", "Two."]
     assert questions(facts) == ["One.", "One. Three.", "One. Three. Two."]
