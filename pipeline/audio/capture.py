@@ -1,5 +1,6 @@
 """What is heard, on its way into the log and back: Opus in pieces of half a second."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.opus import frame, unframe
+
+log = logging.getLogger(__name__)
 
 RATE: Final = 16_000
 PIECE_MS: Final = 500
@@ -98,7 +101,8 @@ class Playback:
     """Pieces, in order, back to PCM16 at 16 kHz: what was at a millisecond of the input is there again.
 
     The sound begins with the first piece. Where pieces are missing there is silence; what is there twice is
-    taken once. Where a Capture was not flushed, its last 6.5 ms are silence.
+    taken once. Where a Capture was not flushed, its last 6.5 ms are silence. So is a piece that is not what
+    was recorded, or no Opus.
     """
 
     def __init__(self) -> None:
@@ -111,7 +115,7 @@ class Playback:
         self._begun = False
 
     def push(self, piece: Piece) -> bytes:
-        """The sound that is complete now. Raises ValueError where a piece is cut short."""
+        """The sound that is complete now."""
         start, end = piece.at_ms * _PER_MS, (piece.at_ms + piece.ms) * _PER_MS
         if not self._begun:
             self._at, self._begun = start, True
@@ -126,11 +130,13 @@ class Playback:
         return self._give(self._at + _DELAY) if self._begun else b""
 
     def _decoded(self, piece: Piece) -> _Sound:
-        pieces = [
-            each.to_ndarray()[0]
-            for packet in unframe(piece.packets)
-            for each in self._decoder.decode(av.Packet(packet))
-        ]
+        pieces: list[_Sound] = []
+        try:
+            for packet in _packets_of(piece):
+                pieces += [each.to_ndarray()[0] for each in self._decoder.decode(av.Packet(packet))]
+        except (ValueError, av.error.FFmpegError) as error:
+            log.warning("the sound at %d ms cannot be heard again: %s", piece.at_ms, error)
+            self._decoder, pieces = _decoder(), []
         sound: _Sound = np.concatenate([np.zeros(0, np.float32), *pieces])[:: _DECODED_RATE // RATE]
         if len(sound) > piece.ms * _PER_MS:
             # Only the last piece of a stream is filled up.
@@ -157,6 +163,12 @@ def heard_again(pieces: Iterable[Piece]) -> bytes:
     """All of it, from the beginning of the first piece to the end of the last one."""
     playback = Playback()
     return b"".join([*map(playback.push, pieces), playback.flush()])
+
+
+def _packets_of(piece: Piece) -> Iterator[bytes]:
+    if sha256(piece.packets).hexdigest() != piece.sha256:
+        raise ValueError("These are not the bytes that were recorded.")
+    return iter(unframe(piece.packets))
 
 
 def _decoder() -> Any:

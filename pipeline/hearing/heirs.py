@@ -63,6 +63,9 @@ class Heirs:
             log.warning("session %s: input %s is not taken up: %s", *held, error)
             if not error.retryable:
                 await self._forget(held)
+        except Exception:  # all microphones of this process hang on the task group that this runs in
+            log.exception("session %s: input %s cannot be taken up", *held)
+            await self._forget(held)
         finally:
             self._taken.discard(held)
 

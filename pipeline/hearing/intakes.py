@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -95,13 +96,17 @@ class Intakes:
             try:
                 opening, restored = await self._record_opening(held, wish, source, name, origin)
                 intake = Intake(opening, self._services, acknowledge, refused)
-                handle = OpenInputHandle(intake, Incoming(wish.format, wish.rate), restored.from_ms)
+                handle = OpenInputHandle(intake, Incoming(wish.format, wish.samples_per_s), restored.from_ms)
                 self._open[held] = handle
             finally:
                 self._opening -= 1
             assert self._tasks is not None
             self._tasks.start_soon(self._run, handle)
-        await handle.give(restored.pcm)
+        try:
+            await handle.give(restored.pcm)
+        except BaseException:
+            handle.scope.cancel()  # who takes it up next hears all of it
+            raise
         return handle
 
     async def _record_opening(
@@ -119,7 +124,7 @@ class Intakes:
             input=known,
             source=source,
             format=origin.format if origin else wish.format,
-            rate=origin.rate if origin else wish.rate,
+            rate=origin.rate if origin else wish.samples_per_s,
             total_ms=origin.total_ms if origin else None,
             at_ms=restored.from_ms,
             name=name,
@@ -185,13 +190,22 @@ class Intakes:
     async def _close_failed(self, handle: OpenInputHandle) -> None:
         try:
             await self._close(handle, "failed")
-        except RhapsodeError as error:
+        except Exception as error:  # it is over, whatever becomes of this
             log.warning("nor could that be recorded: %s", error)
 
     def leave(self, handle: OpenInputHandle, *, may_return: bool = True) -> None:
         """The connection broke: wait for its return, then take what was said as all."""
         assert self._tasks is not None
         self._tasks.start_soon(self._wait_for_return, handle, self._limits.rejoin_s if may_return else 0.0)
+
+    def abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:
+        """Nobody waits for what is said in it any more; it is closed beside us."""
+        assert self._tasks is not None
+        self._tasks.start_soon(self._abandon, handle, error)
+
+    async def _abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:
+        with suppress(RhapsodeError):  # what went wrong with that is logged where it did
+            await handle.abandon(error)
 
     async def _wait_for_return(self, handle: OpenInputHandle, wait_s: float) -> None:
         with anyio.move_on_after(wait_s):
@@ -211,6 +225,9 @@ class Intakes:
             handle.scope.cancel()  # what is left of it will be taken up when the log is there again
         except RhapsodeError as error:
             log.info("session %s: input %s ended: %s", opening.session, opening.input, error)
+            handle.scope.cancel()
+        except Exception:  # all microphones of this process hang on the task group that this runs in
+            log.exception("session %s: input %s cannot be closed", opening.session, opening.input)
             handle.scope.cancel()
 
 

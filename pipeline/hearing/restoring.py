@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
+import anyio.to_thread
+
 from pipeline.audio.capture import Piece, heard_again
 from pipeline.hearing.inputs import InputState
 from pipeline.hearing.vad import FRAME_MS
@@ -46,13 +48,14 @@ async def restore(
     log: EventLog, session: SessionId, state: InputState | None, oldest_ms: int, settings: ListeningSettings
 ) -> Restored:
     """`oldest_ms`: the sender can begin there, and not before. Raises InputError if that is far too late."""
-    known_ms = 0 if state is None else state.recorded_ms
-    if oldest_ms > known_ms + _GAP_MS and (state is None or state.record):
+    known_ms = 0 if state is None else max(state.recorded_ms, state.settled_ms)
+    far = oldest_ms > known_ms + _GAP_MS
+    if far and _must_follow(state, settings):
         raise InputError("so much sound is missing before this that it is a new input", field="at_ms")
     if state is None:
         return Restored(oldest_ms, oldest_ms)
     needed = max(state.settled_ms, state.rest_ms - lead_ms(settings), 0)
-    if state.recorded_ms <= needed:
+    if far or state.recorded_ms <= needed:
         begin = max(needed, oldest_ms)
         return Restored(begin, begin, state.next_utterance, commits=state.commits)
     frames = ceil((state.recorded_ms - needed) / FRAME_MS)
@@ -65,6 +68,13 @@ async def restore(
     pcm += bytes(gap_ms * _BYTES_PER_MS)
     from_ms = state.recorded_ms + gap_ms
     return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm, before, state.commits)
+
+
+def _must_follow(state: InputState | None, settings: ListeningSettings) -> bool:
+    """Of an input that is not recorded nobody knows how far it went. But what is in the log is heard."""
+    if state is None or state.rest_ms < state.recorded_ms:
+        return True
+    return state.record and settings.record
 
 
 def lead_ms(settings: ListeningSettings) -> int:
@@ -80,7 +90,8 @@ async def _recorded(log: EventLog, session: SessionId, state: InputState, from_m
         async for piece in recorded_pieces(log, session, state.name, after=max(first, default=None))
         if piece.at_ms + piece.ms > from_ms - _PREROLL_MS
     ]
-    pcm = heard_again(pieces) if pieces else b""
+    # Half a minute takes a fifth of a second.
+    pcm = await anyio.to_thread.run_sync(heard_again, pieces)
     begin_ms = pieces[0].at_ms if pieces else from_ms
     missing = bytes(max(0, begin_ms - from_ms) * _BYTES_PER_MS)
     wanted = (state.recorded_ms - from_ms) * _BYTES_PER_MS

@@ -1,0 +1,75 @@
+"""Where somebody goes on with an input, and with what."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.hearing.inputs import InputState, apply_to_inputs
+from pipeline.hearing.restoring import restore
+from pipeline.log.memory import MemoryEventLog
+from schemas.errors import InputError
+from schemas.ids import NO_TURN, Seq, SessionId
+from schemas.listening import ListeningSettings
+from schemas.recorded import Recorded
+
+pytestmark = pytest.mark.anyio
+SESSION = SessionId("019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11")
+RECORDING, NOT_RECORDING = ListeningSettings(), ListeningSettings(record=False)
+
+
+def told(*facts: tuple[str, dict[str, Any]]) -> InputState:
+    """What these facts say of an input."""
+    inputs: dict[str, InputState] = {}
+    for seq, (kind, data) in enumerate(facts, 1):
+        apply_to_inputs(inputs, Recorded(Seq(seq), 0, NO_TURN, kind, 1, {"input": "i", **data}))
+    return inputs["i"]
+
+
+def opened(*, record: bool = True) -> tuple[str, dict[str, Any]]:
+    return "input.opened", {"source": "microphone", "settings": {"record": record}}
+
+
+def sound(at_ms: int, ms: int) -> tuple[str, dict[str, Any]]:
+    return "input.audio", {"at_ms": at_ms, "ms": ms}
+
+
+def said(utterance: int, start_ms: int, end_ms: int, *, reason: str = "silence") -> tuple[Any, ...]:
+    times = {"start_ms": start_ms, "end_ms": end_ms, "at_ms": end_ms + 500, "reason": reason}
+    return (
+        ("speech.started", {"utterance": utterance, "at_ms": start_ms}),
+        ("speech.ended", {"utterance": utterance, **times}),
+    )
+
+
+def final(utterance: int, end_ms: int, *, taken: str = "turn") -> tuple[str, dict[str, Any]]:
+    return "transcript.final", {"utterance": utterance, "text": "x", "taken": taken, "end_ms": end_ms}
+
+
+@pytest.mark.parametrize("at_ms", [1_000_000, 2**40])
+async def test_sound_that_nobody_recorded_is_not_made_up(at_ms: int) -> None:
+    state = told(opened(), sound(0, 3_000), opened(record=False))
+    restored = await restore(MemoryEventLog(), SESSION, state, at_ms, NOT_RECORDING)
+    assert (restored.at_ms, restored.from_ms, restored.pcm) == (at_ms, at_ms, b"")
+
+
+async def test_what_was_said_is_heard_before_so_much_can_be_missing() -> None:
+    state = told(opened(), sound(0, 3_000), *said(0, 500, 2_000), opened(record=False))
+    with pytest.raises(InputError):
+        await restore(MemoryEventLog(), SESSION, state, 1_000_000, NOT_RECORDING)
+
+
+async def test_who_comes_back_far_too_late_to_a_recording_begins_a_new_one() -> None:
+    state = told(opened(), sound(0, 3_000))
+    with pytest.raises(InputError):
+        await restore(MemoryEventLog(), SESSION, state, 100_000, RECORDING)
+    with pytest.raises(InputError):
+        await restore(MemoryEventLog(), SESSION, None, 100_000, RECORDING)
+
+
+@pytest.mark.parametrize("settings", [RECORDING, NOT_RECORDING])
+async def test_an_input_whose_recording_was_switched_off_goes_on_where_it_was(
+    settings: ListeningSettings,
+) -> None:
+    state = told(opened(), sound(0, 3_000), *said(0, 290_000, 295_000), final(0, 295_000))
+    restored = await restore(MemoryEventLog(), SESSION, state, 299_000, settings)
+    assert (restored.from_ms, restored.utterance, restored.pcm) == (299_000, 1, b"")

@@ -1,0 +1,108 @@
+"""Inputs that nobody listens to any more, and what is wrong with them: nobody else suffers from it."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from pipeline.hearing.held import Held
+from pipeline.log.open import open_log
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_inputs import RedisInputs
+from schemas.commands import OpenInput
+from schemas.ids import SessionId
+from schemas.listening import ListeningSettings
+from schemas.voice_facts import InputAudio, InputOpened, SpeechStarted
+from tests.eventually import eventually
+from tests.support import RunningApp, running_app, scripted_settings
+from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.sayings import of, questions
+
+pytestmark = pytest.mark.anyio
+INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    settings = scripted_settings(
+        tmp_path_factory.mktemp("left"),
+        llm={"reply": "Something."},
+        stt={"texts": ["Say something."]},
+        limits={"rejoin_s": 0.2},
+    )
+    with running_app(settings) as running:
+        yield running
+
+
+async def within(app: RunningApp, work: Coroutine[Any, Any, None]) -> None:
+    """In the loop of the application."""
+    assert app.loop is not None
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
+
+
+async def leave_behind(app: RunningApp, session: str, sound: bytes, sha256: str) -> None:
+    """An input with one piece of sound, in which somebody was speaking when its gateway died."""
+    log = open_log(app.settings.log, app.settings.home, app.settings.archive)
+    opened = InputOpened(
+        input=INPUT, source="microphone", format="pcm16", rate=16_000, settings=ListeningSettings()
+    )
+    piece = InputAudio(input=INPUT, at_ms=0, ms=500, bytes=len(sound), sha256=sha256)
+    async with Recorder(log) as recorder:
+        writer = recorder.open(SessionId(session), producer="dead")
+        await writer.commit(opened)
+        await writer.commit(SpeechStarted(input=INPUT, utterance=0, at_ms=0))
+        await writer.commit(piece, audio=sound)
+    await RedisInputs(log.hot).hold([Held(SessionId(session), INPUT)], 1)
+    await log.aclose()
+
+
+async def test_sound_that_cannot_be_decoded_ends_its_own_input_only(app: RunningApp) -> None:
+    session, poisoned = await new_session(app), await new_session(app)
+    async with calling(app, session) as caller, calling(app, poisoned) as heir:
+        await caller.open()
+        await leave_behind(app, poisoned, b"\x00\x05\xff\xff\xff\xff\xff", "0" * 64)
+        assert (await heir.fact("input.closed"))["data"]["reason"] == "cut"
+        await caller.speak(austen() + silence(1_200))
+        await caller.fact("turn.requested")
+
+
+async def test_who_is_cancelled_while_recorded_sound_is_heard_again_leaves_nothing_open(
+    app: RunningApp,
+) -> None:
+    session = await new_session(app, turn_detection="manual", partials_ms=0)
+    async with calling(app, session) as caller:
+        await caller.open(input=INPUT)
+        await caller.speak(silence(200) + austen()[: 32 * 6_000])
+        await caller.fact("input.audio", count=12)
+        caller.cut()
+    await within(app, open_and_be_cancelled(app, session))
+    async with calling(app, session) as listener:
+        await listener.fact("input.closed")
+        await listener.fact("turn.requested")
+    facts = await facts_of(app, session)
+    assert questions(facts) == ["Say something."]
+    assert of(facts, "speech.ended")[0]["end_ms"] > 4_000
+    assert app.services is not None
+    await eventually(lambda: app.services.intakes.listening == 0)
+
+
+async def open_and_be_cancelled(app: RunningApp, session: str) -> None:
+    """As a request is whose client goes away."""
+    assert app.services is not None
+    intakes = app.services.intakes
+    before = [handle for held, handle in intakes._open.items() if held.session == session]
+    async with anyio.create_task_group() as tasks:
+
+        async def cancel() -> None:
+            while [h for held, h in intakes._open.items() if held.session == session] in ([], before):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+        async def nobody(_: int) -> None:
+            """No sound comes that could be acknowledged."""
+
+        tasks.start_soon(cancel)
+        await intakes.open(SessionId(session), OpenInput(input=INPUT, at_ms=5_000), nobody)
+        raise AssertionError("it was heard again before anybody could be cancelled")
