@@ -51,26 +51,37 @@ def available() -> bool:
     return FOLDER.is_dir()
 
 
+def read(name: str) -> bytes:
+    """The sound of a file of the package, such as "librivox/….wav" or "goforward.raw", as PCM16."""
+    path = FOLDER / name
+    if path.suffix == ".raw":
+        return path.read_bytes()
+    with wave.open(str(path)) as sound:
+        if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
+            raise ValueError(f"{path.name} is not 16-bit mono at {RATE} Hz")
+        return bytes(sound.readframes(sound.getnframes()))
+
+
 def librivox() -> list[Clip]:
     """Five sentences of one reader, 3 to 7 s long."""
-    return transcribed(FOLDER / "librivox" / "transcription")
+    return _transcribed("librivox", "transcription")
 
 
 def cards() -> list[Clip]:
     """Five short commands about playing cards, some with words broken off."""
-    return transcribed(FOLDER / "cards" / "cards.transcription")
+    return _transcribed("cards", "cards.transcription")
 
 
 def command() -> Clip:
     """A man tells a robot to go forward ten meters."""
-    return Clip("goforward", (FOLDER / "goforward.raw").read_bytes(), "go forward ten meters")
+    return Clip("goforward", read("goforward.raw"), "go forward ten meters")
 
 
-def transcribed(file: Path) -> list[Clip]:
+def _transcribed(folder: str, file: str) -> list[Clip]:
     """The clips beside a file of lines like "<s> what is said </s> (name)"."""
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = (FOLDER / folder / file).read_text(encoding="utf-8").splitlines()
     found = [re.fullmatch(r"(?:<s>)?(.*?)(?:</s>)?\s*\((\S+)\)\s*", line) for line in lines]
-    return [_read(file.parent / f"{match[2]}.wav", match[1].strip()) for match in found if match]
+    return [Clip(match[2], read(f"{folder}/{match[2]}.wav"), match[1].strip()) for match in found if match]
 
 
 def endless(clips: Sequence[Clip], seconds: float) -> bytes:
@@ -78,10 +89,3 @@ def endless(clips: Sequence[Clip], seconds: float) -> bytes:
     once = b"".join(clip.pcm for clip in clips)
     wanted = round(seconds * 1_000) * PER_MS
     return (once * (wanted // len(once) + 1))[:wanted]
-
-
-def _read(path: Path, text: str) -> Clip:
-    with wave.open(str(path)) as sound:
-        if (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) != (RATE, 1, 2):
-            raise ValueError(f"{path.name} is not 16-bit mono at {RATE} Hz")
-        return Clip(path.stem, sound.readframes(sound.getnframes()), text)

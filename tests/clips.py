@@ -1,44 +1,16 @@
-"""Real people's speech, with what they say: from Debian's pocketsphinx-testdata."""
+"""What is done with the clips of loadtests/speech.py: put together, hidden in noise, compared with a text."""
 
 import re
-import wave
-from dataclasses import dataclass
-from pathlib import Path
 
 import jiwer
 import numpy as np
 import pytest
 from num2words import num2words
 
-_FOLDER = Path("/usr/share/pocketsphinx/test/data")
-needs_clips = pytest.mark.skipif(not _FOLDER.is_dir(), reason="needs Debian's pocketsphinx-testdata")
+from loadtests.speech import Clip, available
+
+needs_clips = pytest.mark.skipif(not available(), reason="needs Debian's pocketsphinx-testdata")
 _SHORT = {"mr": "mister"}
-
-
-@dataclass(frozen=True)
-class Clip:
-    name: str
-    pcm: bytes
-    text: str
-
-    @property
-    def seconds(self) -> float:
-        return len(self.pcm) / 32_000
-
-
-def librivox() -> list[Clip]:
-    """Five sentences of one reader, 3 to 7 s long."""
-    return [_spoken(path, text) for path, text in _transcribed("librivox", "transcription")]
-
-
-def cards() -> list[Clip]:
-    """Five short commands about playing cards."""
-    return [_spoken(path, text) for path, text in _transcribed("cards", "cards.transcription")]
-
-
-def command() -> Clip:
-    """A man tells a robot to go forward ten meters."""
-    return Clip("goforward", (_FOLDER / "goforward.raw").read_bytes(), "go forward ten meters")
 
 
 def joined(clips: list[Clip]) -> Clip:
@@ -64,15 +36,3 @@ def plain(text: str) -> str:
 def word_errors(texts: list[tuple[str, str]]) -> float:
     """Of (reference, hypothesis) pairs, all together."""
     return float(jiwer.wer([plain(said) for said, _ in texts], [plain(heard) for _, heard in texts]))
-
-
-def _transcribed(folder: str, file: str) -> list[tuple[Path, str]]:
-    lines = (_FOLDER / folder / file).read_text(encoding="utf-8").splitlines()
-    found = [re.fullmatch(r"(?:<s>)?(.*?)(?:</s>)?\s*\((\S+)\)\s*", line) for line in lines]
-    return [(_FOLDER / folder / f"{match[2]}.wav", match[1].strip()) for match in found if match]
-
-
-def _spoken(path: Path, text: str) -> Clip:
-    with wave.open(str(path)) as sound:
-        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (16_000, 1, 2)
-        return Clip(path.stem, sound.readframes(sound.getnframes()), text)

@@ -3,14 +3,11 @@
 import asyncio
 import base64
 import json
-import socket
-import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
@@ -20,6 +17,7 @@ from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.providers import SpeechProviderSettings
 from schemas.settings import TextToSpeechSettings
 from tests.eventually import eventually
+from tests.serving import serving_somewhere
 
 Wire = Literal["pcm", "wav", "mp3", "sse"]
 VOICES = ("joe", "alto")
@@ -163,20 +161,8 @@ def _app(house: SpeechHouse) -> FastAPI:
 def speech_house() -> Iterator[SpeechHouse]:
     """Serve until the block ends."""
     house = SpeechHouse()
-    listener = socket.create_server(("127.0.0.1", 0))
-    house.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    config = uvicorn.Config(_app(house), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the speech server did not start"
-            threading.Event().wait(0.005)
-        yield house
-    finally:
-        house.forget()
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
-        assert not thread.is_alive(), "the speech server did not stop"
+    with serving_somewhere(_app(house), "the speech server") as house.url:
+        try:
+            yield house
+        finally:
+            house.forget()  # before the server stops: some requests wait for that

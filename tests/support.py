@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import uvicorn
 
 from deployments.http import create_app
 from deployments.services import Services, open_services
@@ -28,6 +26,7 @@ from pipeline.log import embedded
 from pipeline.providers.open import open_speaker
 from pipeline.turn import Models
 from schemas.settings import AppSettings
+from tests.serving import serving
 
 
 @dataclass
@@ -112,22 +111,18 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
         await transcribers.quality.aclose()
 
     app = create_app(services, body_bytes=settings.limits.body_bytes)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, log_level="warning", lifespan="on", ws="websockets-sansio", timeout_graceful_shutdown=2
-        )
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive(), "the application did not start"
-            threading.Event().wait(0.01)
-        yield running
+        with serving(
+            app,
+            listener,
+            "the application",
+            stop_s=15,
+            log_level="warning",
+            lifespan="on",
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=2,
+        ):
+            yield running
     finally:
-        server.should_exit = True
-        thread.join(15)
-        listener.close()
-        assert not thread.is_alive(), "the application did not stop"
         if settings.log.url is None:
             embedded.stop(settings.home)

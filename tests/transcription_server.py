@@ -4,21 +4,19 @@ import asyncio
 import hashlib
 import io
 import json
-import socket
-import threading
 import wave
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from schemas.listening import TranscriptionProviderSettings
 from tests.eventually import eventually
+from tests.serving import serving_somewhere
 
 Wire = Literal["openai", "vllm", "json"]
 
@@ -122,22 +120,10 @@ def _event(**event: Any) -> bytes:
 def transcription_house() -> Iterator[TranscriptionHouse]:
     """Serve until the block ends."""
     house = TranscriptionHouse()
-    listener = socket.create_server(("127.0.0.1", 0))
-    house.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = FastAPI()
     app.post("/v1/audio/transcriptions")(house.answer)
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the transcription server did not start"
-            threading.Event().wait(0.005)
-        yield house
-    finally:
-        house.forget()
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
-        assert not thread.is_alive(), "the transcription server did not stop"
+    with serving_somewhere(app, "the transcription server") as house.url:
+        try:
+            yield house
+        finally:
+            house.forget()  # before the server stops: some requests wait for that

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from loadtests import speech
 from tests.browser import log_of
 from tests.browser.reader import Reader
 from tests.support import RunningApp
 
-_RATE = 16_000
-_LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
-YOUNG_MAN = "sense_and_sensibility_01_austen_64kb-0880.wav"
+YOUNG_MAN = "librivox/sense_and_sensibility_01_austen_64kb-0880.wav"
 """“He was not an ill-disposed young man”, 3 s."""
-AMIABLE = "sense_and_sensibility_01_austen_64kb-0930.wav"
+AMIABLE = "librivox/sense_and_sensibility_01_austen_64kb-0930.wav"
 """“He might even have been made amiable himself”, 3.3 s."""
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 Visit = Callable[..., Reader]
@@ -27,21 +26,17 @@ ALLOWED = "--use-fake-ui-for-media-stream"
 
 def sound_of(part: str | float) -> bytes:
     """Of somebody who reads aloud, or so many seconds of silence."""
-    if isinstance(part, str):
-        with wave.open(str(_LIBRIVOX / part)) as reading:
-            assert reading.getframerate() == _RATE
-            return bytes(reading.readframes(reading.getnframes()))
-    return bytes(2 * int(part * _RATE))
+    return speech.read(part) if isinstance(part, str) else bytes(2 * int(part * speech.RATE))
 
 
 def record(path: Path, *parts: str | float) -> Path:
     """The parts one after the other, as a WAV file."""
-    if not _LIBRIVOX.is_dir():
+    if not speech.available():
         pytest.skip("pocketsphinx-testdata is not installed")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(_RATE)
+        file.setframerate(speech.RATE)
         for part in parts:
             file.writeframes(sound_of(part))
     return path

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.speech import command, librivox
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.scripted_listener import ScriptedSpeechToText
 from schemas.errors import EngineBusy, EngineDead
-from tests.clips import command, joined, librivox
+from tests.clips import joined
 from tests.contracts.speech_to_text import TimedSpeechToTextContract, faint_noise, written
 from tests.eventually import eventually
 

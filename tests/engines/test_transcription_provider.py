@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.speech import command, librivox
 from pipeline.engines.base import Transcript, Utterance, WrittenWord
 from pipeline.engines.openai_transcription import OpenAiTranscription
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.transcription_providers import SpeechToTextWithProviders
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownProvider
 from schemas.listening import SpeechToTextSettings
-from tests.clips import command, joined, librivox
+from tests.clips import joined
 from tests.contracts.speech_to_text import SpeechToTextContract, faint_noise, written
 from tests.eventually import eventually
 from tests.transcription_server import TranscriptionHouse, Wire, transcription_house

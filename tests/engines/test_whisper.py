@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.speech import Clip, cards, command, librivox
 from pipeline.engines.base import Utterance
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.threaded_ear import Decoder, ThreadedSpeechToText
@@ -17,7 +18,7 @@ from pipeline.engines.whisper_model import load
 from pipeline.engines.whisper_weights import whisper_files, whisper_partial_files
 from pipeline.engines.whisper_whole import FullWindows
 from schemas.listening import SpeechToTextSettings
-from tests.clips import Clip, cards, command, librivox, needs_clips, noisy, word_errors
+from tests.clips import needs_clips, noisy, word_errors
 from tests.contracts.speech_to_text import SECOND, TimedSpeechToTextContract, heard, written
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from loadtests.speech import Clip
 from pipeline.audio.incoming import OPUS_RATE, RATE, Incoming, IncomingFormat
 from schemas.errors import NotSound
-from tests.clips import Clip
 from tests.hearing.recordings import floats, tone
 
 RATES = [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000]

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import wave
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,23 +12,18 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from loadtests import speech
 from tests.support import RunningApp
 
-RECORDINGS = Path("/usr/share/pocketsphinx/test/data")
-BYTES_PER_MS = 32
+BYTES_PER_MS = speech.PER_MS
 Fact = dict[str, Any]
 
 
 def recording(name: str) -> bytes:
     """16 kHz PCM16 of a recording with somebody's speech; skips where Debian's package is missing."""
-    path = RECORDINGS / name
-    if not path.is_file():
+    if not speech.available():
         pytest.skip("needs the recordings of Debian's pocketsphinx-testdata")
-    if path.suffix == ".raw":
-        return path.read_bytes()
-    with wave.open(str(path)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
-        return bytes(file.readframes(file.getnframes()))
+    return speech.read(name)
 
 
 def austen(number: str = "0870") -> bytes:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from loadtests.speech import Clip, cards, librivox
 from pipeline.engines.base import Transcript
 from pipeline.engines.whisperx import WhisperX, build
 from schemas.listening import QualitySpeechToTextSettings
-from tests.clips import Clip, cards, librivox, word_errors
+from tests.clips import word_errors
 from tests.engines_whisperx.said import said
 
 ROUNDS = 3
@@ -33,7 +34,7 @@ def measure(ear: WhisperX, clips: Sequence[Clip], batch: int, *, words: bool) ->
         ]
         walls.append(time.perf_counter() - began)
         cpus.append(time.process_time() - cpu)
-    seconds = sum(clip.seconds for clip in clips)
+    seconds = sum(clip.ms for clip in clips) / 1_000
     texts = [answer.text for answer in answers if isinstance(answer, Transcript)]
     wrong = word_errors([(clip.text, text) for clip, text in zip(clips, texts, strict=True)])
     return (

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from loadtests.speech import command
 from pipeline.engines.whisperx import WhisperX
-from tests.clips import command
 from tests.contracts.speech_to_text import TimedSpeechToTextContract
 from tests.engines_whisperx.inside.conftest import SETTINGS
 from tests.engines_whisperx.said import said

@@ -8,12 +8,13 @@ import pandas
 import pytest
 from pydantic import SecretStr
 
+from loadtests.speech import librivox
 from pipeline.engines.base import Transcript, WrittenWord
 from pipeline.engines.whisperx import WhisperX, build
 from pipeline.engines.whisperx_align import Aligner, Aligners
 from pipeline.engines.whisperx_speakers import open_diarizer, with_speakers
 from schemas.listening import QualitySpeechToTextSettings
-from tests.clips import librivox, needs_clips
+from tests.clips import needs_clips
 from tests.engines_whisperx.inside.conftest import SETTINGS
 from tests.engines_whisperx.said import said
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from deployments.speech_to_text import RemoteSpeechToText
+from loadtests.speech import librivox
 from pipeline.engines.base import Transcript, Utterance
 from schemas.errors import EngineDead, EngineFailed, UnknownProvider
-from tests.clips import librivox, needs_clips, plain
+from tests.clips import needs_clips, plain
 from tests.engines_whisperx.outside.conftest import replica_process
 from tests.engines_whisperx.said import said, with_pauses
 
