@@ -15,6 +15,8 @@ from tests.support import running_app
 
 pytestmark = pytest.mark.anyio
 
+_TELLING = 16
+"""Characters of a secret that give it away."""
 CLIENTS = ("httpx", "httpcore", "websockets.client")
 """Ours, in the same process: what the tests send is theirs to log."""
 
@@ -79,7 +81,10 @@ async def test_a_run_with_everything_logged_holds_no_secret(tmp_path: Path, ever
     assert any("uvicorn.error" in line and "Sec-WebSocket-Protocol" in line for line in said), "too quiet"
     secrets = (people.anna, people.bob, token, share["token"], own_secret(tmp_path))
     parts = [
-        part for secret in secrets for part in (secret, secret.rpartition("_")[2], secret.rpartition(".")[2])
+        part
+        for secret in secrets
+        for part in (secret, secret.rpartition("_")[2], secret.rpartition(".")[2])
+        if len(part) >= _TELLING  # a secret may end in "_x"
     ]
     assert [line for line in said if any(part in line for part in parts)] == []
 
