@@ -42,13 +42,17 @@ _FAREWELL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenQuestion:
     """A question that was spoken."""
 
     text: str
     input: str
     utterances: tuple[int, ...]
     merges: TurnId | None = None
+
+
+class Overtaken(Exception):
+    """The turn that a question takes up is being answered already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,7 @@ class Sessions:
         """Ask for a turn; the same key asks for the same turn."""
         field = "text" if command.kind == "text" else "prompt"
         longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
-        if len(command.content) > longest:
-            raise InputTooLong(
-                f"{len(command.content)} characters are too many; at most {longest} are taken", field=field
-            )
+        _check_length(command.content, longest, field=field)
         if asked := self._asked.get((session, command.key)):
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
@@ -157,18 +158,24 @@ class Sessions:
         self._owners.wake(session, outcome.last)
         return TurnId(outcome.last)
 
-    async def say(self, session: SessionId, said: Spoken, *before: Fact, key: str) -> TurnId:
-        """Ask what was said, in the session's own settings. `before` is recorded with it, all or nothing."""
+    async def say(self, session: SessionId, said: SpokenQuestion, *before: Fact, key: str) -> TurnId:
+        """Ask what was said, in the session's own settings. `before` is recorded with it, all or nothing.
+
+        Raises InputTooLong, StateError, or Overtaken when the turn that it merges can no longer be.
+        """
+        _check_length(said.text, self._limits.prompt_chars, field="prompt")
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             gone: list[About] = []
             if said.merges is not None:
+                if not conversation.turns[said.merges].unheard:
+                    raise Overtaken
                 # With the new question or not at all: else the first half of it might be lost.
                 gone.append(About(said.merges, PlaybackFlushed(reason="merged")))
                 gone.append(About(said.merges, TurnStopRequested(reason="merged")))
             wish = TurnRequested(
                 kind="prompt",
-                text=said.text[: self._limits.prompt_chars],
+                text=said.text,
                 settings=_conversational(conversation.settings),
                 input=said.input,
                 utterances=said.utterances,
@@ -246,6 +253,11 @@ class Sessions:
             known = ", ".join(self.providers)
             raise UnknownProvider(f"there is no provider {provider!r}; there is: {known}", field=field)
         return voices
+
+
+def _check_length(text: str, longest: int, *, field: str) -> None:
+    if len(text) > longest:
+        raise InputTooLong(f"{len(text)} characters are too many; at most {longest} are taken", field=field)
 
 
 def _conversational(settings: SessionSettings) -> SessionSettings:

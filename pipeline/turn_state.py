@@ -99,6 +99,11 @@ class TurnState:
         return not self.over or heard < self.audio_ms
 
     @property
+    def unheard(self) -> bool:
+        """Somebody works on it, and nothing of it was heard."""
+        return not self.over and self.stopping is None and self.first_audio_ms is None
+
+    @property
     def over(self) -> bool:
         return self.status in ("completed", "stopped", "failed")
 

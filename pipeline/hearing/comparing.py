@@ -57,5 +57,5 @@ async def compare(
     That way's `after_ms` is what it would have been, had it begun when the end was clear: `waited_ms` after
     the last sound. Raises EngineError.
     """
-    other = await scribe.otherwise(ended.end_ms, written.mode)
+    other = await scribe.otherwise(written.mode)
     return compared(ended, report(written, after_ms), report(other, waited_ms + other.transcript.decode_ms))

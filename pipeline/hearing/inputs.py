@@ -1,9 +1,20 @@
-"""What a session's facts say of one input: how far it is safe, and what of it is not written down yet."""
+"""What a session's facts say of one input: how far it is safe, and what of it is not written down yet.
+
+    sound   ~~ one ~~~~~~~ two ~~~~~~~~~~~~~ thr          settled_ms <= rest_ms, and nothing is after at_ms
+                 |        |     |              | |
+                 |        |     |              | at_ms: how far an Intake has listened
+                 |        |     |              recorded_ms: so far it is in the log, half a second at a time
+                 |        |     done_ms: so far it belongs to utterances that are over, "two" being the last
+                 |        rest_ms: here "two" began, which nobody has written down: who comes next begins here
+                 settled_ms: "one" is written down, and all before it
+
+`told_ms`, of an Intake as `at_ms` and `done_ms`, is where it was when its sender last heard how far it is.
+"""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from schemas.ids import Seq
 from schemas.recorded import Recorded
@@ -24,10 +35,22 @@ FACTS = frozenset(
 _ANSWERED: frozenset[Taken] = frozenset({"turn", "joined", "noted"})
 _SPAN_MS = 8_000
 """So much sound before the earliest that is needed may be asked for, padding included."""
+_LONGEST_MS = 60_000
+"""No utterance is longer: one that began before so much sound was not found again by who listens now."""
+_PATIENCE_MS = 300_000
+"""Nor is an utterance heard again that nobody has written down for so long."""
+
+
+class KnownOrder(NamedTuple):
+    """Where the speaker ended the utterance, or took it back: that holds when it is heard again."""
+
+    at_ms: int
+    command: Literal["commit", "clear"]
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class EndedUtterance:
     """An utterance that is over."""
 
     start_ms: int
@@ -56,34 +79,50 @@ class InputState:
     """Where the utterance began that is being spoken."""
     settled_ms: int = 0
     """What was said before is written down, or was taken back."""
-    unwritten: dict[int, "Spoken"] = field(default_factory=dict)
+    unwritten: dict[int, EndedUtterance] = field(default_factory=dict)
     """Utterances that are over and not written down."""
+    parts: list[int] = field(default_factory=list)
+    """Utterances that were cut by their length, since the last one that was not: the speaker goes on."""
     kept: list[tuple[int, str]] = field(default_factory=list)
     """Utterances that wait for the next one before they are asked: number and text."""
     closed: bool = False
     texts: dict[int, str] = field(default_factory=dict)
     """What was said, by utterance."""
+    done: set[int] = field(default_factory=set)
+    """Utterances that are written down, or never will be."""
+    clears: deque[KnownOrder] = field(default_factory=deque)
+    """What was taken back while something before it was not written down."""
 
     @property
     def rest_ms(self) -> int:
         """Who goes on with this input must hear it from here, to miss no word."""
-        if self.unwritten:
-            return min(spoken.start_ms for spoken in self.unwritten.values())
-        return max(self.settled_ms, self.recorded_ms) if self.begun_ms is None else self.begun_ms
+        if waiting := self._waiting:
+            return min(spoken.start_ms for spoken in waiting.values())
+        if self.begun_ms is not None and self.begun_ms > self.recorded_ms - _LONGEST_MS:
+            return self.begun_ms
+        return max(self.settled_ms, self.recorded_ms)
 
     @property
     def next_utterance(self) -> int:
         """The number of the utterance that is heard next, from `rest_ms` on."""
-        return min(self.unwritten, default=self.utterances - (self.begun_ms is not None))
+        return min(self._waiting, default=self.utterances - (self.begun_ms is not None))
 
     @property
-    def commits(self) -> tuple[int, ...]:
-        """Where, from `rest_ms` on, an utterance ends because its speaker said so."""
-        return tuple(sorted(spoken.at_ms for spoken in self.unwritten.values() if spoken.committed))
+    def orders(self) -> tuple[KnownOrder, ...]:
+        """What the speaker said, beside speaking, of the sound from `rest_ms` on."""
+        waiting = self._waiting.items()
+        commits = [KnownOrder(one.at_ms, "commit", number) for number, one in waiting if one.committed]
+        return tuple(sorted([*commits, *self.clears]))
+
+    @property
+    def _waiting(self) -> dict[int, EndedUtterance]:
+        oldest_ms = self.recorded_ms - _PATIENCE_MS
+        return {number: one for number, one in self.unwritten.items() if one.start_ms > oldest_ms}
 
     def asked(self, utterances: Sequence[int]) -> None:
         """They wait no longer."""
         self.kept = [kept for kept in self.kept if kept[0] not in utterances]
+        self.parts = [number for number in self.parts if number not in utterances]
 
     def settle(self, end_ms: int) -> None:
         """What was said before is done with."""
@@ -92,6 +131,23 @@ class InputState:
         self.unwritten = {
             number: spoken for number, spoken in self.unwritten.items() if spoken.start_ms >= self.settled_ms
         }
+        self._settle_clears()
+
+    def take_back(self, utterance: int, at_ms: int) -> None:
+        """What was said since the last utterance that was not cut was not said."""
+        gone = {utterance, *self.parts}
+        self.done |= gone
+        self.unwritten = {number: one for number, one in self.unwritten.items() if number not in gone}
+        self.kept = [kept for kept in self.kept if kept[0] not in gone]
+        self.parts, self.begun_ms = [], None
+        self.clears.append(KnownOrder(at_ms, "clear", utterance))
+        self._settle_clears()
+
+    def _settle_clears(self) -> None:
+        """Where something before it is not written down yet, it is heard again, and taken back again."""
+        first_ms = min((one.start_ms for one in self.unwritten.values()), default=None)
+        while self.clears and (first_ms is None or self.clears[0].at_ms <= first_ms):
+            self.settled_ms = max(self.settled_ms, self.clears.popleft().at_ms)
 
     def hold(self, at_ms: int, seq: Seq) -> None:
         """There is sound at `at_ms`; of what is older only so much is remembered as may be needed."""
@@ -122,12 +178,9 @@ def apply_to_inputs(inputs: dict[str, InputState], recorded: Recorded) -> None:
             known.utterances = max(known.utterances, data["utterance"] + 1)
             known.begun_ms = data["at_ms"]
         case "speech.ended":
-            known.begun_ms = None
-            spoken = Spoken(data["start_ms"], data["end_ms"], data["at_ms"], data["reason"] == "commit")
-            known.unwritten[data["utterance"]] = spoken
+            _end(known, data)
         case "speech.discarded":
-            known.begun_ms = None
-            known.settle(data["at_ms"])
+            known.take_back(data["utterance"], data["at_ms"])
         case "transcript.final" | "transcript.failed":
             _write(known, recorded)
 
@@ -139,12 +192,23 @@ def _close(state: InputState, recorded: Recorded) -> None:
         state.settle(recorded.data["ms"])
 
 
+def _end(state: InputState, data: Mapping[str, Any]) -> None:
+    number: int = data["utterance"]
+    state.begun_ms = None
+    state.parts = [*state.parts, number] if data["reason"] == "max_length" else []
+    if number not in state.done:
+        committed = data["reason"] == "commit"
+        state.unwritten[number] = EndedUtterance(data["start_ms"], data["end_ms"], data["at_ms"], committed)
+
+
 def _write(state: InputState, recorded: Recorded) -> None:
     data = recorded.data
     number: int = data["utterance"]
+    taken_back = number in state.done
+    state.done.add(number)
     spoken = state.unwritten.pop(number, None)
     state.settle(data.get("end_ms", spoken.end_ms if spoken else 0))
-    if recorded.type == "transcript.failed":
+    if recorded.type == "transcript.failed" or taken_back:
         return
     state.texts[number] = data["text"]
     if data["taken"] == "kept":

@@ -2,14 +2,15 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.hearing.arrivals import Arrivals
+from pipeline.hearing.chronicle import Chronicle
 from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.hearing.inputs import KnownOrder
 from pipeline.hearing.keeping import Acknowledge, SoundKeeper
 from pipeline.hearing.opening import IntakeServices, Opening, for_source
 from pipeline.hearing.orders import Command, Order
@@ -21,13 +22,7 @@ from pipeline.hearing.utterances import Refused, Utterances
 from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
 from schemas.listening import ListeningSettings
-from schemas.voice_facts import (
-    InputProgress,
-    SpeechDiscarded,
-    SpeechEnded,
-    SpeechStarted,
-    TranscriptPartial,
-)
+from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +47,8 @@ class Intake:
         """How far was listened."""
         self.asks = True
         """When it is closed, what waited for more is asked."""
+        self.abandoned = False
+        """Nobody wants to know what is not listened to yet."""
         self.trouble: RhapsodeError | None = None
         """Why it can go no further, if so."""
         self.tell = acknowledge
@@ -72,26 +69,22 @@ class Intake:
         """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
-        self._writer = services.recorder.open(
-            opening.session, producer=f"input:{opening.input}:{opening.seq}"
-        )
+        self._chronicle = Chronicle(opening, services, self._outbox)
         self._keeper = SoundKeeper(
             opening.input,
-            self._writer,
+            self._chronicle.writer,
             self._outbox,
             acknowledge,
             at_ms=max(opening.at_ms, opening.recorded_ms),
         )
-        self._commits = deque(opening.commits)
+        self._orders = deque(opening.orders)
+        self._cut = opening.cut
+        """The last utterance was cut by its length, and nobody has ended what it belongs to."""
         self._utterances = Utterances(opening, services, self._outbox, refused)
 
     def _new_endpointer(self) -> Endpointer:
         manual = self.settings.turn_detection == "manual"
         return Endpointer(self.settings.endpointing, manual=manual, at_ms=self.at_ms)
-
-    @property
-    def _is_file(self) -> bool:
-        return self.opening.source == "file"
 
     async def hear(self, pcm: bytes) -> None:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
@@ -107,12 +100,13 @@ class Intake:
         """Return when all that was heard before `close` is written down and recorded."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._outbox.run)
-            if not self._is_file:
+            if not self.opening.is_file:
                 tasks.start_soon(self._attend)
             async with self._receive:
                 async for item in self._receive:
                     if isinstance(item, bytes):
-                        await self._listen(item, tasks)
+                        if not self.abandoned:
+                            await self._listen(item, tasks)
                     elif item.command == "close":
                         break
                     else:
@@ -121,6 +115,8 @@ class Intake:
             tasks.cancel_scope.cancel()
 
     async def _finish(self, tasks: TaskGroup) -> None:
+        if self.abandoned:
+            await self._clear()
         await self._on_events(self._endpointer.close(), tasks)
         await self._utterances.settled()
         if self.settings.record:
@@ -140,8 +136,10 @@ class Intake:
             await self._listen_to_frame(sound[start : start + FRAME_BYTES], tasks)
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._scribe is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
-            self._scribe.grow(self.at_ms, self._teller(self._utterance - 1))
+            self._scribe.grow(self.at_ms, self._chronicle.partials(self._utterance - 1))
         await self._tell_progress()
+        # What is over has its own copy.
+        self._tape.forget(self._scribe.from_ms if self._scribe else self.at_ms - lead_ms(self.settings))
         await anyio.lowlevel.checkpoint()
 
     async def _listen_to_frame(self, frame: bytes, tasks: TaskGroup) -> None:
@@ -150,18 +148,16 @@ class Intake:
         if self.settings.record and self.at_ms > self.opening.recorded_ms:
             await self._keeper.push(frame)
         await self._on_events(self._endpointer.push(self._vad.probability(frame)), tasks)
-        if self._commits and self.at_ms >= self._commits[0]:
-            self._commits.popleft()
-            await self._on_events(self._endpointer.commit(), tasks)
+        while self._orders and self.at_ms >= self._orders[0].at_ms:
+            await self._repeat(self._orders.popleft(), tasks)
         if self._endpointer.speech_ms > self._spoken_ms:
             self._spoken.set()
         self._spoken_ms = self._endpointer.speech_ms
 
     async def _tell_progress(self) -> None:
-        if self._is_file and self.at_ms - self._told_ms >= _PROGRESS_MS:
+        if self.opening.is_file and self.at_ms - self._told_ms >= _PROGRESS_MS:
             self._told_ms = self.at_ms
-            fact = InputProgress(input=self.opening.input, ms=self.at_ms)
-            await self._outbox.put(lambda: self._writer.record(fact))
+            await self._chronicle.tell(InputProgress(input=self.opening.input, ms=self.at_ms))
         elif not self.settings.record and self.at_ms - self._told_ms >= _TELL_MS:
             self._told_ms = self.at_ms
             await self.tell(self._safe_ms())
@@ -175,27 +171,43 @@ class Intake:
     # ------------------------------------------------------------ utterances
 
     async def _obey(self, order: Order, tasks: TaskGroup) -> None:
-        if order.command == "commit":
+        if order.command == "clear":
+            await self._clear()
+        elif self._endpointer.speaking or not self._cut:
+            await self._on_events(self._endpointer.commit(), tasks)
+        else:
+            self._cut = False
+            self._utterances.ask_what_waits(order, tasks)
+            return
+        await self._outbox.put(order.obey)
+
+    async def _repeat(self, known: KnownOrder, tasks: TaskGroup) -> None:
+        """It was given when this sound was heard for the first time."""
+        if known.command == "commit":
             await self._on_events(self._endpointer.commit(), tasks)
         else:
             await self._clear()
-        await self._outbox.put(order.obey)
+        self._utterance = max(self._utterance, known.utterance + 1)
 
     async def _clear(self) -> None:
+        """What was said since the last utterance is no part of any, nor are its parts that were cut."""
         self._endpointer.clear()
-        if self._scribe is not None:
-            self._scribe.give_up()
-            self._scribe, self._done_ms = None, self.at_ms
+        self._done_ms = self.at_ms
+        scribe, self._scribe = self._scribe, None
+        if scribe is not None:
+            scribe.give_up()
+        if scribe is not None or self._cut:
+            self._cut = False
             fact = SpeechDiscarded(input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms)
-            await self._post(fact, f"{fact.utterance}:discarded")
-            await self._utterances.release()
+            await self._chronicle.tell_once(fact, "discarded")
+        await self._utterances.release()
 
     async def _on_events(self, events: list[Event], tasks: TaskGroup) -> None:
         for event in events:
             match event:
                 case Began():
                     await self._begin(event, tasks)
-                case Paused(end_ms) if self._scribe is not None and not self._is_file:
+                case Paused(end_ms) if self._scribe is not None and not self.opening.is_file:
                     self._scribe.pause(end_ms, self.at_ms, self._endpointer.expect)
                 case Resumed() if self._scribe is not None:
                     self._scribe.go_on()
@@ -217,13 +229,15 @@ class Intake:
             max(self._done_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
         )
         fact = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
-        await self._post(fact, f"{number}:started")
+        await self._chronicle.tell_once(fact, "started")
 
     async def _end(self, event: Ended, tasks: TaskGroup) -> None:
         scribe, self._scribe = self._scribe, None
         if scribe is None:
             return
         number, self._done_ms = self._utterance - 1, event.end_ms
+        self._cut = event.reason == "max_length"
+        scribe.end(event.end_ms, event.end_ms if self._cut else event.at_ms)
         fact = SpeechEnded(
             input=self.opening.input,
             utterance=number,
@@ -232,10 +246,10 @@ class Intake:
             at_ms=event.at_ms,
             reason=event.reason,
         )
-        await self._post(fact, f"{number}:ended")
+        await self._chronicle.tell_once(fact, "ended")
         arrived = self._arrivals.of(event.end_ms, self._services.clock.monotonic())
         await self._utterances.write(
-            fact, scribe, self.settings, tasks, arrived=arrived, tell=self._teller(number)
+            fact, scribe, self.settings, tasks, arrived=arrived, tell=self._chronicle.partials(number)
         )
         await self._catch_up()
 
@@ -256,19 +270,6 @@ class Intake:
             self._keeper.begin(self.at_ms)
         self.settings = wished
         self._endpointer = self._new_endpointer()
-
-    def _teller(self, number: int) -> Callable[[str, int, int], Awaitable[None]]:
-        async def tell(text: str, stable: int, at_ms: int) -> None:
-            fact = TranscriptPartial(
-                input=self.opening.input, utterance=number, text=text, stable=stable, at_ms=at_ms
-            )
-            await self._outbox.put(lambda: self._writer.record(fact))
-
-        return tell
-
-    async def _post(self, fact: SpeechStarted | SpeechEnded | SpeechDiscarded, key: str) -> None:
-        name = f"input:{self.opening.input}:{key}"
-        await self._outbox.put(lambda: self._services.recorder.post(self.opening.session, fact, key=name))
 
     async def _attend(self) -> None:
         """Hold or stop what is heard while somebody speaks, beside the listening."""

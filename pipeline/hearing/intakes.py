@@ -144,7 +144,8 @@ class Intakes:
             utterance=restored.utterance,
             recorded_ms=restored.recorded_ms,
             before=restored.before,
-            commits=restored.commits,
+            orders=restored.orders,
+            cut=restored.cut,
         )
         return opening, restored
 

@@ -8,6 +8,7 @@ from pipeline.clock import Clock
 from pipeline.engines.base import Transcribers
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.held import Held, HeldInputs
+from pipeline.hearing.inputs import KnownOrder
 from pipeline.hearing.vad import Vad
 from pipeline.log.recorder import Recorder
 from pipeline.sessions import Sessions
@@ -52,8 +53,14 @@ class Opening:
     """Up to here the sound is in the log already."""
     before: bytes = b""
     """The sound just before `at_ms`, if it is known: whole frames."""
-    commits: tuple[int, ...] = ()
-    """Where the speaker said that an utterance ends, as the log knows already."""
+    orders: tuple[KnownOrder, ...] = ()
+    """What the speaker said of the sound that is given first, as the log knows already."""
+    cut: bool = False
+    """What was said last was cut by its length: it goes on."""
+
+    @property
+    def is_file(self) -> bool:
+        return self.source == "file"
 
 
 def for_source(settings: ListeningSettings, source: Source) -> ListeningSettings:

@@ -230,7 +230,7 @@ class _Pen:
             raise EngineFailed("the realtime way does not answer")
         self.written.append((written, self._clock.monotonic() * 1_000 - ended.end_ms))
         began_s = self._clock.monotonic()
-        other = await self._scribe.otherwise(ended.end_ms, "realtime")
+        other = await self._scribe.otherwise("realtime")
         took_ms = (self._clock.monotonic() - began_s) * 1_000
         self.written.append((other, self._waited_ms() + took_ms))
 

@@ -8,7 +8,7 @@ from typing import Final
 import anyio.to_thread
 
 from pipeline.audio.capture import Piece, heard_again
-from pipeline.hearing.inputs import InputState
+from pipeline.hearing.inputs import InputState, KnownOrder
 from pipeline.hearing.vad import FRAME_MS
 from pipeline.log.base import EventLog
 from schemas.errors import InputError
@@ -40,8 +40,10 @@ class Restored:
     pcm: bytes = b""
     before: bytes = b""
     """What was heard before that, if it is known."""
-    commits: tuple[int, ...] = ()
-    """Where an utterance ends because the speaker said so."""
+    orders: tuple[KnownOrder, ...] = ()
+    """What the speaker said of that sound."""
+    cut: bool = False
+    """What was said last was cut by its length: it goes on."""
 
 
 async def restore(
@@ -57,7 +59,7 @@ async def restore(
     needed = max(state.settled_ms, state.rest_ms - lead_ms(settings), 0)
     if far or state.recorded_ms <= needed:
         begin = max(needed, oldest_ms)
-        return Restored(begin, begin, state.next_utterance, commits=state.commits)
+        return Restored(begin, begin, state.next_utterance, orders=state.orders, cut=bool(state.parts))
     frames = ceil((state.recorded_ms - needed) / FRAME_MS)
     at_ms = state.recorded_ms - frames * FRAME_MS
     known = await _recorded(log, session, state, at_ms - _WARMING_MS)
@@ -67,7 +69,16 @@ async def restore(
     gap_ms = max(0, oldest_ms - state.recorded_ms)
     pcm += bytes(gap_ms * _BYTES_PER_MS)
     from_ms = state.recorded_ms + gap_ms
-    return Restored(at_ms, from_ms, state.next_utterance, state.recorded_ms, pcm, before, state.commits)
+    return Restored(
+        at_ms=at_ms,
+        from_ms=from_ms,
+        utterance=state.next_utterance,
+        recorded_ms=state.recorded_ms,
+        pcm=pcm,
+        before=before,
+        orders=state.orders,
+        cut=bool(state.parts),
+    )
 
 
 def _must_follow(state: InputState | None, settings: ListeningSettings) -> bool:

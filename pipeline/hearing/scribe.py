@@ -21,7 +21,7 @@ from schemas.listening import ListeningSettings, Mode
 
 log = logging.getLogger(__name__)
 
-TAIL_MS: Final = 200
+_TAIL_MS: Final = 200
 """Of the silence after the last word: models that hear it make fewer mistakes in that word."""
 _ATTEMPTS: Final = 3
 _RETRY_S: Final = 0.2
@@ -108,6 +108,8 @@ class Scribe:
         self._partial: anyio.CancelScope | None = None
         self._next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
         self._ahead: _Ahead | None = None
+        self._sound: bytes | None = None
+        """All of it, once it is over."""
         self.over = False
 
     @property
@@ -125,7 +127,7 @@ class Scribe:
         began = self._clock.monotonic()
         try:
             with scope:
-                text = await self._engine_text(at_ms, partial=True)
+                text = await self._text_so_far(at_ms)
                 if not self.over:
                     await tell(*self._agreement.push(text), at_ms)
         except EngineError:
@@ -135,8 +137,8 @@ class Scribe:
             took_ms = (self._clock.monotonic() - began) * 1_000
             self._next_partial_ms = at_ms + max(self._settings.partials_ms, int(took_ms * _LEISURE))
 
-    async def _engine_text(self, at_ms: int, *, partial: bool) -> str:
-        sound = Utterance(self._tape.slice(self.from_ms, at_ms), self._language, partial=partial)
+    async def _text_so_far(self, at_ms: int) -> str:
+        sound = Utterance(self._tape.slice(self.from_ms, at_ms), self._language, partial=True)
         made = await write_down(self._ways.realtime, sound)
         self._cpu_ms += made.cpu_ms
         return made.text
@@ -147,12 +149,13 @@ class Scribe:
             return
         self._drop_partial()
         self._ahead = _Ahead(end_ms)
-        self._tasks.start_soon(self._write_ahead, self._ahead, at_ms, hint)
+        sound = self._tape.slice(self.from_ms, at_ms)
+        self._tasks.start_soon(self._write_ahead, self._ahead, sound, hint)
 
-    async def _write_ahead(self, ahead: "_Ahead", at_ms: int, hint: Hint) -> None:
+    async def _write_ahead(self, ahead: "_Ahead", sound: bytes, hint: Hint) -> None:
         with ahead.scope:
             try:
-                ahead.written = await self._write(self._ways.realtime, "realtime", at_ms)
+                ahead.written = await self._write(self._ways.realtime, "realtime", sound)
             except EngineError:
                 return  # then at the end
             finally:
@@ -170,11 +173,17 @@ class Scribe:
         if self._partial is not None:
             self._partial.cancel()
 
-    async def final(self, end_ms: int, tell: Tell, *, tail_ms: int = TAIL_MS) -> Written:
-        """The text for good, of the sound up to `tail_ms` after the end.
+    def end(self, end_ms: int, at_ms: int) -> None:
+        """It was spoken until `end_ms`, and is over: what comes after `at_ms` is no part of it.
 
-        Raises EngineError when no engine could make it.
+        Whatever is still to be made of it is made of the same sound, however long that takes.
         """
+        self._sound = self._tape.slice(self.from_ms, min(end_ms + _TAIL_MS, at_ms))
+
+    async def final(self, end_ms: int, tell: Tell) -> Written:
+        """The text for good. Raises EngineError when no engine could make it."""
+        if self._sound is None:
+            self.end(end_ms, self._tape.at_ms)
         self._drop_partial()
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.end_ms == end_ms:
@@ -184,44 +193,52 @@ class Scribe:
         self.over = True
         written = ahead.written if ahead is not None and ahead.end_ms == end_ms else None
         if written is None:
-            written = await self._write_with_patience(end_ms + tail_ms, tell)
+            written = await self._write_with_patience(self._whole, end_ms, tell)
         self._agreement.final(written.transcript.text)
         return Written(
             written.mode, written.transcript, self.from_ms, self._cpu_ms, self._agreement.revisions
         )
 
-    async def otherwise(self, end_ms: int, mode: Mode) -> Written:
-        """The same utterance in the other way than `mode`, all at once. Raises EngineError."""
-        if mode == "realtime":
-            return await self._write(self._ways.quality, "quality", end_ms + TAIL_MS)
-        return await self._write(self._ways.realtime, "realtime", end_ms + TAIL_MS)
+    @property
+    def _whole(self) -> bytes:
+        assert self._sound is not None
+        return self._sound
 
-    async def _write_with_patience(self, at_ms: int, tell: Tell) -> Written:
+    async def otherwise(self, mode: Mode) -> Written:
+        """After `final`: the same utterance in the other way than `mode`, all at once. Raises EngineError."""
+        if mode == "realtime":
+            return await self._write(self._ways.quality, "quality", self._whole)
+        return await self._write(self._ways.realtime, "realtime", self._whole)
+
+    async def _write_with_patience(self, sound: bytes, end_ms: int, tell: Tell) -> Written:
         """By the session's way; where that fails for good, by the other one."""
         realtime = self._settings.mode == "realtime"
         way = self._ways.realtime if realtime else self._ways.quality
+
+        async def told(text: str) -> None:
+            await tell(text, len(text), end_ms)
+
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._write(way, self._settings.mode, at_ms, tell)
+                return await self._write(way, self._settings.mode, sound, told)
             except EngineError as error:
                 if not error.retryable or attempt == _ATTEMPTS - 1:
                     break
             await self._clock.sleep(_RETRY_S * (attempt + 1))
         if realtime:
-            return await self._write(self._ways.quality, "quality", at_ms)
-        return await self._write(self._ways.realtime, "realtime", at_ms)
+            return await self._write(self._ways.quality, "quality", sound)
+        return await self._write(self._ways.realtime, "realtime", sound)
 
-    async def _write(self, way: SpeechToText, mode: Mode, at_ms: int, tell: Tell | None = None) -> Written:
+    async def _write(
+        self,
+        way: SpeechToText,
+        mode: Mode,
+        sound: bytes,
+        told: Callable[[str], Awaitable[None]] | None = None,
+    ) -> Written:
         provider = self._settings.provider if way is self._ways.realtime else None
-
-        async def told(text: str) -> None:
-            if tell is not None:
-                await tell(text, len(text), at_ms)
-
-        sound = Utterance(
-            self._tape.slice(self.from_ms, at_ms), self._language, words=True, provider=provider
-        )
-        transcript = await write_down(way, sound, told)
+        utterance = Utterance(sound, self._language, words=True, provider=provider)
+        transcript = await write_down(way, utterance, told)
         self._cpu_ms += transcript.cpu_ms
         return Written(mode, transcript, self.from_ms, transcript.cpu_ms)
 

@@ -28,7 +28,7 @@ class Taking:
 
     taken: Taken
     question: str = ""
-    """To be asked, for `turn` and `joined`."""
+    """To be asked: for `turn` and `joined`, and for `nothing` where something waited for more."""
     utterances: tuple[int, ...] = ()
     merges: TurnId | None = None
     """The turn that the question replaces."""
@@ -44,26 +44,30 @@ def spoken_over(conversation: Conversation, now_ms: int) -> TurnState | None:
 
 def take(conversation: Conversation, said: Said, settings: ListeningSettings, now_ms: int) -> Taking:
     """Decide about an utterance, by what is known when it has been written down."""
-    if not said.text:
+    heard = conversation.inputs.get(said.input)
+    waiting = heard.kept if heard is not None else []
+    if not said.text and not (said.ends_speech and settings.reply and waiting):
         return Taking("nothing")
     if not settings.reply:
         return Taking("noted")
     if not said.ends_speech:
         return Taking("kept")
-    if is_backchannel(said.text, said.language) and spoken_over(conversation, now_ms) is not None:
+    if not waiting and _only_agrees(conversation, said, now_ms):
         return Taking("backchannel")
-    earlier = conversation.inputs[said.input].kept if said.input in conversation.inputs else []
-    text = " ".join([*(kept for _, kept in earlier), said.text])
-    numbers = (*(number for number, _ in earlier), said.utterance)
+    parts = [*waiting, (said.utterance, said.text)] if said.text else waiting
+    text, numbers = " ".join(text for _, text in parts), tuple(number for number, _ in parts)
     before = _unheard(conversation, said.input)
     if before is None:
-        return Taking("turn", text, numbers)
-    return Taking("joined", f"{before.text} {text}", numbers, before.turn)
+        return Taking("turn" if said.text else "nothing", text, numbers)
+    question = f"{before.text} {text}"
+    return Taking("joined" if said.text else "nothing", question, numbers, before.turn)
+
+
+def _only_agrees(conversation: Conversation, said: Said, now_ms: int) -> bool:
+    return is_backchannel(said.text, said.language) and spoken_over(conversation, now_ms) is not None
 
 
 def _unheard(conversation: Conversation, name: str) -> TurnState | None:
-    """The latest turn, if the same speaker asked it, nothing of its answer was heard, and it is not over."""
+    """The latest turn, if the same speaker asked it, and more can be asked with it."""
     latest = next(reversed(conversation.turns.values()), None)
-    if latest is None or latest.over or latest.input != name or latest.stopping is not None:
-        return None
-    return latest if latest.first_audio_ms is None else None
+    return latest if latest is not None and latest.input == name and latest.unheard else None

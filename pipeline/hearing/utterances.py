@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Final
 
 import anyio
@@ -9,18 +10,24 @@ from anyio.abc import TaskGroup
 
 from pipeline.hearing.comparing import compare
 from pipeline.hearing.opening import IntakeServices, Opening
+from pipeline.hearing.orders import Order
 from pipeline.hearing.outbox import Outbox
-from pipeline.hearing.scribe import TAIL_MS, Scribe, Tell, Written
+from pipeline.hearing.scribe import Scribe, Tell, Written
 from pipeline.hearing.taking import Said, Taking, take
-from pipeline.sessions import Spoken
-from schemas.errors import EngineError, InputError, RhapsodeError, StateError
+from pipeline.sessions import Overtaken, SpokenQuestion
+from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
-from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptFailed, TranscriptFinal
+from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptCompared, TranscriptFailed, TranscriptFinal
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
 """Utterances of one input that are written down at a time; when there are more, listening waits."""
+_COMPARED: Final = 8
+"""Utterances of a microphone that wait to be compared; more of them are not: nobody may wait for that."""
+_BUSY_S: Final = 0.25
+_BUSY_TRIES: Final = 120
+"""An engine has half a minute for those who are in a hurry, before one is not compared."""
 
 
 Refused = Callable[[RhapsodeError], Awaitable[None]]
@@ -81,29 +88,32 @@ class Utterances:
         tasks.start_soon(self._settle, pen, before, self._last)
 
     async def _settle(self, pen: "_Pen", before: anyio.Event, done: anyio.Event) -> None:
-        try:
+        """Write it down, record that in its turn, then compare. A file waits for its comparisons."""
+        room = ExitStack()
+        room.callback(self._room.release)
+        with room:
             try:
-                tail_ms = 0 if pen.ended.reason == "max_length" else TAIL_MS
-                written = await pen.scribe.final(pen.ended.end_ms, pen.tell, tail_ms=tail_ms)
-                after_ms = (self._services.clock.monotonic() - pen.arrived) * 1_000
-            except (EngineError, InputError) as error:
+                written, after_ms = await self._write_down(pen, before)
+                if not (self._opening.is_file and pen.settings.compare):
+                    room.close()
                 await before.wait()
-                await self._fail(pen, error)
-                return
+                await self._outbox.flush()
+                recorded = written is not None and await self._record(pen, written, after_ms)
             finally:
-                self._room.release()
+                self._beginnings.pop(pen.ended.utterance, None)
+                done.set()
+            if written is not None and recorded and self._compares(pen, written):
+                await self._compare(pen, written, after_ms)
+
+    async def _write_down(self, pen: "_Pen", before: anyio.Event) -> tuple[Written | None, float]:
+        """What was said, and how long after its end that was known. None: that it failed is recorded."""
+        try:
+            written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
+        except (EngineError, InputError) as error:
             await before.wait()
-            await self._outbox.flush()
-            await self._record(pen, written, after_ms)
-            compares = pen.settings.compare and bool(written.transcript.text)
-            self._comparing += compares
-        finally:
-            self._beginnings.pop(pen.ended.utterance, None)
-            done.set()
-        if compares:
-            await self._compare(pen, written, after_ms)
-            self._comparing -= 1
-            self._compared.set()
+            await self._fail(pen, error)
+            return None, 0.0
+        return written, (self._services.clock.monotonic() - pen.arrived) * 1_000
 
     async def _fail(self, pen: "_Pen", error: RhapsodeError) -> None:
         fact = TranscriptFailed(
@@ -113,32 +123,72 @@ class Utterances:
             code=error.code,
             message=str(error),
         )
-        await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "written"))
+        if not await self._is_done(pen):
+            await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "written"))
         await self.attention.release()
+        if self._ends_speech(pen):
+            await self.ask_the_rest()
 
-    async def _record(self, pen: "_Pen", written: Written, after_ms: float) -> None:
-        """The transcript, and what follows from it, together."""
+    def _ends_speech(self, pen: "_Pen") -> bool:
+        return pen.ended.reason != "max_length" and not self._opening.is_file
+
+    async def _is_done(self, pen: "_Pen") -> bool:
+        """Whoever listened before was faster, or it was taken back meanwhile."""
+        conversation, _ = await self._services.sessions.view(self._opening.session)
+        state = conversation.inputs.get(self._opening.input)
+        return state is not None and pen.ended.utterance in state.done
+
+    async def _record(self, pen: "_Pen", written: Written, after_ms: float) -> bool:
+        """The transcript, and what follows from it, together. False: it was done with already."""
+        if await self._is_done(pen):
+            # If it was a question, its answer is not spoken over by it.
+            await self.attention.release()
+            return False
+        while True:
+            try:
+                await self._take(pen, written, after_ms)
+            except Overtaken:
+                continue  # now the answer is heard: that is another matter
+            return True
+
+    async def _take(self, pen: "_Pen", written: Written, after_ms: float) -> None:
         sessions, session = self._services.sessions, self._opening.session
         conversation, _ = await sessions.view(session)
-        ends_speech = pen.ended.reason != "max_length" and self._opening.source == "microphone"
         transcript = written.transcript
         said = Said(
-            self._opening.input, pen.ended.utterance, transcript.text, transcript.language, ends_speech
+            self._opening.input,
+            pen.ended.utterance,
+            transcript.text,
+            transcript.language,
+            self._ends_speech(pen),
         )
         taking = take(conversation, said, pen.settings, self._services.clock.now_ms())
         await self.attention.settle(taking, pen.settings)
         final = _final(pen, written, taking, after_ms)
         key = self._key(pen, "written")
-        if taking.question:
-            spoken = Spoken(taking.question, said.input, taking.utterances, taking.merges)
-            try:
-                await sessions.say(session, spoken, final, key=key)
-            except StateError as error:
-                final = final.model_copy(update={"taken": "noted"})
-                await self._services.recorder.post(session, final, key=key)
-                await self._tell_refused(error)
-        else:
+        if not taking.question:
             await self._services.recorder.post(session, final, key=key)
+            return
+        question = SpokenQuestion(taking.question, said.input, taking.utterances, taking.merges)
+        try:
+            await sessions.say(session, question, final, key=key)
+        except (StateError, InputTooLong) as error:
+            final = final.model_copy(update={"taken": "noted"})
+            await self._services.recorder.post(session, final, key=key)
+            await self._tell_refused(error)
+
+    def ask_what_waits(self, order: Order, tasks: TaskGroup) -> None:
+        """The speaker says that nothing more comes, in silence: what was cut by its length is all."""
+        before, self._last = self._last, anyio.Event()
+        tasks.start_soon(self._ask_after, before, self._last, order)
+
+    async def _ask_after(self, before: anyio.Event, done: anyio.Event, order: Order) -> None:
+        try:
+            await before.wait()
+            await self.ask_the_rest()
+            await order.obey()
+        finally:
+            done.set()
 
     async def ask_the_rest(self) -> None:
         """Nothing more comes: what waited for more is all."""
@@ -148,26 +198,42 @@ class Utterances:
         if state is None or not state.kept or conversation.ended or conversation.ending:
             return
         numbers = tuple(number for number, _ in state.kept)
-        spoken = Spoken(" ".join(text for _, text in state.kept), state.name, numbers)
+        question = SpokenQuestion(" ".join(text for _, text in state.kept), state.name, numbers)
         try:
-            await sessions.say(session, spoken, key=f"input:{state.name}:{numbers[-1]}:rest")
-        except StateError as error:
+            await sessions.say(session, question, key=f"input:{state.name}:{numbers[-1]}:rest")
+        except (StateError, InputTooLong) as error:
             await self._tell_refused(error)
 
-    async def _tell_refused(self, error: StateError) -> None:
+    async def _tell_refused(self, error: RhapsodeError) -> None:
         log.info("session %s: what was said is not answered: %s", self._opening.session, error)
         if self._refused is not None:
             await self._refused(error)
 
+    def _compares(self, pen: "_Pen", written: Written) -> bool:
+        return pen.settings.compare and bool(written.transcript.text) and self._comparing < _COMPARED
+
     async def _compare(self, pen: "_Pen", written: Written, after_ms: float) -> None:
-        """The other way on the same sound; nobody waits for it."""
+        """The other way on the same sound; no answer waits for it."""
+        self._comparing += 1
         try:
-            waited_ms = pen.ended.at_ms - pen.ended.end_ms
-            fact = await compare(pen.scribe, pen.ended, written, after_ms, waited_ms)
+            fact = await self._compare_patiently(pen, written, after_ms)
         except EngineError as error:
             log.info("utterance %d could not be compared: %s", pen.ended.utterance, error)
             return
-        await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "compared"))
+        else:
+            await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "compared"))
+        finally:
+            self._comparing -= 1
+            self._compared.set()
+
+    async def _compare_patiently(self, pen: "_Pen", written: Written, after_ms: float) -> TranscriptCompared:
+        waited_ms = pen.ended.at_ms - pen.ended.end_ms
+        for _ in range(_BUSY_TRIES):
+            try:
+                return await compare(pen.scribe, pen.ended, written, after_ms, waited_ms)
+            except EngineBusy:
+                await self._services.clock.sleep(_BUSY_S)
+        return await compare(pen.scribe, pen.ended, written, after_ms, waited_ms)
 
     def _key(self, pen: "_Pen", what: str) -> str:
         return f"input:{self._opening.input}:{pen.ended.utterance}:{what}"

@@ -1,0 +1,40 @@
+"""What is noticed of an input, on its way into the log."""
+
+from collections.abc import Awaitable, Callable
+
+from pipeline.hearing.opening import IntakeServices, Opening
+from pipeline.hearing.outbox import Outbox
+from pipeline.log.recorder import SessionWriter
+from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted, TranscriptPartial
+
+
+class Chronicle:
+    """Of one input. What is told first is in the log first; nobody waits until it is there."""
+
+    def __init__(self, opening: Opening, services: IntakeServices, outbox: Outbox) -> None:
+        self._opening = opening
+        self._recorder = services.recorder
+        self._outbox = outbox
+        self.writer: SessionWriter = services.recorder.open(
+            opening.session, producer=f"input:{opening.input}:{opening.seq}"
+        )
+
+    async def tell_once(self, fact: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
+        """Whoever hears the same sound again says the same: only the first of them is heard."""
+        name = f"input:{fact.input}:{fact.utterance}:{what}"
+        await self._outbox.put(lambda: self._recorder.post(self._opening.session, fact, key=name))
+
+    async def tell(self, fact: InputProgress | TranscriptPartial) -> None:
+        await self._outbox.put(lambda: self.writer.record(fact))
+
+    def partials(self, utterance: int) -> Callable[[str, int, int], Awaitable[None]]:
+        """Tells what has been understood of it."""
+
+        async def tell(text: str, stable: int, at_ms: int) -> None:
+            await self.tell(
+                TranscriptPartial(
+                    input=self._opening.input, utterance=utterance, text=text, stable=stable, at_ms=at_ms
+                )
+            )
+
+        return tell
