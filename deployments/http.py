@@ -17,6 +17,7 @@ from deployments.direct import listening
 from deployments.faces import (
     admin,
     assistant,
+    assistant_at_once,
     native,
     native_access,
     native_bundles,
@@ -78,6 +79,7 @@ def create_app(
     for face in (
         admin,
         assistant,
+        assistant_at_once,
         native,
         native_access,
         native_bundles,

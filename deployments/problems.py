@@ -29,6 +29,7 @@ STATUS: Final[dict[str, int]] = {
     "format.unsupported": 422,
     "sound.unreadable": 422,
     "input.not_open": 409,
+    "input.cancelled": 400,
     "range.unsatisfiable": 416,
     "auth.required": 401,
     "auth.invalid": 401,

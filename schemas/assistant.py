@@ -36,6 +36,7 @@ class AssistantReply(BaseModel):
     """MP3 in base64."""
     format: Literal["mp3"] = "mp3"
     mode: Mode
+    """How it was listened to."""
 
 
 # ---------------------------------------------------------------- server to client
@@ -50,6 +51,8 @@ class VoiceSession(_Message):
 
     type: Literal["session"] = "session"
     session_id: str
+    mode: Mode
+    """How it listens."""
 
 
 class VoiceTranscriptPartial(_Message):

@@ -11,9 +11,21 @@ COMMANDS: Final[tuple[type[BaseModel], ...]] = (AssistantCommand, SocketCommand)
 _NAMES: Final = {AssistantCommand: "voice.command", SocketCommand: "socket.command"}
 _VOICE: Final = {
     "session_id": {"type": "string", "description": "A conversation that goes on; else a new one begins."},
-    "mode": {"type": "string", "enum": ["realtime", "quality", "legacy"], "default": "realtime"},
+    "mode": {
+        "type": "string",
+        "enum": ["realtime", "quality", "legacy"],
+        "description": "Changes the session's setting; without it, a new session is realtime.",
+    },
     "format": {"type": "string", "enum": ["pcm16", "opus", "mulaw", "alaw"], "default": "pcm16"},
-    "rate": {"type": "string", "enum": ["8000", "16000", "24000", "48000"], "default": "16000"},
+    "rate": {
+        "type": "string",
+        "enum": ["8000", "16000", "24000", "48000"],
+        "description": "16000 for pcm16, 8000 for mulaw and alaw, unless it is said; opus is always 48000.",
+    },
+    "after": {
+        "type": "string",
+        "description": "The last turn whose `done` the client has: what came after it is told first.",
+    },
 }
 _OLDER: Final = {
     "sceneGeneration": (

@@ -161,19 +161,31 @@ class Control(_Command):
         return self
 
 
+Format = Literal["pcm16", "opus", "mulaw", "alaw"]
+Rate = Literal[8_000, 16_000, 24_000, 48_000]
+_RATES: Final[dict[Format, Rate]] = {"pcm16": 16_000, "opus": 48_000, "mulaw": 8_000, "alaw": 8_000}
+
+
 class OpenInput(_Command):
     """Begin to be listened to, or go on after the connection broke; then sound follows in binary frames."""
 
     input: Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] | None = None
     """A UUID of the client's, the same one after a broken connection; None: the server makes one up."""
-    format: Literal["pcm16", "opus", "mulaw", "alaw"] = "pcm16"
+    format: Format = "pcm16"
     """`pcm16`: little-endian, mono, frames of any length. `opus`: one packet per frame."""
-    rate: Literal[8_000, 16_000, 24_000, 48_000] = 16_000
-    """Samples per second; "opus" is always 48000, "mulaw" and "alaw" are 8000 unless said otherwise."""
+    rate: Rate | None = None
+    """Samples per second; None: 16000 as "pcm16", 8000 as "mulaw" and "alaw". "opus" is always 48000."""
     at_ms: Annotated[int, Field(ge=0, le=2**40)] = 0
     """The oldest sound that can be sent, in milliseconds of the input; later than 0 only when going on."""
     reference: Annotated[Readable, Field(max_length=20_000)] = ""
     """What will be said, where that is known; transcripts are measured against it."""
+
+    @property
+    def samples_per_s(self) -> Rate:
+        """The rate, said or not."""
+        if self.rate is None or self.format == "opus":
+            return _RATES[self.format]
+        return self.rate
 
 
 class AcknowledgePlayback(_Command):

@@ -64,6 +64,12 @@ class NoInput(InputError):
     code = "input.not_open"
 
 
+class InputCancelled(InputError):
+    """Whoever sent the recording left before it was listened to."""
+
+    code = "input.cancelled"
+
+
 class UnsupportedFormat(InputError):
     code = "format.unsupported"
 

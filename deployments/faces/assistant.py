@@ -1,42 +1,32 @@
-"""The voice assistant's face: sound in; tokens and spoken sentences out, while they are being made.
-
-`POST /api/voice` is the way it was before, kept for comparison: one request, the whole answer.
-"""
+"""The voice assistant's face: sound in; tokens and spoken sentences out, while they are being made."""
 
 import base64
-import binascii
-import tempfile
 from contextlib import aclosing, suppress
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import anyio
-from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from deployments.access import Caller
-from deployments.faces.assistant_messages import FORMAT, AssistantMessages
-from deployments.faces.native import Open
-from deployments.faces.native_recordings import received
+from deployments.faces.assistant_messages import AssistantMessages
+from deployments.faces.assistant_sessions import place
 from deployments.faces.sockets import JsonSocket, Spoken, error_message, talking
 from deployments.services import Services
+from pipeline.conversation import Conversation as State
 from pipeline.hearing.handles import OpenInputHandle
-from pipeline.hearing.uploading import listen_to_file
 from pipeline.listening import Listener, Listening
-from schemas.assistant import AssistantCommand, AssistantReply
-from schemas.commands import AcknowledgePlayback, Control, CreateSession, OpenInput, SettingsPatch
-from schemas.errors import BodyTooLarge, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
-from schemas.ids import Seq, SessionId, TurnId, parse_session_id
+from pipeline.log.base import Head
+from schemas.assistant import AssistantCommand
+from schemas.commands import AcknowledgePlayback, Control, Format, OpenInput
+from schemas.errors import BodyTooLarge, InputError, NotSound, RhapsodeError, SessionEnded
+from schemas.ids import Seq, SessionId, TurnId
 from schemas.listening import Mode
-from schemas.principals import Principal
 
 router = APIRouter(tags=["assistant"])
 
-_THRESHOLD: Final = 50
-"""Characters after which text is spoken, sentence end or not: what the assistant's clients are used to."""
 _CHUNK_CHARS: Final = 1_400_000
 _CHUNK_BYTES: Final = 1_000_000
 """Half a minute of sound at once is no conversation."""
-Format = Literal["pcm16", "opus", "mulaw", "alaw"]
-Rate = Literal[8_000, 16_000, 24_000, 48_000]
 
 
 class Conversation:
@@ -92,7 +82,7 @@ def _decoded(chunk: str | None) -> bytes:
         raise InputError("an audio-chunk has a chunk", field="chunk")
     try:
         return base64.b64decode(chunk, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii's own, and that of text beyond ASCII
         raise NotSound("the chunk is not base64", field="chunk") from error
 
 
@@ -101,35 +91,57 @@ async def voice(
     websocket: WebSocket,
     caller: Caller,
     session_id: str = "",
-    mode: Mode = "realtime",
+    mode: Mode | None = None,
     format: Annotated[Format, Query(alias="format")] = "pcm16",
-    rate: Annotated[str, Query(pattern="^(8000|16000|24000|48000)$")] = "16000",
+    rate: Annotated[str | None, Query(pattern="^(8000|16000|24000|48000)$")] = None,
+    after: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
 ) -> None:
     """Speak, and be answered. Without `session_id` a new conversation begins; the first message names it."""
     services: Services = websocket.app.state.services
-    wish = OpenInput.model_validate({"format": format, "rate": int(rate)})
-    session = await _session(services, caller, session_id, mode)
+    wish = OpenInput.model_validate({"format": format, "rate": int(rate) if rate else None})
+    where = await place(services, caller, session_id)
+    session = await where.session(mode, otherwise="realtime")
     conversation = Conversation(services, session)
     spoken = Spoken(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
     async with talking(websocket, spoken) as socket:
         conversation.socket = socket
-        _, head = await services.sessions.attend(session)
-        handle = await services.intakes.open(session, wish, _nobody, refused=conversation.refused)
+        begin, since = _beginning(await services.sessions.attend(session), after)
+        try:
+            handle = await services.intakes.open(session, wish, _nobody, refused=conversation.refused)
+        except RhapsodeError:
+            await where.forget()
+            raise
         conversation.listen(handle)
         try:
-            await socket.send({"type": "session", "session_id": session})
-            await _tell(services, socket, session, head.seq)
+            used = handle.intake.settings.mode
+            await socket.send({"type": "session", "session_id": session, "mode": used})
+            await _tell(services, socket, session, begin, AssistantMessages(since))
         finally:
             services.intakes.leave(handle, may_return=False)
-        await socket.close()
 
 
 async def _nobody(_: int) -> None:
     """This socket has no way to send sound again, so it is not told what is safe."""
 
 
-async def _tell(services: Services, socket: JsonSocket, session: SessionId, after: Seq) -> None:
-    messages = AssistantMessages()
+def _beginning(known: tuple[State, Head], after: str | None) -> tuple[Seq, TurnId]:
+    """Where to begin to tell: with the first answer that this client does not have to its end.
+
+    `after`: the last turn that it has so; None: it has all that are over.
+    """
+    conversation, head = known
+    missing = [
+        state.turn
+        for state in conversation.turns.values()
+        if (not state.over if after is None else state.turn > int(after))
+    ]
+    return (Seq(min(missing)), min(missing)) if missing else (head.seq, TurnId(0))
+
+
+async def _tell(
+    services: Services, socket: JsonSocket, session: SessionId, after: Seq, messages: AssistantMessages
+) -> None:
+    """Until the client leaves. Raises SessionEnded."""
     listener = Listener(services.log, services.tailer, services.clock)
     _, head = await services.sessions.view(session)
     wish = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
@@ -139,67 +151,4 @@ async def _tell(services: Services, socket: JsonSocket, session: SessionId, afte
                 async with aclosing(messages.of(recorded)) as told:
                     async for message in told:
                         await socket.send(message)
-
-
-async def _session(services: Services, caller: Principal, name: str, mode: Mode) -> SessionId:
-    """The named one, if it is the caller's, or a new one. Raises SessionNotFound."""
-    if name:
-        session = parse_session_id(name)
-        whose = None if session is None else await services.ownership.of(session)
-        if session is None or whose is None or not caller.commands(whose):
-            raise SessionNotFound(f"there is no session {name[:80]}", field="session_id")
-        return session
-    patch = SettingsPatch.model_validate(
-        {"sentences": {"threshold": _THRESHOLD}, "listening": {"mode": mode}}
-    )
-    session, *_ = await services.sessions.create(
-        CreateSession(settings=patch, title="Voice assistant"), principal=caller.name
-    )
-    return session
-
-
-@router.post("/api/voice")
-async def voice_at_once(
-    services: Open, caller: Caller, request: Request, session_id: str = "", mode: Mode = "legacy"
-) -> AssistantReply:
-    """A recording as the body; the answer when all of it has been transcribed, written and spoken."""
-    session = await _session(services, caller, session_id, mode)
-    limits = services.settings.limits
-    with tempfile.SpooledTemporaryFile(max_size=limits.body_bytes) as file:
-        await received(request, file, limits.upload_bytes)
-        heard = await listen_to_file(
-            services.intakes, session, file, name="", reference="", longest_s=limits.upload_s
-        )
-    conversation, _ = await services.sessions.view(session)
-    asked = [state.turn for state in conversation.turns.values() if state.input == heard.input]
-    transcript = " ".join(filter(None, conversation.inputs[heard.input].texts.values()))
-    if not asked:
-        return AssistantReply(
-            session_id=session, turn=None, transcript=transcript, reply="", audio="", mode=mode
-        )
-    return await _reply(services, session, asked[-1], transcript, mode)
-
-
-async def _reply(
-    services: Services, session: SessionId, turn: TurnId, transcript: str, mode: Mode
-) -> AssistantReply:
-    """Wait for the turn's end. Raises EngineFailed where there is no answer."""
-    conversation, head = await services.sessions.view(session)
-    listener = Listener(services.log, services.tailer, services.clock)
-    wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-    async with aclosing(listener.listen(session, head, wish)) as batches:
-        async for _ in batches:
-            pass
-    conversation, head = await services.sessions.view(session)
-    state = conversation.turns[turn]
-    if state.status == "failed":
-        raise EngineFailed(str((state.error or {}).get("message", "the answer failed")))
-    recording = await services.recordings.make(session, [state], FORMAT, head.seq)
-    return AssistantReply(
-        session_id=session,
-        turn=turn,
-        transcript=transcript,
-        reply=state.answer,
-        audio=base64.b64encode(recording.data).decode(),
-        mode=mode,
-    )
+    raise SessionEnded("this session has ended; begin a new one")

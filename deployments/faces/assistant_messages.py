@@ -17,7 +17,9 @@ FORMAT: Final[AudioFormat] = "mp3"
 class AssistantMessages:
     """`token` for each piece of text, `audio-chunk` for each sentence, `audio-done` and `done` at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: TurnId) -> None:
+        """Of earlier turns than `since` nothing is told: their beginning has not been seen."""
+        self._since = since
         self._sound = SentenceSound()
         self._gone: set[TurnId] = set()
         """Turns that nobody is to hear any more of."""
@@ -25,6 +27,8 @@ class AssistantMessages:
     async def of(self, recorded: Recorded) -> AsyncGenerator[Message, None]:
         """The messages that follow from the next fact, which was read with its audio."""
         data = recorded.data
+        if recorded.turn and recorded.turn < self._since:
+            return
         match recorded.type:
             case "transcript.partial":
                 yield {"type": "transcript-partial", "text": data["text"], "stable": data["stable"]}

@@ -1,24 +1,21 @@
 """The native face, recordings: whole files that are listened to, and the sound that came in."""
 
 import re
-import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import IO, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
-import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
 
 from deployments.faces.native import Open, commanded
+from deployments.faces.uploads import uploaded, while_awaited
 from pipeline.engines.whisperx_place import quality_engine
 from pipeline.hearing.modes import listening_modes
-from pipeline.hearing.uploading import listen_to_file
 from schemas.commands import Readable
 from schemas.comparisons import ComparisonFailed, ComparisonProgress, ComparisonReport
-from schemas.errors import BodyTooLarge, NotSound, RhapsodeError
+from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
 from schemas.modes import ListeningModes
 from schemas.wire import RecordingHeard, UtteranceView
@@ -27,7 +24,6 @@ router = APIRouter(prefix="/v1", tags=["recordings"])
 
 PATH: Final = re.compile(r"/v1/sessions/[^/]+/recordings|/api/voice")
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
-_IN_MEMORY: Final = 4 << 20
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -60,21 +56,15 @@ async def hear_recording(
     name: Annotated[Readable, Query(max_length=200)] = "",
     reference: Annotated[Readable, Query(max_length=20_000)] = "",
 ) -> RecordingHeard:
-    """Listen to a recording: any container and codec that FFmpeg knows, as the body.
+    """Listen to a recording, as the body: any file that carries its sound in itself and that FFmpeg knows.
 
     Answers when all of it is written down; the session's events tell how far it is. What was said is asked as
     one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
+    Who hangs up before the answer wants no more of it: the rest is not listened to, and nothing is asked.
     """
-    limits = services.settings.limits
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-        await received(request, file, limits.upload_bytes)
-        heard = await listen_to_file(
-            services.intakes,
-            session,
-            file,
-            name=name,
-            reference=reference,
-            longest_s=limits.upload_s,
+    async with uploaded(request, services) as recording:
+        heard = await while_awaited(
+            request, lambda: recording.listen(services.intakes, session, name=name, reference=reference)
         )
     return await _told(services, session, heard.input, heard.ms)
 
@@ -127,19 +117,3 @@ async def _told(services: Open, session: SessionId, name: str, ms: int) -> Recor
         utterances=tuple(texts),
         turn=turn,
     )
-
-
-async def received(request: Request, file: IO[bytes], limit: int) -> None:
-    """The body, into `file`. Raises BodyTooLarge or NotSound."""
-    length = 0
-    try:
-        async for piece in request.stream():
-            length += len(piece)
-            if length > limit:
-                raise BodyTooLarge(f"the recording is larger than {limit} bytes")
-            await anyio.to_thread.run_sync(file.write, piece)
-    except ClientDisconnect as error:
-        raise NotSound("the recording did not arrive", field="body") from error
-    if not length:
-        raise NotSound("the body is empty; send a recording", field="body")
-    file.seek(0)

@@ -86,6 +86,14 @@ class OpenInputHandle:
         if self.error is not None:
             raise self.error
 
+    async def abandon(self, error: RhapsodeError) -> None:
+        """Return when it is over: what waits is not listened to any more, and nothing is asked."""
+        self.reason, self.intake.trouble = "failed", error
+        self.intake.asks, self.intake.abandoned = False, True
+        with suppress(NoInput):
+            await self.order("close")
+        await self.done.wait()
+
     async def _why(self) -> RhapsodeError:
         await self.done.wait()
         return self.error or NoInput("this input is closed; open it again", field="type")

@@ -1,6 +1,7 @@
 """A recording is listened to: from a file on disk to facts, as fast as it can be written down."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -11,8 +12,9 @@ from pipeline.audio.uploads import RATE, SoundFile
 from pipeline.hearing.handles import OpenInputHandle
 from pipeline.hearing.intakes import Intakes
 from schemas.commands import OpenInput
-from schemas.errors import InputTooLong, NotSound, RhapsodeError
+from schemas.errors import InputCancelled, InputTooLong, NotSound, RhapsodeError
 from schemas.ids import SessionId
+from schemas.listening import Mode
 
 _PIECE: Final = RATE * 2
 """Bytes that are decoded before somebody else may have the loop: a second."""
@@ -25,23 +27,28 @@ class Uploaded:
     input: str
     ms: int
     format: str
+    mode: Mode
+    """How it was wished to be written down."""
 
 
-async def listen_to_file(
-    intakes: Intakes, session: SessionId, file: IO[bytes], *, name: str, reference: str, longest_s: float
-) -> Uploaded:
-    """Return when all of it is written down.
+class Recording:
+    """A file that holds sound, of which the first has been read."""
 
-    Raises NotSound, InputTooLong, or what `Intakes.open` raises; of a recording that turns out to be too long
-    the beginning has been written down, and nothing is asked. Raises StateError for one that is written down,
-    and could not be asked.
-    """
-    sound = await anyio.to_thread.run_sync(SoundFile, file, limiter=intakes.decoders)
-    with sound:
-        if sound.total_ms is not None and sound.total_ms > longest_s * 1_000:
-            raise _too_long(longest_s)
-        pieces = _Pieces(sound.pieces(), intakes.decoders)
-        first = await pieces.next()
+    def __init__(self, sound: SoundFile, first: bytes, pieces: "_Pieces", longest_s: float) -> None:
+        self._sound = sound
+        self._first = first
+        self._pieces = pieces
+        self._longest_s = longest_s
+
+    async def listen(
+        self, intakes: Intakes, session: SessionId, *, name: str = "", reference: str = ""
+    ) -> Uploaded:
+        """Return when all of it is written down.
+
+        Raises NotSound, InputTooLong, or what `Intakes.open` raises; of a recording that turns out to be too
+        long the beginning has been written down, and nothing is asked. Raises StateError for one that is
+        written down, and could not be asked. Whoever cancels this wants no more of it: nothing is asked.
+        """
         wish = OpenInput(format="pcm16", rate=RATE, reference=reference)
         refusals: list[RhapsodeError] = []
 
@@ -49,29 +56,42 @@ async def listen_to_file(
             refusals.append(error)
 
         handle = await intakes.open(
-            session, wish, _nobody, source="file", name=name, origin=sound, refused=refused
+            session, wish, _nobody, source="file", name=name, origin=self._sound, refused=refused
         )
         try:
-            await _listen(handle, first, pieces, longest_s)
+            await self._give(handle)
             await handle.close("end")
         except (InputTooLong, NotSound) as error:
             await handle.close("failed", error)
             raise
         except BaseException:
-            intakes.leave(handle, may_return=False)
+            intakes.abandon(handle, InputCancelled("nobody waited for the recording to be heard"))
             raise
         if refusals:
             raise refusals[0]
-        return Uploaded(handle.name, pieces.bytes * 1_000 // (2 * RATE), sound.format)
+        ms = self._pieces.bytes * 1_000 // (2 * RATE)
+        return Uploaded(handle.name, ms, self._sound.format, handle.intake.settings.mode)
+
+    async def _give(self, handle: OpenInputHandle) -> None:
+        piece = self._first
+        while piece:
+            if self._pieces.bytes > self._longest_s * 2 * RATE:
+                raise _too_long(self._longest_s)
+            await handle.hear(piece)
+            piece = await self._pieces.next()
 
 
-async def _listen(handle: OpenInputHandle, first: bytes, pieces: "_Pieces", longest_s: float) -> None:
-    piece = first
-    while piece:
-        if pieces.bytes > longest_s * 2 * RATE:
+@asynccontextmanager
+async def recording_in(
+    file: IO[bytes], decoders: anyio.CapacityLimiter, *, longest_s: float
+) -> AsyncGenerator[Recording, None]:
+    """Raises NotSound or InputTooLong, where that can be told from the file's beginning."""
+    sound = await anyio.to_thread.run_sync(SoundFile, file, limiter=decoders)
+    with sound:
+        if sound.total_ms is not None and sound.total_ms > longest_s * 1_000:
             raise _too_long(longest_s)
-        await handle.hear(piece)
-        piece = await pieces.next()
+        pieces = _Pieces(sound.pieces(), decoders)
+        yield Recording(sound, await pieces.next(), pieces, longest_s)
 
 
 class _Pieces:

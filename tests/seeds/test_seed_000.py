@@ -1,21 +1,17 @@
 """Seed 000, point by point: the answer is heard while it is still being written."""
 
-import base64
-import io
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
 import anyio
-import av
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
-from schemas.assistant import ASSISTANT_MESSAGES
 from tests.support import RunningApp, running_app, scripted_settings
+from tests.voice.assistants import LIMIT_S, Message, assistant, mp3_ms, say, until
 from tests.voice.callers import Fact, austen, facts_of, silence
 from tests.voice.sayings import of
 from tests.voice.sound_files import wav
@@ -29,8 +25,6 @@ ANSWER = (
 )
 QUESTION = "Please tell me of the keeper."
 SPEECH = silence(300) + austen() + silence(900)
-LIMIT_S = 60
-Message = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -46,49 +40,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     )
     with running_app(settings) as running:
         yield running
-
-
-@asynccontextmanager
-async def assistant(app: RunningApp, **query: Any) -> AsyncGenerator[tuple[ClientConnection, str], None]:
-    """A connection to the assistant, and the session that it speaks in."""
-    wishes = "&".join(f"{name}={value}" for name, value in query.items())
-    async with connect(f"{app.ws_url}/ws/voice?{wishes}", max_size=None) as socket:
-        with anyio.fail_after(LIMIT_S):
-            first = json.loads(await socket.recv())
-            assert first["type"] == "session", first
-            yield socket, first["session_id"]
-
-
-KNOWN = {model.model_fields["type"].default: model for model in ASSISTANT_MESSAGES}
-
-
-async def messages(socket: ClientConnection) -> AsyncGenerator[Message, None]:
-    async for message in socket:
-        assert isinstance(message, str)
-        told = json.loads(message)
-        KNOWN[told["type"]].model_validate(told)  # as the AsyncAPI document describes it
-        yield told
-
-
-async def until(socket: ClientConnection, kind: str) -> list[Message]:
-    """Everything up to the first message of this kind."""
-    found = []
-    async with aclosing(messages(socket)) as heard:
-        async for message in heard:
-            found.append(message)
-            if message["type"] == kind:
-                break
-    return found
-
-
-async def say(socket: ClientConnection, sound: bytes, *, base64_chunks: bool = False) -> None:
-    for start in range(0, len(sound), 3_200):
-        chunk = sound[start : start + 3_200]
-        if base64_chunks:
-            coded = base64.b64encode(chunk).decode()
-            await socket.send(json.dumps({"type": "audio-chunk", "chunk": coded}))
-        else:
-            await socket.send(chunk)
 
 
 async def talk(app: RunningApp, **query: Any) -> tuple[list[Message], list[Fact]]:
@@ -111,14 +62,6 @@ def sentences(facts: list[Fact]) -> list[str]:
     """As they were cut for speaking."""
     answer = "".join(data["text"] for data in of(facts, "text.delta"))
     return [answer[data["start"] : data["end"]].strip() for data in of(facts, "sentence.ready")]
-
-
-def mp3_ms(chunk: str) -> float:
-    with av.open(io.BytesIO(base64.b64decode(chunk)), "r") as file:
-        assert file.format.name == "mp3"
-        rate = file.streams.audio[0].rate
-        samples = [frame.samples for frame in file.decode(audio=0) if isinstance(frame, av.AudioFrame)]
-        return 1_000 * sum(samples) / rate
 
 
 # ---------------------------------------------------------------- 3: the socket
@@ -211,6 +154,7 @@ async def test_a_conversation_goes_on_in_its_session(app: RunningApp) -> None:
         ('{"type": "sing"}', "input.invalid", "type"),
         ('{"type": "audio-chunk"}', "input.invalid", "chunk"),
         ('{"type": "audio-chunk", "chunk": "?"}', "sound.unreadable", "chunk"),
+        ('{"type": "audio-chunk", "chunk": "äöü"}', "sound.unreadable", "chunk"),
         ('{"type": "playback", "turn": 1}', "input.invalid", "ms"),
         ('{"type": "playback", "turn": 1, "ms": 5}', "turn.not_found", "turn"),
         ('{"type": "stop"}', "turn.none_running", "turn"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import RunningApp, running_app, scripted_settings
+from tests.voice.hesitating import Hesitating
 
 ANSWER = (
     "Of course I can do that for you. It is a fine day for it, and the road is dry. Let us begin at once."
@@ -23,3 +24,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     )
     with running_app(settings) as running:
         yield running
+
+
+@pytest.fixture
+def hesitating(app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> Hesitating:
+    """Its ears wait to be told to go on."""
+    return Hesitating(app, monkeypatch)

@@ -1,14 +1,12 @@
 """Who speaks when: pushing to talk, going on before the answer comes, speaking for long."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 
 import pytest
 
-from pipeline.engines.base import Transcript, Utterance
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.hesitating import Hesitating
 
 pytestmark = pytest.mark.anyio
 
@@ -107,32 +105,6 @@ async def test_both_ways_write_the_same_sound_down_and_are_compared(app: Running
     assert [way["mode"] for way in ways] == [mode, "quality" if mode == "realtime" else "realtime"]
     assert ways[0]["text"] == final["data"]["text"] == ways[1]["text"]
     assert compared["data"]["differences"] == []
-
-
-class Hesitating:
-    """The application's ear writes nothing down before it may."""
-
-    def __init__(self, app: RunningApp) -> None:
-        self._app = app
-        self._hears = app.engines["speech_to_text"].transcribe
-        self._may = asyncio.Event()
-
-    async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
-        await self._may.wait()
-        async with aclosing(self._hears(utterance)) as items:
-            async for item in items:
-                yield item
-
-    def go_on(self) -> None:
-        assert self._app.loop is not None
-        self._app.loop.call_soon_threadsafe(self._may.set)
-
-
-@pytest.fixture
-def hesitating(app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> Hesitating:
-    ear = Hesitating(app)
-    monkeypatch.setattr(app.engines["speech_to_text"], "transcribe", ear.transcribe)
-    return ear
 
 
 async def test_who_has_closed_the_microphone_is_heard_in_all_else(

@@ -1,0 +1,70 @@
+"""Recordings as request bodies: received into a file, and listened to only while somebody waits for that."""
+
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import IO, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from deployments.services import Services
+from pipeline.hearing.uploading import Recording, recording_in
+from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
+
+T = TypeVar("T")
+_IN_MEMORY: Final = 4 << 20
+
+
+@asynccontextmanager
+async def uploaded(request: Request, services: Services) -> AsyncGenerator[Recording, None]:
+    """The body as a recording. Raises BodyTooLarge, NotSound or InputTooLong."""
+    limits = services.settings.limits
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+        await _receive(request, file, limits.upload_bytes)
+        decoders = services.intakes.decoders
+        async with recording_in(file, decoders, longest_s=limits.upload_s) as recording:
+            yield recording
+
+
+async def while_awaited(request: Request, work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` returns or raises; it is cancelled when the client leaves. Its body must have been read.
+
+    Raises InputCancelled, which nobody hears.
+    """
+    found: list[T] = []
+    refusals: list[RhapsodeError] = [InputCancelled("the client left")]
+    async with anyio.create_task_group() as both:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                pass  # the body's end may be told more than once
+            both.cancel_scope.cancel()
+
+        both.start_soon(watch)
+        try:
+            found.append(await work())
+        except RhapsodeError as error:
+            refusals.insert(0, error)
+        both.cancel_scope.cancel()
+    if not found:
+        raise refusals[0]
+    return found[0]
+
+
+async def _receive(request: Request, file: IO[bytes], limit: int) -> None:
+    """The body, into `file`. Raises BodyTooLarge or NotSound."""
+    length = 0
+    try:
+        async for piece in request.stream():
+            length += len(piece)
+            if length > limit:
+                raise BodyTooLarge(f"the recording is larger than {limit} bytes")
+            await anyio.to_thread.run_sync(file.write, piece)
+    except ClientDisconnect as error:
+        raise NotSound("the recording did not arrive", field="body") from error
+    if not length:
+        raise NotSound("the body is empty; send a recording", field="body")
+    file.seek(0)
