@@ -17,6 +17,7 @@ PACKAGES = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
 MODULE_LINES = 300
 FUNCTION_LINES = 50
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FOREIGN = (
     # Put together here, so that this file does not find itself.
     "/" + "work/",
@@ -48,6 +49,11 @@ def test_a_module_says_what_it_is_for_and_stays_small(module: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or 0) - node.lineno + 1
             assert lines <= FUNCTION_LINES, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("module", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_of_tests_stays_small(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES, "split it by its themes"
 
 
 def tracked() -> Iterator[Path]:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+import httpx
+
 Files = dict[str, bytes]
+LIMIT = 1_000_000
+"""Bytes of a bundle, for the application that the tests move sessions into."""
 EVENTS, MANIFEST, PACKETS = "events.jsonl", "manifest.json", "audio/packets.bin"
 
 
@@ -41,3 +45,16 @@ def with_events(files: Files, change: Callable[[list[dict[str, Any]]], object]) 
 
 def with_manifest(files: Files, **changes: Any) -> Files:
     return files | {MANIFEST: json.dumps(json.loads(files[MANIFEST]) | changes).encode()}
+
+
+async def exported(http: httpx.AsyncClient, session: str) -> bytes:
+    answer = await http.get(f"/v1/sessions/{session}/export")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/zip"
+    return answer.content
+
+
+async def imported(http: httpx.AsyncClient, bundle: bytes) -> dict[str, Any]:
+    answer = await http.post("/v1/sessions/import", content=bundle)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())

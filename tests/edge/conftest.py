@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.edge.listeners import SCENES
 from tests.support import RunningApp, running_app, scripted_settings
 
 STORY = (
@@ -31,3 +32,14 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 async def http(app: RunningApp) -> AsyncGenerator[httpx.AsyncClient, None]:
     async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+async def story(http: httpx.AsyncClient) -> str:
+    return str((await http.post("/api/stories", json={})).json()["id"])
+
+
+@pytest.fixture
+async def scene(http: httpx.AsyncClient, story: str) -> str:
+    made = await http.post(SCENES.format(story=story), json={"content": "A short scene, which is enough."})
+    return str(made.json()["id"])

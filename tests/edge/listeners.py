@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosedError
 from schemas.events import TERMINAL
 
 Event = dict[str, Any]
+SCENES, STREAM = "/api/stories/{story}/scenes", "/api/stories/{story}/scenes/generate-with-tts-stream"
 
 
 @dataclass

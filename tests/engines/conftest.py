@@ -1,16 +1,19 @@
-"""The real models, loaded once for all tests."""
+"""The real models, loaded once for all tests, and a server elsewhere that writes down."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.engines.llama import LlamaLanguageModel, load
+from pipeline.engines.openai_transcription import OpenAiTranscription
 from pipeline.engines.piper import PiperTextToSpeech
 from pipeline.engines.piper_voice import Voice
 from pipeline.engines.weights import language_model_file, voice_files
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
+from tests.engines.transcribing import SAID
+from tests.transcription_server import TranscriptionHouse, transcription_house
 
 LLAMA = LanguageModelSettings(slots=2, context_tokens=512)
 
@@ -43,3 +46,23 @@ async def llama(llama_server: Any) -> AsyncGenerator[LlamaLanguageModel, None]:
     model = LlamaLanguageModel(llama_server, LLAMA)
     yield model
     await model.aclose()
+
+
+@pytest.fixture(scope="session")
+def running_transcribers() -> Iterator[TranscriptionHouse]:
+    with transcription_house() as house:
+        yield house
+
+
+@pytest.fixture
+def there(running_transcribers: TranscriptionHouse) -> TranscriptionHouse:
+    running_transcribers.forget()
+    running_transcribers.texts = dict(SAID)
+    return running_transcribers
+
+
+@pytest.fixture
+async def cloud(there: TranscriptionHouse) -> AsyncGenerator[OpenAiTranscription, None]:
+    ear = OpenAiTranscription("cloud", there.settings())
+    yield ear
+    await ear.aclose()

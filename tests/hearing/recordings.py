@@ -91,3 +91,8 @@ def spoken_ms(sound: bytes) -> tuple[int, int]:
     floor = np.sort(loudness)[: max(1, len(loudness) // 10)].mean()
     loud = np.flatnonzero(loudness > max(floor * 10 ** (15 / 20), loudness.max() / 50))
     return 10 * int(loud[0]), 10 * int(loud[-1] + 1)
+
+
+def said(*stretches: tuple[int, float]) -> list[float]:
+    """So many frames of this probability, one stretch after the other."""
+    return [probability for count, probability in stretches for _ in range(count)]

@@ -22,6 +22,7 @@ from tests.edge.listeners import sse
 from tests.support import RunningApp
 
 Message = dict[str, Any]
+AUTO = {"auto_play_last_scene": True}
 
 
 @dataclass
@@ -177,3 +178,9 @@ async def nothing_left_to_do(log: TieredLog) -> None:
         return standing.lag == standing.pending == 0
 
     await until(idle)
+
+
+async def heard(person: Person, prompt: str = "", **settings: object) -> list[Message]:
+    """A new scene of a new story, to its end."""
+    await person.prefer(realtime_tts_enabled=True, **settings)
+    return await messages(person, await person.stream(await person.story(), prompt))

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.eventually import eventually
-from tests.seeds.conftest import CROWD, LENGTHS, MUTE, PUNCTUATED, SLOW, SLOWLY, STORY
+from tests.seeds.conftest import CROWD, LENGTHS, PUNCTUATED, SLOW, SLOWLY, STORY
 from tests.seeds.people import (
     Message,
     Person,
+    heard,
     kinds,
     messages,
     milliseconds,
@@ -21,15 +21,8 @@ from tests.seeds.people import (
     until,
 )
 from tests.speech_server import SpeechHouse
-from tests.support import running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
-
-
-async def heard(person: Person, prompt: str = "", **settings: object) -> list[Message]:
-    """A new scene of a new story, to its end."""
-    await person.prefer(realtime_tts_enabled=True, **settings)
-    return await messages(person, await person.stream(await person.story(), prompt))
 
 
 async def test_1_enable_real_time_tts(person: Person) -> None:
@@ -195,47 +188,6 @@ async def test_7_a_fast_writer_does_not_drown_a_slow_voice(person: Person, house
     assert asked == sorted(chunk["sentence_text"] for chunk in spoken)
 
 
-@pytest.mark.parametrize("cut_after", [1, 2, 7, 15, 30, 45])
-async def test_8_after_a_cut_the_rest_follows(person: Person, cut_after: int) -> None:
-    await person.prefer(realtime_tts_enabled=True)
-    url = await person.stream(await person.story())
-    before = await messages(person, url, until=lambda got: len(got) > cut_after)
-    after = await messages(person, f"{url}?after={before[-1].get('seq', 0)}")
-    whole = await messages(person, url)
-    assert before[1:] + after[1:] == whole[1:]
-    assert after[0] == whole[0] == before[0]
-
-
-async def test_8_a_listener_who_begins_again_hears_everything_from_the_start(person: Person) -> None:
-    await person.prefer(realtime_tts_enabled=True)
-    url = await person.stream(await person.story(), "slowly")
-    first = await messages(person, url, until=lambda got: len(of(got, "audio_chunk")) == 3)
-    again = await messages(person, url)
-    assert again[: len(first)] == first
-    assert text_of(again) == SLOW
-
-
-async def test_8_a_listener_who_is_cut_off_again_and_again_misses_nothing(person: Person) -> None:
-    await person.prefer(realtime_tts_enabled=True)
-    url = await person.stream(await person.story(), "slowly")
-    got: list[Message] = []
-    while not of(got, "generation_complete"):
-        seq = got[-1]["seq"] if got else 0
-        got += (await messages(person, f"{url}?after={seq}", until=lambda part: len(part) > 9))[1:]
-    assert got == (await messages(person, url))[1:]
-
-
-async def test_8_closing_the_socket_does_not_stop_the_scene(person: Person) -> None:
-    story = await person.story()
-    await messages(person, await person.stream(story, "slowly"), until=lambda got: len(got) > 5)
-
-    async def complete() -> bool:
-        shown = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
-        return bool(shown["status"] == "completed" and shown["content"] == SLOW)
-
-    await until(complete)
-
-
 async def test_9_stop_generation_mid_stream(person: Person) -> None:
     story, got = await person.story(), []
     async with person.socket(await person.stream(story, "slowly")) as socket:
@@ -316,65 +268,3 @@ async def test_10_twenty_users_at_once_hear_their_own_story_and_no_other(
         assert " ".join(chunk["sentence_text"] for chunk in of(got, "audio_chunk")) == CROWD[prompt]
         seqs = [message["seq"] for message in got[1:]]
         assert seqs == sorted(set(seqs))
-
-
-# ---------------------------------------------------------------- "Error Handling"
-
-
-async def test_a_sentence_that_cannot_be_spoken_is_left_out_and_the_text_goes_on(person: Person) -> None:
-    got = await heard(person, "something unspeakable")
-    assert text_of(got) == MUTE
-    chunks = of(got, "audio_chunk")
-    assert not any("unspeakable" in chunk["sentence_text"] for chunk in chunks)
-    assert [chunk["sentence_number"] for chunk in chunks] == list(range(len(chunks)))
-    assert got[-1]["type"] == "generation_complete"
-    assert got[-1]["total_sentences"] == len(chunks) == 2
-
-
-async def test_a_provider_that_dies_in_the_middle_of_a_scene_costs_sentences_only(
-    person: Person, house: SpeechHouse
-) -> None:
-    await person.prefer(tts_provider="cloud")
-    url = await person.stream(await person.story(), "slowly")
-    await eventually(lambda: len(house.requests) >= 5)
-    house.refusals = [(500, {})] * 10
-    got = await messages(person, url)
-    assert text_of(got) == SLOW
-    assert len(of(got, "audio_chunk")) == got[-1]["total_sentences"] == SLOWLY - 10
-
-
-async def test_when_the_language_model_fails_the_client_is_told_why(tmp_path: Path) -> None:
-    settings = scripted_settings(tmp_path, llm={"reply": STORY, "fail_after": 12, "delta_chars": 6})
-    with running_app(settings) as app:
-        async with Person.of(app, "", "") as person:
-            story = await person.story()
-            got = await messages(person, await person.stream(story))
-            scene = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
-            plain = await person.scene(story)
-            again = await messages(person, await person.stream(story))
-    assert kinds(got)[-1] == "error"
-    assert (got[-1]["code"], got[-1]["retryable"]) == ("engine.failed", False)
-    assert got[-1]["message"]
-    assert text_of(got) == STORY[: 12 * 6] == scene["content"]
-    assert scene["status"] == plain["status"] == "failed"
-    assert scene["error"] == got[-1]["message"]
-    assert again[-1]["type"] == "error"
-
-
-async def test_a_socket_answers_what_it_cannot_do_and_goes_on(person: Person) -> None:
-    got = []
-    async with person.socket(await person.stream(await person.story(), "slowly")) as socket:
-        for bad in (
-            '{"type": "dance"}',
-            "no json",
-            '{"type": "ack", "id": 1}',
-            '{"type": "skip", "sentence": -1}',
-        ):
-            await socket.send(bad)
-        await socket.send('{"type": "ping"}')
-        async for text in socket:
-            got.append(json.loads(text))
-    assert [error["code"] for error in of(got, "error")] == ["input.invalid"] * 4
-    assert len(of(got, "pong")) == 1
-    assert got[-1]["type"] == "generation_complete"
-    assert text_of(got) == SLOW

@@ -8,14 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_groups import RedisGroups
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tailer import Tailer
 from pipeline.workers.base import Change, Member, Pointer, Step
-from pipeline.workers.reaper import Reaper
 from pipeline.workers.standing import (
     GroupStanding,
     Presence,
@@ -25,10 +22,9 @@ from pipeline.workers.standing import (
     order_of,
 )
 from pipeline.workers.upkeep import Janitor
-from schemas.events import Kind, SessionStarted
-from schemas.ids import Seq, SessionId, new_session_id
-from schemas.settings import IdleSettings, SessionSettings, WorkerSettings
-from tests.log.support import batch, delta, new, raw, until
+from schemas.ids import new_session_id
+from schemas.settings import WorkerSettings
+from tests.log.support import batch, raw, until
 from tests.workers.support import COMPLETED, session_with
 
 NAMES = ["a", "b", "c"]
@@ -196,77 +192,6 @@ async def test_nothing_is_kept_of_a_deleted_session(
     await log.delete(session)
     await Janitor(upkeep, WorkerSettings()).tidy()
     assert [letter.session for letter in await upkeep.letters(None, 10)] == [other]
-
-
-# ---------------------------------------------------------------- the reaper
-
-HOUR_MS = 3_600_000
-
-
-async def started(log: RedisEventLog, kind: Kind, *, created_ms: int = HOUR_MS) -> SessionId:
-    session = new_session_id(created_ms)
-    fact = SessionStarted(settings=SessionSettings(), kind=kind)
-    await log.append([batch(session, 1, new(fact, ts_ms=HOUR_MS), producer="creator", mode="create")])
-    return session
-
-
-def reaper(log: RedisEventLog, now_ms: int) -> Reaper:
-    settings = IdleSettings(session_s=7_200)
-    return Reaper(log, RedisUpkeep(log), RedisDirectory(log), settings, lambda: now_ms)
-
-
-async def wishes(log: RedisEventLog, session: SessionId) -> list[str]:
-    facts = await log.read(session, Seq(0))
-    return [fact.data["reason"] for fact in facts if fact.type == "session.end_requested"]
-
-
-@pytest.mark.anyio
-async def test_each_kind_of_session_has_its_patience(log: RedisEventLog) -> None:
-    kinds: tuple[Kind, ...] = ("session", "story", "narration", "user")
-    sessions = {kind: await started(log, kind) for kind in kinds}
-    assert await reaper(log, 2 * HOUR_MS - 1).sweep() == []
-    assert await reaper(log, 2 * HOUR_MS).sweep() == [sessions["narration"]]
-    assert await reaper(log, 3 * HOUR_MS).sweep() == [sessions["session"]]
-    assert await reaper(log, 9 * HOUR_MS).sweep() == []  # nobody has acted on it yet
-    assert await wishes(log, sessions["session"]) == ["idle"]
-    assert set(await log.abandoned()) == {sessions["session"], sessions["narration"]}  # for an owner to end
-    assert await wishes(log, sessions["user"]) == []
-
-
-@pytest.mark.anyio
-async def test_a_copy_of_an_old_session_is_as_young_as_the_copy(log: RedisEventLog) -> None:
-    copy = await started(log, "session", created_ms=9 * HOUR_MS)
-    assert await reaper(log, 9 * HOUR_MS + 1).sweep() == []
-    assert await reaper(log, 11 * HOUR_MS).sweep() == [copy]
-
-
-@pytest.mark.anyio
-async def test_two_reapers_ask_once(log: RedisEventLog) -> None:
-    session = await started(log, "narration")
-    one, two = reaper(log, 9 * HOUR_MS), reaper(log, 9 * HOUR_MS)
-    [head] = await log.heads([session])
-    assert head is not None
-    first = await one._ask([(session, head)], 9 * HOUR_MS)
-    second = await two._ask([(session, head)], 9 * HOUR_MS)
-    assert (first, second) == ([session], [])
-    assert await wishes(log, session) == ["idle"]
-
-
-@pytest.mark.anyio
-async def test_a_session_that_somebody_wakes_or_follows_is_left_alone(log: RedisEventLog) -> None:
-    woken, followed = await started(log, "narration"), await started(log, "narration")
-    [head] = await log.heads([woken])
-    assert head is not None
-    await log.append([batch(woken, 1, new(delta(0), ts_ms=9 * HOUR_MS))])
-    assert await reaper(log, 9 * HOUR_MS)._ask([(woken, head)], 9 * HOUR_MS) == []  # it had looked before
-    async with Tailer(log) as tailer, tailer.follow(followed, Seq(0)):
-        upkeep = RedisUpkeep(log)
-        while await upkeep.listeners([followed]) == [0]:
-            pass
-        assert await reaper(log, 9 * HOUR_MS).sweep() == []
-    while await upkeep.listeners([followed]) != [0]:
-        pass
-    assert await reaper(log, 9 * HOUR_MS).sweep() == [followed]
 
 
 # ---------------------------------------------------------------- second tries

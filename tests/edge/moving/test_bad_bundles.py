@@ -1,0 +1,177 @@
+"""What is wrong with a bundle is refused, and nothing is left of it."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from pipeline.log.tiered import TieredLog
+from schemas.ids import SessionId
+from tests.edge.bundles import (
+    EVENTS,
+    LIMIT,
+    MANIFEST,
+    PACKETS,
+    Files,
+    exported,
+    imported,
+    unzip,
+    with_events,
+    with_manifest,
+    zipped,
+)
+from tests.edge.listeners import Heard
+from tests.support import RunningApp
+
+pytestmark = pytest.mark.anyio
+
+
+async def live_sessions(log: TieredLog) -> set[SessionId]:
+    return {
+        session
+        async for page in log.archival.standings()
+        for session, standing in page
+        if standing.state != "deleted"
+    }
+
+
+def rename(files: Files, name: str) -> Files:
+    return files | {name: b"x"}
+
+
+def twice(files: Files) -> bytes:
+    out = io.BytesIO(zipped(files))
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(out, "a") as bundle:
+        bundle.writestr(MANIFEST, files[MANIFEST])
+    return out.getvalue()
+
+
+def shouted(event: dict[str, Any]) -> None:
+    event["data"]["text"] = "Louder!"
+
+
+def first_delta(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(event for event in events if ".text.delta." in event["type"])
+
+
+def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(event for event in events if "audioref" in event)
+
+
+WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
+    "no zip": (lambda files: b"PK\x03\x04 and then nothing", "bundle.invalid"),
+    "nothing": (lambda files: b"", "bundle.invalid"),
+    "cut short": (lambda files: zipped(files)[:-30], "bundle.invalid"),
+    "no manifest": (lambda files: zipped({EVENTS: files[EVENTS], PACKETS: b""}), "bundle.invalid"),
+    "no events": (lambda files: zipped({MANIFEST: files[MANIFEST], PACKETS: b""}), "bundle.invalid"),
+    "a path up": (lambda files: zipped(rename(files, "../../evil")), "bundle.invalid"),
+    "an absolute path": (lambda files: zipped(rename(files, "/etc/passwd")), "bundle.invalid"),
+    "a stranger": (lambda files: zipped(rename(files, "run.sh")), "bundle.invalid"),
+    "a name twice": (twice, "bundle.invalid"),
+    "another format": (lambda files: zipped(with_manifest(files, format="tar")), "bundle.invalid"),
+    "a later version": (lambda files: zipped(with_manifest(files, version=2)), "bundle.version"),
+    "a foreign id": (lambda files: zipped(with_manifest(files, session="../x")), "bundle.invalid"),
+    "another hash": (lambda files: zipped(with_manifest(files, sha256="0" * 64)), "bundle.damaged"),
+    "a changed text": (
+        lambda files: zipped(files | {EVENTS: files[EVENTS].replace(b"sea", b"tea", 1)}),
+        "bundle.damaged",
+    ),
+    "changed sound": (lambda files: zipped(files | {PACKETS: bytes(len(files[PACKETS]))}), "bundle.invalid"),
+    "missing sound": (lambda files: zipped(files | {PACKETS: files[PACKETS][:-9]}), "bundle.damaged"),
+    "more sound": (lambda files: zipped(files | {PACKETS: files[PACKETS] + b"!"}), "bundle.damaged"),
+    "a gap": (lambda files: zipped(with_events(files, lambda e: e.pop(3))), "bundle.damaged"),
+    "a repetition": (lambda files: zipped(with_events(files, lambda e: e.insert(3, e[3]))), "bundle.damaged"),
+    "disorder": (lambda files: zipped(with_events(files, lambda e: e.reverse())), "bundle.damaged"),
+    "moved sound": (
+        lambda files: zipped(
+            with_events(files, lambda e: first_sound(e).update(audioref=f"{PACKETS}#bytes=5-9"))
+        ),
+        "bundle.damaged",
+    ),
+    "sound elsewhere": (
+        lambda files: zipped(
+            with_events(files, lambda e: first_sound(e).update(audioref="https://example.com/#bytes=0-9"))
+        ),
+        "bundle.invalid",
+    ),
+    "an unknown fact": (
+        lambda files: zipped(with_events(files, lambda e: e[4].update(type="dev.rhapsode.cat.seen.v1"))),
+        "bundle.version",
+    ),
+    "a later fact": (
+        lambda files: zipped(with_events(files, lambda e: e[4].update(type=e[4]["type"][:-1] + "9"))),
+        "bundle.version",
+    ),
+    "a malformed fact": (
+        lambda files: zipped(with_events(files, lambda e: first_delta(e).update(data={"at": "here"}))),
+        "bundle.invalid",
+    ),
+    "no time": (
+        lambda files: zipped(with_events(files, lambda e: e[2].update(time="yesterday"))),
+        "bundle.invalid",
+    ),
+    "a user's own session": (
+        lambda files: zipped(with_events(files, lambda e: e[0]["data"].update(kind="user"))),
+        "bundle.invalid",
+    ),
+    "a sentence that is not there": (
+        lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=-99))),
+        "bundle.invalid",
+    ),
+    "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
+    "too many bytes": (lambda files: bytes(LIMIT + 1), "bundle.too_large"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_what_is_wrong_is_refused_and_leaves_nothing(
+    http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog, wrong: str
+) -> None:
+    make, code = WRONG[wrong]
+    files = unzip(await exported(http, told[0]))
+    before = await live_sessions(log)
+    answer = await http.post("/v1/sessions/import", content=make(files))
+    problem = answer.json()
+    assert (problem["code"], answer.status_code) == (code, 413 if code == "bundle.too_large" else 422)
+    assert await live_sessions(log) == before
+
+
+async def test_an_import_that_fails_half_way_leaves_nothing(
+    http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog
+) -> None:
+    files = unzip(await exported(http, told[0]))
+
+    def swell(events: list[dict[str, Any]]) -> None:
+        model = first_delta(events)
+        start = len(events)
+        for n in range(start + 1, start + 60):
+            where = {"id": model["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
+            events.append(model | where | {"data": {"at": 0, "text": "x" * 8_000}})
+
+    before = await live_sessions(log)
+    answer = await http.post("/v1/sessions/import", content=zipped(with_events(files, swell)))
+    assert (answer.status_code, answer.json()["code"]) == (409, "session.quota")
+    assert await live_sessions(log) == before
+
+
+async def test_a_bundle_cannot_point_to_what_is_somebody_else_s(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog
+) -> None:
+    files = unzip(await exported(http, told[0]))
+    stranger = "019aa3c6-0000-7000-8f00-2b1d7a5c9e10"
+
+    def link(events: list[dict[str, Any]]) -> None:
+        n = len(events) + 1
+        where = {"id": events[0]["id"][:-1] + str(n), "sequence": f"{n:010}", "subject": "turn/2"}
+        kind = {"type": "dev.rhapsode.narration.requested.v1", "data": {"session": stranger, "by": "user"}}
+        events.append(events[0] | where | kind)
+        events[0]["data"] |= {"principal": "the boss", "parent": stranger, "parent_seq": 2}
+
+    created = await imported(http, zipped(with_events(files, link)))
+    facts = await log.read(SessionId(created["session_id"]), created["head_seq"] - 1)
+    assert facts[-1].data["session"] == "00000000-0000-0000-0000-000000000000"
+    [started] = await log.read(SessionId(created["session_id"]), 0, limit=1)  # type: ignore[arg-type]
+    assert (started.data["principal"], started.data["parent"], started.data["parent_seq"]) == ("", None, None)

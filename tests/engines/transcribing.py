@@ -1,0 +1,17 @@
+"""What the servers elsewhere are given to write down."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.openai_transcription import OpenAiTranscription
+from tests.contracts.speech_to_text import written
+
+SOUND = (np.sin(np.arange(16_000) / 9) * 5_000).astype("<i2").tobytes()
+SAID = {hashlib.sha256(SOUND).hexdigest(): "The fox is red."}
+
+
+async def heard(ear: OpenAiTranscription, **how: Any) -> tuple[list[str], Transcript]:
+    return await written(ear, Utterance(SOUND, **how))

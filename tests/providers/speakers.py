@@ -1,0 +1,15 @@
+"""What is heard of a speaker."""
+
+from contextlib import aclosing
+
+from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
+from tests.contracts.text_to_speech import SENTENCE
+
+CLOUD = Delivery(provider="cloud")
+
+
+async def heard(
+    speaker: Speaker, delivery: Delivery = AS_CONFIGURED, voice: str = "joe", text: str = SENTENCE
+) -> list[WordTimes | OpusChunk]:
+    async with aclosing(speaker.speak(text, voice=voice, delivery=delivery)) as items:
+        return [item async for item in items]
