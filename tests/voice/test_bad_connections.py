@@ -1,0 +1,131 @@
+"""Connections, sessions and log servers that end while somebody speaks: nobody is harmed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipeline.log import embedded
+from tests.eventually import eventually
+from tests.support import RunningApp
+from tests.voice.callers import Fact, austen, calling, facts_of, new_session
+from tests.voice.misfortune import SPEECH, TEXT, an_app
+from tests.voice.sayings import of
+
+pytestmark = pytest.mark.anyio
+INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with an_app(tmp_path_factory.mktemp("connections")) as running:
+        yield running
+
+
+async def closed(app: RunningApp, session: str) -> list[Fact]:
+    """All facts, once the session's input is closed."""
+    async with calling(app, session, **{"from": 0}) as caller:
+        await caller.fact("input.closed")
+    return await facts_of(app, session)
+
+
+# ---------------------------------------------------------------- sessions that end
+
+
+async def test_a_session_that_is_deleted_while_it_listens_lets_its_speaker_go(app: RunningApp) -> None:
+    session = await new_session(app)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH[: len(SPEECH) // 2])
+        await caller.fact("speech.started")
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+            assert (await http.delete(f"/v1/sessions/{session}")).status_code == 204
+        assert (await caller.frame("end"))["reason"] == "session_ended"
+        assert await caller.dismissed() == 1000
+    await nobody_listens(app, session)
+
+
+async def nobody_listens(app: RunningApp, session: str) -> None:
+    services = app.services
+    assert services is not None
+    await eventually(lambda: not [held for held in services.intakes.held if held.session == session])
+
+
+# ---------------------------------------------------------------- connections
+
+
+async def test_what_was_said_before_the_connection_broke_is_answered(app: RunningApp) -> None:
+    session = await new_session(app)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH[: len(SPEECH) // 2])
+        await caller.fact("speech.started")
+        caller.cut()
+    facts = await closed(app, session)
+    assert of(facts, "input.closed")[0]["reason"] == "cut"
+    assert of(facts, "transcript.final")[0]["text"] == TEXT
+    assert of(facts, "turn.requested")[0]["text"] == TEXT
+
+
+async def test_who_comes_back_in_time_is_not_interrupted(app: RunningApp) -> None:
+    session = await new_session(app)
+    half = len(SPEECH) // 2 // 32_000 * 32_000
+    async with calling(app, session) as caller:
+        await caller.open(input=INPUT)
+        await caller.speak(SPEECH[:half])
+        await caller.fact("speech.started")
+        caller.cut()
+    async with calling(app, session) as caller:
+        from_ms = (await caller.open(input=INPUT))["from_ms"]
+        await caller.speak(SPEECH[from_ms * 32 :])
+        await caller.fact("turn.completed")
+    facts = await facts_of(app, session)
+    assert [each["text"] for each in of(facts, "turn.requested")] == [TEXT]
+    assert len(of(facts, "speech.ended")) == 1
+    assert abs(of(facts, "speech.ended")[0]["end_ms"] - len(SPEECH) // 32 + 1_200) < 400
+
+
+async def test_a_client_that_leaves_while_its_input_is_being_closed_leaves_nothing_open(
+    app: RunningApp,
+) -> None:
+    session = await new_session(app, reply=False)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(austen())
+        await caller.send(type="input.close")
+        caller.cut()
+    facts = await closed(app, session)
+    assert [each["text"] for each in of(facts, "transcript.final")] == [TEXT]
+    await nobody_listens(app, session)
+
+
+# ---------------------------------------------------------------- the log
+
+
+@pytest.mark.parametrize("record", [True, False])
+async def test_the_log_server_dies_while_somebody_speaks_and_no_word_is_lost(
+    tmp_path: Path, record: bool
+) -> None:
+    with an_app(tmp_path) as app:
+        session = await new_session(app, record=record)
+        async with calling(app, session) as caller:
+            await caller.open()
+            for start in range(0, len(SPEECH), 64_000):
+                await caller.speak(SPEECH[start : start + 64_000])
+                await kill_the_log(app)
+            await caller.fact("turn.completed")
+            assert (await caller.answered(type="input.close"))["type"] == "accepted"
+        facts = await facts_of(app, session)
+    assert [each["text"] for each in of(facts, "transcript.final")] == [TEXT]
+    assert [each["text"] for each in of(facts, "turn.requested")] == [TEXT]
+    assert bool(of(facts, "input.audio")) == record
+
+
+async def kill_the_log(app: RunningApp) -> None:
+    await eventually(lambda: embedded.status(app.settings.home) is not None)
+    server = embedded.status(app.settings.home)
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
