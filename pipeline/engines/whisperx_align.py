@@ -23,6 +23,9 @@ from schemas.listening import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
 
+# It warns of each text that it cannot place, with the text: nobody's words belong into a log.
+logging.getLogger(align.__module__).setLevel(logging.ERROR)
+
 
 class Aligner:
     """Says when each word of a text was spoken."""

@@ -4,6 +4,7 @@ import logging
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
 from pydantic import SecretStr
@@ -28,6 +29,27 @@ def test_a_configured_aligner_times_the_words(cache: Path, untrained_aligner: Pa
     assert isinstance(answer, Transcript)
     assert [answer.text[word.start : word.end] for word in answer.words] == answer.text.split()
     assert all(before.end_ms <= after.start_ms for before, after in pairwise(answer.words))
+
+
+@pytest.mark.parametrize("text", ["In Vertrauen", "in confidence, and far too long for so little sound"])
+def test_what_cannot_be_placed_is_in_no_output(
+    cache: Path,
+    untrained_aligner: Path,
+    text: str,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = SETTINGS.model_copy(update={"align_model": str(untrained_aligner)})
+    aligner = Aligners(settings, cache).of("en")
+    assert aligner is not None
+    family = logging.getLogger("whisperx")
+    family.addHandler(caplog.handler)  # it hands nothing on to the others
+    try:
+        aligner.timed(np.zeros(1_600, np.float32), text)
+    finally:
+        family.removeHandler(caplog.handler)
+    output = "".join(capfd.readouterr()) + caplog.text
+    assert text not in output
 
 
 @pytest.mark.parametrize("language", ["de", "ja"])
