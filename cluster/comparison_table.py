@@ -15,7 +15,8 @@ alone on this machine. **Text after** is from the last voiced sound to the text:
 is left of decoding when the end is clear; for the quality way, which has no earlier text to judge by, the
 whole silence that is waited for, and then decoding. **Cost** is the engines' processor time, partial texts
 included. Utterances end where the realtime way ends them. **Errors** are words changed, left out or put in,
-over the whole input, after case, punctuation, numbers and spellings are made the same."""
+over the whole input, after case, punctuation, numbers and spellings are made the same; utterances that a
+way could not write down (**failed**) count as left out."""
 LEGACY: Final = """\
 The legacy way writes speech down as the quality way does, so it has no column here. What is different is
 the answer: nothing of it is sent before all of its text is written and all of it is spoken. `make
@@ -53,23 +54,28 @@ def _sound(inputs: Sequence[InputComparison]) -> str:
 def _utterances(utterances: Iterable[UtteranceComparison]) -> str:
     rows = []
     for each in utterances:
-        first, second = each.ways
         rows.append(
             [
                 f"{each.start_ms / 1_000:.1f}–{each.end_ms / 1_000:.1f}",
-                _plain(first.text),
-                _plain(second.text),
+                *(_text(way.text, error) for way, error in zip(each.ways, each.errors, strict=True)),
                 "; ".join(f"{_plain(d.left) or '-'} / {_plain(d.right) or '-'}" for d in each.differences),
-                f"{first.after_ms:.0f} / {second.after_ms:.0f}",
-                str(first.revisions),
+                " / ".join(
+                    "-" if error else f"{way.after_ms:.0f}"
+                    for way, error in zip(each.ways, each.errors, strict=True)
+                ),
+                str(each.ways[0].revisions),
             ]
         )
     headings = ["s", "realtime", "quality", "differing words", "text after, ms", "revisions"]
     return table(headings, rows)
 
 
+def _text(text: str, error: str) -> str:
+    return f"*failed: {_plain(error)}*" if error else _plain(text)
+
+
 def _ways(inputs: Sequence[InputComparison]) -> str:
-    headings = ["way", "engine", "words", "errors", "text after p50 / worst", "revisions"]
+    headings = ["way", "engine", "words", "errors", "failed", "text after p50 / worst", "revisions"]
     headings += ["requests", "cost", "CPU per second of sound"]
     ways = [[each.ways[way] for each in inputs] for way in range(2)]
     return table(headings, [_way(totals, inputs) for totals in ways if totals])
@@ -84,6 +90,7 @@ def _way(totals: Sequence[WayTotal], inputs: Sequence[InputComparison]) -> list[
         next((each.engine for each in totals if each.engine), "-"),
         str(sum(each.words for each in totals)),
         _errors(totals, inputs),
+        str(sum(each.failed for each in totals)),
         f"{median(after):.0f} / {max(after):.0f} ms" if after else "-",
         str(sum(each.revisions for each in totals)),
         str(sum(each.requests for each in totals)),

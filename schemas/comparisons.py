@@ -31,6 +31,8 @@ class UtteranceComparison(_Line):
     end_ms: int
     reason: Literal["silence", "max_length", "closed", "commit"]
     ways: tuple[WayReport, WayReport]
+    errors: tuple[str, str] = ("", "")
+    """Why a way has no text; empty: it has one."""
     words: int
     """Of the first one's text."""
     differences: tuple[WordDifference, ...] = ()
@@ -45,6 +47,8 @@ class WayTotal(_Line):
     """That it wrote down."""
     word_errors: int | None = None
     """Against the input's reference; None: it has none."""
+    failed: int = 0
+    """Utterances that it did not write down; their words count as left out."""
     after_ms: tuple[float, ...] = ()
     """From the end of each utterance to its text."""
     requests: int = 0

@@ -1,8 +1,7 @@
 """One input listened to again, by the sound that the log keeps of it, and written down in both ways."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from math import ceil
 from typing import Final
 
 import anyio
@@ -11,11 +10,12 @@ from anyio.lowlevel import checkpoint
 from pipeline.audio.capture import Playback
 from pipeline.engines.base import Transcribers
 from pipeline.hearing.audio_time import AudioClock, TimedEar
-from pipeline.hearing.comparing import differences, report, words_of
+from pipeline.hearing.comparing import differences, words_of
 from pipeline.hearing.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.hearing.errors_in_words import word_errors
 from pipeline.hearing.restoring import recorded_pieces
-from pipeline.hearing.scribe import Scribe, Written
+from pipeline.hearing.rewriting import Pen, nobody
+from pipeline.hearing.scribe import Scribe
 from pipeline.hearing.stored import StoredInput
 from pipeline.hearing.tape import Tape
 from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS, Vad
@@ -26,12 +26,14 @@ from schemas.comparisons import (
     UtteranceComparison,
     WayTotal,
 )
-from schemas.errors import EngineError, EngineFailed
+from schemas.errors import EngineError
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings, Mode
 
 _KEPT_MS: Final = 90_000
 _PROGRESS_MS: Final = 5_000
+_IN_A_ROW: Final = 5
+"""After so many failures nothing will come of it."""
 _MODES: Final[tuple[Mode, Mode]] = ("realtime", "quality")
 
 
@@ -64,11 +66,13 @@ class Rerun:
         self._tape = Tape(max_ms=_KEPT_MS, at_ms=self._at_ms)
         self._endpointer = Endpointer(settings.endpointing, at_ms=self._at_ms)
         self._language: str | None = stored.opened.data["language"] or None
+        self._in_a_row = 0
+        """Utterances, up to the last one, that were not written down in both ways."""
         self._done: list[UtteranceComparison] = []
         self._costs = {mode: WayTotal(mode=mode) for mode in _MODES}
 
     async def lines(self) -> AsyncGenerator[ComparisonProgress | InputComparison, None]:
-        """Progress, then the input. Raises EngineError, or what the log raises."""
+        """Progress, then the input. Raises EngineError when one fails again and again, or as the log does."""
         told_ms = self._at_ms
         async with aclosing(self._frames()) as frames:
             async for frame in frames:
@@ -116,13 +120,12 @@ class Rerun:
             )
             ended, again = await self._until_end(scribe, clock, frames)
             self._done_ms = ended.end_ms
-            pen = _Pen(scribe, clock, ended, self._settings)
+            pen = Pen(scribe, clock, ended, self._settings)
             tasks.start_soon(pen.write)
             await clock.until(lambda: pen.done)
             tasks.cancel_scope.cancel()
-        if pen.error is not None:
-            raise pen.error
         self._keep(ended, pen, ears)
+        self._go_on_or_give_up(pen)
         return again
 
     async def _until_end(
@@ -139,12 +142,13 @@ class Rerun:
                         scribe.go_on()
                     case Ended():
                         return event, _first_began(events)
-            scribe.grow(self._at_ms, _nobody)
+            scribe.grow(self._at_ms, nobody)
         [ended] = [event for event in self._endpointer.close() if isinstance(event, Ended)]
         return ended, None
 
-    def _keep(self, ended: Ended, pen: "_Pen", ears: tuple[TimedEar, TimedEar]) -> None:
-        first, second = (report(written, after_ms) for written, after_ms in pen.written)
+    def _keep(self, ended: Ended, pen: Pen, ears: tuple[TimedEar, TimedEar]) -> None:
+        first, second = pen.ways
+        failed = any(pen.errors)
         self._done.append(
             UtteranceComparison(
                 utterance=len(self._done),
@@ -152,22 +156,31 @@ class Rerun:
                 end_ms=ended.end_ms,
                 reason=ended.reason,
                 ways=(first, second),
+                errors=_told(pen.errors),
                 words=len(words_of(first.text)),
-                differences=differences(first.text, second.text),
+                differences=() if failed else differences(first.text, second.text),
             )
         )
-        for way, ear in zip((first, second), ears, strict=True):
+        for way, error, ear in zip(pen.ways, pen.errors, ears, strict=True):
             before = self._costs[way.mode]
             self._costs[way.mode] = before.model_copy(
                 update={
-                    "engine": way.engine,
-                    "after_ms": (*before.after_ms, way.after_ms),
+                    "engine": way.engine or before.engine,
+                    "after_ms": before.after_ms if error else (*before.after_ms, way.after_ms),
+                    "failed": before.failed + (error is not None),
                     "requests": before.requests + ear.requests,
                     "decode_ms": round(before.decode_ms + ear.decode_ms, 1),
                     "cpu_ms": round(before.cpu_ms + ear.cpu_ms, 1),
                     "revisions": before.revisions + way.revisions,
                 }
             )
+
+    def _go_on_or_give_up(self, pen: Pen) -> None:
+        """An engine that fails now and then costs these utterances; one that is gone costs the report."""
+        error = next(filter(None, pen.errors), None)
+        self._in_a_row = self._in_a_row + 1 if error else 0
+        if error is not None and self._in_a_row >= _IN_A_ROW:
+            raise error
 
     def _progress(self) -> ComparisonProgress:
         stored = self._stored
@@ -202,48 +215,10 @@ class Rerun:
         )
 
 
-class _Pen:
-    """Writes one utterance down in both ways, on the clock of its sound."""
-
-    def __init__(self, scribe: Scribe, clock: AudioClock, ended: Ended, settings: ListeningSettings) -> None:
-        self._scribe = scribe
-        self._clock = clock
-        self._ended = ended
-        self._settings = settings
-        self.written: list[tuple[Written, float]] = []
-        """The realtime way, then the quality way: each with its milliseconds from the last sound on."""
-        self.error: EngineError | None = None
-        self.done = False
-
-    async def write(self) -> None:
-        """Sets `done`, whatever becomes of it."""
-        try:
-            await self._write_both()
-        except EngineError as error:
-            self.error = error
-        self.done = True
-
-    async def _write_both(self) -> None:
-        ended = self._ended
-        written = await self._scribe.final(ended.end_ms, _nobody)
-        if written.mode != "realtime":
-            raise EngineFailed("the realtime way does not answer")
-        self.written.append((written, self._clock.monotonic() * 1_000 - ended.end_ms))
-        began_s = self._clock.monotonic()
-        other = await self._scribe.otherwise("realtime")
-        took_ms = (self._clock.monotonic() - began_s) * 1_000
-        self.written.append((other, self._waited_ms() + took_ms))
-
-    def _waited_ms(self) -> int:
-        """Without a text before its end, the quality way always waits for the whole silence."""
-        if self._ended.reason != "silence":
-            return self._ended.at_ms - self._ended.end_ms
-        return ceil(self._settings.endpointing.silence_ms / FRAME_MS) * FRAME_MS
-
-
 def _first_began(events: list[Event]) -> Began | None:
     return next((event for event in events if isinstance(event, Began)), None)
 
 
-async def _nobody(_text: str, _stable: int, _at_ms: int) -> None:
-    """Nobody reads partial texts of what was said before."""
+def _told(errors: Sequence[EngineError | None]) -> tuple[str, str]:
+    first, second = (str(error or "") for error in errors)
+    return first, second

@@ -4,12 +4,15 @@ import asyncio
 import io
 import json
 import wave
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Collection, Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 import pytest
 
+from pipeline.engines.base import Transcript, Utterance
+from schemas.errors import EngineFailed
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings
 from tests.support import RunningApp
@@ -37,8 +40,8 @@ async def compared(app: RunningApp, session: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in answer.text.splitlines()]
 
 
-async def uploaded(app: RunningApp, session: str, **query: str) -> dict[str, Any]:
-    sound = wav(austen("0880"))
+async def uploaded(app: RunningApp, session: str, *, times: int = 1, **query: str) -> dict[str, Any]:
+    sound = wav((austen("0880") + silence(1_500)) * times)
     async with httpx.AsyncClient(base_url=app.url, timeout=60) as http:
         answer = await http.post(f"/v1/sessions/{session}/recordings", params=query, content=sound)
         assert answer.status_code == 200, answer.text
@@ -106,6 +109,54 @@ async def test_every_input_of_a_session_is_in_the_report(app: RunningApp) -> Non
     *_, report = await compared(app, session)
     assert [each["name"] for each in report["inputs"]] == ["one.wav", "two.wav"]
     assert [each["ways"][0]["word_errors"] for each in report["inputs"]] == [None, None]
+
+
+class Failing:
+    """The quality ear, which fails whenever it is asked for the `which` time."""
+
+    def __init__(self, app: RunningApp, monkeypatch: pytest.MonkeyPatch, which: Collection[int]) -> None:
+        ear = app.engines["quality_speech_to_text"]
+        self._hears, self._which, self._asked = ear.transcribe, which, 0
+        monkeypatch.setattr(ear, "transcribe", self._transcribe)
+
+    async def _transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        self._asked += 1
+        if self._asked in self._which:
+            raise EngineFailed("it slept")
+        async with aclosing(self._hears(utterance)) as items:
+            async for item in items:
+                yield item
+
+
+async def test_an_utterance_that_fails_costs_itself_and_not_the_report(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await new_session(app, reply=False)
+    await uploaded(app, session, times=4, reference=" ".join([SAID] * 4))
+    Failing(app, monkeypatch, {2})
+    [heard] = (await compared(app, session))[-1]["inputs"]
+    assert [each["errors"] for each in heard["utterances"]] == [
+        ["", ""],
+        ["", "it slept"],
+        ["", ""],
+        ["", ""],
+    ]
+    assert [each["ways"][1]["text"] for each in heard["utterances"]] == [SAID, "", SAID, SAID]
+    assert heard["utterances"][1]["differences"] == []
+    realtime, quality = heard["ways"]
+    assert (realtime["failed"], quality["failed"]) == (0, 1)
+    assert (realtime["word_errors"], quality["word_errors"]) == (0, 5)
+    assert (len(realtime["after_ms"]), len(quality["after_ms"])) == (4, 3)
+
+
+async def test_a_report_is_given_up_when_an_engine_fails_again_and_again(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await new_session(app, reply=False)
+    await uploaded(app, session, times=6)
+    Failing(app, monkeypatch, range(1, 100))
+    last = (await compared(app, session))[-1]
+    assert (last["type"], last["code"], last["message"]) == ("error", "engine.failed", "it slept")
 
 
 async def test_a_session_that_has_heard_nothing_has_an_empty_report(app: RunningApp) -> None:
