@@ -1,6 +1,7 @@
 """`hear` and `compare`: recordings to a running system, what it understood, and how its two ways differ."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final, TextIO
@@ -55,7 +56,8 @@ class _Listening:
         self._terminal = terminal
         self._total_ms: int | None = None
         self._ended: set[int | None] = set()
-        self._finals = self._compared = 0
+        self._finals = self._compared = self._seq = 0
+        self._languages: Counter[str] = Counter()
         self._news = anyio.Event()
 
     async def run(self, recording: Recording, steps: Steps) -> None:
@@ -67,13 +69,19 @@ class _Listening:
                     tasks.start_soon(self._follow, await self._client.head(self._session), note)
                     heard = await self._client.hear(self._session, recording.path, recording.reference)
                     note(f"{clock(heard['ms'])} of sound")
+                    await self._until(lambda: self._seq >= heard["seq"])
                     await self._settle(heard["turn"])
                     tasks.cancel_scope.cancel()
             except* CliError as group:
                 refused.extend(error for error in group.exceptions if isinstance(error, CliError))
             for error in refused:
                 raise error
-        self._say(_verdict(recording.reference, heard["text"]))
+        self._say(_verdict(recording.reference, heard["text"], self._language))
+
+    @property
+    def _language(self) -> str:
+        """That most of it was understood in."""
+        return max(self._languages, key=lambda each: self._languages[each], default="en")
 
     async def _settle(self, turn: int | None) -> None:
         """Until the answer is there, and the other way's text, where they are wanted."""
@@ -83,7 +91,7 @@ class _Listening:
             with anyio.move_on_after(_SETTLED_S):
                 await self._until(lambda: self._compared >= self._finals)
 
-    async def _until(self, holds: Any) -> None:
+    async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
             self._news = anyio.Event()
             await self._news.wait()
@@ -91,7 +99,9 @@ class _Listening:
     async def _follow(self, after: int, note: Note) -> None:
         async for fact in self._client.facts(self._session, after):
             self._take(fact, note)
+            self._seq = fact.seq
             self._news.set()
+        raise CliError("The session was ended by somebody else.", "Begin again: rhapsode hear FILE.")
 
     def _take(self, fact: Fact, note: Note) -> None:
         data = fact.data
@@ -103,6 +113,7 @@ class _Listening:
                 note(f"{clock(data['ms'])}{total}")
             case "transcript.final" if data["text"]:
                 self._finals += 1
+                self._languages[data["language"] or "en"] += len(data["text"])
                 self._say(f"{clock(data['start_ms'])} – {clock(data['end_ms'])}  {data['text']}")
             case "transcript.failed":
                 self._say(f"[could not be written down: {data['message']} ({data['code']})]")
@@ -129,8 +140,8 @@ def _differing(compared: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _verdict(reference: str, text: str) -> str:
-    errors = word_errors(reference, text)
+def _verdict(reference: str, text: str, language: str) -> str:
+    errors = word_errors(reference, text, language)
     if errors.rate is None:
         return ""
     return f"{errors.errors} of {errors.words} words are not as in the reference ({errors.rate:.1%}).\n"

@@ -17,7 +17,7 @@ from cluster.problems import MISUSED, CliError
 Mode = Literal["realtime", "quality", "legacy"]
 
 
-def hear(
+def hear(  # noqa: PLR0913 - a command's options
     files: Annotated[list[Path], typer.Argument(help="Recordings of any kind, or folders of them.")],
     reference: Annotated[str, typer.Option(help="What is said in it, to measure the text against.")] = "",
     reference_file: Annotated[
@@ -26,6 +26,10 @@ def hear(
     mode: Annotated[
         Mode | None, typer.Option(help="How speech is written down; the system's default otherwise.")
     ] = None,
+    language: Annotated[
+        str,
+        typer.Option(help='What is spoken, as "de"; "auto": found out; the system\'s default otherwise.'),
+    ] = "",
     compare_: Annotated[bool, typer.Option("--compare", help="Write it down in both ways.")] = False,
     no_reply: Annotated[bool, typer.Option("--no-reply", help="Only write it down.")] = False,
     start: Annotated[
@@ -49,6 +53,7 @@ def hear(
         found = recordings(files, said)
         listening: dict[str, Any] = {"reply": not no_reply, "compare": compare_}
         listening |= {} if mode is None else {"mode": mode}
+        listening |= {"language": language} if language else {}
         wish = hearing.Wish(running_at(start=start), listening)
         steps = Steps(Console(stderr=True))
         session = anyio.run(hearing.hear, wish, found, sys.stdout, steps)

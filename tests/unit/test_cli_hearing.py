@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -74,6 +75,32 @@ async def test_words_that_are_not_as_in_the_reference_are_counted(app: RunningAp
     assert "1 of 5 words are not as in the reference (20.0%)." in printed
 
 
+async def test_numbers_are_words_of_the_language_that_was_understood(tmp_path: Path, file: Path) -> None:
+    settings = scripted_settings(tmp_path, stt={"texts": ["Ich habe 21 Äpfel."]})
+    with running_app(settings) as app:
+        recording = Recording(file, "ich habe einundzwanzig Äpfel")
+        _, printed = await heard(app, recording, reply=False, language="de")
+        _, in_english = await heard(app, recording, reply=False, language="en")
+    assert "0 of 4 words are not as in the reference" in printed
+    assert "0 of 4 words" not in in_english
+
+
+async def test_a_session_that_ends_meanwhile_is_told(
+    app: RunningApp, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is deleted while its answer is waited for, which will never come."""
+    settle = hearing._Listening._settle
+
+    async def deleted_first(listening: Any, turn: int | None) -> None:
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+            await http.delete(f"/v1/sessions/{listening._session}")
+        await settle(listening, 0)
+
+    monkeypatch.setattr(hearing._Listening, "_settle", deleted_first)
+    with pytest.raises(CliError, match="ended by somebody else"):
+        await heard(app, Recording(file))
+
+
 async def test_both_ways_at_once_say_where_they_differ(app: RunningApp, file: Path) -> None:
     _, printed = await heard(app, Recording(file), reply=False, compare=True)
     assert "realtime and quality agree" in printed
@@ -94,7 +121,7 @@ async def test_the_report_has_every_input_with_both_texts_and_totals(app: Runnin
     assert len(reports) == 2
     assert text.count("### austen.wav: ") == 4
     assert f"| {SAID} | {SAID} |" in text
-    assert "| realtime | scripted | 20 | 0 of 10: 0.0% |" in text
+    assert "| realtime | scripted | 20 | 0 of 10: 0.0% | 0 |" in text
     assert "no reference" in text
 
 
@@ -122,6 +149,26 @@ def test_text_in_a_report_is_never_taken_for_markdown() -> None:
         {"session_id": "s", "listening": {}, "inputs": [heard | {"utterances": [utterance], "ways": ways}]}
     )
     assert r"| a \| \*b\* \<c\> |" in markdown([report])
+
+
+def test_what_was_not_written_down_says_why() -> None:
+    line = {"mode": "realtime", "engine": "e", "text": "a", "after_ms": 7, "decode_ms": 1}
+    utterance = {
+        "utterance": 0,
+        "start_ms": 0,
+        "end_ms": 900,
+        "reason": "silence",
+        "ways": (line, line | {"mode": "quality", "text": "", "after_ms": 0}),
+        "errors": ("", "it is busy"),
+        "words": 1,
+    }
+    ways = ({"mode": "realtime", "after_ms": [7]}, {"mode": "quality", "failed": 1})
+    heard = {"input": "i", "source": "microphone", "from_ms": 0, "ms": 1_000, "spoken_ms": 900}
+    report = ComparisonReport.model_validate(
+        {"session_id": "s", "listening": {}, "inputs": [heard | {"utterances": [utterance], "ways": ways}]}
+    )
+    assert "| 0.0–0.9 | a | *failed: it is busy* |  | 7 / - | 0 |" in markdown([report])
+    assert "| quality | - | 0 | no reference | 1 | - |" in markdown([report])
 
 
 def test_a_folder_gives_its_recordings_and_their_references(tmp_path: Path) -> None:
