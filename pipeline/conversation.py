@@ -38,7 +38,8 @@ class Conversation:
         self.latest_ms = 0
         self.settings = SessionSettings()
         self.turns: dict[TurnId, TurnState] = {}
-        self.paused = False
+        self.paused_by: Literal["user", "voice"] | None = None
+        """Who holds what is heard; None: nobody."""
         self.ending = False
         self.end_reason: EndReason = "user"
         self.ended = False
@@ -46,6 +47,10 @@ class Conversation:
         self.inputs: dict[str, InputState] = {}
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_by is not None
 
     @property
     def has_work(self) -> bool:
@@ -77,7 +82,7 @@ class Conversation:
                 self.ending, self.end_reason = True, data["reason"]
                 self.ended = recorded.type == "session.ended"
             case "playback.paused" | "playback.resumed":
-                self.paused = recorded.type == "playback.paused"
+                self._hold(recorded.type, data.get("by", "user"))
             case "turn.requested":
                 self._ask(recorded)
             case "narration.requested" | "narration.ready" | "narration.failed":
@@ -91,6 +96,11 @@ class Conversation:
         self.head = recorded.seq
         self.latest_ms = recorded.ts_ms
 
+    def _hold(self, kind: str, by: Literal["user", "voice"]) -> None:
+        """Who pressed a button means it: what is heard meanwhile changes nothing."""
+        if by == "user" or self.paused_by != "user":
+            self.paused_by = by if kind == "playback.paused" else None
+
     def _start(self, recorded: Recorded) -> None:
         data = recorded.data
         self.kind = data.get("kind", "session")
@@ -103,7 +113,7 @@ class Conversation:
 
     def _ask(self, recorded: Recorded) -> None:
         data, turn = recorded.data, TurnId(recorded.seq)
-        self.paused = False  # who asks wants to hear the answer
+        self.paused_by = None  # who asks wants to hear the answer
         state = TurnState(turn, data["kind"], data["text"], _settings(data), recorded.ts_ms)
         state.input, state.merges = data.get("input"), data.get("merges")
         self.turns[turn] = state

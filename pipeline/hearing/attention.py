@@ -16,6 +16,8 @@ from schemas.voice_facts import PlaybackFlushed
 
 _RELEVANT: Final = frozenset({"turn", "joined", "kept", "noted"})
 
+_LOOK_MS: Final = 96
+
 
 class Attention:
     """What one speaker does to the answers of a session. Doing it twice changes nothing."""
@@ -30,37 +32,63 @@ class Attention:
         self._clock = clock
         self._held: TurnId | None = None
         self._interrupted: TurnId | None = None
+        self._looked_ms = 0
+        """How long was spoken when somebody last looked what is heard."""
+        self._new = True
 
     async def speech(self, speech_ms: int, settings: ListeningSettings) -> None:
         """The speaker has spoken for so long."""
-        if not settings.barge_in or speech_ms < settings.hold_ms:
+        if not settings.barge_in or not self._worth_a_look(speech_ms, settings):
             return
-        if self._held is not None and speech_ms < settings.interrupt_ms:
-            return
-        conversation, _ = await self._sessions.view(self._session)
+        conversation = await self._look()
         turn = self._spoken_over(conversation)
         if turn is None or turn.turn == self._interrupted:
             return
         if speech_ms >= settings.interrupt_ms:
-            await self._interrupt(turn)
-        elif not conversation.paused:
+            await self._interrupt(conversation, turn)
+        elif self._held is None and not conversation.paused:
             self._held = turn.turn
             await self._post(PlaybackPaused(by="voice"), wake=not turn.over)
 
+    def _worth_a_look(self, speech_ms: int, settings: ListeningSettings) -> bool:
+        """Every look is a question to the log: not for every frame of everybody who speaks."""
+        before_ms = self._looked_ms if self._looked_ms <= speech_ms else 0
+        if speech_ms < settings.hold_ms:
+            self._looked_ms = 0
+            return False
+        due = before_ms == 0 or speech_ms >= before_ms + _LOOK_MS
+        if not due and not before_ms < settings.interrupt_ms <= speech_ms:
+            return False
+        self._looked_ms = speech_ms
+        return True
+
     async def settle(self, taking: Taking, settings: ListeningSettings) -> None:
         """It is known what was said: the answer was interrupted after all, or goes on."""
-        conversation, _ = await self._sessions.view(self._session)
+        conversation = await self._look()
         turn = self._spoken_over(conversation)
-        relevant = settings.barge_in and taking.taken in _RELEVANT
+        relevant = settings.barge_in and (taking.taken in _RELEVANT or taking.question)
         if relevant and turn is not None and turn.turn != self._interrupted:
-            await self._interrupt(turn)
+            await self._interrupt(conversation, turn)
         await self.release()
 
     async def release(self) -> None:
-        """Whatever is held goes on."""
-        held, self._held, self._interrupted = self._held, None, None
-        if held is not None:
+        """What speech holds goes on; what the user holds does not."""
+        if self._held is None and not self._new:
+            self._interrupted, self._looked_ms = None, 0
+            return
+        conversation = await self._look()
+        held, self._held, self._interrupted, self._looked_ms = self._held, None, None, 0
+        if held is not None and conversation.paused_by == "voice":
             await self._post(PlaybackResumed(by="voice"), wake=True)
+
+    async def _look(self) -> Conversation:
+        """What is heard now. What somebody held who listened before is ours."""
+        conversation, _ = await self._sessions.view(self._session)
+        if self._new and conversation.paused_by == "voice":
+            sounding = (turn for turn in reversed(conversation.turns.values()) if turn.first_audio_ms)
+            self._held = next((turn.turn for turn in sounding), None)
+        self._new = False
+        return conversation
 
     def _spoken_over(self, conversation: Conversation) -> TurnState | None:
         """What is heard now; what is held would be heard."""
@@ -69,7 +97,7 @@ class Attention:
             return None if held.flushed else held
         return spoken_over(conversation, self._clock.now_ms())
 
-    async def _interrupt(self, turn: TurnState) -> None:
+    async def _interrupt(self, conversation: Conversation, turn: TurnState) -> None:
         """The answer is over: nobody hears any more of it."""
         self._interrupted = turn.turn
         facts: list[Fact] = [PlaybackFlushed(reason="barge_in")]
@@ -77,7 +105,7 @@ class Attention:
             facts.append(TurnStopRequested(reason="barge_in"))
         await self._post(*facts, turn=turn.turn, wake=not turn.over)
         held, self._held = self._held, None
-        if held is not None:
+        if held is not None and conversation.paused_by == "voice":
             await self._post(PlaybackResumed(by="voice"), wake=False)
 
     async def _post(self, *facts: Fact, turn: TurnId = NO_TURN, wake: bool) -> None:

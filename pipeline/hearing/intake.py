@@ -32,6 +32,7 @@ _KEPT_MS: Final = 90_000
 _TELL_MS: Final = 500
 """How often the sender of sound that is not recorded is told what is safe."""
 _PROGRESS_MS: Final = 10_000
+_FOUND_MS: Final = 1_000
 
 
 class Intake:
@@ -78,6 +79,8 @@ class Intake:
             at_ms=max(opening.at_ms, opening.recorded_ms),
         )
         self._orders = deque(opening.orders)
+        self._back_ms = opening.from_ms + _FOUND_MS if opening.from_ms else None
+        """Whoever came back does not go on speaking if nobody has heard it here."""
         self._cut = opening.cut
         """The last utterance was cut by its length, and nobody has ended what it belongs to."""
         self._utterances = Utterances(opening, services, self._outbox, refused)
@@ -119,6 +122,7 @@ class Intake:
             await self._clear()
         await self._on_events(self._endpointer.close(), tasks)
         await self._utterances.settled()
+        await self._utterances.release()
         if self.settings.record:
             await self._keeper.flush()
         await self._outbox.flush()
@@ -137,6 +141,9 @@ class Intake:
         self._arrivals.note(self.at_ms, self._services.clock.monotonic())
         if self._scribe is not None and self._endpointer.speaking and not self._endpointer.silence_ms:
             self._scribe.grow(self.at_ms, self._chronicle.partials(self._utterance - 1))
+        if self._back_ms is not None and self.at_ms >= self._back_ms and not self._endpointer.speaking:
+            self._back_ms = None
+            await self._utterances.release()  # what was held before the connection broke
         await self._tell_progress()
         # What is over has its own copy.
         self._tape.forget(self._scribe.from_ms if self._scribe else self.at_ms - lead_ms(self.settings))

@@ -2,7 +2,8 @@
 
 import logging
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -44,6 +45,7 @@ class Intakes:
         self.decoders = anyio.CapacityLimiter(_DECODERS)
         """Threads that decode files: all others have their own, whatever a file does to these."""
         self._opening = 0
+        self._expected = 0
         self._locks: WeakValueDictionary[Held, anyio.Lock] = WeakValueDictionary()
         """Held while an input is opened: two at a time would both think that they have it."""
         self._tasks: TaskGroup | None = None
@@ -70,6 +72,17 @@ class Intakes:
     def held(self) -> list[Held]:
         """Those inputs."""
         return list(self._open)
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Somebody sends a recording, which lies on disk until it is heard. Raises GatewayBusy."""
+        if self._expected >= self._limits.inputs:
+            raise GatewayBusy(f"this replica takes {self._limits.inputs} recordings; try again shortly")
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
 
     async def open(
         self,
@@ -141,6 +154,7 @@ class Intakes:
             language=None if language == "auto" else language,
             seq=outcome.last,
             at_ms=restored.at_ms,
+            from_ms=restored.from_ms,
             utterance=restored.utterance,
             recorded_ms=restored.recorded_ms,
             before=restored.before,

@@ -47,6 +47,8 @@ class Opening:
     """Of the fact that says so."""
     at_ms: int = 0
     """Where the sound begins that is given first."""
+    from_ms: int = 0
+    """Where the sender goes on."""
     utterance: int = 0
     """The number of the next one."""
     recorded_ms: int = 0

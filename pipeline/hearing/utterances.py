@@ -68,7 +68,11 @@ class Utterances:
 
     async def release(self) -> None:
         """It was no speech: what was held goes on."""
-        await self._outbox.put(self.attention.release)
+        await self._outbox.put(self._let_go)
+
+    async def _let_go(self) -> None:
+        if not self._opening.is_file:  # that holds nothing
+            await self.attention.release()
 
     async def write(
         self,
@@ -125,7 +129,7 @@ class Utterances:
         )
         if not await self._is_done(pen):
             await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "written"))
-        await self.attention.release()
+        await self._let_go()
         if self._ends_speech(pen):
             await self.ask_the_rest()
 
@@ -142,7 +146,7 @@ class Utterances:
         """The transcript, and what follows from it, together. False: it was done with already."""
         if await self._is_done(pen):
             # If it was a question, its answer is not spoken over by it.
-            await self.attention.release()
+            await self._let_go()
             return False
         while True:
             try:
