@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
@@ -106,10 +107,16 @@ class Spoken(Generic[C]):
         if text is None or len(text) > self.longest:
             raise InputError('commands are short JSON texts, such as {"type": "stop"}')
         try:
-            return TypeAdapter(self.model).validate_json(text)
+            adapter: TypeAdapter[C] = _adapter(self.model)
+            return adapter.validate_json(text)
         except ValidationError as error:
             _, message, field = problems.validation_problem(error.errors(include_context=False))
             raise InputError(message, field=field) from error
+
+
+@cache
+def _adapter(model: type[C]) -> TypeAdapter[C]:
+    return TypeAdapter(model)
 
 
 def conversing(

@@ -20,9 +20,9 @@ _IN_MEMORY: Final = 4 << 20
 
 @asynccontextmanager
 async def uploaded(request: Request, services: Services) -> AsyncGenerator[Recording, None]:
-    """The body as a recording. Raises BodyTooLarge, NotSound or InputTooLong."""
+    """The body as a recording. Raises GatewayBusy, BodyTooLarge, NotSound or InputTooLong."""
     limits = services.settings.limits
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+    with services.intakes.expecting(), tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
         await _receive(request, file, limits.upload_bytes)
         decoders = services.intakes.decoders
         async with recording_in(file, decoders, longest_s=limits.upload_s) as recording:

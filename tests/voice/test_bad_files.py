@@ -1,6 +1,7 @@
 """Uploads: any recording is heard as far as it can be, and everything else is refused with a reason."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,15 @@ async def test_who_waits_for_decoded_sound_keeps_nobody_else_from_a_thread(app: 
         for other in others:
             assert app.loop is not None
             app.loop.call_soon_threadsafe(decoders.release_on_behalf_of, other)
+
+
+async def test_more_recordings_than_can_be_heard_are_not_taken(app: RunningApp) -> None:
+    assert app.services is not None
+    with ExitStack() as others:
+        for _ in range(app.settings.limits.inputs):
+            others.enter_context(app.services.intakes.expecting())
+        assert refused(await upload(app, wav(SPEECH)))[:2] == (503, "gateway.busy")
+    assert (await upload(app, wav(SPEECH))).status_code == 200
 
 
 async def test_a_header_that_says_three_hours_is_believed_before_anything_is_decoded(app: RunningApp) -> None:
