@@ -57,7 +57,7 @@ async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> So
                 sent = await (_pour(caller, sound) if fast else _say(caller, sound))
                 await _all_written(caller)
                 watching.cancel()
-            watch.look()
+            watch.look()  # who went away after the last sample is told as well
             took_s = monotonic() - began
             partials = _lags(caller, "transcript.partial", "at_ms", sent)
             finals = _lags(caller, "transcript.final", "end_ms", sent)

@@ -33,19 +33,17 @@ class Watch:
         self._known: dict[Path, str] = {}
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            self.look()
+        """Take samples, until cancelled."""
+        while self._home is not None:
+            self.samples.append(self.look())
             await asyncio.sleep(_SAMPLE_S)
 
-    def look(self) -> None:
-        """Take a sample now."""
-        if self._home is None:
-            return
+    def look(self) -> Sample:
+        """What they hold now; and who has gone since the last look."""
         at_s = round(monotonic() - self._began_s, 1)
         rss, fds = dict.fromkeys(REPLICAS, 0.0), dict.fromkeys(REPLICAS, 0)
         present: dict[Path, str] = {}
-        for name, process in _replicas(self._home):
+        for name, process in _replicas(self._home) if self._home else ():
             try:
                 pages = int((process / "statm").read_text().split()[1])
                 fds[name] += len(os.listdir(process / "fd"))
@@ -57,7 +55,7 @@ class Watch:
             if process not in present:
                 self.gone.append(f"{name} (process {process.name}), seen after {at_s:g} s")
         self._known = present
-        self.samples.append(Sample(at_s, rss, fds))
+        return Sample(at_s, rss, fds)
 
 
 def _replicas(home: Path) -> Iterator[tuple[str, Path]]:

@@ -138,21 +138,22 @@ def replica(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_a_process_that_goes_away_is_told(replica: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     watch = Watch(tmp_path)
-    while not watch.samples or not watch.samples[-1].rss_mb["Gateway"]:
-        watch.look()  # until it has become what it is called
+    while not (sample := watch.look()).rss_mb["Gateway"]:
+        pass  # until it has become what it is called
     assert watch.gone == []
     replica.kill()
     replica.wait()
     watch.look()
     assert [told.partition(",")[0] for told in watch.gone] == [f"Gateway (process {replica.pid})"]
-    table = soak_table(Soak(60.0, 61.0, [], [], 0, 2, watch.samples, watch.gone))
+    table = soak_table(Soak(60.0, 61.0, [], [], 0, 2, [sample], watch.gone))
     assert f"Gateway (process {replica.pid})" in table
     assert "MISSED, 2 failed" in table
     assert table.count("MISSED") == 2
 
 
-def test_nobody_looks_into_a_system_that_is_not_ours() -> None:
+@pytest.mark.anyio
+async def test_nobody_looks_into_a_system_that_is_not_ours() -> None:
     watch = Watch(None)
-    watch.look()
+    await watch.run()
     assert watch.samples == []
     assert "processes" not in soak_table(Soak(60.0, 61.0, [], [], 9, 0, watch.samples, watch.gone))
