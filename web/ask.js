@@ -3,7 +3,7 @@
 import { Api, orElse } from "./api.js";
 import { Composer } from "./composer.js";
 import { Controls } from "./controls.js";
-import { asSentence, byId, say } from "./dom.js";
+import { asSentence, byId, oncePerFrame, say } from "./dom.js";
 import { whatIsDone } from "./doing.js";
 import { Hearing } from "./hearing.js";
 import { LogView } from "./log-view.js";
@@ -24,7 +24,7 @@ export class AskPlace {
     this._making = null;
     this._settings = {}; // chosen before there is a session to keep them
     this._madeHere = false; // this page made the session, nobody was there before
-    this._painting = false;
+    this._paint = oncePerFrame(() => this._draw());
     this._doing = "";
     this._hearing = new Hearing({
       control: (action, about) => !listening && this._control(action, about),
@@ -206,16 +206,6 @@ export class AskPlace {
   _welcome() {
     byId("welcome").hidden = false;
     this._composer.prefill();
-  }
-
-  /** Draw once, soon, however often it is asked for. */
-  _paint() {
-    if (this._painting) return;
-    this._painting = true;
-    requestAnimationFrame(() => {
-      this._painting = false;
-      this._draw();
-    });
   }
 
   _draw() {

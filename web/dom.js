@@ -32,6 +32,19 @@ export function say(element, text) {
   element.hidden = !text;
 }
 
+/** A function that draws once, soon, however often it is called. */
+export function oncePerFrame(draw) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw();
+    });
+  };
+}
+
 /** A message as a sentence: capital letter, full stop. */
 export function asSentence(message) {
   const text = message.trim();

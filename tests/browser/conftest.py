@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from tests.browser.cable import Cable, cable_to
 from tests.browser.reader import PATIENCE_MS, Reader
 from tests.browser.spoken import Visit, browser_that_hears, record
+from tests.browser.storytelling import prefer
 from tests.speech_server import SpeechHouse
 
 STORY = (
@@ -112,6 +113,14 @@ def visit(chromium: Browser, app: RunningApp, tmp_path: Path) -> Iterator[Visit]
             return reader
 
         yield visit
+
+
+@pytest.fixture
+def default_settings(app: RunningApp) -> Iterator[None]:
+    """Of narration, before the test and after it."""
+    prefer(app.url)
+    yield
+    prefer(app.url)
 
 
 @pytest.fixture

@@ -1,23 +1,16 @@
 """The settings of narration: kept as soon as they are changed, with a word beside each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.reader import Reader
-from tests.browser.storytelling import new_story, prefer
+from tests.browser.storytelling import new_story
 from tests.support import RunningApp
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("default_settings")]
 OpenPage = Callable[..., Reader]
-
-
-@pytest.fixture(autouse=True)
-def default_settings(app: RunningApp) -> Iterator[None]:
-    prefer(app.url)
-    yield
-    prefer(app.url)
 
 
 def settings(reader: Reader) -> Locator:

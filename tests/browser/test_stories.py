@@ -1,6 +1,6 @@
 """Stories with scenes: written, heard while they are written, read out afterwards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
@@ -12,15 +12,8 @@ from tests.browser.storytelling import new_story, prefer, scene, story_of, tell,
 from tests.speech_server import SpeechHouse
 from tests.support import RunningApp
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("default_settings")]
 OpenPage = Callable[..., Reader]
-
-
-@pytest.fixture(autouse=True)
-def default_settings(app: RunningApp) -> Iterator[None]:
-    prefer(app.url)
-    yield
-    prefer(app.url)
 
 
 def test_a_story_is_begun_and_its_scene_heard_while_it_is_written(

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message
+from tests.contracts.streams import take_turns
 from tests.eventually import eventually
 
 SYSTEM = Message("system", "You are a helpful assistant. Answer in plain prose.")
@@ -66,18 +67,8 @@ class LanguageModelContract:
         assert not "".join((await answer(model, again))[0]).startswith(begun)
 
     async def test_answers_run_side_by_side(self, model: CountingLanguageModel) -> None:
-        order: list[int] = []
-
-        async def listen(number: int) -> None:
-            async with aclosing(model.stream(asking(f"Tell me about the number {number}."))) as stream:
-                async for _ in stream:
-                    order.append(number)
-
-        async with anyio.create_task_group() as listeners:
-            for number in (1, 2):
-                listeners.start_soon(listen, number)
-        assert order != sorted(order)
-        assert order != sorted(order, reverse=True)
+        streams = [model.stream(asking(f"Tell me about the number {number}.")) for number in (1, 2)]
+        assert await take_turns(*streams)
 
     async def test_closing_an_answer_stops_the_work(self, model: CountingLanguageModel) -> None:
         async with aclosing(model.stream(asking("Tell me a long story.", max_tokens=400))) as stream:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.engines.base import SpokenWord, TextToSpeech, WordTimes
 from schemas.errors import UnknownVoice
+from tests.contracts.streams import take_turns
 from tests.eventually import eventually
 
 SENTENCE = "One of the foxes ran by, and the old keeper saw it."
@@ -70,18 +71,8 @@ class TextToSpeechContract:
             await anext(voice.synthesize(SENTENCE, voice="nobody"))
 
     async def test_two_sentences_take_turns(self, voice: CountingTextToSpeech) -> None:
-        order: list[int] = []
-
-        async def listen(number: int) -> None:
-            async with aclosing(voice.synthesize(SENTENCE, voice=voice.voices[0])) as stream:
-                async for _ in stream:
-                    order.append(number)
-
-        async with anyio.create_task_group() as listeners:
-            for number in (1, 2):
-                listeners.start_soon(listen, number)
-        assert order != sorted(order)
-        assert order != sorted(order, reverse=True)
+        streams = [voice.synthesize(SENTENCE, voice=voice.voices[0]) for _ in range(2)]
+        assert await take_turns(*streams)
 
     async def test_closing_stops_the_work(self, voice: CountingTextToSpeech) -> None:
         async with aclosing(voice.synthesize(SENTENCE * 5, voice=voice.voices[0])) as stream:

@@ -2,7 +2,7 @@
 
 import { Api } from "../api.js";
 import { Controls } from "../controls.js";
-import { asSentence, byId, make, say } from "../dom.js";
+import { asSentence, byId, make, oncePerFrame, say } from "../dom.js";
 import { Hearing } from "../hearing.js";
 import { clock, when } from "../times.js";
 import { heardSpans } from "./chronicle.js";
@@ -22,7 +22,7 @@ export class TimelinePlace {
   constructor(id) {
     this.sessionId = id;
     this._api = new Api();
-    this._painting = false;
+    this._paint = oncePerFrame(() => this._draw());
     this._drawn = -1;
     this._hearing = new Hearing({
       control: () => {},
@@ -138,16 +138,6 @@ export class TimelinePlace {
     if (refused) say(byId("refusal").firstElementChild, asSentence(state.message));
     this._ended = state.state === "ended";
     this._paint();
-  }
-
-  /** Draw once, soon, however often it is asked for. */
-  _paint() {
-    if (this._painting) return;
-    this._painting = true;
-    requestAnimationFrame(() => {
-      this._painting = false;
-      this._draw();
-    });
   }
 
   _draw() {

@@ -3,7 +3,7 @@
 import { Api, orElse } from "../api.js";
 import { Composer } from "../composer.js";
 import { Controls } from "../controls.js";
-import { asSentence, byId, make, say } from "../dom.js";
+import { asSentence, byId, make, oncePerFrame, say } from "../dom.js";
 import { Hearing } from "../hearing.js";
 import { LogView } from "../log-view.js";
 import { Session } from "../session.js";
@@ -27,7 +27,7 @@ export class StoryPlace {
     this.id = id;
     this._api = new Api();
     this._stories = new StoriesApi();
-    this._painting = false;
+    this._paint = oncePerFrame(() => this._draw());
     this._doing = "";
     this._hearing = new Hearing({
       control: (action, about) => this._control(action, about),
@@ -176,16 +176,6 @@ export class StoryPlace {
     for (const name of ["share", "timeline"]) byId(name).hidden = refused;
     if (refused) say(byId("refusal").firstElementChild, asSentence(state.message));
     byId("composer").hidden = refused || state.state === "ended";
-  }
-
-  /** Draw once, soon, however often it is asked for. */
-  _paint() {
-    if (this._painting) return;
-    this._painting = true;
-    requestAnimationFrame(() => {
-      this._painting = false;
-      this._draw();
-    });
   }
 
   _draw() {
