@@ -13,6 +13,7 @@ from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.clock import Clock, SystemClock
 from pipeline.engines.base import Transcribers
+from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.opening import IntakeServices
@@ -84,6 +85,7 @@ class _Parts:
     allowance: Allowance
     recorder: Recorder
     tailer: Tailer
+    ledger: HeardLedger
 
     def for_owners(self) -> OwnerServices:
         return OwnerServices(
@@ -105,6 +107,7 @@ class _Parts:
             recorder,
             tailer,
             owners,
+            self.ledger,
             allowance=self.allowance,
             choices=Choices(
                 settings.session, self.models.speaker.providers, self.transcribers.realtime.providers
@@ -163,8 +166,9 @@ async def open_services(
             forced_to_disk(settings.log, settings.home),
             Recorder(log, clock_ms=clock.now_ms) as recorder,
             Tailer(log) as tailer,
+            HeardLedger(recorder, clock) as ledger,
         ):
-            parts = _Parts(settings, models, transcribers, log, clock, allowance, recorder, tailer)
+            parts = _Parts(settings, models, transcribers, log, clock, allowance, recorder, tailer, ledger)
             node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             async with Owners(node=node, services=parts.for_owners()) as owners:
                 services = parts.for_faces(owners, metrics, checks)

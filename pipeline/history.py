@@ -12,6 +12,8 @@ CHARS_PER_TOKEN: Final = 3
 _CHARS_PER_MESSAGE: Final = 24
 """What surrounds a message, on the safe side."""
 _STEPS: Final = 8
+_UNHEARD: Final = "—"
+"""Stands for an answer that was interrupted before its first word was heard: models want one."""
 _GIVEN: Final = "Here is the next scene."
 """Stands for the question where a scene was given instead of asked for."""
 
@@ -26,7 +28,7 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     """
     room = _left(conversation.turns[before], room)
     earlier = [
-        _Exchange(state.text if state.kind == "prompt" else _GIVEN, state.heard_answer)
+        _Exchange(state.text if state.kind == "prompt" else _GIVEN, _answer(state))
         for state in conversation.turns.values()
         if state.turn < before and (state.kind == "prompt" or conversation.kind == "story")
     ]
@@ -42,6 +44,14 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     if held > room and kept:
         kept = kept[-1].end(room)
     return tuple(message for exchange in kept for message in exchange.messages)
+
+
+def _answer(state: TurnState) -> str:
+    """As its listeners know it. That somebody asked is true even where nothing of the answer was heard; what
+    was asked again with more words is not said twice."""
+    if state.flushed and state.stopping != "merged" and state.answer:
+        return state.heard_answer or _UNHEARD
+    return state.heard_answer
 
 
 class _Exchange:

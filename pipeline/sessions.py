@@ -11,6 +11,7 @@ import anyio
 
 from pipeline.access.allowance import Allowance
 from pipeline.conversation import Conversation
+from pipeline.heard import HeardLedger
 from pipeline.log.base import Head
 from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
@@ -23,7 +24,6 @@ from schemas.events import (
     Fact,
     Kind,
     PlaybackFlushed,
-    PlaybackHeard,
     SessionEndRequested,
     SessionStarted,
     SettingsChanged,
@@ -75,6 +75,7 @@ class Sessions:
         recorder: Recorder,
         tailer: Tailer,
         owners: Owners,
+        ledger: HeardLedger,
         *,
         allowance: Allowance,
         choices: Choices,
@@ -83,6 +84,7 @@ class Sessions:
         self._recorder = recorder
         self._tailer = tailer
         self._owners = owners
+        self._ledger = ledger
         self._limits = allowance.settings
         self._defaults = choices.defaults
         self._allowance = allowance
@@ -151,6 +153,7 @@ class Sessions:
         key: str | None,
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
+        await self.all_heard(session)
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(session)
         await self._allowance.turn(conversation.principal, len(wish.text))
@@ -191,7 +194,11 @@ class Sessions:
             raise TurnNotFound(f"this session has no turn {command.turn}", field="turn")
         heard_ms = min(command.heard_ms, turn.audio_ms)
         if not conversation.ended and (turn.heard_ms is None or heard_ms > turn.heard_ms):
-            await self._recorder.post(session, PlaybackHeard(heard_ms=heard_ms), turn=turn.turn)
+            await self._ledger.note(session, turn.turn, heard_ms)
+
+    async def all_heard(self, session: SessionId) -> None:
+        """What listeners have said here of what they heard goes into the log before anything else."""
+        await self._ledger.flush(session)
 
     async def control(self, session: SessionId, command: Control) -> Seq:
         """Stop, pause, resume or skip."""

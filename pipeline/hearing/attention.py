@@ -100,6 +100,7 @@ class Attention:
     async def _interrupt(self, conversation: Conversation, turn: TurnState) -> None:
         """The answer is over: nobody hears any more of it."""
         self._interrupted = turn.turn
+        await self._sessions.all_heard(self._session)
         facts: list[Fact] = [PlaybackFlushed(reason="barge_in")]
         if not turn.over and turn.stopping is None:
             facts.append(TurnStopRequested(reason="barge_in"))

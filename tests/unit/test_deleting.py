@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.access.allowance import open_allowance
+from pipeline.clock import SystemClock
+from pipeline.heard import HeardLedger
 from pipeline.log.base import Batch, Outcome
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
@@ -40,7 +42,13 @@ async def test_a_session_that_ends_by_itself_meanwhile_is_deleted_all_the_same()
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         allowance = open_allowance(log, LimitSettings())
         sessions = Sessions(
-            SessionViews(log), recorder, tailer, owners, allowance=allowance, choices=Choices(QUIET, {})
+            SessionViews(log),
+            recorder,
+            tailer,
+            owners,
+            HeardLedger(recorder, SystemClock()),
+            allowance=allowance,
+            choices=Choices(QUIET, {}),
         )
         await sessions.delete(session)
     [head] = await log.heads([session])

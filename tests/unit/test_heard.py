@@ -1,7 +1,15 @@
 """Of an interrupted answer the language model is told what was heard of it, word for word."""
 
 from pipeline.history import history
-from schemas.events import AudioChunk, SentenceReady, SentenceVoiced, TextDelta, TurnRequested, TurnStopped
+from schemas.events import (
+    AudioChunk,
+    SentenceReady,
+    SentenceVoiced,
+    TextDelta,
+    TurnRequested,
+    TurnStopped,
+    TurnStopRequested,
+)
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
 from schemas.turn_facts import SentenceCompleted, Word
@@ -61,8 +69,25 @@ def test_a_sentence_that_was_heard_to_its_end_is_whole() -> None:
     assert interrupted(1_000) == "It is a fine day. —"
 
 
-def test_an_answer_of_which_nothing_was_heard_was_never_given() -> None:
-    assert interrupted(0) == ""
+def test_of_an_answer_of_which_nothing_was_heard_the_question_is_known() -> None:
+    assert interrupted(0) == interrupted(100) == "—"
+    story, turn = half_spoken()
+    story.tell(PlaybackFlushed(reason="barge_in"), turn)
+    story.tell(PlaybackHeard(heard_ms=100), turn)
+    story.tell(TurnStopped(reason="barge_in"), turn)
+    following = story.tell(TurnRequested(kind="prompt", text="And then?", settings=SessionSettings()))
+    told = history(story.conversation, before=following, room=4_000)
+    assert [message.content for message in told] == ["How is it?", "—"]
+
+
+def test_a_question_that_was_asked_again_with_more_words_is_told_once() -> None:
+    story, turn = half_spoken()
+    story.tell(PlaybackFlushed(reason="merged"), turn)
+    story.tell(PlaybackHeard(heard_ms=0), turn)
+    story.tell(TurnStopRequested(reason="merged"), turn)
+    story.tell(TurnStopped(reason="merged"), turn)
+    following = story.tell(TurnRequested(kind="prompt", text="How is it here?", settings=SessionSettings()))
+    assert history(story.conversation, before=following, room=4_000) == ()
 
 
 def test_where_nobody_said_what_was_heard_all_of_it_counts() -> None:
