@@ -1,5 +1,6 @@
 """Sound as a client sends it, to the one form in which it is listened to: PCM16 mono at 16 kHz."""
 
+from collections.abc import Iterator
 from typing import Any, Final, Literal, assert_never
 
 import av
@@ -13,6 +14,9 @@ RATE: Final = 16_000
 """Samples per second of everything that listens."""
 OPUS_RATE: Final = 48_000
 _OPUS_HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + OPUS_RATE.to_bytes(4, "little") + bytes(3)
+
+_PART: Final = 32_000
+"""Bytes of a frame that are decoded in one go: some milliseconds of work."""
 
 IncomingFormat = Literal["pcm16", "opus", "mulaw", "alaw"]
 _Samples = NDArray[np.float32]
@@ -47,6 +51,14 @@ class Incoming:
         samples = self._samples(frame)
         self._heard += len(samples)
         return self._resampled(samples, last=False)
+
+    def parts(self, frame: bytes) -> Iterator[bytes]:
+        """As `push`, a part at a time, so that somebody else may have the loop between them."""
+        if self._format == "opus":
+            yield self.push(frame)
+            return
+        for start in range(0, len(frame), _PART):
+            yield self.push(frame[start : start + _PART])
 
     def flush(self) -> bytes:
         """The samples still held; nothing can be pushed afterwards."""

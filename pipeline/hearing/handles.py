@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Final, Literal
 
 import anyio
+import anyio.lowlevel
 
 from pipeline.audio.incoming import Incoming
 from pipeline.hearing.intake import Intake
@@ -34,7 +35,9 @@ class OpenInputHandle:
 
     async def hear(self, sound: bytes) -> None:
         """In the format that was declared. Raises NotSound, or what ended the input."""
-        await self.give(self._incoming.push(sound))
+        for pcm in self._incoming.parts(sound):
+            await self.give(pcm)
+            await anyio.lowlevel.checkpoint()
 
     async def give(self, pcm: bytes) -> None:
         """As it is listened to: 16-bit mono at 16 kHz."""

@@ -152,3 +152,23 @@ def test_bytes_that_are_no_opus_do_no_harm(packets: list[bytes]) -> None:
         except NotSound:
             assert incoming.ms == before
         assert incoming.ms - before <= 120
+
+
+@pytest.mark.parametrize("format", ["pcm16", "mulaw", "alaw"])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_a_large_frame_is_decoded_in_small_parts_to_the_same_sound(format: IncomingFormat, rate: int) -> None:
+    frame = tone(8_000) + b"\x01"
+    whole, slowly = Incoming(format, rate), Incoming(format, rate)
+    parts = [*slowly.parts(frame), slowly.flush()]
+    assert b"".join(parts) == whole.push(frame) + whole.flush()
+    assert len(parts) > 8
+    assert max(map(len, parts)) <= 4 * 33_000
+
+
+def test_an_opus_packet_is_one_part() -> None:
+    packets = opus_packets(tone(200, rate=OPUS_RATE))
+    whole, slowly = Incoming("opus", OPUS_RATE), Incoming("opus", OPUS_RATE)
+    for packet in packets:
+        assert list(slowly.parts(packet)) == [whole.push(packet)]
+    with pytest.raises(NotSound):
+        list(slowly.parts(b""))
