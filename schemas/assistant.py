@@ -53,6 +53,8 @@ class VoiceSession(_Message):
     session_id: str
     mode: Mode
     """How it listens."""
+    over: int | None
+    """The latest turn that is over: nothing is told of it, or of those before, unless `after` asks for it."""
 
 
 class VoiceTranscriptPartial(_Message):

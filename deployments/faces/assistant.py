@@ -105,7 +105,8 @@ async def voice(
     spoken = Spoken(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
     async with talking(websocket, spoken) as socket:
         conversation.socket = socket
-        begin, since = _beginning(await services.sessions.attend(session), after)
+        known = await services.sessions.attend(session)
+        begin, since = _beginning(known, after)
         try:
             handle = await services.intakes.open(session, wish, _nobody, refused=conversation.refused)
         except RhapsodeError:
@@ -113,8 +114,9 @@ async def voice(
             raise
         conversation.listen(handle)
         try:
+            over = max((state.turn for state in known[0].turns.values() if state.over), default=None)
             used = handle.intake.settings.mode
-            await socket.send({"type": "session", "session_id": session, "mode": used})
+            await socket.send({"type": "session", "session_id": session, "mode": used, "over": over})
             await _tell(services, socket, session, begin, AssistantMessages(since))
         finally:
             services.intakes.leave(handle, may_return=False)

@@ -211,8 +211,10 @@ async def test_who_says_what_they_have_is_told_all_that_came_after(app: RunningA
 
 async def test_who_has_all_is_told_only_what_is_new(app: RunningApp) -> None:
     session = await new_session(app)
-    await ended(app, session, await ask(app, session, "One."))
-    async with assistant(app, session_id=session) as (client, _):
+    first = await ask(app, session, "One.")
+    await ended(app, session, first)
+    async with connect(f"{app.ws_url}/ws/voice?session_id={session}", max_size=None) as client:
+        assert json.loads(await client.recv())["over"] == first
         turn = await ask(app, session, "Two.")
         heard = await until(client, "done")
     assert {message["turn"] for message in heard} == {turn}
