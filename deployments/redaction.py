@@ -1,4 +1,4 @@
-"""Keeps credentials out of the logs of the servers below us, which can be told to write whole requests."""
+"""Keeps credentials, and what people say, out of the logs of the servers below us, which can be told to write whole requests."""
 
 import logging
 import re
@@ -7,7 +7,7 @@ from typing import Final
 _SECRETS: Final = (
     re.compile(r"(bearer[ .])[^\s,;\"']+", re.IGNORECASE),
     re.compile(r"(rhapsode_[0-9a-f]{8}_)[0-9a-f]+"),
-    re.compile(r"([?&](?:token|share)=)[^&\s\"']+"),
+    re.compile(r"([?&](?:token|share|name|reference)=)[^&\s\"']+"),
 )
 _LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "websockets.server", "ray.serve")
 

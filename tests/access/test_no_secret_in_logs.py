@@ -96,6 +96,7 @@ async def test_a_run_with_everything_logged_holds_no_secret(tmp_path: Path, ever
         ("bearer.a.b.c, rhapsode.v1", "bearer.…, rhapsode.v1"),
         ("GET /v1/x?from=0&token=a.b.c HTTP/1.1", "GET /v1/x?from=0&token=… HTTP/1.1"),
         ("/?session=1&share=a.b.c", "/?session=1&share=…"),
+        ("POST /recordings?name=anna.wav&reference=hello", "POST /recordings?name=…&reference=…"),
         ("key rhapsode_0123abcd_00ff11", "key rhapsode_0123abcd_…"),
         ("nothing of the kind", "nothing of the kind"),
     ],
