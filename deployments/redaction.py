@@ -1,4 +1,4 @@
-"""Keeps credentials and what people say out of logs of the servers below us, which can hold whole requests."""
+"""Keeps credentials and what people say out of the logs of servers below us, which hold whole requests."""
 
 import logging
 import re
