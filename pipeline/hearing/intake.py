@@ -32,6 +32,8 @@ _KEPT_MS: Final = 90_000
 _TELL_MS: Final = 500
 """How often the sender of sound that is not recorded is told what is safe."""
 _PROGRESS_MS: Final = 10_000
+_LOOK_MS: Final = 500
+"""While nobody speaks, the wishes of the session are looked at so often."""
 _FOUND_MS: Final = 1_000
 
 
@@ -66,6 +68,7 @@ class Intake:
         self._utterance = opening.utterance
         self._scribe: Scribe | None = None
         self._told_ms = opening.at_ms
+        self._look_ms = opening.at_ms + _LOOK_MS
         self._done_ms = opening.at_ms
         """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
         self._spoken_ms = 0
@@ -133,6 +136,9 @@ class Intake:
     # ------------------------------------------------------------ sound
 
     async def _listen(self, pcm: bytes, tasks: TaskGroup) -> None:
+        if self._scribe is None and not self.opening.is_file and self.at_ms >= self._look_ms:
+            self._look_ms = self.at_ms + _LOOK_MS
+            await self._catch_up()
         sound = self._rest + pcm
         whole = len(sound) // FRAME_BYTES * FRAME_BYTES
         self._rest = sound[whole:]
@@ -261,7 +267,7 @@ class Intake:
         await self._catch_up()
 
     async def _catch_up(self) -> None:
-        """With the session: what it wants from the next utterance on, and who listens to it now."""
+        """With the session: what it wants from now on, and who listens to it now."""
         conversation, _ = await self._services.sessions.view(self.opening.session)
         state = conversation.inputs.get(self.opening.input)
         if state is not None and state.opened > self.opening.seq:

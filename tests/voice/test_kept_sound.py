@@ -89,6 +89,27 @@ async def test_what_is_recorded_is_in_the_log_and_in_its_archive(app: RunningApp
     assert pieces(await all_of(log, session)) == before
 
 
+async def test_who_asks_not_to_be_recorded_any_more_is_not_while_the_microphone_stays_open(
+    app: RunningApp, log: TieredLog
+) -> None:
+    session = await new_session(app, reply=False)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await caller.speak(SPEECH)
+        await caller.fact("transcript.final")
+        async with httpx.AsyncClient(base_url=app.url) as http:
+            patch = {"settings": {"listening": {"record": False}}}
+            assert (await http.patch(f"/v1/sessions/{session}", json=patch)).status_code == 200
+        await caller.speak(silence(600))
+        await caller.frame("input.ack")
+        await caller.speak(SPEECH)
+        await caller.fact("transcript.final", count=2)
+        assert (await caller.answered(type="input.close"))["type"] == "accepted"
+    facts = await all_of(log, session)
+    second = [fact for fact in facts if fact.type == "speech.started"][1].data["at_ms"]
+    assert max(fact.data["at_ms"] for fact in facts if fact.type == "input.audio") < second
+
+
 @pytest.mark.parametrize("way", ["microphone", "upload"])
 async def test_what_is_not_recorded_leaves_no_sound_anywhere(
     app: RunningApp, log: TieredLog, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
