@@ -1,9 +1,8 @@
 """Weights, log server, Ray and the deployments: up in order, and all of it down again."""
 
-import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -15,6 +14,7 @@ from cluster import processes, ray_host, state
 from cluster.config import Config, default_file, load
 from cluster.console import Steps
 from cluster.exposure import is_open_to_all, refuse_exposure
+from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.signals import StopSignals
 from cluster.state import Process, RunState, Wish
@@ -22,82 +22,49 @@ from pipeline.engines import weights
 from pipeline.log import embedded
 from schemas.errors import LogError
 
-_PORTS_TRIED: Final = 50
 _HEALTHY_S: Final = 60.0
 
 
 @contextmanager
 def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Generator[RunState, None, None]:
     """Rhapsode runs within the block, and nothing of it after the block, however that ends."""
-    with steps.step("Configuration") as note:
-        config = load(wish.config or default_file())
-        options = config.serve.http_options
-        host = wish.host or options.host
-        wished = wish.port or options.port
-        refuse_exposure(config.settings, home, host)
-        port = pick_port(host, wished, insist=wish.port is not None)
-        note(
-            f"{config.settings.profile} ({config.file})"
-            + (f", port {wished} is in use" if port != wished else "")
+    with ExitStack() as held:
+        with steps.step("Configuration") as note:
+            config = load(wish.config or default_file())
+            options = config.serve.http_options
+            host = wish.host or options.host
+            wished = wish.port or options.port
+            refuse_exposure(config.settings, home, host)
+            port = held.enter_context(held_port(host, wished, insist=wish.port is not None))
+            note(
+                f"{config.settings.profile} ({config.file})"
+                + (f", port {wished} is in use" if port != wished else "")
+            )
+        _prepare_weights(config, steps)
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        run_state = RunState(
+            launcher=Process.of(psutil.Process()),
+            url=f"http://{shown}:{port}/",
+            application=config.application,
+            open=is_open_to_all(config.settings, home),
+            ray_folder=str(ray_host.folder_for(home)),
         )
-    _prepare_weights(config, steps)
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    run_state = RunState(
-        launcher=Process.of(psutil.Process()),
-        url=f"http://{shown}:{port}/",
-        application=config.application,
-        open=is_open_to_all(config.settings, home),
-        ray_folder=str(ray_host.folder_for(home)),
-    )
-    held = hold_port(host, port)
-    try:
-        run_state = run_state.model_copy(update={"log_started": _start_log(home, config, steps)})
-        note_down(home, run_state)
-        with steps.step("Ray") as note:
-            ray_host.start(Path(run_state.ray_folder), config.serve, host, port)
-            stop.take()  # Ray has taken SIGTERM
-            run_state = note_down(home, run_state)
-            note("started")
-        with steps.step("Models and gateway") as note:
-            ray_host.deploy(config.serve, note)
-        with steps.step("Health") as note:
-            note(_await_health(run_state.url))
-        ready = {"ready": True, "replicas": ray_host.replicas(config.application)}
-        yield note_down(home, run_state.model_copy(update=ready))
-    finally:
-        _stop(home, run_state, steps)
-        held.close()
-
-
-def hold_port(host: str, port: int) -> socket.socket:
-    """Keep the port for our gateways, also while the only one of them is being replaced.
-
-    A socket that does not listen gets no connections, and those that share the port with it do.
-    """
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    held.bind((host, port))
-    return held
-
-
-def pick_port(host: str, wished: int, *, insist: bool) -> int:
-    """`wished`, or the next free port where nobody insists on it."""
-    for port in range(wished, wished + (1 if insist else _PORTS_TRIED)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except PermissionError as error:
-                raise CliError(f"Port {port} needs root.", "Choose one above 1023 with --port.") from error
-            except socket.gaierror as error:
-                raise CliError(f"{host} is no address of this machine.", "Try --host 127.0.0.1.") from error
-            except OSError:
-                continue
-            return port
-    if insist:
-        raise CliError(f"Port {wished} is in use.", "Choose another one, or leave --port out.")
-    raise CliError(f"The ports from {wished} on are all in use.", "Choose one with --port.")
+        try:
+            run_state = run_state.model_copy(update={"log_started": _start_log(home, config, steps)})
+            note_down(home, run_state)
+            with steps.step("Ray") as note:
+                ray_host.start(Path(run_state.ray_folder), config.serve, host, port)
+                stop.take()  # Ray has taken SIGTERM
+                run_state = note_down(home, run_state)
+                note("started")
+            with steps.step("Models and gateway") as note:
+                ray_host.deploy(config.serve, note)
+            with steps.step("Health") as note:
+                note(_await_health(run_state.url))
+            ready = {"ready": True, "replicas": ray_host.replicas(config.application)}
+            yield note_down(home, run_state.model_copy(update=ready))
+        finally:
+            _stop(home, run_state, steps)
 
 
 def _prepare_weights(config: Config, steps: Steps) -> None:

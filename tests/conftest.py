@@ -7,6 +7,7 @@ import pytest
 from tests.speech_server import SpeechHouse, speech_house
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files are tested beside each other (`-n 2 --dist loadgroup`), each of them in its own order.
 

@@ -1,5 +1,7 @@
 """What somebody at the page does and sees, in words that tests can use."""
 
+import time
+from collections.abc import Callable
 from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
@@ -39,6 +41,13 @@ class Reader:
             self.page.wait_for_function(body, arg=argument)
         except TimeoutError as error:
             raise AssertionError(f"never came true: {condition} ({argument}); {self.stats}") from error
+
+    def sees(self, condition: Callable[[], bool]) -> None:
+        """Until it holds, of the server or of the page: what was told last is recorded a moment later."""
+        deadline = time.monotonic() + PATIENCE_MS / 1_000
+        while not condition():
+            assert time.monotonic() < deadline, "It never came true."
+            self.page.wait_for_timeout(50)
 
     def hears(self, beyond_ms: float = 0) -> None:
         """Until sound comes out and the place in the turn is beyond `beyond_ms`."""

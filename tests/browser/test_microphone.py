@@ -49,9 +49,12 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     reader.page.get_by_role("button", name="Stop listening").first.click()
     expect(reader.page.locator("#ear")).to_be_hidden()
     reader.page.wait_for_function("() => document.querySelector('#log-title').textContent.includes('facts')")
-    heard = [fact["data"]["heard_ms"] for fact in of_type(app, reader, "playback.heard")]
-    assert heard == sorted(heard)
-    assert heard[-1] == log_of.turns(app.url, reader.session)[0]["audio_ms"]
+
+    def heard() -> list[int]:
+        return [fact["data"]["heard_ms"] for fact in of_type(app, reader, "playback.heard")]
+
+    reader.sees(lambda: heard()[-1] == log_of.turns(app.url, reader.session)[0]["audio_ms"])
+    assert heard() == sorted(heard())
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import launch, processes, state
+from cluster import processes, state
 from cluster.cli import app
 from cluster.console import Steps
+from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.state import Process, RunState
 
@@ -138,14 +139,33 @@ def test_a_start_in_the_background_that_fails_says_why(monkeypatch: pytest.Monke
 def test_a_busy_port_gives_way_to_the_next_unless_it_was_asked_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        assert launch.pick_port("127.0.0.1", port, insist=False) > port
-        with pytest.raises(CliError, match=f"Port {port} is in use"):
-            launch.pick_port("127.0.0.1", port, insist=True)
+        with held_port("127.0.0.1", port, insist=False) as next_one:
+            assert next_one > port
+        with (
+            pytest.raises(CliError, match=f"Port {port} is in use"),
+            held_port("127.0.0.1", port, insist=True),
+        ):
+            pass
+
+
+def test_two_systems_never_share_a_port_though_gateways_of_one_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = probe.getsockname()[1]
+    with (
+        held_port("127.0.0.1", free, insist=False) as first,
+        held_port("127.0.0.1", free, insist=False) as second,
+        socket.socket() as gateway,
+    ):
+        assert first != second
+        gateway.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        gateway.bind(("127.0.0.1", first))
+    with held_port("127.0.0.1", first, insist=True) as again:
+        assert again == first
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(CliError):
-        launch.pick_port("no.such.host.invalid", 8000, insist=True)
+    with pytest.raises(CliError), held_port("no.such.host.invalid", 8000, insist=True):
+        pass
 
 
 # ---------------------------------------------------------------- who runs
