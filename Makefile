@@ -60,11 +60,9 @@ system:
 run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 	@exec $(BIN)/rhapsode up $(ARGS)
 
-# Files beside each other, on as many cores as there are, but not on all of a large machine's.
-BESIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 .PHONY: test
 test: $(VENV)/.runtime $(VENV)/.dev system ## All tests, with real models, servers and browser
-	@$(BIN)/python -m pytest $(BESIDE) $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-engines
 test-engines: $(VENV)/.runtime $(VENV)/.dev system env-whisperx ## The tests of WhisperX, in its environment

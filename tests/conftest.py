@@ -9,7 +9,7 @@ from tests.speech_server import SpeechHouse, speech_house
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files are tested beside each other (`-n 2 --dist loadgroup`), each of them in its own order.
+    """Files can be tested beside each other (docs/adr/0093), each of them in its own order.
 
     What starts Ray begins first, since it takes longest, and one after the other: two Rays need four cores.
     """
