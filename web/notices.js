@@ -4,7 +4,7 @@ import { NoticeWire } from "./notice-wire.js";
 import { asSentence, byId, icon, make } from "./dom.js";
 
 const STALE_MS = 10 * 60_000; // what was ready longer ago than this does not begin to speak by itself
-const HIDDEN_MS = 400; // a tab that is not looked at lets others go first
+const LATER_MS = 1_000; // a tab that is not looked at, or that may not sound yet, lets others go first
 const SHOWN_MS = 12_000;
 
 /** True in one tab of this browser only, whichever asks first. It stays so until that tab is closed. */
@@ -19,7 +19,8 @@ function claim(name) {
 }
 
 export class Notices {
-  /** `place()`: what is on the page; it may have `narrationReady(notice, play)` and `narrationFailed(notice)`. */
+  /** `place()`: what is on the page; it may have `narrationReady(notice, play)`, `narrationFailed(notice)` and
+   * `locked`: the browser lets it make no sound yet. */
   constructor({ place }) {
     this._place = place;
     this._wire = new NoticeWire({ onNotice: (notice) => this._take(notice) });
@@ -38,7 +39,7 @@ export class Notices {
     const place = this._place();
     const here = place?.id === notice.story_id;
     const timely = notice.auto_play && Date.now() - notice.created_ms < STALE_MS;
-    const play = here && timely && (await this._mayPlay(notice));
+    const play = here && timely && (await this._mayPlay(notice, place));
     if (!place?.narrationReady?.(notice, play)) toast("A scene was read out.", "Hear it", notice);
   }
 
@@ -47,9 +48,9 @@ export class Notices {
     toast(`A scene could not be read out: ${asSentence(notice.message ?? "")}`, "Look", notice);
   }
 
-  async _mayPlay({ session_id: session }) {
+  async _mayPlay({ session_id: session }, place) {
     if (!navigator.locks) return true; // without a secure context there is no sound either
-    if (document.hidden) await new Promise((resolve) => setTimeout(resolve, HIDDEN_MS));
+    if (document.hidden || place.locked) await new Promise((resolve) => setTimeout(resolve, LATER_MS));
     return claim(`auto-play:${session}`);
   }
 }

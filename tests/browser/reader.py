@@ -1,12 +1,23 @@
 """What somebody at the page does and sees, in words that tests can use."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError
 
 PATIENCE_MS = 25_000
+
+_WATCH = """(arg) => {
+  const watching = { came: false };
+  const look = setInterval(() => {
+    const s = rhapsode.stats();
+    watching.came = CONDITION;
+    if (watching.came) clearInterval(look);
+  }, 5);
+  return watching;
+}"""
 
 
 class Reader:
@@ -39,6 +50,16 @@ class Reader:
         body = f"(arg) => {{ const s = rhapsode.stats(); return {condition}; }}"
         try:
             self.page.wait_for_function(body, arg=argument)
+        except TimeoutError as error:
+            raise AssertionError(f"never came true: {condition} ({argument}); {self.stats}") from error
+
+    @contextmanager
+    def waits(self, condition: str, argument: object = None) -> Iterator[None]:
+        """As `wait`, but looks from the beginning of the block: also for what holds only for a moment."""
+        watching = self.page.evaluate_handle(_WATCH.replace("CONDITION", condition), argument)
+        yield
+        try:
+            self.page.wait_for_function("(watching) => watching.came", arg=watching)
         except TimeoutError as error:
             raise AssertionError(f"never came true: {condition} ({argument}); {self.stats}") from error
 

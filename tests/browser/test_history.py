@@ -66,9 +66,11 @@ def test_it_is_told_again_at_its_pace(
     reader = open_page(f"/?timeline={told}")
     head = len(log_of.facts(app.url, told))
     reader.wait("s.lastSeq === arg", head)
-    with reader.page.expect_websocket(lambda socket: f"speed={speed}" in socket.url):
+    with (
+        reader.page.expect_websocket(lambda socket: f"speed={speed}" in socket.url),
+        reader.waits("s.speed === arg && s.lastSeq > 0 && s.lastSeq < s.head", speed),
+    ):
         reader.page.get_by_text(choice, exact=True).click()
-    reader.wait("s.speed === arg && s.lastSeq > 0 && s.lastSeq < s.head", speed)
     if speed == 1:
         reader.hears()
     reader.wait("s.lastSeq === arg", head)

@@ -93,6 +93,10 @@ export class StoryPlace {
     };
   }
 
+  get locked() {
+    return this._hearing.locked;
+  }
+
   /** The settings were changed here. */
   preferencesChanged({ tts_enabled: enabled, realtime_tts_enabled: atOnce }) {
     this._composer.allow("aloud", enabled, "Reading aloud is off in the settings.");
