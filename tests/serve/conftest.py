@@ -1,29 +1,66 @@
-"""The whole application on a Ray of its own, started as an operator would: `rhapsode up`."""
+"""The whole application on a Ray of its own, started as an operator would: `rhapsode up --detach`."""
 
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from loadtests.target import rhapsode
+from cluster import state
+from cluster.state import RunState
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 6
 
+Rhapsode = Callable[..., subprocess.CompletedProcess[str]]
+
 
 @pytest.fixture(scope="package")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home: Path = tmp_path_factory.mktemp("serve")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("serve")
     script = home / "script.json"
     script.write_text(json.dumps({"reply": STORY, "delta_chars": 5, "per_delta_ms": 25}))
-    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script)}
-    with rhapsode(home / "home", environment=environment, scripted=True) as running:
-        yield running
-    assert not replicas("Gateway", home), "a replica outlived its system"
+    own = {
+        "RHAPSODE_HOME": str(home / "home"),
+        "RHAPSODE_CACHE": str(home / "cache"),
+        "RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script),
+    }
+    return {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | own
 
 
-def replicas(deployment: str, home: Path | None = None) -> list[psutil.Process]:
+@pytest.fixture(scope="package")
+def rhapsode(environment: dict[str, str]) -> Iterator[Rhapsode]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cluster.cli", *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    yield run
+    run("down")
+    assert not replicas("Gateway"), "a replica outlived its system"
+
+
+@pytest.fixture(scope="package")
+def running(rhapsode: Rhapsode, environment: dict[str, str]) -> RunState:
+    """Started once for all tests: that takes half a minute, on a slow machine two."""
+    started = rhapsode("up", "--scripted", "--detach")
+    assert started.returncode == 0, started.stdout + started.stderr
+    found = state.running(Path(environment["RHAPSODE_HOME"]))
+    assert found is not None
+    assert found.url in started.stdout
+    return found
+
+
+@pytest.fixture(scope="package")
+def url(running: RunState) -> str:
+    return running.url.rstrip("/")
+
+
+def replicas(deployment: str) -> list[psutil.Process]:
     """The live replica processes of one deployment on this machine."""
     found = []
     for process in psutil.process_iter(["cmdline", "create_time"]):
