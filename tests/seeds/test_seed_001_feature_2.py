@@ -193,7 +193,7 @@ async def test_9_stop_generation_mid_stream(person: Person) -> None:
     async with person.socket(await person.stream(story, "slowly")) as socket:
         async for text in socket:
             got.append(json.loads(text))
-            if len(of(got, "audio_chunk")) == 2:
+            if got[-1]["type"] == "audio_chunk" and len(of(got, "audio_chunk")) == 2:
                 await socket.send('{"type": "stop"}')
     assert (got[-1]["type"], got[-1]["stopped"]) == ("generation_complete", True)
     assert len(text_of(got)) == got[-1]["total_length"] < len(SLOW)
