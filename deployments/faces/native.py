@@ -115,7 +115,7 @@ async def control(services: Open, session: Commanded, command: Control) -> Contr
 @router.get("/voices")
 async def voices(services: Open) -> Voices:
     sessions = services.sessions
-    return Voices(voices=sessions.voices, providers=dict(sessions.providers))
+    return Voices(voices=sessions.choices.voices, providers=dict(sessions.choices.speakers))
 
 
 def links(session: SessionId) -> Links:
