@@ -38,8 +38,9 @@ class Choices:
             )
         models = _offered(self.answerers, settings.llm_provider, field="settings.llm_provider")
         if settings.llm_model is not None and settings.llm_model not in models:
+            known = ", ".join(models) or "no choice"
             raise UnknownModel(
-                f"there is no model {settings.llm_model!r} there; there is: {', '.join(models) or 'no choice'}",
+                f"there is no model {settings.llm_model!r} there; there is: {known}",
                 field="settings.llm_model",
             )
         voices = self.voices_of(settings.tts_provider, field="settings.tts_provider")

@@ -114,8 +114,8 @@ async def control(services: Open, session: Commanded, command: Control) -> Contr
 
 @router.get("/voices")
 async def voices(services: Open) -> Voices:
-    sessions = services.sessions
-    return Voices(voices=sessions.choices.voices, providers=dict(sessions.choices.speakers))
+    choices = services.sessions.choices
+    return Voices(voices=choices.voices, providers=dict(choices.speakers))
 
 
 def links(session: SessionId) -> Links:

@@ -116,7 +116,10 @@ def _count(value: Any, otherwise: int) -> int:
 
 
 def _trouble(error: Any) -> BadAnswer:
-    words = f"failed: {words_of(error)}"
+    try:
+        words = f"failed: {words_of(error)}"
+    except RecursionError:
+        words = "failed"
     about = error if isinstance(error, dict) else {}
     code = about.get("code") or about.get("status")
     status = int(code) if re.fullmatch(r"\d{3}", str(code)) else 0
