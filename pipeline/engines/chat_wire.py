@@ -13,8 +13,7 @@ _NAME: Final = re.compile(r"[ -~]{1,128}")
 _LARGEST: Final = 2**53
 _PASSING: Final = frozenset({"server_error", "overloaded_error", "rate_limit_error", "rate_limit_exceeded"})
 """OpenAI's and others' kinds of errors that may be over when they are asked again."""
-_PASSING_STATUS: Final = frozenset({408, 429})
-_SERVERS_FAULT: Final = range(500, 600)
+_PASSING_STATUS: Final = re.compile(r"408|429|5\d\d")
 
 
 class MayPass(BadAnswer):
@@ -121,7 +120,6 @@ def _trouble(error: Any) -> BadAnswer:
     except RecursionError:
         words = "failed"
     about = error if isinstance(error, dict) else {}
-    code = about.get("code") or about.get("status")
-    status = int(code) if re.fullmatch(r"\d{3}", str(code)) else 0
-    passing = status in _PASSING_STATUS or status in _SERVERS_FAULT
-    return MayPass(words) if passing or _PASSING & {str(about.get("type")), str(code)} else BadAnswer(words)
+    code = str(about.get("code") or about.get("status"))
+    passing = _PASSING_STATUS.fullmatch(code) or _PASSING & {str(about.get("type")), code}
+    return MayPass(words) if passing else BadAnswer(words)

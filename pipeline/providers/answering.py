@@ -57,8 +57,9 @@ class ChainLanguageModel:
 
         async with aclosing(in_order(route, ask, _verdict)) as items:
             async for item in items:
-                named = isinstance(item, str) or item.provider
-                yield item if named else replace(item, provider=LOCAL)
+                if isinstance(item, Completion) and not item.provider:
+                    item = replace(item, provider=LOCAL)
+                yield item
 
     async def aclose(self) -> None:
         for writer in self._writers.values():
