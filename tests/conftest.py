@@ -7,17 +7,25 @@ import pytest
 from tests.chat_server import ChatHouse, chat_house
 from tests.speech_server import SpeechHouse, speech_house
 
+HEAVY = ("serve", "resilience", "browser")
+"""Folders whose tests keep more than one core busy, or play sound in real time."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files can be tested beside each other (docs/adr/0093), each of them in its own order.
+    """Files are tested beside each other (docs/adr/0093), each of them in its own order.
 
-    What starts Ray begins first, since it takes longest, and one after the other: two Rays need four cores.
+    Ray, crowds and the browser are one group, which begins first: two of them at once would need four cores.
     """
     for item in items:
-        on_ray = item.path.parent.name == "serve"
-        item.add_marker(pytest.mark.xdist_group("serve" if on_ray else item.path.name))
-    items.sort(key=lambda item: item.path.parent.name != "serve")
+        heavy = item.path.parent.name in HEAVY
+        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else item.path.name))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return HEAVY.index(folder) if folder in HEAVY else len(HEAVY)
 
 
 @pytest.fixture

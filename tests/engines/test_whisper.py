@@ -34,7 +34,7 @@ def short_windows(cache: Path) -> ShortWindows:
 @pytest.fixture(scope="module")
 def full_windows(cache: Path) -> FullWindows:
     model: Any = load(
-        whisper_files(None, cache).folder, device="cpu", compute_type="int8", threads=1, workers=1
+        whisper_files(None, cache).folder, device="cpu", compute_type="int8", threads=2, workers=1
     )
     return FullWindows(model, "whisper base int8 beam 5", 5)
 
@@ -153,4 +153,4 @@ async def test_a_prompt_says_how_names_are_written(near: ThreadedSpeechToText) -
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"nothing")
     with pytest.raises(UnusableWeights, match="cannot load"):
-        load(tmp_path, device="cpu", compute_type="int8", threads=1, workers=1)
+        load(tmp_path, device="cpu", compute_type="int8", threads=2, workers=1)
