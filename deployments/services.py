@@ -103,6 +103,15 @@ class _Parts:
             allowance=self.allowance,
         )
 
+    @property
+    def choices(self) -> Choices:
+        return Choices(
+            self.settings.session,
+            self.models.speaker.providers,
+            self.transcribers.realtime.providers,
+            self.settings.language_model.choices,
+        )
+
     def for_faces(self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check]) -> Services:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
         views = SessionViews(log)
@@ -113,12 +122,7 @@ class _Parts:
             owners,
             self.ledger,
             allowance=self.allowance,
-            choices=Choices(
-                settings.session,
-                self.models.speaker.providers,
-                self.transcribers.realtime.providers,
-                settings.language_model.choices,
-            ),
+            choices=self.choices,
         )
         hearing = IntakeServices(
             sessions=sessions,
