@@ -114,6 +114,8 @@ class SpeechProviderSettings(_ProviderSettings):
 class ChatProviderSettings(_ProviderSettings):
     """A server elsewhere that answers by OpenAI's chat completions; docs/providers.md shows some."""
 
+    path: str = Field(default="/v1/chat/completions", pattern=r"^/[!-~]*$")
+    """What follows the address; few servers have another one."""
     model: ModelName
     """Answers where no other one is chosen."""
     models: tuple[ModelName, ...] = ()

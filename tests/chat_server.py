@@ -48,10 +48,12 @@ class ChatHouse:
     """Answers whose reader left before their end."""
     callers: set[Any] = field(default_factory=set)
     """The connections that requests came by."""
+    life: int = 0
+    """Requests from before it was told to forget are not counted any more."""
 
     def forget(self) -> None:
         """Behave again, and remember nothing."""
-        vars(self).update(vars(ChatHouse(self.url)))
+        vars(self).update(vars(ChatHouse(self.url, life=self.life + 1)))
 
     def given(self, **changes: Any) -> dict[str, Any]:
         """What the settings say of this server as a provider."""
@@ -61,6 +63,7 @@ class ChatHouse:
         return ChatProviderSettings.model_validate(self.given(**changes))
 
     async def respond(self, request: Request) -> Response:
+        life = self.life
         self.requests.append(await request.json())
         self.callers.add(request.client)
         given = request.headers.get("authorization")
@@ -71,18 +74,18 @@ class ChatHouse:
             return JSONResponse(body, status)
         await eventually(lambda: not self.silent)
         if self.raw is not None:
-            return StreamingResponse(self._counted(self._raw(self.raw)), media_type=self.raw_type)
+            return StreamingResponse(self._counted(self._raw(self.raw), life), media_type=self.raw_type)
         if self.wire == "json":
             return JSONResponse(self._document())
-        return StreamingResponse(self._counted(self._events()), media_type="text/event-stream")
+        return StreamingResponse(self._counted(self._events(), life), media_type="text/event-stream")
 
     def _document(self) -> dict[str, Any]:
         message = {"role": "assistant", "content": self.answer}
         choices = [{"index": 0, "message": message, "finish_reason": self.finish}]
         return {"object": "chat.completion", "model": self.model, "choices": choices, "usage": USAGE}
 
-    async def _counted(self, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        self.writing += 1
+    async def _counted(self, parts: AsyncGenerator[bytes, None], life: int) -> AsyncGenerator[bytes, None]:
+        self.writing += life == self.life
         ended = False
         try:
             async for part in parts:
@@ -90,8 +93,9 @@ class ChatHouse:
                 await asyncio.sleep(0)
             ended = True
         finally:
-            self.writing -= 1
-            self.hung_up += not ended
+            if life == self.life:
+                self.writing -= 1
+                self.hung_up += not ended
             await parts.aclose()
 
     async def _raw(self, pieces: list[bytes]) -> AsyncGenerator[bytes, None]:

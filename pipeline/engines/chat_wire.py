@@ -31,6 +31,7 @@ class ChatAnswer:
         self._tokens_out = 0
         self._half = ""
         """The first half of a pair of surrogates, whose second one comes with the next delta."""
+        self._begun = False
         self.done = False
         """It said so itself: nothing follows, not even figures."""
 
@@ -70,9 +71,11 @@ class ChatAnswer:
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason:
                 self._reason = reason
-            part = choice.get("delta") or choice.get("message")
+            # Some servers say all of it again at the end.
+            part = choice.get("delta", None if self._begun else choice.get("message"))
             if isinstance(part, dict) and (text := _text_of(part)) is not None:
                 said = (said or "") + text
+        self._begun = self._begun or bool(said)
         return None if said is None else self._whole(said)
 
     def _note(self, document: Document) -> None:

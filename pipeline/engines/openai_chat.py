@@ -18,7 +18,6 @@ from pipeline.engines.server_events import BadAnswer, Document, documents, parse
 from schemas.errors import EngineDead, EngineError, EngineFailed
 from schemas.providers import ChatProviderSettings
 
-_PATH: Final = "/v1/chat/completions"
 _FREE_CONNECTION_S: Final = 2.0
 _FIGURES_S: Final = 1.0
 """How long the number of tokens is waited for when the text is whole."""
@@ -85,7 +84,8 @@ class OpenAiChat:
 
     async def _documents(self, body: dict[str, Any]) -> AsyncGenerator[Document, None]:
         waits = httpx.Timeout(None, pool=min(_FREE_CONNECTION_S, self._settings.timeout_s / 2))
-        request = self._provider.http.stream("POST", self._settings.url + _PATH, json=body, timeout=waits)
+        place = self._settings.url + self._settings.path
+        request = self._provider.http.stream("POST", place, json=body, timeout=waits)
         async with request as response:
             await self._provider.refuse(response)
             if response.headers.get("content-type", "").startswith("application/json"):

@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import anyio
 import pytest
 from pydantic import ValidationError
 
 from pipeline.engines.base import ChatRequest, Completion, Message
 from pipeline.engines.openai_chat import OpenAiChat
 from pipeline.engines.registry import build_chat_provider
-from schemas.errors import EngineFailed
+from schemas.errors import EngineError, EngineFailed
 from schemas.providers import ChatProviderSettings
 from schemas.settings import LanguageModelSettings
 from tests.chat_server import ANSWER, ChatHouse, event
@@ -67,6 +68,13 @@ async def test_the_deployments_parameters_win_and_can_take_ours_away(elsewhere: 
     body = await asked(elsewhere, QUESTION, extra=extra)
     assert (body["reasoning_effort"], body["max_tokens"]) == ("low", 7)
     assert not {"temperature", "stream_options"} & body.keys()
+
+
+async def test_a_server_may_have_its_own_path(elsewhere: ChatHouse) -> None:
+    model = OpenAiChat("cloud", elsewhere.settings(path="/beta/chat/completions"))
+    with pytest.raises(EngineFailed, match=r"cloud refused this \(HTTP 404\)"):
+        await answer(model, QUESTION)
+    await model.aclose()
 
 
 async def test_newer_models_know_the_limit_by_another_name(elsewhere: ChatHouse) -> None:
@@ -170,6 +178,23 @@ async def test_leaving_hangs_up_at_once(elsewhere: ChatHouse, cloud: OpenAiChat)
     await eventually(lambda: (elsewhere.writing, elsewhere.hung_up) == (0, 1))
 
 
+async def test_more_answers_at_once_than_there_are_connections_are_sent_away(elsewhere: ChatHouse) -> None:
+    elsewhere.silent = True
+    model = OpenAiChat("cloud", elsewhere.settings(timeout_s=1))
+    ended: list[str] = []
+
+    async def ask() -> None:
+        with pytest.raises(EngineError) as failed:
+            await answer(model, QUESTION)
+        ended.append(str(failed.value))
+
+    async with anyio.create_task_group() as askers:
+        for _ in range(65):
+            askers.start_soon(ask)
+    assert sorted(set(ended)) == ["All 64 connections to cloud are taken.", "cloud was silent for 1 s."]
+    await model.aclose()
+
+
 # ---------------------------------------------------------------- settings
 
 
@@ -186,6 +211,8 @@ async def test_leaving_hangs_up_at_once(elsewhere: ChatHouse, cloud: OpenAiChat)
         {"timeout_s": 0},
         {"attempts": 0},
         {"going_on": "somehow"},
+        {"path": "chat"},
+        {"path": "/a b"},
         {"tempo": 1},
     ],
 )

@@ -154,6 +154,12 @@ def test_a_refusal_is_told() -> None:
     assert answered({"choices": [{"delta": {"refusal": "I must not."}}]})[0] == ["I must not."]
 
 
+def test_what_is_said_once_more_at_the_end_is_told_once() -> None:
+    all_of_it = {"choices": [{"message": {"content": "The fox"}, "finish_reason": "stop"}]}
+    assert answered(chunk("The"), chunk(" fox"), all_of_it)[0] == ["The", " fox"]
+    assert answered(all_of_it)[0] == ["The fox"]
+
+
 def test_a_second_answer_is_not_mixed_with_the_first() -> None:
     both = {"choices": [{"index": 1, "delta": {"content": "B"}}, {"index": 0, "delta": {"content": "A"}}]}
     assert answered(both)[0] == ["A"]
