@@ -267,3 +267,14 @@ class AppSettings(_Settings):
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
     workers: WorkerSettings = WorkerSettings()
+
+    @model_validator(mode="after")
+    def _sessions_begin_with_providers_that_exist(self) -> Self:
+        wished = (
+            ("llm_provider", self.session.llm_provider, self.language_model.providers.keys()),
+            ("tts_provider", self.session.tts_provider, self.text_to_speech.providers.keys()),
+        )
+        for field, name, known in wished:
+            if name not in (None, LOCAL, *known):
+                raise ValueError(f"session.{field} names {name!r}, which is no provider")
+        return self

@@ -185,3 +185,11 @@ def test_the_providers_that_are_shown_are_right() -> None:
     assert model.choices["cloud"] == ("gpt-5-mini", "gpt-5")
     assert model.windows == {"local": 2_048, "cloud": 100_000, "box": 4_096, "desk": 4_096}
     assert answers.session.llm_provider in model.choices
+
+
+@pytest.mark.parametrize("field", ["llm_provider", "tts_provider"])
+def test_sessions_do_not_begin_with_a_provider_that_nobody_configured(
+    refusal: Callable[[str], str], field: str
+) -> None:
+    wrong = TEXT.replace("    profile: laptop\n", f"    profile: laptop\n    session: {{{field}: cloud}}\n")
+    assert f"session.{field} names 'cloud', which is no provider" in refusal(wrong)
