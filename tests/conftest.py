@@ -1,8 +1,11 @@
 """What every test may use."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.chat_server import ChatHouse, chat_house
 from tests.speech_server import SpeechHouse, speech_house
@@ -11,15 +14,22 @@ HEAVY = ("serve", "resilience", "browser")
 """Folders whose tests keep more than one core busy, or play sound in real time."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files are tested beside each other (docs/adr/0093), each of them in its own order.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Two tests at a time (docs/adr/0093), those of a file one after the other in one process."""
+    return FileByFile(config, log)
 
-    Ray, crowds and the browser are one group, which begins first: two of them at once would need four cores.
-    """
-    for item in items:
-        heavy = item.path.parent.name in HEAVY
-        item.add_marker(pytest.mark.xdist_group("heavy" if heavy else item.path.name))
+
+class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Ray, crowds and the browser are for one process: two of them at once would need four cores."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = PurePosixPath(nodeid.partition("::")[0])
+        return "heavy" if path.parent.name in HEAVY else str(path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The heavy group begins first, since it takes longest."""
     items.sort(key=_turn)
 
 
