@@ -57,7 +57,7 @@ class ChatHouse:
 
     def given(self, **changes: Any) -> dict[str, Any]:
         """What the settings say of this server as a provider."""
-        return {"url": self.url, "model": "fox-1", "timeout_s": 5, "attempts": 1} | changes
+        return {"url": self.url, "model": "fox-1", "timeout_s": 30, "attempts": 1} | changes
 
     def settings(self, **changes: Any) -> ChatProviderSettings:
         return ChatProviderSettings.model_validate(self.given(**changes))

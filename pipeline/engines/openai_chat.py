@@ -18,7 +18,7 @@ from pipeline.engines.server_events import BadAnswer, Document, documents, parse
 from schemas.errors import EngineDead, EngineError, EngineFailed
 from schemas.providers import ChatProviderSettings
 
-_FREE_CONNECTION_S: Final = 2.0
+_FREE_CONNECTION_S: Final = 1.0
 _FIGURES_S: Final = 1.0
 """How long the number of tokens is waited for when the text is whole."""
 _GOODBYE_S: Final = 0.1

@@ -23,7 +23,15 @@ DELTA = event(choices=[{"delta": {"content": "One"}}])
 
 @pytest.fixture
 async def cloud(elsewhere: ChatHouse) -> AsyncGenerator[OpenAiChat, None]:
-    model = OpenAiChat("cloud", elsewhere.settings(timeout_s=0.5))
+    model = OpenAiChat("cloud", elsewhere.settings(timeout_s=60))
+    yield model
+    await model.aclose()
+
+
+@pytest.fixture
+async def impatient(elsewhere: ChatHouse) -> AsyncGenerator[OpenAiChat, None]:
+    """Asks the same server, and waits a second for a sign of life."""
+    model = OpenAiChat("cloud", elsewhere.settings(timeout_s=1))
     yield model
     await model.aclose()
 
@@ -75,25 +83,27 @@ async def test_nobody_there_is_a_dead_engine() -> None:
     "chatter", [b": ping\n\n", event(choices=[]), event(choices=[{"delta": {"content": ""}}])]
 )
 async def test_keeping_the_line_open_is_not_answering(
-    elsewhere: ChatHouse, cloud: OpenAiChat, chatter: bytes
+    elsewhere: ChatHouse, impatient: OpenAiChat, chatter: bytes
 ) -> None:
     elsewhere.chatter = (chatter, 1_000_000)
-    error, deltas = await failure(cloud)
-    assert (type(error), str(error), deltas) == (EngineDead, "cloud was silent for 0.5 s.", [])
+    error, deltas = await failure(impatient)
+    assert (type(error), str(error), deltas) == (EngineDead, "cloud was silent for 1 s.", [])
     await eventually(lambda: (elsewhere.writing, elsewhere.hung_up) == (0, 1))
 
 
-async def test_silence_is_not_waited_for_longer_than_agreed(elsewhere: ChatHouse, cloud: OpenAiChat) -> None:
+async def test_silence_is_not_waited_for_longer_than_agreed(
+    elsewhere: ChatHouse, impatient: OpenAiChat
+) -> None:
     elsewhere.silent = True
-    error, _ = await failure(cloud)
-    assert (type(error), str(error)) == (EngineDead, "cloud was silent for 0.5 s.")
+    error, _ = await failure(impatient)
+    assert (type(error), str(error)) == (EngineDead, "cloud was silent for 1 s.")
 
 
-async def test_silence_in_the_middle_fails_the_answer(elsewhere: ChatHouse, cloud: OpenAiChat) -> None:
+async def test_silence_in_the_middle_fails_the_answer(elsewhere: ChatHouse, impatient: OpenAiChat) -> None:
     elsewhere.deltas, elsewhere.stalls = 2, True
-    error, deltas = await failure(cloud)
+    error, deltas = await failure(impatient)
     assert (type(error), deltas) == (EngineFailed, ["The", " fox"])
-    assert str(error) == "cloud was silent for 0.5 s in the middle of its answer."
+    assert str(error) == "cloud was silent for 1 s in the middle of its answer."
     elsewhere.stalls = False
     await eventually(lambda: elsewhere.hung_up == 1)
 
