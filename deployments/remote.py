@@ -19,7 +19,10 @@ Item = Mapping[str, Any]
 
 _BY_CODE: Final[dict[str, type[RhapsodeError]]] = {
     kind.code: kind
-    for kind in (errors.UnknownVoice, errors.UnknownProvider, EngineBusy, EngineFailed, EngineDead)
+    for kind in (
+        *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
+        *(EngineBusy, EngineFailed, EngineDead),
+    )
 }
 
 

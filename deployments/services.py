@@ -11,6 +11,7 @@ from pipeline.access.allowance import Allowance, open_allowance
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
+from pipeline.choices import Choices
 from pipeline.clock import Clock, SystemClock
 from pipeline.engines.base import Transcribers
 from pipeline.heard import HeardLedger
@@ -34,7 +35,7 @@ from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
-from pipeline.sessions import Choices, Sessions
+from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.turn import Models
 from pipeline.users import Users
@@ -95,8 +96,20 @@ class _Parts:
             self.models,
             self.clock,
             self.settings.limits,
-            history_chars=self.settings.language_model.context_tokens * CHARS_PER_TOKEN,
+            history_chars_of={
+                name: tokens * CHARS_PER_TOKEN
+                for name, tokens in self.settings.language_model.windows.items()
+            },
             allowance=self.allowance,
+        )
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(
+            self.settings.session,
+            self.models.speaker.providers,
+            self.transcribers.realtime.providers,
+            self.settings.language_model.choices,
         )
 
     def for_faces(self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check]) -> Services:
@@ -109,9 +122,7 @@ class _Parts:
             owners,
             self.ledger,
             allowance=self.allowance,
-            choices=Choices(
-                settings.session, self.models.speaker.providers, self.transcribers.realtime.providers
-            ),
+            choices=self.choices,
         )
         hearing = IntakeServices(
             sessions=sessions,

@@ -1,7 +1,8 @@
 """Who runs a session's turns: one owner at a time, by lease and epoch, fed by the session's own log."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -19,6 +20,7 @@ from pipeline.views import fold
 from schemas.errors import LogUnavailable, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
+from schemas.providers import LOCAL
 from schemas.settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class OwnerServices:
     limits: LimitSettings
     history_chars: int = 4_000
     """Of earlier turns that the language model is told."""
+    history_chars_of: Mapping[str, int] = field(default_factory=dict)
+    """The same where a provider answers that can be told more, or less."""
     allowance: Allowance | None = None
     """Told how much was spoken; None: nobody counts."""
 
@@ -197,17 +201,21 @@ class SessionOwner:
         return False
 
     async def _run_turn(self, state: TurnState) -> None:
+        services, provider = self._services, state.settings.llm_provider or LOCAL
         plan = TurnPlan(
             turn=state.turn,
             kind=state.kind,
             text=state.text,
             settings=state.settings,
-            history=history(self._conversation, before=state.turn, room=self._services.history_chars),
+            history=history(
+                self._conversation,
+                before=state.turn,
+                room=services.history_chars_of.get(provider, services.history_chars),
+            ),
             requested_ms=state.requested_ms,
             progress=progress(state),
         )
         self._settled.add(state.turn)
-        services = self._services
         self._turn = Turn(
             plan,
             self._writer,

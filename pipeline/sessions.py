@@ -1,15 +1,14 @@
 """The commands of a session: checked against its state, recorded as facts, acted on by its owner."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from weakref import WeakValueDictionary
 
 import anyio
 
 from pipeline.access.allowance import Allowance
+from pipeline.choices import Choices
 from pipeline.conversation import Conversation
 from pipeline.heard import HeardLedger
 from pipeline.log.base import Head
@@ -18,7 +17,7 @@ from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
 from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
-from schemas.errors import InputTooLong, SessionEnded, TurnNotFound, UnknownProvider, UnknownVoice
+from schemas.errors import InputTooLong, SessionEnded, TurnNotFound
 from schemas.events import (
     EndReason,
     Fact,
@@ -31,7 +30,6 @@ from schemas.events import (
     TurnStopRequested,
 )
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
-from schemas.providers import LOCAL
 from schemas.settings import SessionSettings
 
 _KEYS_KEPT = 4_096
@@ -55,17 +53,6 @@ class Overtaken(Exception):
     """The turn that a question takes up is being answered already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What users may wish for, and what they get if they wish for nothing."""
-
-    defaults: SessionSettings
-    speakers: Mapping[str, tuple[str, ...]]
-    """Who can be asked to speak, and the voices of each."""
-    writers: tuple[str, ...] = ()
-    """Who can be asked to write speech down, beside this server."""
-
-
 class Sessions:
     """What a face may ask for. A command has happened when its method returns: it is in the log."""
 
@@ -86,12 +73,8 @@ class Sessions:
         self._owners = owners
         self._ledger = ledger
         self._limits = allowance.settings
-        self._defaults = choices.defaults
         self._allowance = allowance
-        self.providers = choices.speakers
-        """Who can be asked to speak, and the voices of each."""
-        self.voices = tuple(dict.fromkeys(chain.from_iterable(choices.speakers.values())))
-        self._writers = choices.writers
+        self.choices = choices
         self._commands: WeakValueDictionary[SessionId, anyio.Lock] = WeakValueDictionary()
         """Held while a command is checked and recorded, so that two cannot pass the same check."""
         self._asked: OrderedDict[tuple[SessionId, str | None], TurnId] = OrderedDict()
@@ -112,7 +95,7 @@ class Sessions:
         self, command: CreateSession, *, kind: Kind = "session", principal: str = ""
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""
-        settings = command.settings.apply(self._defaults)
+        settings = command.settings.apply(self.choices.defaults)
         await self.admit(principal, settings)
         session = new_session_id()
         mark = generation(created_ms(session))
@@ -123,7 +106,7 @@ class Sessions:
     async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
         """May they have one more session, with these settings if they are new?"""
         if settings is not None:
-            self._checked(settings)
+            self.choices.check(settings)
         await self._allowance.session(principal)
 
     async def request(self, session: SessionId, command: RequestTurn) -> TurnId:
@@ -135,7 +118,7 @@ class Sessions:
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
-            settings = self._checked(command.settings.apply(conversation.settings))
+            settings = self.choices.check(command.settings.apply(conversation.settings))
             wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
             turn = await self._ask(session, conversation, wish, key=command.key)
         if command.key is not None:
@@ -215,7 +198,7 @@ class Sessions:
             conversation, _ = await self._views.get(session)
             if conversation.ended or conversation.ending:
                 raise SessionEnded("this session has ended; create a new one")
-            settings = self._checked(command.settings.apply(conversation.settings))
+            settings = self.choices.check(command.settings.apply(conversation.settings))
             outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
         return outcome.last, settings
 
@@ -237,29 +220,6 @@ class Sessions:
             async with self._tailer.follow(session, head) as batches:
                 async for _ in batches:
                     pass  # ends with the session
-
-    def _checked(self, settings: SessionSettings) -> SessionSettings:
-        writer = settings.listening.provider
-        if writer is not None and writer not in self._writers:
-            known = ", ".join(self._writers) or "none"
-            raise UnknownProvider(
-                f"there is no provider {writer!r}; there is: {known}", field="settings.listening.provider"
-            )
-        voices = self.voices_of(settings.tts_provider, field="settings.tts_provider")
-        if settings.voice not in voices:
-            known = ", ".join(voices)
-            raise UnknownVoice(
-                f"there is no voice {settings.voice!r} there; there is: {known}", field="settings.voice"
-            )
-        return settings
-
-    def voices_of(self, provider: str | None, *, field: str) -> tuple[str, ...]:
-        """Raises UnknownProvider, which names the field that it came in."""
-        voices = self.providers.get(provider or LOCAL)
-        if voices is None:
-            known = ", ".join(self.providers)
-            raise UnknownProvider(f"there is no provider {provider!r}; there is: {known}", field=field)
-        return voices
 
 
 def _check_length(text: str, longest: int, *, field: str) -> None:

@@ -34,7 +34,7 @@ from schemas.settings import SessionSettings
 log = logging.getLogger(__name__)
 
 VERBATIM_PIECE = 8_000
-"""Characters of a verbatim text in one delta: well below the log's limit for a fact."""
+"""Characters of text in one delta, at most: well below the log's limit for a fact."""
 _CHARS_PER_TOKEN = 4
 """About; an answer that is gone on with has spent that much of its `max_tokens`."""
 WAITING_SENTENCES = 256
@@ -193,8 +193,7 @@ class Turn:
             if self._writer.failed is not None:
                 raise
             self._failure = error
-        for piece in _pieces("".join(withheld)):
-            await self._show(piece, lines)
+        await self._show("".join(withheld), lines)
         await self._cut(self._buffer.flush(), lines)
         if self._failure is None:
             await self._record(
@@ -204,6 +203,8 @@ class Turn:
                     tokens_in=completion.tokens_in,
                     tokens_out=completion.tokens_out,
                     ttft_ms=ttft_ms,
+                    provider=completion.provider,
+                    model=completion.model,
                 )
             )
 
@@ -220,6 +221,8 @@ class Turn:
             ),
             max_tokens=max(1, settings.max_tokens - len(said) // _CHARS_PER_TOKEN),
             temperature=settings.temperature,
+            provider=settings.llm_provider,
+            model=settings.llm_model,
         )
 
     async def _read_out(self, lines: MemoryObjectSendStream[Line]) -> None:
@@ -237,10 +240,11 @@ class Turn:
         await self._cut(self._buffer.flush(), lines)
 
     async def _show(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
-        await self._record(TextDelta(at=self._shown, text=text))
-        self._shown += len(text)
-        if self.plan.settings.speak:
-            await self._cut(self._buffer.push(text), lines)
+        for piece in _pieces(text):
+            await self._record(TextDelta(at=self._shown, text=piece))
+            self._shown += len(piece)
+            if self.plan.settings.speak:
+                await self._cut(self._buffer.push(piece), lines)
 
     async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[Line]) -> None:
         for fragment in filter(None, map(self._progress.remaining, fragments)):

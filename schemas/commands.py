@@ -88,6 +88,8 @@ class SettingsPatch(SessionSettings):
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_extra: ReadableExtra = Field(default_factory=dict)
     listening: ListeningPatch = ListeningPatch()
+    llm_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    llm_model: Annotated[Readable, Field(min_length=1, max_length=128)] | None = None
 
     def apply(self, base: SessionSettings) -> SessionSettings:
         """`base` with the given fields replaced; settings within settings are merged field by field."""

@@ -52,6 +52,12 @@ class UnknownProvider(InputError):
     code = "provider.unknown"
 
 
+class UnknownModel(InputError):
+    """The chosen provider has no model of this name."""
+
+    code = "model.unknown"
+
+
 class NotSound(InputError):
     """The given bytes are no sound that can be read."""
 

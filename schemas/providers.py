@@ -1,6 +1,7 @@
-"""Who may speak besides this server, and what a user may ask of them."""
+"""Who may speak and answer besides this server, and what a user may ask of them."""
 
 import re
+from collections.abc import Container, Iterable
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 LOCAL: Final = "local"
-"""The name of the voice in this server, among the providers of speech."""
+"""The name of this server's own engine, among the providers."""
 
 
 def _in_one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -27,6 +28,7 @@ def _in_one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError("is no text of at most 500 characters, no number, and not true or false") from None
 
 
+ModelName = Annotated[str, Field(min_length=1, max_length=128)]
 SpeechExtra = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=64)],
@@ -55,34 +57,28 @@ def header_key(key: SecretStr | None) -> SecretStr | None:
     return key
 
 
-class SpeechProviderSettings(BaseModel):
-    """A server elsewhere that speaks; docs/providers.md shows one of each kind."""
+def check_names(providers: Container[str], fallback: Iterable[str]) -> None:
+    """Raises ValueError for a provider called as this server is, and for a fallback that is none."""
+    if LOCAL in providers:
+        raise ValueError(f'the name "{LOCAL}" is taken by what is in this server')
+    for name in fallback:
+        if name != LOCAL and name not in providers:
+            raise ValueError(f"fallback names {name!r}, which is no provider")
 
+
+class _ProviderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    kind: Literal["openai", "chatterbox"]
     url: str
     """Where its API begins, "/v1" left out; without user name and password: a key belongs in `api_key`."""
     api_key: SecretStr | None = None
     """Sent as a bearer token, and never shown."""
-    api: Literal["speech", "tts"] = "speech"
-    """Chatterbox only: "speech" for chatterbox-tts-api, "tts" for Chatterbox-TTS-Server."""
-    model: str | None = None
-    """None: the kind's usual one, or none where the server has but one."""
-    default_voice: str = Field(min_length=1, max_length=64)
-    """Speaks where a wished voice is not known to this provider."""
-    voices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
-    """None given: the server is asked when the deployment starts; the default voice is always one of them."""
-    sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
-    """Of the sound that comes without saying its rate."""
-    timeout_s: float = Field(default=20.0, gt=0, le=300)
-    """How long the server may be silent, before the first byte and between bytes."""
     attempts: int = Field(default=2, ge=1, le=10)
-    """Tries of a sentence, as long as nothing was heard of it."""
+    """Tries of a request, as long as nothing came of it."""
     breaker_failures: int = Field(default=5, ge=1, le=1_000)
     """After so many failures in a row the server is left alone ..."""
     breaker_reset_s: float = Field(default=15.0, gt=0, le=3_600)
-    """... for so long; then one sentence tries it."""
+    """... for so long; then one request tries it."""
     extra: dict[str, JsonValue] = {}
     """Further parameters of every request; they win over our own."""
 
@@ -95,3 +91,48 @@ class SpeechProviderSettings(BaseModel):
     @classmethod
     def _fits_into_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         return header_key(key)
+
+
+class SpeechProviderSettings(_ProviderSettings):
+    """A server elsewhere that speaks; docs/providers.md shows one of each kind."""
+
+    kind: Literal["openai", "chatterbox"]
+    api: Literal["speech", "tts"] = "speech"
+    """Chatterbox only: "speech" for chatterbox-tts-api, "tts" for Chatterbox-TTS-Server."""
+    model: str | None = None
+    """None: the kind's usual one, or none where the server has but one."""
+    default_voice: str = Field(min_length=1, max_length=64)
+    """Speaks where a wished voice is not known to this provider."""
+    voices: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    """None given: the server is asked when the deployment starts; the default voice is always one of them."""
+    sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
+    """Of the sound that comes without saying its rate."""
+    timeout_s: float = Field(default=20.0, gt=0, le=300)
+    """How long the server may be silent, before the first byte and between bytes."""
+
+
+class ChatProviderSettings(_ProviderSettings):
+    """A server elsewhere that answers by OpenAI's chat completions; docs/providers.md shows some."""
+
+    path: str = Field(default="/v1/chat/completions", pattern=r"^/[!-~]*$")
+    """What follows the address; few servers have another one."""
+    model: ModelName
+    """Answers where no other one is chosen."""
+    models: tuple[ModelName, ...] = ()
+    """Further ones that users may choose."""
+    context_tokens: int = Field(default=4_096, ge=256)
+    """What its models can be told at once: as much of a session is sent to them."""
+    timeout_s: float = Field(default=30.0, ge=0.5, le=600)
+    """How long it may be silent, before the first token and between tokens. Thoughts that it sends count as
+    tokens, comments and empty events do not."""
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What it calls the longest answer: newer models of OpenAI know the second name only."""
+    going_on: Literal["prefill", "vllm", "ask"] = "prefill"
+    """How it is told to go on with an answer whose replica of ours died. `prefill`: what there is of the
+    answer comes last (llama.cpp, Ollama); `vllm`: the same, and vLLM's parameters for it; `ask`: it is asked
+    for the rest (OpenAI)."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """All models that may be chosen, the usual one first."""
+        return tuple(dict.fromkeys((self.model, *self.models)))

@@ -7,7 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_v
 
 from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
-from schemas.providers import LOCAL, SpeechExtra, SpeechProviderSettings
+from schemas.providers import (
+    LOCAL,
+    ChatProviderSettings,
+    ModelName,
+    SpeechExtra,
+    SpeechProviderSettings,
+    check_names,
+)
+
+ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Settings(BaseModel):
@@ -53,10 +62,14 @@ class SessionSettings(_Settings):
     """Further parameters that are handed to the provider as they are."""
     listening: ListeningSettings = ListeningSettings()
     """How the session listens to speech."""
+    llm_provider: str | None = Field(default=None, min_length=1, max_length=64)
+    """Who answers, of the configured providers; None: the model in this server."""
+    llm_model: ModelName | None = None
+    """Which of that provider's models; None: its usual one."""
 
 
 class LanguageModelSettings(_Settings):
-    """Which engine writes the answers."""
+    """Which engine writes the answers, and who else may."""
 
     engine: str = "llama"
     model_path: Path | None = None
@@ -70,6 +83,25 @@ class LanguageModelSettings(_Settings):
     """The first delta leaves at once, later ones are merged over this long."""
     script: Path | None = None
     """Scripted engine only: a JSON file that says what it answers, and when."""
+    providers: dict[ProviderName, ChatProviderSettings] = {}
+    """Servers elsewhere, by the names that users choose; "local" is the engine above."""
+    fallback: tuple[str, ...] = ()
+    """Who is asked, in this order, when the chosen one cannot answer."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        check_names(self.providers, self.fallback)
+        return self
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Who can be asked to answer, and the models of each; the one in this server has no name."""
+        return {LOCAL: ()} | {name: one.choices for name, one in self.providers.items()}
+
+    @property
+    def windows(self) -> dict[str, int]:
+        """The tokens that each can be told at once."""
+        return {LOCAL: self.context_tokens} | {n: one.context_tokens for n, one in self.providers.items()}
 
 
 class TextToSpeechSettings(_Settings):
@@ -84,17 +116,14 @@ class TextToSpeechSettings(_Settings):
     bitrate: int = Field(default=24_000, ge=8_000, le=128_000)
     """Opus bits per second of the audio kept in the log."""
     script: Path | None = None
-    providers: dict[Annotated[str, Field(min_length=1, max_length=64)], SpeechProviderSettings] = {}
+    providers: dict[ProviderName, SpeechProviderSettings] = {}
     """Servers elsewhere, by the names that users choose; "local" is the engine above."""
     fallback: tuple[str, ...] = ()
     """Who is asked, in this order, when the chosen one cannot speak a sentence."""
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        if LOCAL in self.providers:
-            raise ValueError(f'the name "{LOCAL}" is taken by the voice in this server')
-        if unknown := [name for name in self.fallback if name != LOCAL and name not in self.providers]:
-            raise ValueError(f"fallback names {unknown[0]!r}, which is no provider")
+        check_names(self.providers, self.fallback)
         return self
 
 
@@ -238,3 +267,14 @@ class AppSettings(_Settings):
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
     workers: WorkerSettings = WorkerSettings()
+
+    @model_validator(mode="after")
+    def _sessions_begin_with_providers_that_exist(self) -> Self:
+        wished = (
+            ("llm_provider", self.session.llm_provider, self.language_model.providers.keys()),
+            ("tts_provider", self.session.tts_provider, self.text_to_speech.providers.keys()),
+        )
+        for field, name, known in wished:
+            if name not in (None, LOCAL, *known):
+                raise ValueError(f"session.{field} names {name!r}, which is no provider")
+        return self

@@ -48,6 +48,11 @@ class TextCompleted(_Fact):
     tokens_out: int = 0
     ttft_ms: float | None = None
     """From the call of the language model to its first delta."""
+    provider: str = ""
+    """Who answered, which is not who was asked where another one stepped in; empty: the text was given, or
+    the fact is older than the choice."""
+    model: str = ""
+    """As the provider calls it."""
 
 
 class SentenceReady(_Fact):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.chat_server import ChatHouse, chat_house
 from tests.speech_server import SpeechHouse, speech_house
 
 HEAVY = ("serve", "resilience", "browser")
@@ -55,3 +56,17 @@ def house(running_house: SpeechHouse) -> SpeechHouse:
     """The same, well behaved and without a memory when the test begins."""
     running_house.forget()
     return running_house
+
+
+@pytest.fixture(scope="session")
+def running_elsewhere() -> Iterator[ChatHouse]:
+    """A language model elsewhere, for applications that outlive a test."""
+    with chat_house() as house:
+        yield house
+
+
+@pytest.fixture
+def elsewhere(running_elsewhere: ChatHouse) -> ChatHouse:
+    """The same, well behaved and without a memory when the test begins."""
+    running_elsewhere.forget()
+    return running_elsewhere

@@ -23,7 +23,7 @@ from pipeline.engines.registry import (
     build_text_to_speech,
 )
 from pipeline.log import embedded
-from pipeline.providers.open import open_speaker
+from pipeline.providers.open import open_language_model, open_speaker
 from pipeline.turn import Models
 from schemas.settings import AppSettings
 from tests.serving import serving
@@ -94,7 +94,9 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
             "quality_speech_to_text": transcribers.quality,
         }
         models = Models(
-            CoalescingLanguageModel(engine, settings.language_model.coalesce_ms),
+            CoalescingLanguageModel(
+                open_language_model(engine, settings.language_model), settings.language_model.coalesce_ms
+            ),
             await open_speaker(voice, settings.text_to_speech),
         )
         running.loop = asyncio.get_running_loop()

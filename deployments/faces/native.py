@@ -114,8 +114,8 @@ async def control(services: Open, session: Commanded, command: Control) -> Contr
 
 @router.get("/voices")
 async def voices(services: Open) -> Voices:
-    sessions = services.sessions
-    return Voices(voices=sessions.voices, providers=dict(sessions.providers))
+    choices = services.sessions.choices
+    return Voices(voices=choices.voices, providers=dict(choices.speakers))
 
 
 def links(session: SessionId) -> Links:

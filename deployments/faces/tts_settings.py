@@ -38,7 +38,7 @@ async def put_settings(services: Open, caller: Caller, wish: PreferencesPatch) -
 
     def decide(present: Preferences) -> Preferences:
         changed = present.model_copy(update=wish.model_dump(include=wish.model_fields_set))
-        voices = services.sessions.voices_of(changed.tts_provider, field="tts_provider")
+        voices = services.sessions.choices.voices_of(changed.tts_provider, field="tts_provider")
         if changed.default_voice in voices:
             return changed
         if wish.default_voice is not None:
@@ -70,7 +70,7 @@ async def voices(services: Open) -> list[VoiceView]:
     """Who can speak, with which voices, and how each sounds."""
     return [
         VoiceView(id=voice, provider=provider, preview_url=_preview_url(provider, voice))
-        for provider, names in services.sessions.providers.items()
+        for provider, names in services.sessions.choices.speakers.items()
         for voice in names
     ]
 
@@ -89,7 +89,7 @@ async def preview(
     audio_format: Annotated[AudioFormat, Query(alias="format")] = "mp3",
 ) -> Response:
     """How a voice sounds. It speaks once; from then on the log remembers."""
-    if voice not in services.sessions.voices_of(provider, field="provider"):
+    if voice not in services.sessions.choices.voices_of(provider, field="provider"):
         raise UnknownVoice(f"there is no voice {voice[:80]!r}", field="voice")
     language = services.settings.session.language
     remembered = derived_session_id(

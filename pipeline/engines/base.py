@@ -21,6 +21,10 @@ class ChatRequest:
     temperature: float = 0.6
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    provider: str | None = None
+    """Who is to answer; None: the model in this server, "local"."""
+    model: str | None = None
+    """Which of their models; None: as configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,16 @@ class Completion:
     finish: Literal["stop", "length"]
     tokens_in: int = 0
     tokens_out: int = 0
+    provider: str = ""
+    """Who answered, which is not always who was asked; empty where there is but one."""
+    model: str = ""
 
 
 class LanguageModel(Protocol):
     """Writes an answer as text deltas: never empty, never cumulative, then exactly one Completion.
 
-    Raises EngineBusy (before the first delta only), EngineFailed or EngineDead.
+    Raises EngineBusy (before the first delta only), UnknownProvider, UnknownModel, EngineFailed or
+    EngineDead.
     """
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]: ...

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from pipeline.engines.weights import language_model_file
 from schemas.errors import EngineDead, EngineFailed
 from schemas.settings import LanguageModelSettings
 
+_PACKAGED: Final = "SmolLM2-135M-Instruct"
 _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 1.1, "repeat_last_n": 256}
 """Without the penalty a 135M model repeats its last sentence for ever; above 1.15 it starts to ramble."""
 
@@ -27,20 +29,20 @@ def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
     return LlamaLanguageModel(load(language_model_file(settings, cache), settings), settings)
 
 
-def load(model: Path, settings: LanguageModelSettings) -> Any:
-    """An engine with the model in memory; takes 1 to 2 s."""
+def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None) -> Any:
+    """An engine with the model in memory; takes 1 to 2 s. Who has the `key` gets in by its HTTP port, too."""
     # llama.cpp's threads must sleep, not spin, while they wait for each other: with other work on the same
     # cores, spinning made it ten times slower. Read once, when the library is loaded. Deployments set it too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xllamacpp
 
     try:
-        return xllamacpp.Server(_parameters(xllamacpp.CommonParams(), model, settings))
+        return xllamacpp.Server(_parameters(xllamacpp.CommonParams(), model, settings, key))
     except RuntimeError as error:
         raise UnusableWeights(f"llama.cpp cannot load {model}: {error}") from error
 
 
-def _parameters(params: Any, model: Path, settings: LanguageModelSettings) -> Any:
+def _parameters(params: Any, model: Path, settings: LanguageModelSettings, key: str | None) -> Any:
     params.model.path = str(model)
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context_tokens
@@ -50,7 +52,7 @@ def _parameters(params: Any, model: Path, settings: LanguageModelSettings) -> An
     params.cache_ram_mib = 0  # finished prompts stay in their slot only
     params.verbosity = 0
     # The library insists on an HTTP port on loopback; a key that nobody knows keeps everybody out.
-    params.api_keys = [secrets.token_hex(16)]
+    params.api_keys = [key or secrets.token_hex(16)]
     params.ui = False
     return params
 
@@ -65,6 +67,7 @@ class LlamaLanguageModel:
     def __init__(self, server: Any, settings: LanguageModelSettings) -> None:
         self._server = server
         self._settings = settings
+        self._name = _PACKAGED if settings.model_path is None else settings.model_path.stem
         self._slots = Slots(settings.slots)
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="llama")
         self._open: set[_Answer] = set()
@@ -87,7 +90,7 @@ class LlamaLanguageModel:
             try:
                 async with aclosing(self._attempt(messages, request)) as items:
                     async for item in items:
-                        yield item
+                        yield item if isinstance(item, str) else replace(item, model=self._name)
             except _TooLong as error:
                 shorter = without_oldest(messages)
                 if shorter is None:

@@ -17,7 +17,8 @@ import httpx
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.pcm import RATE, named_language, samples
 from pipeline.engines.provider import Provider, body_of
-from pipeline.engines.transcription_wire import Answer, BadAnswer, document_of, events, whole
+from pipeline.engines.server_events import BadAnswer, whole
+from pipeline.engines.transcription_wire import Answer, document_of, events
 from pipeline.engines.windows import is_silent
 from schemas.errors import EngineError, EngineFailed
 from schemas.listening import TranscriptionProviderSettings

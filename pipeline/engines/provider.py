@@ -50,11 +50,11 @@ class Provider:
         """What to say of a connection that gave nothing yet."""
         if isinstance(error, httpx.PoolTimeout):
             return EngineBusy(f"All {_CONNECTIONS} connections to {self.name} are taken.")
-        if isinstance(error, httpx.TimeoutException):
+        if isinstance(error, httpx.TimeoutException | TimeoutError):
             return EngineDead(f"{self.name} was silent for {timeout_s:g} s.")
         if isinstance(error, httpx.ConnectError):
             return EngineDead(f"{self.name} cannot be reached.")
-        return EngineDead(f"{self.name} hung up before anything was heard.")
+        return EngineDead(f"{self.name} hung up before anything came of it.")
 
     def hidden(self, text: str) -> str:
         """On one line, of limited length, and without the key, should the server repeat it."""

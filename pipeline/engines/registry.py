@@ -13,7 +13,7 @@ from schemas.listening import (
     SpeechToTextSettings,
     TranscriptionProviderSettings,
 )
-from schemas.providers import SpeechProviderSettings
+from schemas.providers import ChatProviderSettings, SpeechProviderSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LANGUAGE_MODELS: Final[Mapping[str, str]] = {
     "llama": "pipeline.engines.llama:build",
     "scripted": "pipeline.engines.scripted:build_language_model",
+}
+CHAT_PROVIDERS: Final[Mapping[str, str]] = {
+    "openai": "pipeline.engines.openai_chat:OpenAiChat",
 }
 TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
     "piper": "pipeline.engines.piper:build",
@@ -73,6 +76,12 @@ def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: P
     name = quality_engine(settings)
     ear: SpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(settings, cache)
     return SpeechToTextWithProviders(ear, {})
+
+
+def build_chat_provider(name: str, settings: ChatProviderSettings) -> LanguageModel:
+    """The client of a server elsewhere that answers; connects when it is first asked."""
+    model: LanguageModel = _factory("chat", CHAT_PROVIDERS, "openai")(name, settings)
+    return model
 
 
 def build_transcription_provider(name: str, settings: TranscriptionProviderSettings) -> SpeechToText:

@@ -1,6 +1,5 @@
 """What transcription servers send: one JSON document, or server-sent events of several dialects."""
 
-import json
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -9,19 +8,10 @@ from typing import Any, Final
 
 from pipeline.engines.base import WrittenWord
 from pipeline.engines.provider import words_of
+from pipeline.engines.server_events import DONE, BadAnswer, documents, parsed
 from pipeline.engines.whisper_words import word_times
 
-_MOST_BYTES: Final = 16 << 20
-"""Of one answer: an hour of words and their times. A server that sends more has lost its way."""
-
-
 _CODE: Final = re.compile(r"[a-z]{2,3}")
-_DONE: Final[dict[str, Any]] = {}
-"""Stands for "[DONE]"."""
-
-
-class BadAnswer(Exception):
-    """The server's answer makes no sense; says why, to follow its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +29,8 @@ async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Ans
     A stream that does not say that it is over is not all of the text.
     """
     finished = False
-    async with aclosing(_documents(parts)) as documents:
-        async for document in documents:
+    async with aclosing(documents(parts)) as told:
+        async for document in told:
             kind = document.get("type", "")
             if kind == "error" or document.get("error"):
                 raise BadAnswer(f"failed: {words_of(document)}")
@@ -52,7 +42,7 @@ async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Ans
             for choice in _choices(document):
                 yield _content(choice)
                 finished = finished or bool(choice.get("finish_reason"))
-            finished = finished or document is _DONE
+            finished = finished or document is DONE
     if not finished:
         raise BadAnswer("broke off in the middle of an utterance")
     yield Answer()
@@ -60,7 +50,7 @@ async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Ans
 
 def document_of(data: bytes, sound_ms: int) -> Answer:
     """The answer as "json" or "verbose_json"."""
-    document = _parsed(data)
+    document = parsed(data)
     text = _text(document, "text").strip()
     aligned = document.get("words")
     language = document.get("language")
@@ -70,50 +60,6 @@ def document_of(data: bytes, sound_ms: int) -> Answer:
         language if isinstance(language, str) and _CODE.fullmatch(language) else "",
         _words(text, aligned, sound_ms) if isinstance(aligned, list) else (),
     )
-
-
-async def whole(parts: AsyncGenerator[bytes, None]) -> bytes:
-    """A body of bounded length."""
-    body = bytearray()
-    async with aclosing(parts):
-        async for part in parts:
-            body += part
-            if len(body) > _MOST_BYTES:
-                raise BadAnswer("does not come to an end")
-    return bytes(body)
-
-
-async def _documents(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[dict[str, Any], None]:
-    """The data of each event, up to "[DONE]" (`_DONE`); every server puts it on one line."""
-    waiting, total = b"", 0
-    async with aclosing(parts):
-        async for part in parts:
-            total += len(part)
-            if total > _MOST_BYTES:
-                raise BadAnswer("does not come to an end")
-            *lines, waiting = (waiting + part).replace(b"\r", b"\n").split(b"\n")
-            for line in lines:
-                if (document := _document_on(line)) is not None:
-                    yield document
-        if (document := _document_on(waiting)) is not None:
-            yield document
-
-
-def _document_on(line: bytes) -> dict[str, Any] | None:
-    if not line.startswith(b"data:"):
-        return None
-    data = line.removeprefix(b"data:").strip()
-    return _DONE if data == b"[DONE]" else _parsed(data)
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BadAnswer("sent something that is no JSON") from error
-    if not isinstance(document, dict):
-        raise BadAnswer("sent something that is no JSON object")
-    return document
 
 
 def _text(document: dict[str, Any], name: str) -> str:

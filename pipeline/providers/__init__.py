@@ -1,1 +1,1 @@
-"""Who speaks: the voice in this server, servers elsewhere, and what happens when one of them cannot."""
+"""Who speaks and who answers: this server, servers elsewhere, and what happens when one of them cannot."""

@@ -1,4 +1,4 @@
-"""A circuit breaker: a server that keeps failing is left alone for a while, then tried by one sentence."""
+"""A circuit breaker: a server that keeps failing is left alone for a while, then tried by one request."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pipeline.clock import Clock
 
 
 class Breaker:
-    """Opens after `failures` in a row, for `reset_s`; then half open, until one sentence has shown more."""
+    """Opens after `failures` in a row, for `reset_s`; then half open, until one request has shown more."""
 
     def __init__(self, failures: int, reset_s: float, clock: Clock) -> None:
         self._most = failures
@@ -23,7 +23,7 @@ class Breaker:
         return "open" if self._clock.monotonic() - self._opened_at < self._reset_s else "half-open"
 
     def admit(self) -> "Visit | None":
-        """Leave to ask the server, or None. Half open, one sentence at a time gets it."""
+        """Leave to ask the server, or None. Half open, one request at a time gets it."""
         if self.state == "closed":
             return Visit(self)
         if self.state == "open" or self._trial is not None:
@@ -47,7 +47,7 @@ class Breaker:
 
 
 class Visit:
-    """One sentence's leave: report what it found, if anything, and always `end` it."""
+    """One request's leave: report what it found, if anything, and always `end` it."""
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker

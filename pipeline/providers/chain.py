@@ -1,16 +1,42 @@
 """Several speakers as one: the chosen provider speaks, or else the next one of the fallback order."""
 
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
 
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
+from pipeline.providers.guard import Guard
+from pipeline.providers.order import in_order
 from schemas.errors import EngineError, EngineFailed, UnknownProvider
 from schemas.providers import LOCAL
 
-_logger = logging.getLogger(__name__)
+
+class GuardedSpeaker:
+    """Satisfies Speaker around a provider's one: asked again, or left alone."""
+
+    def __init__(self, guard: Guard, speaker: Speaker) -> None:
+        self._guard = guard
+        self._speaker = speaker
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return self._speaker.voices
+
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        return {self._guard.name: self.voices}
+
+    def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        """See `Speaker.speak`, and `Guard.stream`."""
+        return self._guard.stream(
+            lambda: self._speaker.speak(text, voice=voice, speed=speed, delivery=delivery)
+        )
+
+    async def aclose(self) -> None:
+        await self._speaker.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +75,32 @@ class ChainSpeaker:
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice."""
         route = self._route(delivery)
-        failures: list[str] = []
-        for link in route:
-            heard = False
-            voiced = voice if link is route[0] else link.voice(voice)
-            try:
-                items = link.speaker.speak(text, voice=voiced, speed=speed, delivery=delivery)
-                async with aclosing(items), aclosing(_with_sound(items)) as sound:
-                    async for item in sound:
-                        heard = True
-                        yield item
-            except EngineError as error:
-                failures.append(str(error))
-                if heard or link is route[-1]:
-                    raise self._last(link, failures, error) from error
-                _logger.warning("%s", error)
-            else:
-                return
+
+        def ask(name: str) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+            link = self._links[name]
+            voiced = voice if name == route[0] else link.voice(voice)
+            return _with_sound(link.speaker.speak(text, voice=voiced, speed=speed, delivery=delivery))
+
+        async with aclosing(in_order(route, ask, _verdict)) as items:
+            async for item in items:
+                yield item
 
     async def aclose(self) -> None:
         for link in self._links.values():
             await link.speaker.aclose()
 
-    def _route(self, delivery: Delivery) -> list[Link]:
+    def _route(self, delivery: Delivery) -> list[str]:
         wished = delivery.provider or LOCAL
         if wished not in self._links:
             raise UnknownProvider(
                 f"There is no provider {wished!r}; there is: {', '.join(self._links)}.",
                 field="tts_provider",
             )
-        return [self._links[name] for name in dict.fromkeys((wished, *self._fallback))]
+        return list(dict.fromkeys((wished, *self._fallback)))
 
-    def _last(self, link: Link, failures: list[str], error: EngineError) -> EngineError:
-        return error if link.name == LOCAL else EngineFailed(" ".join(failures))
+
+def _verdict(name: str, error: EngineError, reasons: Sequence[str]) -> EngineError:
+    return error if name == LOCAL else EngineFailed(" ".join(reasons))
 
 
 async def _with_sound(
@@ -89,11 +108,12 @@ async def _with_sound(
 ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
     """Word times wait for the first sound: those of a voice that made none would stay with the next one's."""
     times: WordTimes | None = None
-    async for item in items:
-        if isinstance(item, WordTimes):
-            times = item
-            continue
-        if times is not None:
-            yield times
-            times = None
-        yield item
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, WordTimes):
+                times = item
+                continue
+            if times is not None:
+                yield times
+                times = None
+            yield item

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from pipeline.engines.llama import LlamaLanguageModel, load
+from pipeline.engines.openai_chat import OpenAiChat
 from pipeline.engines.openai_transcription import OpenAiTranscription
 from pipeline.engines.piper import PiperTextToSpeech
 from pipeline.engines.piper_voice import Voice
 from pipeline.engines.weights import language_model_file, voice_files
+from schemas.providers import ChatProviderSettings
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 from tests.engines.transcribing import SAID
 from tests.transcription_server import TranscriptionHouse, transcription_house
 
 LLAMA = LanguageModelSettings(slots=2, context_tokens=512)
+LLAMA_KEY = "the-key-of-llama.cpp's-own-server"
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +41,23 @@ async def piper(joe: Voice) -> AsyncGenerator[PiperTextToSpeech, None]:
 
 @pytest.fixture(scope="session")
 def llama_server(cache: Path) -> Any:
-    return load(language_model_file(LLAMA, cache), LLAMA)
+    return load(language_model_file(LLAMA, cache), LLAMA, key=LLAMA_KEY)
 
 
 @pytest.fixture
 async def llama(llama_server: Any) -> AsyncGenerator[LlamaLanguageModel, None]:
     model = LlamaLanguageModel(llama_server, LLAMA)
+    yield model
+    await model.aclose()
+
+
+@pytest.fixture
+async def llama_by_http(llama: LlamaLanguageModel) -> AsyncGenerator[OpenAiChat, None]:
+    """llama.cpp's own server, as a provider elsewhere."""
+    settings = ChatProviderSettings.model_validate(
+        {"url": llama.address, "api_key": LLAMA_KEY, "model": "SmolLM2"}
+    )
+    model = OpenAiChat("llama", settings)
     yield model
     await model.aclose()
 

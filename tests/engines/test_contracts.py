@@ -8,6 +8,7 @@ import pytest
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.engines.base import TextToSpeech
 from pipeline.engines.llama import LlamaLanguageModel
+from pipeline.engines.openai_chat import OpenAiChat
 from pipeline.engines.piper import PiperTextToSpeech
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
@@ -29,6 +30,15 @@ class TestLlama(LanguageModelContract):
     @pytest.fixture
     def model(self, llama: LlamaLanguageModel) -> LlamaLanguageModel:
         return llama
+
+
+@pytest.mark.weights
+class TestLlamaByHttp(LanguageModelContract):
+    """A real server with OpenAI's interface."""
+
+    @pytest.fixture
+    def model(self, llama_by_http: OpenAiChat) -> OpenAiChat:
+        return llama_by_http
 
 
 class TestScriptedTextToSpeech(TimedTextToSpeechContract):

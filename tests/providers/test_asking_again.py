@@ -8,7 +8,8 @@ from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.providers.breaker import Breaker
-from pipeline.providers.guard import GuardedSpeaker
+from pipeline.providers.chain import GuardedSpeaker
+from pipeline.providers.guard import Guard
 from pipeline.providers.open import open_speaker
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings
@@ -43,7 +44,7 @@ def guarded(house: SpeechHouse, waits: Waits, *, attempts: int, failures: int = 
     given = house.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())
     breaker = Breaker(failures, 10.0, HandClock())
-    return GuardedSpeaker("cloud", inner, breaker, attempts, sleep=waits.sleep, draw=waits.draw)
+    return GuardedSpeaker(Guard("cloud", breaker, attempts, sleep=waits.sleep, draw=waits.draw), inner)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -143,7 +144,7 @@ async def test_who_leaves_in_the_middle_proves_nothing_and_blocks_nobody(house: 
     given = house.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())
     breaker = Breaker(1, 10.0, clock)
-    speaker = GuardedSpeaker("cloud", inner, breaker, 1)
+    speaker = GuardedSpeaker(Guard("cloud", breaker, 1), inner)
     house.refusals = [(503, {})]
     with pytest.raises(EngineBusy):
         await heard(speaker)

@@ -66,6 +66,10 @@ def test_a_sentence_is_only_named_where_one_is_skipped() -> None:
         {"tts_provider": ""},
         {"tts_timeout_s": 0},
         {"tts_timeout_s": 301.0},
+        {"llm_provider": ""},
+        {"llm_model": ""},
+        {"llm_model": "x" * 129},
+        {"llm_model": 4},
         {"tts_extra": {"": 1}},
         {"tts_extra": {"a": None}},
         {"tts_extra": {"a": [1]}},
@@ -89,6 +93,8 @@ def settings() -> st.SearchStrategy[dict[str, Any]]:
             "max_tokens": st.integers(1, 4096),
             "tts_provider": st.none() | st.sampled_from(["cloud", "local"]),
             "tts_timeout_s": st.none() | st.floats(1, 300),
+            "llm_provider": st.none() | st.sampled_from(["cloud", "local"]),
+            "llm_model": st.none() | st.sampled_from(["fox-1", "fox-2"]),
             "sentences": st.fixed_dictionaries(
                 {},
                 optional={

@@ -1,5 +1,6 @@
 """serve_config.yaml: what is misspelt is named, what is shipped is right."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from cluster.problems import CliError
 from deployments.app import build
 from schemas.settings import AppSettings
 
-FILE = Path(__file__).parent.parent.parent / "serve_config.yaml"
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "serve_config.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 
 
@@ -146,7 +148,7 @@ def test_a_providers_key_comes_from_the_environment_and_is_not_shown(
 @pytest.mark.parametrize(
     ("providers", "said"),
     [
-        ("providers: {local: CLOUD}", "taken by the voice in this server"),
+        ("providers: {local: CLOUD}", "taken by what is in this server"),
         ("fallback: [nobody]", "'nobody', which is no provider"),
         (
             "providers: {cloud: {kin: openai}}",
@@ -171,3 +173,23 @@ def test_a_wrong_variable_is_named_as_the_variable(monkeypatch: pytest.MonkeyPat
 def test_a_misspelt_variable_is_noticed() -> None:
     (found,) = config.unknown_variables({"RHAPSODE_LOGS__URL": "x", "RHAPSODE_HOME": "/", "PATH": "/bin"})
     assert str(found) == "RHAPSODE_LOGS__URL: there is no such setting; did you mean RHAPSODE_LOG__URL?"
+
+
+def test_the_providers_that_are_shown_are_right() -> None:
+    shown = re.findall(
+        r"```yaml\n(.+?)```", (ROOT / "docs/providers.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    voices, _, answers = (AppSettings.model_validate(yaml.safe_load(text)) for text in shown)
+    assert [*voices.text_to_speech.providers] == ["cloud", "box"]
+    model = answers.language_model
+    assert model.choices["cloud"] == ("gpt-5-mini", "gpt-5")
+    assert model.windows == {"local": 2_048, "cloud": 100_000, "box": 4_096, "desk": 4_096}
+    assert answers.session.llm_provider in model.choices
+
+
+@pytest.mark.parametrize("field", ["llm_provider", "tts_provider"])
+def test_sessions_do_not_begin_with_a_provider_that_nobody_configured(
+    refusal: Callable[[str], str], field: str
+) -> None:
+    wrong = TEXT.replace("    profile: laptop\n", f"    profile: laptop\n    session: {{{field}: cloud}}\n")
+    assert f"session.{field} names 'cloud', which is no provider" in refusal(wrong)

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from pipeline.access.allowance import open_allowance
+from pipeline.choices import Choices
 from pipeline.clock import SystemClock
 from pipeline.heard import HeardLedger
 from pipeline.log.base import Batch, Outcome
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.sessions import Choices, Sessions
+from pipeline.sessions import Sessions
 from pipeline.views import SessionViews
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.ids import SessionId, new_session_id

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pipeline.access.allowance import open_allowance
+from pipeline.choices import Choices
 from pipeline.clock import SystemClock
 from pipeline.heard import HeardLedger
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.sessions import Choices, Overtaken, Sessions, SpokenQuestion
+from pipeline.sessions import Overtaken, Sessions, SpokenQuestion
 from pipeline.views import SessionViews
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted

@@ -48,9 +48,9 @@ def test_a_fact_that_was_ever_written_still_loads(file: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["session.started", "settings.changed", "turn.requested"])
-def test_settings_from_before_there_were_providers_mean_the_voice_in_this_server(kind: str) -> None:
+def test_settings_from_before_there_were_providers_mean_this_server(kind: str) -> None:
     entry = golden(GOLDEN / f"{kind}.v1.json")
-    newer = ("tts_provider", "tts_timeout_s", "tts_extra")
+    newer = ("tts_provider", "tts_timeout_s", "tts_extra", "llm_provider", "llm_model")
     old = {name: value for name, value in entry.data["settings"].items() if name not in newer}
     fact: Any = recorded(entry.wire() | {"data": entry.data | {"settings": old}}).fact()
     assert (fact.settings.tts_provider, fact.settings.tts_timeout_s, fact.settings.tts_extra) == (
@@ -58,6 +58,7 @@ def test_settings_from_before_there_were_providers_mean_the_voice_in_this_server
         None,
         {},
     )
+    assert (fact.settings.llm_provider, fact.settings.llm_model) == (None, None)
     assert fact.settings.model_dump(exclude={*newer}) == old
 
 

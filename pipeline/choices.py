@@ -1,0 +1,64 @@
+"""What users may choose among: who speaks, who answers, who writes speech down, and with what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from schemas.errors import UnknownModel, UnknownProvider, UnknownVoice
+from schemas.providers import LOCAL
+from schemas.settings import SessionSettings
+
+Offers = Mapping[str, tuple[str, ...]]
+"""Providers, and the voices or models of each; "local" is this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What users may wish for, and what they get if they wish for nothing."""
+
+    defaults: SessionSettings
+    speakers: Offers
+    """Who can be asked to speak, and the voices of each."""
+    transcribers: tuple[str, ...] = ()
+    """Who can be asked to write speech down, beside this server."""
+    answerers: Offers = field(default_factory=lambda: {LOCAL: ()})
+    """Who can be asked to answer, and the models of each that can be chosen by name."""
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(chain.from_iterable(self.speakers.values())))
+
+    def check(self, settings: SessionSettings) -> SessionSettings:
+        """The same settings. Raises UnknownProvider, UnknownModel or UnknownVoice, which name the field."""
+        writer = settings.listening.provider
+        if writer is not None and writer not in self.transcribers:
+            known = ", ".join(self.transcribers) or "none"
+            raise UnknownProvider(
+                f"there is no provider {writer!r}; there is: {known}", field="settings.listening.provider"
+            )
+        models = _offered(self.answerers, settings.llm_provider, field="settings.llm_provider")
+        if settings.llm_model is not None and settings.llm_model not in models:
+            known = ", ".join(models) or "no choice"
+            raise UnknownModel(
+                f"there is no model {settings.llm_model!r} there; there is: {known}",
+                field="settings.llm_model",
+            )
+        voices = self.voices_of(settings.tts_provider, field="settings.tts_provider")
+        if settings.voice not in voices:
+            raise UnknownVoice(
+                f"there is no voice {settings.voice!r} there; there is: {', '.join(voices)}",
+                field="settings.voice",
+            )
+        return settings
+
+    def voices_of(self, provider: str | None, *, field: str) -> tuple[str, ...]:
+        """Raises UnknownProvider, which names the field that it came in."""
+        return _offered(self.speakers, provider, field=field)
+
+
+def _offered(offers: Offers, provider: str | None, *, field: str) -> tuple[str, ...]:
+    offered = offers.get(provider or LOCAL)
+    if offered is None:
+        known = ", ".join(offers)
+        raise UnknownProvider(f"there is no provider {provider!r}; there is: {known}", field=field)
+    return offered
