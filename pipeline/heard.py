@@ -77,7 +77,8 @@ class HeardLedger:
 
     async def _record(self, heard: _Heard) -> None:
         session, turn = heard
-        heard_ms, self._waiting[heard] = self._waiting[heard], None
+        heard_ms = self._waiting.get(heard)  # another task may have found it finished meanwhile
         if heard_ms is not None:
+            self._waiting[heard] = None
             writer = self._recorder.open(session, producer="heard")
             await writer.record(PlaybackHeard(heard_ms=heard_ms), turn=turn)
