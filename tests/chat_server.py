@@ -1,7 +1,6 @@
 """A chat server of ours on a loopback port: OpenAI's interface, and misbehaviour on request."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,40 +11,30 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from schemas.providers import ChatProviderSettings
 from tests.eventually import eventually
-from tests.serving import serving_somewhere
+from tests.house import House, event, open_house
 
 ANSWER = "The fox is red."
 USAGE = {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11}
 
 
 @dataclass
-class ChatHouse:
-    """The server and what it is told to do; change it between requests."""
+class ChatHouse(House):
+    """Writes answers."""
 
-    url: str = ""
     answer: str = ANSWER
     wire: Literal["events", "json"] = "events"
     finish: str = "stop"
     model: str = "fox-1-2026"
     """The name that it gives itself."""
-    key: str | None = None
-    refusals: list[tuple[int, Any]] = field(default_factory=list)
-    """Status and body of the next answers."""
-    silent: bool = False
-    """Requests are taken and never answered."""
     chatter: tuple[bytes, int] = (b"", 0)
     """What is sent before the first delta, every few milliseconds, and how often."""
     deltas: int | None = None
     """After so many the connection is cut, or nothing more comes if `stalls`."""
-    stalls: bool = False
     raw: list[bytes] | None = None
     """Sent as it is, piece by piece, in place of the answer."""
     raw_type: str = "text/event-stream; charset=utf-8"
-    requests: list[dict[str, Any]] = field(default_factory=list)
     writing: int = 0
     """Answers under way."""
-    hung_up: int = 0
-    """Answers whose reader left before their end."""
     callers: set[Any] = field(default_factory=set)
     """The connections that requests came by."""
     life: int = 0
@@ -53,7 +42,9 @@ class ChatHouse:
 
     def forget(self) -> None:
         """Behave again, and remember nothing."""
-        vars(self).update(vars(ChatHouse(self.url, life=self.life + 1)))
+        life = self.life + 1
+        super().forget()
+        self.life = life
 
     def given(self, **changes: Any) -> dict[str, Any]:
         """What the settings say of this server as a provider."""
@@ -66,12 +57,8 @@ class ChatHouse:
         life = self.life
         self.requests.append(await request.json())
         self.callers.add(request.client)
-        given = request.headers.get("authorization")
-        if self.key is not None and given != f"Bearer {self.key}":
-            return JSONResponse({"error": {"message": f"Incorrect API key provided: {given}"}}, 401)
-        if self.refusals:
-            status, body = self.refusals.pop(0)
-            return JSONResponse(body, status)
+        if refused := self.refused(request):
+            return refused
         await eventually(lambda: not self.silent)
         if self.raw is not None:
             return StreamingResponse(self._counted(self._raw(self.raw), life), media_type=self.raw_type)
@@ -122,18 +109,10 @@ class ChatHouse:
         return event(object="chat.completion.chunk", model=self.model, choices=[choice], usage=None)
 
 
-def event(**data: Any) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
 @contextmanager
 def chat_house() -> Iterator[ChatHouse]:
     """Serve until the block ends."""
-    house = ChatHouse()
-    app = FastAPI()
+    house, app = ChatHouse(), FastAPI()
     app.post("/v1/chat/completions")(house.respond)
-    with serving_somewhere(app, "the chat server") as house.url:
-        try:
-            yield house
-        finally:
-            house.forget()  # before the server stops: some requests wait for that
+    with open_house(house, app, "the chat server"):
+        yield house

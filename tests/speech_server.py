@@ -2,14 +2,13 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
 from pipeline.audio.formats import Mp3Encoder, wav_header
 from pipeline.engines.base import WordTimes
@@ -17,7 +16,7 @@ from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.providers import SpeechProviderSettings
 from schemas.settings import TextToSpeechSettings
 from tests.eventually import eventually
-from tests.serving import serving_somewhere
+from tests.house import House, event, open_house
 
 Wire = Literal["pcm", "wav", "mp3", "sse"]
 VOICES = ("joe", "alto")
@@ -30,33 +29,19 @@ _MIME: dict[Wire, str] = {
 
 
 @dataclass
-class SpeechHouse:
-    """The server and what it is told to do; change it between requests."""
+class SpeechHouse(House):
+    """Speaks."""
 
-    url: str = ""
     wire: Wire | None = None
     """None: what the request asks for."""
-    key: str | None = None
-    refusals: list[tuple[int, Any]] = field(default_factory=list)
-    """Status and body of the next answers."""
-    silent: bool = False
-    """Requests are taken and never answered."""
     answers: int | None = None
     """So many requests are answered; the others wait until there may be more."""
     chunks: int | None = None
     """After so many the connection is cut, or nothing more comes if `stalls`."""
-    stalls: bool = False
     chunk_ms: int = 120
     paths: list[str] = field(default_factory=list)
-    requests: list[dict[str, Any]] = field(default_factory=list)
     speaking: int = 0
     """Sentences under way."""
-    hung_up: int = 0
-    """Sentences whose listener left before their end."""
-
-    def forget(self) -> None:
-        """Behave again, and remember nothing."""
-        vars(self).update(vars(SpeechHouse(self.url)))
 
     def given(self, **changes: Any) -> dict[str, Any]:
         """What the settings say of this server as a provider of speech."""
@@ -70,12 +55,8 @@ class SpeechHouse:
     async def answer(self, request: Request, text: str, wire: Wire, voice: str, speed: float) -> Response:
         self.paths.append(request.url.path)
         self.requests.append(await request.json())
-        given = request.headers.get("authorization")
-        if self.key is not None and given != f"Bearer {self.key}":
-            return JSONResponse({"error": {"message": f"Incorrect API key provided: {given}"}}, 401)
-        if self.refusals:
-            status, body = self.refusals.pop(0)
-            return JSONResponse(body, status)
+        if refused := self.refused(request):
+            return refused
         number = len(self.requests)
         await eventually(lambda: not self.silent and (self.answers is None or number <= self.answers))
         wire = self.wire or wire
@@ -98,15 +79,15 @@ class SpeechHouse:
         if wire == "wav":
             yield wav_header(None)
         if wire == "sse":
-            yield _event(type="speech.audio.info", sample_rate=24_000, channels=1, bits_per_sample=16)
+            yield event(type="speech.audio.info", sample_rate=24_000, channels=1, bits_per_sample=16)
         async with aclosing(self._chunks(text, voice, speed)) as chunks:
             async for pcm in chunks:
                 if wire == "sse":
-                    yield _event(type="speech.audio.delta", audio=base64.b64encode(pcm).decode())
+                    yield event(type="speech.audio.delta", audio=base64.b64encode(pcm).decode())
                 else:
                     yield mp3.encode(pcm) if wire == "mp3" else pcm
         if wire == "sse":
-            yield _event(type="speech.audio.done", usage={"total_tokens": 7})
+            yield event(type="speech.audio.done", usage={"total_tokens": 7})
         if wire == "mp3":
             yield mp3.finish()
 
@@ -128,10 +109,6 @@ class SpeechHouse:
 
 def _pieces(pcm: bytes, size: int) -> Iterator[bytes]:
     return (pcm[at : at + size] for at in range(0, len(pcm), size))
-
-
-def _event(**event: Any) -> bytes:
-    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 def _app(house: SpeechHouse) -> FastAPI:
@@ -161,8 +138,5 @@ def _app(house: SpeechHouse) -> FastAPI:
 def speech_house() -> Iterator[SpeechHouse]:
     """Serve until the block ends."""
     house = SpeechHouse()
-    with serving_somewhere(_app(house), "the speech server") as house.url:
-        try:
-            yield house
-        finally:
-            house.forget()  # before the server stops: some requests wait for that
+    with open_house(house, _app(house), "the speech server"):
+        yield house

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import io
-import json
 import wave
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -16,38 +15,23 @@ from starlette.datastructures import UploadFile
 
 from schemas.listening import TranscriptionProviderSettings
 from tests.eventually import eventually
-from tests.serving import serving_somewhere
+from tests.house import House, event, open_house
 
 Wire = Literal["openai", "vllm", "json"]
 
 
 @dataclass
-class TranscriptionHouse:
-    """The server and what it is told to do; change it between requests."""
+class TranscriptionHouse(House):
+    """Writes speech down. `requests` has the form of each, without its file."""
 
-    url: str = ""
     wire: Wire = "openai"
     """What it sends to those who ask for a stream; the others get JSON."""
     texts: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the sound -> what it hears; other sound is "something else"."""
-    key: str | None = None
-    refusals: list[tuple[int, Any]] = field(default_factory=list)
-    """Status and body of the next answers."""
-    silent: bool = False
-    """Requests are taken and never answered."""
     deltas: int | None = None
     """After so many the connection is cut, or nothing more comes if `stalls`."""
-    stalls: bool = False
     raw: str | None = None
     """Sent as it is, in place of the answer."""
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    """The form of each, without its file."""
-    hung_up: int = 0
-    """Answers whose reader left before their end."""
-
-    def forget(self) -> None:
-        """Behave again, and remember nothing."""
-        vars(self).update(vars(TranscriptionHouse(self.url)))
 
     def settings(self, **changes: Any) -> TranscriptionProviderSettings:
         return TranscriptionProviderSettings.model_validate({"url": self.url, "timeout_s": 5} | changes)
@@ -58,12 +42,8 @@ class TranscriptionHouse:
             sound = form["file"]
             assert isinstance(sound, UploadFile)
             text = self._heard(await sound.read())
-        given = request.headers.get("authorization")
-        if self.key is not None and given != f"Bearer {self.key}":
-            return JSONResponse({"error": {"message": f"Incorrect API key provided: {given}"}}, 401)
-        if self.refusals:
-            status, body = self.refusals.pop(0)
-            return JSONResponse(body, status)
+        if refused := self.refused(request):
+            return refused
         await eventually(lambda: not self.silent)
         if self.requests[-1].get("stream") == "true" and self.wire != "json":
             return StreamingResponse(self._events(text), media_type="text/event-stream")
@@ -99,7 +79,7 @@ class TranscriptionHouse:
                 yield self._delta(f" {word}" if number else word)
                 await asyncio.sleep(0)
             if self.wire == "openai":
-                yield _event(type="transcript.text.done", text=text, usage={"type": "tokens"})
+                yield event(type="transcript.text.done", text=text, usage={"type": "tokens"})
             else:
                 yield b"data: [DONE]\n\n"
             ended = True
@@ -108,22 +88,14 @@ class TranscriptionHouse:
 
     def _delta(self, text: str) -> bytes:
         if self.wire == "openai":
-            return _event(type="transcript.text.delta", delta=text)
-        return _event(object="transcription.chunk", choices=[{"index": 0, "delta": {"content": text}}])
-
-
-def _event(**event: Any) -> bytes:
-    return f"data: {json.dumps(event)}\n\n".encode()
+            return event(type="transcript.text.delta", delta=text)
+        return event(object="transcription.chunk", choices=[{"index": 0, "delta": {"content": text}}])
 
 
 @contextmanager
 def transcription_house() -> Iterator[TranscriptionHouse]:
     """Serve until the block ends."""
-    house = TranscriptionHouse()
-    app = FastAPI()
+    house, app = TranscriptionHouse(), FastAPI()
     app.post("/v1/audio/transcriptions")(house.answer)
-    with serving_somewhere(app, "the transcription server") as house.url:
-        try:
-            yield house
-        finally:
-            house.forget()  # before the server stops: some requests wait for that
+    with open_house(house, app, "the transcription server"):
+        yield house

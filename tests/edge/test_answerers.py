@@ -1,6 +1,6 @@
 """A turn that a language model elsewhere answers, through the whole gateway."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -30,12 +30,6 @@ def app(running_elsewhere: ChatHouse, tmp_path_factory: pytest.TempPathFactory) 
     )
     with running_app(settings) as running:
         yield running
-
-
-@pytest.fixture
-async def http(app: RunningApp) -> AsyncGenerator[httpx.AsyncClient, None]:
-    async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
-        yield client
 
 
 async def answered(

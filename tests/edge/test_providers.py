@@ -1,6 +1,6 @@
 """A turn that somebody elsewhere speaks, through the whole gateway."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -22,12 +22,6 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
     )
     with running_app(settings) as running:
         yield running
-
-
-@pytest.fixture
-async def http(app: RunningApp) -> AsyncGenerator[httpx.AsyncClient, None]:
-    async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
-        yield client
 
 
 CLOUD = {"tts_provider": "cloud", "voice": "alto", "tts_extra": {"exaggeration": 0.7}}

@@ -11,9 +11,10 @@ import pytest
 from pipeline.engines.base import ChatRequest, Message
 from pipeline.engines.openai_chat import OpenAiChat
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
-from tests.chat_server import ChatHouse, event
+from tests.chat_server import ChatHouse
 from tests.contracts.language_model import answer
 from tests.eventually import eventually
+from tests.house import event
 
 pytestmark = pytest.mark.anyio
 KEY = "sk-very-secret-0123456789"

@@ -13,9 +13,10 @@ from pipeline.engines.registry import build_chat_provider
 from schemas.errors import EngineBusy, EngineFailed
 from schemas.providers import ChatProviderSettings
 from schemas.settings import LanguageModelSettings
-from tests.chat_server import ANSWER, ChatHouse, event
+from tests.chat_server import ANSWER, ChatHouse
 from tests.contracts.language_model import answer
 from tests.eventually import eventually
+from tests.house import event
 
 pytestmark = pytest.mark.anyio
 WORDS = ["The", " fox", " is", " red."]
