@@ -11,6 +11,8 @@ from typing import Final
 from cluster.problems import CliError
 
 _PORTS_TRIED: Final = 50
+_LOCKS: Final = Path("/tmp")
+"""The same for everybody, whatever TMPDIR says: two systems must meet here."""
 
 
 @contextmanager
@@ -37,9 +39,12 @@ class _InUse(Exception):
 @contextmanager
 def _claim(port: int) -> Generator[bool, None, None]:
     """The kernel would let another system of the same user in: the gateways of both would share the port."""
-    folder = Path("/tmp") / f"rhapsode-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / f"port-{port}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    folder = _LOCKS / f"rhapsode-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(folder / f"port-{port}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise CliError(f"{folder} cannot be written to.", "Remove it, or make it yours.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

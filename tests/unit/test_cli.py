@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import processes, state
+from cluster import ports, processes, state
 from cluster.cli import app
 from cluster.console import Steps
 from cluster.ports import held_port
@@ -161,6 +161,13 @@ def test_two_systems_never_share_a_port_though_gateways_of_one_do() -> None:
         gateway.bind(("127.0.0.1", first))
     with held_port("127.0.0.1", first, insist=True) as again:
         assert again == first
+
+
+def test_a_folder_for_locks_that_is_not_ours_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / f"rhapsode-{os.getuid()}").write_text("somebody else's")
+    monkeypatch.setattr(ports, "_LOCKS", tmp_path)
+    with pytest.raises(CliError, match="cannot be written to"), held_port("127.0.0.1", 8000, insist=False):
+        pass
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
