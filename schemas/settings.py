@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_v
 from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.providers import LOCAL, SpeechExtra, SpeechProviderSettings
+from schemas.retrieval import RetrievalSettings
 
 
 class _Settings(BaseModel):
@@ -234,6 +235,7 @@ class AppSettings(_Settings):
     quality_speech_to_text: QualitySpeechToTextSettings = QualitySpeechToTextSettings()
     log: LogSettings = LogSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
