@@ -43,9 +43,9 @@ def chunks(extracted: ExtractedText, settings: ChunkSettings) -> list[Chunk]:
 
 def _sections(extracted: ExtractedText) -> Iterator[tuple[int, int, Place]]:
     """Ranges that have one place, after joining lonely headings to what follows them."""
-    ends = [place.start for place in extracted.places[1:]] + [len(extracted.text)]
+    ends = [*(place.start for place in extracted.places[1:]), len(extracted.text)]
     waiting: int | None = None
-    for place, end in zip(extracted.places, ends, strict=True):
+    for place, end in zip(extracted.places, ends, strict=False):
         start = place.start if waiting is None else waiting
         lonely = bool(place.headings) and extracted.text[place.start : end].strip() == place.headings[-1]
         if lonely and end != len(extracted.text):

@@ -136,7 +136,7 @@ def load(db: Connection, numbers: Collection[int], dimensions: int) -> Block:
 
 def matching(db: Connection, terms: Sequence[str], which: Sequence[CollectionId], k: int) -> list[Hit]:
     """BM25 as FTS5 counts it: words are the rarer the fewer passages of the whole file have them."""
-    query = " OR ".join(f'"{term}"' for term in terms)
+    query = " OR ".join('"{}"'.format(term.replace('"', '""')) for term in terms)
     found = db.execute(
         "SELECT w.rowid, -bm25(words) AS score FROM words w JOIN chunks p ON p.number = w.rowid "
         "JOIN documents d ON d.number = p.document JOIN collections c ON c.number = d.collection "

@@ -31,7 +31,7 @@ class ExtractedText:
 
     text: str
     places: tuple[Place, ...]
-    """In order; the first one starts at 0."""
+    """In order; the first one starts at 0. None if there is no text."""
     title: str | None = None
     pages: int | None = None
 
@@ -72,20 +72,21 @@ class TextBuilder:
         level = min(max(level, 1), _DEPTH)
         self._headings = [outer for outer in self._headings if outer[0] < level]
         self._headings.append((level, text))
-        self.block(text)
+        self.block(text, begins=True)
 
-    def block(self, text: str) -> None:
-        """A paragraph, a table, a page: whatever stands by itself. Nothing happens without text."""
+    def block(self, text: str, *, begins: bool = False) -> None:
+        """A paragraph, a table, a page: whatever stands by itself. Nothing happens without text.
+
+        `begins`: it is a place of its own, even if it has the same page and headings as the one before it.
+        """
         text = clean(text)
         if not text.strip():
             return
-        start = self._length + (len(_BETWEEN) if self._parts else 0)
+        start = self._length + len(_BETWEEN) if self._parts else 0
         place = Place(start, self._page, tuple(heading for _, heading in self._headings))
-        if not self._places or (self._places[-1].page, self._places[-1].headings) != (
-            place.page,
-            place.headings,
-        ):
-            self._places.append(place if self._places else Place(0, place.page, place.headings))
+        last = self._places[-1] if self._places else None
+        if begins or last is None or (last.page, last.headings) != (place.page, place.headings):
+            self._places.append(place)
         self._length = start + len(text)
         if self._length > self.max_characters:
             raise DocumentTooLarge(f"The document has more than {self.max_characters} characters of text.")
