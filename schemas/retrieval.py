@@ -29,7 +29,8 @@ MediaType = Literal[
 DocumentState = Literal["waiting", "reading", "embedding", "ready", "failed"]
 """How far a document is. It can be found from `ready` on, and not before."""
 
-EmbeddingModel = Literal["wordllama", "minilm"]
+EmbeddingModel = Literal["e5", "wordllama"]
+"""`e5`: a hundred languages; some ten ms for a question. `wordllama`: microseconds, mostly English."""
 
 
 class _Retrieval(BaseModel):
@@ -163,10 +164,10 @@ class RetrievalSettings(_Retrieval):
 
     store: SecretStr | None = None
     """`postgresql://...` for replicas on several machines; None: a file under `home`."""
-    embedding: EmbeddingModel = "wordllama"
+    embedding: EmbeddingModel = "e5"
     """For new collections. A collection stays with the model that it began with."""
-    judge: EmbeddingModel | None = "minilm"
-    """The second model, which `two_stage` puts passages in order by; None: it is the same as `hybrid`."""
+    judge: EmbeddingModel | None = "e5"
+    """The model that `two_stage` puts passages in order by; None: it is the same as `hybrid`."""
     chunks: ChunkSettings = ChunkSettings()
     limits: ReadingLimits = ReadingLimits()
     wide_k: int = Field(default=40, ge=1, le=500)

@@ -39,10 +39,14 @@ def main() -> None:
     parser.add_argument(
         "--embedding", choices=get_args(EmbeddingModel), default=RetrievalSettings().embedding
     )
+    parser.add_argument(
+        "--judge", choices=[*get_args(EmbeddingModel), "none"], default=RetrievalSettings().judge
+    )
     parser.add_argument("--keep", action="store_true", help="write the table into docs/retrieval.md")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    settings = RetrievalSettings(embedding=arguments.embedding)
+    judge = None if arguments.judge == "none" else arguments.judge
+    settings = RetrievalSettings(embedding=arguments.embedding, judge=judge)
     with tempfile.TemporaryDirectory(prefix="rhapsode-retrieval-") as folder:
         report = asyncio.run(_measured(settings, Path(folder)))
     print(report)

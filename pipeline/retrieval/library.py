@@ -62,7 +62,7 @@ class Library:
         """
         yield DocumentProgress(document=document, state="waiting", done=0.0)
         model = await self._models.named((await self.store.collection(collection)).embedding)
-        judge = None if self._settings.judge is None else await self._models.get(self._settings.judge)
+        judge = await self._judge(model)
         yield DocumentProgress(document=document, state="reading", done=0.0)
         read = await self._reader.read(upload)
         ready = await self._in_thread(partial(prepared, read, upload, self._settings.chunks))
@@ -77,6 +77,13 @@ class Library:
         yield DocumentProgress(document=document, state="embedding", done=_EMBEDDED)
         await self.store.put(new)
         yield DocumentProgress(document=document, state="ready", done=1.0, view=new.view)
+
+    async def _judge(self, model: Embedder) -> Embedder | None:
+        """The second model, where it is another."""
+        if self._settings.judge is None:
+            return None
+        judge = await self._models.get(self._settings.judge)
+        return None if judge.name == model.name else judge
 
     async def find(
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig

@@ -80,6 +80,15 @@ class Matrices:
         """May a collection of this size be kept at all?"""
         return rows * dimensions * 4 <= self._most_bytes
 
+    def kept(self, collection: CollectionId, revision: int) -> Block | None:
+        """The collection, if it is here at just this revision."""
+        with self._lock:
+            kept = self._kept.get(collection)
+            if kept is None or kept.revision != revision:
+                return None
+            self._kept.move_to_end(collection)
+            return kept.block
+
     def at(
         self,
         collection: CollectionId,
@@ -89,15 +98,14 @@ class Matrices:
         load: Callable[[Collection[int]], Block],
     ) -> Block:
         """The collection at `revision`. `load` is asked only for documents that are not here yet."""
+        if (same := self.kept(collection, revision)) is not None:
+            return same
         with self._lock:
             kept = self._kept.get(collection)
-        if kept is not None and kept.revision == revision:
-            block = kept.block
-        else:
-            current = set(documents())
-            old = kept.block.of(current) if kept else empty(dimensions)
-            missing = current.difference(old.documents.tolist())
-            block = joined([old, load(missing)] if missing else [old], dimensions)
+        current = set(documents())
+        old = kept.block.of(current) if kept else empty(dimensions)
+        missing = current.difference(old.documents.tolist())
+        block = joined([old, load(missing)] if missing else [old], dimensions)
         self._keep(collection, _Kept(revision, block))
         return block
 

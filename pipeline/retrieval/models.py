@@ -23,16 +23,13 @@ def _wordllama() -> Embedder:
     return WordLlama.packaged()
 
 
-def _minilm() -> Embedder:
-    from pipeline.retrieval.minilm import MiniLm
+def _e5() -> Embedder:
+    from pipeline.retrieval.e5 import E5
 
-    return MiniLm.packaged(_MODEL_THREADS)
+    return E5.packaged(_MODEL_THREADS)
 
 
-PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {
-    "wordllama": _wordllama,
-    "minilm": _minilm,
-}
+PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {"e5": _e5, "wordllama": _wordllama}
 
 
 class Models:
@@ -47,7 +44,7 @@ class Models:
         self._loaded: dict[EmbeddingModel, Embedder] = {}
 
     async def get(self, name: EmbeddingModel) -> Embedder:
-        """The model; loads it, which takes up to a second, where it was not needed yet."""
+        """The model; loads it, which takes a second, where it was not needed yet."""
         async with self._loading:
             if name not in self._loaded:
                 self._loaded[name] = await self._in_thread(self._makers[name])

@@ -1,19 +1,39 @@
 """Finds passages for a question, in the four ways that there are."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-import anyio
-
-from pipeline.retrieval.embedding import Vectors
+from pipeline.retrieval.embedding import Embedder, Vectors
 from pipeline.retrieval.fusion import fused
 from pipeline.retrieval.models import Models
 from pipeline.retrieval.store import Hit, PassageStore, StoredPassage
-from pipeline.retrieval.words import asked
+from pipeline.retrieval.words import asked as looked_for
 from schemas.retrieval import CollectionId, EmbeddingModel, Passage, SearchToolConfig, Strategy
 
 _LONGEST: Final = 2_000
 """So much of a question is looked at."""
+_WORDS: Final = 0.02
+"""What the passage that fits best by its words gets for them in the second stage. As the judge's cosines are
+close together, this decides between neighbours and no more."""
+
+
+_Groups = dict[str, list[CollectionId]]
+"""Collections by the model that they are embedded by."""
+
+
+class _Asked:
+    """A question, embedded at most once by each model."""
+
+    def __init__(self, text: str, models: Models) -> None:
+        self.text = text
+        self._models = models
+        self._vectors: dict[str, Vectors] = {}
+
+    async def by(self, model: Embedder) -> Vectors:
+        """One row."""
+        if model.name not in self._vectors:
+            self._vectors[model.name] = await self._models.question(model, self.text)
+        return self._vectors[model.name]
 
 
 class Search:
@@ -34,70 +54,78 @@ class Search:
 
         Raises CollectionNotFound and RetrievalUnavailable.
         """
-        question = question[:_LONGEST].strip()
-        if not question or not collections:
+        asked = _Asked(question[:_LONGEST].strip(), self._models)
+        groups = await self._by_model(collections)
+        if not asked.text or not groups:
             return []
         wide = max(self._wide_k, config.top_k)
         match config.strategy:
             case "keyword":
-                hits = await self._by_words(question, collections, config.top_k)
+                hits = await self._by_words(asked, collections, config.top_k)
             case "vector":
-                hits = await self._by_meaning(question, collections, config.top_k)
-            case "hybrid" | "two_stage":
-                hits = (await self._by_both(question, collections, wide))[:wide]
-        stored = await self._store.passages([hit.chunk for hit in hits])
-        scores = {hit.chunk: hit.score for hit in hits}
-        if config.strategy == "two_stage":
-            scores = await self._judged(question, stored, scores)
-            stored.sort(key=lambda one: -scores[one.chunk])
-        return [_passage(one, scores[one.chunk], config.strategy) for one in stored[: config.top_k]]
+                hits = await self._by_meaning(asked, groups, config.top_k)
+            case "hybrid":
+                hits = fused(await self._by_both(asked, groups, wide))[: config.top_k]
+            case "two_stage":
+                return (await self._in_two_stages(asked, groups, wide))[: config.top_k]
+        return _passages(await self._stored(hits), hits, config.strategy)
 
-    async def _by_words(self, question: str, collections: Sequence[CollectionId], k: int) -> list[Hit]:
-        return await self._store.matching(asked(question), collections, k)
-
-    async def _by_meaning(self, question: str, collections: Sequence[CollectionId], k: int) -> list[Hit]:
-        """By cosine; where collections have different models, joined by ranks, since cosines differ too."""
-        groups: dict[str, list[CollectionId]] = {}
+    async def _by_model(self, collections: Sequence[CollectionId]) -> _Groups:
+        groups: _Groups = {}
         for which in dict.fromkeys(collections):
-            groups.setdefault((await self._store.collection(which)).embedding, []).append(which)
+            groups.setdefault(await self._store.embedding(which), []).append(which)
+        return groups
+
+    async def _by_words(self, asked: _Asked, collections: Sequence[CollectionId], k: int) -> list[Hit]:
+        return await self._store.matching(looked_for(asked.text), collections, k)
+
+    async def _by_meaning(self, asked: _Asked, groups: _Groups, k: int) -> list[Hit]:
+        """By cosine; where collections have different models, joined by ranks, since cosines differ too."""
         rankings = []
         for embedding, members in groups.items():
             model = await self._models.named(embedding)
-            asked_for = await self._models.question(model, question)
-            rankings.append(await self._store.nearest(asked_for, members, k))
+            rankings.append(await self._store.nearest(await asked.by(model), members, k))
         return rankings[0] if len(rankings) == 1 else fused(rankings)[:k]
 
-    async def _by_both(self, question: str, collections: Sequence[CollectionId], wide: int) -> list[Hit]:
-        rankings: list[list[Hit]] = [[], []]
+    async def _by_both(self, asked: _Asked, groups: _Groups, wide: int) -> tuple[list[Hit], list[Hit]]:
+        words = await self._by_words(asked, [one for members in groups.values() for one in members], wide)
+        return words, await self._by_meaning(asked, groups, wide)
 
-        async def look(place: int, hits: Awaitable[list[Hit]]) -> None:
-            rankings[place] = await hits
+    async def _in_two_stages(self, asked: _Asked, groups: _Groups, wide: int) -> list[Passage]:
+        """Many by both kinds of search, then by the judge's cosine, with a little for words in common."""
+        rankings = await self._by_both(asked, groups, wide)
+        hits = fused(rankings)
+        stored = await self._stored(hits)
+        if self._judge is not None:
+            judge = await self._models.get(self._judge)
+            question = (await asked.by(judge))[0]
+            words = {hit.chunk: hit.score for hit in rankings[0]}
+            most = max(words.values(), default=1.0) or 1.0
+            hits = [
+                Hit(
+                    one.chunk,
+                    _cosine(one, judge.name, question) + _WORDS * words.get(one.chunk, 0.0) / most,
+                )
+                for one in stored.values()
+            ]
+            hits.sort(key=lambda hit: (-hit.score, hit.chunk))
+        return _passages(stored, hits, "two_stage")
 
-        async with anyio.create_task_group() as both:
-            both.start_soon(look, 0, self._by_words(question, collections, wide))
-            both.start_soon(look, 1, self._by_meaning(question, collections, wide))
-        return fused(rankings)
+    async def _stored(self, hits: Sequence[Hit]) -> dict[int, StoredPassage]:
+        return {one.chunk: one for one in await self._store.passages([hit.chunk for hit in hits])}
 
-    async def _judged(
-        self, question: str, stored: Sequence[StoredPassage], scores: dict[int, float]
-    ) -> dict[int, float]:
-        """The mean of both models' cosines; passages that the second model has not seen stay behind."""
-        if self._judge is None:
-            return scores
-        judge = await self._models.get(self._judge)
-        asked_judge = (await self._models.question(judge, question))[0]
-        asked_first: dict[str, Vectors] = {}
-        judged: dict[int, float] = {}
-        for one in stored:
-            if one.embedding not in asked_first:
-                model = await self._models.named(one.embedding)
-                asked_first[one.embedding] = (await self._models.question(model, question))[0]
-            if one.judged is None or one.judge != judge.name:
-                judged[one.chunk] = scores[one.chunk] - 1
-            else:
-                first = float(asked_first[one.embedding] @ one.vector)
-                judged[one.chunk] = (first + float(asked_judge @ one.judged)) / 2
-        return judged
+
+def _cosine(stored: StoredPassage, judge: str, question: Vectors) -> float:
+    """How near a passage is to the question for the judge; what it has not seen comes last."""
+    if stored.embedding == judge:
+        return float(question @ stored.vector)
+    if stored.judge == judge and stored.judged is not None:
+        return float(question @ stored.judged)
+    return -1.0
+
+
+def _passages(stored: Mapping[int, StoredPassage], hits: Sequence[Hit], strategy: Strategy) -> list[Passage]:
+    return [_passage(stored[hit.chunk], hit.score, strategy) for hit in hits if hit.chunk in stored]
 
 
 def _passage(stored: StoredPassage, score: float, strategy: Strategy) -> Passage:

@@ -37,6 +37,13 @@ def collection(db: Connection, which: CollectionId) -> CollectionView:
     return _collection(row)
 
 
+def embedding(db: Connection, which: CollectionId) -> str:
+    row = db.execute("SELECT embedding FROM collections WHERE id = ?", (which,)).fetchone()
+    if row is None:
+        raise CollectionNotFound(f"There is no collection {which}.")
+    return str(row[0])
+
+
 def collections(db: Connection) -> list[CollectionView]:
     return [_collection(row) for row in db.execute(f"{_COLLECTIONS} GROUP BY c.number ORDER BY c.number")]
 

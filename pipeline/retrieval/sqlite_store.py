@@ -45,6 +45,9 @@ class SqliteStore:
     async def collection(self, collection: CollectionId) -> CollectionView:
         return await self._read(partial(queries.collection, which=collection))
 
+    async def embedding(self, collection: CollectionId) -> str:
+        return await self._read(partial(queries.embedding, which=collection))
+
     async def collections(self) -> list[CollectionView]:
         return await self._read(queries.collections)
 
@@ -59,7 +62,7 @@ class SqliteStore:
 
     async def documents(self, collection: CollectionId) -> list[DocumentView]:
         def documents(db: Connection) -> list[DocumentView]:
-            queries.collection(db, collection)
+            queries.embedding(db, collection)
             return queries.documents(db, collection)
 
         return await self._read(documents)
@@ -91,7 +94,9 @@ class SqliteStore:
             return
         revision, dimensions = found
         documents = partial(queries.document_numbers, db, collection)
-        if self._matrices.fits(queries.rows(db, collection), dimensions):
+        if (kept := self._matrices.kept(collection, revision)) is not None:
+            yield kept
+        elif self._matrices.fits(queries.rows(db, collection), dimensions):
             load = partial(queries.load, db, dimensions=dimensions)
             yield self._matrices.at(collection, revision, dimensions, documents, load)
         else:

@@ -23,7 +23,7 @@ class NewDocument:
     judge: str = ""
     """The model of `judged`."""
     judged: Vectors | None = None
-    """One row for each chunk by the second stage's model, if there is one."""
+    """One row for each chunk by the second stage's model, if that is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,10 @@ class PassageStore(Protocol):
 
     async def collection(self, collection: CollectionId) -> CollectionView:
         """Raises CollectionNotFound."""
+        ...
+
+    async def embedding(self, collection: CollectionId) -> str:
+        """The name of a collection's model, without counting what is in it. Raises CollectionNotFound."""
         ...
 
     async def collections(self) -> list[CollectionView]:

@@ -1,4 +1,4 @@
-"""The default embeddings: WordLlama's table of token vectors, averaged. No network, no model to run.
+"""The light embeddings: WordLlama's table of token vectors, averaged. No network, no model to run.
 
 The package is used for its weights alone. Its own loader looks for them in the wrong place when it may not
 download, and brings two libraries that are not needed to read one table.

@@ -87,6 +87,7 @@ class PassageStoreContract:
         )
         assert await store.create(which, "Wasps", "other", 9) == made
         assert await store.collection(which) == made
+        assert await store.embedding(which) == "model"
         assert await store.collections() == [made]
 
     @pytest.mark.anyio
@@ -96,6 +97,7 @@ class PassageStoreContract:
         nowhere, nothing = CollectionId(new_id()), DocumentId(new_id())
         for asked_for in (
             store.collection(nowhere),
+            store.embedding(nowhere),
             store.documents(nowhere),
             store.remove(nowhere, nothing),
         ):
