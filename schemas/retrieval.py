@@ -2,7 +2,7 @@
 
 from typing import Literal, NewType, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 CollectionId = NewType("CollectionId", str)
 """A collection's UUIDv7, as sessions have (`schemas.ids.new_id`)."""
@@ -162,6 +162,8 @@ class ReadingLimits(_Retrieval):
 class RetrievalSettings(_Retrieval):
     """How documents are read, cut, embedded, kept and searched."""
 
+    store: SecretStr | None = None
+    """`postgresql://...` for gateways on several machines; None: a file under `home`."""
     embedding: EmbeddingModel = "e5"
     """For new collections. A collection stays with the model that it began with."""
     judge: EmbeddingModel | None = "e5"

@@ -100,20 +100,27 @@ class Matrices:
         """The collection at `revision`. `load` is asked only for documents that are not here yet."""
         if (same := self.kept(collection, revision)) is not None:
             return same
-        with self._lock:
-            kept = self._kept.get(collection)
-        current = set(documents())
-        old = kept.block.of(current) if kept else empty(dimensions)
-        missing = current.difference(old.documents.tolist())
+        old, missing = self.without(collection, documents(), dimensions)
         block = joined([old, load(missing)] if missing else [old], dimensions)
-        self._keep(collection, _Kept(revision, block))
+        self.keep(collection, revision, block)
         return block
 
-    def _keep(self, collection: CollectionId, kept: _Kept) -> None:
+    def without(
+        self, collection: CollectionId, documents: Collection[int], dimensions: int
+    ) -> tuple[Block, set[int]]:
+        """What is here of a collection that has these documents, and those that are missing."""
+        with self._lock:
+            kept = self._kept.get(collection)
+        current = set(documents)
+        old = kept.block.of(current) if kept else empty(dimensions)
+        return old, current.difference(old.documents.tolist())
+
+    def keep(self, collection: CollectionId, revision: int, block: Block) -> None:
+        """What was read at `revision`; a newer one that is here already stays."""
         with self._lock:
             current = self._kept.get(collection)
-            if current is None or current.revision <= kept.revision:
-                self._kept[collection] = kept
+            if current is None or current.revision <= revision:
+                self._kept[collection] = _Kept(revision, block)
             self._kept.move_to_end(collection)
             while sum(one.block.vectors.nbytes for one in self._kept.values()) > self._most_bytes:
                 self._kept.popitem(last=False)
