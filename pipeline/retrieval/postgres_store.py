@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import numpy as np
@@ -24,12 +24,12 @@ _COMMAND_S: Final = 60.0
 _MAKING: Final = 7_215_400_213
 """An advisory lock: only one makes the tables, since even IF NOT EXISTS fails where two do it at once."""
 
-Connection = asyncpg.pool.PoolConnectionProxy
+Connection: TypeAlias = Any  # asyncpg has no types
 _OF_COLLECTION: Final = f"FROM {SCHEMA}.documents d JOIN {SCHEMA}.collections c ON c.number = d.collection"
 
 
 class PostgresStore:
-    """A PassageStore on a server. Vectors are compared here, as by the embedded store: it needs no extension."""
+    """A PassageStore on a server. Vectors are compared here, as by the embedded store."""
 
     def __init__(self, url: str, *, connections: int, kept_bytes: int = _KEPT_BYTES) -> None:
         self._url = url

@@ -15,6 +15,7 @@ from schemas.ids import new_id
 from schemas.retrieval import CollectionId, RetrievalSettings
 from schemas.retrieval_errors import RetrievalUnavailable
 from tests.contracts.passage_store import BEES, DIMENSIONS, Opened, PassageStoreContract, document
+from tests.retrieval.killing import whole_documents_after_kills
 from tests.retrieval.postgres import postgres
 
 
@@ -40,6 +41,12 @@ class TestPostgresStore(PassageStoreContract):
             for collection in await store.collections():
                 await store.drop(collection.id)
         return lambda: _open(address)
+
+
+@pytest.mark.anyio
+async def test_a_writer_that_is_killed_leaves_whole_documents(address: str) -> None:
+    async with _open(address) as store:
+        await whole_documents_after_kills(store, f"PostgresStore({address!r}, connections=1)")
 
 
 @pytest.mark.anyio

@@ -2,25 +2,18 @@
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import numpy as np
 import pytest
 
-from pipeline.retrieval.embedding import unit
 from pipeline.retrieval.sqlite_store import SqliteStore
 from pipeline.retrieval.store import PassageStore
-from schemas.ids import new_id
-from schemas.retrieval import CollectionId
 from schemas.retrieval_errors import RetrievalUnavailable
-from tests.contracts.passage_store import BEES, DIMENSIONS, Opened, PassageStoreContract, document
-
-_QUESTION = unit(np.array([BEES], np.float32))
+from tests.contracts.passage_store import Opened, PassageStoreContract
+from tests.retrieval.killing import whole_documents_after_kills
 
 
 @pytest.fixture
@@ -51,47 +44,10 @@ class TestSqliteStoreWithoutMemory(PassageStoreContract):
         return lambda: _open(file, kept_bytes=0)
 
 
-_WRITER = """
-import asyncio, sys
-from pathlib import Path
-from pipeline.retrieval.sqlite_store import SqliteStore
-from tests.contracts.passage_store import BEES, document
-
-async def write(file, which):
-    store = SqliteStore(Path(file), threads=1)
-    for number in range(10_000):
-        await store.put(document(which, [(f"bees {number} {part}", BEES) for part in range(40)]))
-        print(number, flush=True)
-
-asyncio.run(write(*sys.argv[1:]))
-"""
-
-
-def _killed_after(documents: int, file: Path, which: CollectionId) -> int:
-    """Kill a writer while it writes its next document; returns how many it said were there."""
-    arguments = [sys.executable, "-c", _WRITER, str(file), which]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        told = [writer.stdout.readline() for _ in range(documents)]
-        writer.kill()
-        told += writer.stdout.readlines()
-    return len(told)
-
-
 @pytest.mark.anyio
 async def test_a_writer_that_is_killed_leaves_whole_documents(file: Path) -> None:
-    which = CollectionId(new_id())
     async with _open(file) as store:
-        await store.create(which, "bees", "model", DIMENSIONS)
-        for kills in (1, 2, 3):
-            told = await asyncio.to_thread(_killed_after, kills * 2, file, which)
-            view = await store.collection(which)
-            documents = await store.documents(which)
-            assert view.documents == len(documents) >= told
-            assert view.chunks == 40 * view.documents
-            assert len(await store.nearest(_QUESTION, [which], 100_000)) == view.chunks
-            assert len(await store.matching(["bees"], [which], 100_000)) == view.chunks
-            await store.put(document(which, [(f"more bees {part}", BEES) for part in range(40)]))
+        await whole_documents_after_kills(store, f"SqliteStore(Path({str(file)!r}), threads=1)")
 
 
 @pytest.mark.anyio
