@@ -17,7 +17,7 @@ _COUNT_IN_BYTES: Final = 4
 
 
 def network(file: E5File) -> bytes:
-    """From `embedded` (texts, tokens, hidden) and `mask` (texts, tokens) to `meaning` (texts, hidden)."""
+    """From `embedded` (1, tokens, hidden) to `meaning` (1, hidden): one text at a time."""
     return bytes(_Writer(file).model().SerializeToString())
 
 
@@ -33,33 +33,28 @@ class _Writer:
     def model(self) -> onnx.ModelProto:
         sizes = self._sizes
         hidden = self._normed("embedded", "emb.ln")
-        bias = self._bias()
         for number in range(sizes.layers):
-            hidden = self._layer(hidden, bias, f"l{number}")
-        self._mean(hidden)
+            hidden = self._layer(hidden, f"l{number}")
+        tokens = self._constant("tokens", np.array([1], np.int64))
+        self._nodes.append(helper.make_node("ReduceMean", [hidden, tokens], ["meaning"], keepdims=0))
         graph = helper.make_graph(
             self._nodes,
             "multilingual-e5-small",
-            [
-                helper.make_tensor_value_info(
-                    "embedded", TensorProto.FLOAT, ["texts", "tokens", sizes.hidden]
-                ),
-                helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["texts", "tokens"]),
-            ],
-            [helper.make_tensor_value_info("meaning", TensorProto.FLOAT, ["texts", sizes.hidden])],
+            [helper.make_tensor_value_info("embedded", TensorProto.FLOAT, [1, "tokens", sizes.hidden])],
+            [helper.make_tensor_value_info("meaning", TensorProto.FLOAT, [1, sizes.hidden])],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
-    def _layer(self, hidden: str, bias: str, name: str) -> str:
-        told = self._product(self._attention(hidden, bias, name), f"{name}.ao", self._sizes.hidden)
+    def _layer(self, hidden: str, name: str) -> str:
+        told = self._product(self._attention(hidden, name), f"{name}.ao", self._sizes.hidden)
         hidden = self._normed(self._do("Add", [hidden, told]), f"{name}.aln")
         inner = self._do("Gelu", [self._product(hidden, f"{name}.fi", self._sizes.hidden)])
         told = self._product(inner, f"{name}.fo", self._sizes.inner)
         return self._normed(self._do("Add", [hidden, told]), f"{name}.oln")
 
-    def _attention(self, hidden: str, bias: str, name: str) -> str:
+    def _attention(self, hidden: str, name: str) -> str:
         heads, width = self._sizes.heads, self._sizes.hidden // self._sizes.heads
         split = self._constant("split", np.array([0, 0, heads, width], np.int64))
         join = self._constant("join", np.array([0, 0, heads * width], np.int64))
@@ -72,25 +67,9 @@ class _Writer:
         values = self._do("Transpose", [values], perm=[0, 2, 1, 3])
         scale = self._constant("scale", np.array(width**-0.5, np.float32))
         fits = self._do("Mul", [self._do("MatMul", [asks, keys]), scale])
-        shares = self._do("Softmax", [self._do("Add", [fits, bias])], axis=-1)
+        shares = self._do("Softmax", [fits], axis=-1)
         mixed = self._do("Transpose", [self._do("MatMul", [shares, values])], perm=[0, 2, 1, 3])
         return self._do("Reshape", [mixed, join])
-
-    def _bias(self) -> str:
-        """Nothing for tokens that are there, and so much for the others that nobody looks at them."""
-        one = self._constant("one", np.array(1, np.float32))
-        far = self._constant("far", np.array(-1e9, np.float32))
-        axes = self._constant("axes", np.array([1, 2], np.int64))
-        absent = self._do("Mul", [self._do("Sub", [one, "mask"]), self._do("Neg", [far])])
-        return self._do("Unsqueeze", [self._do("Neg", [absent]), axes])
-
-    def _mean(self, hidden: str) -> None:
-        last = self._constant("last", np.array([2], np.int64))
-        second = self._constant("second", np.array([1], np.int64))
-        kept = self._do("Mul", [hidden, self._do("Unsqueeze", ["mask", last])])
-        total = self._do("ReduceSum", [kept, second], keepdims=0)
-        count = self._do("ReduceSum", ["mask", second], keepdims=1)
-        self._nodes.append(helper.make_node("Div", [total, count], ["meaning"]))
 
     def _normed(self, value: str, name: str) -> str:
         scale, shift = (

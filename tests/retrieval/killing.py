@@ -31,7 +31,7 @@ asyncio.run(write(sys.argv[1], int(sys.argv[2])))
 
 
 async def whole_documents_after_kills(store: PassageStore, opened: str) -> None:
-    """Kill writers, which open the same store by the expression `opened`, and look at what is left each time."""
+    """Kill writers, which open the store by the expression `opened`, and look at what is left each time."""
     which = CollectionId(new_id())
     await store.create(which, "bees", "model", DIMENSIONS)
     for kill in (1, 2, 3):
