@@ -9,7 +9,8 @@ from pipeline.retrieval.reading.extracted import ExtractedText, Place
 from schemas.retrieval import ChunkSettings
 
 _PARAGRAPH_END: Final = re.compile(r"\n\s*\n")
-_SENTENCE_END: Final = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*\s+|[。！？]")
+# Runs are taken whole and from their start only: else a text of dots takes time by the cube of its length.
+_SENTENCE_END: Final = re.compile(r"(?<![.!?…。！？])[.!?…。！？]++[\"'”’»)\]]*+\s++|[。！？]")
 _SPACE: Final = re.compile(r"\s+")
 _BREAKS: Final = (_PARAGRAPH_END, _SENTENCE_END, _SPACE)
 """From the best place to end a passage to the worst."""

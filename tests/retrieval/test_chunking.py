@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,3 +114,12 @@ def test_the_same_heading_twice_begins_two_passages() -> None:
 def test_a_text_that_ends_with_a_heading_keeps_it() -> None:
     extracted = _extracted(["Some text.", (1, "The end")])
     assert chunks(extracted, ChunkSettings())[-1].text == "The end"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ["." * 400_000, '."' * 200_000, "a" + " " * 400_000 + "b", "x" * 400_000])
+def test_a_monotonous_text_is_cut_soon(text: str) -> None:
+    builder = TextBuilder(1_000_000)
+    builder.block(text)
+    cut = chunks(builder.finish(), ChunkSettings(size=4_000))
+    assert sum(len(chunk.text) for chunk in cut) >= len(text.replace(" ", ""))

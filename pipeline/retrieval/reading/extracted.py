@@ -11,7 +11,7 @@ from schemas.retrieval_errors import DocumentTooLarge
 _BETWEEN: Final = "\n\n"
 _UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
 _LINE_ENDS: Final = re.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
-_TRAILING: Final = re.compile(r"[^\S\n]+(?=\n|$)")
+_TRAILING: Final = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _GAPS: Final = re.compile(r"\n{3,}")
 _DEPTH: Final = 6
 
