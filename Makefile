@@ -62,7 +62,7 @@ run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 
 .PHONY: test
 test: $(VENV)/.runtime $(VENV)/.dev system ## All tests, with real models, servers and browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-engines
 test-engines: $(VENV)/.runtime $(VENV)/.dev system env-whisperx ## The tests of WhisperX, in its environment

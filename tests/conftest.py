@@ -1,22 +1,40 @@
 """What every test may use."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.speech_server import SpeechHouse, speech_house
 
+HEAVY = ("serve", "resilience", "browser")
+"""Folders whose tests keep more than one core busy, or play sound in real time."""
 
-@pytest.hookimpl(tryfirst=True)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Two tests at a time (docs/adr/0093), those of a file one after the other in one process."""
+    return FileByFile(config, log)
+
+
+class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Ray, crowds and the browser are for one process: two of them at once would need four cores."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = PurePosixPath(nodeid.partition("::")[0])
+        return "heavy" if path.parent.name in HEAVY else str(path)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files can be tested beside each other (docs/adr/0093), each of them in its own order.
+    """The heavy group begins first, since it takes longest."""
+    items.sort(key=_turn)
 
-    What starts Ray begins first, since it takes longest, and one after the other: two Rays need four cores.
-    """
-    for item in items:
-        on_ray = item.path.parent.name == "serve"
-        item.add_marker(pytest.mark.xdist_group("serve" if on_ray else item.path.name))
-    items.sort(key=lambda item: item.path.parent.name != "serve")
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return HEAVY.index(folder) if folder in HEAVY else len(HEAVY)
 
 
 @pytest.fixture

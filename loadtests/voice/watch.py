@@ -67,6 +67,6 @@ def _replicas(home: Path) -> Iterator[tuple[str, Path]]:
             is_ours = title.startswith("ray::ServeReplica") and wanted in (process / "environ").read_bytes()
         except OSError:
             continue  # it is gone, or not ours to look at
-        name = title.rpartition(":")[2]
+        name = title.rpartition(":")[2].partition(".")[0]  # asked something: "Gateway.check_health"
         if is_ours and name in REPLICAS:
             yield name, process

@@ -126,10 +126,10 @@ def test_what_would_have_no_effect_is_refused(
     assert told in capsys.readouterr().err
 
 
-@pytest.fixture
-def replica(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process with the name and the home of a replica."""
-    title = ["ray::ServeReplica:rhapsode:Gateway", "60"]
+@pytest.fixture(params=["Gateway", "Gateway.check_health"])
+def replica(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process with the home of a replica and its name; for a moment that also says what it is asked."""
+    title = [f"ray::ServeReplica:rhapsode:{request.param}", "60"]
     environment = {**os.environ, "RHAPSODE_HOME": str(tmp_path)}
     with subprocess.Popen(title, executable="/bin/sleep", env=environment) as process:
         yield process
