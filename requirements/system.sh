@@ -1,12 +1,13 @@
 #!/bin/bash
 # Installs what some tests use and pip cannot bring: a browser for the page, Redis as a second kind of log server,
-# and people who speak (recordings of LibriVox readers with their text).
+# PostgreSQL as a second kind of store for documents, and people who speak (recordings of LibriVox readers with their text).
 # Where it may not or cannot, it says what will be skipped and succeeds.
 set -u
 
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)
 command -v redis-server >/dev/null || missing+=(redis-server)
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -d /usr/share/pocketsphinx/test/data/librivox ] || missing+=(pocketsphinx-testdata)
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -4,10 +4,12 @@ RhapsodeError
 ├── InputError            the caller sent something we cannot take
 │   ├── SessionNotFound, SessionGone, TurnNotFound
 │   ├── CursorMalformed, CursorForeign, CursorAhead
+│   ├── what documents and collections lack: schemas/retrieval_errors.py
 │   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
 ├── AccessError           not for this caller: schemas/access_errors.py
 ├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy, LimitReached
 ├── EngineError           a model: EngineBusy, EngineFailed, EngineDead
+├── RetrievalUnavailable  the store of the documents: schemas/retrieval_errors.py
 └── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign;
                           its archive: ArchiveUnavailable, ArchiveDamaged
 

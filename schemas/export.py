@@ -16,6 +16,7 @@ from schemas import (
     commands,
     comparisons,
     errors,
+    retrieval_errors,
     transfers,
     wire,
     worker_errors,
@@ -63,6 +64,7 @@ _ANSWERS: Final = (
 _ERRORS: Final = (
     errors.RhapsodeError,
     access_errors.AccessError,
+    retrieval_errors.DocumentError,
     worker_errors.DeadLetterNotFound,
     worker_errors.ProjectionNotFound,
 )

@@ -27,6 +27,11 @@ def new_session_id(now_ms: int | None = None) -> SessionId:
     return _version_7(millis, os.urandom(10))
 
 
+def new_id(now_ms: int | None = None) -> str:
+    """A fresh UUIDv7 for something that is no session, such as a document or a collection."""
+    return str(new_session_id(now_ms))
+
+
 def derived_session_id(millis: int, *seed: str) -> SessionId:
     """The id of the session that follows from `seed`: whoever works it out gets the same one."""
     digest = hashlib.blake2b("\x00".join(seed).encode(), digest_size=10, person=b"rhapsode.session")

@@ -15,6 +15,7 @@ from schemas.providers import (
     SpeechProviderSettings,
     check_names,
 )
+from schemas.retrieval import RetrievalSettings
 
 ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -263,6 +264,7 @@ class AppSettings(_Settings):
     quality_speech_to_text: QualitySpeechToTextSettings = QualitySpeechToTextSettings()
     log: LogSettings = LogSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()

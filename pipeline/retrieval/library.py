@@ -1,0 +1,114 @@
+"""Documents in and out: from an uploaded file to passages that can be found."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import numpy as np
+
+from pipeline.retrieval.embedding import Embedder
+from pipeline.retrieval.models import Models
+from pipeline.retrieval.preparing import Prepared, prepared
+from pipeline.retrieval.reading.reader import DocumentReader, Upload
+from pipeline.retrieval.search import Search
+from pipeline.retrieval.store import NewDocument, PassageStore
+from schemas.ids import new_id
+from schemas.retrieval import (
+    CollectionId,
+    CollectionView,
+    DocumentId,
+    DocumentProgress,
+    Passage,
+    RetrievalSettings,
+    SearchToolConfig,
+)
+
+_AT_ONCE: Final = 16
+"""Passages that are embedded between two reports of progress."""
+_READ: Final = 0.2
+_EMBEDDED: Final = 0.99
+"""The shares of the work that are done when the text is there, and when everything is embedded."""
+
+T = TypeVar("T")
+
+
+class Library:
+    """Collections of documents, and searches in them. `store` has the rest: views, texts, removal."""
+
+    def __init__(self, settings: RetrievalSettings, store: PassageStore, models: Models) -> None:
+        self.store = store
+        self._settings = settings
+        self._models = models
+        self._reader = DocumentReader(settings.limits, settings.readers)
+        self._cutting = anyio.CapacityLimiter(settings.readers)
+        self._search = Search(store, models, wide_k=settings.wide_k, judge=settings.judge)
+
+    async def create(self, name: str, collection: CollectionId | None = None) -> CollectionView:
+        """A new collection; the one of this id if it is there already."""
+        model = await self._models.get(self._settings.embedding)
+        return await self.store.create(
+            collection or CollectionId(new_id()), name, model.name, model.dimensions
+        )
+
+    async def add(
+        self, collection: CollectionId, document: DocumentId, upload: Upload
+    ) -> AsyncGenerator[DocumentProgress, None]:
+        """Add a document, telling how far it is; the last word is `ready`, with the document's view.
+
+        Adding an id again replaces the document. Closing the generator early leaves everything as it was.
+        Raises a DocumentError for a document that cannot be read, CollectionNotFound, RetrievalUnavailable.
+        """
+        yield DocumentProgress(document=document, state="waiting", done=0.0)
+        model = await self._models.named((await self.store.collection(collection)).embedding)
+        judge = await self._judge(model)
+        yield DocumentProgress(document=document, state="reading", done=0.0)
+        read = await self._reader.read(upload)
+        ready = await self._in_thread(partial(prepared, read, upload, self._settings.chunks))
+        new = await self._in_thread(partial(_new, ready, collection, document, model, judge))
+        for begin in range(0, len(ready.chunks), _AT_ONCE):
+            done = _READ + (_EMBEDDED - _READ) * begin / len(ready.chunks)
+            yield DocumentProgress(document=document, state="embedding", done=done)
+            texts = ready.texts(begin, begin + _AT_ONCE)
+            new.vectors[begin : begin + _AT_ONCE] = await self._models.passages(model, texts)
+            if judge is not None and new.judged is not None:
+                new.judged[begin : begin + _AT_ONCE] = await self._models.passages(judge, texts)
+        yield DocumentProgress(document=document, state="embedding", done=_EMBEDDED)
+        await self.store.put(new)
+        yield DocumentProgress(document=document, state="ready", done=1.0, view=new.view)
+
+    async def _judge(self, model: Embedder) -> Embedder | None:
+        """The second model, where it is another."""
+        if self._settings.judge is None:
+            return None
+        judge = await self._models.get(self._settings.judge)
+        return None if judge.name == model.name else judge
+
+    async def find(
+        self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
+    ) -> list[Passage]:
+        """The best passages for a question, best first."""
+        return await self._search.find(question, collections, config)
+
+    async def aclose(self) -> None:
+        await self.store.aclose()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._cutting)
+
+
+def _new(
+    ready: Prepared, collection: CollectionId, document: DocumentId, model: Embedder, judge: Embedder | None
+) -> NewDocument:
+    """Everything but the vectors, which are zeros yet."""
+    count = len(ready.chunks)
+    return NewDocument(
+        view=ready.view(collection, document),
+        text=ready.read.extracted.text,
+        chunks=ready.chunks,
+        terms=ready.terms(),
+        vectors=np.zeros((count, model.dimensions), np.float32),
+        judge="" if judge is None else judge.name,
+        judged=None if judge is None else np.zeros((count, judge.dimensions), np.float32),
+    )

@@ -1,0 +1,26 @@
+"""Builds the library that the settings ask for."""
+
+from pathlib import Path
+from typing import Final
+
+from pipeline.retrieval.library import Library
+from pipeline.retrieval.models import Models
+from pipeline.retrieval.sqlite_store import SqliteStore
+from pipeline.retrieval.store import PassageStore
+from schemas.retrieval import RetrievalSettings
+
+FILE: Final = "documents.sqlite"
+"""In the folder `home`, beside the embedded log."""
+
+
+def open_library(settings: RetrievalSettings, home: Path) -> Library:
+    """Nothing is opened, loaded or made before it is needed. Close it by `aclose`."""
+    return Library(settings, _store(settings, home), Models(settings.threads))
+
+
+def _store(settings: RetrievalSettings, home: Path) -> PassageStore:
+    if settings.store is None:
+        return SqliteStore(home.expanduser() / FILE, threads=settings.threads)
+    from pipeline.retrieval.postgres_store import PostgresStore
+
+    return PostgresStore(settings.store.get_secret_value(), connections=settings.threads)

@@ -1,0 +1,89 @@
+"""`python -m pipeline.retrieval.reading.child`: reads one document from its input, in bounds, and is gone.
+
+Readers are native code, or can be made to work for hours; documents come from anywhere. So each is read in a
+process of its own, which has as much memory and time as it is given and can be ended.
+"""
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from pipeline.retrieval.reading.extracted import ExtractedText
+from schemas.retrieval_errors import DocumentEmpty, DocumentError, DocumentTooLarge, DocumentUnreadable
+
+_NICE: Final = 5
+"""Somebody may be talking: reading documents comes second."""
+
+
+def main() -> None:
+    """Write the text, or the code and the message of an error, as JSON."""
+    order = json.loads(sys.argv[1])
+    _bound(order["memory_mb"], order["seconds"])
+    try:
+        answer = _read(order, sys.stdin.buffer.read())
+    except MemoryError:
+        error: DocumentError = DocumentTooLarge("Reading the document takes too much memory.")
+        answer = {"code": error.code, "message": str(error)}
+    except DocumentError as error:
+        answer = {"code": error.code, "message": str(error)}
+    except Exception as error:  # whatever a reader stumbles over
+        answer = {
+            "code": DocumentUnreadable.code,
+            "message": f"The document is damaged ({type(error).__name__}).",
+        }
+    json.dump(answer, sys.stdout, ensure_ascii=False)
+    sys.stdout.flush()
+
+
+def _bound(memory_mb: int, seconds: int) -> None:
+    os.nice(_NICE)
+    memory = memory_mb * 1_000_000
+    limits = [
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ]
+    for what, most in limits:
+        resource.setrlimit(what, (most, most))
+
+
+def _read(order: dict[str, Any], data: bytes) -> dict[str, Any]:
+    found = _reader(order)(data)
+    if not found.text.strip():
+        raise DocumentEmpty("There is no text in the document. Scanned pages are not read.")
+    places = [[place.start, place.page, place.headings] for place in found.places]
+    return {"text": found.text, "places": places, "title": found.title, "pages": found.pages}
+
+
+def _reader(order: dict[str, Any]) -> Callable[[bytes], ExtractedText]:
+    """Only the reader that is needed is loaded."""
+    most = order["characters"]
+    match order["reader"]:
+        case "pdf":
+            from pipeline.retrieval.reading import pdf
+
+            return lambda data: pdf.read(data, most)
+        case "docx":
+            from pipeline.retrieval.reading import docx
+
+            return lambda data: docx.read(data, most, order["unpacked_bytes"])
+        case "html":
+            from pipeline.retrieval.reading import html
+
+            return lambda data: html.read(data, most)
+        case "markdown":
+            from pipeline.retrieval.reading import markdown
+
+            return lambda data: markdown.read(data, most)
+        case _:
+            from pipeline.retrieval.reading import plain
+
+            return lambda data: plain.read(data, most)
+
+
+if __name__ == "__main__":
+    main()

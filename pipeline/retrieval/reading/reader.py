@@ -1,0 +1,106 @@
+"""Reads documents, each in a process of its own that is bounded in time and memory."""
+
+import asyncio
+import json
+import math
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from pipeline.retrieval.reading.extracted import ExtractedText, Place
+from pipeline.retrieval.reading.kinds import DOCX, HEAD_BYTES, HTML, MARKDOWN, PDF, PLAIN, kind_of
+from schemas.retrieval import MediaType, ReadingLimits
+from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow, DocumentUnreadable
+
+_CHILD: Final = "pipeline.retrieval.reading.child"
+_READERS: Final = {PDF: "pdf", DOCX: "docx", HTML: "html", MARKDOWN: "markdown", PLAIN: "plain"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that somebody sent. It is only read; whoever wrote it removes it."""
+
+    path: Path
+    name: str
+    """What its sender calls it."""
+    declared: str | None = None
+    """The media type that its sender gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """What a file is, and says."""
+
+    media_type: MediaType
+    extracted: ExtractedText
+
+
+class DocumentReader:
+    """Reads at most `at_once` documents at a time; others wait for their turn."""
+
+    def __init__(self, limits: ReadingLimits, at_once: int) -> None:
+        self._limits = limits
+        self._places = asyncio.Semaphore(at_once)
+
+    async def read(self, upload: Upload) -> ReadDocument:
+        """The document's text; raises a DocumentError. Cancelling it ends the work."""
+        file = anyio.Path(upload.path)
+        if (await file.stat()).st_size > self._limits.bytes:
+            raise DocumentTooLarge(f"The document is larger than {self._limits.bytes // 1_000_000} MB.")
+        async with await file.open("rb") as opened:
+            head = await opened.read(HEAD_BYTES)
+        kind = kind_of(head, upload.name, upload.declared)
+        async with self._places:
+            answer = await self._ask(kind, upload.path)
+        if "code" in answer:
+            raise _error(answer["code"], answer["message"])
+        places = tuple(Place(start, page, tuple(headings)) for start, page, headings in answer["places"])
+        return ReadDocument(kind, ExtractedText(answer["text"], places, answer["title"], answer["pages"]))
+
+    async def _ask(self, kind: MediaType, path: Path) -> dict[str, Any]:
+        order = {
+            "reader": _READERS[kind],
+            "memory_mb": self._limits.memory_mb,
+            "seconds": math.ceil(self._limits.seconds) + 1,
+            "characters": self._limits.characters,
+            "unpacked_bytes": self._limits.unpacked_bytes,
+        }
+        with path.open("rb") as source:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", _CHILD, json.dumps(order), stdin=source, stdout=PIPE, stderr=DEVNULL
+            )
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                said, _ = await child.communicate()
+        except TimeoutError:
+            raise DocumentTooSlow(f"Reading the document took over {self._limits.seconds:g} s.") from None
+        finally:
+            await _ended(child)
+        return await asyncio.to_thread(_answer, said, child.returncode)
+
+
+async def _ended(child: Process) -> None:
+    """After this there is no process any more, even if the caller is being cancelled."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            child.kill()
+        with anyio.CancelScope(shield=True):
+            await child.wait()
+
+
+def _answer(said: bytes, status: int | None) -> dict[str, Any]:
+    if status == 0:
+        with suppress(ValueError):
+            answer: dict[str, Any] = json.loads(said)
+            return answer
+    raise DocumentUnreadable("The document is damaged: its reader gave up.")
+
+
+def _error(code: str, message: str) -> DocumentError:
+    kinds = {kind.code: kind for kind in DocumentError.__subclasses__()}
+    return kinds.get(code, DocumentUnreadable)(message)

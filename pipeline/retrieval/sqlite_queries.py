@@ -1,0 +1,226 @@
+"""What the embedded store asks of its file. Every function works inside somebody's transaction."""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from sqlite3 import Connection
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.retrieval.embedding import Vectors
+from pipeline.retrieval.matrices import Block, joined
+from pipeline.retrieval.store import Hit, NewDocument, StoredPassage
+from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
+from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound
+
+_AT_ONCE: Final = 4_096
+_COLLECTIONS: Final = """
+    SELECT c.id, c.name, c.embedding, count(DISTINCT d.number), count(p.number)
+    FROM collections c
+    LEFT JOIN documents d ON d.collection = c.number
+    LEFT JOIN chunks p ON p.document = d.number
+"""
+
+
+def create(db: Connection, collection: CollectionId, name: str, embedding: str, dimensions: int) -> None:
+    db.execute(
+        "INSERT INTO collections (id, name, embedding, dimensions) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
+        (collection, name, embedding, dimensions),
+    )
+
+
+def collection(db: Connection, which: CollectionId) -> CollectionView:
+    row = db.execute(f"{_COLLECTIONS} WHERE c.id = ? GROUP BY c.number", (which,)).fetchone()
+    if row is None:
+        raise CollectionNotFound(f"There is no collection {which}.")
+    return _collection(row)
+
+
+def embedding(db: Connection, which: CollectionId) -> str:
+    row = db.execute("SELECT embedding FROM collections WHERE id = ?", (which,)).fetchone()
+    if row is None:
+        raise CollectionNotFound(f"There is no collection {which}.")
+    return str(row[0])
+
+
+def collections(db: Connection) -> list[CollectionView]:
+    return [_collection(row) for row in db.execute(f"{_COLLECTIONS} GROUP BY c.number ORDER BY c.number")]
+
+
+def drop(db: Connection, which: CollectionId) -> bool:
+    row = db.execute("SELECT number FROM collections WHERE id = ?", (which,)).fetchone()
+    if row is None:
+        return False
+    for (document,) in db.execute("SELECT number FROM documents WHERE collection = ?", row).fetchall():
+        _forget(db, document)
+    db.execute("DELETE FROM collections WHERE number = ?", row)
+    return True
+
+
+def put(db: Connection, document: NewDocument) -> None:
+    number = _touched(db, document.view.collection)
+    _replace(db, number, document.view.id)
+    (place,) = db.execute(
+        "INSERT INTO documents (collection, id, view, text, judge) VALUES (?, ?, ?, ?, ?) RETURNING number",
+        (number, document.view.id, document.view.model_dump_json(), document.text, document.judge),
+    ).fetchone()
+    judged = [None] * len(document.chunks) if document.judged is None else list(map(_packed, document.judged))
+    for chunk, terms, vector, second in zip(
+        document.chunks, document.terms, document.vectors, judged, strict=True
+    ):
+        headings = json.dumps(chunk.headings, ensure_ascii=False)
+        cursor = db.execute(
+            'INSERT INTO chunks (document, "start", "end", page, headings, text, vector, judged) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (place, chunk.start, chunk.end, chunk.page, headings, chunk.text, _packed(vector), second),
+        )
+        db.execute("INSERT INTO words (rowid, terms) VALUES (?, ?)", (cursor.lastrowid, " ".join(terms)))
+
+
+def remove(db: Connection, which: CollectionId, document: DocumentId) -> bool:
+    return _replace(db, _touched(db, which), document)
+
+
+def documents(db: Connection, which: CollectionId) -> list[DocumentView]:
+    rows = db.execute(
+        "SELECT d.view FROM documents d JOIN collections c ON c.number = d.collection "
+        "WHERE c.id = ? ORDER BY d.number",
+        (which,),
+    )
+    return [DocumentView.model_validate_json(view) for (view,) in rows]
+
+
+def text(db: Connection, which: CollectionId, document: DocumentId) -> str:
+    row = db.execute(
+        "SELECT d.text FROM documents d JOIN collections c ON c.number = d.collection "
+        "WHERE c.id = ? AND d.id = ?",
+        (which, document),
+    ).fetchone()
+    if row is None:
+        raise DocumentNotFound(f"There is no document {document} in this collection.")
+    return str(row[0])
+
+
+def state(db: Connection, which: CollectionId) -> tuple[int, int] | None:
+    """The collection's revision and how long its vectors are; None if there is no such collection."""
+    row = db.execute("SELECT revision, dimensions FROM collections WHERE id = ?", (which,)).fetchone()
+    return None if row is None else (int(row[0]), int(row[1]))
+
+
+def document_numbers(db: Connection, which: CollectionId) -> list[int]:
+    rows = db.execute(
+        "SELECT d.number FROM documents d JOIN collections c ON c.number = d.collection WHERE c.id = ?",
+        (which,),
+    )
+    return [number for (number,) in rows]
+
+
+def rows(db: Connection, which: CollectionId) -> int:
+    (count,) = db.execute(
+        "SELECT count(*) FROM chunks p JOIN documents d ON d.number = p.document "
+        "JOIN collections c ON c.number = d.collection WHERE c.id = ?",
+        (which,),
+    ).fetchone()
+    return int(count)
+
+
+def blocks(db: Connection, numbers: Collection[int], dimensions: int) -> Iterator[Block]:
+    """The vectors of these documents, some thousand at a time."""
+    cursor = db.execute(
+        "SELECT number, document, vector FROM chunks WHERE document IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(numbers)),),
+    )
+    while found := cursor.fetchmany(_AT_ONCE):
+        vectors = np.frombuffer(b"".join(vector for _, _, vector in found), "<f4").reshape(-1, dimensions)
+        chunks, owners = np.array([row[:2] for row in found], np.int64).T
+        yield Block(chunks, owners, vectors)
+
+
+def load(db: Connection, numbers: Collection[int], dimensions: int) -> Block:
+    return joined(blocks(db, numbers, dimensions), dimensions)
+
+
+def matching(db: Connection, terms: Sequence[str], which: Sequence[CollectionId], k: int) -> list[Hit]:
+    """BM25 as FTS5 counts it: words are the rarer the fewer passages of the whole file have them."""
+    query = " OR ".join('"{}"'.format(term.replace('"', '""')) for term in terms)
+    found = db.execute(
+        "SELECT w.rowid, -bm25(words) AS score FROM words w JOIN chunks p ON p.number = w.rowid "
+        "JOIN documents d ON d.number = p.document JOIN collections c ON c.number = d.collection "
+        "WHERE words MATCH ? AND c.id IN (SELECT value FROM json_each(?)) "
+        "ORDER BY score DESC, w.rowid LIMIT ?",
+        (query, json.dumps(list(which)), k),
+    )
+    return [Hit(chunk, score) for chunk, score in found]
+
+
+def passages(db: Connection, chunks: Sequence[int]) -> list[StoredPassage]:
+    found = db.execute(
+        'SELECT p.number, c.id, d.view, p.page, p.headings, p."start", p."end", p.text, '
+        "c.embedding, p.vector, d.judge, p.judged "
+        "FROM chunks p JOIN documents d ON d.number = p.document "
+        "JOIN collections c ON c.number = d.collection "
+        "WHERE p.number IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(chunks)),),
+    )
+    there = {row[0]: _passage(row) for row in found}
+    return [there[chunk] for chunk in chunks if chunk in there]
+
+
+def _touched(db: Connection, which: CollectionId) -> int:
+    """The collection's number, after noting that it changes."""
+    row = db.execute(
+        "UPDATE collections SET revision = revision + 1 WHERE id = ? RETURNING number", (which,)
+    ).fetchone()
+    if row is None:
+        raise CollectionNotFound(f"There is no collection {which}.")
+    return int(row[0])
+
+
+def _replace(db: Connection, number: int, document: DocumentId) -> bool:
+    row = db.execute(
+        "SELECT number FROM documents WHERE collection = ? AND id = ?", (number, document)
+    ).fetchone()
+    if row is None:
+        return False
+    _forget(db, row[0])
+    return True
+
+
+def _forget(db: Connection, document: int) -> None:
+    db.execute("DELETE FROM words WHERE rowid IN (SELECT number FROM chunks WHERE document = ?)", (document,))
+    db.execute("DELETE FROM documents WHERE number = ?", (document,))
+
+
+def _collection(row: Sequence[Any]) -> CollectionView:
+    which, name, embedding, count, chunks = row
+    return CollectionView(id=which, name=name, embedding=embedding, documents=count, chunks=chunks)
+
+
+def _passage(row: Sequence[Any]) -> StoredPassage:
+    chunk, which, stored, page, headings, start, end, said, embedding, vector, judge, judged = row
+    view = DocumentView.model_validate_json(stored)
+    return StoredPassage(
+        chunk=chunk,
+        collection=which,
+        document=view.id,
+        title=view.title,
+        media_type=view.media_type,
+        page=page,
+        headings=tuple(json.loads(headings)),
+        start=start,
+        end=end,
+        text=said,
+        embedding=embedding,
+        vector=_unpacked(vector),
+        judge=judge,
+        judged=None if judged is None else _unpacked(judged),
+    )
+
+
+def _packed(vector: Vectors) -> bytes:
+    return vector.astype("<f4").tobytes()
+
+
+def _unpacked(blob: bytes) -> Vectors:
+    return np.frombuffer(blob, "<f4")

@@ -1,0 +1,120 @@
+"""The embedded store: one SQLite file, with FTS5 for words and an exact search for vectors."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from pipeline.retrieval import sqlite_queries as queries
+from pipeline.retrieval.embedding import Vectors
+from pipeline.retrieval.matrices import Block, Matrices, best
+from pipeline.retrieval.sqlite_tables import Connections
+from pipeline.retrieval.store import Hit, NewDocument, StoredPassage
+from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
+
+_BUSY_S: Final = 30.0
+"""So long a writer waits for others."""
+_KEPT_BYTES: Final = 256 * 1024 * 1024
+"""Vectors kept in memory: those of a quarter of a million passages. Larger collections are read each time."""
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """A PassageStore in a file, for any number of processes of one machine. The disk must be a local one."""
+
+    def __init__(self, path: Path, *, threads: int, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._connections = Connections(path, threads, _BUSY_S)
+        self._limiter = anyio.CapacityLimiter(threads)
+        self._matrices = Matrices(kept_bytes)
+
+    async def create(
+        self, collection: CollectionId, name: str, embedding: str, dimensions: int
+    ) -> CollectionView:
+        def create(db: Connection) -> CollectionView:
+            queries.create(db, collection, name, embedding, dimensions)
+            return queries.collection(db, collection)
+
+        return await self._write(create)
+
+    async def collection(self, collection: CollectionId) -> CollectionView:
+        return await self._read(partial(queries.collection, which=collection))
+
+    async def embedding(self, collection: CollectionId) -> str:
+        return await self._read(partial(queries.embedding, which=collection))
+
+    async def collections(self) -> list[CollectionView]:
+        return await self._read(queries.collections)
+
+    async def drop(self, collection: CollectionId) -> bool:
+        return await self._write(partial(queries.drop, which=collection))
+
+    async def put(self, document: NewDocument) -> None:
+        await self._write(partial(queries.put, document=document))
+
+    async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
+        return await self._write(partial(queries.remove, which=collection, document=document))
+
+    async def documents(self, collection: CollectionId) -> list[DocumentView]:
+        def documents(db: Connection) -> list[DocumentView]:
+            queries.embedding(db, collection)
+            return queries.documents(db, collection)
+
+        return await self._read(documents)
+
+    async def text(self, collection: CollectionId, document: DocumentId) -> str:
+        return await self._read(partial(queries.text, which=collection, document=document))
+
+    async def nearest(self, question: Vectors, collections: Sequence[CollectionId], k: int) -> list[Hit]:
+        def nearest(db: Connection) -> list[Hit]:
+            blocks = (block for one in dict.fromkeys(collections) for block in self._blocks(db, one))
+            return best(question, blocks, k)
+
+        return await self._read(nearest)
+
+    async def matching(self, terms: Sequence[str], collections: Sequence[CollectionId], k: int) -> list[Hit]:
+        if not terms:
+            return []
+        return await self._read(partial(queries.matching, terms=terms, which=collections, k=k))
+
+    async def passages(self, chunks: Sequence[int]) -> list[StoredPassage]:
+        return await self._read(partial(queries.passages, chunks=chunks))
+
+    async def aclose(self) -> None:
+        await anyio.to_thread.run_sync(self._connections.close)
+
+    def _blocks(self, db: Connection, collection: CollectionId) -> Iterator[Block]:
+        found = queries.state(db, collection)
+        if found is None:
+            return
+        revision, dimensions = found
+        documents = partial(queries.document_numbers, db, collection)
+        if (kept := self._matrices.kept(collection, revision)) is not None:
+            yield kept
+        elif self._matrices.fits(queries.rows(db, collection), dimensions):
+            load = partial(queries.load, db, dimensions=dimensions)
+            yield self._matrices.at(collection, revision, dimensions, documents, load)
+        else:
+            yield from queries.blocks(db, documents(), dimensions)
+
+    async def _read(self, ask: Callable[[Connection], T]) -> T:
+        return await self._in_thread(self._connections.reading, ask)
+
+    async def _write(self, ask: Callable[[Connection], T]) -> T:
+        return await self._in_thread(self._connections.writing, ask)
+
+    async def _in_thread(
+        self,
+        transaction: Callable[[], AbstractContextManager[Connection]],
+        ask: Callable[[Connection], T],
+    ) -> T:
+        def work() -> T:
+            with transaction() as db:
+                return ask(db)
+
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)

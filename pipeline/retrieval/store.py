@@ -1,0 +1,120 @@
+"""Where documents are kept and passages are found: what every store promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.retrieval.chunking import Chunk
+from pipeline.retrieval.embedding import Vectors
+from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView, MediaType
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document with everything by which it will be found."""
+
+    view: DocumentView
+    text: str
+    chunks: Sequence[Chunk]
+    terms: Sequence[Sequence[str]]
+    """The words of each chunk, as `pipeline.retrieval.words.terms` gives them."""
+    vectors: Vectors
+    """One row for each chunk."""
+    judge: str = ""
+    """The model of `judged`."""
+    judged: Vectors | None = None
+    """One row for each chunk by the second stage's model, if that is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found, by its number in the store, and how well it fits: larger is better."""
+
+    chunk: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage as it is kept."""
+
+    chunk: int
+    collection: CollectionId
+    document: DocumentId
+    title: str
+    media_type: MediaType
+    page: int | None
+    headings: tuple[str, ...]
+    start: int
+    end: int
+    text: str
+    embedding: str
+    vector: Vectors
+    judge: str
+    judged: Vectors | None
+
+
+class PassageStore(Protocol):
+    """Documents in collections. Several processes may use the same store at once.
+
+    A document is there with all of its passages, or not at all, whatever happens to the process that adds it.
+    What one call has returned from, every later call of anybody sees. Raises RetrievalUnavailable when the
+    store cannot be used.
+    """
+
+    async def create(
+        self, collection: CollectionId, name: str, embedding: str, dimensions: int
+    ) -> CollectionView:
+        """Begin a collection for vectors of this model; one that is there is left as it is."""
+        ...
+
+    async def collection(self, collection: CollectionId) -> CollectionView:
+        """Raises CollectionNotFound."""
+        ...
+
+    async def embedding(self, collection: CollectionId) -> str:
+        """The name of a collection's model, without counting what is in it. Raises CollectionNotFound."""
+        ...
+
+    async def collections(self) -> list[CollectionView]:
+        """All, the oldest first."""
+        ...
+
+    async def drop(self, collection: CollectionId) -> bool:
+        """Forget a collection and all in it. False: there was none."""
+        ...
+
+    async def put(self, document: NewDocument) -> None:
+        """Add a document, in place of the one of the same id. Raises CollectionNotFound."""
+        ...
+
+    async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
+        """Forget a document. False: there was none."""
+        ...
+
+    async def documents(self, collection: CollectionId) -> list[DocumentView]:
+        """All of a collection, in the order of their adding."""
+        ...
+
+    async def text(self, collection: CollectionId, document: DocumentId) -> str:
+        """The whole extracted text. Raises DocumentNotFound."""
+        ...
+
+    async def nearest(self, question: Vectors, collections: Sequence[CollectionId], k: int) -> list[Hit]:
+        """The passages whose vectors have the smallest angle to `question`'s one row, best first.
+
+        Exact: every passage of the collections is compared. The score is the cosine.
+        """
+        ...
+
+    async def matching(self, terms: Sequence[str], collections: Sequence[CollectionId], k: int) -> list[Hit]:
+        """The passages that have any of the words, best first by BM25."""
+        ...
+
+    async def passages(self, chunks: Sequence[int]) -> list[StoredPassage]:
+        """In the order asked for; without those that are no longer there."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of files and connections."""
+        ...

@@ -1,0 +1,66 @@
+"""Errors about documents and what is looked up in them: branches of the tree in schemas/errors.py.
+
+DocumentError (InputError)        DocumentUnsupported, DocumentUnreadable, DocumentEncrypted, DocumentEmpty,
+                                  DocumentTooLarge, DocumentTooSlow
+CollectionNotFound, DocumentNotFound (InputError)
+RetrievalUnavailable              the store of the documents
+"""
+
+from schemas.errors import InputError, RhapsodeError
+
+
+class DocumentError(InputError):
+    """This document cannot be taken in; the same bytes will fail again."""
+
+    code = "document.invalid"
+
+
+class DocumentUnsupported(DocumentError):
+    """It is none of the kinds that are read here."""
+
+    code = "document.unsupported"
+
+
+class DocumentUnreadable(DocumentError):
+    """It says that it is of a kind that is read here, but it is damaged, or something else."""
+
+    code = "document.unreadable"
+
+
+class DocumentEncrypted(DocumentError):
+    """It opens only with a password."""
+
+    code = "document.encrypted"
+
+
+class DocumentEmpty(DocumentError):
+    """There is no text in it: nothing at all, or only pictures."""
+
+    code = "document.empty"
+
+
+class DocumentTooLarge(DocumentError):
+    """It, what it unpacks to, its text, or the memory that reading it takes is over the limit."""
+
+    code = "document.too_large"
+
+
+class DocumentTooSlow(DocumentError):
+    """Reading it took longer than documents may take."""
+
+    code = "document.too_slow"
+
+
+class CollectionNotFound(InputError):
+    code = "collection.not_found"
+
+
+class DocumentNotFound(InputError):
+    code = "document.not_found"
+
+
+class RetrievalUnavailable(RhapsodeError):
+    """The store of the documents cannot be used now."""
+
+    code = "retrieval.unavailable"
+    retryable = True
