@@ -1,6 +1,6 @@
 """The LanguageModel deployment: a replica around one engine, and the client that looks like that engine."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import error_item, items_of
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message
+from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall, Written
 from pipeline.engines.registry import build_language_model
 from pipeline.providers.open import open_language_model
 from schemas.errors import EngineError, RhapsodeError
@@ -27,11 +27,14 @@ class LanguageModelReplica:
             pass
 
     async def stream(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """{"text"} items, then a completion as {"finish", ...}; or {"error", "message", "field"}."""
+        """{"text"} and {"call"} items, then a completion as {"finish", ...}.
+
+        Or, instead of what would come, {"error", "message", "field"}.
+        """
         try:
             async with aclosing(self._engine.stream(_request_from(request))) as items:
                 async for item in items:
-                    yield {"text": item} if isinstance(item, str) else asdict(item)
+                    yield _item(item)
         except RhapsodeError as error:
             yield error_item(error)
 
@@ -49,10 +52,10 @@ class RemoteLanguageModel:
         self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
         self._ready = handle.options(method_name="ready", _by_reference=False)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         async with aclosing(items_of(self._stream.remote(asdict(request)))) as items:
             async for item in items:
-                yield cast(str, item["text"]) if "text" in item else Completion(**item)
+                yield _written(item)
 
     async def check(self) -> None:
         """Raises EngineError if no replica answers."""
@@ -65,6 +68,22 @@ class RemoteLanguageModel:
         """Nothing to close: the handle belongs to Serve."""
 
 
+def _item(item: Written) -> dict[str, Any]:
+    if isinstance(item, str):
+        return {"text": item}
+    return {"call": asdict(item)} if isinstance(item, ToolCall) else asdict(item)
+
+
+def _written(item: Mapping[str, Any]) -> Written:
+    if "text" in item:
+        return cast(str, item["text"])
+    return ToolCall(**item["call"]) if "call" in item else Completion(**item)
+
+
 def _request_from(data: dict[str, Any]) -> ChatRequest:
-    messages = tuple(Message(**message) for message in data["messages"])
-    return ChatRequest(**{**data, "messages": messages, "stop": tuple(data["stop"])})
+    messages = tuple(
+        Message(**{**message, "calls": tuple(ToolCall(**call) for call in message["calls"])})
+        for message in data["messages"]
+    )
+    functions = tuple(Function(**function) for function in data["functions"])
+    return ChatRequest(**{**data, "messages": messages, "functions": functions, "stop": tuple(data["stop"])})

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel
+from pipeline.engines.base import ChatRequest, LanguageModel, Written
 
 _SLACK = 0.25
 """A delta that comes this share of the interval early leaves at once: an engine that makes one each
@@ -24,9 +24,9 @@ class CoalescingLanguageModel:
         self._interval = interval_ms / 1_000
         self._now = now
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         items = self._engine.stream(request)
-        upcoming: asyncio.Task[str | Completion | None] | None = None
+        upcoming: asyncio.Task[Written | None] | None = None
         held, due = "", 0.0
         try:
             while True:
@@ -46,7 +46,7 @@ class CoalescingLanguageModel:
                     held, due = "", max(due, self._now() - _SLACK * self._interval) + self._interval
                 if item is None:
                     return
-                if isinstance(item, Completion):
+                if not isinstance(item, str):
                     yield item
         finally:
             if upcoming is not None:
@@ -58,6 +58,6 @@ class CoalescingLanguageModel:
         await self._engine.aclose()
 
 
-async def _following(items: AsyncGenerator[str | Completion, None]) -> str | Completion | None:
+async def _following(items: AsyncGenerator[Written, None]) -> Written | None:
     """The next item, None after the last; as a coroutine, so that it can wait in a task of its own."""
     return await anext(items, None)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pipeline.hearing.inputs import FACTS as INPUT_FACTS
 from pipeline.hearing.inputs import InputState, apply_to_inputs
 from pipeline.turn_state import NarrationState, TurnState, apply_to_turn
+from schemas.chat import GivenMessage
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     EndReason,
@@ -116,6 +117,9 @@ class Conversation:
         self.paused_by = None  # who asks wants to hear the answer
         state = TurnState(turn, data["kind"], data["text"], _settings(data), recorded.ts_ms)
         state.input, state.merges = data.get("input"), data.get("merges")
+        state.by = data.get("by", "")
+        if data.get("given") is not None:
+            state.given = tuple(GivenMessage.model_validate(one, extra="ignore") for one in data["given"])
         self.turns[turn] = state
         if (heard := self.inputs.get(state.input or "")) is not None:
             heard.asked(data.get("utterances", ()))

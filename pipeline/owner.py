@@ -213,6 +213,7 @@ class SessionOwner:
                 room=services.history_chars_of.get(provider, services.history_chars),
             ),
             requested_ms=state.requested_ms,
+            given=state.given,
             progress=progress(state),
         )
         self._settled.add(state.turn)

@@ -16,6 +16,7 @@ from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
+from schemas.chat import GivenMessage
 from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputTooLong, SessionEnded, TurnNotFound
 from schemas.events import (
@@ -109,8 +110,19 @@ class Sessions:
             self.choices.check(settings)
         await self._allowance.session(principal)
 
-    async def request(self, session: SessionId, command: RequestTurn) -> TurnId:
-        """Ask for a turn; the same key asks for the same turn."""
+    async def request(
+        self,
+        session: SessionId,
+        command: RequestTurn,
+        *,
+        given: tuple[GivenMessage, ...] | None = None,
+        by: str = "",
+    ) -> TurnId:
+        """Ask for a turn; the same key asks for the same turn.
+
+        `given`: all that the model is told, the question with it, instead of what the session has. `by`: who
+        of several people asks.
+        """
         field = "text" if command.kind == "text" else "prompt"
         longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
         _check_length(command.content, longest, field=field)
@@ -119,7 +131,9 @@ class Sessions:
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             settings = self.choices.check(command.settings.apply(conversation.settings))
-            wish = TurnRequested(kind=command.kind, text=command.content, settings=settings)
+            wish = TurnRequested(
+                kind=command.kind, text=command.content, settings=settings, given=given, by=by
+            )
             turn = await self._ask(session, conversation, wish, key=command.key)
         if command.key is not None:
             self._asked[session, command.key] = turn

@@ -9,12 +9,13 @@ import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from pipeline.clock import Clock
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message, Speaker
+from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message, Speaker, ToolCall
 from pipeline.log.recorder import SessionWriter
 from pipeline.resuming import Progress, Remainder
 from pipeline.sentences import Fragment, SentenceBuffer
 from pipeline.speech import Line, Narrator
 from pipeline.spoken import plainly, to_spoken
+from schemas.chat import GivenMessage
 from schemas.errors import RhapsodeError
 from schemas.events import (
     Fact,
@@ -53,6 +54,8 @@ class TurnPlan:
     settings: SessionSettings
     history: tuple[Message, ...] = ()
     requested_ms: int = 0
+    given: tuple[GivenMessage, ...] | None = None
+    """All that the model is told, where the client keeps the conversation itself."""
     progress: Progress | None = None
     """What an owner before us has made of it; None: nobody has begun."""
 
@@ -184,6 +187,8 @@ class Turn:
                     if isinstance(item, Completion):
                         completion = item
                         continue
+                    if isinstance(item, ToolCall):
+                        continue
                     ttft_ms = ttft_ms or round((self._clock.monotonic() - called_at) * 1_000, 1)
                     if self._narrator.whole:
                         withheld.append(item)
@@ -213,17 +218,20 @@ class Turn:
         settings, said = self.plan.settings, self._progress.text
         begun = (Message("assistant", said),) if said else ()
         return ChatRequest(
-            messages=(
-                Message("system", settings.system_prompt),
-                *self.plan.history,
-                Message("user", self.plan.text),
-                *begun,
-            ),
+            messages=(*self._told(), *begun),
             max_tokens=max(1, settings.max_tokens - len(said) // _CHARS_PER_TOKEN),
             temperature=settings.temperature,
             provider=settings.llm_provider,
             model=settings.llm_model,
+            **settings.sampling.model_dump(),
         )
+
+    def _told(self) -> tuple[Message, ...]:
+        """Everything up to the question."""
+        if self.plan.given is not None:
+            return tuple(message_of(one) for one in self.plan.given)
+        system = Message("system", self.plan.settings.system_prompt)
+        return system, *self.plan.history, Message("user", self.plan.text)
 
     async def _read_out(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Show a given text at once, then cut it as fast as the voice takes it."""
@@ -259,6 +267,11 @@ class Turn:
 
     async def _record(self, fact: Fact, *, audio: bytes = b"") -> None:
         await self._writer.record(fact, turn=self.plan.turn, audio=audio)
+
+
+def message_of(given: GivenMessage) -> Message:
+    calls = tuple(ToolCall(one.call, one.name, one.arguments) for one in given.calls)
+    return Message(given.role, given.content, calls, given.call)
 
 
 def _pieces(text: str) -> list[str]:

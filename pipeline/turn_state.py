@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from schemas.chat import GivenMessage
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded
+from schemas.retrieval import NumberedPassage, Support
 from schemas.settings import SessionSettings
 
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
@@ -30,6 +32,32 @@ class SentenceState:
     error: tuple[str, str] | None = None
     """Code and message."""
     first_chunk: Seq | None = None
+
+
+@dataclass(slots=True)
+class CallState:
+    """A function that the model wants called, and what came of it."""
+
+    call: str
+    name: str
+    arguments: str
+    place: Literal["server", "client"]
+    round: int
+    at: int
+    output: str | None = None
+    error: tuple[str, str] | None = None
+    """Code and message."""
+
+    @property
+    def over(self) -> bool:
+        return self.output is not None or self.error is not None
+
+    @property
+    def result(self) -> str:
+        """What the model is told of it."""
+        if self.error is not None:
+            return f"error: {self.error[1]}"
+        return self.output or ""
 
 
 @dataclass(slots=True)
@@ -66,6 +94,19 @@ class TurnState:
     """When they said so."""
     flushed: bool = False
     """It was interrupted: what was not heard by then will not be."""
+    given: tuple[GivenMessage, ...] | None = None
+    """All that the model is told, from a client that keeps the conversation itself."""
+    by: str = ""
+    """Who of several people asked."""
+    looked_up: bool = False
+    passages: list[NumberedPassage] = field(default_factory=list)
+    supports: list[Support] = field(default_factory=list)
+    calls: dict[str, CallState] = field(default_factory=dict)
+    """By the names that the model gave them, in their order."""
+    finish: str = ""
+    """How the text ended; empty: it has not."""
+    tokens: tuple[int, int] = (0, 0)
+    """In and out."""
 
     @property
     def answer(self) -> str:
@@ -123,6 +164,9 @@ class NarrationState:
     error: dict[str, Any] | None = None
 
 
+ANSWER_FACTS = frozenset(
+    {"passages.found", "passages.failed", "answer.cited", "tool.called", "tool.completed", "tool.failed"}
+)
 _BROKEN_OFF = " —"
 """Stands in what the language model is told for what an interrupted answer would have said."""
 _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
@@ -146,6 +190,10 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
             turn.stalled = 0
         case "text.completed":
             turn.text_whole = True
+            turn.finish = data["finish"]
+            turn.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
+        case kind if kind in ANSWER_FACTS:
+            _apply_to_grounds(turn, recorded)
         case "sentence.ready":
             turn.sentences.append(SentenceState(data["sentence"], data["start"], data["end"], data["spoken"]))
         case kind if kind in TERMINAL:
@@ -155,6 +203,28 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
                 turn.error = dict(data)
         case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):
             _apply_to_sentence(turn, turn.sentences[data["sentence"]], recorded)
+
+
+def _apply_to_grounds(turn: TurnState, recorded: Recorded) -> None:
+    """What the answer rests on."""
+    data = recorded.data
+    turn.stalled = 0
+    match recorded.type:
+        case "passages.found":
+            turn.looked_up = True
+            turn.passages = [NumberedPassage.model_validate(one, extra="ignore") for one in data["passages"]]
+        case "passages.failed":
+            turn.looked_up = True
+        case "answer.cited":
+            turn.supports = [Support.model_validate(one, extra="ignore") for one in data["supports"]]
+        case "tool.called":
+            turn.calls[data["call"]] = CallState(
+                data["call"], data["name"], data["arguments"], data["place"], data["round"], data["at"]
+            )
+        case "tool.completed" if data["call"] in turn.calls:
+            turn.calls[data["call"]].output = data["output"]
+        case "tool.failed" if data["call"] in turn.calls:
+            turn.calls[data["call"]].error = (data["code"], data["message"])
 
 
 def _apply_wish(turn: TurnState, recorded: Recorded) -> None:

@@ -1,13 +1,19 @@
 """What a client may wish for. Shapes only: lengths that depend on the deployment are the face's to check."""
 
+import json
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from schemas.chat import FunctionName, FunctionOffer, SamplingSettings, ToolSettings
 from schemas.listening import EndpointingSettings, ListeningSettings
 from schemas.providers import SpeechExtra
-from schemas.settings import SentenceSettings, SessionSettings
+from schemas.retrieval import SearchToolConfig
+from schemas.settings import SentenceSettings, SessionName, SessionSettings
+
+_FUNCTION_CHARS: Final = 32_000
+"""Of everything that is said about functions; small models could not be told more."""
 
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""
@@ -74,6 +80,43 @@ class ListeningPatch(ListeningSettings):
     provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
 
 
+class SamplingPatch(SamplingSettings):
+    """Any part of the sampling settings."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+    stop: tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...] = Field(
+        default=(), max_length=4, strict=False
+    )
+
+
+class ToolPatch(ToolSettings):
+    """Any part of the tool settings."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+    registered: tuple[FunctionName, ...] = Field(default=(), max_length=64, strict=False)
+    functions: tuple[FunctionOffer, ...] = Field(default=(), max_length=64, strict=False)
+
+    @field_validator("functions")
+    @classmethod
+    def _can_be_told(cls, functions: tuple[FunctionOffer, ...]) -> tuple[FunctionOffer, ...]:
+        told = json.dumps([one.model_dump() for one in functions], ensure_ascii=False)
+        if len(told) > _FUNCTION_CHARS:
+            raise ValueError(f"say {len(told)} characters; at most {_FUNCTION_CHARS} are taken")
+        _readable(told)
+        names = [one.name for one in functions]
+        if len(set(names)) < len(names):
+            raise ValueError("name a function twice")
+        return functions
+
+
+class SearchPatch(SearchToolConfig):
+    """Any part of the search settings."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+
 class SettingsPatch(SessionSettings):
     """Any part of the session settings, under the same limits.
 
@@ -88,6 +131,11 @@ class SettingsPatch(SessionSettings):
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_extra: ReadableExtra = Field(default_factory=dict)
     listening: ListeningPatch = ListeningPatch()
+    sampling: SamplingPatch = SamplingPatch()
+    tools: ToolPatch = ToolPatch()
+    collections: tuple[SessionName, ...] = Field(default=(), max_length=16, strict=False)
+    search: SearchPatch = SearchPatch()
+    character: Annotated[Readable, Field(max_length=64)] | None = None
     llm_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     llm_model: Annotated[Readable, Field(min_length=1, max_length=128)] | None = None
 
@@ -100,7 +148,8 @@ class SettingsPatch(SessionSettings):
             "endpointing", {}
         )
         merged = before | given | {"listening": listening}
-        merged["sentences"] = before["sentences"] | given.get("sentences", {})
+        for part in ("sentences", "sampling", "tools", "search"):
+            merged[part] = before[part] | given.get(part, {})
         return SessionSettings.model_validate(merged)
 
 

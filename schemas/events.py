@@ -9,6 +9,15 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from schemas.answer_facts import (
+    AnswerCited,
+    PassagesFailed,
+    PassagesFound,
+    ToolCalled,
+    ToolCompleted,
+    ToolFailed,
+)
+from schemas.chat import GivenMessage
 from schemas.fact import FactModel as _Fact
 from schemas.service_facts import (
     NarrationFailed,
@@ -52,8 +61,9 @@ from schemas.voice_facts import (
     TranscriptPartial,
 )
 
-Kind = Literal["session", "story", "narration", "user"]
-"""What a session is for: anything, scenes that follow each other, one scene read out, one user's affairs."""
+Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion"]
+"""What a session is for: anything, scenes that follow each other, one scene read out, one user's affairs, a
+conversation with a character, a collection of documents, one answer for a client that keeps the history."""
 
 EndReason = Literal["user", "idle", "deleted", "done"]
 
@@ -130,6 +140,11 @@ class TurnRequested(_Fact):
     """... and these are its utterances."""
     merges: int | None = None
     """The turn that this one replaces: the speaker went on before anything of its answer was heard."""
+    given: tuple[GivenMessage, ...] | None = None
+    """All that the model is told, the question with it, from a client that keeps the conversation itself;
+    None: the session's own turns and `text`."""
+    by: str = ""
+    """Who of several people in the session asked; empty: its owner."""
 
 
 class TurnStopRequested(_Fact):
@@ -180,6 +195,12 @@ Fact = Annotated[
     | SentenceCompleted
     | SentenceFailed
     | SentenceSkipped
+    | PassagesFound
+    | PassagesFailed
+    | AnswerCited
+    | ToolCalled
+    | ToolCompleted
+    | ToolFailed
     | TurnCompleted
     | TurnStopped
     | TurnFailed

@@ -73,19 +73,28 @@ class Passage(_Retrieval):
         return self
 
 
-class TextRange(_Retrieval):
-    """Characters of an answer, from `start` up to `end`."""
-
-    start: int = Field(ge=0)
-    end: int = Field(ge=0)
-
-
-class Citation(Passage):
-    """A passage that an answer was given from."""
+class NumberedPassage(Passage):
+    """A passage that the language model was given."""
 
     number: int = Field(ge=1)
     """What the answer's markers call it: [1], [2], ..."""
-    supports: tuple[TextRange, ...] = ()
+
+
+class Support(_Retrieval):
+    """Characters [start, end) of an answer rest on a passage."""
+
+    number: int = Field(ge=1)
+    """The passage's."""
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    by: Literal["marker", "words"] = "marker"
+    """`marker`: the model says so. `words`: it does not say, but the words are the passage's."""
+
+
+class Citation(NumberedPassage):
+    """A passage that an answer was given from."""
+
+    supports: tuple[Support, ...] = ()
     """Where in the answer it is cited; empty: it was given to the model and not cited."""
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
 from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
+from schemas.chat import SamplingSettings, ToolSettings
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.providers import (
     LOCAL,
@@ -15,9 +16,10 @@ from schemas.providers import (
     SpeechProviderSettings,
     check_names,
 )
-from schemas.retrieval import RetrievalSettings
+from schemas.retrieval import RetrievalSettings, SearchToolConfig
 
 ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
+SessionName = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
 class _Settings(BaseModel):
@@ -67,6 +69,15 @@ class SessionSettings(_Settings):
     """Who answers, of the configured providers; None: the model in this server."""
     llm_model: ModelName | None = None
     """Which of that provider's models; None: its usual one."""
+    sampling: SamplingSettings = SamplingSettings()
+    tools: ToolSettings = ToolSettings()
+    """What the model may call."""
+    collections: tuple[SessionName, ...] = Field(default=(), max_length=16)
+    """Where passages for the answers are looked up; empty: nowhere."""
+    search: SearchToolConfig = SearchToolConfig()
+    """How they are looked up."""
+    character: str | None = Field(default=None, max_length=64)
+    """Whose words these are: a character of the owner's; None: nobody's in particular."""
 
 
 class LanguageModelSettings(_Settings):
@@ -194,6 +205,8 @@ class IdleSettings(_Settings):
     session_s: float = Field(default=7 * 86_400, ge=0)
     story_s: float = Field(default=0, ge=0)
     narration_s: float = Field(default=3_600, ge=0)
+    thread_s: float = Field(default=0, ge=0)
+    completion_s: float = Field(default=3_600, ge=0)
 
 
 class WorkerSettings(_Settings):

@@ -43,7 +43,8 @@ class TextCompleted(_Fact):
     type: Literal["text.completed"] = "text.completed"
     v: Literal[1] = 1
     chars: int
-    finish: Literal["stop", "length", "verbatim"]
+    finish: Literal["stop", "length", "verbatim", "tool_calls"]
+    """`tool_calls`: the client has functions to call before it goes on."""
     tokens_in: int = 0
     tokens_out: int = 0
     ttft_ms: float | None = None

@@ -5,13 +5,35 @@ All streams are async generators: whoever opens one closes it (`aclosing`), and 
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model wants a function called. Its arguments are JSON as the model wrote it: it may be wrong."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    """Of the assistant."""
+    call: str | None = None
+    """Of a tool: the call that it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What the model may call. `parameters`: a JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +43,13 @@ class ChatRequest:
     temperature: float = 0.6
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    functions: tuple[Function, ...] = ()
+    choice: str = "auto"
+    """As `schemas.chat.Choice`."""
+    parallel: bool = True
     provider: str | None = None
     """Who is to answer; None: the model in this server, "local"."""
     model: str | None = None
@@ -31,7 +60,7 @@ class ChatRequest:
 class Completion:
     """The last item of every answer that was not cut off."""
 
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "tool_calls"]
     tokens_in: int = 0
     tokens_out: int = 0
     provider: str = ""
@@ -39,14 +68,19 @@ class Completion:
     model: str = ""
 
 
+Written = str | ToolCall | Completion
+
+
 class LanguageModel(Protocol):
     """Writes an answer as text deltas: never empty, never cumulative, then exactly one Completion.
+
+    Where functions are offered, whole calls may come before it; then it finishes with "tool_calls".
 
     Raises EngineBusy (before the first delta only), UnknownProvider, UnknownModel, EngineFailed or
     EngineDead.
     """
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]: ...
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]: ...
     async def aclose(self) -> None: ...
 
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pipeline.engines.base import Completion
+from pipeline.engines.base import Completion, ToolCall
+from pipeline.engines.chat_body import CallsInPieces
 from pipeline.engines.provider import words_of
 from pipeline.engines.server_events import DONE, BadAnswer, Document
 
@@ -32,6 +33,7 @@ class ChatAnswer:
         self._half = ""
         """The first half of a pair of surrogates, whose second one comes with the next delta."""
         self._begun = False
+        self._calls = CallsInPieces()
         self.done = False
         """It said so itself: nothing follows, not even figures."""
 
@@ -46,9 +48,15 @@ class ChatAnswer:
         return self._reason == "content_filter"
 
     @property
+    def calls(self) -> list[ToolCall]:
+        """What it wants called; all there when it is finished."""
+        return [] if self._reason == "length" else self._calls.calls()
+
+    @property
     def completion(self) -> Completion:
+        whole: Literal["stop", "tool_calls"] = "tool_calls" if self._calls else "stop"
         return Completion(
-            finish="length" if self._reason == "length" else "stop",
+            finish="length" if self._reason == "length" else whole,
             tokens_in=self._tokens_in,
             tokens_out=self._tokens_out,
             provider=self._name,
@@ -73,8 +81,10 @@ class ChatAnswer:
                 self._reason = reason
             # Some servers say all of it again at the end.
             part = choice.get("delta", None if self._begun else choice.get("message"))
-            if isinstance(part, dict) and (text := _text_of(part)) is not None:
-                said = (said or "") + text
+            if isinstance(part, dict):
+                self._calls.take(part.get("tool_calls"))
+                if (text := _text_of(part)) is not None:
+                    said = (said or "") + text
         self._begun = self._begun or bool(said)
         return None if said is None else self._whole(said)
 

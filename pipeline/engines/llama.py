@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.engines.base import ChatRequest, Completion, Message
+from pipeline.engines.base import ChatRequest, Completion, Message, Written
+from pipeline.engines.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.memory import fitting, without_oldest
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.slots import Slots
@@ -82,7 +83,7 @@ class LlamaLanguageModel:
         """The engine's own HTTP port, which answers 401 to everybody."""
         return str(self._server.listening_address)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
         context = self._settings.context_tokens
         messages = fitting(request.messages, context_tokens=context, answer_tokens=request.max_tokens)
@@ -90,7 +91,7 @@ class LlamaLanguageModel:
             try:
                 async with aclosing(self._attempt(messages, request)) as items:
                     async for item in items:
-                        yield item if isinstance(item, str) else replace(item, model=self._name)
+                        yield replace(item, model=self._name) if isinstance(item, Completion) else item
             except _TooLong as error:
                 shorter = without_oldest(messages)
                 if shorter is None:
@@ -108,7 +109,7 @@ class LlamaLanguageModel:
 
     async def _attempt(
         self, messages: Sequence[Message], request: ChatRequest
-    ) -> AsyncGenerator[str | Completion, None]:
+    ) -> AsyncGenerator[Written, None]:
         await self._slots.acquire()
         answer = _Answer(request.max_tokens)
         try:
@@ -119,10 +120,11 @@ class LlamaLanguageModel:
         work.add_done_callback(lambda done: answer.end(done, self._slots))
         self._open.add(answer)
         try:
-            while (item := await answer.next()) is not None:
-                yield item
-                if isinstance(item, Completion):
-                    return
+            while True:
+                for item in await answer.next():
+                    yield item
+                    if isinstance(item, Completion):
+                        return
         finally:
             self._open.discard(answer)
             answer.stop()
@@ -145,6 +147,7 @@ class _Answer:
         # A delta is a token or more: with the end and an error, that is all that can ever come.
         self._items: asyncio.Queue[Mapping[str, Any] | Exception] = asyncio.Queue(max_tokens + 4)
         self._stopped = threading.Event()
+        self._calls = CallsInPieces()
 
     def hear(self, chunk: Mapping[str, Any]) -> bool:
         """Called by the engine, in its thread, for each token; True tells it to stop."""
@@ -168,8 +171,8 @@ class _Answer:
     def stop(self) -> None:
         self._stopped.set()
 
-    async def next(self) -> str | Completion:
-        """The next delta, or the end. Raises what went wrong."""
+    async def next(self) -> list[Written]:
+        """The next delta, or calls and the end. Raises what went wrong."""
         item = await self._items.get()
         if isinstance(item, EngineFailed | EngineDead):
             raise item
@@ -182,7 +185,12 @@ class _Answer:
                 raise _TooLong(f"The question has {found} tokens; the model takes {most}.")
             raise EngineFailed(f"The language model refused: {problem.get('message', problem)}")
         choice = item["choices"][0]
-        return choice["delta"]["content"] if choice["finish_reason"] is None else _completion(item)
+        self._calls.take(choice["delta"].get("tool_calls"))
+        if choice["finish_reason"] is None:
+            text = choice["delta"].get("content")
+            return [text] if text else []
+        completion = _completion(item, called=bool(self._calls))
+        return [*(self._calls.calls() if completion.finish == "tool_calls" else ()), completion]
 
     def _put(self, item: Mapping[str, Any] | Exception) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is listening
@@ -194,14 +202,18 @@ class _Answer:
 
 
 def _is_news(chunk: Mapping[str, Any]) -> bool:
-    """True for a delta with text and for the end; the first chunk only names the speaker."""
-    return any(choice["finish_reason"] or choice["delta"].get("content") for choice in chunk["choices"])
+    """True for a delta with text or a call, and for the end; the first chunk only names the speaker."""
+    return any(
+        choice["finish_reason"] or choice["delta"].get("content") or choice["delta"].get("tool_calls")
+        for choice in chunk["choices"]
+    )
 
 
-def _completion(chunk: Mapping[str, Any]) -> Completion:
+def _completion(chunk: Mapping[str, Any], *, called: bool) -> Completion:
     timings = chunk.get("timings", {})
+    long = chunk["choices"][0]["finish_reason"] == "length"
     return Completion(
-        finish="length" if chunk["choices"][0]["finish_reason"] == "length" else "stop",
+        finish="length" if long else "tool_calls" if called else "stop",
         tokens_in=timings.get("prompt_n", 0) + timings.get("cache_n", 0),
         tokens_out=timings.get("predicted_n", 0),
     )
@@ -209,11 +221,10 @@ def _completion(chunk: Mapping[str, Any]) -> Completion:
 
 def _body(messages: Sequence[Message], request: ChatRequest) -> dict[str, Any]:
     return {
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "messages": messages_of(messages),
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
-        "stop": list(request.stop),
         "stream": True,
-        **({} if request.seed is None else {"seed": request.seed}),
         **_SAMPLING,
+        **wishes_of(request),
     }

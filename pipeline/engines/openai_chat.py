@@ -11,7 +11,8 @@ from typing import Any, Final
 import anyio
 import httpx
 
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.base import ChatRequest, Written
+from pipeline.engines.chat_body import messages_of, wishes_of
 from pipeline.engines.chat_wire import ChatAnswer, MayPass
 from pipeline.engines.provider import Provider, body_of
 from pipeline.engines.server_events import BadAnswer, Document, documents, parsed, whole
@@ -39,7 +40,7 @@ class OpenAiChat:
         self.open_streams = 0
         """Answers that are being written elsewhere."""
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. `timeout_s` is counted from one piece of the answer to the next one."""
         answer = ChatAnswer(self._provider.name, request.model or self._settings.model)
         self.open_streams += 1
@@ -58,6 +59,8 @@ class OpenAiChat:
             raise EngineFailed(f"{self._provider.name} withheld the rest of its answer (content_filter).")
         if not answer.finished:
             raise self._told(httpx.RemoteProtocolError("no end"), said)
+        for call in answer.calls:
+            yield call
         yield answer.completion
 
     async def aclose(self) -> None:
@@ -108,7 +111,7 @@ class OpenAiChat:
 
 
 def _body(settings: ChatProviderSettings, request: ChatRequest) -> dict[str, Any]:
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = messages_of(request.messages)
     body: dict[str, Any] = {
         "model": request.model or settings.model,
         "messages": messages,
@@ -116,8 +119,7 @@ def _body(settings: ChatProviderSettings, request: ChatRequest) -> dict[str, Any
         "stream_options": {"include_usage": True},
         settings.limit_field: request.max_tokens,
         "temperature": request.temperature,
-        "seed": request.seed,
-        "stop": list(request.stop) or None,
+        **wishes_of(request),
     }
     if messages and messages[-1]["role"] == "assistant":
         if settings.going_on == "ask":

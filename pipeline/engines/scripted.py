@@ -23,7 +23,9 @@ from pipeline.engines.base import (
     Completion,
     Delivery,
     SpokenWord,
+    ToolCall,
     WordTimes,
+    Written,
 )
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownVoice
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
@@ -49,6 +51,15 @@ class _Script(BaseModel):
     fail_code: ErrorCode = "engine.failed"
 
 
+class ScriptedCall(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: str = "{}"
+    say: str = ""
+    """Text before the call."""
+
+
 class LanguageScript(_Script):
     """What the scripted language model answers, and when."""
 
@@ -63,6 +74,8 @@ class LanguageScript(_Script):
     """Each delta is the time it was made at, monotonic nanoseconds and a space, instead of its text."""
     fail_after: int | None = Field(default=None, ge=0)
     """Deltas before every answer fails with `fail_code`; None: never."""
+    call_for: dict[str, tuple[ScriptedCall, ...]] = Field(default_factory=dict)
+    """Part of the last user message -> what is called before it is answered, where it is offered."""
 
 
 class SpeechScript(_Script):
@@ -89,7 +102,7 @@ class ScriptedLanguageModel:
         self.open_streams = 0
         self.calls = 0
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`."""
         self.open_streams += 1
         self.calls += 1
@@ -100,8 +113,15 @@ class ScriptedLanguageModel:
         finally:
             self.open_streams -= 1
 
-    async def _play(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def _play(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         script = self._script
+        words_in = sum(len(message.content.split()) for message in request.messages)
+        if calls := self._calls(request):
+            for call in calls:
+                if isinstance(call, ToolCall) or call:
+                    yield call
+            yield Completion("tool_calls", tokens_in=words_in, tokens_out=len(calls))
+            return
         deltas, finish = _cut(self._reply(request), script.delta_chars, request)
         pace = _Pace(script.first_delta_ms, script.per_delta_ms)
         for number, delta in enumerate(deltas):
@@ -111,8 +131,21 @@ class ScriptedLanguageModel:
             yield f"{monotonic_ns()} " if script.stamp else delta
         if script.fail_after is not None and script.fail_after <= len(deltas):
             raise _ERRORS[script.fail_code]("The script says: fail.")
-        words_in = sum(len(message.content.split()) for message in request.messages)
         yield Completion(finish, tokens_in=words_in, tokens_out=len(deltas))
+
+    def _calls(self, request: ChatRequest) -> list[str | ToolCall]:
+        """What is to be called, unless it was: the last message is the result then."""
+        if not request.functions or request.choice == "none" or request.messages[-1].role == "tool":
+            return []
+        asked = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
+        wished = next((calls for part, calls in self._script.call_for.items() if part in asked), ())
+        offered = {function.name for function in request.functions}
+        called: list[str | ToolCall] = []
+        for number, call in enumerate(wished if request.parallel else wished[:1]):
+            if call.name in offered:
+                place = f"{len(request.messages)}_{number}"
+                called += [call.say, ToolCall(f"call_{place}", call.name, call.arguments)]
+        return called if any(isinstance(item, ToolCall) for item in called) else []
 
     def _reply(self, request: ChatRequest) -> str:
         asked = next((m.content for m in reversed(request.messages) if m.role == "user"), "")

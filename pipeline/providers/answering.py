@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel
+from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Written
 from pipeline.providers.guard import Guard
 from pipeline.providers.order import in_order
 from schemas.errors import EngineError, UnknownModel, UnknownProvider
@@ -18,7 +18,7 @@ class GuardedLanguageModel:
         self._guard = guard
         self._model = model
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`, and `Guard.stream`."""
         return self._guard.stream(lambda: self._model.stream(request))
 
@@ -46,11 +46,11 @@ class ChainLanguageModel:
         self._writers = {writer.name: writer for writer in writers}
         self._fallback = fallback
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. A model that a fallback does not have becomes its usual one."""
         route = self._route(request)
 
-        def ask(name: str) -> AsyncGenerator[str | Completion, None]:
+        def ask(name: str) -> AsyncGenerator[Written, None]:
             writer = self._writers[name]
             model = request.model if request.model in writer.models else None
             return writer.language_model.stream(replace(request, provider=name, model=model))

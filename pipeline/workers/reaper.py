@@ -35,7 +35,10 @@ class Reaper:
             "session": settings.session_s,
             "story": settings.story_s,
             "narration": settings.narration_s,
+            "thread": settings.thread_s,
+            "completion": settings.completion_s,
             "user": _NEVER,
+            "collection": _NEVER,
         }
 
     async def sweep(self) -> list[SessionId]:
