@@ -15,6 +15,7 @@ from schemas.access_errors import Forbidden, Unauthenticated
 from schemas.errors import InputError, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
+from schemas.retrieval_errors import CollectionNotFound
 
 PRINCIPAL: Final = "rhapsode.principal"
 """Where in a request's scope the gate leaves who asks."""
@@ -103,6 +104,11 @@ async def _story(connection: HTTPConnection, caller: Principal, value: str) -> N
     await _owned(connection, caller, value, missing)
 
 
+async def _collection(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = CollectionNotFound(f"there is no collection {value[:80]}", field="collection_id")
+    await _owned(connection, caller, value, missing)
+
+
 async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> None:
     missing = SceneNotFound(f"there is no scene {value[:80]}", field="scene_id")
     await _owned(connection, caller, value, missing)
@@ -143,7 +149,10 @@ async def _for_all(connection: HTTPConnection, caller: Principal, value: str) ->
 _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable[None]]]] = {
     "session_id": _session,
     "story_id": _story,
+    "collection_id": _collection,
     "scene_id": _scene,
     "user_id": _user,
-    **dict.fromkeys(("kind", "share", "number", "n", "chunk", "turn", "provider", "voice"), _for_all),
+    **dict.fromkeys(
+        ("kind", "share", "number", "n", "chunk", "turn", "provider", "voice", "document_id"), _for_all
+    ),
 }

@@ -18,6 +18,8 @@ from deployments.faces import (
     admin,
     assistant,
     assistant_at_once,
+    collections,
+    documents,
     native,
     native_access,
     native_bundles,
@@ -80,6 +82,8 @@ def create_app(
         admin,
         assistant,
         assistant_at_once,
+        collections,
+        documents,
         native,
         native_access,
         native_bundles,
@@ -185,7 +189,7 @@ class _BodyLimit:
 
 
 def _has_its_own_limit(scope: Scope) -> bool:
-    """Bundles and recordings are not held in memory."""
+    """Bundles, recordings and documents are not held in memory."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    large = path == native_bundles.IMPORT or native_recordings.PATH.fullmatch(path) is not None
-    return scope["method"] == "POST" and large
+    large = any(pattern.fullmatch(path) for pattern in (native_recordings.PATH, documents.PATH))
+    return scope["method"] == "POST" and (large or path == native_bundles.IMPORT)

@@ -18,6 +18,13 @@ from schemas.answer_facts import (
     ToolFailed,
 )
 from schemas.chat import GivenMessage
+from schemas.document_facts import (
+    CollectionRenamed,
+    DocumentAdded,
+    DocumentFailed,
+    DocumentProgressed,
+    DocumentRemoved,
+)
 from schemas.fact import FactModel as _Fact
 from schemas.service_facts import (
     NarrationFailed,
@@ -212,6 +219,11 @@ Fact = Annotated[
     | NotificationsDelivered
     | ShareCreated
     | ShareRevoked
+    | CollectionRenamed
+    | DocumentProgressed
+    | DocumentAdded
+    | DocumentFailed
+    | DocumentRemoved
     | InputOpened
     | InputAudio
     | InputProgress

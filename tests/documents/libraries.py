@@ -1,0 +1,84 @@
+"""What a client does with collections and documents."""
+
+import json
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.edge.listeners import Heard, frames, open_stream
+from tests.support import RunningApp
+
+BEES = "# The hive\n\nBees dance to tell each other where flowers are.\n\n## Wax\n\nThey build their combs of wax."
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """Collections at a running application."""
+
+    app: RunningApp
+    http: httpx.AsyncClient
+
+    async def create(self, name: str = "notes") -> str:
+        made = await self.http.post("/v1/collections", json={"name": name})
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
+
+    async def send(
+        self, collection: str, data: bytes | str, name: str = "bees.md", *, kind: str = "", **fields: str
+    ) -> httpx.Response:
+        raw = data.encode() if isinstance(data, str) else data
+        files = {"file": (name, raw, kind) if kind else (name, raw)}
+        return await self.http.post(f"/v1/collections/{collection}/documents", files=files, data=fields)
+
+    async def add(
+        self, collection: str, data: bytes | str = BEES, name: str = "bees.md", **fields: str
+    ) -> Any:
+        """The view of a document that must be taken."""
+        answer = await self.send(collection, data, name, **fields)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def get(self, path: str, **query: str | int) -> Any:
+        answer = await self.http.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def documents(self, collection: str) -> Any:
+        return (await self.get(f"/v1/collections/{collection}/documents"))["documents"]
+
+    async def find(self, collection: str, question: str, **config: Any) -> Any:
+        wish = {"question": question, "strategy": "keyword", **config}
+        answer = await self.http.post(f"/v1/collections/{collection}/search", json=wish)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["passages"]
+
+    async def facts(self, collection: str) -> list[dict[str, Any]]:
+        """Everything that was told so far."""
+        return await self.told(f"/v1/sessions/{collection}/events?follow=false")
+
+    async def told(self, path: str) -> list[dict[str, Any]]:
+        async with self.http.stream("GET", path) as answer:
+            return facts_in([line async for line in answer.aiter_lines()])
+
+    async def heard_until(self, collection: str, kind: str, begun: Any = None) -> list[dict[str, Any]]:
+        """A listener's facts up to the first of this kind; `begun` is called when it listens."""
+        heard = []
+        async with open_stream(self.app.ws_url, collection) as socket, aclosing(frames(socket)) as stream:
+            async for frame, _ in stream:
+                if frame["type"] == "hello" and begun is not None:
+                    begun()
+                if "data" in frame:
+                    heard.append(frame)
+                if frame["type"] == kind:
+                    break
+        return heard
+
+
+def facts_in(lines: list[str]) -> list[dict[str, Any]]:
+    found = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    return [fact for fact in found if "type" in fact]
+
+
+__all__ = ["BEES", "Heard", "Shelves", "facts_in"]
