@@ -10,7 +10,7 @@ import httpx
 from tests.edge.listeners import Heard, frames, open_stream
 from tests.support import RunningApp
 
-BEES = "# The hive\n\nBees dance to tell each other where flowers are.\n\n## Wax\n\nThey build their combs of wax."
+BEES = "# The hive\n\nBees dance to tell where flowers are.\n\n## Wax\n\nThey build their combs of wax."
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from schemas.ids import new_id
-from tests.documents.libraries import BEES, Shelves
+from tests.documents.libraries import Shelves
 
 pytestmark = pytest.mark.anyio
 
