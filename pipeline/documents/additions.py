@@ -67,7 +67,7 @@ class Additions:
         self._clock = clock
         self._settings = settings
         self._every_s = settings.interrupted_s / _BEATS
-        self._in_hand = 0
+        self._arriving = 0
         self._ours: set[Held] = set()
         self._tasks: TaskGroup | None = None
 
@@ -84,16 +84,21 @@ class Additions:
         self._tasks.cancel_scope.cancel()
         return await self._tasks.__aexit__(kind, error, trace)
 
+    @property
+    def in_hand(self) -> int:
+        """Documents that arrive here or are being added."""
+        return self._arriving + len(self._ours)
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Room for a document that arrives. Raises GatewayBusy."""
-        if self._in_hand + len(self._ours) >= self._settings.uploads:
+        if self.in_hand >= self._settings.uploads:
             raise GatewayBusy("as many documents as can be are being added here; try again")
-        self._in_hand += 1
+        self._arriving += 1
         try:
             yield
         finally:
-            self._in_hand -= 1
+            self._arriving -= 1
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
         """The place of the first fact about it; the rest happens whether anybody waits or not."""

@@ -48,6 +48,13 @@ class Shelves:
     async def documents(self, collection: str) -> Any:
         return (await self.get(f"/v1/collections/{collection}/documents"))["documents"]
 
+    async def until_listed(self, collection: str) -> None:
+        """The list of collections lags a moment behind."""
+        listed = False
+        while not listed:
+            found = (await self.get("/v1/collections"))["collections"]
+            listed = collection in [one["id"] for one in found]
+
     async def find(self, collection: str, question: str, **config: Any) -> Any:
         wish = {"question": question, "strategy": "keyword", **config}
         answer = await self.http.post(f"/v1/collections/{collection}/search", json=wish)
@@ -61,6 +68,11 @@ class Shelves:
     async def told(self, path: str) -> list[dict[str, Any]]:
         async with self.http.stream("GET", path) as answer:
             return facts_in([line async for line in answer.aiter_lines()])
+
+    def additions_in_hand(self) -> int:
+        services = self.app.services
+        assert services is not None
+        return services.collections.additions.in_hand
 
     async def heard_until(self, collection: str, kind: str, begun: Any = None) -> list[dict[str, Any]]:
         """A listener's facts up to the first of this kind; `begun` is called when it listens."""
