@@ -56,15 +56,18 @@ class Belongings:
     scene: str
     narration: str
     user: str
+    collection: str
+    document: str
 
     @property
     def all(self) -> tuple[str, ...]:
-        return self.session, self.story, self.scene, self.narration, self.user
+        return self.session, self.story, self.scene, self.narration, self.user, self.collection, self.document
 
 
 def settings_at(home: Path, *, ms_per_char: int = 5, **changes: Any) -> AppSettings:
     limits = {"heartbeat_s": 0.2, "queued_turns": 4} | changes.pop("limits", {})
     llm = {"reply": STORY, "delta_chars": 20, "per_delta_ms": 1}
+    changes = {"retrieval": {"embedding": "wordllama", "judge": None}} | changes
     return scripted_settings(home, llm=llm, tts={"ms_per_char": ms_per_char}, limits=limits, **changes)
 
 
@@ -84,10 +87,13 @@ async def belongings_of(app: RunningApp, key: str, name: str) -> Belongings:
             "id"
         ]
         narrated = (await http.post(f"/api/tts/generate/{scene}")).json()["session_id"]
+        collection = (await http.post("/v1/collections", json={"name": "Anna's secret"})).json()["id"]
+        documents = f"/v1/collections/{collection}/documents"
+        document = (await http.post(documents, files={"file": ("a.txt", b"A secret of the sea.")})).json()
         preferences = {"auto_play_last_scene": True}
         assert (await http.put("/api/tts/settings", json=preferences)).status_code == 200
     user = user_session(name)
-    return Belongings(session, turn, story, scene, narrated, user)
+    return Belongings(session, turn, story, scene, narrated, user, collection, document["id"])
 
 
 async def said_by_socket(

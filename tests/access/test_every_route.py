@@ -55,9 +55,12 @@ WAYS = list(ways())
 PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 """Below /web are the page's own files."""
 OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
-NAMED = [way for way in OTHERS if {"session_id", "story_id", "scene_id", "user_id"} & set(way.names)]
+THINGS = {"session_id", "story_id", "scene_id", "user_id", "collection_id"}
+NAMED = [way for way in OTHERS if THINGS & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
-HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"}
+HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"} | {
+    "document_id": new_session_id()
+}
 UPKEEP = {"letter": "0.1-1", "projection": "directory"}
 FOR_ADMINS = [
     way
@@ -69,22 +72,23 @@ FOR_ADMINS = [
 
 def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
     """The path's parameters, with each of her things where it might belong."""
-    sessions = (hers.session, hers.story, hers.narration, hers.user, hers.scene)
+    sessions = (hers.session, hers.story, hers.narration, hers.user, hers.scene, hers.collection)
     places = {
         "session_id": sessions,
         "story_id": (hers.story, hers.session),
         "scene_id": (hers.scene, hers.narration, hers.story),
         "user_id": ("anna", hers.user),
+        "collection_id": (hers.collection, hers.session),
     }
     [name] = [name for name in way.names if name in places]
     for value in places[name]:
-        yield {**HARMLESS, name: value}
+        yield {**HARMLESS, "document_id": hers.document, name: value}
 
 
 def missing(path: dict[str, str]) -> dict[str, str]:
     """The same shape, of things that never were."""
     replaced = dict(path)
-    for name in ("session_id", "story_id", "scene_id"):
+    for name in ("session_id", "story_id", "scene_id", "collection_id"):
         if name in replaced:
             _, dot, rest = replaced[name].partition(".")
             replaced[name] = new_session_id() + dot + rest
@@ -116,6 +120,10 @@ def body_for(way: Way) -> dict[str, Any] | None:
         return {"custom_prompt": "Now me"}
     if way.path.endswith("/control"):
         return {"action": "stop"}
+    if way.path.endswith("/search"):
+        return {"question": "a secret"}
+    if way.path.startswith("/v1/collections") and way.method in ("POST", "PATCH"):
+        return {"name": "Now mine"}
     if way.method == "PATCH":
         return {"settings": {"speak": False}}
     return {} if way.method in ("POST", "PUT") else None
@@ -124,7 +132,7 @@ def body_for(way: Way) -> dict[str, Any] | None:
 def test_the_walk_sees_every_route_and_knows_what_its_path_is_about() -> None:
     assert {"GET", "POST", "PATCH", "DELETE", "PUT", "WS"} <= {way.method for way in WAYS}
     assert len(NAMED) > 20
-    known = {"session_id", "story_id", "scene_id", "user_id", *HARMLESS, *UPKEEP}
+    known = {*THINGS, *HARMLESS, *UPKEEP}
     unknown = {name for way in OTHERS for name in way.names} - known
     assert not unknown, "tell deployments/access.py and this test whose these are"
 
@@ -185,6 +193,9 @@ async def test_afterwards_everything_of_hers_is_as_it_was(
         story = (await http.get(f"/api/stories/{hers.story}")).json()
         assert len(story["scenes"]) == 1
         assert '"auto_play_last_scene":true' in (await http.get("/api/tts/settings")).text
+        assert (await http.get(f"/v1/collections/{hers.collection}")).json()["name"] == "Anna's secret"
+        [document] = (await http.get(f"/v1/collections/{hers.collection}/documents")).json()["documents"]
+        assert (document["id"], document["state"]) == (hers.document, "ready")
 
 
 async def test_an_administrator_reads_everything_and_commands_only_what_is_theirs(
@@ -214,6 +225,8 @@ async def test_her_own_are_there_for_her(app: RunningApp, people: People, hers: 
             f"/v1/sessions/{hers.session}/audio",
             f"/api/stories/{hers.story}",
             f"/v1/sessions/{hers.narration}",
+            f"/v1/sessions/{hers.collection}/events?follow=false",
+            f"/v1/collections/{hers.collection}/documents/{hers.document}/text",
         )
         for path in reads:
             assert (await http.get(path)).status_code == 200, path

@@ -1,15 +1,18 @@
 """What a client does with collections and documents."""
 
+import asyncio
 import json
+from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from tests.edge.listeners import Heard, frames, open_stream
 from tests.support import RunningApp
 
+T = TypeVar("T")
 BEES = "# The hive\n\nBees dance to tell where flowers are.\n\n## Wax\n\nThey build their combs of wax."
 
 
@@ -68,6 +71,11 @@ class Shelves:
     async def told(self, path: str) -> list[dict[str, Any]]:
         async with self.http.stream("GET", path) as answer:
             return facts_in([line async for line in answer.aiter_lines()])
+
+    async def in_the_gateway(self, work: Coroutine[Any, Any, T]) -> T:
+        """On its loop, where its connections are."""
+        assert self.app.loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.app.loop))
 
     def additions_in_hand(self) -> int:
         services = self.app.services
