@@ -195,7 +195,7 @@ async def open_services(
     library = librarian or open_library(settings.retrieval, settings.home)
     clock = SystemClock()
     functions = FunctionHouse(settings.tools)
-    models = replace(models, functions=functions)
+    models = replace(models, functions=functions, finder=models.finder or library)
     log = open_log(settings.log, settings.home, settings.archive)
     metrics = Metrics(RedisUpkeep(log.hot))
     allowance = open_allowance(log, settings.limits)
