@@ -12,6 +12,7 @@ from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.answer import Models
+from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.clock import Clock, SystemClock
 from pipeline.documents.additions import Additions, Shelf
@@ -43,6 +44,7 @@ from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
+from pipeline.threads import Threads
 from pipeline.tools.house import FunctionHouse
 from pipeline.users import Users
 from pipeline.views import SessionViews, Views
@@ -68,6 +70,8 @@ class Services:
     users: Users
     narrations: Narrations
     stories: Stories
+    characters: Characters
+    threads: Threads
     renderings: Renderings
     recordings: Recordings
     door: Door
@@ -145,6 +149,7 @@ class _Parts:
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
         )
         users = Users(log, recorder)
+        characters = Characters(users, log, recorder, self.choices)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
         directory = Directory(RedisDirectory(log.hot))
         return Services(
@@ -158,6 +163,8 @@ class _Parts:
             users=users,
             narrations=narrations,
             stories=Stories(sessions, narrations, users, tailer),
+            characters=characters,
+            threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
             recordings=Recordings(log),
             door=Door(settings.auth, settings.home, self.clock),

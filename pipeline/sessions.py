@@ -26,6 +26,7 @@ from schemas.events import (
     Kind,
     PlaybackFlushed,
     SessionEndRequested,
+    SessionRenamed,
     SessionStarted,
     SettingsChanged,
     TurnRequested,
@@ -106,6 +107,10 @@ class Sessions:
         outcome = await self._recorder.post(session, fact, mode="create")
         return session, mark, outcome.last, settings
 
+    async def readable(self, settings: SessionSettings, principal: str) -> SessionSettings:
+        """Without the collections that this principal does not have (any more)."""
+        return await with_readable(self._views.log, settings, principal)
+
     async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
         """May they have one more session, with these settings if they are new?"""
         if settings is not None:
@@ -134,6 +139,7 @@ class Sessions:
             conversation, _ = await self._views.get(session)
             settings = self.choices.check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
+            by = "" if by == conversation.principal else by
             wish = TurnRequested(
                 kind=command.kind, text=command.content, settings=settings, given=given, by=by
             )
@@ -154,7 +160,7 @@ class Sessions:
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
         await self.all_heard(session)
-        settings = await with_readable(self._views.log, wish.settings, conversation.principal)
+        settings = await self.readable(wish.settings, conversation.principal)
         wish = wish.model_copy(update={"settings": settings})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(session)
@@ -221,6 +227,13 @@ class Sessions:
             await check_readable(self._views.log, command.settings, conversation.principal)
             outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
         return outcome.last, settings
+
+    async def rename(self, session: SessionId, title: str) -> Seq:
+        """Raises SessionEnded."""
+        conversation, _ = await self._views.get(session)
+        if conversation.ended or conversation.ending:
+            raise SessionEnded("this session has ended; create a new one")
+        return (await self._recorder.post(session, SessionRenamed(title=title))).last
 
     async def delete(self, session: SessionId) -> None:
         """End the session, tell its listeners, then erase its facts and audio."""

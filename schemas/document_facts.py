@@ -6,14 +6,6 @@ from schemas.fact import FactModel as _Fact
 from schemas.retrieval import DocumentView
 
 
-class CollectionRenamed(_Fact):
-    """The collection is called this from now on."""
-
-    type: Literal["collection.renamed"] = "collection.renamed"
-    v: Literal[1] = 1
-    name: str
-
-
 class DocumentProgressed(_Fact):
     """How far the adding of a document is: told when it has come a good deal further, not at every step."""
 

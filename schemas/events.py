@@ -19,7 +19,6 @@ from schemas.answer_facts import (
 )
 from schemas.chat import GivenMessage
 from schemas.document_facts import (
-    CollectionRenamed,
     DocumentAdded,
     DocumentFailed,
     DocumentProgressed,
@@ -37,6 +36,13 @@ from schemas.service_facts import (
     ShareRevoked,
 )
 from schemas.settings import SessionSettings
+from schemas.thread_facts import (
+    CharacterDeleted,
+    CharacterSaved,
+    MemberAdded,
+    MemberRemoved,
+    SessionRenamed,
+)
 from schemas.turn_facts import (
     AudioChunk,
     SentenceCompleted,
@@ -184,6 +190,11 @@ class PlaybackResumed(_Fact):
 Fact = Annotated[
     SessionStarted
     | SettingsChanged
+    | SessionRenamed
+    | MemberAdded
+    | MemberRemoved
+    | CharacterSaved
+    | CharacterDeleted
     | SessionEndRequested
     | SessionEnded
     | OwnerChanged
@@ -219,7 +230,6 @@ Fact = Annotated[
     | NotificationsDelivered
     | ShareCreated
     | ShareRevoked
-    | CollectionRenamed
     | DocumentProgressed
     | DocumentAdded
     | DocumentFailed
@@ -248,6 +258,9 @@ TRIGGERS: Final = frozenset(
     {
         "session.started",
         "session.ended",
+        "session.renamed",
+        "member.added",
+        "member.removed",
         "settings.changed",
         "owner.changed",
         "turn.requested",

@@ -11,7 +11,7 @@ from pipeline.retrieval.port import Piece
 from pipeline.sessions import Sessions
 from pipeline.workers.directory import Directory
 from schemas.commands import CreateSession
-from schemas.document_facts import CollectionRenamed, DocumentAdded, DocumentRemoved
+from schemas.document_facts import DocumentAdded, DocumentRemoved
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.events import Fact
 from schemas.ids import Seq, SessionId, parse_session_id
@@ -104,7 +104,7 @@ class Collections:
 
     async def rename(self, collection: CollectionId, name: str) -> CollectionState:
         await self.state(collection)
-        await self._recorder.post(SessionId(collection), CollectionRenamed(name=name))
+        await self._sessions.rename(SessionId(collection), name)
         return await self.state(collection)
 
     async def delete(self, collection: CollectionId) -> None:

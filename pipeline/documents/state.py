@@ -62,8 +62,8 @@ class CollectionState:
                 self.name, self.created_ms = data.get("title", ""), recorded.ts_ms
             case "session.end_requested" | "session.ended":
                 self.over = True
-            case "collection.renamed":
-                self.name = data["name"]
+            case "session.renamed":
+                self.name = data["title"]
             case "document.progressed":
                 known = self._known(data["document"], data["name"])
                 if not known.began or data["state"] == "waiting":

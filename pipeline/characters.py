@@ -1,0 +1,99 @@
+"""Characters: who a user may talk to. They are facts in the user's own session."""
+
+from collections.abc import Callable
+
+from pipeline.choices import Choices
+from pipeline.documents.readable import readable
+from pipeline.keys import internal_key
+from pipeline.log.base import EventLog, Verdict
+from pipeline.log.recorder import Recorder
+from pipeline.users import Users, user_session
+from schemas.conversations import CreateCharacter
+from schemas.errors import CharacterNotFound, StateError
+from schemas.events import CharacterDeleted, CharacterSaved
+from schemas.ids import new_id
+from schemas.retrieval_errors import CollectionNotFound
+from schemas.settings import SessionSettings
+
+MOST = 200
+"""Characters of one user; one more is refused."""
+
+
+class Characters:
+    """What users do with their characters."""
+
+    def __init__(self, users: Users, log: EventLog, recorder: Recorder, choices: Choices) -> None:
+        self._users = users
+        self._log = log
+        self._recorder = recorder
+        self._choices = choices
+
+    async def all_of(self, principal: str) -> list[CharacterSaved]:
+        """In the order of their making."""
+        return list((await self._users.state(principal)).characters.values())
+
+    async def get(self, principal: str, character: str) -> CharacterSaved:
+        """Raises CharacterNotFound."""
+        found = (await self._users.state(principal)).characters.get(character)
+        if found is None:
+            raise CharacterNotFound(f"there is no character {character[:80]}", field="character")
+        return found
+
+    async def create(self, principal: str, wish: CreateCharacter) -> CharacterSaved:
+        """Raises UnknownVoice, CollectionNotFound, or StateError where there are too many."""
+        saved = CharacterSaved(character=new_id(), **wish.model_dump())
+        self._check(saved)
+        await self._check_knowledge(saved, (), principal)
+        session = await self._users.open(principal)
+        if len((await self._users.state(principal)).characters) >= MOST:
+            raise StateError(f"{MOST} characters are enough; delete one")
+        await self._recorder.post(session, saved)
+        return saved
+
+    async def change(
+        self, principal: str, character: str, decide: Callable[[CharacterSaved], CharacterSaved]
+    ) -> CharacterSaved:
+        """The character becomes what `decide` makes of it. Of two changes at the same time none is lost: each
+        names the state it was decided on, and the log takes only one with that name."""
+        while True:
+            state = await self._users.state(principal)
+            before = await self.get(principal, character)
+            wanted = decide(before)
+            self._check(wanted)
+            await self._check_knowledge(wanted, before.collections, principal)
+            key = internal_key("character", character, state.head)
+            outcome = await self._recorder.post(user_session(principal), wanted, key=key)
+            if outcome.verdict is Verdict.OK:
+                return wanted
+
+    async def delete(self, principal: str, character: str) -> None:
+        """Raises CharacterNotFound. Threads with it go on as they are."""
+        await self.get(principal, character)
+        await self._recorder.post(user_session(principal), CharacterDeleted(character=character))
+
+    async def _check_knowledge(
+        self, character: CharacterSaved, before: tuple[str, ...], principal: str
+    ) -> None:
+        """What it knew before may be gone by now."""
+        new = [one for one in character.collections if one not in before]
+        found = await readable(self._log, new, principal)
+        if missing := [one for one in new if one not in found]:
+            raise CollectionNotFound(f"there is no collection {missing[0][:80]!r}", field="collections")
+
+    def _check(self, character: CharacterSaved) -> None:
+        if character.voice is not None:
+            self._choices.check(self._choices.defaults.model_copy(update={"voice": character.voice}))
+
+
+def as_character(saved: CharacterSaved, base: SessionSettings) -> SessionSettings:
+    """`base` as this character speaks."""
+    told = f"You are {saved.name}." + (f" {saved.persona}" if saved.persona else "")
+    return base.model_copy(
+        update={
+            "system_prompt": told,
+            "voice": saved.voice or base.voice,
+            "language": saved.language or base.language,
+            "collections": saved.collections or base.collections,
+            "character": saved.character,
+        }
+    )
