@@ -58,8 +58,9 @@ OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
 THINGS = {"session_id", "story_id", "scene_id", "user_id", "collection_id"}
 NAMED = [way for way in OTHERS if THINGS & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
-HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"} | {
-    "document_id": new_session_id()
+HARMLESS = {
+    **{"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"},
+    "document_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12",
 }
 UPKEEP = {"letter": "0.1-1", "projection": "directory"}
 FOR_ADMINS = [
