@@ -16,7 +16,7 @@ OpenPage = Callable[..., Reader]
 def test_documents_are_added_watched_found_and_deleted(open_page: OpenPage) -> None:
     reader = open_page("/?collections")
     page = reader.page
-    page.get_by_label("Name").fill("Bee keeping")
+    page.get_by_label("Name", exact=True).fill("Bee keeping")
     page.get_by_role("button", name="Make a collection").click()
     expect(page.get_by_role("heading", name="Bee keeping")).to_be_visible()
     page.set_input_files("#files", [file("bees.md", BEES), file("long.txt", "Flowers. " * 30_000)])  # type: ignore[list-item]
@@ -53,10 +53,10 @@ def test_what_cannot_be_added_says_why(open_page: OpenPage, app: RunningApp) -> 
     broken = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
     large = {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 900_000}
     reader.page.set_input_files("#files", [broken, large])  # type: ignore[list-item]
-    expect(row(reader, "broken.pdf")).to_contain_text("The document is damaged")
+    expect(row(reader, "broken.pdf")).to_contain_text("The PDF is damaged")
     expect(row(reader, "large.txt")).to_contain_text("larger than")
     reader.page.reload()
-    expect(row(reader, "broken.pdf")).to_contain_text("The document is damaged")
+    expect(row(reader, "broken.pdf")).to_contain_text("The PDF is damaged")
     expect(row(reader, "large.txt")).to_have_count(0)
 
 
@@ -68,7 +68,8 @@ def test_files_may_be_dropped(open_page: OpenPage, app: RunningApp) -> None:
           const dataTransfer = new DataTransfer();
           dataTransfer.items.add(new File([text], "dropped.md"));
           for (const type of ["dragover", "drop"]) {
-            document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+            const options = { dataTransfer, bubbles: true, cancelable: true };
+            document.body.dispatchEvent(new DragEvent(type, options));
           }
         }""",
         BEES,
@@ -80,7 +81,7 @@ def test_a_collection_is_renamed_and_deleted(open_page: OpenPage, app: RunningAp
     reader = open_page(f"/?collection={new_collection(app.url, 'To be renamed')}")
     expect(reader.page.get_by_role("heading", name="To be renamed")).to_be_visible()
     reader.page.get_by_role("button", name="Rename").click()
-    reader.page.get_by_label("Name").fill("To be deleted")
+    reader.page.get_by_role("textbox", name="Name").fill("To be deleted")
     reader.page.get_by_role("button", name="Save").click()
     expect(reader.page.get_by_role("heading", name="To be deleted")).to_be_visible()
     reader.page.goto(f"{app.url}/?collections")

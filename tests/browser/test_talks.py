@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import CITED, SHORT
 from tests.browser.reader import Reader
-from tests.browser.spoken import Visit
+from tests.browser.spoken import YOUNG_MAN, Visit
 from tests.browser.talking import BEES, new_character, new_collection, new_talk
 from tests.support import RunningApp
 
@@ -20,13 +20,13 @@ def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: Run
     reader = open_page("/?threads")
     page = reader.page
     page.get_by_role("link", name="Characters").click()
-    page.get_by_label("Name").fill("Ines")
+    page.get_by_label("Name", exact=True).fill("Ines")
     page.get_by_label("Persona").fill("A keeper, dry and kind.")
     page.get_by_label("Hives").first.check()
     page.get_by_role("button", name="Make the character").click()
     page.get_by_role("button", name="Edit Ines").click()
     expect(page.get_by_label("Persona")).to_have_value("A keeper, dry and kind.")
-    page.get_by_label("Name").fill("Ines the keeper")
+    page.get_by_label("Name", exact=True).fill("Ines the keeper")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Ines the keeper").click()
     expect(page.get_by_label("With")).to_have_value(page.url.partition("with=")[2])
@@ -117,7 +117,7 @@ def test_several_people_are_in_one_talk(open_page: OpenPage, app: RunningApp) ->
 
 
 def test_a_talk_is_spoken(visit: Visit, app: RunningApp) -> None:
-    reader = visit("go forward ten meters", url=app.url + new_talk(app.url, title="Spoken"))
+    reader = visit(1.0, YOUNG_MAN, 60.0, url=app.url + new_talk(app.url, title="Spoken"))
     reader.page.get_by_role("button", name="Talk", exact=True).click()
     reader.page.locator('.turn[data-status="completed"]').wait_for(state="attached")
     expect(reader.page.get_by_role("heading", name="Spoken")).to_be_visible()
