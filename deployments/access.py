@@ -110,9 +110,16 @@ async def _collection(connection: HTTPConnection, caller: Principal, value: str)
 
 
 async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
-    """The face knows who takes part in it, and who made it."""
-    if parse_session_id(value) is None:
-        raise SessionNotFound(f"there is no thread {value[:80]}", field="thread_id")
+    """Who takes part in it may come in; what is left to who made it, the face knows."""
+    session = parse_session_id(value)
+    whose = None if session is None else await _services(connection).ownership.of(session)
+    if caller.admin or (whose is not None and caller.commands(whose)):
+        return
+    if session is not None and whose is not None:
+        conversation, _ = await _services(connection).sessions.view(session)
+        if caller.name in conversation.members:
+            return
+    raise SessionNotFound(f"there is no thread {value[:80]}", field="thread_id")
 
 
 async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from fastapi import Depends, FastAPI, Request, Response
@@ -13,30 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems, redaction
 from deployments.access import guard
+from deployments.description import describe
 from deployments.direct import listening
-from deployments.faces import (
-    admin,
-    assistant,
-    assistant_at_once,
-    characters,
-    collections,
-    conversations,
-    documents,
-    native,
-    native_access,
-    native_bundles,
-    native_media,
-    native_recordings,
-    native_sse,
-    native_ws,
-    stories,
-    thread_ws,
-    threads,
-    tts,
-    tts_settings,
-    users,
-)
-from deployments.gate import PUBLIC, Gate
+from deployments.faces import documents, native_bundles, native_recordings
+from deployments.faces.every import FACES
+from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
 from schemas.limits import GatewaySettings
@@ -82,52 +63,12 @@ def create_app(
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
-    for face in (
-        admin,
-        assistant,
-        assistant_at_once,
-        collections,
-        documents,
-        characters,
-        conversations,
-        native,
-        native_access,
-        native_bundles,
-        native_sse,
-        native_ws,
-        native_media,
-        native_recordings,
-        stories,
-        thread_ws,
-        threads,
-        tts,
-        tts_settings,
-        users,
-    ):
-        app.include_router(face.router)
+    for face in FACES:
+        app.include_router(face)
     _add_health(app)
     _add_page(app)
-    _describe_credentials(app)
+    describe(app)
     return app
-
-
-def _describe_credentials(app: FastAPI) -> None:
-    """The gate asks for them before any route, so that the routes alone would not tell."""
-    described = app.openapi
-
-    def with_credentials() -> dict[str, Any]:
-        document = described()
-        document["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "A key, a token or a share link."},
-            "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
-        }
-        document["security"] = [{"bearer": []}, {"token": []}]
-        for path in PUBLIC & document["paths"].keys():
-            for operation in document["paths"][path].values():
-                operation["security"] = []
-        return document
-
-    app.openapi = with_credentials  # type: ignore[method-assign]
 
 
 def _add_health(app: FastAPI) -> None:

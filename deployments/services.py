@@ -138,16 +138,6 @@ class _Parts:
             allowance=self.allowance,
             choices=self.choices,
         )
-        hearing = IntakeServices(
-            sessions=sessions,
-            recorder=recorder,
-            transcribers=self.transcribers,
-            clock=self.clock,
-            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
-            vad=SileroVad,
-            held=RedisInputs(log.hot),
-            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
-        )
         users = Users(log, recorder)
         characters = Characters(users, log, recorder, self.choices)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
@@ -157,7 +147,7 @@ class _Parts:
             log=log,
             tailer=tailer,
             transcribers=self.transcribers,
-            intakes=Intakes(log, hearing, settings.limits),
+            intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
             reruns=Reruns(log, self.transcribers, SileroVad),
             sessions=sessions,
             users=users,
@@ -177,6 +167,19 @@ class _Parts:
             metrics=metrics,
             clock=self.clock,
             checks={"log": log.ping, "retrieval": self.library.check, **checks},
+        )
+
+    def _hearing(self, sessions: Sessions, owners: Owners) -> IntakeServices:
+        log, recorder = self.log, self.recorder
+        return IntakeServices(
+            sessions=sessions,
+            recorder=recorder,
+            transcribers=self.transcribers,
+            clock=self.clock,
+            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
+            vad=SileroVad,
+            held=RedisInputs(log.hot),
+            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
         )
 
     def _collections(self, sessions: Sessions, directory: Directory) -> Collections:

@@ -56,12 +56,24 @@ class Belongings:
     scene: str
     narration: str
     user: str
+    thread: str
+    character: str
     collection: str
     document: str
 
     @property
     def all(self) -> tuple[str, ...]:
-        return self.session, self.story, self.scene, self.narration, self.user, self.collection, self.document
+        return (
+            self.session,
+            self.story,
+            self.scene,
+            self.narration,
+            self.user,
+            self.thread,
+            self.character,
+            self.collection,
+            self.document,
+        )
 
 
 def settings_at(home: Path, *, ms_per_char: int = 5, **changes: Any) -> AppSettings:
@@ -92,8 +104,12 @@ async def belongings_of(app: RunningApp, key: str, name: str) -> Belongings:
         document = (await http.post(documents, files={"file": ("a.txt", b"A secret of the sea.")})).json()
         preferences = {"auto_play_last_scene": True}
         assert (await http.put("/api/tts/settings", json=preferences)).status_code == 200
+        character = (await http.post("/v1/characters", json={"name": "secret friend"})).json()["id"]
+        thread = (await http.post("/v1/threads", json={"title": "secret", "character": character})).json()
     user = user_session(name)
-    return Belongings(session, turn, story, scene, narrated, user, collection, document["id"])
+    return Belongings(
+        session, turn, story, scene, narrated, user, thread["id"], character, collection, document["id"]
+    )
 
 
 async def said_by_socket(
