@@ -81,7 +81,7 @@ async def _refuse(error: RhapsodeError, scope: Scope, receive: Receive, send: Se
     if scope["type"] == "websocket":
         await problems.refuse_socket(WebSocket(scope, receive, send), error)
     else:
-        await problems.problem_response(error)(scope, receive, send)
+        await problems.refusal(error, scope)(scope, receive, send)
 
 
 def _services(scope: Scope) -> Services:
@@ -96,7 +96,7 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
         allow_origins=origins,
         allow_methods=["*"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"],
-        expose_headers=["Location", "Retry-After", "ETag", "Content-Range"],
+        expose_headers=["Location", "Retry-After", "ETag", "Content-Range", "X-Rhapsode-Session"],
     )
 
 
@@ -141,7 +141,7 @@ async def _deny(error: OriginRefused, scope: Scope, receive: Receive, send: Send
     if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})  # the server answers 403
         return
-    await problems.problem_response(error)(scope, receive, send)
+    await problems.refusal(error, scope)(scope, receive, send)
 
 
 def _take_credential(scope: Scope) -> tuple[str | None, bool]:

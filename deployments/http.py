@@ -181,7 +181,7 @@ class _BodyLimit:
                 raise
         if received > self._limit:
             error = BodyTooLarge(f"the body is larger than {self._limit} bytes")
-            await problems.problem_response(error)(scope, receive, send)
+            await problems.refusal(error, scope)(scope, receive, send)
 
 
 def _has_its_own_limit(scope: Scope) -> bool:

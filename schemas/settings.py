@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_v
 from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
 from schemas.chat import SamplingSettings, ToolSettings
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.openai_settings import OpenAiSettings
 from schemas.providers import (
     LOCAL,
     ChatProviderSettings,
@@ -47,7 +48,7 @@ class SessionSettings(_Settings):
 
     voice: str = Field(default="joe", min_length=1, max_length=64)
     language: Literal["en", "de"] = "en"
-    speech_speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    speech_speed: float = Field(default=1.0, ge=0.25, le=4.0)
     speak: bool = True
     """False: text only, no audio is made."""
     system_prompt: str = Field(
@@ -281,6 +282,7 @@ class AppSettings(_Settings):
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
+    openai: OpenAiSettings = OpenAiSettings()
     workers: WorkerSettings = WorkerSettings()
 
     @model_validator(mode="after")
