@@ -94,7 +94,9 @@ _FIELDS: Final = {
     "text": "input",
 }
 """Our fields, as clients of OpenAI know them."""
-_TAGS: Final = frozenset({"body", "query", "path", "header"})
+_PLACES: Final = frozenset({"body", "query", "path", "header"})
+_NAME: Final = re.compile(r"(?!str$|int$|float$|bool$)[a-z0-9_-]+(\[\])?")
+"""Of a field; pydantic also names the branches of unions."""
 
 
 def is_openai(path: str) -> bool:
@@ -123,14 +125,15 @@ def invalid_parts(errors: Sequence[Any]) -> tuple[str, str, str | None]:
     kind = first["type"]
     if kind == "json_invalid":
         return "body.not_json", "We could not parse the JSON body of your request.", None
-    param = param_of(first["loc"])
+    param = ".".join(filter(None, (param_of(first["loc"]), first.get("ctx", {}).get("param")))) or None
     if kind == "extra_forbidden":
         return "input.unknown_field", f"Unknown parameter: '{param}'.", param
     if kind == "missing":
         return "missing_required_parameter", f"Missing required parameter: '{param}'.", param
     message = str(first["msg"]).removeprefix("Value error, ")
-    code = kind if kind in CODES else "input.invalid"
-    return code, f"{param}: {message}" if param else message, param
+    if kind in CODES:
+        return kind, message, param
+    return "input.invalid", f"{param}: {message}" if param else message, param
 
 
 def param_of(loc: Sequence[int | str]) -> str | None:
@@ -139,6 +142,6 @@ def param_of(loc: Sequence[int | str]) -> str | None:
     for part in loc:
         if isinstance(part, int):
             written += f"[{part}]"
-        elif part not in _TAGS or written:
+        elif _NAME.fullmatch(part) and (part not in _PLACES or written):
             written += f".{part}" if written else part
     return written or None

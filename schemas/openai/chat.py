@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from schemas.chat import FunctionName
 from schemas.commands import Readable
 from schemas.openai.messages import MESSAGES, ChatMessage
-from schemas.openai.standing import FromOpenAi, refused, unsupported_value
+from schemas.openai.standing import FromOpenAi, missing, refused, together, unsupported_value
 from schemas.retrieval import SearchToolConfig
 from schemas.settings import SessionName
 
@@ -167,13 +167,13 @@ class ChatCompletionRequest(FromOpenAi):
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if self.speaks and self.audio is None:
-            raise ValueError("modalities with 'audio' need 'audio' with a voice and a format")
+            raise missing("audio")
         if self.audio is not None and not self.speaks:
-            raise ValueError("'audio' goes with modalities [\"text\", \"audio\"]")
+            raise together("modalities", "'audio' goes with modalities [\"text\", \"audio\"]")
         if self.stream_options is not None and not self.stream:
-            raise ValueError("'stream_options' go with 'stream': true")
+            raise together("stream_options", "'stream_options' go with 'stream': true")
         if self.tool_choice not in (None, "none") and not self.tools:
-            raise ValueError("'tool_choice' goes with 'tools'")
+            raise together("tool_choice", "'tool_choice' goes with 'tools'")
         return self
 
     @property

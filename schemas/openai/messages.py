@@ -3,20 +3,15 @@
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from schemas.chat import ARGUMENT_CHARS
 from schemas.commands import Readable
-from schemas.openai.standing import FromOpenAi, refused, unsupported_value
+from schemas.openai.standing import FromOpenAi, missing, refused, together, unsupported_value
 
 MESSAGES: Final = 1_000
 PARTS: Final = 100
 _KNOWN_PARTS: Final = frozenset({"image_url", "file", "audio", "image", "video_url"})
 """Parts of messages that others understand, and we do not."""
-
-
-def _missing(name: str) -> PydanticCustomError:
-    return PydanticCustomError("missing_required_parameter", "'{name}' is missing", {"name": name})
 
 
 def _parts(value: Any) -> Any:
@@ -52,7 +47,7 @@ class ContentPart(FromOpenAi):
     @model_validator(mode="after")
     def _holds_what_it_says(self) -> Self:
         if getattr(self, self.type) is None:
-            raise _missing(self.type)
+            raise missing(self.type)
         return self
 
     @property
@@ -105,13 +100,13 @@ class ChatMessage(FromOpenAi):
     def _whole(self) -> Self:
         answered = self.role == "assistant"
         if self.content is None and not (answered and (self.tool_calls or self.audio or self.refusal)):
-            raise _missing("content")
+            raise missing("content")
         if self.role == "tool" and self.tool_call_id is None:
-            raise _missing("tool_call_id")
+            raise missing("tool_call_id")
         if self.tool_calls and not answered:
-            raise ValueError("tool_calls belong to messages of the assistant")
+            raise together("tool_calls", "tool_calls belong to messages of the assistant")
         if self.role != "user" and any(part.type == "input_audio" for part in self.content or ()):
-            raise ValueError("only a user's message holds input_audio")
+            raise together("content", "only a user's message holds input_audio")
         return self
 
     @property

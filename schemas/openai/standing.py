@@ -53,6 +53,16 @@ def _never(name: str, neutral: Collection[Any]) -> Callable[[Any], Any]:
     return check
 
 
+def together(param: str, told: str) -> PydanticCustomError:
+    """Fields that do not go together; `param` is the one to change."""
+    return PydanticCustomError("invalid_together", "{told}", {"told": told, "param": param})
+
+
+def missing(param: str) -> PydanticCustomError:
+    told = {"told": f"Missing required parameter: '{param}'.", "param": param}
+    return PydanticCustomError("missing_required_parameter", "{told}", told)
+
+
 def refused(name: str, *neutral: Any) -> BeforeValidator:
     """Of a field that is refused, but for None and for values that ask for nothing."""
     return BeforeValidator(_never(name, (None, *neutral)))
