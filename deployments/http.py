@@ -25,6 +25,8 @@ from deployments.faces import (
     native_recordings,
     native_sse,
     native_ws,
+    openai_chat,
+    openai_models,
     stories,
     tts,
     tts_settings,
@@ -87,6 +89,8 @@ def create_app(
         native_ws,
         native_media,
         native_recordings,
+        openai_chat,
+        openai_models,
         stories,
         tts,
         tts_settings,
@@ -160,32 +164,43 @@ class _BodyLimit:
         if scope["type"] != "http" or _has_its_own_limit(scope):
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, limit = 0, self._limit_of(scope)
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            if received > limit:
                 return {"type": "http.disconnect"}
             return message
 
         async def unless_too_large(message: Message) -> None:
-            if received <= self._limit:
+            if received <= limit:
                 await send(message)
 
         try:
             await self._app(scope, counted, unless_too_large)
         except Exception:
-            if received <= self._limit:
+            if received <= limit:
                 raise
-        if received > self._limit:
-            error = BodyTooLarge(f"the body is larger than {self._limit} bytes")
+        if received > limit:
+            error = BodyTooLarge(f"the body is larger than {limit} bytes")
             await problems.refusal(error, scope)(scope, receive, send)
+
+    def _limit_of(self, scope: Scope) -> int:
+        if _path(scope) != openai_chat.PATH:
+            return self._limit
+        services: Services = scope["app"].state.services
+        return max(self._limit, services.settings.openai.chat_bytes)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _has_its_own_limit(scope: Scope) -> bool:
     """Bundles and recordings are not held in memory."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = _path(scope)
     large = path == native_bundles.IMPORT or native_recordings.PATH.fullmatch(path) is not None
     return scope["method"] == "POST" and large

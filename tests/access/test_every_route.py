@@ -57,7 +57,7 @@ PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
 NAMED = [way for way in OTHERS if {"session_id", "story_id", "scene_id", "user_id"} & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
-HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"}
+HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe", "model": "tts-1"}
 UPKEEP = {"letter": "0.1-1", "projection": "directory"}
 FOR_ADMINS = [
     way
