@@ -1,11 +1,12 @@
-"""From a failure that was recorded back to the error that it was."""
+"""What is not supported, and from a failure that was recorded back to the error that it was."""
 
-from typing import Final
+from typing import ClassVar, Final
 
 from schemas.errors import (
     EngineBusy,
     EngineDead,
     EngineFailed,
+    InputError,
     LogUnavailable,
     RhapsodeError,
     SessionFull,
@@ -13,6 +14,18 @@ from schemas.errors import (
     UnknownProvider,
     UnknownVoice,
 )
+
+
+
+class UnsupportedParameter(InputError):
+    """OpenAI knows the field, and what is asked here does not."""
+
+    code: ClassVar[str] = "unsupported_parameter"
+
+
+class UnsupportedValue(InputError):
+    code: ClassVar[str] = "unsupported_value"
+
 
 _KNOWN: Final[dict[str, type[RhapsodeError]]] = {
     kind.code: kind
