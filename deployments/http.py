@@ -26,8 +26,10 @@ from deployments.faces import (
     native_sse,
     native_ws,
     openai_chat,
+    openai_forms,
     openai_models,
     openai_speech,
+    openai_transcriptions,
     stories,
     tts,
     tts_settings,
@@ -93,6 +95,7 @@ def create_app(
         openai_chat,
         openai_models,
         openai_speech,
+        openai_transcriptions,
         stories,
         tts,
         tts_settings,
@@ -204,5 +207,5 @@ def _path(scope: Scope) -> str:
 def _has_its_own_limit(scope: Scope) -> bool:
     """Bundles and recordings are not held in memory."""
     path = _path(scope)
-    large = path == native_bundles.IMPORT or native_recordings.PATH.fullmatch(path) is not None
-    return scope["method"] == "POST" and large
+    recordings = any(paths.fullmatch(path) for paths in (native_recordings.PATH, openai_forms.PATH))
+    return scope["method"] == "POST" and (path == native_bundles.IMPORT or recordings)

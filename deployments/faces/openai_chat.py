@@ -1,7 +1,7 @@
 """OpenAI's chat completions: each is a session of its own, so that all that is told comes from its log."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -44,12 +44,13 @@ async def complete(
         wanted = await completions.resume(wish, cursor, caller)
     else:
         wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
-    stay = services.keeper.waiting(wanted.session, wanted.turn, keep=bool(wish.store))
+    stay = AsyncExitStack()
+    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, keep=bool(wish.store)))
     headers = {SESSION_HEADER: wanted.session}
     if wish.stream:
         pieces = _events(services, completions, wanted, cursor)
         return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
-    with stay:
+    async with stay:
         whole = await while_awaited(request, lambda: _whole(services, completions, wanted))
     return JSONResponse(whole, headers=headers)
 

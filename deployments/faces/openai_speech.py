@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -31,7 +31,8 @@ async def speak(services: Open, caller: Caller, request: Request, wish: SpeechRe
     listener = Listener(services.log, services.tailer, services.clock)
     speeches = Speeches(services.sessions, services.names, services.settings.openai, listener)
     spoken = await while_awaited(request, lambda: speeches.begin(wish, caller))
-    stay = services.keeper.waiting(spoken.session, spoken.turn)
+    stay = AsyncExitStack()
+    stay.enter_context(services.keeper.waiting(spoken.session, spoken.turn))
     headers = {SESSION_HEADER: spoken.session}
     if wish.stream_format == "sse":
         return Flowing(_events(speeches, spoken), stay, media_type=EVENTS, headers=headers)

@@ -1,7 +1,7 @@
 """Answers that leave while they are made: nothing is promised before the first piece is there."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Final
 
 import anyio
@@ -30,36 +30,52 @@ class Flowing(Response):
     def __init__(
         self,
         pieces: AsyncGenerator[bytes, None],
-        stay: AbstractContextManager[None],
+        stay: AbstractAsyncContextManager[Any],
+        beside: Callable[[], Awaitable[None]] | None = None,
         *,
         media_type: str,
         headers: Mapping[str, str],
     ) -> None:
-        """`stay` is entered when the answer begins, and left in every case."""
+        """`stay` is entered when the answer begins, and left in every case. `beside` runs next to it: when it
+        fails, so does the answer."""
         super().__init__(media_type=media_type, headers={**_UNBUFFERED, **headers})
         del self.headers["content-length"]
         self._pieces = pieces
         self._stay = stay
+        self._beside = beside
+        self._refused: RhapsodeError | None = None
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused: RhapsodeError | None = None
-        with self._stay:
+        async with self._stay:
             async with anyio.create_task_group() as both:
                 both.start_soon(_until_gone, receive, both.cancel_scope)
-                try:
-                    await self._flow(send)
-                except RhapsodeError as error:
-                    refused = error
-                except OSError:
-                    pass  # the client left in the middle of a piece
+                if self._beside is not None:
+                    both.start_soon(self._guarded, self._beside, both.cancel_scope)
+                await self._guarded(lambda: self._flow(send))
                 both.cancel_scope.cancel()
-            if refused is not None and not self._begun:
-                await problems.refusal(refused, scope)(scope, receive, send)
-            elif refused is not None and self.media_type == EVENTS:
-                event = orjson.dumps(openai_problems.error_body(refused))
-                await self._send(send, b"data: %s\n\n" % event)
-                await send({"type": "http.response.body", "body": b""})
+            if self._refused is not None:
+                await self._refuse(self._refused, scope, receive, send)
+
+    async def _guarded(
+        self, work: Callable[[], Awaitable[None]], scope: anyio.CancelScope | None = None
+    ) -> None:
+        """Its failure is the answer's; with a scope, that ends then."""
+        try:
+            await work()
+        except RhapsodeError as error:
+            self._refused = self._refused or error
+            if scope is not None:
+                scope.cancel()
+        except OSError:
+            pass  # the client left in the middle of a piece
+
+    async def _refuse(self, error: RhapsodeError, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._begun:
+            await problems.refusal(error, scope)(scope, receive, send)
+        elif self.media_type == EVENTS:
+            await self._send(send, event(openai_problems.error_body(error)))
+            await send({"type": "http.response.body", "body": b""})
 
     async def _flow(self, send: Send) -> None:
         async with aclosing(self._pieces) as pieces:
