@@ -145,5 +145,7 @@ _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable
     "story_id": _story,
     "scene_id": _scene,
     "user_id": _user,
-    **dict.fromkeys(("kind", "share", "number", "n", "chunk", "turn", "provider", "voice", "model"), _for_all),
+    **dict.fromkeys(
+        ("kind", "share", "number", "n", "chunk", "turn", "provider", "voice", "model"), _for_all
+    ),
 }

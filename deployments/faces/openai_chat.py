@@ -13,7 +13,8 @@ from deployments.faces.openai_streams import DONE, EVENTS, QUIET, SESSION_HEADER
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.listening import Listener
-from pipeline.openai.completing import Completions, Cursor, parse_cursor
+from pipeline.openai.completing import Completions
+from pipeline.openai.cursors import Cursor, parse_cursor
 from pipeline.openai.telling import Teller, Wanted, Whole
 from schemas.openai.chat import ChatCompletionRequest
 
@@ -92,7 +93,7 @@ async def _events(
             cursor, chunk = item
             if after is not None and after.covers(cursor):
                 continue
-            if cursor.seq == wanted.turn:
+            if int(cursor.seq) == int(wanted.turn):
                 waiting = event(chunk, str(cursor))
                 continue
             yield waiting + event(chunk, str(cursor))

@@ -15,6 +15,7 @@ from starlette.types import Message
 
 from schemas.errors import BodyTooLarge, InputError, NotSound
 from schemas.openai.transcription import LISTS
+from schemas.openai_errors import MissingParameter
 
 PATH: Final = re.compile(r"/v1/audio/(transcriptions|translations)")
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
@@ -31,7 +32,9 @@ class Upload(NamedTuple):
 
 
 @asynccontextmanager
-async def form_with_file(request: Request, model: type[M], *, limit: int) -> AsyncGenerator[tuple[M, Upload], None]:
+async def form_with_file(
+    request: Request, model: type[M], *, limit: int
+) -> AsyncGenerator[tuple[M, Upload], None]:
     """Raises InputError, BodyTooLarge or RequestValidationError."""
     form = await _received(request, limit)
     try:
@@ -42,14 +45,10 @@ async def form_with_file(request: Request, model: type[M], *, limit: int) -> Asy
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
         if not isinstance(file, UploadFile):
-            raise _MissingFile("Missing required parameter: 'file'.", field="file")
+            raise MissingParameter("Missing required parameter: 'file'.", field="file")
         yield wish, Upload(file.file, _shown(file.filename or ""))
     finally:
         await form.close()
-
-
-class _MissingFile(InputError):
-    code = "missing_required_parameter"
 
 
 async def _received(request: Request, limit: int) -> FormData:

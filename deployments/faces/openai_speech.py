@@ -47,9 +47,10 @@ async def _file(speeches: Speeches, spoken: Spoken) -> AsyncGenerator[bytes, Non
 
 
 async def _events(speeches: Speeches, spoken: Spoken) -> AsyncGenerator[bytes, None]:
-    ms = 0
+    made_ms = 0
     async with aclosing(speeches.sound(spoken)) as pieces:
         async for piece, ms in pieces:
+            made_ms = ms
             if piece:
                 yield event({"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()})
-    yield event({"type": "speech.audio.done", "usage": usage_of(spoken, ms)})
+    yield event({"type": "speech.audio.done", "usage": usage_of(spoken, made_ms)})

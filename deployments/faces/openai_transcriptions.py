@@ -1,18 +1,20 @@
 """OpenAI's speech to text: a file is listened to, and what was said is told at once or while it is known."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel
 
 from deployments.access import Caller
 from deployments.faces.native import Open
-from deployments.faces.openai_forms import Upload, form_with_file
+from deployments.faces.openai_forms import form_with_file
 from deployments.faces.openai_streams import EVENTS, SESSION_HEADER, Flowing, event
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
+from pipeline.hearing.uploading import Recording
 from pipeline.listening import Listener
 from pipeline.openai import transcripts
 from pipeline.openai.hearing import Hearings, Wish
@@ -30,8 +32,8 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _form(model: type[W]) -> dict[str, Any]:
-    shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
+def _form(model: type[BaseModel]) -> dict[str, Any]:
+    shape: dict[str, Any] = model.model_json_schema(ref_template="#/components/schemas/{model}")
     shape.pop("$defs", None)
     shape["properties"] = {"file": _FILE, **shape["properties"]}
     shape["required"] = ["file", *shape.get("required", ())]
@@ -68,15 +70,16 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
         )
         hearings = _hearings(services)
         model = hearings.model(wish)
+        recording = await stay.enter_async_context(hearings.recording(upload.file))
         session = await hearings.begin(wish, model, caller)
         stay.enter_context(services.keeper.waiting(session))
         headers = {SESSION_HEADER: session}
         made = Transcribed(only_by="quality" if isinstance(wish, TranslationRequest) else None)
         if isinstance(wish, TranscriptionRequest) and wish.stream:
-            work = _Work(hearings, session, upload)
+            work = _Work(hearings, session, recording, upload.name)
             pieces = _events(work, made)
             return Flowing(pieces, stay.pop_all(), work.run, media_type=EVENTS, headers=headers)
-        ms = await while_awaited(request, lambda: hearings.listen(session, upload.file, upload.name))
+        ms = await while_awaited(request, lambda: hearings.listen(session, recording, upload.name))
         async with aclosing(hearings.texts(session, made)) as texts:
             async for _ in texts:
                 pass
@@ -91,14 +94,15 @@ def _hearings(services: Services) -> Hearings:
 class _Work:
     """The listening, beside which what was heard is told."""
 
-    def __init__(self, hearings: Hearings, session: SessionId, upload: Upload) -> None:
+    def __init__(self, hearings: Hearings, session: SessionId, recording: Recording, name: str) -> None:
         self.hearings = hearings
         self.session = session
-        self._upload = upload
+        self._recording = recording
+        self._name = name
         self.ms = 0
 
     async def run(self) -> None:
-        self.ms = await self.hearings.listen(self.session, self._upload.file, self._upload.name)
+        self.ms = await self.hearings.listen(self.session, self._recording, self._name)
 
 
 async def _events(work: _Work, made: Transcribed) -> AsyncGenerator[bytes, None]:
@@ -110,7 +114,7 @@ async def _events(work: _Work, made: Transcribed) -> AsyncGenerator[bytes, None]
     yield event({"type": "transcript.text.done", "text": made.text, "usage": usage})
 
 
-def _answer(wish: Wish, made: Transcribed, ms: int, headers: dict[str, str]) -> Response:
+def _answer(wish: Wish, made: Transcribed, ms: int, headers: Mapping[str, str]) -> Response:
     task = "translate" if isinstance(wish, TranslationRequest) else "transcribe"
     granularities = wish.timestamp_granularities if isinstance(wish, TranscriptionRequest) else ()
     match wish.response_format:

@@ -126,9 +126,8 @@ class _Packed:
         self._sink = _Sink()
         # Without a buffer: else the first bytes would wait for 32 kB of others.
         self._file: Any = av.open(self._sink, "w", format=container, buffer_size=256)
-        self._stream = self._file.add_stream(codec, rate=RATE, layout="mono")
-        if codec == "aac":
-            self._stream.bit_rate = _BITRATE
+        rated: dict[str, Any] = {"bit_rate": _BITRATE} if codec == "aac" else {}
+        self._stream: Any = self._file.add_stream(codec, rate=RATE, layout="mono", **rated)
         self._samples = 0
 
     def encode(self, pcm: bytes) -> bytes:

@@ -147,9 +147,7 @@ def told(
     return tuple(given)
 
 
-def _words(
-    number: int, message: ChatMessage, said: Mapping[Place, str], answers: Mapping[str, str]
-) -> str:
+def _words(number: int, message: ChatMessage, said: Mapping[Place, str], answers: Mapping[str, str]) -> str:
     parts = [
         said[number, at] if part.input_audio is not None else part.words
         for at, part in enumerate(message.content or ())

@@ -15,9 +15,7 @@ class Citations:
 
     def apply(self, recorded: Recorded) -> None:
         if recorded.type == "passages.found":
-            found = (
-                NumberedPassage.model_validate(one, extra="ignore") for one in recorded.data["passages"]
-            )
+            found = (NumberedPassage.model_validate(one, extra="ignore") for one in recorded.data["passages"])
             self._passages = {one.number: one for one in found}
         else:
             supports = recorded.data["supports"]

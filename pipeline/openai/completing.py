@@ -4,56 +4,31 @@ import base64
 import io
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import anyio
 
 from pipeline.access.ownership import Ownership
+from pipeline.conversation import Conversation
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import recording_in
 from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import Place, question, settings_of, sounds, told
+from pipeline.openai.cursors import Cursor
 from pipeline.openai.names import Names
 from pipeline.openai.telling import Chunk, Teller, Wanted
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn
-from schemas.errors import CursorForeign, CursorMalformed, InputError, NotSound, RhapsodeError, SessionNotFound
+from schemas.errors import CursorForeign, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
 from schemas.openai.chat import ChatCompletionRequest, voice_name
 from schemas.principals import Principal
+from schemas.retrieval_errors import CollectionNotFound
 from schemas.settings import AppSettings
 
 _SPOKEN_PARTS: Final = 16
 """In all messages of one request."""
-
-
-class Cursor(NamedTuple):
-    """The last chunk that a client has: of this fact, this one of its chunks; None: all of them."""
-
-    session: SessionId
-    seq: Seq
-    part: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.session}-{self.seq}" + ("" if self.part is None else f".{self.part}")
-
-    def covers(self, other: "Cursor") -> bool:
-        """Whether who has this chunk has that one."""
-        if other.seq != self.seq or self.part is None:
-            return other.seq <= self.seq
-        return other.part is not None and other.part <= self.part
-
-
-def parse_cursor(text: str) -> Cursor:
-    """Raises CursorMalformed."""
-    name, _, place = text.rpartition("-")
-    seq, dot, part = place.partition(".")
-    session = parse_session_id(name)
-    numbers = (seq, part) if dot else (seq,)
-    if session is None or not all(one.isascii() and one.isdigit() and len(one) < 16 for one in numbers):
-        raise CursorMalformed(f"{text[:80]!r} is no event id of ours", field="Last-Event-ID")
-    return Cursor(session, Seq(int(seq)), TurnId(int(part)) if dot else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +63,7 @@ class Completions:
             for place, sound in spoken.items():
                 said[place] = await self._heard(session, sound, place)
             given = told(request.messages, said, answers, longest=self.settings.limits.text_chars)
-            turn = await self.sessions.request(
-                session, RequestTurn(prompt=question(given)), given=given
-            )
+            turn = await self.sessions.request(session, RequestTurn(prompt=question(given)), given=given)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.sessions.finish(session)
@@ -116,10 +89,10 @@ class Completions:
         longest = self.settings.limits.text_chars
         return told(request.messages, {}, {}, longest=longest) == given
 
-    async def chunks(self, wanted: Wanted, teller: Teller, *, idle_s: float) -> AsyncGenerator[
-        tuple[Cursor, Chunk] | None, None
-    ]:
-        """All of them, from the first on, each with the cursor that stands for it; None: nothing came for long.
+    async def chunks(
+        self, wanted: Wanted, teller: Teller, *, idle_s: float
+    ) -> AsyncGenerator[tuple[Cursor, Chunk] | None, None]:
+        """All of them, from the first on, each with its cursor; None: nothing came for long.
 
         Raises what the turn failed with.
         """
@@ -141,9 +114,7 @@ class Completions:
                         last = number == len(made) - 1
                         yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
 
-    def _wanted(
-        self, request: ChatCompletionRequest, session: SessionId, turn: TurnId, model: str
-    ) -> Wanted:
+    def _wanted(self, request: ChatCompletionRequest, session: SessionId, turn: TurnId, model: str) -> Wanted:
         wished = None if request.audio is None else request.audio.format
         return Wanted(
             session=session,
@@ -155,7 +126,7 @@ class Completions:
             usage=request.wants_usage,
         )
 
-    async def _own(self, session: SessionId, caller: Principal):  # type: ignore[no-untyped-def]
+    async def _own(self, session: SessionId, caller: Principal) -> Conversation:
         whose = await self.ownership.of(session)
         if whose is None or not caller.commands(whose):
             raise SessionNotFound("this event id is not known here", field="Last-Event-ID")
@@ -169,7 +140,7 @@ class Completions:
         for number, name in enumerate(collections):
             whose = await self.ownership.of(SessionId(name))
             if whose is None or not caller.commands(whose):
-                raise CollectionUnknown(
+                raise CollectionNotFound(
                     f"there is no collection {name}", field=f"rhapsode.collections[{number}]"
                 )
 
@@ -212,10 +183,6 @@ class Completions:
         conversation, _ = await self.sessions.view(session)
         texts = conversation.inputs[heard.input].texts
         return " ".join(text for _, text in sorted(texts.items()) if text)
-
-
-class CollectionUnknown(InputError):
-    code = "collection.not_found"
 
 
 def _decoded(request: ChatCompletionRequest) -> dict[Place, bytes]:

@@ -1,12 +1,11 @@
-"""What is not supported, and from a failure that was recorded back to the error that it was."""
+"""From a failure that was recorded back to the error that it was."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 from schemas.errors import (
     EngineBusy,
     EngineDead,
     EngineFailed,
-    InputError,
     LogUnavailable,
     RhapsodeError,
     SessionFull,
@@ -15,22 +14,11 @@ from schemas.errors import (
     UnknownVoice,
 )
 
-
-
-class UnsupportedParameter(InputError):
-    """OpenAI knows the field, and what is asked here does not."""
-
-    code: ClassVar[str] = "unsupported_parameter"
-
-
-class UnsupportedValue(InputError):
-    code: ClassVar[str] = "unsupported_value"
-
-
-_KNOWN: Final[dict[str, type[RhapsodeError]]] = {
-    kind.code: kind
-    for kind in (EngineBusy, EngineDead, LogUnavailable, SessionFull, UnknownModel, UnknownProvider, UnknownVoice)
-} | {"owner.lost": EngineDead}
+_KINDS: Final[tuple[type[RhapsodeError], ...]] = (
+    *(EngineBusy, EngineDead, LogUnavailable, SessionFull),
+    *(UnknownModel, UnknownProvider, UnknownVoice),
+)
+_KNOWN: Final = {kind.code: kind for kind in _KINDS} | {"owner.lost": EngineDead}
 
 
 def failure(code: str, message: str) -> RhapsodeError:

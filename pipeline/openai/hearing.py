@@ -1,16 +1,15 @@
 """A recording written down for a client of OpenAI's: a session with one input."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from pipeline.engines.whisperx_place import quality_engine
 from pipeline.hearing.intakes import Intakes
-from pipeline.hearing.uploading import recording_in
+from pipeline.hearing.uploading import Recording, recording_in
 from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import patch_of
-from pipeline.openai.failing import UnsupportedValue
 from pipeline.openai.names import NamedModel, Names
 from pipeline.openai.transcripts import Transcribed
 from pipeline.sessions import Sessions
@@ -18,12 +17,11 @@ from schemas.commands import CreateSession
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId
 from schemas.openai.transcription import ServerVad, TranscriptionRequest, TranslationRequest
+from schemas.openai_errors import UnsupportedValue
 from schemas.principals import Principal
 from schemas.settings import AppSettings
 
 Wish = TranscriptionRequest | TranslationRequest
-_LONGEST_S: Final = 25.0
-"""Of one segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +56,18 @@ class Hearings:
         )
         return session
 
-    async def listen(self, session: SessionId, file: IO[bytes], name: str) -> int:
-        """Return when all of it is written down: its milliseconds. Raises NotSound, InputTooLong, GatewayBusy."""
+    @asynccontextmanager
+    async def recording(self, file: IO[bytes]) -> AsyncGenerator[Recording, None]:
+        """What is in the file. Raises NotSound, InputTooLong or GatewayBusy."""
         longest_s = self.settings.limits.upload_s
-        try:
-            with self.intakes.expecting():
-                async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
-                    return (await recording.listen(self.intakes, session, name=name)).ms
-        except InputError as error:
-            error.field = "file"
-            raise
+        with _about_the_file(), self.intakes.expecting():
+            async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
+                yield recording
+
+    async def listen(self, session: SessionId, recording: Recording, name: str) -> int:
+        """Return when all of it is written down: its milliseconds. Raises NotSound or InputTooLong."""
+        with _about_the_file():
+            return (await recording.listen(self.intakes, session, name=name)).ms
 
     async def texts(self, session: SessionId, made: Transcribed) -> AsyncGenerator[str, None]:
         """What was said, as it is known; ends with the recording. Raises EngineError."""
@@ -80,6 +80,15 @@ class Hearings:
                         yield text
                 if made.over:
                     return
+
+
+@contextmanager
+def _about_the_file() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        error.field = "file"
+        raise
 
 
 def _listening(wish: Wish, model: NamedModel) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Keeper:
 
     @contextmanager
     def waiting(self, session: SessionId, turn: TurnId = NO_TURN, *, keep: bool = False) -> Iterator[None]:
-        """Somebody waits for the answer while the block lasts. `turn`: none, where only the session counts."""
+        """Somebody waits for the answer while the block lasts; without a turn only the session counts."""
         self._waiting[session] += 1
         try:
             yield

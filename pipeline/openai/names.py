@@ -6,8 +6,9 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from pipeline.choices import Choices
-from schemas.errors import InputError
+from schemas.errors import UnknownVoice
 from schemas.listening import Mode, SpeechToTextSettings
+from schemas.openai_errors import ModelNotFound
 from schemas.openai_settings import DEFAULT, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
 from schemas.providers import LOCAL
 from schemas.settings import AppSettings, LanguageModelSettings
@@ -19,16 +20,6 @@ _WHAT_IT_DOES: Final[dict[Kind, str]] = {
     "speech": "speaks",
     "transcription": "writes speech down",
 }
-
-
-class ModelNotFound(InputError):
-    """No model of this name, or none that does what is asked for."""
-
-    code = "model.not_found"
-
-
-class VoiceNotFound(InputError):
-    code = "voice.unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +71,7 @@ class Names:
         return self._found(name, ("transcription",))
 
     def voice(self, name: str, provider: str | None) -> str:
-        """The voice of that provider (None: this server) that is meant. Raises VoiceNotFound."""
+        """The voice of that provider (None: this server) that is meant. Raises UnknownVoice."""
         known = self._choices.speakers.get(provider or LOCAL, ())
         if name in known:
             return name
@@ -90,7 +81,7 @@ class Names:
         if meant is not None and known:
             usual = self._choices.defaults.voice
             return usual if usual in known else known[0]
-        raise VoiceNotFound(f"there is no voice {name[:80]!r}; there is: {', '.join(known)}", field="voice")
+        raise UnknownVoice(f"there is no voice {name[:80]!r}; there is: {', '.join(known)}", field="voice")
 
     def voice_names(self) -> Iterator[tuple[str, str]]:
         """Every voice with its provider, then the other names that the voices here answer to."""

@@ -12,7 +12,7 @@ import anyio
 from pipeline.audio.streams import StreamFormat, file_stream
 from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import patch_of
-from pipeline.openai.failing import UnsupportedParameter, failure
+from pipeline.openai.failing import failure
 from pipeline.openai.names import Names
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn
@@ -20,6 +20,7 @@ from schemas.errors import EngineFailed, InputError, InputTooLong
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.openai.chat import voice_name
 from schemas.openai.speech import SpeechRequest
+from schemas.openai_errors import UnsupportedParameter
 from schemas.openai_settings import OpenAiSettings
 from schemas.principals import Principal
 from schemas.recorded import Recorded
@@ -58,14 +59,12 @@ class Speeches:
         """Raises InputError, LimitReached or StateError."""
         model = self.names.speech(request.model)
         if len(request.input) > self.settings.input_chars:
+            most = self.settings.input_chars
             raise InputTooLong(
-                f"{len(request.input)} characters are too many; at most {self.settings.input_chars} are taken",
-                field="input",
+                f"{len(request.input)} characters are too many; at most {most} are taken", field="input"
             )
         if request.instructions and model.provider is None:
-            raise UnsupportedParameter(
-                "the voice in this server takes no instructions", field="instructions"
-            )
+            raise UnsupportedParameter("the voice in this server takes no instructions", field="instructions")
         extra = {"instructions": request.instructions} if request.instructions else {}
         wishes = {
             "speak": True,

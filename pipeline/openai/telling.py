@@ -9,7 +9,6 @@ from typing import Any, Final
 from pipeline.audio.streams import FileStream, StreamFormat, file_stream
 from pipeline.openai.cited import Citations
 from pipeline.openai.failing import failure
-from schemas.errors import EngineFailed
 from schemas.ids import SessionId, TurnId
 from schemas.recorded import Recorded
 
@@ -60,47 +59,50 @@ class Teller:
 
     async def of(self, recorded: Recorded) -> list[Chunk]:
         """The chunks that follow from this fact. Raises a RhapsodeError where the turn failed."""
-        if recorded.turn != self.wanted.turn and recorded.seq != self.wanted.turn:
+        if int(self.wanted.turn) not in (recorded.turn, int(recorded.seq)):
             return []
-        data = recorded.data
         match recorded.type:
-            case "turn.requested":
-                return [self._chunk({"role": "assistant", **self._nothing()})]
-            case "text.delta" if self.wanted.sound is None:
-                return [self._chunk({"content": data["text"]})]
-            case "text.delta":
-                return [self._spoken(transcript=data["text"])]
-            case "audio.chunk" if self.wanted.sound is not None:
-                return await self._sound(recorded)
-            case "tool.called" if data["place"] == "client":
-                return [self._called(data)]
-            case "text.completed":
-                self._written(data)
-            case "passages.found" | "answer.cited":
-                self.citations.apply(recorded)
-            case "turn.failed":
-                raise failure(data["code"], data["message"])
-            case "sentence.failed" if self.wanted.sound is not None:
-                raise EngineFailed(f"the answer could not be spoken: {data['message']}")
             case "turn.completed" | "turn.stopped":
                 return await self._end()
+            case "audio.chunk":
+                return [] if self.wanted.sound is None else await self._sound(recorded, self.wanted.sound)
+            case "passages.found" | "answer.cited":
+                self.citations.apply(recorded)
+            case "text.completed":
+                self._written(recorded.data)
+            case "turn.failed" | "sentence.failed":
+                self._refuse(recorded)
+            case _ if (delta := self._delta(recorded)) is not None:
+                return [self._chunk(delta)]
         return []
 
-    def _nothing(self) -> Chunk:
-        return {"content": "", "refusal": None} if self.wanted.sound is None else {"refusal": None}
+    def _delta(self, recorded: Recorded) -> Chunk | None:
+        data, spoken = recorded.data, self.wanted.sound is not None
+        match recorded.type:
+            case "turn.requested":
+                return {"role": "assistant", "refusal": None, **({} if spoken else {"content": ""})}
+            case "text.delta":
+                return self._audio(transcript=data["text"]) if spoken else {"content": data["text"]}
+            case "tool.called" if data["place"] == "client":
+                return {"tool_calls": [self._called(data)]}
+        return None
+
+    def _refuse(self, recorded: Recorded) -> None:
+        code, message = recorded.data["code"], recorded.data["message"]
+        if recorded.type == "turn.failed":
+            raise failure(code, message)
+        if self.wanted.sound is not None:
+            raise failure(code, f"the answer could not be spoken: {message}")
 
     def _written(self, data: Mapping[str, Any]) -> None:
         self.finish = data["finish"]
         self.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
         self.model = self.wanted.answered(data.get("provider", ""), data.get("model", ""))
 
-    async def _sound(self, recorded: Recorded) -> list[Chunk]:
-        assert self.wanted.sound is not None
+    async def _sound(self, recorded: Recorded, fmt: StreamFormat) -> list[Chunk]:
         if self._file is None:
-            self._file = file_stream(self.wanted.sound)
-        made = await asyncio.to_thread(
-            self._file.push, recorded.audio or b"", chunk=recorded.data["chunk"]
-        )
+            self._file = file_stream(fmt)
+        made = await asyncio.to_thread(self._file.push, recorded.audio or b"", chunk=recorded.data["chunk"])
         return [self._spoken(data=base64.b64encode(made).decode())] if made else []
 
     async def _end(self) -> list[Chunk]:
@@ -118,20 +120,22 @@ class Teller:
         return chunks
 
     def _called(self, data: Mapping[str, Any]) -> Chunk:
-        call = {
-            "index": self._calls,
+        self._calls += 1
+        return {
+            "index": self._calls - 1,
             "id": data["call"],
             "type": "function",
             "function": {"name": data["name"], "arguments": data["arguments"]},
         }
-        self._calls += 1
-        return self._chunk({"tool_calls": [call]})
 
     def _spoken(self, **what: Any) -> Chunk:
+        return self._chunk(self._audio(**what))
+
+    def _audio(self, **what: Any) -> Chunk:
         if not self._named:
             what = {"id": self.wanted.audio_id, **what}
             self._named = True
-        return self._chunk({"audio": what})
+        return {"audio": what}
 
     def _chunk(self, delta: Mapping[str, Any], *, finish: str | None = None) -> Chunk:
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}

@@ -43,7 +43,7 @@ class Transcribed:
     """The one way that can do what was asked."""
 
     def apply(self, recorded: Recorded) -> str:
-        """The text that this fact adds; empty: none. Raises EngineError for what could not be written down."""
+        """The text that this fact adds, if any. Raises EngineError for what could not be written down."""
         data = recorded.data
         if recorded.type == "input.closed":
             self.over = True

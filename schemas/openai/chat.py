@@ -169,7 +169,7 @@ class ChatCompletionRequest(FromOpenAi):
         if self.speaks and self.audio is None:
             raise missing("audio")
         if self.audio is not None and not self.speaks:
-            raise together("modalities", "'audio' goes with modalities [\"text\", \"audio\"]")
+            raise together("modalities", '\'audio\' goes with modalities ["text", "audio"]')
         if self.stream_options is not None and not self.stream:
             raise together("stream_options", "'stream_options' go with 'stream': true")
         if self.tool_choice not in (None, "none") and not self.tools:
