@@ -41,6 +41,26 @@ from schemas.limits import GatewaySettings
 from schemas.wire import Health
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
+FACES: Final = (
+    admin,
+    assistant,
+    assistant_at_once,
+    native,
+    native_access,
+    native_bundles,
+    native_sse,
+    native_ws,
+    native_media,
+    native_recordings,
+    openai_chat,
+    openai_models,
+    openai_speech,
+    openai_transcriptions,
+    stories,
+    tts,
+    tts_settings,
+    users,
+)
 _CHECK_S: Final = 3.0
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
@@ -80,26 +100,7 @@ def create_app(
     problems.install(app)
     app.add_middleware(BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
-    for face in (
-        admin,
-        assistant,
-        assistant_at_once,
-        native,
-        native_access,
-        native_bundles,
-        native_sse,
-        native_ws,
-        native_media,
-        native_recordings,
-        openai_chat,
-        openai_models,
-        openai_speech,
-        openai_transcriptions,
-        stories,
-        tts,
-        tts_settings,
-        users,
-    ):
+    for face in FACES:
         app.include_router(face.router)
     _add_health(app)
     _add_page(app)

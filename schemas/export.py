@@ -16,6 +16,7 @@ from schemas import (
     commands,
     comparisons,
     errors,
+    openai_errors,
     retrieval_errors,
     tool_errors,
     transfers,
@@ -67,6 +68,10 @@ _ERRORS: Final = (
     access_errors.AccessError,
     retrieval_errors.DocumentError,
     tool_errors.ToolError,
+    openai_errors.ModelNotFound,
+    openai_errors.UnsupportedParameter,
+    openai_errors.UnsupportedValue,
+    openai_errors.MissingParameter,
     worker_errors.DeadLetterNotFound,
     worker_errors.ProjectionNotFound,
 )
