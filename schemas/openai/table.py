@@ -23,8 +23,8 @@ def supported(field: str, value: Any, note: str = "", **also: Any) -> Row:
     return Row(field, "supported", value, note, also=tuple(also.items()))
 
 
-def accepted(field: str, value: Any, note: str = "changes nothing") -> Row:
-    return Row(field, "accepted", value, note)
+def accepted(field: str, value: Any, note: str = "changes nothing", **also: Any) -> Row:
+    return Row(field, "accepted", value, note, also=tuple(also.items()))
 
 
 def refused(
@@ -64,7 +64,7 @@ CHAT: Final = (
     ),
     supported("stream", True, "server-sent events; each has an id, see below"),
     supported("stream_options", {"include_usage": True}, "a last chunk with `usage`", stream=True),
-    accepted("stream_options", {"include_obfuscation": False}),
+    accepted("stream_options", {"include_obfuscation": False}, stream=True),
     supported("temperature", 0.2),
     supported("top_p", 0.9),
     supported("max_completion_tokens", 20, "at most 4096"),
@@ -77,7 +77,11 @@ CHAT: Final = (
     refused("n", 2, _VALUE),
     supported("tools", [_TOOL], "of type function; `strict` is not promised"),
     refused(
-        "tools", [{"type": "custom", "custom": {"name": "x"}}], _VALUE, "of type custom", param="tools[0].type"
+        "tools",
+        [{"type": "custom", "custom": {"name": "x"}}],
+        _VALUE,
+        "of type custom",
+        param="tools[0].type",
     ),
     supported("tool_choice", "none", "none, auto, required", tools=[_TOOL]),
     supported(
@@ -154,7 +158,10 @@ TRANSCRIPTIONS: Final = (
     supported("keywords", ["Ada"], "go with the prompt"),
     *(supported("response_format", one) for one in ("json", "text", "srt", "vtt", "verbose_json")),
     refused(
-        "response_format", "diarized_json", _VALUE, "diarized_json, unless WhisperX is set up to tell speakers"
+        "response_format",
+        "diarized_json",
+        _VALUE,
+        "diarized_json, unless WhisperX is set up to tell speakers",
     ),
     supported("timestamp_granularities", ["word", "segment"], response_format="verbose_json"),
     supported("stream", "true", "with every model; an event for each utterance"),
