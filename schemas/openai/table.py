@@ -1,4 +1,4 @@
-"""Endpoint, field, standing: every line is sent to a server by the tests, so that none of them is a promise."""
+"""Endpoint, field, standing: the tests send every line to a server, so none of them is a mere promise."""
 
 from typing import Any, Final
 
