@@ -21,6 +21,8 @@ PATH: Final = re.compile(r"/v1/audio/(transcriptions|translations)")
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
 _FIELDS: Final = 500
 _NAME_CHARS: Final = 200
+_PART: Final = re.compile(r"chunking_strategy\[(\w{1,40})\]")
+"""So the stock clients write an object into a form."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -86,7 +88,9 @@ def _fields(form: FormData) -> dict[str, Any]:
             continue
         if not value:
             continue
-        if name in LISTS:
+        if part := _PART.fullmatch(given):
+            fields.setdefault("chunking_strategy", {})[part[1]] = value
+        elif name in LISTS:
             fields.setdefault(name, []).append(value)
         elif fields.setdefault(given, value) != value:
             raise InputError(f"{given[:80]} is given twice", field=given[:80])

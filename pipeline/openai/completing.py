@@ -48,7 +48,9 @@ class Completions:
         Raises InputError, AccessError, LimitReached, StateError or EngineError.
         """
         model = self.names.chat(request.model)
-        voice = None if request.audio is None else self.names.voice(voice_name(request.audio.voice), None)
+        voice = None
+        if request.audio is not None:
+            voice = self.names.voice(voice_name(request.audio.voice), None, field="audio.voice")
         settings = settings_of(request, model, voice, self.settings.openai)
         await self._check_collections(settings.collections, caller)
         answers = await self._answers(request, caller)

@@ -70,7 +70,7 @@ class Names:
         """Who writes speech down. Raises ModelNotFound."""
         return self._found(name, ("transcription",))
 
-    def voice(self, name: str, provider: str | None) -> str:
+    def voice(self, name: str, provider: str | None, *, field: str = "voice") -> str:
         """The voice of that provider (None: this server) that is meant. Raises UnknownVoice."""
         known = self._choices.speakers.get(provider or LOCAL, ())
         if name in known:
@@ -81,7 +81,7 @@ class Names:
         if meant is not None and known:
             usual = self._choices.defaults.voice
             return usual if usual in known else known[0]
-        raise UnknownVoice(f"there is no voice {name[:80]!r}; there is: {', '.join(known)}", field="voice")
+        raise UnknownVoice(f"there is no voice {name[:80]!r}; there is: {', '.join(known)}", field=field)
 
     def voice_names(self) -> Iterator[tuple[str, str]]:
         """Every voice with its provider, then the other names that the voices here answer to."""

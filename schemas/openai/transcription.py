@@ -1,8 +1,9 @@
 """`POST /v1/audio/transcriptions` and `/translations`: what may be asked for, field by field."""
 
+import json
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, Json, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from schemas.commands import Readable
 from schemas.openai.standing import FromOpenAi, refused, together, unsupported_parameter
@@ -34,7 +35,13 @@ class ServerVad(_Form):
 
 
 def _strategy(value: Any) -> Any:
-    return None if value == "auto" else value
+    """A form holds it as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return None if value == "auto" else json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _no_logprobs(value: Any) -> Any:
@@ -58,7 +65,7 @@ class TranscriptionRequest(_Form):
     temperature: Temperature | None = None
     timestamp_granularities: tuple[Literal["word", "segment"], ...] = ()
     stream: bool | None = None
-    chunking_strategy: Annotated[Json[ServerVad] | None, BeforeValidator(_strategy)] = None
+    chunking_strategy: Annotated[ServerVad | None, BeforeValidator(_strategy)] = None
     include: Annotated[tuple[str, ...], BeforeValidator(_no_logprobs)] = ()
     languages: Annotated[Any, refused("languages", [])] = ()
     known_speaker_names: Annotated[Any, refused("known_speaker_names", [])] = ()

@@ -157,6 +157,15 @@ def test_it_writes_down_with_words_and_segments(client: OpenAI) -> None:
     assert made.duration > 1
 
 
+def test_it_chooses_where_to_cut(client: OpenAI) -> None:
+    made = client.audio.transcriptions.create(
+        model="whisper-1",
+        file=("a.wav", spoken()),
+        chunking_strategy={"type": "server_vad", "silence_duration_ms": 700},
+    )
+    assert made.text == SAID
+
+
 def test_it_makes_captions(client: OpenAI) -> None:
     told = client.audio.transcriptions.create(
         model="whisper-1", file=("a.wav", spoken()), response_format="srt"
