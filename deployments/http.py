@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from fastapi import Depends, FastAPI, Request, Response
@@ -13,54 +13,16 @@ from starlette.staticfiles import StaticFiles
 from deployments import problems, redaction
 from deployments.access import guard
 from deployments.body_limit import BodyLimit
+from deployments.description import describe
 from deployments.direct import listening
-from deployments.faces import (
-    admin,
-    assistant,
-    assistant_at_once,
-    native,
-    native_access,
-    native_bundles,
-    native_media,
-    native_recordings,
-    native_sse,
-    native_ws,
-    openai_chat,
-    openai_models,
-    openai_speech,
-    openai_transcriptions,
-    stories,
-    tts,
-    tts_settings,
-    users,
-)
-from deployments.gate import PUBLIC, Gate
+from deployments.faces.every import FACES
+from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import RhapsodeError
 from schemas.limits import GatewaySettings
 from schemas.wire import Health
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
-FACES: Final = (
-    admin,
-    assistant,
-    assistant_at_once,
-    native,
-    native_access,
-    native_bundles,
-    native_sse,
-    native_ws,
-    native_media,
-    native_recordings,
-    openai_chat,
-    openai_models,
-    openai_speech,
-    openai_transcriptions,
-    stories,
-    tts,
-    tts_settings,
-    users,
-)
 _CHECK_S: Final = 3.0
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
@@ -101,30 +63,11 @@ def create_app(
     app.add_middleware(BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
     for face in FACES:
-        app.include_router(face.router)
+        app.include_router(face)
     _add_health(app)
     _add_page(app)
-    _describe_credentials(app)
+    describe(app)
     return app
-
-
-def _describe_credentials(app: FastAPI) -> None:
-    """The gate asks for them before any route, so that the routes alone would not tell."""
-    described = app.openapi
-
-    def with_credentials() -> dict[str, Any]:
-        document = described()
-        document["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "A key, a token or a share link."},
-            "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
-        }
-        document["security"] = [{"bearer": []}, {"token": []}]
-        for path in PUBLIC & document["paths"].keys():
-            for operation in document["paths"][path].values():
-                operation["security"] = []
-        return document
-
-    app.openapi = with_credentials  # type: ignore[method-assign]
 
 
 def _add_health(app: FastAPI) -> None:

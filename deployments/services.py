@@ -12,6 +12,7 @@ from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.answer import Models
+from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.clock import Clock, SystemClock
 from pipeline.engines.base import Transcribers
@@ -40,6 +41,7 @@ from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
+from pipeline.threads import Threads
 from pipeline.tools.house import FunctionHouse
 from pipeline.users import Users
 from pipeline.views import SessionViews
@@ -67,6 +69,8 @@ class Services:
     users: Users
     narrations: Narrations
     stories: Stories
+    characters: Characters
+    threads: Threads
     renderings: Renderings
     recordings: Recordings
     door: Door
@@ -141,6 +145,7 @@ class _Parts:
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
         )
         users = Users(log, recorder)
+        characters = Characters(users, recorder, self.choices)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
         return Services(
             settings=settings,
@@ -155,6 +160,8 @@ class _Parts:
             users=users,
             narrations=narrations,
             stories=Stories(sessions, narrations, users, tailer),
+            characters=characters,
+            threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
             recordings=Recordings(log),
             door=Door(settings.auth, settings.home, self.clock),

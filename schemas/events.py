@@ -30,6 +30,13 @@ from schemas.service_facts import (
     ShareRevoked,
 )
 from schemas.settings import SessionSettings
+from schemas.thread_facts import (
+    CharacterDeleted,
+    CharacterSaved,
+    MemberAdded,
+    MemberRemoved,
+    SessionRenamed,
+)
 from schemas.turn_facts import (
     AudioChunk,
     SentenceCompleted,
@@ -177,6 +184,11 @@ class PlaybackResumed(_Fact):
 Fact = Annotated[
     SessionStarted
     | SettingsChanged
+    | SessionRenamed
+    | MemberAdded
+    | MemberRemoved
+    | CharacterSaved
+    | CharacterDeleted
     | SessionEndRequested
     | SessionEnded
     | OwnerChanged
@@ -236,6 +248,9 @@ TRIGGERS: Final = frozenset(
     {
         "session.started",
         "session.ended",
+        "session.renamed",
+        "member.added",
+        "member.removed",
         "settings.changed",
         "owner.changed",
         "turn.requested",

@@ -48,7 +48,7 @@ def settings_of(
         wishes["voice"] = voice
     if request.rhapsode and request.rhapsode.search:
         wishes["search"] = request.rhapsode.search.model_dump(exclude_unset=True)
-    return patch_of(wishes, {"tools": "tools", "sampling": "stop"})
+    return patch_of(wishes, {"sampling": "response_format"})
 
 
 def patch_of(wishes: Mapping[str, Any], fields: Mapping[str, str]) -> SettingsPatch:
@@ -70,6 +70,7 @@ def _sampling(request: ChatCompletionRequest) -> dict[str, Any]:
         "stop": list(request.stop),
         "presence_penalty": request.presence_penalty,
         "frequency_penalty": request.frequency_penalty,
+        "json_schema": request.response_format.held_to if request.response_format else None,
     }
 
 

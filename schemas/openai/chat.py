@@ -27,14 +27,6 @@ def _tier(value: Any) -> Any:
     return value
 
 
-def _plain_text(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("type") in ("json_object", "json_schema"):
-        raise unsupported_value(
-            f"answers of type '{value['type']}' cannot be promised here; leave it out, or say 'text'"
-        )
-    return value
-
-
 def _function(value: Any) -> Any:
     if value == "custom":
         raise unsupported_value("tools are functions here")
@@ -96,8 +88,32 @@ class StreamOptions(FromOpenAi):
     include_obfuscation: bool | None = None
 
 
-class TextFormat(FromOpenAi):
-    type: Literal["text"]
+class SchemaFormat(FromOpenAi):
+    name: FunctionName
+    description: str | None = None
+    json_schema: dict[str, JsonValue] | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class AnswerFormat(FromOpenAi):
+    """What kind of document the answer is."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: SchemaFormat | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise missing("json_schema")
+        return self
+
+    @property
+    def held_to(self) -> dict[str, JsonValue] | None:
+        """The schema of the answer; None: it is free."""
+        if self.type == "text":
+            return None
+        given = self.json_schema.json_schema if self.json_schema else None
+        return given or {"type": "object"}
 
 
 class RhapsodeWishes(FromOpenAi):
@@ -149,7 +165,7 @@ class ChatCompletionRequest(FromOpenAi):
     safety_identifier: Annotated[str, Field(max_length=512)] | None = None
     prompt_cache_key: Annotated[str, Field(max_length=512)] | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
-    response_format: Annotated[TextFormat | None, BeforeValidator(_plain_text)] = None
+    response_format: AnswerFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     store: bool | None = None

@@ -99,12 +99,11 @@ CHAT: Final = (
     ),
     supported("parallel_tool_calls", False, tools=[_TOOL]),
     supported("response_format", {"type": "text"}),
-    refused("response_format", {"type": "json_object"}, _VALUE, "json_object"),
-    refused(
+    supported("response_format", {"type": "json_object"}, "held to by the model in this server"),
+    supported(
         "response_format",
-        {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}},
-        _VALUE,
-        "json_schema",
+        {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
+        "held to by the model in this server",
     ),
     supported("modalities", ["text", "audio"], "the answer is spoken while it is written", audio=_AUDIO),
     supported(
