@@ -25,6 +25,12 @@ RENEWAL: Final = "/v1/tokens/renewal"
 _PAGE: Final = "/web/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer."
+_STOCK_HEADERS: Final = (
+    *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "X-Stainless-Lang", "X-Stainless-OS"),
+    *("X-Stainless-Package-Version", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Timeout"),
+    *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
+)
+"""What OpenAI's own clients send from a page."""
 _DENIAL: Final = "websocket.http.response"
 
 
@@ -95,7 +101,10 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["*"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"],
+        allow_headers=[
+            *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"),
+            *_STOCK_HEADERS,
+        ],
         expose_headers=["Location", "Retry-After", "ETag", "Content-Range", "X-Rhapsode-Session"],
     )
 

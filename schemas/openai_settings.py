@@ -42,7 +42,7 @@ class OpenAiSettings(BaseModel):
     """Names of voices that clients ask for, and who speaks then; after the names of voices that exist."""
     input_chars: int = Field(default=4_096, ge=1)
     """Longer texts for `/v1/audio/speech` are refused."""
-    chat_bytes: int = Field(default=20_000_000, ge=1_000)
+    chat_bytes: int = Field(default=10_000_000, ge=1_000)
     """Larger bodies of `/v1/chat/completions` are refused; spoken questions are in them."""
     max_tokens: int = Field(default=1_024, ge=1, le=4_096)
     """Of an answer whose request names no limit."""

@@ -43,6 +43,7 @@ async def complete(
     cursor = parse_cursor(last_event_id) if last_event_id else None
     if cursor is not None:
         wanted = await completions.resume(wish, cursor, caller)
+        await services.keeper.returned(wanted.session)
     else:
         wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
     stay = AsyncExitStack()

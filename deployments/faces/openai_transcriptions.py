@@ -71,7 +71,7 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
         hearings = _hearings(services)
         model = hearings.model(wish)
         recording = await stay.enter_async_context(hearings.recording(upload.file))
-        session = await hearings.begin(wish, model, caller)
+        session = await hearings.begin(wish, model, upload.name, caller)
         stay.enter_context(services.keeper.waiting(session))
         headers = {SESSION_HEADER: session}
         made = Transcribed(only_by="quality" if isinstance(wish, TranslationRequest) else None)

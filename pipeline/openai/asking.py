@@ -15,6 +15,7 @@ from schemas.openai_settings import OpenAiSettings
 
 _MOST_TOKENS: Final = 4_096
 """As many as a session may have."""
+_TITLE_CHARS: Final = 80
 _LEAST_TOP_P: Final = 1e-6
 """OpenAI allows zero, which means the likeliest word alone."""
 
@@ -49,6 +50,11 @@ def settings_of(
     if request.rhapsode and request.rhapsode.search:
         wishes["search"] = request.rhapsode.search.model_dump(exclude_unset=True)
     return patch_of(wishes, {"sampling": "response_format"})
+
+
+def title_of(text: str) -> str:
+    """Of a session, for lists."""
+    return " ".join(text[:_TITLE_CHARS].split())
 
 
 def patch_of(wishes: Mapping[str, Any], fields: Mapping[str, str]) -> SettingsPatch:

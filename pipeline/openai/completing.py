@@ -1,5 +1,6 @@
 """One chat completion: from a request to a turn, and from its facts to chunks with their cursors."""
 
+import asyncio
 import base64
 import io
 from collections.abc import AsyncGenerator, Mapping
@@ -14,7 +15,7 @@ from pipeline.conversation import Conversation
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import recording_in
 from pipeline.listening import Listener, Listening
-from pipeline.openai.asking import Place, question, settings_of, sounds, told
+from pipeline.openai.asking import Place, question, settings_of, sounds, title_of, told
 from pipeline.openai.cursors import Cursor
 from pipeline.openai.names import Names
 from pipeline.openai.telling import Chunk, Teller, Wanted
@@ -54,12 +55,14 @@ class Completions:
         settings = settings_of(request, model, voice, self.settings.openai)
         await self._check_collections(settings.collections, caller)
         answers = await self._answers(request, caller)
-        spoken = _decoded(request)
+        spoken = await asyncio.to_thread(_decoded, request)
         said: dict[Place, str] = dict.fromkeys(spoken, "")
         if not spoken:  # all that can be wrong with the words is said before there is a session
             question(told(request.messages, said, answers, longest=self.settings.limits.text_chars))
         session, *_ = await self.sessions.create(
-            CreateSession(settings=settings), kind="completion", principal=caller.name
+            CreateSession(settings=settings, title=_title(request)),
+            kind="completion",
+            principal=caller.name,
         )
         try:
             for place, sound in spoken.items():
@@ -185,6 +188,12 @@ class Completions:
         conversation, _ = await self.sessions.view(session)
         texts = conversation.inputs[heard.input].texts
         return " ".join(text for _, text in sorted(texts.items()) if text)
+
+
+def _title(request: ChatCompletionRequest) -> str:
+    """For lists: what was asked last."""
+    asked = next((m.words for m in reversed(request.messages) if m.role == "user" and m.words), "")
+    return title_of(asked)
 
 
 def _decoded(request: ChatCompletionRequest) -> dict[Place, bytes]:

@@ -9,7 +9,7 @@ from pipeline.engines.whisperx_place import quality_engine
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import Recording, recording_in
 from pipeline.listening import Listener, Listening
-from pipeline.openai.asking import patch_of
+from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.names import NamedModel, Names
 from pipeline.openai.transcripts import Transcribed
 from pipeline.sessions import Sessions
@@ -47,12 +47,12 @@ class Hearings:
             raise UnsupportedValue("nobody here tells speakers apart", field="response_format")
         return model
 
-    async def begin(self, wish: Wish, model: NamedModel, caller: Principal) -> SessionId:
+    async def begin(self, wish: Wish, model: NamedModel, name: str, caller: Principal) -> SessionId:
         """A session for one recording. Raises InputError or LimitReached."""
         await self.sessions.admit(caller.name)
         settings = patch_of({"speak": False, "listening": _listening(wish, model)}, {"listening": "language"})
         session, *_ = await self.sessions.create(
-            CreateSession(settings=settings), kind="completion", principal=caller.name
+            CreateSession(settings=settings, title=title_of(name)), kind="completion", principal=caller.name
         )
         return session
 

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +21,8 @@ from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 
 log = logging.getLogger(__name__)
 
+_PAGE: Final = 5_000
+"""More facts than an answer has within any grace."""
 _FAREWELL_S: Final = 60.0
 """How long the end of a stopped answer is waited for."""
 
@@ -72,12 +74,11 @@ class Keeper:
     async def _left(self, session: SessionId, turn: TurnId, keep: bool) -> None:
         try:
             if not await self._over(session, turn):
-                if not keep:
-                    await self._clock.sleep(self._grace_s)
+                if not keep and await self._stays_left(session, turn):
                     await self._stop(session, turn)
                 with anyio.move_on_after(None if keep else _FAREWELL_S):
                     await self._to_its_end(session, turn)
-            if session not in self._waiting:
+            if session not in self._waiting and await self._over(session, turn):
                 await self._sessions.finish(session)
         except SessionEnded:
             pass
@@ -88,9 +89,21 @@ class Keeper:
         conversation, _ = await self._sessions.view(session)
         return turn == NO_TURN or conversation.ended or conversation.turns[turn].over
 
-    async def _stop(self, session: SessionId, turn: TurnId) -> None:
+    async def returned(self, session: SessionId) -> None:
+        """Somebody goes on with an answer that was left, maybe in another process: there it is told so."""
+        with suppress(SessionEnded):
+            await self._sessions.control(session, Control(action="resume"))
+
+    async def _stays_left(self, session: SessionId, turn: TurnId) -> bool:
+        """Whether nobody came back within the grace, here or elsewhere."""
+        _, head = await self._sessions.view(session)
+        await self._clock.sleep(self._grace_s)
         if session in self._waiting or await self._over(session, turn):
-            return
+            return False
+        since = await self._log.read(session, head.seq, limit=_PAGE)
+        return not any(recorded.type == "playback.resumed" for recorded in since)
+
+    async def _stop(self, session: SessionId, turn: TurnId) -> None:
         try:
             await self._sessions.control(session, Control(action="stop", turn=turn))
         except NothingToControl:

@@ -11,7 +11,7 @@ import anyio
 
 from pipeline.audio.streams import StreamFormat, file_stream
 from pipeline.listening import Listener, Listening
-from pipeline.openai.asking import patch_of
+from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.failing import failure
 from pipeline.openai.names import Names
 from pipeline.sessions import Sessions
@@ -68,13 +68,16 @@ class Speeches:
         extra = {"instructions": request.instructions} if request.instructions else {}
         wishes = {
             "speak": True,
+            "listening": {"mode": "realtime"},  # in the legacy way nothing is heard before all is there
             "voice": self.names.voice(voice_name(request.voice), model.provider),
             "tts_provider": model.provider,
             "speech_speed": request.speed or 1.0,
         } | ({"tts_extra": extra} if extra else {})
         settings = patch_of(wishes, {"tts_extra": "instructions", "speech_speed": "speed"})
         session, *_ = await self.sessions.create(
-            CreateSession(settings=settings), kind="completion", principal=caller.name
+            CreateSession(settings=settings, title=title_of(request.input)),
+            kind="completion",
+            principal=caller.name,
         )
         try:
             turn = await self.sessions.request(session, RequestTurn(text=request.input))

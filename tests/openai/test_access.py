@@ -28,7 +28,9 @@ def people(home: Path) -> People:
 
 @pytest.fixture(scope="module")
 def app(home: Path, people: People) -> Iterator[RunningApp]:
-    with running_app(settings_at(home, limits={"principal": {"turns_per_minute": 60}})) as running:
+    allowed = {"allowed_origins": ["https://mine.example"]}
+    limits = {"principal": {"turns_per_minute": 60}}
+    with running_app(settings_at(home, limits=limits, auth=allowed)) as running:
         yield running
 
 
@@ -57,6 +59,13 @@ async def test_a_page_of_another_site_is_told_so_in_openais_words(app: RunningAp
     async with client(app, people.anna, Origin="https://elsewhere.example") as http:
         answer = await http.post(CHAT, json=asked())
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_refused")
+
+
+async def test_a_page_that_is_allowed_may_use_the_stock_client(app: RunningApp) -> None:
+    wanted = "authorization,content-type,x-stainless-retry-count,x-stainless-lang,last-event-id"
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
+    async with client(app, Origin="https://mine.example", **asking) as http:
+        assert (await http.options(CHAT)).status_code == 200
 
 
 async def test_somebody_elses_answer_is_not_there(app: RunningApp, people: People) -> None:

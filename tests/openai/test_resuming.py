@@ -1,5 +1,7 @@
 """A stream that was cut goes on, and an answer that everybody has left does not."""
 
+from pathlib import Path
+
 import anyio
 import httpx
 import pytest
@@ -17,7 +19,7 @@ from tests.openai.asking import (
     some_events,
     words_of,
 )
-from tests.support import RunningApp
+from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
@@ -116,3 +118,22 @@ async def test_a_session_of_another_kind_is_no_answer(http: httpx.AsyncClient) -
     session = (await http.post("/v1/sessions", json={})).json()["session_id"]
     refused = await http.post(CHAT, json=asked(stream=True), headers={"Last-Event-ID": f"{session}-1"})
     assert refused.json()["error"]["code"] == "invalid_event_id"
+
+
+async def test_another_replica_goes_on_and_the_first_one_leaves_it_alone(tmp_path: Path) -> None:
+    settings = scripted_settings(
+        tmp_path,
+        llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 25},
+        openai={"grace_s": 0.5},
+    )
+    body = asked()
+    with running_app(settings) as one, running_app(settings) as two:
+        async with httpx.AsyncClient(base_url=one.url, timeout=30) as here:
+            first = await some_events(here, body, 3)
+        headers = {"Last-Event-ID": first[-1].id}
+        async with httpx.AsyncClient(base_url=two.url, timeout=30) as there:
+            answer = await there.post(CHAT, json=body | {"stream": True}, headers=headers)
+        assert two.engines["language_model"].calls == 0
+    rest = events_of(answer.text)
+    assert words_of(first) + words_of(rest) == SLOWLY
+    assert rest[-2].json["choices"][0]["finish_reason"] == "stop"
