@@ -88,6 +88,7 @@ _FIELDS: Final = {
     "settings.tts_provider": "model",
     "settings.voice": "voice",
     "settings.listening.provider": "model",
+    "settings.collections": "rhapsode.collections",
     "from": "Last-Event-ID",
     "body": "file",
     "prompt": "messages",

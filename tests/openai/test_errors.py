@@ -86,7 +86,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
     (
         {"rhapsode": {"collections": ["01a1ffe1-f25b-7497-a163-8c3764a1bc6b"]}},
         "collection_not_found",
-        "rhapsode.collections[0]",
+        "rhapsode.collections",
     ),
 ]
 
