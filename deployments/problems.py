@@ -30,6 +30,7 @@ STATUS: Final[dict[str, int]] = {
     "provider.unknown": 422,
     "model.unknown": 422,
     "model.not_found": 404,
+    "answer.stopped": 409,
     "unsupported_parameter": 400,
     "unsupported_value": 400,
     "missing_required_parameter": 400,

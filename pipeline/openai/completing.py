@@ -21,7 +21,7 @@ from pipeline.openai.names import Names
 from pipeline.openai.telling import Chunk, Teller, Wanted
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn
-from schemas.errors import CursorForeign, InputError, NotSound, RhapsodeError, SessionNotFound
+from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
 from schemas.openai.chat import ChatCompletionRequest, voice_name
 from schemas.principals import Principal
@@ -116,6 +116,8 @@ class Completions:
                     for number, chunk in enumerate(made):
                         last = number == len(made) - 1
                         yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
+        if not teller.over:
+            raise EngineFailed("the session of this answer was ended before it was whole")
 
     def _wanted(self, request: ChatCompletionRequest, session: SessionId, turn: TurnId, model: str) -> Wanted:
         wished = None if request.audio is None else request.audio.format
