@@ -180,5 +180,5 @@ _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable
     "scene_id": _scene,
     "user_id": _user,
     **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
-    **dict.fromkeys(("voice", "document_id"), _for_all),
+    **dict.fromkeys(("voice", "document_id", "model"), _for_all),
 }

@@ -6,6 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from deployments.gate import PUBLIC
+from deployments.openai_problems import is_openai
+from schemas.openai.answers import OpenAiError
 from schemas.wire import Problem
 
 _REF: Final = "#/components/schemas/{model}"
@@ -25,12 +27,14 @@ def describe(app: FastAPI) -> None:
             "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
         }
         components["schemas"]["Problem"] = Problem.model_json_schema(ref_template=_REF)
+        told = OpenAiError.model_json_schema(ref_template=_REF)
+        components["schemas"] |= {**told.pop("$defs"), "OpenAiError": told}
         for name in _NOT_OURS:
             components["schemas"].pop(name, None)
         document["security"] = [{"bearer": []}, {"token": []}]
         for path, operation in _operations(document):
             operation["responses"].pop("422", None)
-            operation["responses"].setdefault("default", _refusal())
+            operation["responses"].setdefault("default", _refusal(path))
             if path in PUBLIC:
                 operation["security"] = []
         return document
@@ -44,7 +48,10 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
             yield path, operation
 
 
-def _refusal() -> dict[str, Any]:
+def _refusal(path: str) -> dict[str, Any]:
+    if is_openai(path):
+        told = {"schema": {"$ref": _REF.format(model="OpenAiError")}}
+        return {"description": "What went wrong, as OpenAI says it.", "content": {"application/json": told}}
     problem = {"schema": {"$ref": _REF.format(model="Problem")}}
     return {
         "description": "What went wrong, by a stable code (docs/schemas/errors.json), and where.",

@@ -25,6 +25,12 @@ RENEWAL: Final = "/v1/tokens/renewal"
 _PAGE: Final = "/web/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BEARER: Final = "bearer."
+_STOCK_HEADERS: Final = (
+    *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "X-Stainless-Lang", "X-Stainless-OS"),
+    *("X-Stainless-Package-Version", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Timeout"),
+    *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
+)
+"""What OpenAI's own clients send from a page."""
 _DENIAL: Final = "websocket.http.response"
 
 
@@ -81,7 +87,7 @@ async def _refuse(error: RhapsodeError, scope: Scope, receive: Receive, send: Se
     if scope["type"] == "websocket":
         await problems.refuse_socket(WebSocket(scope, receive, send), error)
     else:
-        await problems.problem_response(error)(scope, receive, send)
+        await problems.refusal(error, scope)(scope, receive, send)
 
 
 def _services(scope: Scope) -> Services:
@@ -95,8 +101,11 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["*"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"],
-        expose_headers=["Location", "Retry-After", "ETag", "Content-Range"],
+        allow_headers=[
+            *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"),
+            *_STOCK_HEADERS,
+        ],
+        expose_headers=["Location", "Retry-After", "ETag", "Content-Range", "X-Rhapsode-Session"],
     )
 
 
@@ -141,7 +150,7 @@ async def _deny(error: OriginRefused, scope: Scope, receive: Receive, send: Send
     if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})  # the server answers 403
         return
-    await problems.problem_response(error)(scope, receive, send)
+    await problems.refusal(error, scope)(scope, receive, send)
 
 
 def _take_credential(scope: Scope) -> tuple[str | None, bool]:

@@ -9,17 +9,16 @@ import anyio
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems, redaction
 from deployments.access import guard
+from deployments.body_limit import BodyLimit
 from deployments.description import describe
 from deployments.direct import listening
-from deployments.faces import documents, native_bundles, native_recordings
 from deployments.faces.every import FACES
 from deployments.gate import Gate
 from deployments.services import Services
-from schemas.errors import BodyTooLarge, RhapsodeError
+from schemas.errors import RhapsodeError
 from schemas.limits import GatewaySettings
 from schemas.wire import Health
 
@@ -61,7 +60,7 @@ def create_app(
     )
     redaction.install()
     problems.install(app)
-    app.add_middleware(_BodyLimit, limit=body_bytes)
+    app.add_middleware(BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
     for face in FACES:
         app.include_router(face)
@@ -100,45 +99,3 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
 
     app.mount("/web", StaticFiles(directory=WEB), name="web")
-
-
-class _BodyLimit:
-    """Refuses request bodies over the limit while they arrive, before anything holds them."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _has_its_own_limit(scope):
-            await self._app(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                return {"type": "http.disconnect"}
-            return message
-
-        async def unless_too_large(message: Message) -> None:
-            if received <= self._limit:
-                await send(message)
-
-        try:
-            await self._app(scope, counted, unless_too_large)
-        except Exception:
-            if received <= self._limit:
-                raise
-        if received > self._limit:
-            error = BodyTooLarge(f"the body is larger than {self._limit} bytes")
-            await problems.problem_response(error)(scope, receive, send)
-
-
-def _has_its_own_limit(scope: Scope) -> bool:
-    """Bundles, recordings and documents are not held in memory."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    large = any(pattern.fullmatch(path) for pattern in (native_recordings.PATH, documents.PATH))
-    return scope["method"] == "POST" and (large or path == native_bundles.IMPORT)

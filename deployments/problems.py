@@ -11,8 +11,10 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from deployments import openai_problems
 from schemas.access_errors import LimitReached, Unauthenticated
 from schemas.errors import InputError, RhapsodeError
 from schemas.wire import ErrorFrame, Problem
@@ -27,6 +29,11 @@ STATUS: Final[dict[str, int]] = {
     "voice.unknown": 422,
     "provider.unknown": 422,
     "model.unknown": 422,
+    "model.not_found": 404,
+    "answer.stopped": 409,
+    "unsupported_parameter": 400,
+    "unsupported_value": 400,
+    "missing_required_parameter": 400,
     "function.unknown": 422,
     "format.unsupported": 422,
     "sound.unreadable": 422,
@@ -178,14 +185,34 @@ def _response(
     return JSONResponse(problem.model_dump(exclude_none=True), status, waiting | (headers or {}), _PROBLEM)
 
 
+def in_openais_words(scope: Scope) -> bool:
+    """Whether errors under this path are told as OpenAI tells them."""
+    path: str = scope["path"]
+    return openai_problems.is_openai(path.removeprefix(scope.get("root_path", "")))
+
+
+def refusal(error: RhapsodeError, scope: Scope) -> JSONResponse:
+    """As whoever sends this request understands it."""
+    if not in_openais_words(scope):
+        return problem_response(error)
+    waiting = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
+    return openai_problems.response_of(error.code, str(error), error.field, waiting | _headers(error))
+
+
 def problem_response(error: RhapsodeError) -> JSONResponse:
+    return _response(
+        status_of(error.code), error.code, str(error), error.field, error.retryable, _headers(error)
+    )
+
+
+def _headers(error: RhapsodeError) -> dict[str, str]:
     headers = {}
     if (seconds := _retry_after_s(error)) is not None:
         headers["Retry-After"] = str(seconds)
     if isinstance(error, Unauthenticated):
         known = "" if type(error) is Unauthenticated else ', error="invalid_token"'  # RFC 6750, section 3
         headers["WWW-Authenticate"] = f'Bearer realm="rhapsode"{known}'
-    return _response(status_of(error.code), error.code, str(error), error.field, error.retryable, headers)
+    return headers
 
 
 async def refuse_socket(websocket: WebSocket, error: RhapsodeError) -> None:
@@ -205,10 +232,12 @@ def install(app: FastAPI) -> None:
         if isinstance(connection, WebSocket):
             await refuse_socket(connection, error)
             return None
-        return problem_response(error)
+        return refusal(error, connection.scope)
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
+        if in_openais_words(request.scope):
+            return openai_problems.response_of(*openai_problems.invalid_parts(error.errors()), {})
         code, message, field = validation_problem(error.errors())
         return _response(status_of(code), code, message, field, retryable=False)
 
@@ -217,12 +246,17 @@ def install(app: FastAPI) -> None:
         _, message, field = validation_problem(error.errors())
         await refuse_socket(websocket, InputError(message, field=field))
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
+        if in_openais_words(request.scope):
+            told = f"{error.detail}: {request.method} {request.url.path[:200]}"
+            return openai_problems.response_of(code, told, None, error.headers or {})
         return _response(error.status_code, code, str(error.detail), None, retryable=False)
 
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        if in_openais_words(request.scope):
+            return openai_problems.response_of("internal", "something went wrong here", None, {})
         return _response(_INTERNAL, "internal", "something went wrong here", None, retryable=False)
 
     app.add_exception_handler(Exception, unexpected)

@@ -36,6 +36,8 @@ from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tailer import Tailer
 from pipeline.log.tiered import TieredLog
 from pipeline.narrations import Narrations
+from pipeline.openai.keeping import Keeper
+from pipeline.openai.names import Names
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.recording import Recordings
@@ -65,6 +67,8 @@ class Services:
     tailer: Tailer
     transcribers: Transcribers
     intakes: Intakes
+    keeper: Keeper
+    names: Names
     reruns: Reruns
     sessions: Sessions
     users: Users
@@ -148,6 +152,8 @@ class _Parts:
             tailer=tailer,
             transcribers=self.transcribers,
             intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
+            keeper=Keeper(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
+            names=Names(settings, self.choices),
             reruns=Reruns(log, self.transcribers, SileroVad),
             sessions=sessions,
             users=users,
@@ -222,7 +228,7 @@ async def open_services(
             node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             async with Owners(node=node, services=parts.for_owners()) as owners:
                 services = parts.for_faces(owners, metrics, checks)
-                async with services.intakes, services.collections.additions:
+                async with services.intakes, services.collections.additions, services.keeper:
                     yield services
     finally:
         if librarian is None:

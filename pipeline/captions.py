@@ -1,6 +1,6 @@
 """Captions of what was said so far, as WebVTT or SubRip, from a folded conversation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,16 +50,19 @@ def _one_line(text: str) -> str:
 
 def render(conversation: Conversation, turns: list[TurnState], fmt: CaptionFormat, *, words: bool) -> str:
     """The caption file. WebVTT: W3C WebVTT; SubRip has no standard, this is what players read."""
+    return caption_file(list(cues(turns, words=words)), fmt, title=conversation.title)
+
+
+def caption_file(cues: Sequence[Cue], fmt: CaptionFormat, *, title: str = "") -> str:
     if fmt == "vtt":
-        blocks = ["WEBVTT" + (f" - {_escaped(_one_line(conversation.title))}" if conversation.title else "")]
+        blocks = ["WEBVTT" + (f" - {_escaped(_one_line(title))}" if title else "")]
         blocks += [
-            f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(cue.text)}"
-            for cue in cues(turns, words=words)
+            f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(cue.text)}" for cue in cues
         ]
     else:
         blocks = [
             f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{cue.text}"
-            for number, cue in enumerate(cues(turns, words=words), 1)
+            for number, cue in enumerate(cues, 1)
         ]
     return "\n\n".join(blocks) + "\n"
 

@@ -99,7 +99,10 @@ class Sessions:
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings."""
         settings = command.settings.apply(self.choices.defaults)
-        await self.admit(principal, settings)
+        if kind == "completion":  # one for each request: its turns are what is counted
+            self.choices.check(settings)
+        else:
+            await self.admit(principal, settings)
         await check_readable(self._views.log, command.settings, principal)
         session = new_session_id()
         mark = generation(created_ms(session))
@@ -243,6 +246,13 @@ class Sessions:
                 await self._end(session, None if conversation.ending else "deleted", head.seq)
         await self._views.log.delete(session)
         self._views.forget(session)
+
+    async def finish(self, session: SessionId) -> None:
+        """Everything that was wanted of it is there: it closes, and stays as long as its like does."""
+        conversation, _ = await self._views.get(session)
+        if not conversation.ended and not conversation.ending:
+            outcome = await self._recorder.post(session, SessionEndRequested(reason="done"))
+            self._owners.wake(session, outcome.last)
 
     async def _end(self, session: SessionId, reason: EndReason | None, head: Seq) -> None:
         """Return when the session is closed, or nobody closes it; `reason`: it must still be asked for."""

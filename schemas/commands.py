@@ -77,6 +77,7 @@ class ListeningPatch(ListeningSettings):
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     endpointing: EndpointingPatch = EndpointingPatch()
+    prompt: Annotated[Readable, Field(max_length=2_000)] = ""
     provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
 
 

@@ -60,6 +60,10 @@ class ListeningSettings(_Listening):
     """The language that is spoken to us; None: the session's; "auto": found out for each utterance."""
     provider: str | None = Field(default=None, min_length=1, max_length=64)
     """Who writes down in the realtime way, of the configured providers; None: this server."""
+    prompt: str = Field(default="", max_length=2_000)
+    """Names and words that are likely to be said, for engines that take such a hint."""
+    translate: bool = False
+    """Write down in English, whatever is spoken: the quality way by Whisper can, nothing else does."""
     reply: bool = True
     """False: what is said is only written down."""
     barge_in: bool = True

@@ -9,6 +9,7 @@ from schemas.access_settings import AuthSettings
 from schemas.chat import SamplingSettings, ToolSettings
 from schemas.limits import GatewaySettings, LimitSettings, StreamingSettings
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.openai_settings import OpenAiSettings
 from schemas.providers import (
     LOCAL,
     ChatProviderSettings,
@@ -49,7 +50,7 @@ class SessionSettings(_Settings):
 
     voice: str = Field(default="joe", min_length=1, max_length=64)
     language: Literal["en", "de"] = "en"
-    speech_speed: float = Field(default=1.0, ge=0.5, le=2.0)
+    speech_speed: float = Field(default=1.0, ge=0.25, le=4.0)
     speak: bool = True
     """False: text only, no audio is made."""
     system_prompt: str = Field(
@@ -239,6 +240,7 @@ class AppSettings(_Settings):
     gateway: GatewaySettings = GatewaySettings()
     streaming: StreamingSettings = StreamingSettings()
     auth: AuthSettings = AuthSettings()
+    openai: OpenAiSettings = OpenAiSettings()
     workers: WorkerSettings = WorkerSettings()
 
     @model_validator(mode="after")

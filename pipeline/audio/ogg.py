@@ -19,18 +19,48 @@ def ogg_pages(packets: Iterable[bytes], *, complete: bool) -> Iterator[bytes]:
 
     The pre-skip is zero: the codec's delay is part of our audio, so times in the file are those of the log.
     """
-    yield _page([_head()], number=0, granule=0, flags=_BEGIN)
-    yield _page([_tags()], number=1, granule=0, flags=0)
-    number, heard, held = 2, 0, list[bytes]()
+    pages = OggPages()
+    yield pages.push([])
+    held: list[bytes] = []
     for packet in packets:
         if len(held) == _PACKETS_PER_PAGE:
-            heard += len(held)
-            yield _page(held, number=number, granule=heard * _GRANULES, flags=0)
-            number, held = number + 1, []
+            yield pages.push(held)
+            held = []
         held.append(packet)
-    if held or complete:
-        heard += len(held)
-        yield _page(held, number=number, granule=heard * _GRANULES, flags=_END if complete else 0)
+    if complete:
+        yield pages.finish(held)
+    elif held:
+        yield pages.push(held)
+
+
+class OggPages:
+    """A file in the making: each push is a page, or several."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._heard = 0
+
+    def push(self, packets: list[bytes]) -> bytes:
+        """The next pages; the first time the header with them."""
+        begin = self._begin()
+        starts = range(0, len(packets), _PACKETS_PER_PAGE)
+        return begin + b"".join(self._next(packets[at : at + _PACKETS_PER_PAGE], 0) for at in starts)
+
+    def finish(self, packets: list[bytes] | None = None) -> bytes:
+        """The last page, which may be empty."""
+        return self._begin() + self._next(packets or [], _END)
+
+    def _begin(self) -> bytes:
+        if self._number:
+            return b""
+        self._number = 2
+        first = _page([_head()], number=0, granule=0, flags=_BEGIN)
+        return first + _page([_tags()], number=1, granule=0, flags=0)
+
+    def _next(self, packets: list[bytes], flags: int) -> bytes:
+        self._heard += len(packets)
+        self._number += 1
+        return _page(packets, number=self._number - 1, granule=self._heard * _GRANULES, flags=flags)
 
 
 def _head() -> bytes:

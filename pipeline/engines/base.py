@@ -166,6 +166,8 @@ class Utterance:
     """What was said before, for names and style."""
     provider: str | None = None
     """Who is to write it down; None: this server."""
+    translate: bool = False
+    """Write it down in English, whatever was spoken; only Whisper in the quality way can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class FullWindows:
         segments, _ = self._model.transcribe(
             sound,
             language=language,
+            task="translate" if utterance.translate else "transcribe",
             beam_size=self._beam,
             temperature=_TEMPERATURES,
             initial_prompt=utterance.prompt.strip() or None,

@@ -237,7 +237,14 @@ class Scribe:
         told: Callable[[str], Awaitable[None]] | None = None,
     ) -> Written:
         provider = self._settings.provider if way is self._ways.realtime else None
-        utterance = Utterance(sound, self._language, words=True, provider=provider)
+        utterance = Utterance(
+            sound,
+            self._language,
+            words=True,
+            prompt=self._settings.prompt,
+            provider=provider,
+            translate=self._settings.translate,
+        )
         transcript = await write_down(way, utterance, told)
         self._cpu_ms += transcript.cpu_ms
         return Written(mode, transcript, self.from_ms, transcript.cpu_ms)

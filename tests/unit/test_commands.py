@@ -57,7 +57,7 @@ def test_a_sentence_is_only_named_where_one_is_skipped() -> None:
         {"voice": ""},
         {"speech_speed": "1"},
         {"speech_speed": float("nan")},
-        {"speech_speed": 2.1},
+        {"speech_speed": 4.1},
         {"speak": 1},
         {"max_tokens": 12.0},
         {"sentences": {"min_length": "20"}},

@@ -1,0 +1,103 @@
+"""OpenAI's chat completions: each is a session of its own, so that all that is told comes from its log."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from deployments.access import Caller
+from deployments.faces.native import Open
+from deployments.faces.openai_streams import DONE, EVENTS, QUIET, SESSION_HEADER, Flowing, event
+from deployments.faces.uploads import while_awaited
+from deployments.services import Services
+from pipeline.listening import Listener
+from pipeline.openai.completing import Completions
+from pipeline.openai.cursors import Cursor, parse_cursor
+from pipeline.openai.telling import Teller, Wanted, Whole
+from schemas.openai.chat import ChatCompletionRequest
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+PATH = "/v1/chat/completions"
+"""Takes larger bodies than other places: what was said may be in them."""
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.post("/chat/completions", response_class=JSONResponse, responses=_ANSWERS)
+async def complete(
+    services: Open,
+    caller: Caller,
+    request: Request,
+    wish: ChatCompletionRequest,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """One answer, at once or in chunks. docs/openai.md says which fields are supported.
+
+    With the header `Last-Event-ID` the same request goes on after that chunk; no model is asked again.
+    """
+    completions = _completions(services)
+    cursor = parse_cursor(last_event_id) if last_event_id else None
+    if cursor is not None:
+        wanted = await completions.resume(wish, cursor, caller)
+        await services.keeper.returned(wanted.session)
+    else:
+        wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
+    stay = AsyncExitStack()
+    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, keep=bool(wish.store)))
+    headers = {SESSION_HEADER: wanted.session}
+    if wish.stream:
+        pieces = _events(services, completions, wanted, cursor)
+        return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
+    async with stay:
+        whole = await while_awaited(request, lambda: _whole(services, completions, wanted))
+    return JSONResponse(whole, headers=headers)
+
+
+def _completions(services: Services) -> Completions:
+    return Completions(
+        services.sessions,
+        services.intakes,
+        services.names,
+        services.ownership,
+        services.settings,
+        Listener(services.log, services.tailer, services.clock),
+    )
+
+
+async def _whole(services: Services, completions: Completions, wanted: Wanted) -> dict[str, Any]:
+    teller, whole = Teller(wanted), Whole(wanted)
+    chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
+    async with aclosing(chunks) as told:
+        async for item in told:
+            if item is not None:
+                whole.add(item[1])
+    return whole.completion(teller)
+
+
+async def _events(
+    services: Services, completions: Completions, wanted: Wanted, after: Cursor | None
+) -> AsyncGenerator[bytes, None]:
+    """The chunks after the cursor. The very first one waits for what follows it, which may be a refusal."""
+    teller = Teller(wanted)
+    chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
+    waiting = b""
+    async with aclosing(chunks) as told:
+        async for item in told:
+            if item is None:
+                if not waiting:
+                    yield QUIET
+                continue
+            cursor, chunk = item
+            if after is not None and after.covers(cursor):
+                continue
+            if int(cursor.seq) == int(wanted.turn):
+                waiting = event(chunk, str(cursor))
+                continue
+            yield waiting + event(chunk, str(cursor))
+            waiting = b""
+    if teller.over:
+        yield waiting + DONE

@@ -1,0 +1,106 @@
+"""Answers that leave while they are made: nothing is promised before the first piece is there."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, Final
+
+import anyio
+import orjson
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from deployments import openai_problems, problems
+from schemas.errors import RhapsodeError
+
+SESSION_HEADER: Final = "X-Rhapsode-Session"
+EVENTS: Final = "text/event-stream; charset=utf-8"
+DONE: Final = b"data: [DONE]\n\n"
+QUIET: Final = b": still here\n\n"
+_UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class Flowing(Response):
+    """A body in pieces, made in the task that sends it.
+
+    What goes wrong before the first piece is an error with its status. Later it is an event in a stream of
+    events, and elsewhere the connection breaks off: a file that ends too early must not look whole. When
+    the client leaves, the making ends.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        stay: AbstractAsyncContextManager[Any],
+        beside: Callable[[], Awaitable[None]] | None = None,
+        *,
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        """`stay` is entered when the answer begins, and left in every case. `beside` runs next to it: when it
+        fails, so does the answer."""
+        super().__init__(media_type=media_type, headers={**_UNBUFFERED, **headers})
+        del self.headers["content-length"]
+        self._pieces = pieces
+        self._stay = stay
+        self._beside = beside
+        self._refused: RhapsodeError | None = None
+        self._begun = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._stay:
+            async with anyio.create_task_group() as both:
+                both.start_soon(_until_gone, receive, both.cancel_scope)
+                if self._beside is not None:
+                    both.start_soon(self._guarded, self._beside, both.cancel_scope)
+                await self._guarded(lambda: self._flow(send))
+                both.cancel_scope.cancel()
+            if self._refused is not None:
+                await self._refuse(self._refused, scope, receive, send)
+
+    async def _guarded(
+        self, work: Callable[[], Awaitable[None]], scope: anyio.CancelScope | None = None
+    ) -> None:
+        """Its failure is the answer's; with a scope, that ends then."""
+        try:
+            await work()
+        except RhapsodeError as error:
+            self._refused = self._refused or error
+            if scope is not None:
+                scope.cancel()
+        except OSError:
+            pass  # the client left in the middle of a piece
+
+    async def _refuse(self, error: RhapsodeError, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._begun:
+            await problems.refusal(error, scope)(scope, receive, send)
+        elif self.media_type == EVENTS:
+            await self._send(send, event(openai_problems.error_body(error)))
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _flow(self, send: Send) -> None:
+        async with aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                await self._send(send, piece)
+        await self._begin(send)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _begin(self, send: Send) -> None:
+        if not self._begun:
+            self._begun = True
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
+    async def _send(self, send: Send, piece: bytes) -> None:
+        await self._begin(send)
+        if piece:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass  # the body's end may be told more than once
+    scope.cancel()
+
+
+def event(data: Mapping[str, Any], cursor: str = "") -> bytes:
+    name = b"id: %s\n" % cursor.encode() if cursor else b""
+    return b"%sdata: %s\n\n" % (name, orjson.dumps(data))

@@ -1,0 +1,1 @@
+"""OpenAI's words in ours and back, without HTTP."""

@@ -1,0 +1,173 @@
+"""A chat completion as a turn of ours: its settings, and all that the model is told."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from pipeline.openai.names import NamedModel
+from schemas.chat import FunctionCall, GivenMessage
+from schemas.commands import SettingsPatch
+from schemas.errors import InputError, InputTooLong
+from schemas.openai.chat import ChatCompletionRequest, ToolOffer
+from schemas.openai.messages import ChatMessage
+from schemas.openai_settings import OpenAiSettings
+
+_MOST_TOKENS: Final = 4_096
+"""As many as a session may have."""
+_TITLE_CHARS: Final = 80
+_LEAST_TOP_P: Final = 1e-6
+"""OpenAI allows zero, which means the likeliest word alone."""
+
+Place = tuple[int, int]
+"""Number of a message, and of its part."""
+
+
+def settings_of(
+    request: ChatCompletionRequest, model: NamedModel, voice: str | None, settings: OpenAiSettings
+) -> SettingsPatch:
+    """What the completion's session begins with. Raises InputError."""
+    wishes: dict[str, Any] = {
+        "speak": voice is not None,
+        "llm_provider": model.provider,
+        "llm_model": model.model,
+        "max_tokens": min(request.limit or settings.max_tokens, _MOST_TOKENS),
+        "sampling": _sampling(request),
+        "tools": _tools(request),
+        "character": None,
+        "collections": list(request.rhapsode.collections) if request.rhapsode else [],
+        "tts_provider": None,
+        # What is asked aloud is only written down: the question is asked with all the others.
+        "listening": {
+            **{"mode": "quality", "reply": False, "compare": False, "provider": None, "partials_ms": 0},
+            **{"language": "auto", "turn_detection": "vad", "prompt": ""},
+        },
+    }
+    if request.temperature is not None:
+        wishes["temperature"] = request.temperature
+    if voice is not None:
+        wishes["voice"] = voice
+    if request.rhapsode and request.rhapsode.search:
+        wishes["search"] = request.rhapsode.search.model_dump(exclude_unset=True)
+    return patch_of(wishes, {"sampling": "response_format"})
+
+
+def title_of(text: str) -> str:
+    """Of a session, for lists."""
+    return " ".join(text[:_TITLE_CHARS].split())
+
+
+def patch_of(wishes: Mapping[str, Any], fields: Mapping[str, str]) -> SettingsPatch:
+    """Raises InputError about the field that a wish came from."""
+    try:
+        return SettingsPatch.model_validate(wishes)
+    except ValidationError as error:
+        first = error.errors(include_context=False)[0]
+        said = str(first["msg"]).removeprefix("Value error, ")
+        field = fields.get(str(first["loc"][0]), str(first["loc"][0]))
+        raise InputError(f"{field}: {said}", field=field) from error
+
+
+def _sampling(request: ChatCompletionRequest) -> dict[str, Any]:
+    """All of it: what the request leaves out is as the engine likes."""
+    return {
+        "top_p": None if request.top_p is None else max(request.top_p, _LEAST_TOP_P),
+        "seed": request.seed,
+        "stop": list(request.stop),
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "json_schema": request.response_format.held_to if request.response_format else None,
+    }
+
+
+def _tools(request: ChatCompletionRequest) -> dict[str, Any]:
+    choice = request.tool_choice
+    return {
+        "registered": [],
+        "functions": [_offer(tool) for tool in request.tools or ()],
+        "choice": choice if isinstance(choice, str) else f"function:{_chosen(request)}" if choice else "auto",
+        "parallel": request.parallel_tool_calls is not False,
+    }
+
+
+def _chosen(request: ChatCompletionRequest) -> str:
+    assert request.tool_choice is not None
+    assert not isinstance(request.tool_choice, str)
+    name = request.tool_choice.function.name
+    if name not in {tool.function.name for tool in request.tools or ()}:
+        raise InputError(f"tool_choice names {name!r}, which is not among the tools", field="tool_choice")
+    return name
+
+
+def _offer(tool: ToolOffer) -> dict[str, Any]:
+    function = tool.function
+    return {
+        "name": function.name,
+        "description": function.description or "",
+        "parameters": function.parameters or {},
+    }
+
+
+def sounds(messages: Sequence[ChatMessage]) -> dict[Place, bytes | str]:
+    """The base64 of every part that was spoken."""
+    return {
+        (number, at): part.input_audio.data
+        for number, message in enumerate(messages)
+        for at, part in enumerate(message.content or ())
+        if part.input_audio is not None
+    }
+
+
+def told(
+    messages: Sequence[ChatMessage], said: Mapping[Place, str], answers: Mapping[str, str], *, longest: int
+) -> tuple[GivenMessage, ...]:
+    """All messages in our shape.
+
+    `said`: what the spoken parts say. `answers`: the text of earlier answers that were spoken, by their id.
+    Raises InputError or InputTooLong.
+    """
+    known: set[str] = set()
+    given = []
+    for number, message in enumerate(messages):
+        calls = message.tool_calls or ()
+        if message.role == "tool" and message.tool_call_id not in known:
+            raise InputError(
+                f"messages[{number}] answers a call that no message before it made",
+                field=f"messages[{number}].tool_call_id",
+            )
+        known |= {call.id for call in calls}
+        given.append(
+            GivenMessage(
+                role="system" if message.role == "developer" else message.role,
+                content=_words(number, message, said, answers),
+                calls=tuple(
+                    FunctionCall(call=call.id, name=call.function.name, arguments=call.function.arguments)
+                    for call in calls
+                ),
+                call=message.tool_call_id if message.role == "tool" else None,
+            )
+        )
+    if (length := sum(len(one.content) for one in given)) > longest:
+        raise InputTooLong(
+            f"the messages have {length} characters; at most {longest} are taken", field="messages"
+        )
+    return tuple(given)
+
+
+def _words(number: int, message: ChatMessage, said: Mapping[Place, str], answers: Mapping[str, str]) -> str:
+    parts = [
+        said[number, at] if part.input_audio is not None else part.words
+        for at, part in enumerate(message.content or ())
+    ]
+    if not any(parts) and message.audio is not None:
+        return answers[message.audio.id]
+    return "\n".join(filter(None, parts)) or message.refusal or ""
+
+
+def question(given: Sequence[GivenMessage]) -> str:
+    """What was asked last. Raises InputError where nothing was said at all."""
+    asked = [one.content for one in given if one.role == "user" and one.content.strip()]
+    others = [one.content for one in given if one.content.strip()]
+    if not others:
+        raise InputError("no message says anything", field="messages")
+    return (asked or others)[-1]

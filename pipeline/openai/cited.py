@@ -1,0 +1,39 @@
+"""What an answer rests on, as OpenAI's `url_citation`."""
+
+from typing import Any
+
+from pipeline.citations import passage_path
+from schemas.recorded import Recorded
+from schemas.retrieval import NumberedPassage, Support
+
+
+class Citations:
+    """Takes the facts that found passages, and the one that says which were used."""
+
+    def __init__(self) -> None:
+        self._passages: dict[int, NumberedPassage] = {}
+        self._supports: list[Support] = []
+
+    def apply(self, recorded: Recorded) -> None:
+        if recorded.type == "passages.found":
+            found = (NumberedPassage.model_validate(one, extra="ignore") for one in recorded.data["passages"])
+            self._passages = {one.number: one for one in found}
+        else:
+            supports = recorded.data["supports"]
+            self._supports = [Support.model_validate(one, extra="ignore") for one in supports]
+
+    @property
+    def annotations(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "url_citation",
+                "url_citation": {
+                    "start_index": support.start,
+                    "end_index": support.end,
+                    "title": passage.title,
+                    "url": passage_path(passage),
+                },
+            }
+            for support in self._supports
+            if (passage := self._passages.get(support.number)) is not None
+        ]

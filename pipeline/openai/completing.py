@@ -1,0 +1,202 @@
+"""One chat completion: from a request to a turn, and from its facts to chunks with their cursors."""
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from pipeline.access.ownership import Ownership
+from pipeline.conversation import Conversation
+from pipeline.hearing.intakes import Intakes
+from pipeline.hearing.uploading import recording_in
+from pipeline.listening import Listener, Listening
+from pipeline.openai.asking import Place, question, settings_of, sounds, title_of, told
+from pipeline.openai.cursors import Cursor
+from pipeline.openai.names import Names
+from pipeline.openai.telling import Chunk, Teller, Wanted
+from pipeline.sessions import Sessions
+from schemas.commands import CreateSession, RequestTurn
+from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
+from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
+from schemas.openai.chat import ChatCompletionRequest, voice_name
+from schemas.principals import Principal
+from schemas.settings import AppSettings
+
+_SPOKEN_PARTS: Final = 16
+"""In all messages of one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """What the face asks for."""
+
+    sessions: Sessions
+    intakes: Intakes
+    names: Names
+    ownership: Ownership
+    settings: AppSettings
+    listener: Listener
+
+    async def begin(self, request: ChatCompletionRequest, caller: Principal) -> tuple[Wanted, SessionId]:
+        """Ask for the answer in a session of its own, which is ended where that fails.
+
+        Raises InputError, AccessError, LimitReached, StateError or EngineError.
+        """
+        model = self.names.chat(request.model)
+        voice = None
+        if request.audio is not None:
+            voice = self.names.voice(voice_name(request.audio.voice), None, field="audio.voice")
+        settings = settings_of(request, model, voice, self.settings.openai)
+        answers = await self._answers(request, caller)
+        spoken = await asyncio.to_thread(_decoded, request)
+        said: dict[Place, str] = dict.fromkeys(spoken, "")
+        if not spoken:  # all that can be wrong with the words is said before there is a session
+            question(told(request.messages, said, answers, longest=self.settings.limits.text_chars))
+        session, *_ = await self.sessions.create(
+            CreateSession(settings=settings, title=_title(request)),
+            kind="completion",
+            principal=caller.name,
+        )
+        try:
+            for place, sound in spoken.items():
+                said[place] = await self._heard(session, sound, place)
+            given = told(request.messages, said, answers, longest=self.settings.limits.text_chars)
+            turn = await self.sessions.request(session, RequestTurn(prompt=question(given)), given=given)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.sessions.finish(session)
+            raise
+        return self._wanted(request, session, turn, model.id), session
+
+    async def resume(self, request: ChatCompletionRequest, cursor: Cursor, caller: Principal) -> Wanted:
+        """The answer that the client was being told. Raises CursorForeign."""
+        conversation = await self._own(cursor.session, caller)
+        state = next(iter(conversation.turns.values()), None)
+        if state is None or state.given is None or not self._same(request, state.given):
+            raise CursorForeign("this event id belongs to another request", field="Last-Event-ID")
+        if cursor.seq > conversation.head:
+            raise CursorForeign("this event id is of a chunk that was never sent", field="Last-Event-ID")
+        return self._wanted(request, cursor.session, state.turn, self.names.chat(request.model).id)
+
+    def _same(self, request: ChatCompletionRequest, given: tuple[object, ...]) -> bool:
+        """What was spoken is not written down again to find that out; how many messages there are is told."""
+        if len(given) != len(request.messages):
+            return False
+        if sounds(request.messages) or any(message.audio for message in request.messages):
+            return True
+        longest = self.settings.limits.text_chars
+        return told(request.messages, {}, {}, longest=longest) == given
+
+    async def chunks(
+        self, wanted: Wanted, teller: Teller, *, idle_s: float
+    ) -> AsyncGenerator[tuple[Cursor, Chunk] | None, None]:
+        """All of them, from the first on, each with its cursor; None: nothing came for long.
+
+        Raises what the turn failed with.
+        """
+        conversation, head = await self.sessions.attend(wanted.session)
+        wish = Listening(
+            after=Seq(0),
+            turn=wanted.turn,
+            turn_ended=conversation.turns[wanted.turn].ended_at,
+            audio=wanted.sound is not None,
+            idle_s=idle_s,
+        )
+        async with aclosing(self.listener.listen(wanted.session, head, wish)) as batches:
+            async for batch in batches:
+                if not batch:
+                    yield None
+                for recorded in batch:
+                    made = await teller.of(recorded)
+                    for number, chunk in enumerate(made):
+                        last = number == len(made) - 1
+                        yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
+        if not teller.over:
+            raise EngineFailed("the session of this answer was ended before it was whole")
+
+    def _wanted(self, request: ChatCompletionRequest, session: SessionId, turn: TurnId, model: str) -> Wanted:
+        wished = None if request.audio is None else request.audio.format
+        return Wanted(
+            session=session,
+            turn=turn,
+            created=created_ms(session) // 1_000,
+            model=model,
+            answered=self.names.answered,
+            sound="pcm" if wished == "pcm16" else wished,
+            usage=request.wants_usage,
+        )
+
+    async def _own(self, session: SessionId, caller: Principal) -> Conversation:
+        whose = await self.ownership.of(session)
+        if whose is None or not caller.commands(whose):
+            raise SessionNotFound("this event id is not known here", field="Last-Event-ID")
+        conversation, _ = await self.sessions.view(session)
+        if conversation.kind != "completion":
+            raise CursorForeign("this event id is of something else", field="Last-Event-ID")
+        return conversation
+
+    async def _answers(self, request: ChatCompletionRequest, caller: Principal) -> Mapping[str, str]:
+        """The text of earlier answers that were spoken, by the id that the client was told."""
+        found = {}
+        for number, message in enumerate(request.messages):
+            if message.audio is not None:
+                try:
+                    found[message.audio.id] = await self._answer(message.audio.id, caller)
+                except RhapsodeError as error:
+                    field = f"messages[{number}].audio.id"
+                    raise InputError("there is no spoken answer of this id", field=field) from error
+        return found
+
+    async def _answer(self, name: str, caller: Principal) -> str:
+        place, _, turn = name.removeprefix("audio_").rpartition("_")
+        session = parse_session_id(place)
+        if session is None or not (turn.isascii() and turn.isdigit() and len(turn) < 16):
+            raise InputError("this is no id of ours")
+        conversation = await self._own(session, caller)
+        state = conversation.turns.get(TurnId(int(turn)))
+        if state is None:
+            raise InputError("there is no such answer")
+        return str(state.answer)
+
+    async def _heard(self, session: SessionId, sound: bytes, place: Place) -> str:
+        """What was said. The recording becomes part of the completion's session."""
+        field = f"messages[{place[0]}].content[{place[1]}].input_audio.data"
+        try:
+            with self.intakes.expecting():
+                limits = self.settings.limits
+                async with recording_in(
+                    io.BytesIO(sound), self.intakes.decoders, longest_s=limits.upload_s
+                ) as recording:
+                    heard = await recording.listen(self.intakes, session)
+        except InputError as error:
+            error.field = field
+            raise
+        conversation, _ = await self.sessions.view(session)
+        texts = conversation.inputs[heard.input].texts
+        return " ".join(text for _, text in sorted(texts.items()) if text)
+
+
+def _title(request: ChatCompletionRequest) -> str:
+    """For lists: what was asked last."""
+    asked = next((m.words for m in reversed(request.messages) if m.role == "user" and m.words), "")
+    return title_of(asked)
+
+
+def _decoded(request: ChatCompletionRequest) -> dict[Place, bytes]:
+    """The sound in the messages. Raises NotSound or InputError."""
+    spoken = sounds(request.messages)
+    if len(spoken) > _SPOKEN_PARTS:
+        raise InputError(f"at most {_SPOKEN_PARTS} parts are spoken", field="messages")
+    found = {}
+    for (number, at), data in spoken.items():
+        try:
+            found[number, at] = base64.b64decode(data, validate=True)
+        except ValueError as error:  # binascii's own, and that of text beyond ASCII
+            field = f"messages[{number}].content[{at}].input_audio.data"
+            raise NotSound("this is not base64", field=field) from error
+    return found

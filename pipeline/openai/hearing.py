@@ -1,0 +1,122 @@
+"""A recording written down for a client of OpenAI's: a session with one input."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from pipeline.engines.whisperx_place import quality_engine
+from pipeline.hearing.intakes import Intakes
+from pipeline.hearing.uploading import Recording, recording_in
+from pipeline.listening import Listener, Listening
+from pipeline.openai.asking import patch_of, title_of
+from pipeline.openai.names import NamedModel, Names
+from pipeline.openai.transcripts import Transcribed
+from pipeline.sessions import Sessions
+from schemas.commands import CreateSession
+from schemas.errors import InputError
+from schemas.ids import Seq, SessionId
+from schemas.openai.transcription import ServerVad, TranscriptionRequest, TranslationRequest
+from schemas.openai_errors import UnsupportedValue
+from schemas.principals import Principal
+from schemas.settings import AppSettings
+
+Wish = TranscriptionRequest | TranslationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Hearings:
+    """What the face asks for."""
+
+    sessions: Sessions
+    intakes: Intakes
+    names: Names
+    settings: AppSettings
+    listener: Listener
+
+    def model(self, wish: Wish) -> NamedModel:
+        """Who writes it down. Raises ModelNotFound, or UnsupportedValue for what nobody here can do."""
+        model = self.names.transcription(wish.model)
+        quality = self.settings.quality_speech_to_text
+        engine = quality_engine(quality)
+        if isinstance(wish, TranslationRequest) and (model.provider is not None or engine != "whisper"):
+            raise UnsupportedValue(f"the model {model.id!r} does not translate here", field="model")
+        if wish.response_format == "diarized_json" and not (
+            model.mode == "quality" and engine == "whisperx" and quality.diarize
+        ):
+            raise UnsupportedValue("nobody here tells speakers apart", field="response_format")
+        return model
+
+    async def begin(self, wish: Wish, model: NamedModel, name: str, caller: Principal) -> SessionId:
+        """A session for one recording. Raises InputError or LimitReached."""
+        await self.sessions.admit(caller.name)
+        settings = patch_of({"speak": False, "listening": _listening(wish, model)}, {"listening": "language"})
+        session, *_ = await self.sessions.create(
+            CreateSession(settings=settings, title=title_of(name)), kind="completion", principal=caller.name
+        )
+        return session
+
+    @asynccontextmanager
+    async def recording(self, file: IO[bytes]) -> AsyncGenerator[Recording, None]:
+        """What is in the file. Raises NotSound, InputTooLong or GatewayBusy."""
+        longest_s = self.settings.limits.upload_s
+        with _about_the_file(), self.intakes.expecting():
+            async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
+                yield recording
+
+    async def listen(self, session: SessionId, recording: Recording, name: str) -> int:
+        """Return when all of it is written down: its milliseconds. Raises NotSound or InputTooLong."""
+        with _about_the_file():
+            return (await recording.listen(self.intakes, session, name=name)).ms
+
+    async def texts(self, session: SessionId, made: Transcribed) -> AsyncGenerator[str, None]:
+        """What was said, as it is known; ends with the recording. Raises EngineError."""
+        _, head = await self.sessions.view(session)
+        wish = Listening(after=Seq(0))
+        async with aclosing(self.listener.listen(session, head, wish)) as batches:
+            async for batch in batches:
+                for recorded in batch:
+                    if text := made.apply(recorded):
+                        yield text
+                if made.over:
+                    return
+
+
+@contextmanager
+def _about_the_file() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        error.field = "file"
+        raise
+
+
+def _listening(wish: Wish, model: NamedModel) -> dict[str, Any]:
+    """How the recording is listened to, whatever sessions here usually do."""
+    listening: dict[str, Any] = {
+        "mode": model.mode,
+        "provider": model.provider,
+        "compare": False,
+        "turn_detection": "vad",
+        "partials_ms": 0,
+        "reply": False,
+        "language": "auto",
+        "prompt": wish.prompt or "",
+    }
+    if isinstance(wish, TranslationRequest):
+        return listening | {"mode": "quality", "translate": True}
+    vad = wish.chunking_strategy
+    return listening | {
+        "language": wish.language_or_any,
+        "prompt": wish.hint,
+        "endpointing": _endpointing(vad) if vad else {},
+    }
+
+
+def _endpointing(vad: ServerVad) -> dict[str, Any]:
+    wished = {
+        "threshold": vad.threshold,
+        "silence_ms": vad.silence_duration_ms,
+        "prefix_padding_ms": vad.prefix_padding_ms,
+    }
+    return {name: value for name, value in wished.items() if value is not None}

@@ -1,0 +1,118 @@
+"""Sessions that last as long as one answer: who waits for it, and what happens when nobody does any more."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager, suppress
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.clock import Clock
+from pipeline.listening import Listener, Listening
+from pipeline.log.base import EventLog
+from pipeline.log.tailer import Tailer
+from pipeline.sessions import Sessions
+from schemas.commands import Control
+from schemas.errors import NothingToControl, RhapsodeError, SessionEnded
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+
+log = logging.getLogger(__name__)
+
+_PAGE: Final = 5_000
+"""More facts than an answer has within any grace."""
+_FAREWELL_S: Final = 60.0
+"""How long the end of a stopped answer is waited for."""
+
+
+class Keeper:
+    """A context manager. Ends a session when its answer is over and nobody here waits for it any more; an
+    answer that everybody has left is stopped first, after a grace, unless it is to be kept.
+
+    It has at most one task for each session that was left, for as long as its answer takes.
+    """
+
+    def __init__(
+        self, log: EventLog, sessions: Sessions, tailer: Tailer, clock: Clock, *, grace_s: float
+    ) -> None:
+        self._log = log
+        self._sessions = sessions
+        self._tailer = tailer
+        self._clock = clock
+        self._grace_s = grace_s
+        self._waiting: Counter[SessionId] = Counter()
+        self._group: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        group, self._group = self._group, None
+        assert group is not None
+        group.cancel_scope.cancel()
+        return await group.__aexit__(kind, error, trace)
+
+    @contextmanager
+    def waiting(self, session: SessionId, turn: TurnId = NO_TURN, *, keep: bool = False) -> Iterator[None]:
+        """Somebody waits for the answer while the block lasts; without a turn only the session counts."""
+        self._waiting[session] += 1
+        try:
+            yield
+        finally:
+            self._waiting[session] -= 1
+            if not self._waiting[session]:
+                del self._waiting[session]
+                if self._group is not None:
+                    self._group.start_soon(self._left, session, turn, keep)
+
+    async def _left(self, session: SessionId, turn: TurnId, keep: bool) -> None:
+        try:
+            if not await self._over(session, turn):
+                if not keep and await self._stays_left(session, turn):
+                    await self._stop(session, turn)
+                with anyio.move_on_after(None if keep else _FAREWELL_S):
+                    await self._to_its_end(session, turn)
+            if session not in self._waiting and await self._over(session, turn):
+                await self._sessions.finish(session)
+        except SessionEnded:
+            pass
+        except RhapsodeError as error:
+            log.warning("session %s, which was left, is not ended: %s", session, error)
+
+    async def _over(self, session: SessionId, turn: TurnId) -> bool:
+        conversation, _ = await self._sessions.view(session)
+        return turn == NO_TURN or conversation.ended or conversation.turns[turn].over
+
+    async def returned(self, session: SessionId) -> None:
+        """Somebody goes on with an answer that was left, maybe in another process: there it is told so."""
+        with suppress(SessionEnded):
+            await self._sessions.control(session, Control(action="resume"))
+
+    async def _stays_left(self, session: SessionId, turn: TurnId) -> bool:
+        """Whether nobody came back within the grace, here or elsewhere."""
+        _, head = await self._sessions.view(session)
+        await self._clock.sleep(self._grace_s)
+        if session in self._waiting or await self._over(session, turn):
+            return False
+        since = await self._log.read(session, head.seq, limit=_PAGE)
+        return not any(recorded.type == "playback.resumed" for recorded in since)
+
+    async def _stop(self, session: SessionId, turn: TurnId) -> None:
+        try:
+            await self._sessions.control(session, Control(action="stop", turn=turn))
+        except NothingToControl:
+            return  # just over
+
+    async def _to_its_end(self, session: SessionId, turn: TurnId) -> None:
+        conversation, head = await self._sessions.view(session)
+        wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
+        facts = Listener(self._log, self._tailer, self._clock).listen(session, head, wish)
+        async with aclosing(facts) as batches:
+            async for _ in batches:
+                pass

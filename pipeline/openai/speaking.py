@@ -1,0 +1,126 @@
+"""A text spoken for a client of OpenAI's: a session with one turn, and its audio as one file."""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from pipeline.audio.streams import StreamFormat, file_stream
+from pipeline.listening import Listener, Listening
+from pipeline.openai.asking import patch_of, title_of
+from pipeline.openai.failing import failure
+from pipeline.openai.names import Names
+from pipeline.sessions import Sessions
+from schemas.commands import CreateSession, RequestTurn
+from schemas.errors import EngineFailed, InputError, InputTooLong
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.openai.chat import voice_name
+from schemas.openai.speech import SpeechRequest
+from schemas.openai_errors import AnswerStopped, UnsupportedParameter
+from schemas.openai_settings import OpenAiSettings
+from schemas.principals import Principal
+from schemas.recorded import Recorded
+
+_CHARS_PER_TOKEN: Final = 4
+_TOKENS_PER_S: Final = 20
+"""About: nobody counts tokens of speech here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What is being spoken."""
+
+    session: SessionId
+    turn: TurnId
+    format: StreamFormat
+    chars: int
+
+
+def usage_of(spoken: Spoken, audio_ms: int) -> dict[str, int]:
+    told = math.ceil(spoken.chars / _CHARS_PER_TOKEN)
+    made = math.ceil(audio_ms * _TOKENS_PER_S / 1_000)
+    return {"input_tokens": told, "output_tokens": made, "total_tokens": told + made}
+
+
+@dataclass(frozen=True, slots=True)
+class Speeches:
+    """What the face asks for."""
+
+    sessions: Sessions
+    names: Names
+    settings: OpenAiSettings
+    listener: Listener
+
+    async def begin(self, request: SpeechRequest, caller: Principal) -> Spoken:
+        """Raises InputError, LimitReached or StateError."""
+        model = self.names.speech(request.model)
+        if len(request.input) > self.settings.input_chars:
+            most = self.settings.input_chars
+            raise InputTooLong(
+                f"{len(request.input)} characters are too many; at most {most} are taken", field="input"
+            )
+        if request.instructions and model.provider is None:
+            raise UnsupportedParameter("the voice in this server takes no instructions", field="instructions")
+        extra = {"instructions": request.instructions} if request.instructions else {}
+        wishes = {
+            "speak": True,
+            "listening": {"mode": "realtime"},  # in the legacy way nothing is heard before all is there
+            "voice": self.names.voice(voice_name(request.voice), model.provider),
+            "tts_provider": model.provider,
+            "speech_speed": request.speed or 1.0,
+        } | ({"tts_extra": extra} if extra else {})
+        settings = patch_of(wishes, {"tts_extra": "instructions", "speech_speed": "speed"})
+        session, *_ = await self.sessions.create(
+            CreateSession(settings=settings, title=title_of(request.input)),
+            kind="completion",
+            principal=caller.name,
+        )
+        try:
+            turn = await self.sessions.request(session, RequestTurn(text=request.input))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.sessions.finish(session)
+            raise
+        return Spoken(session, turn, request.response_format or "mp3", len(request.input))
+
+    async def sound(self, spoken: Spoken) -> AsyncGenerator[tuple[bytes, int], None]:
+        """The file, piece by piece, and how many milliseconds of sound there are so far.
+
+        Raises what a sentence failed with: nothing is left out in silence.
+        """
+        file, ms, whole = file_stream(spoken.format), 0, False
+        async with aclosing(self._facts(spoken)) as facts:
+            async for recorded in facts:
+                _refuse_failure(recorded)
+                whole = whole or recorded.type == "turn.completed"
+                if recorded.type == "audio.chunk":
+                    ms = recorded.data["at_ms"] + recorded.data["ms"]
+                    packets, number = recorded.audio or b"", recorded.data["chunk"]
+                    if made := await asyncio.to_thread(file.push, packets, chunk=number):
+                        yield made, ms
+        if not whole:
+            raise EngineFailed("the session of this speech was ended before it was whole")
+        if not ms:
+            raise InputError("there is nothing in it that can be spoken", field="input")
+        yield await asyncio.to_thread(file.finish), ms
+
+    async def _facts(self, spoken: Spoken) -> AsyncGenerator[Recorded, None]:
+        conversation, head = await self.sessions.attend(spoken.session)
+        ended = conversation.turns[spoken.turn].ended_at
+        wish = Listening(after=Seq(spoken.turn), turn=spoken.turn, turn_ended=ended, audio=True)
+        async with aclosing(self.listener.listen(spoken.session, head, wish)) as batches:
+            async for batch in batches:
+                for recorded in batch:
+                    if recorded.turn == spoken.turn:
+                        yield recorded
+
+
+def _refuse_failure(recorded: Recorded) -> None:
+    if recorded.type in ("sentence.failed", "turn.failed"):
+        raise failure(recorded.data["code"], recorded.data["message"])
+    if recorded.type == "turn.stopped":
+        raise AnswerStopped("the speech was stopped before it was whole")

@@ -1,0 +1,229 @@
+"""The facts of one answer as OpenAI's chunks. The same facts always give the same chunks."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipeline.audio.streams import FileStream, StreamFormat, file_stream
+from pipeline.openai.cited import Citations
+from pipeline.openai.failing import failure
+from schemas.ids import SessionId, TurnId
+from schemas.openai_errors import AnswerStopped
+from schemas.recorded import Recorded
+
+Chunk = dict[str, Any]
+FINISHES: Final[Mapping[str, str]] = {"verbatim": "stop", "": "stop"}
+_LASTS_S: Final = 3_600
+"""How long a spoken answer can be referred to, at least: so long its session is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client wants to be told."""
+
+    session: SessionId
+    turn: TurnId
+    created: int
+    model: str
+    """Until it is known who really answered."""
+    answered: Callable[[str, str], str]
+    """The name of the model that did."""
+    sound: StreamFormat | None = None
+    """The answer is spoken: its text is a transcript then."""
+    usage: bool = False
+
+    @property
+    def audio_id(self) -> str:
+        return f"audio_{self.session}_{self.turn}"
+
+    @property
+    def expires_at(self) -> int:
+        return self.created + _LASTS_S
+
+
+@dataclass(slots=True)
+class Teller:
+    """Takes the facts of the session in order."""
+
+    wanted: Wanted
+    model: str = ""
+    finish: str = ""
+    tokens: tuple[int, int] = (0, 0)
+    citations: Citations = field(default_factory=Citations)
+    over: bool = False
+    _calls: int = 0
+    _file: FileStream | None = None
+    _named: bool = False
+    """The id of the spoken answer was told."""
+
+    async def of(self, recorded: Recorded) -> list[Chunk]:
+        """The chunks that follow from this fact. Raises a RhapsodeError where the turn failed."""
+        if int(self.wanted.turn) not in (recorded.turn, int(recorded.seq)):
+            return []
+        match recorded.type:
+            case "turn.completed":
+                return await self._end()
+            case "turn.stopped":
+                raise AnswerStopped("the answer was stopped before it was whole")
+            case "audio.chunk":
+                return [] if self.wanted.sound is None else await self._sound(recorded, self.wanted.sound)
+            case "passages.found" | "answer.cited":
+                self.citations.apply(recorded)
+            case "text.completed":
+                self._written(recorded.data)
+            case "turn.failed" | "sentence.failed":
+                self._refuse(recorded)
+            case _ if (delta := self._delta(recorded)) is not None:
+                return [self._chunk(delta)]
+        return []
+
+    def _delta(self, recorded: Recorded) -> Chunk | None:
+        data, spoken = recorded.data, self.wanted.sound is not None
+        match recorded.type:
+            case "turn.requested":
+                return {"role": "assistant", "refusal": None, **({} if spoken else {"content": ""})}
+            case "text.delta":
+                return self._audio(transcript=data["text"]) if spoken else {"content": data["text"]}
+            case "tool.called" if data["place"] == "client":
+                return {"tool_calls": [self._called(data)]}
+        return None
+
+    def _refuse(self, recorded: Recorded) -> None:
+        code, message = recorded.data["code"], recorded.data["message"]
+        if recorded.type == "turn.failed":
+            raise failure(code, message)
+        if self.wanted.sound is not None:
+            raise failure(code, f"the answer could not be spoken: {message}")
+
+    def _written(self, data: Mapping[str, Any]) -> None:
+        self.finish = data["finish"]
+        self.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
+        self.model = self.wanted.answered(data.get("provider", ""), data.get("model", ""))
+
+    async def _sound(self, recorded: Recorded, fmt: StreamFormat) -> list[Chunk]:
+        if self._file is None:
+            self._file = file_stream(fmt)
+        made = await asyncio.to_thread(self._file.push, recorded.audio or b"", chunk=recorded.data["chunk"])
+        return [self._spoken(data=base64.b64encode(made).decode())] if made else []
+
+    async def _end(self) -> list[Chunk]:
+        self.over = True
+        chunks: list[Chunk] = []
+        if self._file is not None and (rest := await asyncio.to_thread(self._file.finish)):
+            chunks.append(self._spoken(data=base64.b64encode(rest).decode()))
+        if self.wanted.sound is not None:
+            chunks.append(self._spoken(expires_at=self.wanted.expires_at))
+        if annotations := self.citations.annotations:
+            chunks.append(self._chunk({"annotations": annotations}))
+        chunks.append(self._chunk({}, finish=FINISHES.get(self.finish, self.finish)))
+        if self.wanted.usage:
+            chunks.append({**self._frame(), "choices": [], "usage": usage_of(self.tokens)})
+        return chunks
+
+    def _called(self, data: Mapping[str, Any]) -> Chunk:
+        self._calls += 1
+        return {
+            "index": self._calls - 1,
+            "id": data["call"],
+            "type": "function",
+            "function": {"name": data["name"], "arguments": data["arguments"]},
+        }
+
+    def _spoken(self, **what: Any) -> Chunk:
+        return self._chunk(self._audio(**what))
+
+    def _audio(self, **what: Any) -> Chunk:
+        if not self._named:
+            what = {"id": self.wanted.audio_id, **what}
+            self._named = True
+        return {"audio": what}
+
+    def _chunk(self, delta: Mapping[str, Any], *, finish: str | None = None) -> Chunk:
+        choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish}
+        usage = {"usage": None} if self.wanted.usage else {}
+        return {**self._frame(), "choices": [choice], **usage}
+
+    def _frame(self) -> Chunk:
+        return {
+            "id": f"chatcmpl-{self.wanted.session}",
+            "object": "chat.completion.chunk",
+            "created": self.wanted.created,
+            "model": self.model or self.wanted.model,
+            "service_tier": "default",
+            "system_fingerprint": None,
+        }
+
+
+def usage_of(tokens: tuple[int, int]) -> dict[str, Any]:
+    told, written = tokens
+    return {
+        "prompt_tokens": told,
+        "completion_tokens": written,
+        "total_tokens": told + written,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            **{"reasoning_tokens": 0, "audio_tokens": 0},
+            **{"accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
+        },
+    }
+
+
+class Whole:
+    """The chunks of one answer, put together to a completion that is not streamed."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._text: list[str] = []
+        self._sound: list[bytes] = []
+        self._calls: list[Chunk] = []
+        self._annotations: list[Chunk] = []
+        self._finish = "stop"
+
+    def add(self, chunk: Chunk) -> None:
+        for choice in chunk["choices"]:
+            delta = choice["delta"]
+            spoken = delta.get("audio", {})
+            self._text.append(delta.get("content") or spoken.get("transcript") or "")
+            self._sound.append(base64.b64decode(spoken.get("data", "")))
+            self._calls += [
+                {name: call[name] for name in ("id", "type", "function")}
+                for call in delta.get("tool_calls", ())
+            ]
+            self._annotations += delta.get("annotations", ())
+            self._finish = choice["finish_reason"] or self._finish
+
+    def completion(self, teller: Teller) -> Chunk:
+        wanted = self._wanted
+        return {
+            "id": f"chatcmpl-{wanted.session}",
+            "object": "chat.completion",
+            "created": wanted.created,
+            "model": teller.model or wanted.model,
+            "choices": [
+                {"index": 0, "message": self._message(), "logprobs": None, "finish_reason": self._finish}
+            ],
+            "usage": usage_of(teller.tokens),
+            "service_tier": "default",
+            "system_fingerprint": None,
+        }
+
+    def _message(self) -> Chunk:
+        text = "".join(self._text)
+        message: Chunk = {
+            "role": "assistant",
+            "content": None if self._wanted.sound else text if text or not self._calls else None,
+            "refusal": None,
+            "annotations": self._annotations,
+        }
+        if self._calls:
+            message["tool_calls"] = self._calls
+        if self._wanted.sound and (text or not self._calls):
+            message["audio"] = {
+                "id": self._wanted.audio_id,
+                "data": base64.b64encode(b"".join(self._sound)).decode(),
+                "expires_at": self._wanted.expires_at,
+                "transcript": text,
+            }
+        return message

@@ -1,0 +1,23 @@
+"""`POST /v1/audio/speech`: what may be asked for, field by field."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.commands import Readable, Said
+from schemas.openai.chat import VoiceName
+from schemas.openai.standing import FromOpenAi
+
+SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+
+class SpeechRequest(FromOpenAi):
+    """A text to be spoken, word for word."""
+
+    input: Said
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    voice: VoiceName
+    instructions: Annotated[Readable, Field(max_length=4_096)] | None = None
+    response_format: SpeechFormat | None = None
+    speed: Annotated[float, Field(ge=0.25, le=4.0)] | None = None
+    stream_format: Literal["audio", "sse"] | None = None

@@ -1,0 +1,31 @@
+"""Errors of the surface that OpenAI's clients speak to."""
+
+from schemas.errors import InputError, StateError
+
+
+class ModelNotFound(InputError):
+    """No model of this name, or none that does what is asked for."""
+
+    code = "model.not_found"
+
+
+class UnsupportedParameter(InputError):
+    """OpenAI knows the field, and what is asked here does not."""
+
+    code = "unsupported_parameter"
+
+
+class UnsupportedValue(InputError):
+    """OpenAI knows the value, and what is asked here does not."""
+
+    code = "unsupported_value"
+
+
+class MissingParameter(InputError):
+    code = "missing_required_parameter"
+
+
+class AnswerStopped(StateError):
+    """Somebody stopped it, or everybody had gone away, before it was whole."""
+
+    code = "answer.stopped"

@@ -1,0 +1,50 @@
+"""How this server answers to OpenAI's names: its models, its voices, and what one request may hold."""
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT: Final = "default"
+"""As an alias: the language model that sessions here begin with, or the voice that they do."""
+VOICE_MODEL: Final = "tts-1"
+"""What the voice in this server is called."""
+WHOLE_EAR: Final = "whisper-1"
+"""What the quality way of writing down is called."""
+QUICK_EAR: Final = "gpt-4o-mini-transcribe"
+"""What the realtime way of writing down is called."""
+
+_OPENAI_VOICES: Final = (
+    *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
+    *("nova", "sage", "shimmer", "verse", "marin", "cedar"),
+)
+
+
+class OpenAiSettings(BaseModel):
+    """The surface that OpenAI's clients speak to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    aliases: dict[Annotated[str, Field(min_length=1, max_length=128)], str] = {
+        "tts-1*": VOICE_MODEL,
+        "*-tts*": VOICE_MODEL,
+        "whisper*": WHOLE_EAR,
+        "*-mini-transcribe*": QUICK_EAR,
+        "*-transcribe*": WHOLE_EAR,
+        "gpt-*": DEFAULT,
+        "chatgpt-*": DEFAULT,
+        "o[0-9]*": DEFAULT,
+    }
+    """Patterns of names that clients ask for (`*`, `?`, `[...]`), and which model of /v1/models answers then;
+    the first that fits counts, after the names themselves."""
+    voices: dict[Annotated[str, Field(min_length=1, max_length=64)], str] = dict.fromkeys(
+        _OPENAI_VOICES, DEFAULT
+    )
+    """Names of voices that clients ask for, and who speaks then; after the names of voices that exist."""
+    input_chars: int = Field(default=4_096, ge=1)
+    """Longer texts for `/v1/audio/speech` are refused."""
+    chat_bytes: int = Field(default=10_000_000, ge=1_000)
+    """Larger bodies of `/v1/chat/completions` are refused; spoken questions are in them."""
+    max_tokens: int = Field(default=1_024, ge=1, le=4_096)
+    """Of an answer whose request names no limit."""
+    grace_s: float = Field(default=2.0, ge=0, le=600)
+    """How long an answer is still made for a client that has gone away, without `store`."""
