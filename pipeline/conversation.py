@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pipeline.hearing.inputs import FACTS as INPUT_FACTS
 from pipeline.hearing.inputs import InputState, apply_to_inputs
+from pipeline.realtime.items import Items
 from pipeline.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.chat import GivenMessage
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
@@ -48,6 +49,7 @@ class Conversation:
         self.inputs: dict[str, InputState] = {}
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
+        self.items = Items()
 
     @property
     def paused(self) -> bool:
@@ -74,6 +76,7 @@ class Conversation:
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact. Facts of unknown types only move the head."""
         data = recorded.data
+        self.items.apply(recorded)
         match recorded.type:
             case "session.started":
                 self._start(recorded)
