@@ -21,6 +21,8 @@ PRINCIPAL: Final = "rhapsode.principal"
 LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
 """What a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
 stream, which the face refuses."""
+REALTIME: Final = "/v1/realtime"
+"""What a client secret opens."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -45,6 +47,8 @@ async def guard(connection: HTTPConnection) -> None:
     caller: Principal | None = connection.scope.get(PRINCIPAL)
     if caller is None:
         return  # a public place, says the gate
+    if caller.secret:
+        _opens_realtime(connection)
     if caller.share is not None:
         await _listens(connection, caller.share)
     elif caller.name:
@@ -82,6 +86,13 @@ async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
     if place == path or place not in LISTENING or not _only_reads(connection):
         raise Forbidden("a share link is for listening only")
     await _services(connection).shares.check(SessionId(share[0]), share[1])
+
+
+def _opens_realtime(connection: HTTPConnection) -> None:
+    """A client secret opens Realtime connections, and nothing else."""
+    path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
+    if connection.scope["type"] != "websocket" or path != REALTIME:
+        raise Forbidden("a client secret is for Realtime connections only")
 
 
 def _only_reads(connection: HTTPConnection) -> bool:

@@ -24,7 +24,8 @@ RENEWAL: Final = "/v1/tokens/renewal"
 """The one place where a renewal is taken, and nothing else is."""
 _PAGE: Final = "/web/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_BEARER: Final = "bearer."
+_BEARER: Final = ("bearer.", "openai-insecure-api-key.")
+"""How browsers send a credential with a WebSocket: as a protocol that they offer, here or at OpenAI."""
 _DENIAL: Final = "websocket.http.response"
 
 
@@ -155,7 +156,7 @@ def _take_credential(scope: Scope) -> tuple[str | None, bool]:
     if scheme.lower() == "bearer" and value.strip():
         return value.strip(), False
     if protocol is not None:
-        return protocol.removeprefix(_BEARER), False
+        return protocol.partition(".")[2], False
     return shown, True
 
 

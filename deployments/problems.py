@@ -20,6 +20,7 @@ from schemas.wire import ErrorFrame, Problem
 STATUS: Final[dict[str, int]] = {
     "input.invalid": 422,
     "input.unknown_field": 422,
+    "realtime.invalid": 400,
     "input.too_long": 422,
     "body.not_json": 400,
     "body.not_text": 400,

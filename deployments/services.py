@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from deployments.metrics import Metrics
 from pipeline.access.allowance import Allowance, open_allowance
+from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
@@ -67,6 +68,7 @@ class Services:
     door: Door
     ownership: Ownership
     shares: Shares
+    secrets: ClientSecrets
     upkeep: RedisUpkeep
     directory: Directory
     metrics: Metrics
@@ -135,6 +137,7 @@ class _Parts:
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
         )
         users = Users(log, recorder)
+        door = Door(settings.auth, settings.home, self.clock)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
         return Services(
             settings=settings,
@@ -149,9 +152,10 @@ class _Parts:
             stories=Stories(sessions, narrations, users, tailer),
             renderings=Renderings(log, views),
             recordings=Recordings(log),
-            door=Door(settings.auth, settings.home, self.clock),
+            door=door,
             ownership=Ownership(log),
             shares=Shares(views, users, recorder, self.clock),
+            secrets=ClientSecrets(log.hot, door.tokens),
             upkeep=RedisUpkeep(log.hot),
             directory=Directory(RedisDirectory(log.hot)),
             metrics=metrics,

@@ -132,7 +132,8 @@ def client_event(raw: Any) -> ClientEvent:
         raise RealtimeInvalid(f"Invalid value: {kind!r:.80}. Supported values are: {known}.", field="type")
     if too_deep(raw):
         raise RealtimeInvalid(f"Nothing may be nested deeper than {DEEPEST} levels.")
-    return _checked(model, raw)
+    event: ClientEvent = _checked(model, raw)
+    return event
 
 
 def session_patch(raw: Mapping[str, Any]) -> SessionPatch | TranscriptionPatch:

@@ -28,7 +28,7 @@ class RealtimeInvalid(InputError):
 
 
 def of_validation(errors: Sequence[Any], *, within: str = "") -> RealtimeInvalid:
-    """The first of pydantic's complaints, without the parts of its path that only say which branch it tried."""
+    """The first of pydantic's complaints, without the parts of its path that say which branch it tried."""
     first = errors[0]
     param = within
     for part in first["loc"]:

@@ -1,1 +1,1 @@
-"""The Realtime API over an ordinary session: what its clients say as commands, what happens as their events."""
+"""The Realtime API over an ordinary session: its clients' events as commands, the facts as their events."""

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from pipeline.choices import Choices
 from pipeline.conversation import Conversation
 from schemas.commands import SettingsPatch
 from schemas.ids import SessionId
-from schemas.realtime_errors import RealtimeInvalid
+from schemas.realtime_errors import RealtimeInvalid, of_validation
 from schemas.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
 from schemas.settings import SessionSettings
 
@@ -24,7 +26,8 @@ _DETECTION: Final = {
     "idle_timeout_ms": None,
 }
 OPENAI_VOICES: Final = frozenset(
-    "alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar".split()
+    {"alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"}
+    | {"nova", "sage", "shimmer", "verse", "marin", "cedar"}
 )
 """Names that stock clients send without being asked: where nobody is called so, the usual voice speaks."""
 _INPUT: Final = {
@@ -137,6 +140,16 @@ _OBJECTS: Final = {"realtime": "session", "transcription": "transcription_sessio
 
 
 # ---------------------------------------------------------------- what it means here
+
+
+def checked(config: Config, choices: Choices, *, answers: bool = False) -> SettingsPatch:
+    """The settings that it means; `answers`: only those of answering. Raises RealtimeInvalid."""
+    try:
+        if answers:
+            return SettingsPatch.model_validate(answering(config, choices))
+        return settings_of(config, choices)
+    except ValidationError as error:
+        raise of_validation(error.errors(include_context=False, include_input=False)) from error
 
 
 def settings_of(config: Config, choices: Choices) -> SettingsPatch:

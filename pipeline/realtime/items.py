@@ -1,4 +1,4 @@
-"""The items of a session's conversation, in their order: what was said, written, answered, called and given."""
+"""The items of a session's conversation, in their order: said, written, answered, called and given."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -115,7 +115,7 @@ class Items:
         data = recorded.data
         self.managed = True
         if recorded.type == "item.added":
-            self._put(_made(data["item"], data["item"].get("id") or self.item_id(recorded.seq), recorded.seq))
+            self._put(made(data["item"], data["item"].get("id") or self.item_id(recorded.seq), recorded.seq))
             self._place(data.get("after"))
         elif recorded.type == "item.removed" and data["item"] in self.order:
             self.order.remove(data["item"])
@@ -190,7 +190,7 @@ class Items:
         return asked is not None and asked.outside
 
 
-def _made(data: dict[str, Any], name: str, seq: Seq) -> Item:
+def made(data: dict[str, Any], name: str, seq: Seq) -> Item:
     """As a client wrote it."""
     match data["type"]:
         case "function_call":
