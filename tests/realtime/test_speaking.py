@@ -1,0 +1,103 @@
+"""Sound in, sound out: who speaks is heard, written down and answered, by server VAD or by hand."""
+
+import pytest
+
+from tests.realtime.conftest import ANSWER
+from tests.realtime.sounds import silence, speech
+from tests.realtime.speakers import client
+from tests.support import RunningApp
+
+pytestmark = pytest.mark.anyio
+HEARD = "Please tell me a story."
+TRANSCRIBED = {"input": {"transcription": {"model": "whisper-1"}}}
+
+
+async def test_who_speaks_is_answered(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(audio=TRANSCRIBED)
+        await caller.speak(silence(300) + speech() + silence(1_500))
+        done = await caller.event("response.done")
+    started = await caller.event("input_audio_buffer.speech_started")
+    stopped = await caller.event("input_audio_buffer.speech_stopped")
+    committed = await caller.event("input_audio_buffer.committed")
+    written = await caller.event("conversation.item.input_audio_transcription.completed")
+    item = started["item_id"]
+    assert {event["item_id"] for event in (stopped, committed, written)} == {item}
+    assert started["audio_start_ms"] < stopped["audio_end_ms"]
+    assert written["transcript"] == HEARD
+    assert written["usage"]["type"] == "duration"
+    deltas = caller.told("conversation.item.input_audio_transcription.delta")
+    assert "".join(event["delta"] for event in deltas) == HEARD
+    assert done["response"]["status"] == "completed"
+    assert caller.said() == ANSWER
+    order = [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.completed",
+        "response.created",
+        "response.output_item.added",
+    ]
+    assert [caller.types.index(kind) for kind in order] == sorted(caller.types.index(kind) for kind in order)
+
+
+async def test_without_turn_detection_the_client_says_when(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(audio={"input": {**TRANSCRIBED["input"], "turn_detection": None}})
+        await caller.speak(silence(300) + speech() + silence(1_500))
+        await caller.send("input_audio_buffer.commit")
+        await caller.event("conversation.item.input_audio_transcription.completed")
+        assert caller.told("response.created") == []
+        done = await caller.respond()
+    assert done["response"]["status"] == "completed"
+    assert caller.told("input_audio_buffer.speech_started") == []
+    assert len(caller.told("input_audio_buffer.committed")) == 1
+
+
+async def test_silence_that_is_committed_by_hand_is_an_item_too(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(audio={"input": {"turn_detection": None}})
+        await caller.speak(silence(500))
+        await caller.send("input_audio_buffer.commit")
+        committed = await caller.event("input_audio_buffer.committed")
+        added = await caller.event("conversation.item.added")
+        assert added["item"]["id"] == committed["item_id"]
+        assert added["item"]["content"] == [{"type": "input_audio", "transcript": ""}]
+        refused = await caller.answered("input_audio_buffer.commit", answer="nothing")
+    assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
+
+
+async def test_who_speaks_over_an_answer_ends_it(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.say("slowly")
+        await caller.send("response.create")
+        await caller.event("response.output_audio.delta")
+        await caller.speak(silence(300) + speech() + silence(1_500))
+        done = await caller.event("response.done")
+        assert done["response"]["status"] == "cancelled"
+        assert done["response"]["status_details"]["reason"] == "turn_detected"
+        spoken = caller.types.index("input_audio_buffer.speech_started")
+        over = caller.types.index("response.done")
+        assert spoken < over
+        item = done["response"]["output"][0]["id"]
+        late = [e for e in caller.events[over:] if e["type"].endswith(".delta") and e["item_id"] == item]
+        assert late == []
+        answered = await caller.event("response.done", count=2)
+    assert answered["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["audio/pcmu", "audio/pcma"])
+async def test_telephones_speak_g711_both_ways(app: RunningApp, kind: str) -> None:
+    async with client(app) as caller:
+        await caller.update(audio={"input": {"format": {"type": kind}}, "output": {"format": {"type": kind}}})
+        quiet = b"\xff" if kind == "audio/pcmu" else b"\xd5"
+        await caller.speak(quiet * 4_000)
+        await caller.say("Who comes by?")
+        await caller.respond()
+        narrow = caller.sound()
+    async with client(app) as other:
+        await other.say("Who comes by?")
+        await other.respond()
+        assert len(other.sound()) == 6 * len(narrow)
