@@ -8,7 +8,7 @@ from typing import Any
 from deployments.http import create_app
 from deployments.services import Services
 from schemas import export
-from schemas.settings import LimitSettings
+from schemas.limits import LimitSettings
 
 
 @asynccontextmanager

@@ -8,8 +8,8 @@ from starlette.types import Scope
 
 from schemas.access_errors import ListenerLimit
 from schemas.errors import GatewayBusy
+from schemas.limits import LimitSettings
 from schemas.principals import Principal
-from schemas.settings import LimitSettings
 
 _RETRY_S = 5.0
 

@@ -10,7 +10,7 @@ import anyio
 import uvicorn
 from fastapi import FastAPI
 
-from schemas.settings import GatewaySettings
+from schemas.limits import GatewaySettings
 
 log = logging.getLogger(__name__)
 

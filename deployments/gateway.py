@@ -14,8 +14,8 @@ from deployments.language_model import RemoteLanguageModel
 from deployments.services import Services, open_services
 from deployments.speech_to_text import RemoteSpeechToText
 from deployments.text_to_speech import RemoteSpeaker
+from pipeline.answer import Models
 from pipeline.engines.base import Transcribers
-from pipeline.turn import Models
 from schemas.settings import AppSettings
 
 

@@ -35,7 +35,7 @@ from deployments.faces import (
 from deployments.gate import PUBLIC, Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
-from schemas.settings import GatewaySettings
+from schemas.limits import GatewaySettings
 from schemas.wire import Health
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"

@@ -28,6 +28,7 @@ STATUS: Final[dict[str, int]] = {
     "voice.unknown": 422,
     "provider.unknown": 422,
     "model.unknown": 422,
+    "function.unknown": 422,
     "format.unsupported": 422,
     "sound.unreadable": 422,
     "input.not_open": 409,

@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployments.metrics import Metrics
 from pipeline.access.allowance import Allowance, open_allowance
@@ -12,6 +12,7 @@ from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
+from pipeline.answer import Models
 from pipeline.choices import Choices
 from pipeline.clock import Clock, SystemClock
 from pipeline.engines.base import Transcribers
@@ -38,7 +39,7 @@ from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
-from pipeline.turn import Models
+from pipeline.tools.house import FunctionHouse
 from pipeline.users import Users
 from pipeline.views import SessionViews
 from pipeline.workers.directory import Directory
@@ -112,6 +113,7 @@ class _Parts:
             self.models.speaker.providers,
             self.transcribers.realtime.providers,
             self.settings.language_model.choices,
+            tuple(self.settings.tools.functions),
         )
 
     def for_faces(self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check]) -> Services:
@@ -173,6 +175,8 @@ async def open_services(
     `models` and `transcribers` stay the caller's.
     """
     clock = SystemClock()
+    functions = FunctionHouse(settings.tools)
+    models = replace(models, functions=functions)
     log = open_log(settings.log, settings.home, settings.archive)
     metrics = Metrics(RedisUpkeep(log.hot))
     allowance = open_allowance(log, settings.limits)
@@ -191,4 +195,5 @@ async def open_services(
                     yield services
     finally:
         metrics.close()
+        await functions.aclose()
         await log.aclose()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from schemas.errors import UnknownModel, UnknownProvider, UnknownVoice
+from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.providers import LOCAL
 from schemas.settings import SessionSettings
 
@@ -24,18 +24,27 @@ class Choices:
     answerers: Offers = field(default_factory=lambda: {LOCAL: ()})
     """Who can be asked to answer, and the models of each that can be chosen by name."""
 
+    functions: tuple[str, ...] = ()
+    """What this server can call."""
+
     @property
     def voices(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(chain.from_iterable(self.speakers.values())))
 
     def check(self, settings: SessionSettings) -> SessionSettings:
-        """The same settings. Raises UnknownProvider, UnknownModel or UnknownVoice, which name the field."""
+        """The same settings. Raises an Unknown... error, which names the field."""
         writer = settings.listening.provider
         if writer is not None and writer not in self.transcribers:
             known = ", ".join(self.transcribers) or "none"
             raise UnknownProvider(
                 f"there is no provider {writer!r}; there is: {known}", field="settings.listening.provider"
             )
+        for name in settings.tools.registered:
+            if name not in self.functions:
+                known = ", ".join(self.functions) or "none"
+                raise UnknownFunction(
+                    f"there is no function {name!r}; there is: {known}", field="settings.tools.registered"
+                )
         models = _offered(self.answerers, settings.llm_provider, field="settings.llm_provider")
         if settings.llm_model is not None and settings.llm_model not in models:
             known = ", ".join(models) or "no choice"

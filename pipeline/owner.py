@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from pipeline.access.allowance import Allowance
+from pipeline.answer import Models
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.history import history
@@ -14,14 +15,14 @@ from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
 from pipeline.resuming import progress
-from pipeline.turn import Models, Turn, TurnPlan
+from pipeline.turn import Turn, TurnPlan
 from pipeline.turn_state import TurnState
 from pipeline.views import fold
 from schemas.errors import LogUnavailable, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
+from schemas.limits import LimitSettings
 from schemas.providers import LOCAL
-from schemas.settings import LimitSettings
 
 log = logging.getLogger(__name__)
 
@@ -202,18 +203,18 @@ class SessionOwner:
 
     async def _run_turn(self, state: TurnState) -> None:
         services, provider = self._services, state.settings.llm_provider or LOCAL
+        room = services.history_chars_of.get(provider, services.history_chars)
+        told = room // 2 if state.settings.collections else room  # passages want their share
         plan = TurnPlan(
             turn=state.turn,
             kind=state.kind,
             text=state.text,
             settings=state.settings,
-            history=history(
-                self._conversation,
-                before=state.turn,
-                room=services.history_chars_of.get(provider, services.history_chars),
-            ),
+            history=history(self._conversation, before=state.turn, room=told),
             requested_ms=state.requested_ms,
             given=state.given,
+            room=room,
+            session=self.session,
             progress=progress(state),
         )
         self._settled.add(state.turn)

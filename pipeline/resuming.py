@@ -8,7 +8,8 @@ import numpy as np
 from pipeline.audio.opus import PACKET_MS, frame, unframe
 from pipeline.engines.base import OpusChunk
 from pipeline.sentences import Fragment
-from pipeline.turn_state import SentenceState, TurnState
+from pipeline.turn_state import CallState, SentenceState, TurnState
+from schemas.retrieval import NumberedPassage
 from schemas.turn_facts import Word
 
 
@@ -21,6 +22,14 @@ class Progress:
     sentences: tuple[SentenceState, ...] = ()
     audio_ms: int = 0
     first_audio_ms: int | None = None
+    looked_up: bool = False
+    passages: tuple[NumberedPassage, ...] = ()
+    calls: tuple[CallState, ...] = ()
+
+    @property
+    def rests(self) -> list[int]:
+        """Where the text paused for calls."""
+        return sorted({call.at for call in self.calls})
 
     @property
     def cut(self) -> int:
@@ -60,6 +69,9 @@ def progress(state: TurnState) -> Progress | None:
         sentences=tuple(state.sentences),
         audio_ms=state.audio_ms,
         first_audio_ms=state.first_audio_ms,
+        looked_up=state.looked_up,
+        passages=tuple(state.passages),
+        calls=tuple(state.calls.values()),
     )
 
 

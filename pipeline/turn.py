@@ -1,15 +1,16 @@
 """One turn: from a request to its one terminal fact, text and speech side by side."""
 
 import logging
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
+from pipeline.answer import Answer, Models
+from pipeline.asking import Question
 from pipeline.clock import Clock
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message, Speaker, ToolCall
+from pipeline.engines.base import Message
 from pipeline.log.recorder import SessionWriter
 from pipeline.resuming import Progress, Remainder
 from pipeline.sentences import Fragment, SentenceBuffer
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 
 VERBATIM_PIECE = 8_000
 """Characters of text in one delta, at most: well below the log's limit for a fact."""
-_CHARS_PER_TOKEN = 4
-"""About; an answer that is gone on with has spent that much of its `max_tokens`."""
 WAITING_SENTENCES = 256
 """Sentences cut but not yet begun; when full the text waits for the voice."""
 
@@ -56,16 +55,11 @@ class TurnPlan:
     requested_ms: int = 0
     given: tuple[GivenMessage, ...] | None = None
     """All that the model is told, where the client keeps the conversation itself."""
+    room: int = 4_000
+    """Characters that the model can be told, about."""
+    session: str = ""
     progress: Progress | None = None
     """What an owner before us has made of it; None: nobody has begun."""
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The engines a turn works with, local or remote."""
-
-    language_model: LanguageModel
-    speaker: Speaker
 
 
 class Turn:
@@ -76,13 +70,13 @@ class Turn:
     ) -> None:
         self.plan = plan
         self._writer = writer
-        self._language_model = models.language_model
+        self._models = models
         self._clock = clock
         self._progress = plan.progress or Progress()
         self._narrator = Narrator(
             models.speaker,
             plan.settings,
-            self._record,
+            self.record,
             clock,
             ahead=sentences_ahead,
             progress=self._progress,
@@ -94,6 +88,8 @@ class Turn:
         self._failure: RhapsodeError | None = None
         self._shown = len(self._progress.text)
         self._sentences = len(self._progress.sentences)
+        self.whole = self._narrator.whole
+        """Nothing is shown or heard before all of it is there."""
         self.skip = self._narrator.skip
         self.pause = self._narrator.pause
         self.resume = self._narrator.resume
@@ -112,7 +108,7 @@ class Turn:
         """
         outcome: Fact | None = None
         with self._scope:
-            await self._record(self._opening_fact(epoch, node))
+            await self.record(self._opening_fact(epoch, node))
             outcome = await self._perform()
         if outcome is None:
             outcome = TurnStopped(reason=self._stopped or "user")
@@ -161,7 +157,7 @@ class Turn:
         settings = self.plan.settings
         for sentence in self._progress.open:
             if sentence.whole:
-                await self._record(
+                await self.record(
                     SentenceCompleted(sentence=sentence.number, at_ms=sentence.at_ms, ms=sentence.ms)
                 )
                 continue
@@ -171,67 +167,31 @@ class Turn:
                 spoken = plainly(sentence.spoken, len(text))
             remainder = Remainder.of(sentence) if sentence.chunks else None
             await lines.send(Line(sentence.number, sentence.start, spoken, remainder))
-        for piece in _pieces(self._progress.text) if settings.speak else ():
-            await self._cut(self._buffer.push(piece), lines)
-            await anyio.lowlevel.checkpoint()  # a chapter takes a quarter of a second
+        begin = 0
+        for end in (*self._progress.rests, len(self._progress.text)) if settings.speak else ():
+            for piece in _pieces(self._progress.text[begin:end]):
+                await self._cut(self._buffer.push(piece), lines)
+                await anyio.lowlevel.checkpoint()  # a chapter takes a quarter of a second
+            if end in self._progress.rests:
+                await self._cut(self._buffer.flush(), lines)
+            begin = end
 
     async def _answer(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Let the language model write; on its failure the text so far is still spoken."""
-        request = self._chat_request()
-        called_at, ttft_ms = self._clock.monotonic(), None
-        completion = Completion("stop")
-        withheld: list[str] = []
+        plan = self.plan
+        question = Question(plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session)
+        stage = _Boards(self, lines)
+        answer = Answer(question, self._models, stage, self._clock, self._progress)
         try:
-            async with aclosing(self._language_model.stream(request)) as items:
-                async for item in items:
-                    if isinstance(item, Completion):
-                        completion = item
-                        continue
-                    if isinstance(item, ToolCall):
-                        continue
-                    ttft_ms = ttft_ms or round((self._clock.monotonic() - called_at) * 1_000, 1)
-                    if self._narrator.whole:
-                        withheld.append(item)
-                    else:
-                        await self._show(item, lines)
+            await answer.write()
         except RhapsodeError as error:
             if self._writer.failed is not None:
                 raise
             self._failure = error
-        await self._show("".join(withheld), lines)
+        await stage.reveal()
         await self._cut(self._buffer.flush(), lines)
         if self._failure is None:
-            await self._record(
-                TextCompleted(
-                    chars=self._shown,
-                    finish=completion.finish,
-                    tokens_in=completion.tokens_in,
-                    tokens_out=completion.tokens_out,
-                    ttft_ms=ttft_ms,
-                    provider=completion.provider,
-                    model=completion.model,
-                )
-            )
-
-    def _chat_request(self) -> ChatRequest:
-        """The question; where an owner before us has begun to answer, the answer to go on with."""
-        settings, said = self.plan.settings, self._progress.text
-        begun = (Message("assistant", said),) if said else ()
-        return ChatRequest(
-            messages=(*self._told(), *begun),
-            max_tokens=max(1, settings.max_tokens - len(said) // _CHARS_PER_TOKEN),
-            temperature=settings.temperature,
-            provider=settings.llm_provider,
-            model=settings.llm_model,
-            **settings.sampling.model_dump(),
-        )
-
-    def _told(self) -> tuple[Message, ...]:
-        """Everything up to the question."""
-        if self.plan.given is not None:
-            return tuple(message_of(one) for one in self.plan.given)
-        system = Message("system", self.plan.settings.system_prompt)
-        return system, *self.plan.history, Message("user", self.plan.text)
+            await answer.complete()
 
     async def _read_out(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Show a given text at once, then cut it as fast as the voice takes it."""
@@ -239,17 +199,32 @@ class Turn:
         begun = self._shown
         pieces = _pieces(text[begun:])
         for number, piece in enumerate(pieces):
-            await self._record(TextDelta(at=begun + number * VERBATIM_PIECE, text=piece))
-        await self._record(TextCompleted(chars=len(text), finish="verbatim"))
+            await self.record(TextDelta(at=begun + number * VERBATIM_PIECE, text=piece))
+        await self.record(TextCompleted(chars=len(text), finish="verbatim"))
         if not self.plan.settings.speak:
             return
         for piece in pieces:
             await self._cut(self._buffer.push(piece), lines)
         await self._cut(self._buffer.flush(), lines)
 
-    async def _show(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
+    async def rest(self, lines: MemoryObjectSendStream[Line]) -> None:
+        """What was shown is spoken to its end, although more will follow."""
+        if self.plan.settings.speak:
+            await self._cut(self._buffer.flush(), lines)
+
+    async def aside(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
+        """Say something between two sentences that is not shown; where hundreds wait already, don't."""
+        if not self.plan.settings.speak or lines.statistics().current_buffer_used >= WAITING_SENTENCES:
+            return
+        number = self._sentences
+        self._sentences += 1
+        # Without a pause between the two: a sentence that is in the log is on its way to the voice.
+        lines.send_nowait(Line(number, self._shown, plainly(text, 0)))
+        await self.record(SentenceReady(sentence=number, start=self._shown, end=self._shown, spoken=text))
+
+    async def show(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
         for piece in _pieces(text):
-            await self._record(TextDelta(at=self._shown, text=piece))
+            await self.record(TextDelta(at=self._shown, text=piece))
             self._shown += len(piece)
             if self.plan.settings.speak:
                 await self._cut(self._buffer.push(piece), lines)
@@ -259,19 +234,43 @@ class Turn:
             spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
             number = self._sentences
             self._sentences += 1
-            await self._record(
+            await self.record(
                 SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
             )
             if spoken.text:
                 await lines.send(Line(number, fragment.start, spoken))
 
-    async def _record(self, fact: Fact, *, audio: bytes = b"") -> None:
+    async def record(self, fact: Fact, *, audio: bytes = b"") -> None:
         await self._writer.record(fact, turn=self.plan.turn, audio=audio)
 
 
-def message_of(given: GivenMessage) -> Message:
-    calls = tuple(ToolCall(one.call, one.name, one.arguments) for one in given.calls)
-    return Message(given.role, given.content, calls, given.call)
+class _Boards:
+    """Where the answer of a turn appears: in the log, and on the way to the voice."""
+
+    def __init__(self, turn: Turn, lines: MemoryObjectSendStream[Line]) -> None:
+        self._turn = turn
+        self._lines = lines
+        self._withheld: list[str] = []
+
+    async def record(self, fact: Fact) -> None:
+        await self._turn.record(fact)
+
+    async def show(self, text: str) -> None:
+        if self._turn.whole:
+            self._withheld.append(text)
+        else:
+            await self._turn.show(text, self._lines)
+
+    async def rest(self) -> None:
+        await self._turn.rest(self._lines)
+
+    async def aside(self, text: str) -> None:
+        if not self._turn.whole:
+            await self._turn.aside(text, self._lines)
+
+    async def reveal(self) -> None:
+        """Show what was held back until all of it was there."""
+        await self._turn.show("".join(self._withheld), self._lines)
 
 
 def _pieces(text: str) -> list[str]:

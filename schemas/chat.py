@@ -28,6 +28,8 @@ class SamplingSettings(_Chat):
     """The answer ends before any of these."""
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    json_schema: dict[str, JsonValue] | None = None
+    """The answer is one JSON document of this schema."""
 
 
 class FunctionOffer(_Chat):

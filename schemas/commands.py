@@ -12,8 +12,8 @@ from schemas.providers import SpeechExtra
 from schemas.retrieval import SearchToolConfig
 from schemas.settings import SentenceSettings, SessionName, SessionSettings
 
-_FUNCTION_CHARS: Final = 32_000
-"""Of everything that is said about functions; small models could not be told more."""
+_TOLD_CHARS: Final = 32_000
+"""Of a schema, or of everything that is said about functions; small models could not be told more."""
 
 _UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""
@@ -80,6 +80,14 @@ class ListeningPatch(ListeningSettings):
     provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
 
 
+def _tellable(value: Any) -> None:
+    """Raises ValueError for what is too long for any model, or cannot be written down."""
+    told = json.dumps(value, ensure_ascii=False)
+    if len(told) > _TOLD_CHARS:
+        raise ValueError(f"has {len(told)} characters; at most {_TOLD_CHARS} are taken")
+    _readable(told)
+
+
 class SamplingPatch(SamplingSettings):
     """Any part of the sampling settings."""
 
@@ -88,6 +96,12 @@ class SamplingPatch(SamplingSettings):
     stop: tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...] = Field(
         default=(), max_length=4, strict=False
     )
+
+    @field_validator("json_schema")
+    @classmethod
+    def _can_be_told(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        _tellable(schema)
+        return schema
 
 
 class ToolPatch(ToolSettings):
@@ -101,10 +115,7 @@ class ToolPatch(ToolSettings):
     @field_validator("functions")
     @classmethod
     def _can_be_told(cls, functions: tuple[FunctionOffer, ...]) -> tuple[FunctionOffer, ...]:
-        told = json.dumps([one.model_dump() for one in functions], ensure_ascii=False)
-        if len(told) > _FUNCTION_CHARS:
-            raise ValueError(f"say {len(told)} characters; at most {_FUNCTION_CHARS} are taken")
-        _readable(told)
+        _tellable([one.model_dump() for one in functions])
         names = [one.name for one in functions]
         if len(set(names)) < len(names):
             raise ValueError("name a function twice")

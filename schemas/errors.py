@@ -54,6 +54,12 @@ class UnknownProvider(InputError):
     code = "provider.unknown"
 
 
+class UnknownFunction(InputError):
+    """This server calls no function of this name."""
+
+    code = "function.unknown"
+
+
 class UnknownModel(InputError):
     """The chosen provider has no model of this name."""
 

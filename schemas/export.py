@@ -17,6 +17,7 @@ from schemas import (
     comparisons,
     errors,
     retrieval_errors,
+    tool_errors,
     transfers,
     wire,
     worker_errors,
@@ -65,6 +66,7 @@ _ERRORS: Final = (
     errors.RhapsodeError,
     access_errors.AccessError,
     retrieval_errors.DocumentError,
+    tool_errors.ToolError,
     worker_errors.DeadLetterNotFound,
     worker_errors.ProjectionNotFound,
 )

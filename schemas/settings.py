@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
-from schemas.access_settings import NO_LIMITS, AuthSettings, PrincipalLimits
+from schemas.access_settings import AuthSettings
 from schemas.chat import SamplingSettings, ToolSettings
+from schemas.limits import GatewaySettings, LimitSettings
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.providers import (
     LOCAL,
@@ -17,6 +18,7 @@ from schemas.providers import (
     check_names,
 )
 from schemas.retrieval import RetrievalSettings, SearchToolConfig
+from schemas.tools import FunctionHouseSettings
 
 ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
 SessionName = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -153,52 +155,6 @@ class LogSettings(_Settings):
     max_session_bytes: int = Field(default=256 * 1024 * 1024, ge=1_024)
 
 
-class LimitSettings(_Settings):
-    """Every bound of the gateway. What happens when one is reached is said beside it."""
-
-    prompt_chars: int = Field(default=20_000, ge=1)
-    """Longer prompts are refused: 422 `input.too_long`."""
-    text_chars: int = Field(default=400_000, ge=1)
-    """Longer verbatim texts are refused: 422 `input.too_long`."""
-    body_bytes: int = Field(default=2_000_000, ge=1_000)
-    """Larger request bodies or WebSocket messages are refused: 413 `body.too_large`."""
-    upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1_000)
-    """Larger recordings are refused: 413 `body.too_large`."""
-    upload_s: float = Field(default=3_600.0, gt=0)
-    """Longer recordings are refused: 422 `input.too_long`."""
-    inputs: int = Field(default=200, ge=1)
-    """Microphones and files that one replica listens to; one more is refused: 503 `gateway.busy`."""
-    rejoin_s: float = Field(default=3.0, ge=0)
-    """How long a microphone whose connection broke is waited for, before what it said counts as all."""
-    bundle_bytes: int = Field(default=256 * 1024 * 1024, ge=1_000)
-    """Larger bundles are not imported: 413 `bundle.too_large`. Unpacked they may be four times as large."""
-    queued_turns: int = Field(default=8, ge=0)
-    """Turns waiting behind the running one; one more is refused: 429 `turn.queue_full`."""
-    live_sessions: int = Field(default=400, ge=1)
-    """Sessions with a turn running in this replica; one more is refused: 503 `gateway.busy`."""
-    listeners: int = Field(default=4_000, ge=1)
-    """Sockets and event streams open in this replica; one more is refused: 503 `gateway.busy`."""
-    listener_buffer: int = Field(default=256, ge=8)
-    """Facts held for one listener; when full they are dropped and read again from the log."""
-    sentences_ahead: int = Field(default=2, ge=0, le=16)
-    """Sentences in synthesis beyond the one whose audio is being recorded; others wait."""
-    heartbeat_s: float = Field(default=15.0, gt=0)
-    principal: PrincipalLimits = PrincipalLimits()
-    """For each principal by itself, over all replicas."""
-    everybody: PrincipalLimits = NO_LIMITS
-    """For all together, on an open server."""
-
-
-class GatewaySettings(_Settings):
-    """The gateway's own listener, beside Serve's proxy."""
-
-    direct_host: str = "127.0.0.1"
-    direct_port: int | None = Field(default=None, ge=1, le=65_535)
-    """Clients may come here, past Serve's proxy; `rhapsode up` sets it. None: only through the proxy."""
-    frame_bytes: int = Field(default=4_000_000, ge=1_000)
-    """A larger WebSocket message closes the connection (1009)."""
-
-
 class IdleSettings(_Settings):
     """After so many idle seconds, with nobody listening, a session is closed; 0: never. A user's never is."""
 
@@ -278,6 +234,7 @@ class AppSettings(_Settings):
     log: LogSettings = LogSettings()
     archive: ArchiveSettings = ArchiveSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    tools: FunctionHouseSettings = FunctionHouseSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
@@ -288,8 +245,10 @@ class AppSettings(_Settings):
         wished = (
             ("llm_provider", self.session.llm_provider, self.language_model.providers.keys()),
             ("tts_provider", self.session.tts_provider, self.text_to_speech.providers.keys()),
+            *(("tools.registered", name, self.tools.functions) for name in self.session.tools.registered),
         )
         for field, name, known in wished:
+            kind = "function" if field == "tools.registered" else "provider"
             if name not in (None, LOCAL, *known):
-                raise ValueError(f"session.{field} names {name!r}, which is no provider")
+                raise ValueError(f"session.{field} names {name!r}, which is no {kind}")
         return self

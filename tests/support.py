@@ -14,6 +14,7 @@ import anyio
 from deployments.http import create_app
 from deployments.services import Services, open_services
 from deployments.workers import run_workers
+from pipeline.answer import Models
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import Transcribers
 from pipeline.engines.registry import (
@@ -24,7 +25,6 @@ from pipeline.engines.registry import (
 )
 from pipeline.log import embedded
 from pipeline.providers.open import open_language_model, open_speaker
-from pipeline.turn import Models
 from schemas.settings import AppSettings
 from tests.serving import serving
 

@@ -15,9 +15,9 @@ from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.log.base import Head
 from schemas.errors import InputError, TurnNotFound
 from schemas.ids import NO_TURN, SessionId, TurnId
+from schemas.limits import LimitSettings
 from schemas.principals import Principal
 from schemas.recorded import Recorded
-from schemas.settings import LimitSettings
 from schemas.wire import Hello
 
 _FASTEST = 1_000.0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployments.http import create_app
 from deployments.services import Services, open_services
+from pipeline.answer import Models
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import Transcribers
@@ -21,7 +22,6 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
-from pipeline.turn import Models
 from schemas.settings import AppSettings
 
 

@@ -10,7 +10,7 @@ from pipeline.log.tiered import TieredLog
 from schemas.access_errors import AudioLimit, CharacterLimit, LimitReached, SessionLimit, TurnLimit
 from schemas.access_settings import PrincipalLimits
 from schemas.errors import LogError
-from schemas.settings import LimitSettings
+from schemas.limits import LimitSettings
 
 log = logging.getLogger(__name__)
 

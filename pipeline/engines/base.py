@@ -46,6 +46,8 @@ class ChatRequest:
     top_p: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    json_schema: Mapping[str, Any] | None = None
+    """The answer is one JSON document of this schema."""
     functions: tuple[Function, ...] = ()
     choice: str = "auto"
     """As `schemas.chat.Choice`."""

@@ -37,6 +37,11 @@ def wishes_of(request: ChatRequest) -> dict[str, Any]:
         "presence_penalty": request.presence_penalty,
         "frequency_penalty": request.frequency_penalty,
     }
+    if request.json_schema is not None:
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": dict(request.json_schema), "strict": True},
+        }
     if request.functions:
         body["tools"] = [
             {

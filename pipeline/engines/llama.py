@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from pipeline.engines.base import ChatRequest, Completion, Message, Written
 from pipeline.engines.chat_body import CallsInPieces, messages_of, wishes_of
+from pipeline.engines.forced_calls import call_in, forced, must_call, plain
+from pipeline.engines.gguf_template import knows_calls
 from pipeline.engines.memory import fitting, without_oldest
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.slots import Slots
@@ -27,7 +29,8 @@ _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 
 
 def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
     """The registry's factory: prepares the weights if need be, then loads them."""
-    return LlamaLanguageModel(load(language_model_file(settings, cache), settings), settings)
+    file = language_model_file(settings, cache)
+    return LlamaLanguageModel(load(file, settings), settings, knows_calls=knows_calls(file))
 
 
 def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None) -> Any:
@@ -65,8 +68,10 @@ class LlamaLanguageModel:
     that is EngineFailed. A last message of the assistant is continued, not answered.
     """
 
-    def __init__(self, server: Any, settings: LanguageModelSettings) -> None:
+    def __init__(self, server: Any, settings: LanguageModelSettings, *, knows_calls: bool = False) -> None:
+        """`knows_calls`: the model's template has a place for functions."""
         self._server = server
+        self._knows_calls = knows_calls
         self._settings = settings
         self._name = _PACKAGED if settings.model_path is None else settings.model_path.stem
         self._slots = Slots(settings.slots)
@@ -85,13 +90,37 @@ class LlamaLanguageModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
+        if self._knows_calls:
+            items = self._whole(request)
+        elif must_call(request):
+            items = self._forced(request)
+        else:
+            items = self._whole(plain(request))
+        async with aclosing(items):
+            async for item in items:
+                yield replace(item, model=self._name) if isinstance(item, Completion) else item
+
+    async def _forced(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        said: list[str] = []
+        async with aclosing(self._whole(forced(request))) as items:
+            async for item in items:
+                if isinstance(item, str):
+                    said.append(item)
+                elif isinstance(item, Completion):
+                    if call := call_in("".join(said)):
+                        yield call
+                        item = replace(item, finish="tool_calls")
+                    yield item
+
+    async def _whole(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        """Forgets the oldest messages until the rest fits."""
         context = self._settings.context_tokens
         messages = fitting(request.messages, context_tokens=context, answer_tokens=request.max_tokens)
         while True:
             try:
                 async with aclosing(self._attempt(messages, request)) as items:
                     async for item in items:
-                        yield replace(item, model=self._name) if isinstance(item, Completion) else item
+                        yield item
             except _TooLong as error:
                 shorter = without_oldest(messages)
                 if shorter is None:

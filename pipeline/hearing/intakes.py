@@ -25,7 +25,7 @@ from pipeline.log.base import EventLog
 from schemas.commands import OpenInput
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
 from schemas.ids import SessionId
-from schemas.settings import LimitSettings
+from schemas.limits import LimitSettings
 from schemas.voice_facts import InputClosed, InputOpened
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
+from pipeline.answer import Models
 from pipeline.audio.opus import OpusDecoder
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.clock import SystemClock
@@ -15,11 +16,11 @@ from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
-from pipeline.turn import Models
 from schemas.events import TERMINAL, SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, new_session_id
+from schemas.limits import LimitSettings
 from schemas.recorded import Recorded
-from schemas.settings import LimitSettings, SessionSettings, TextToSpeechSettings
+from schemas.settings import SessionSettings, TextToSpeechSettings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from deployments.services import open_services
+from pipeline.answer import Models
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.engines.base import ChatRequest, Completion, Transcribers
 from pipeline.engines.memory import fitting
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.engines.scripted_listener import ScriptedSpeechToText
 from pipeline.log import embedded
-from pipeline.turn import Models
 from schemas.settings import TextToSpeechSettings
 from schemas.stories import CreateScene, CreateStory, StreamScene
 from tests.support import scripted_settings

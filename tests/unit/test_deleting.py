@@ -16,8 +16,8 @@ from pipeline.sessions import Sessions
 from pipeline.views import SessionViews
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.ids import SessionId, new_session_id
+from schemas.limits import LimitSettings
 from schemas.recorded import NewFact
-from schemas.settings import LimitSettings
 from tests.unit.test_owner import QUIET, gateway
 
 pytestmark = pytest.mark.anyio

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
+from pipeline.answer import Models
 from pipeline.clock import SystemClock
 from pipeline.engines.base import ChatRequest, Completion, LanguageModel
 from pipeline.log.base import EventLog, Head
@@ -14,7 +15,6 @@ from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
-from pipeline.turn import Models
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,
@@ -28,8 +28,9 @@ from schemas.events import (
     TurnStopRequested,
 )
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from schemas.limits import LimitSettings
 from schemas.recorded import Recorded
-from schemas.settings import LimitSettings, SessionSettings
+from schemas.settings import SessionSettings
 from tests.eventually import eventually
 from tests.unit.test_turn import Voice
 

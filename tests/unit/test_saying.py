@@ -17,7 +17,7 @@ from pipeline.views import SessionViews
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id
-from schemas.settings import LimitSettings
+from schemas.limits import LimitSettings
 from tests.unit.test_owner import QUIET, gateway
 
 pytestmark = pytest.mark.anyio

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.answer import Models
 from pipeline.audio.opus import unframe
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.clock import SystemClock
@@ -23,11 +24,11 @@ from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.resuming import same_place
-from pipeline.turn import Models
 from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_session_id
+from schemas.limits import LimitSettings
 from schemas.recorded import Recorded
-from schemas.settings import LanguageModelSettings, LimitSettings, SessionSettings, TextToSpeechSettings
+from schemas.settings import LanguageModelSettings, SessionSettings, TextToSpeechSettings
 from schemas.turn_facts import Word
 from tests.unit.test_owner import until_over
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.answer import Models
 from pipeline.clock import SystemClock
 from pipeline.engines.base import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
-from pipeline.turn import Models, Turn, TurnPlan
+from pipeline.turn import Turn, TurnPlan
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.events import TERMINAL, SessionStarted
 from schemas.ids import Seq, TurnId, new_session_id

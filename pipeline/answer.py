@@ -1,0 +1,175 @@
+"""One answer of the language model: what it is told, what it writes, and what it wants called meanwhile."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pipeline.asking import Question, Stage
+from pipeline.calling import Calling
+from pipeline.citing import supports
+from pipeline.clock import Clock
+from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, Speaker, ToolCall
+from pipeline.grounds import Finder, look_up, told
+from pipeline.resuming import Progress
+from pipeline.tools.house import FunctionHouse
+from pipeline.turn_state import CallState
+from schemas.answer_facts import AnswerCited, PassagesFound
+from schemas.chat import GivenMessage
+from schemas.events import TextCompleted
+from schemas.retrieval import NumberedPassage
+
+_CHARS_PER_TOKEN: Final = 4
+"""About; an answer that is gone on with has spent that much of its `max_tokens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The engines a turn works with, local or remote."""
+
+    language_model: LanguageModel
+    speaker: Speaker
+    finder: Finder | None = None
+    """None: nothing can be looked up here."""
+    functions: FunctionHouse | None = None
+    """None: this server calls nothing."""
+
+
+class Answer:
+    """Writes one answer onto a stage, or the rest of one that an owner before us began."""
+
+    def __init__(
+        self, question: Question, models: Models, stage: Stage, clock: Clock, progress: Progress
+    ) -> None:
+        self._question = question
+        self._models = models
+        self._stage = stage
+        self._clock = clock
+        self._text = progress.text
+        self._calls: list[CallState] = [replace(call) for call in progress.calls]
+        self._looked_up = progress.looked_up
+        self._passages: Sequence[NumberedPassage] = progress.passages
+        self._completion = Completion("stop")
+        self._ttft_ms: float | None = None
+
+    async def write(self) -> None:
+        """Return when the model has said all. Raises what it raised; what it wrote before stands."""
+        await self._look_up()
+        calling = Calling(self._question, self._models.functions, self._stage)
+        pending = [call for call in self._calls if not call.over]
+        while True:
+            if pending and await calling.carry_out(pending):
+                self._completion = replace(self._completion, finish="tool_calls")
+                return
+            wished = await self._ask()
+            if not wished:
+                return
+            await self._stage.rest()
+            pending = await calling.note(wished, self._calls, at=len(self._text))
+            self._calls += pending
+
+    async def complete(self) -> None:
+        """Record that the text is whole, and what it rests on."""
+        if self._passages:
+            language = self._question.settings.language
+            await self._stage.record(AnswerCited(supports=supports(self._text, self._passages, language)))
+        completion = self._completion
+        await self._stage.record(
+            TextCompleted(
+                chars=len(self._text),
+                finish=completion.finish,
+                tokens_in=completion.tokens_in,
+                tokens_out=completion.tokens_out,
+                ttft_ms=self._ttft_ms,
+                provider=completion.provider,
+                model=completion.model,
+            )
+        )
+
+    async def _look_up(self) -> None:
+        question = self._question
+        if self._looked_up or not question.settings.collections:
+            return
+        fact = await look_up(
+            self._models.finder, question.text, question.settings, self._clock, room=question.room
+        )
+        await self._stage.record(fact)
+        if isinstance(fact, PassagesFound):
+            self._passages = fact.passages
+
+    async def _ask(self) -> list[ToolCall]:
+        """Let the model write; the calls that it wants made before it goes on."""
+        called_at = self._clock.monotonic()
+        calls: list[ToolCall] = []
+        async with aclosing(self._models.language_model.stream(self._request())) as items:
+            async for item in items:
+                if isinstance(item, Completion):
+                    self._count(item)
+                elif isinstance(item, ToolCall):
+                    calls.append(item)
+                else:
+                    if self._ttft_ms is None:
+                        self._ttft_ms = round((self._clock.monotonic() - called_at) * 1_000, 1)
+                    self._text += item
+                    await self._stage.show(item)
+        return calls
+
+    def _count(self, completion: Completion) -> None:
+        before = self._completion
+        self._completion = replace(
+            completion,
+            tokens_in=before.tokens_in + completion.tokens_in,
+            tokens_out=before.tokens_out + completion.tokens_out,
+        )
+
+    @property
+    def _round(self) -> int:
+        return 1 + max((call.round for call in self._calls), default=-1)
+
+    def _request(self) -> ChatRequest:
+        settings = self._question.settings
+        house, tools = self._models.functions, settings.tools
+        offered = () if house is None else house.offers(tools.registered)
+        functions = (*offered, *(Function(**one.model_dump()) for one in tools.functions))
+        choice = tools.choice if self._round == 0 else "auto"  # else it would call for ever
+        if house is not None and self._round >= house.settings.rounds:
+            choice = "none"
+        return ChatRequest(
+            messages=(*self._told(), *self._said()),
+            max_tokens=max(1, settings.max_tokens - len(self._text) // _CHARS_PER_TOKEN),
+            temperature=settings.temperature,
+            functions=functions,
+            choice=choice,
+            parallel=tools.parallel,
+            provider=settings.llm_provider,
+            model=settings.llm_model,
+            **settings.sampling.model_dump(),
+        )
+
+    def _told(self) -> tuple[Message, ...]:
+        """Everything up to the question, with the passages for it."""
+        question, settings = self._question, self._question.settings
+        grounds = told(self._passages, settings.language)
+        if question.given is not None:
+            before = (Message("system", grounds),) if grounds else ()
+            return (*before, *(_message(one) for one in question.given))
+        system = "\n\n".join(filter(None, (settings.system_prompt, grounds)))
+        return Message("system", system), *question.history, Message("user", question.text)
+
+    def _said(self) -> list[Message]:
+        """What the model has said itself, with the calls that it asked for and what came of them."""
+        messages: list[Message] = []
+        begin = 0
+        for number in sorted({call.round for call in self._calls}):
+            calls = [call for call in self._calls if call.round == number]
+            wished = tuple(ToolCall(call.call, call.name, call.arguments) for call in calls)
+            messages.append(Message("assistant", self._text[begin : calls[0].at], wished))
+            messages += [Message("tool", call.result, call=call.call) for call in calls]
+            begin = calls[0].at
+        rest = self._text[begin:]
+        return [*messages, Message("assistant", rest)] if rest else messages
+
+
+def _message(given: GivenMessage) -> Message:
+    calls = tuple(ToolCall(one.call, one.name, one.arguments) for one in given.calls)
+    return Message(given.role, given.content, calls, given.call)

@@ -1,0 +1,38 @@
+"""What an answer is made of and where it appears: the two sides of `pipeline.answer`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.engines.base import Message
+from schemas.chat import GivenMessage
+from schemas.events import Fact
+from schemas.settings import SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and what was said before it."""
+
+    text: str
+    settings: SessionSettings
+    history: tuple[Message, ...] = ()
+    given: tuple[GivenMessage, ...] | None = None
+    """All that the model is told, where the client keeps the conversation itself."""
+    room: int = 4_000
+    """Characters that the model can be told, about."""
+    session: str = ""
+
+
+class Stage(Protocol):
+    """Where an answer appears."""
+
+    async def record(self, fact: Fact) -> None: ...
+
+    async def show(self, text: str) -> None:
+        """The text goes on."""
+
+    async def rest(self) -> None:
+        """The text pauses here: what was shown can be spoken to its end."""
+
+    async def aside(self, text: str) -> None:
+        """Say something that is no part of the text."""

@@ -1,0 +1,129 @@
+"""The calls of one answer: noted in the log, made here or left to the client."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+
+from pipeline.asking import Question, Stage
+from pipeline.engines.base import ToolCall
+from pipeline.tools.house import FunctionHouse
+from pipeline.turn_state import CallState
+from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
+from schemas.chat import ARGUMENT_CHARS
+from schemas.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
+
+_ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
+_NAME_CHARS: Final = 64
+_MOST: Final = 16
+"""Calls of one round where this server calls nothing itself."""
+
+
+class Calling:
+    """Carries out what a model wants called. A function that fails ends nothing: the model is told."""
+
+    def __init__(self, question: Question, house: FunctionHouse | None, stage: Stage) -> None:
+        self._question = question
+        self._house = house
+        self._stage = stage
+        self._registered = frozenset(question.settings.tools.registered)
+        self._clients = frozenset(one.name for one in question.settings.tools.functions)
+        self._most = _MOST if house is None else house.settings.calls
+
+    async def note(
+        self, wished: Sequence[ToolCall], before: Sequence[CallState], *, at: int
+    ) -> list[CallState]:
+        """Record what is to be called; what cannot be is over at once."""
+        number = 1 + max((call.round for call in before), default=-1)
+        taken = {call.call for call in before}
+        noted: list[CallState] = []
+        for place, wish in enumerate(wished):
+            name = wish.id
+            if not _ID.fullmatch(name) or name in taken:
+                name = f"call_{number}_{place}"
+            taken.add(name)
+            theirs = wish.name in self._clients and wish.name not in self._registered
+            call = CallState(
+                call=name,
+                name=wish.name[:_NAME_CHARS],
+                arguments=wish.arguments[:ARGUMENT_CHARS],
+                place="client" if theirs else "server",
+                round=number,
+                at=at,
+            )
+            error = self._refused(wish, place)
+            if error is not None:
+                call.place = "server"
+            await self._stage.record(
+                ToolCalled(
+                    call=call.call,
+                    name=call.name,
+                    arguments=call.arguments,
+                    place=call.place,
+                    round=number,
+                    at=at,
+                )
+            )
+            if error is not None:
+                await self._fail(call, error, 0.0)
+            noted.append(call)
+        return noted
+
+    def _refused(self, wish: ToolCall, place: int) -> ToolError | None:
+        if place >= self._most:
+            return ToolTooMany(f"this call was not made: {self._most} at once are enough")
+        if len(wish.arguments) > ARGUMENT_CHARS:
+            return ToolArguments(f"the arguments are longer than {ARGUMENT_CHARS} characters")
+        if wish.name not in self._clients | self._registered:
+            known = ", ".join(sorted(self._clients | self._registered)) or "none"
+            return ToolUnknown(f"there is no function {wish.name[:_NAME_CHARS]!r}; there is: {known}")
+        return None
+
+    async def carry_out(self, calls: Sequence[CallState]) -> bool:
+        """Make the calls that are to be made here. True: the client has to make others first."""
+        ours = [call for call in calls if call.place == "server" and not call.over]
+        if ours:
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._fill_in, [call.name for call in ours])
+                await self._all(ours)
+                beside.cancel_scope.cancel()
+        return any(call.place == "client" and not call.over for call in calls)
+
+    async def _all(self, calls: Sequence[CallState]) -> None:
+        at_once = anyio.CapacityLimiter(1 if self._house is None else self._house.settings.at_once)
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(self._make, call, at_once)
+
+    async def _make(self, call: CallState, at_once: anyio.CapacityLimiter) -> None:
+        async with at_once:
+            began = anyio.current_time()
+            try:
+                if self._house is None:
+                    raise ToolUnknown("this server calls nothing any more")
+                result = await self._house.call(call.name, call.call, call.arguments, self._question.session)
+            except ToolError as error:
+                await self._fail(call, error, _ms(began))
+                return
+            call.output = result.output
+            await self._stage.record(
+                ToolCompleted(call=call.call, output=result.output, ms=_ms(began), cut=result.cut)
+            )
+
+    async def _fail(self, call: CallState, error: ToolError, ms: float) -> None:
+        call.error = (error.code, str(error))
+        await self._stage.record(ToolFailed(call=call.call, code=error.code, message=str(error), ms=ms))
+
+    async def _fill_in(self, names: Sequence[str]) -> None:
+        """Nobody likes silence. Cancelled when the calls are over."""
+        if self._house is None:
+            return
+        filler = self._house.filler(names, self._question.settings.language)
+        if filler:
+            await anyio.sleep(self._house.settings.filler_after_ms / 1_000)
+            await self._stage.aside(filler)
+
+
+def _ms(began: float) -> float:
+    return round((anyio.current_time() - began) * 1_000, 1)

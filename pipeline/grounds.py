@@ -1,0 +1,87 @@
+"""What an answer rests on: passages are looked up before the model is asked, and told to it with numbers."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import anyio
+
+from pipeline.clock import Clock
+from schemas.answer_facts import PassagesFailed, PassagesFound
+from schemas.errors import RhapsodeError
+from schemas.retrieval import CollectionId, NumberedPassage, Passage, SearchToolConfig
+from schemas.settings import SessionSettings
+
+_PATIENCE_S: Final = 5.0
+"""Longer than any search takes; an answer without passages is better than none."""
+_SHARE: Final = 0.5
+"""Of what the model can be told, for the passages at most."""
+_FRAME: Final = 80
+"""Characters around each passage."""
+_TOLD: Final = {
+    "en": "Use the passages below where they help to answer. Put the number of a passage in square brackets, "
+    "as [1], behind each sentence that rests on it. If they do not tell, say so.",
+    "de": "Nutze die folgenden Textstellen, soweit sie zur Antwort beitragen. Setze hinter jeden Satz, der "
+    "auf einer davon beruht, ihre Nummer in eckigen Klammern, etwa [1]. Sagen sie nichts dazu, so sage es.",
+}
+
+
+class Finder(Protocol):
+    """Looks passages up, here or elsewhere. Raises a RhapsodeError when it cannot."""
+
+    async def find(
+        self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
+    ) -> list[Passage]: ...
+
+
+async def look_up(
+    finder: Finder | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
+) -> PassagesFound | PassagesFailed:
+    """The passages for a question, as many as fit into `room` characters beside everything else; never raises
+    for what the finder lacks."""
+    asked = {
+        "question": question,
+        "collections": settings.collections,
+        "strategy": settings.search.strategy,
+    }
+    began = clock.monotonic()
+    try:
+        if finder is None:
+            message = "nothing can be looked up here"
+            return PassagesFailed(**asked, code="retrieval.unavailable", message=message)
+        with anyio.fail_after(_PATIENCE_S):
+            names = [CollectionId(name) for name in settings.collections]
+            found = await finder.find(question, names, settings.search)
+    except RhapsodeError as error:
+        return PassagesFailed(**asked, code=error.code, message=str(error))
+    except TimeoutError:
+        message = f"nothing came of it within {_PATIENCE_S:g} s"
+        return PassagesFailed(**asked, code="retrieval.timeout", message=message)
+    numbered = [
+        NumberedPassage(number=number, **passage.model_dump())
+        for number, passage in enumerate(_fitting(found, int(room * _SHARE)), 1)
+    ]
+    ms = round((clock.monotonic() - began) * 1_000, 1)
+    return PassagesFound(**asked, passages=tuple(numbered), ms=ms)
+
+
+def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
+    """The best ones that fit; the best of all in any case, for it is never longer than a window."""
+    kept: list[Passage] = []
+    for passage in passages:
+        room -= len(passage.text) + _FRAME
+        if kept and room < 0:
+            break
+        kept.append(passage)
+    return kept
+
+
+def told(passages: Sequence[NumberedPassage], language: str) -> str:
+    """What the model is told of them; empty where there are none."""
+    if not passages:
+        return ""
+    return "\n\n".join((_TOLD[language], *(f"[{one.number}] {_place(one)}\n{one.text}" for one in passages)))
+
+
+def _place(passage: NumberedPassage) -> str:
+    page = () if passage.page is None else (f"p. {passage.page}",)
+    return ", ".join((passage.title, *page, *passage.headings[-1:]))

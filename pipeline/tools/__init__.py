@@ -1,0 +1,1 @@
+"""Functions that the language model may call, wherever they are."""

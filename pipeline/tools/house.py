@@ -1,0 +1,107 @@
+"""All functions that this server calls: found by name, checked, bounded in time and in what they say."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import anyio
+import httpx
+
+from pipeline.engines.base import Function
+from pipeline.tools.local import PythonFunction
+from pipeline.tools.remote import RemoteFunction
+from schemas.chat import OUTPUT_CHARS
+from schemas.tool_errors import ToolArguments, ToolTimeout, ToolUnknown
+from schemas.tools import FunctionHouseSettings, RegisteredFunction
+
+_THREADS: Final = 8
+_CONNECT_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a function said; `cut`: it said more."""
+
+    output: str
+    cut: bool
+
+
+class FunctionHouse:
+    """Calls registered functions. Raises ValueError when made, naming a function that cannot be had."""
+
+    def __init__(self, settings: FunctionHouseSettings) -> None:
+        self.settings = settings
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(None, connect=_CONNECT_S), follow_redirects=False
+        )
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._functions = {
+            name: self._opened(name, registered) for name, registered in settings.functions.items()
+        }
+
+    def _opened(self, name: str, registered: RegisteredFunction) -> PythonFunction | RemoteFunction:
+        try:
+            if registered.entry_point is None:
+                return RemoteFunction(name, registered, self._http)
+            return PythonFunction(registered.entry_point, self._threads)
+        except Exception as error:  # jsonschema has its own for a schema that is none
+            raise ValueError(f"tools.functions.{name}: {error}") from error
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._functions)
+
+    def offers(self, names: Iterable[str]) -> tuple[Function, ...]:
+        """What a model is told of them; names that are no longer there are passed over."""
+        return tuple(self._offer(name) for name in names if name in self._functions)
+
+    def _offer(self, name: str) -> Function:
+        registered, function = self.settings.functions[name], self._functions[name]
+        parameters = function.parameters if registered.parameters is None else registered.parameters
+        return Function(name, registered.description or function.description, parameters)
+
+    def filler(self, names: Iterable[str], language: Literal["en", "de"]) -> str:
+        """What is said while these take long: the first that has something of its own."""
+        for name in names:
+            own = self.settings.functions[name].filler if name in self._functions else None
+            if own is not None and language in own:
+                return own[language]
+        return self.settings.fillers.get(language, "")
+
+    async def call(self, name: str, call: str, arguments: str, session: str) -> Result:
+        """Raises ToolUnknown, ToolArguments, ToolTimeout or ToolError."""
+        function = self._functions.get(name)
+        if function is None:
+            known = ", ".join(self._functions) or "none"
+            raise ToolUnknown(f"there is no function {name!r}; there is: {known}")
+        given = _parsed(arguments)
+        timeout_s = self.settings.functions[name].timeout_s
+        try:
+            with anyio.fail_after(timeout_s):
+                if isinstance(function, PythonFunction):
+                    output = await function.call(given)
+                else:
+                    output = await function.call(call, given, session)
+        except TimeoutError as error:
+            raise ToolTimeout(f"{name} took longer than {timeout_s:g} s") from error
+        output = _readable(output)
+        return Result(output[:OUTPUT_CHARS], cut=len(output) > OUTPUT_CHARS)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def _parsed(arguments: str) -> Mapping[str, Any]:
+    try:
+        given = json.loads(arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ToolArguments(f"the arguments are no JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise ToolArguments("the arguments are no JSON object")
+    return given
+
+
+def _readable(text: str) -> str:
+    """Without halves of characters, which nothing can write down."""
+    return text.encode("utf-8", "replace").decode("utf-8")

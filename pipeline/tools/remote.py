@@ -1,0 +1,60 @@
+"""Functions at an address: one POST per call."""
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+import httpx
+import jsonschema
+
+from pipeline.engines.provider import body_of
+from schemas.chat import OUTPUT_CHARS
+from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout
+from schemas.tools import RegisteredFunction
+
+_MOST_BYTES: Final = OUTPUT_CHARS * 4
+_SHOWN: Final = 200
+
+
+class RemoteFunction:
+    """One function of one server. Its headers are in no message and in no `repr`."""
+
+    def __init__(self, name: str, registered: RegisteredFunction, http: httpx.AsyncClient) -> None:
+        self.parameters: Mapping[str, Any] = registered.parameters or {"type": "object", "properties": {}}
+        self.description = registered.description
+        jsonschema.Draft202012Validator.check_schema(dict(self.parameters))
+        self._validator = jsonschema.Draft202012Validator(dict(self.parameters))
+        self._name = name
+        self._url = registered.url or ""
+        self._headers = {key: value.get_secret_value() for key, value in registered.headers.items()}
+        self._http = http
+
+    async def call(self, call: str, arguments: Mapping[str, Any], session: str) -> str:
+        """Raises ToolArguments, ToolTimeout or ToolError."""
+        error = next(self._validator.iter_errors(arguments), None)
+        if error is not None:
+            where = ".".join(map(str, error.absolute_path))
+            raise ToolArguments(f"{where}: {error.message}"[:_SHOWN] if where else error.message[:_SHOWN])
+        body = {"call": call, "name": self._name, "arguments": arguments, "session": session}
+        headers = self._headers | {"Idempotency-Key": f"{session}/{call}"}
+        try:
+            async with self._http.stream("POST", self._url, json=body, headers=headers) as response:
+                text = await _beginning(response)
+        except httpx.TimeoutException as late:
+            raise ToolTimeout(f"{self._name} did not answer in time") from late
+        except httpx.HTTPError as broken:
+            raise ToolError(f"{self._name} cannot be reached") from broken
+        if not response.is_success:
+            raise ToolError(f"{self._name} answered HTTP {response.status_code}: {text[:_SHOWN]}")
+        return text
+
+
+async def _beginning(response: httpx.Response) -> str:
+    """As much of the body as is taken."""
+    held = b""
+    async with aclosing(body_of(response)) as parts:
+        async for part in parts:
+            held += part
+            if len(held) > _MOST_BYTES:
+                break
+    return held.decode("utf-8", "replace")

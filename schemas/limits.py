@@ -1,0 +1,55 @@
+"""Bounds of the gateway and its own listener."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.access_settings import NO_LIMITS, PrincipalLimits
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class LimitSettings(_Settings):
+    """Every bound of the gateway. What happens when one is reached is said beside it."""
+
+    prompt_chars: int = Field(default=20_000, ge=1)
+    """Longer prompts are refused: 422 `input.too_long`."""
+    text_chars: int = Field(default=400_000, ge=1)
+    """Longer verbatim texts are refused: 422 `input.too_long`."""
+    body_bytes: int = Field(default=2_000_000, ge=1_000)
+    """Larger request bodies or WebSocket messages are refused: 413 `body.too_large`."""
+    upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1_000)
+    """Larger recordings are refused: 413 `body.too_large`."""
+    upload_s: float = Field(default=3_600.0, gt=0)
+    """Longer recordings are refused: 422 `input.too_long`."""
+    inputs: int = Field(default=200, ge=1)
+    """Microphones and files that one replica listens to; one more is refused: 503 `gateway.busy`."""
+    rejoin_s: float = Field(default=3.0, ge=0)
+    """How long a microphone whose connection broke is waited for, before what it said counts as all."""
+    bundle_bytes: int = Field(default=256 * 1024 * 1024, ge=1_000)
+    """Larger bundles are not imported: 413 `bundle.too_large`. Unpacked they may be four times as large."""
+    queued_turns: int = Field(default=8, ge=0)
+    """Turns waiting behind the running one; one more is refused: 429 `turn.queue_full`."""
+    live_sessions: int = Field(default=400, ge=1)
+    """Sessions with a turn running in this replica; one more is refused: 503 `gateway.busy`."""
+    listeners: int = Field(default=4_000, ge=1)
+    """Sockets and event streams open in this replica; one more is refused: 503 `gateway.busy`."""
+    listener_buffer: int = Field(default=256, ge=8)
+    """Facts held for one listener; when full they are dropped and read again from the log."""
+    sentences_ahead: int = Field(default=2, ge=0, le=16)
+    """Sentences in synthesis beyond the one whose audio is being recorded; others wait."""
+    heartbeat_s: float = Field(default=15.0, gt=0)
+    principal: PrincipalLimits = PrincipalLimits()
+    """For each principal by itself, over all replicas."""
+    everybody: PrincipalLimits = NO_LIMITS
+    """For all together, on an open server."""
+
+
+class GatewaySettings(_Settings):
+    """The gateway's own listener, beside Serve's proxy."""
+
+    direct_host: str = "127.0.0.1"
+    direct_port: int | None = Field(default=None, ge=1, le=65_535)
+    """Clients may come here, past Serve's proxy; `rhapsode up` sets it. None: only through the proxy."""
+    frame_bytes: int = Field(default=4_000_000, ge=1_000)
+    """A larger WebSocket message closes the connection (1009)."""

@@ -1,0 +1,1 @@
+"""What answers rest on: passages, functions, and what is said of them."""

@@ -1,0 +1,133 @@
+"""A question is put to a session in memory; its turn's facts come back."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from pipeline.answer import Models
+from pipeline.clock import SystemClock
+from pipeline.engines.base import ChatRequest, LanguageModel, Speaker, ToolCall, Written
+from pipeline.grounds import Finder
+from pipeline.log.memory import MemoryEventLog
+from pipeline.log.recorder import Recorder
+from pipeline.log.tailer import Tailer
+from pipeline.owner import OwnerServices
+from pipeline.owners import Owners
+from pipeline.tools.house import FunctionHouse
+from schemas.chat import FunctionOffer, GivenMessage, ToolSettings
+from schemas.events import SessionStarted, TurnRequested
+from schemas.ids import Seq, TurnId, new_id, new_session_id
+from schemas.limits import LimitSettings
+from schemas.recorded import Recorded
+from schemas.retrieval import CollectionId, DocumentId, Passage, SearchToolConfig
+from schemas.settings import SessionSettings
+from schemas.tools import FunctionHouseSettings, RegisteredFunction
+from tests.unit.test_owner import until_over
+from tests.unit.test_turn import Voice
+
+TURN = TurnId(2)
+COLLECTION = new_id()
+
+
+class Author:
+    """A language model that says what is next on its list; texts, calls, a completion."""
+
+    def __init__(self, *answers: Sequence[Written]) -> None:
+        self._answers = answers
+        self.asked: list[ChatRequest] = []
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        self.asked.append(request)
+        said = sum(bool(message.calls) for message in request.messages)
+        last = request.messages[-1]
+        begun = last.content if last.role == "assistant" and not last.calls else ""
+        for item in self._answers[min(said, len(self._answers) - 1)]:
+            if isinstance(item, str) and begun:
+                begun = begun.removeprefix(item)  # of an answer that is gone on with
+            else:
+                yield item
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Shelf:
+    """A finder with one thing on it, or with trouble."""
+
+    def __init__(self, *texts: str, error: Exception | None = None) -> None:
+        self._texts, self._error = texts, error
+
+    async def find(
+        self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
+    ) -> list[Passage]:
+        if self._error is not None:
+            raise self._error
+        return [passage(text, collections[0], config) for text in self._texts]
+
+
+def passage(text: str, collection: CollectionId, config: SearchToolConfig) -> Passage:
+    return Passage(
+        collection=collection,
+        document=DocumentId(COLLECTION),
+        title="The lamp",
+        media_type="application/pdf",
+        page=3,
+        start=0,
+        end=len(text),
+        text=text,
+        score=1.0,
+        strategy=config.strategy,
+    )
+
+
+def house(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> FunctionHouse:
+    return FunctionHouse(
+        FunctionHouseSettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms)
+    )
+
+
+def registered(*names: str) -> SessionSettings:
+    return SessionSettings(tools=ToolSettings(registered=names), speak=False)
+
+
+def offered(*names: str) -> SessionSettings:
+    functions = tuple(FunctionOffer(name=name) for name in names)
+    return SessionSettings(tools=ToolSettings(functions=functions), speak=False)
+
+
+def call(name: str, arguments: str = "{}", *, id: str = "") -> ToolCall:
+    return ToolCall(id or f"call_{name}", name, arguments)
+
+
+@asynccontextmanager
+async def owning(
+    log: MemoryEventLog, recorder: Recorder, models: Models, name: str = "first"
+) -> AsyncGenerator[Owners, None]:
+    async with Tailer(log) as tailer:
+        services = OwnerServices(log, recorder, tailer, models, SystemClock(), LimitSettings())
+        async with Owners(node=name, services=services) as owners:
+            yield owners
+
+
+async def facts_of(
+    model: LanguageModel,
+    settings: SessionSettings,
+    *,
+    functions: FunctionHouse | None = None,
+    finder: Finder | None = None,
+    voice: Speaker | None = None,
+    given: tuple[GivenMessage, ...] | None = None,
+    text: str = "When was it lit?",
+) -> list[Recorded]:
+    """What a turn leaves in the log, its request excepted."""
+    log, session = MemoryEventLog(), new_session_id()
+    models = Models(model, voice or Voice(), finder, functions)
+    async with Recorder(log) as recorder, owning(log, recorder, models) as owners:
+        await recorder.post(session, SessionStarted(settings=settings), mode="create")
+        await recorder.post(session, TurnRequested(kind="prompt", text=text, settings=settings, given=given))
+        owners.wake(session, Seq(TURN))
+        await until_over(log, session, "turn.completed")
+    return (await log.read(session, Seq(0), limit=5_000))[2:]
+
+
+def of_type(facts: Sequence[Recorded], *kinds: str) -> list[Recorded]:
+    return [fact for fact in facts if fact.type in kinds]

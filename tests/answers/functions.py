@@ -1,0 +1,40 @@
+"""Functions for the tests, as an operator's package would have them."""
+
+import threading
+from typing import Any
+
+import anyio
+
+HELD = threading.Event()
+
+
+def weather(city: str, days: int = 1) -> dict[str, Any]:
+    """The weather of the next days."""
+    return {"city": city, "celsius": [7] * days}
+
+
+async def tides(harbour: str) -> str:
+    """When the water is high."""
+    await anyio.lowlevel.checkpoint()
+    return f"{harbour}: 04:12 and 16:40"
+
+
+async def never(what: str = "") -> str:
+    """Waits for what does not come."""
+    await anyio.sleep_forever()
+    return what
+
+
+def broken() -> None:
+    raise RuntimeError("the barometer fell off the wall")
+
+
+def long() -> str:
+    return "la " * 20_000
+
+
+def only_places(a: int, /) -> int:
+    return a
+
+
+NUMBER = 7
