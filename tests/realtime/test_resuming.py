@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.realtime.conftest import ANSWER, SLOWLY
@@ -90,8 +91,6 @@ async def test_g711_goes_on_inside_a_sentence_as_if_nothing_had_been(app: Runnin
 
 
 async def test_an_ordinary_session_is_heard_and_spoken_to_as_well(app: RunningApp) -> None:
-    import httpx
-
     async with httpx.AsyncClient(base_url=app.url) as http:
         session = (await http.post("/v1/sessions", json={})).json()["session_id"]
         async with client(app, session_id=session) as caller:
@@ -127,12 +126,20 @@ async def test_a_wrong_wish_is_refused_with_a_reason(
             assert await caller.dismissed() in (4400, 4404)
 
 
+async def answering(*apps: RunningApp) -> None:
+    """Return when all of them do: a port may be bound a moment after its process is ready."""
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=10)) as http:
+        for app in apps:
+            assert (await http.get(f"{app.url}/v1/health")).status_code == 200
+
+
 async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> None:
     settings = scripted_settings(
         tmp_path, llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 4}, limits={"heartbeat_s": 0.2}
     )
     with Gateways(settings) as gateways:
         first, second = gateways.start(2)
+        await answering(first, second)
         async with client(first) as caller:
             session = caller.session["id"]
             await caller.say("Tell me")
