@@ -16,6 +16,7 @@ from schemas import (
     commands,
     comparisons,
     errors,
+    realtime_errors,
     retrieval_errors,
     tool_errors,
     transfers,
@@ -65,6 +66,7 @@ _ANSWERS: Final = (
 _ERRORS: Final = (
     errors.RhapsodeError,
     access_errors.AccessError,
+    realtime_errors.RealtimeInvalid,
     retrieval_errors.DocumentError,
     tool_errors.ToolError,
     worker_errors.DeadLetterNotFound,
