@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from deployments.realtime_errors import PATH
 from deployments.services import Services
 from schemas.access_errors import Forbidden, Unauthenticated
 from schemas.errors import InputError, SceneNotFound, SessionNotFound, UserNotFound
@@ -21,8 +22,6 @@ PRINCIPAL: Final = "rhapsode.principal"
 LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
 """What a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
 stream, which the face refuses."""
-REALTIME: Final = "/v1/realtime"
-"""What a client secret opens."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -91,7 +90,7 @@ async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
 def _opens_realtime(connection: HTTPConnection) -> None:
     """A client secret opens Realtime connections, and nothing else."""
     path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
-    if connection.scope["type"] != "websocket" or path != REALTIME:
+    if connection.scope["type"] != "websocket" or path != PATH:
         raise Forbidden("a client secret is for Realtime connections only")
 
 

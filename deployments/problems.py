@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from deployments import realtime_errors
 from schemas.access_errors import LimitReached, Unauthenticated
 from schemas.errors import InputError, RhapsodeError
 from schemas.wire import ErrorFrame, Problem
@@ -188,7 +189,11 @@ async def refuse_socket(websocket: WebSocket, error: RhapsodeError) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):
         if websocket.application_state is WebSocketState.CONNECTING:
             await websocket.accept()
-        await websocket.send_text(error_frame(error).model_dump_json())
+        path = websocket.scope["path"].removeprefix(websocket.scope.get("root_path", ""))
+        if path == realtime_errors.PATH:
+            await websocket.send_json(realtime_errors.error_event(error))
+        else:
+            await websocket.send_text(error_frame(error).model_dump_json())
         await websocket.close(close_code(error))
 
 

@@ -1,13 +1,14 @@
-"""Our errors in the shape of OpenAI's, for the faces that speak its protocol."""
+"""Our errors in the shape of OpenAI's, for the Realtime API."""
 
 from typing import Any, Final
 
-from deployments import problems
-from schemas.access_errors import LimitReached, Unauthenticated
-from schemas.errors import RhapsodeError
+from schemas.access_errors import AccessError, LimitReached, Unauthenticated
+from schemas.errors import GatewayBusy, InputError, RhapsodeError, StateError
 from schemas.realtime_errors import RealtimeInvalid
 
-_SERVER: Final = 500
+PATH: Final = "/v1/realtime"
+"""Errors of sockets there are told so."""
+_REFUSED: Final = "event_refused"
 
 
 def error_body(error: RhapsodeError, event_id: str | None = None) -> dict[str, Any]:
@@ -21,9 +22,15 @@ def error_body(error: RhapsodeError, event_id: str | None = None) -> dict[str, A
     }
 
 
+def error_event(error: RhapsodeError) -> dict[str, Any]:
+    """The last event of a connection that is refused."""
+    return {"type": "error", "event_id": _REFUSED, "error": error_body(error)}
+
+
 def _kind(error: RhapsodeError) -> str:
     if isinstance(error, LimitReached):
         return "rate_limit_error"
     if isinstance(error, Unauthenticated):
         return "authentication_error"
-    return "server_error" if problems.status_of(error.code) >= _SERVER else "invalid_request_error"
+    theirs = isinstance(error, InputError | StateError | AccessError) and not isinstance(error, GatewayBusy)
+    return "invalid_request_error" if theirs else "server_error"

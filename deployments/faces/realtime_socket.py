@@ -9,7 +9,7 @@ import orjson
 from fastapi import WebSocket, WebSocketDisconnect
 
 from deployments import problems
-from deployments.realtime_errors import error_body
+from deployments.realtime_errors import error_event
 from schemas.errors import RhapsodeError
 
 _SEND_S: Final = 20.0
@@ -52,7 +52,7 @@ class RealtimeSocket:
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""
         with suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
-            await self.send({"type": "error", "event_id": "event_refused", "error": error_body(error)})
+            await self.send(error_event(error))
             await self._socket.close(problems.close_code(error))
 
 

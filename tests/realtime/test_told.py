@@ -56,9 +56,7 @@ async def test_items_are_told_in_their_order_and_deleted_ones_are_not(
         gone = await put(caller, "user", "My number is 1234.")
         await put(caller, "system", "She is a guest.", previous_item_id="root")
         await put(caller, "user", "I like foxes.", previous_item_id=first)
-        await caller.answered(
-            "conversation.item.delete", item_id=gone, answer="conversation.item.deleted"
-        )
+        await caller.answered("conversation.item.delete", item_id=gone, answer="conversation.item.deleted")
         await put(caller, "user", "Who comes by?")
         await caller.respond()
     assert told(elsewhere) == [

@@ -163,9 +163,7 @@ async def test_a_second_response_at_a_time_is_refused(app: RunningApp) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -218,9 +216,7 @@ async def test_a_flood_of_strange_events_ends_no_connection(app: RunningApp, see
             told = event if chance.random() < 0.3 else mutated(event, chance)
             await caller.raw(json.dumps(told))
         await caller.raw(json.dumps({"type": "the.end", "event_id": "the end"}))
-        await caller.until(
-            lambda event: event["type"] == "error" and event["error"]["event_id"] == "the end"
-        )
+        await caller.until(lambda event: event["type"] == "error" and event["error"]["event_id"] == "the end")
         for event in caller.told("error"):
             assert event["error"]["type"] == "invalid_request_error", event
             assert event["error"]["code"] != "internal"
