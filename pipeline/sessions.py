@@ -151,12 +151,13 @@ class Sessions:
     async def decide(
         self, session: SessionId, decision: Callable[[Conversation], Sequence[Fact | About]]
     ) -> Seq:
-        """Record what `decision` makes of the session as it is now; it refuses by raising."""
+        """Record what `decision` makes of the session as it is now, if anything; it refuses by raising."""
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             if conversation.ended or conversation.ending:
                 raise SessionEnded("this session has ended; create a new one")
-            return (await self._recorder.post(session, *decision(conversation))).last
+            facts = decision(conversation)
+            return (await self._recorder.post(session, *facts)).last if facts else conversation.head
 
     async def _ask(
         self,

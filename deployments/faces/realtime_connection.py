@@ -10,6 +10,7 @@ import anyio
 import orjson
 from fastapi import WebSocketDisconnect
 
+from deployments.faces.realtime_idle import Patience
 from deployments.faces.realtime_input import Microphone
 from deployments.faces.realtime_opening import Opened
 from deployments.faces.realtime_socket import RealtimeSocket, read_json
@@ -69,6 +70,7 @@ class Connection:
         """Of the event that was told last."""
         self._own = 0
         self._ears = Microphone(services, opened.desk, self._refused)
+        self._patience = Patience(services, opened.desk, self._ears)
         self._send_job, self._jobs = anyio.create_memory_object_stream[_Job](_JOBS)
 
     # ------------------------------------------------------------ what is told
@@ -99,6 +101,7 @@ class Connection:
             data = data | {"delta": await self._sound.of(event.sound, event.format)}
         self._number = event.number
         await self._socket.send(data)
+        self._patience.note(event, self._translator.conversation)
 
     async def _say(self, kind: str, **data: Any) -> None:
         """An event of this connection alone, which belongs to no fact."""
@@ -149,12 +152,14 @@ class Connection:
 
     async def work(self) -> None:
         """Do what had to wait, in order, beside everything else."""
-        async with self._jobs:
+        async with self._jobs, anyio.create_task_group() as beside:
+            beside.start_soon(self._patience.run)
             async for job in self._jobs:
                 try:
                     await job.do()
                 except RhapsodeError as error:
                     await self._complain(error, job.event_id)
+            beside.cancel_scope.cancel()
 
     async def _take(self, event: ClientEvent) -> None:
         """Sound has its place at once; whatever needs the log waits its turn."""

@@ -39,6 +39,12 @@ class Microphone:
         self._sent = 0
         """Bytes since the last commit."""
 
+    @property
+    def heard(self) -> tuple[str, int] | None:
+        """The input, and how far it was listened to; None: nobody has sent anything."""
+        handle = self._handle
+        return None if handle is None else (handle.name, handle.intake.at_ms)
+
     async def append(self, audio: str) -> None:
         """Raises RealtimeInvalid, or what ended the input."""
         sound = await _decoded(audio)

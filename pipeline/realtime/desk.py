@@ -23,6 +23,7 @@ from schemas.errors import NothingToControl
 from schemas.events import (
     Fact,
     InputCleared,
+    InputIdled,
     ItemAdded,
     ItemRemoved,
     ItemTruncated,
@@ -30,7 +31,7 @@ from schemas.events import (
     ResponseAsked,
     SettingsChanged,
 )
-from schemas.ids import NO_TURN, Seq, SessionId
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 from schemas.realtime import ItemCreate, ItemTruncate
 from schemas.realtime_errors import RealtimeInvalid
 from schemas.realtime_items import ItemReference, stored
@@ -134,10 +135,29 @@ class Desk:
     async def cleared(self, name: str) -> None:
         await self.sessions.decide(self.session, lambda _: (InputCleared(input=name),))
 
-    async def silent(self, *before: Fact) -> None:
+    async def silent(self) -> None:
         """Sound was committed in which nobody said anything."""
         added = ItemAdded(item=dict(SILENCE), committed=True)
-        await self.sessions.decide(self.session, lambda _: (*before, added))
+        await self.sessions.decide(self.session, lambda _: (added,))
+
+    async def idled(self, turn: TurnId, name: str, at_ms: int) -> bool:
+        """Nobody has said anything since this answer; False: somebody has, or that is known already."""
+        told = True
+
+        def decision(conversation: Conversation) -> Sequence[Fact]:
+            nonlocal told
+            items, answer = conversation.items, conversation.turns[turn]
+            latest = items.known[items.order[-1]] if items.order else None
+            if conversation.unfinished or latest is None or latest.turn != turn:
+                told = False
+                return ()
+            quiet_ms = conversation.latest_ms - (answer.first_audio_ms or conversation.latest_ms)
+            start_ms = max(0, at_ms - max(0, quiet_ms - answer.audio_ms))
+            idled = InputIdled(input=name, start_ms=start_ms, end_ms=at_ms)
+            return idled, ItemAdded(item=dict(SILENCE), committed=True)
+
+        await self.sessions.decide(self.session, decision)
+        return told
 
     # ------------------------------------------------------------ responses
 

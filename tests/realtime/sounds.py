@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import soxr
 
+from pipeline.audio.incoming import g711
 from tests.voice.callers import austen
 
 RATE = 24_000
@@ -25,3 +26,16 @@ def wide(pcm: bytes) -> bytes:
 
 def silence(ms: int) -> bytes:
     return bytes(ms * PER_MS)
+
+
+def as_mulaw(pcm: bytes) -> bytes:
+    """As a telephone sends it."""
+    samples = soxr.resample(np.frombuffer(pcm, "<i2"), RATE, 8_000)
+    values = g711("mulaw").astype(np.int32)
+    order = np.argsort(values, kind="stable")
+    edges = (values[order][:-1] + values[order][1:]) / 2
+    return bytes(order[np.searchsorted(edges, np.asarray(samples))].astype(np.uint8).tobytes())
+
+
+def silence_of_telephones() -> bytes:
+    return b"\xff" * 2_400

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.realtime.conftest import ANSWER
-from tests.realtime.sounds import silence, speech
+from tests.realtime.sounds import as_mulaw, silence, silence_of_telephones, speech
 from tests.realtime.speakers import client
 from tests.support import RunningApp
 
@@ -101,3 +101,73 @@ async def test_telephones_speak_g711_both_ways(app: RunningApp, kind: str) -> No
         await other.say("Who comes by?")
         await other.respond()
         assert len(other.sound()) == 6 * len(narrow)
+
+
+async def test_who_says_nothing_for_long_is_spoken_to_again(app: RunningApp) -> None:
+    detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
+    async with client(app) as caller:
+        await caller.update(
+            audio={"input": {"turn_detection": detection}, "output": {"speed": 1.5}},
+            output_modalities=["text"],
+        )
+        await caller.speak(silence(500))
+        await caller.say("Who comes by?")
+        await caller.respond()
+        triggered = await caller.event("input_audio_buffer.timeout_triggered")
+        done = await caller.event("response.done", count=2)
+    assert done["response"]["status"] == "completed"
+    committed = await caller.event("input_audio_buffer.committed")
+    assert committed["item_id"] == triggered["item_id"]
+    assert 0 <= triggered["audio_start_ms"] <= triggered["audio_end_ms"]
+    assert caller.told("error") == []
+
+
+async def test_a_transcription_session_writes_down_and_answers_nothing(app: RunningApp) -> None:
+    async with client(app) as caller:
+        updated = await caller.answered(
+            "session.update",
+            session={"type": "transcription", "audio": TRANSCRIBED},
+            answer="session.updated",
+        )
+        assert updated["session"]["type"] == "transcription"
+        assert set(updated["session"]["audio"]) == {"input"}
+        await caller.speak(silence(300) + speech() + silence(1_500))
+        written = await caller.event("conversation.item.input_audio_transcription.completed")
+        assert written["transcript"] == HEARD
+        refused = await caller.answered("response.create", answer="response.created")
+        assert "no responses" in refused["error"]["message"]
+    assert caller.told("response.created") == []
+
+
+async def test_what_was_not_committed_can_be_taken_back(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(audio={"input": {**TRANSCRIBED["input"], "turn_detection": None}})
+        await caller.speak(silence(300) + speech())
+        await caller.send("input_audio_buffer.clear")
+        await caller.event("input_audio_buffer.cleared")
+        refused = await caller.answered("input_audio_buffer.commit", answer="nothing")
+        assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
+        await caller.speak(speech() + silence(300))
+        await caller.answered("input_audio_buffer.commit", answer="input_audio_buffer.committed")
+        await caller.event("conversation.item.input_audio_transcription.completed")
+    assert len(caller.told("input_audio_buffer.committed")) == 1
+
+
+async def test_telephones_are_understood(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(audio={"input": {**TRANSCRIBED["input"], "format": {"type": "audio/pcmu"}}})
+        await caller.speak(silence_of_telephones() + as_mulaw(speech()) + silence_of_telephones() * 6)
+        written = await caller.event("conversation.item.input_audio_transcription.completed")
+    assert written["transcript"] == HEARD
+
+
+async def test_changes_hold_from_the_next_sound_on(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(audio=TRANSCRIBED)
+        await caller.speak(silence(500))
+        await caller.update(audio={"input": {"turn_detection": None}})
+        await caller.speak(silence(300) + speech() + silence(1_500))
+        await caller.answered("input_audio_buffer.commit", answer="input_audio_buffer.committed")
+        await caller.event("conversation.item.input_audio_transcription.completed")
+        assert caller.told("response.created") == []
+        assert caller.told("input_audio_buffer.speech_started") == []
