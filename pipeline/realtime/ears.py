@@ -39,7 +39,8 @@ class Ears:
             case "speech.ended":
                 return self._ended(data)
             case "transcript.partial" | "transcript.final" | "transcript.failed" if self._transcribes:
-                return self._written(recorded)
+                known = (data["input"], data["utterance"]) in self._conversation.items.spoken
+                return self._written(recorded) if known else []
         return []
 
     @property

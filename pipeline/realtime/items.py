@@ -115,8 +115,11 @@ class Items:
         data = recorded.data
         self.managed = True
         if recorded.type == "item.added":
-            self._put(made(data["item"], data["item"].get("id") or self.item_id(recorded.seq), recorded.seq))
-            self._place(data.get("after"))
+            name = data["item"].get("id") or self.item_id(recorded.seq)
+            # Two clients at two replicas may have chosen the same id: the first one has it.
+            if name not in self.order:
+                self._put(made(data["item"], name, recorded.seq))
+                self._place(data.get("after"))
         elif recorded.type == "item.removed" and data["item"] in self.order:
             self.order.remove(data["item"])
         elif recorded.type == "item.truncated" and data["item"] in self.known:
@@ -153,14 +156,12 @@ class Items:
     def _hear(self, recorded: Recorded) -> None:
         data = recorded.data
         heard = data["input"], data["utterance"]
-        if recorded.type == "speech.started":
-            self.spoken.setdefault(heard, self.item_id(recorded.seq))
-            return
-        name = self.spoken.setdefault(heard, self.item_id(recorded.seq))
-        if recorded.type == "speech.ended" and name not in self.known:
-            self._put(Item(name, recorded.seq, "spoken"))
-        elif recorded.type != "speech.ended" and name in self.known:
-            self.known[name].text = data.get("text", "")
+        if recorded.type in ("speech.started", "speech.ended"):
+            name = self.spoken.setdefault(heard, self.item_id(recorded.seq))
+            if recorded.type == "speech.ended" and name not in self.known:
+                self._put(Item(name, recorded.seq, "spoken"))
+        elif (said := self.known.get(self.spoken.get(heard, ""))) is not None:
+            said.text = data.get("text", "")
 
     def _call(self, recorded: Recorded) -> None:
         data = recorded.data

@@ -1,4 +1,4 @@
-"""Who may open a Realtime session: by key, by protocol name, and by a client secret, which opens nothing else."""
+"""Who may open a Realtime session: by key, by protocol, and by a client secret, which opens nothing else."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,8 @@ import jwt
 import pytest
 
 from pipeline.access.secret import own_secret
-from tests.access.people import People, client as http_client, settings_at
+from tests.access.people import People, settings_at
+from tests.access.people import client as http_client
 from tests.realtime.speakers import client
 from tests.support import RunningApp, running_app
 

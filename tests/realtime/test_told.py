@@ -1,7 +1,6 @@
 """What the model is told: exactly the conversation as its clients have made it, and nobody else's."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import anyio

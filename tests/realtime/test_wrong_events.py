@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -173,20 +174,16 @@ json_values = st.recursive(
     st.sampled_from([*CLIENT_EVENTS, "?", ""]),
 )
 def test_whatever_is_said_is_an_event_or_a_complaint(rest: dict[str, Any], kind: str) -> None:
-    try:
+    with suppress(RealtimeInvalid):
         client_event({**rest, "type": kind})
-    except RealtimeInvalid as error:
-        assert str(error)
 
 
 @given(json_values)
 def test_whatever_a_session_is_to_be_is_a_patch_or_a_complaint(value: Any) -> None:
     patch = {"instructions": value, "tools": value, "audio": value, "tool_choice": value, "tracing": value}
     for name, wished in patch.items():
-        try:
+        with suppress(RealtimeInvalid):
             session_patch({name: wished})
-        except RealtimeInvalid as error:
-            assert str(error)
 
 
 def mutated(event: Any, chance: random.Random) -> Any:
