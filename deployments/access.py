@@ -113,6 +113,19 @@ async def _story(connection: HTTPConnection, caller: Principal, value: str) -> N
     await _owned(connection, caller, value, missing)
 
 
+async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    """Who takes part in it may come in; what is left to who made it, the face knows."""
+    session = parse_session_id(value)
+    whose = None if session is None else await _services(connection).ownership.of(session)
+    if caller.admin or (whose is not None and caller.commands(whose)):
+        return
+    if session is not None and whose is not None:
+        conversation, _ = await _services(connection).sessions.view(session)
+        if caller.name in conversation.members:
+            return
+    raise SessionNotFound(f"there is no thread {value[:80]}", field="thread_id")
+
+
 async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> None:
     missing = SceneNotFound(f"there is no scene {value[:80]}", field="scene_id")
     await _owned(connection, caller, value, missing)
@@ -124,10 +137,21 @@ async def _owned(connection: HTTPConnection, caller: Principal, value: str, miss
     whose = None if session is None else await _services(connection).ownership.of(session)
     if whose is not None and caller.commands(whose):
         return
+    if whose is not None and session is not None and await _takes_part(connection, session, caller):
+        return
     if not caller.admin:
         raise missing
     if whose is not None and not _admin_may(connection):
         raise Forbidden("this is somebody else's; an administrator may read and delete it")
+
+
+async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
+    """Members read, listen, ask and control; what the session is stays its owner's."""
+    conversation, _ = await _services(connection).sessions.view(session)
+    if caller.share is not None or caller.name not in conversation.members:
+        return False
+    asks = str(connection.scope["path"]).endswith(("/turns", "/control"))
+    return _only_reads(connection) or asks
 
 
 def _admin_may(connection: HTTPConnection) -> bool:
@@ -153,7 +177,12 @@ async def _for_all(connection: HTTPConnection, caller: Principal, value: str) ->
 _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable[None]]]] = {
     "session_id": _session,
     "story_id": _story,
+    "thread_id": _thread,
+    "character_id": _for_all,
+    "chat_id": _for_all,
     "scene_id": _scene,
     "user_id": _user,
-    **dict.fromkeys(("kind", "share", "number", "n", "chunk", "turn", "provider", "voice"), _for_all),
+    **dict.fromkeys(
+        ("kind", "share", "member", "number", "n", "chunk", "turn", "provider", "voice"), _for_all
+    ),
 }

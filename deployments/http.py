@@ -14,24 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments import problems, redaction
 from deployments.access import guard
 from deployments.direct import listening
-from deployments.faces import (
-    admin,
-    assistant,
-    assistant_at_once,
-    native,
-    native_access,
-    native_bundles,
-    native_media,
-    native_recordings,
-    native_sse,
-    native_ws,
-    realtime,
-    realtime_secrets,
-    stories,
-    tts,
-    tts_settings,
-    users,
-)
+from deployments.faces import native_bundles, native_recordings
+from deployments.faces.every import FACES
 from deployments.gate import PUBLIC, Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
@@ -78,25 +62,8 @@ def create_app(
     problems.install(app)
     app.add_middleware(_BodyLimit, limit=body_bytes)
     app.add_middleware(Gate)
-    for face in (
-        admin,
-        assistant,
-        assistant_at_once,
-        native,
-        native_access,
-        native_bundles,
-        native_sse,
-        native_ws,
-        native_media,
-        native_recordings,
-        realtime,
-        realtime_secrets,
-        stories,
-        tts,
-        tts_settings,
-        users,
-    ):
-        app.include_router(face.router)
+    for face in FACES:
+        app.include_router(face)
     _add_health(app)
     _add_page(app)
     _describe_credentials(app)

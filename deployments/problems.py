@@ -57,6 +57,7 @@ STATUS: Final[dict[str, int]] = {
     "turn.none_running": 409,
     "scene.not_found": 404,
     "user.not_found": 404,
+    "character.not_found": 404,
     "scene.not_ready": 409,
     "narration.not_found": 404,
     "chunk.not_found": 404,

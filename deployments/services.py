@@ -13,6 +13,7 @@ from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.answer import Models
+from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.clock import Clock, SystemClock
 from pipeline.engines.base import Transcribers
@@ -39,6 +40,7 @@ from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
+from pipeline.threads import Threads
 from pipeline.tools.house import FunctionHouse
 from pipeline.users import Users
 from pipeline.views import SessionViews
@@ -64,6 +66,8 @@ class Services:
     users: Users
     narrations: Narrations
     stories: Stories
+    characters: Characters
+    threads: Threads
     renderings: Renderings
     recordings: Recordings
     door: Door
@@ -140,6 +144,7 @@ class _Parts:
         )
         users = Users(log, recorder)
         door = Door(settings.auth, settings.home, self.clock)
+        characters = Characters(users, recorder, self.choices)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
         return Services(
             settings=settings,
@@ -152,6 +157,8 @@ class _Parts:
             users=users,
             narrations=narrations,
             stories=Stories(sessions, narrations, users, tailer),
+            characters=characters,
+            threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
             recordings=Recordings(log),
             door=door,

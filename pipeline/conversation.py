@@ -47,6 +47,8 @@ class Conversation:
         self.ended = False
         self.narrations: dict[TurnId, NarrationState] = {}
         self.inputs: dict[str, InputState] = {}
+        self.members: set[str] = set()
+        """Who may listen and ask beside the owner."""
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
         self.items = Items()
@@ -80,8 +82,9 @@ class Conversation:
         match recorded.type:
             case "session.started":
                 self._start(recorded)
-            case "settings.changed":
-                self.settings = _settings(data)
+            case "settings.changed" | "session.renamed":
+                self.title = data.get("title", self.title)
+                self.settings = _settings(data) if "settings" in data else self.settings
             case "session.end_requested" | "session.ended":
                 self.ending, self.end_reason = True, data["reason"]
                 self.ended = recorded.type == "session.ended"
@@ -91,7 +94,7 @@ class Conversation:
                 self._ask(recorded)
             case "narration.requested" | "narration.ready" | "narration.failed":
                 self._narrate(recorded)
-            case "share.created" | "share.revoked":
+            case "share.created" | "share.revoked" | "member.added" | "member.removed":
                 self._share(recorded)
             case kind if kind in INPUT_FACTS:
                 apply_to_inputs(self.inputs, recorded)
@@ -130,8 +133,12 @@ class Conversation:
     def _share(self, recorded: Recorded) -> None:
         if recorded.type == "share.created":
             self.shares[recorded.data["share"]] = {**recorded.data, "created_ms": recorded.ts_ms}
-        else:
+        elif recorded.type == "share.revoked":
             self.shares.pop(recorded.data["share"], None)
+        elif recorded.type == "member.added":
+            self.members.add(recorded.data["principal"])
+        else:
+            self.members.discard(recorded.data["principal"])
 
     def _narrate(self, recorded: Recorded) -> None:
         """The latest request for a scene counts; news of an earlier one changes nothing. What a copy was not

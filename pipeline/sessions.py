@@ -26,6 +26,7 @@ from schemas.events import (
     Kind,
     PlaybackFlushed,
     SessionEndRequested,
+    SessionRenamed,
     SessionStarted,
     SettingsChanged,
     TurnRequested,
@@ -138,6 +139,7 @@ class Sessions:
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             settings = self.choices.check(command.settings.apply(conversation.settings))
+            by = "" if by == conversation.principal else by
             wish = TurnRequested(
                 kind=command.kind, text=command.content, settings=settings, given=given, by=by
             )
@@ -233,6 +235,13 @@ class Sessions:
             settings = self.choices.check(command.settings.apply(conversation.settings))
             outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
         return outcome.last, settings
+
+    async def rename(self, session: SessionId, title: str) -> Seq:
+        """Raises SessionEnded."""
+        conversation, _ = await self._views.get(session)
+        if conversation.ended or conversation.ending:
+            raise SessionEnded("this session has ended; create a new one")
+        return (await self._recorder.post(session, SessionRenamed(title=title))).last
 
     async def delete(self, session: SessionId) -> None:
         """End the session, tell its listeners, then erase its facts and audio."""

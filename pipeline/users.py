@@ -10,7 +10,7 @@ from pipeline.log.base import EventLog, Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.views import Views
 from schemas.errors import InputError, SessionGone, SessionNotFound
-from schemas.events import NotificationsDelivered, PreferencesChanged, SessionStarted
+from schemas.events import CharacterSaved, NotificationsDelivered, PreferencesChanged, SessionStarted
 from schemas.ids import Seq, SessionId, derived_session_id
 from schemas.preferences import Preferences
 from schemas.recorded import Recorded
@@ -38,6 +38,7 @@ class UserState:
         self.head = Seq(0)
         self.preferences = Preferences()
         self.history: deque[PreferencesAt] = deque(maxlen=_HISTORY)
+        self.characters: dict[str, CharacterSaved] = {}
         self.raised = Seq(0)
         """The latest notification."""
         self.delivered = Seq(0)
@@ -49,6 +50,11 @@ class UserState:
             case "preferences.changed":
                 self.preferences = _preferences(recorded.data["preferences"])
                 self.history.append(PreferencesAt(recorded.seq, recorded.ts_ms, self.preferences))
+            case "character.saved":
+                saved = CharacterSaved.model_validate(recorded.data, extra="ignore")
+                self.characters[saved.character] = saved
+            case "character.deleted":
+                self.characters.pop(recorded.data["character"], None)
             case "notification.raised":
                 self.raised = recorded.seq
             case "notifications.delivered":

@@ -54,6 +54,10 @@ class UnknownProvider(InputError):
     code = "provider.unknown"
 
 
+class CharacterNotFound(InputError):
+    code = "character.not_found"
+
+
 class UnknownFunction(InputError):
     """This server calls no function of this name."""
 

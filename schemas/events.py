@@ -39,6 +39,13 @@ from schemas.service_facts import (
     ShareRevoked,
 )
 from schemas.settings import SessionSettings
+from schemas.thread_facts import (
+    CharacterDeleted,
+    CharacterSaved,
+    MemberAdded,
+    MemberRemoved,
+    SessionRenamed,
+)
 from schemas.turn_facts import (
     AudioChunk,
     SentenceCompleted,
@@ -186,6 +193,11 @@ class PlaybackResumed(_Fact):
 Fact = Annotated[
     SessionStarted
     | SettingsChanged
+    | SessionRenamed
+    | MemberAdded
+    | MemberRemoved
+    | CharacterSaved
+    | CharacterDeleted
     | SessionEndRequested
     | SessionEnded
     | OwnerChanged
@@ -252,6 +264,9 @@ TRIGGERS: Final = frozenset(
     {
         "session.started",
         "session.ended",
+        "session.renamed",
+        "member.added",
+        "member.removed",
         "settings.changed",
         "owner.changed",
         "turn.requested",

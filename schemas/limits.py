@@ -53,3 +53,12 @@ class GatewaySettings(_Settings):
     """Clients may come here, past Serve's proxy; `rhapsode up` sets it. None: only through the proxy."""
     frame_bytes: int = Field(default=4_000_000, ge=1_000)
     """A larger WebSocket message closes the connection (1009)."""
+
+
+class StreamingSettings(_Settings):
+    """How answers are handed to the clients of conversations."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    chunk_size: int | None = Field(default=None, ge=1, le=8_000, alias="chunkSize")
+    """Characters of one `chunk` at most; None: as the model writes them."""

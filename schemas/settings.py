@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_v
 
 from schemas.access_settings import AuthSettings
 from schemas.chat import SamplingSettings, ToolSettings
-from schemas.limits import GatewaySettings, LimitSettings
+from schemas.limits import GatewaySettings, LimitSettings, StreamingSettings
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.providers import (
     LOCAL,
@@ -237,6 +237,7 @@ class AppSettings(_Settings):
     tools: FunctionHouseSettings = FunctionHouseSettings()
     limits: LimitSettings = LimitSettings()
     gateway: GatewaySettings = GatewaySettings()
+    streaming: StreamingSettings = StreamingSettings()
     auth: AuthSettings = AuthSettings()
     workers: WorkerSettings = WorkerSettings()
 

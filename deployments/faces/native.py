@@ -12,6 +12,7 @@ from pipeline.turn_state import TurnState
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputError, SessionNotFound, StateError
 from schemas.ids import SessionId, parse_session_id
+from schemas.principals import Principal
 from schemas.wire import (
     ControlAccepted,
     Links,
@@ -51,6 +52,13 @@ def refuse_affairs(conversation: Conversation) -> None:
     """
     if conversation.kind == "user":
         raise StateError("this session keeps a user's settings and notifications: it takes no commands")
+
+
+def may_command(caller: Principal, conversation: Conversation) -> bool:
+    """Its owner, and who takes part in it."""
+    return caller.commands(conversation.principal) or (
+        caller.share is None and caller.name in conversation.members
+    )
 
 
 async def commanded(services: Open, session: Session) -> SessionId:
@@ -96,6 +104,7 @@ async def delete_session(services: Open, session: Commanded) -> None:
 @router.post("/sessions/{session_id}/turns", status_code=202)
 async def request_turn(
     services: Open,
+    caller: Caller,
     session: Commanded,
     command: RequestTurn,
     idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
@@ -103,7 +112,7 @@ async def request_turn(
     if idempotency_key is not None and command.key not in (None, idempotency_key):
         raise InputError("the header Idempotency-Key and the field key differ", field="key")
     keyed = command.model_copy(update={"key": idempotency_key or command.key})
-    turn = await services.sessions.request(session, keyed)
+    turn = await services.sessions.request(session, keyed, by=caller.name)
     return TurnAccepted(session_id=session, turn=turn, seq=turn)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from deployments import problems
 from deployments.access import Caller, still_welcome
-from deployments.faces.native import known_id, refuse_affairs
+from deployments.faces.native import known_id, may_command, refuse_affairs
 from deployments.faces.native_input import Microphone
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.services import Services
@@ -180,14 +180,14 @@ class _Connection:
             return None
         if not isinstance(command, ClientTurnRequest):
             return await microphone.obey(command, ref)
-        turn = await sessions.request(session, command)
+        turn = await sessions.request(session, command, by=self._caller.name)
         return Accepted(seq=turn, turn=turn, ref=ref)
 
     async def _may_command(self, session: SessionId) -> None:
         """Raises Forbidden, another AccessError when the caller's key is no longer good, or StateError."""
         await still_welcome(self.services, self._caller)
         conversation, _ = await self.services.sessions.view(session)
-        if not self._caller.commands(conversation.principal):
+        if not may_command(self._caller, conversation):
             raise Forbidden("you may listen to this session, but not command it")
         refuse_affairs(conversation)
 

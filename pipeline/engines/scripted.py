@@ -74,6 +74,8 @@ class LanguageScript(_Script):
     """Each delta is the time it was made at, monotonic nanoseconds and a space, instead of its text."""
     fail_after: int | None = Field(default=None, ge=0)
     """Deltas before every answer fails with `fail_code`; None: never."""
+    fail_on: str | None = None
+    """Answers to questions that contain this fail with `fail_code` after two deltas."""
     call_for: dict[str, tuple[ScriptedCall, ...]] = Field(default_factory=dict)
     """Part of the last user message -> what is called before it is answered, where it is offered."""
 
@@ -124,12 +126,15 @@ class ScriptedLanguageModel:
             return
         deltas, finish = _cut(self._reply(request), script.delta_chars, request)
         pace = _Pace(script.first_delta_ms, script.per_delta_ms)
+        fail_after = script.fail_after
+        if script.fail_on is not None and script.fail_on in _question(request):
+            fail_after = min(2, len(deltas))
         for number, delta in enumerate(deltas):
-            if number == script.fail_after:
+            if number == fail_after:
                 break
             await pace.wait()
             yield f"{monotonic_ns()} " if script.stamp else delta
-        if script.fail_after is not None and script.fail_after <= len(deltas):
+        if fail_after is not None and fail_after <= len(deltas):
             raise _ERRORS[script.fail_code]("The script says: fail.")
         yield Completion(finish, tokens_in=words_in, tokens_out=len(deltas))
 
@@ -137,7 +142,7 @@ class ScriptedLanguageModel:
         """What is to be called, unless it was: the last message is the result then."""
         if not request.functions or request.choice == "none" or request.messages[-1].role == "tool":
             return []
-        asked = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
+        asked = _question(request)
         wished = next((calls for part, calls in self._script.call_for.items() if part in asked), ())
         offered = {function.name for function in request.functions}
         called: list[str | ToolCall] = []
@@ -148,7 +153,7 @@ class ScriptedLanguageModel:
         return called if any(isinstance(item, ToolCall) for item in called) else []
 
     def _reply(self, request: ChatRequest) -> str:
-        asked = next((m.content for m in reversed(request.messages) if m.role == "user"), "")
+        asked = _question(request)
         replies = (reply for part, reply in self._script.reply_to.items() if part in asked)
         reply = next(replies, self._script.reply)
         begun = request.messages[-1] if request.messages else None
@@ -158,6 +163,10 @@ class ScriptedLanguageModel:
 
     async def aclose(self) -> None:
         """Nothing to give back."""
+
+
+def _question(request: ChatRequest) -> str:
+    return next((m.content for m in reversed(request.messages) if m.role == "user"), "")
 
 
 class ScriptedTextToSpeech:

@@ -1,8 +1,8 @@
 """The list of all sessions by whose they are: a projection, and how it is read."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, get_args
 
 import orjson
 
@@ -19,6 +19,13 @@ ROWS: Final = "d"
 """A hash of the partition: session -> row."""
 _PAGE: Final = 500
 _DIGITS: Final = 15
+_TELLING: Final = frozenset({"session.renamed", "member.added", "member.removed"})
+_ASKED: Final = 200
+"""Characters of one question that can be searched ..."""
+_KEPT: Final = 1_000
+"""... and of the latest ones together, beside the first."""
+_LOOKED_AT: Final = 2_000
+"""Sessions that one search looks at; `next` goes on from there."""
 Place = tuple[int, SessionId]
 """Creation time and id: what sessions are ordered by."""
 
@@ -46,6 +53,9 @@ class Row:
     turns: int = 0
     state: Literal["live", "sealed"] = "live"
     seq: int = 1
+    members: tuple[str, ...] = ()
+    asked: str = ""
+    """The questions of a conversation, as far as they can be searched."""
 
     @classmethod
     def begin(cls, started: Recorded) -> "Row":
@@ -59,34 +69,61 @@ class Row:
             latest_ms=ts_ms,
         )
 
-    def after(self, kind: str, seq: int, ts_ms: int) -> "Row":
-        """With one more fact; itself where that one has counted."""
+    def tells(self, kind: str) -> bool:
+        """Whether what a fact of this type says matters, and not only that there is one."""
+        return kind in _TELLING or (kind == "turn.requested" and self.kind == "thread")
+
+    def after(self, kind: str, seq: int, ts_ms: int, data: Mapping[str, Any] | None = None) -> "Row":
+        """With one more fact; itself where that one has counted. `data`: where it tells."""
         if seq <= self.seq:
             return self
         return replace(
-            self,
+            self if data is None else self._told(kind, data),
             seq=seq,
             latest_ms=max(self.latest_ms, ts_ms),
             turns=self.turns + (kind == "turn.requested"),
             state="sealed" if kind == "session.ended" else self.state,
         )
 
-    def written(self, session: SessionId) -> list[Change]:
+    def _told(self, kind: str, data: Mapping[str, Any]) -> "Row":
+        match kind:
+            case "session.renamed":
+                return replace(self, title=data["title"])
+            case "member.added":
+                return replace(self, members=tuple(dict.fromkeys((*self.members, data["principal"]))))
+            case "member.removed":
+                return replace(self, members=tuple(m for m in self.members if m != data["principal"]))
+            case _:
+                asked = f"{self.asked}\n{data['text'][:_ASKED]}".strip()
+                return replace(self, asked=asked if len(asked) <= _KEPT else asked[:_ASKED] + asked[-_KEPT:])
+
+    @property
+    def _orders(self) -> list[str]:
+        return [order_key(self.kind, name) for name in dict.fromkeys((self.principal, *self.members))]
+
+    def written(self, session: SessionId, before: "Row | None" = None) -> list[Change]:
         row = orjson.dumps(asdict(self))
+        gone = [] if before is None else [key for key in before._orders if key not in self._orders]
         return [
             Change("HSET", ROWS, (session, row)),
-            Change("ZADD", order_key(self.kind, self.principal), (self.created_ms, session)),
+            *(Change("ZADD", key, (self.created_ms, session)) for key in self._orders),
+            *(Change("ZREM", key, (session,)) for key in gone),
         ]
 
     def removed(self, session: SessionId) -> list[Change]:
         return [
             Change("HDEL", ROWS, (session,)),
-            Change("ZREM", order_key(self.kind, self.principal), (session,)),
+            *(Change("ZREM", key, (session,)) for key in self._orders),
         ]
+
+    def matches(self, words: Sequence[str]) -> bool:
+        """Whether all the words, in lower case, are in its title or questions."""
+        text = f"{self.title}\n{self.asked}".casefold()
+        return all(word in text for word in words)
 
     def listed(self, session: SessionId) -> ListedSession:
         values = asdict(self)
-        del values["seq"]
+        del values["seq"], values["asked"], values["members"]
         return ListedSession(session_id=session, **values)
 
 
@@ -99,7 +136,7 @@ class DirectoryProjection:
     """Keeps a row for every session that is not deleted."""
 
     name = "directory"
-    types = TERMINAL | {"session.started", "turn.requested", "session.ended", SESSION_DELETED}
+    types = TERMINAL | _TELLING | {"session.started", "turn.requested", "session.ended", SESSION_DELETED}
 
     def __init__(self, log: EventLog, store: DirectoryStore) -> None:
         self._log = log
@@ -117,14 +154,19 @@ class DirectoryProjection:
         if row is None:
             return []
         for pointer in news:
-            row = row.after(pointer.type, pointer.seq, pointer.at_ms)
-        return [] if row == before else row.written(session)
+            data = await self._said(session, pointer.seq) if row.tells(pointer.type) else None
+            row = row.after(pointer.type, pointer.seq, pointer.at_ms, data)
+        return [] if row == before else row.written(session, before)
 
     async def from_scratch(self, session: SessionId) -> Sequence[Change]:
         before, now = await self._row(session), await self._fold(session)
         if now is None:
             return [] if before is None else before.removed(session)
-        return now.written(session)
+        return now.written(session, before)
+
+    async def _said(self, session: SessionId, seq: int) -> Mapping[str, Any] | None:
+        facts = await self._log.read(session, Seq(seq - 1), limit=1)
+        return facts[0].data if facts else None
 
     async def known(self, partition: int) -> Sequence[SessionId]:
         return await self._store.known(partition)
@@ -146,13 +188,15 @@ class DirectoryProjection:
             after = page[-1].seq
             for fact in page:
                 if fact.type in self.types:
-                    row = row.after(fact.type, fact.seq, fact.ts_ms)
+                    told = fact.data if row.tells(fact.type) else None
+                    row = row.after(fact.type, fact.seq, fact.ts_ms, told)
         return row
 
 
 def _unpacked(packed: bytes) -> Row:
     """Fields that a later version has added are passed over."""
     found = orjson.loads(packed)
+    found["members"] = tuple(found.get("members", ()))
     return Row(**{name: value for name, value in found.items() if name in Row.__slots__})
 
 
@@ -173,11 +217,21 @@ class Directory:
         self._store = store
 
     async def list(
-        self, principal: str, *, kind: Kind | None = None, before: str | None = None, limit: int = 50
+        self,
+        principal: str,
+        *,
+        kind: Kind | None = None,
+        before: str | None = None,
+        limit: int = 50,
+        query: str = "",
     ) -> SessionList:
-        """Newest first. Raises CursorMalformed for a `before` that is none of ours."""
+        """Newest first; with `query` those that have all of its words in their title or questions. Raises
+        CursorMalformed for a `before` that is none of ours.
+        """
         kinds = KINDS if kind is None else (kind,)
         place = None if before is None else _place(before)
+        if words := query.casefold().split():
+            return await self._search(principal, kinds, words, place, limit)
         places = await self._store.newest(principal, kinds, place, limit + 1)
         shown = [session for _, session in places[:limit]]
         rows = zip(shown, await self._store.rows(shown), strict=True)
@@ -186,6 +240,22 @@ class Directory:
             sessions=tuple(_unpacked(row).listed(session) for session, row in rows if row is not None),
             next=last and f"{last[0]}.{last[1]}",
         )
+
+    async def _search(
+        self, principal: str, kinds: Sequence[str], words: Sequence[str], place: Place | None, limit: int
+    ) -> SessionList:
+        found: list[ListedSession] = []
+        looked_at = 0
+        while places := await self._store.newest(principal, kinds, place, _PAGE):
+            rows = await self._store.rows([session for _, session in places])
+            for place, packed in zip(places, rows, strict=True):
+                row = None if packed is None else _unpacked(packed)
+                if row is not None and row.matches(words):
+                    found.append(row.listed(place[1]))
+                looked_at += 1
+                if len(found) == limit or looked_at == _LOOKED_AT:
+                    return SessionList(sessions=tuple(found), next=f"{place[0]}.{place[1]}")
+        return SessionList(sessions=tuple(found), next=None)
 
     async def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]:
         """Every session of theirs, of whatever kind, newest first."""

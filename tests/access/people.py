@@ -56,10 +56,20 @@ class Belongings:
     scene: str
     narration: str
     user: str
+    thread: str
+    character: str
 
     @property
     def all(self) -> tuple[str, ...]:
-        return self.session, self.story, self.scene, self.narration, self.user
+        return (
+            self.session,
+            self.story,
+            self.scene,
+            self.narration,
+            self.user,
+            self.thread,
+            self.character,
+        )
 
 
 def settings_at(home: Path, *, ms_per_char: int = 5, **changes: Any) -> AppSettings:
@@ -86,8 +96,10 @@ async def belongings_of(app: RunningApp, key: str, name: str) -> Belongings:
         narrated = (await http.post(f"/api/tts/generate/{scene}")).json()["session_id"]
         preferences = {"auto_play_last_scene": True}
         assert (await http.put("/api/tts/settings", json=preferences)).status_code == 200
+        character = (await http.post("/v1/characters", json={"name": "secret friend"})).json()["id"]
+        thread = (await http.post("/v1/threads", json={"title": "secret", "character": character})).json()
     user = user_session(name)
-    return Belongings(session, turn, story, scene, narrated, user)
+    return Belongings(session, turn, story, scene, narrated, user, thread["id"], character)
 
 
 async def said_by_socket(

@@ -55,9 +55,18 @@ WAYS = list(ways())
 PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 """Below /web are the page's own files."""
 OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
-NAMED = [way for way in OTHERS if {"session_id", "story_id", "scene_id", "user_id"} & set(way.names)]
+ABOUT = {"session_id", "story_id", "scene_id", "user_id", "thread_id", "character_id"}
+"""Parameters that name somebody's things."""
+NAMED = [way for way in OTHERS if ABOUT & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
-HARMLESS = {"kind": "vtt", "share": "0123456789abcdef", "number": "1", "voice": "joe"}
+HARMLESS = {
+    "kind": "vtt",
+    "share": "0123456789abcdef",
+    "number": "1",
+    "voice": "joe",
+    "member": "carl",
+    "chat_id": "c-1",
+}
 UPKEEP = {"letter": "0.1-1", "projection": "directory"}
 FOR_ADMINS = [
     way
@@ -69,12 +78,14 @@ FOR_ADMINS = [
 
 def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
     """The path's parameters, with each of her things where it might belong."""
-    sessions = (hers.session, hers.story, hers.narration, hers.user, hers.scene)
+    sessions = (hers.session, hers.story, hers.narration, hers.user, hers.scene, hers.thread)
     places = {
         "session_id": sessions,
         "story_id": (hers.story, hers.session),
         "scene_id": (hers.scene, hers.narration, hers.story),
         "user_id": ("anna", hers.user),
+        "thread_id": (hers.thread, hers.session),
+        "character_id": (hers.character,),
     }
     [name] = [name for name in way.names if name in places]
     for value in places[name]:
@@ -84,7 +95,7 @@ def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
 def missing(path: dict[str, str]) -> dict[str, str]:
     """The same shape, of things that never were."""
     replaced = dict(path)
-    for name in ("session_id", "story_id", "scene_id"):
+    for name in ABOUT - {"user_id"}:
         if name in replaced:
             _, dot, rest = replaced[name].partition(".")
             replaced[name] = new_session_id() + dot + rest
@@ -110,6 +121,12 @@ async def answer_of(app: RunningApp, credential: str | None, way: Way, path: dic
 
 def body_for(way: Way) -> dict[str, Any] | None:
     """A body that the route would take."""
+    if way.path.endswith("/members"):
+        return {"user": "bob"}
+    if "/threads/" in way.path and way.method == "PATCH":
+        return {"title": "Mine now"}
+    if "/characters/" in way.path and way.method == "PATCH":
+        return {"name": "Mine now"}
     if way.path.endswith("/turns"):
         return {"prompt": "Now me"}
     if "/scenes" in way.path:
@@ -124,7 +141,7 @@ def body_for(way: Way) -> dict[str, Any] | None:
 def test_the_walk_sees_every_route_and_knows_what_its_path_is_about() -> None:
     assert {"GET", "POST", "PATCH", "DELETE", "PUT", "WS"} <= {way.method for way in WAYS}
     assert len(NAMED) > 20
-    known = {"session_id", "story_id", "scene_id", "user_id", *HARMLESS, *UPKEEP}
+    known = {*ABOUT, *HARMLESS, *UPKEEP}
     unknown = {name for way in OTHERS for name in way.names} - known
     assert not unknown, "tell deployments/access.py and this test whose these are"
 

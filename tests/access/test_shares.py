@@ -12,7 +12,7 @@ from pipeline.log.recorder import Recorder
 from schemas.events import SessionEndRequested
 from schemas.ids import Seq, SessionId
 from tests.access.people import Belongings, People, client, said_by_socket, stream
-from tests.access.test_every_route import HARMLESS, UPKEEP, WAYS, Way, answer_of, values
+from tests.access.test_every_route import ABOUT, HARMLESS, UPKEEP, WAYS, Way, answer_of, values
 from tests.edge.listeners import create, frames
 from tests.support import RunningApp
 
@@ -90,7 +90,7 @@ async def test_the_link_opens_nothing_else(
     if way.path in ("/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect"):
         return
     token = (await share(app, people.anna, hers.session))["token"]
-    named = {"session_id", "story_id", "scene_id", "user_id"} & set(way.names)
+    named = ABOUT & set(way.names)
     for path in values(way, hers) if named else [HARMLESS | UPKEEP]:
         status, words = await answer_of(app, token, way, path)
         if way.path == "/v1/tokens/renewal":  # where only a renewal says who somebody is

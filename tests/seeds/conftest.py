@@ -48,7 +48,7 @@ REPLIES = {
     "punctuation": PUNCTUATED,
     "long and short": LENGTHS,
 }
-PEOPLE = 160
+PEOPLE = 260
 
 
 @pytest.fixture(scope="package")
@@ -70,7 +70,13 @@ def keys(home: Path) -> Iterator[tuple[str, str]]:
 def app(home: Path, keys: object, running_house: SpeechHouse) -> Iterator[RunningApp]:
     settings = scripted_settings(
         home,
-        llm={"reply": STORY, "delta_chars": 10, "per_delta_ms": 2, "reply_to": REPLIES},
+        llm={
+            "reply": STORY,
+            "delta_chars": 10,
+            "per_delta_ms": 2,
+            "reply_to": REPLIES,
+            "fail_on": "impossible",
+        },
         tts={"ms_per_char": 3, "fail_on": "unspeakable"},
         text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
@@ -81,6 +87,12 @@ def app(home: Path, keys: object, running_house: SpeechHouse) -> Iterator[Runnin
 
 @pytest.fixture
 async def person(app: RunningApp, keys: Iterator[tuple[str, str]]) -> AsyncGenerator[Person, None]:
+    async with Person.of(app, *next(keys)) as somebody:
+        yield somebody
+
+
+@pytest.fixture
+async def other(app: RunningApp, keys: Iterator[tuple[str, str]]) -> AsyncGenerator[Person, None]:
     async with Person.of(app, *next(keys)) as somebody:
         yield somebody
 

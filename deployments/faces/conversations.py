@@ -1,0 +1,180 @@
+"""The conversations face, answers as they are written: seed 002's two streams, and a socket for both ways."""
+
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from copy import deepcopy
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import StreamingResponse
+
+from deployments.access import Caller, still_welcome
+from deployments.faces.conversation_messages import (
+    Place,
+    Told,
+    TurnMessages,
+    event_id,
+    parse_event_id,
+)
+from deployments.faces.native import Open
+from deployments.faces.native_listen import dumps
+from deployments.faces.threads import known_thread
+from deployments.services import Services
+from pipeline.listening import Listener, Listening
+from pipeline.sentence_audio import encode
+from pipeline.turn_state import TurnState
+from schemas.conversations import AudioWish, ChatMessage, StreamingWish, ThreadMessage
+from schemas.errors import InputError, RhapsodeError, TurnNotFound
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.principals import Principal
+
+router = APIRouter(tags=["conversations"])
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
+
+
+@router.post("/v1/conversations/message/stream", response_class=StreamingResponse)
+@router.post(
+    "/api/v1/conversations/message/stream", response_class=StreamingResponse, include_in_schema=False
+)
+async def message_stream(
+    services: Open,
+    caller: Caller,
+    wish: ThreadMessage,
+    idempotency_key: Key = None,
+    last_event_id: LastEventId = None,
+) -> StreamingResponse:
+    """Ask in a thread, and read the answer while it is written.
+
+    A client that was cut sends the same request with the id of the last message it has: nothing is asked
+    again, and it gets the rest.
+    """
+    thread = await known_thread(services, caller, wish.thread_id)
+    asked = _Asked(services, caller, thread, wish.thread_id)
+    return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
+
+
+@router.post("/sse/{chat_id}/stream", response_class=StreamingResponse)
+async def chat_stream(
+    services: Open,
+    caller: Caller,
+    chat_id: Annotated[str, Path(pattern=r"^[\w.:~-]{1,128}$")],
+    wish: ChatMessage,
+    idempotency_key: Key = None,
+    last_event_id: LastEventId = None,
+) -> StreamingResponse:
+    """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own."""
+    thread = await services.threads.chat(chat_id, caller.name)
+    asked = _Asked(services, caller, thread, chat_id)
+    return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
+
+
+def _keyed(wish: Any, header: str | None) -> Any:
+    """Raises InputError."""
+    if header is not None and wish.key not in (None, header):
+        raise InputError("the header Idempotency-Key and the field key differ", field="key")
+    return wish.model_copy(update={"key": header or wish.key})
+
+
+class _Asked:
+    """One question and the stream of its answer."""
+
+    def __init__(self, services: Services, caller: Principal, thread: SessionId, name: str) -> None:
+        self._services = services
+        self._caller = caller
+        self._thread = thread
+        self._name = name
+
+    async def answer(self, wish: ThreadMessage | ChatMessage, last_event_id: str | None) -> StreamingResponse:
+        if last_event_id:
+            turn, place = parse_event_id(last_event_id)
+        else:
+            by = self._caller.name or wish.user
+            turn, place = await self._services.threads.ask(self._thread, wish, by=by), Place(Seq(0))
+        conversation = await self._services.threads.thread(self._thread)
+        if turn not in conversation.turns:
+            raise TurnNotFound(f"there is no answer {turn} here", field="Last-Event-ID")
+        stream = TurnStream(self._services, self._caller, self._thread)
+        messages = TurnMessages(self._name, fresh(conversation.turns[turn]), self._chunk_size(wish.streaming))
+        headers = _HEADERS | {"X-Rhapsode-Session": self._thread, "X-Rhapsode-Turn": str(turn)}
+        body = _events(stream.messages(messages, place, wish.audio), turn)
+        return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+
+    def _chunk_size(self, wish: StreamingWish) -> int | None:
+        return wish.chunk_size or self._services.settings.streaming.chunk_size
+
+
+def fresh(state: TurnState) -> TurnState:
+    """The turn as it was when it was asked for, to be told from its beginning."""
+    return TurnState(
+        state.turn,
+        state.kind,
+        state.text,
+        state.settings,
+        state.requested_ms,
+        given=deepcopy(state.given),
+        by=state.by,
+    )
+
+
+class TurnStream:
+    """The messages of one turn, from the log."""
+
+    def __init__(self, services: Services, caller: Principal, thread: SessionId) -> None:
+        self._services = services
+        self._caller = caller
+        self._thread = thread
+
+    async def messages(
+        self, messages: TurnMessages, after: Place, audio: AudioWish
+    ) -> AsyncGenerator[tuple[Place, dict[str, Any]] | None, None]:
+        """Every message after `after`, until the turn's end; None when nothing came for a while."""
+        services = self._services
+        _, head = await services.sessions.attend(self._thread)
+        limits = services.settings.limits
+        wish = Listening(
+            after=Seq(messages.state.turn),
+            turn=messages.state.turn,
+            audio=audio != "none",
+            buffer=limits.listener_buffer,
+            idle_s=limits.heartbeat_s,
+        )
+        listener = Listener(services.log, services.tailer, services.clock)
+        async with aclosing(listener.listen(self._thread, head, wish)) as batches:
+            async for batch in batches:
+                if not batch:
+                    await still_welcome(services, self._caller)
+                    yield None
+                for recorded in batch:
+                    for told in messages.take(recorded):
+                        if told.place > after and (audio != "none" or not told.sound):
+                            yield told.place, await whole(told, audio)
+                if messages.over:
+                    return
+
+
+async def whole(told: Told, audio: AudioWish) -> dict[str, Any]:
+    """The message with its sound."""
+    if not told.sound or audio == "none":
+        return told.message
+    sound = base64.b64encode(await encode(audio, told.sound)).decode()
+    return {**told.message, "audio": sound, "format": audio}
+
+
+async def _events(
+    messages: AsyncGenerator[tuple[Place, dict[str, Any]] | None, None], turn: TurnId
+) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(messages) as items:
+            async for item in items:
+                if item is None:
+                    yield b": still there\n\n"
+                    continue
+                place, message = item
+                yield b"id: %s\ndata: %s\n\n" % (event_id(turn, place).encode(), dumps(message))
+    except RhapsodeError as error:
+        told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+        yield b"data: %s\n\n" % orjson.dumps(told)

@@ -1,0 +1,54 @@
+"""All faces of the gateway, one router each."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from deployments.faces import (
+    admin,
+    assistant,
+    assistant_at_once,
+    characters,
+    conversations,
+    native,
+    native_access,
+    native_bundles,
+    native_media,
+    native_recordings,
+    native_sse,
+    native_ws,
+    realtime,
+    realtime_secrets,
+    stories,
+    thread_ws,
+    threads,
+    tts,
+    tts_settings,
+    users,
+)
+
+FACES: Final[tuple[APIRouter, ...]] = tuple(
+    face.router
+    for face in (
+        admin,
+        assistant,
+        assistant_at_once,
+        characters,
+        conversations,
+        native,
+        native_access,
+        native_bundles,
+        native_media,
+        native_recordings,
+        native_sse,
+        native_ws,
+        realtime,
+        realtime_secrets,
+        stories,
+        thread_ws,
+        threads,
+        tts,
+        tts_settings,
+        users,
+    )
+)

@@ -1,0 +1,115 @@
+"""Threads: conversations with a character, of one person or of several."""
+
+from typing import Final
+
+from pipeline.characters import Characters, as_character
+from pipeline.conversation import Conversation
+from pipeline.keys import internal_key
+from pipeline.log.recorder import Recorder
+from pipeline.sessions import Sessions
+from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
+from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage
+from schemas.errors import CharacterNotFound, SessionNotFound, StateError
+from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
+from schemas.ids import SessionId, TurnId, derived_session_id
+
+_EPOCH_MS: Final = 1_767_225_600_000
+"""2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""
+_TITLE: Final = 60
+_MEMBERS: Final = 50
+_ITS: Final = ("system_prompt", "voice", "language", "collections")
+"""What a character decides of a session's settings."""
+
+
+class Threads:
+    """What the conversations face may ask for."""
+
+    def __init__(self, sessions: Sessions, characters: Characters, recorder: Recorder) -> None:
+        self._sessions = sessions
+        self._characters = characters
+        self._recorder = recorder
+
+    async def create(self, wish: CreateThread, principal: str) -> SessionId:
+        """Raises CharacterNotFound, or what `Sessions.create` raises."""
+        settings = wish.settings.apply(self._sessions.choices.defaults)
+        if wish.character is not None:
+            settings = as_character(await self._characters.get(principal, wish.character), settings)
+        command = CreateSession(
+            title=wish.title, settings=SettingsPatch.model_validate(settings.model_dump(mode="json"))
+        )
+        thread, *_ = await self._sessions.create(command, kind="thread", principal=principal)
+        return thread
+
+    async def thread(self, thread: SessionId) -> Conversation:
+        """Raises SessionNotFound, also for a session that is no thread, or SessionGone."""
+        conversation, _ = await self._sessions.view(thread)
+        if conversation.kind != "thread":
+            raise SessionNotFound(f"there is no thread {thread}", field="thread_id")
+        return conversation
+
+    async def chat(self, chat: str, principal: str) -> SessionId:
+        """The thread of a client's own name for it, made if it is not there."""
+        thread = derived_session_id(_EPOCH_MS, "chat", principal, chat)
+        try:
+            await self._sessions.view(thread)
+        except SessionNotFound:
+            defaults = self._sessions.choices.defaults
+            await self._sessions.admit(principal)
+            started = SessionStarted(settings=defaults, kind="thread", principal=principal)
+            await self._recorder.post(thread, started, mode="create", key=internal_key("chat"))
+        return thread
+
+    async def ask(
+        self, thread: SessionId, wish: ThreadMessage | ChatMessage | SocketMessage, *, by: str = ""
+    ) -> TurnId:
+        """The question is in the log when this returns. `by`: who of several people asks."""
+        conversation = await self.thread(thread)
+        await self._keep_up(thread, conversation)
+        patch: dict[str, object] = {"speak": wish.audio != "none"}
+        if wish.search_tool_config is not None:
+            patch["search"] = wish.search_tool_config.model_dump(exclude_unset=True)
+        if wish.collections is not None:
+            patch["collections"] = wish.collections
+        if isinstance(wish, ChatMessage):
+            given = {"llm_model": wish.model, "llm_provider": wish.provider}
+            patch |= {name: value for name, value in given.items() if value is not None}
+        command = RequestTurn(prompt=wish.message, settings=SettingsPatch.model_validate(patch), key=wish.key)
+        turn = await self._sessions.request(thread, command, by=by)
+        if not conversation.title:
+            await self._name(thread, wish.message)
+        return turn
+
+    async def _keep_up(self, thread: SessionId, conversation: Conversation) -> None:
+        """What has changed of the character since the thread was made is so from here on."""
+        before = conversation.settings
+        if before.character is None:
+            return
+        try:
+            character = await self._characters.get(conversation.principal, before.character)
+        except CharacterNotFound:
+            return
+        now = as_character(character, before)
+        changed = {name: getattr(now, name) for name in _ITS if getattr(now, name) != getattr(before, name)}
+        if changed:
+            patch = SettingsPatch.model_validate(changed)
+            await self._sessions.update(thread, UpdateSession(settings=patch))
+
+    async def _name(self, thread: SessionId, message: str) -> None:
+        """After its first question; once, whoever asks at the same time."""
+        line = " ".join(message.split())
+        title = line if len(line) <= _TITLE else f"{line[:_TITLE].rsplit(' ', 1)[0]}…"
+        named = SessionRenamed(title=title, by="first_words")
+        await self._recorder.post(thread, named, key=internal_key("title"))
+
+    async def add_member(self, thread: SessionId, principal: str) -> None:
+        """Raises StateError where there are too many."""
+        conversation = await self.thread(thread)
+        if len(conversation.members) >= _MEMBERS:
+            raise StateError(f"{_MEMBERS} people in a thread are enough")
+        if principal not in conversation.members and principal != conversation.principal:
+            await self._recorder.post(thread, MemberAdded(principal=principal))
+
+    async def remove_member(self, thread: SessionId, principal: str) -> None:
+        """Whoever is none is none."""
+        if principal in (await self.thread(thread)).members:
+            await self._recorder.post(thread, MemberRemoved(principal=principal))

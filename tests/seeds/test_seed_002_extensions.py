@@ -1,0 +1,146 @@
+"""What seed 002 calls possible extensions: sound, sockets, several people, pause and resume."""
+
+import base64
+import json
+from typing import Any
+
+import anyio
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from tests.seeds.conftest import SLOW, STORY
+from tests.seeds.event_source import STREAM, asking, thread_of
+from tests.seeds.people import Person, milliseconds, until
+from tests.seeds.test_seed_002_threads import listed
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_answer_is_heard_as_well(person: Person) -> None:
+    got = await asking(person, await thread_of(person), audio="mp3").read()
+    sentences = [message for message in got.messages if message["type"] == "audio"]
+    assert "".join(sentence["text"] for sentence in sentences).replace(" ", "") == STORY.replace(" ", "")
+    at = 0
+    for sentence in sentences:
+        assert sentence["start_ms"] == at
+        at = sentence["end_ms"]
+        sound = base64.b64decode(sentence["audio"], validate=True)
+        assert milliseconds(sound) >= sentence["end_ms"] - sentence["start_ms"]
+    assert got.messages[-1]["type"] == "done"
+
+
+async def say(socket: ClientConnection, **message: Any) -> None:
+    await socket.send(json.dumps(message))
+
+
+async def told(socket: ClientConnection, *kinds: str) -> list[dict[str, Any]]:
+    """Messages up to the first of one of these types."""
+    got: list[dict[str, Any]] = []
+    with anyio.fail_after(60):
+        while not got or got[-1]["type"] not in kinds:
+            got.append(json.loads(await socket.recv()))
+    return got
+
+
+async def test_several_people_are_in_one_thread_and_hear_the_same(person: Person, other: Person) -> None:
+    thread = await thread_of(person)
+    path = f"/v1/threads/{thread}"
+    assert (await other.http.get(path)).status_code == 404
+    await person.http.put(f"{path}/members", json={"user": other.name})
+    async with person.socket(f"{path}/stream?audio=mp3") as mine, other.socket(f"{path}/stream") as theirs:
+        await told(mine, "connected")
+        await told(theirs, "connected")
+        await say(theirs, type="message", message="May I come in?", ref="r1")
+        heard = [await told(socket, "done") for socket in (mine, theirs)]
+    for got in heard:
+        [question] = [m for m in got if m["type"] == "message"]
+        assert (question["content"], question["user"]) == ("May I come in?", other.name)
+        assert "".join(m["content"] for m in got if m["type"] == "chunk") == STORY
+        assert got[-1]["content"] == STORY
+    assert [m["ref"] for m in heard[1] if m["type"] == "accepted"] == ["r1"]
+    messages = (await person.http.get(path)).json()["messages"]
+    assert messages[0]["user"] == other.name
+
+
+async def test_a_member_asks_and_does_not_own(person: Person, other: Person) -> None:
+    thread = await thread_of(person)
+    path = f"/v1/threads/{thread}"
+    await person.http.put(f"{path}/members", json={"user": other.name})
+    assert (await asking(other, thread).read()).text == STORY
+    assert (await other.http.get(f"/v1/sessions/{thread}")).status_code == 200
+    turn = await other.http.post(f"/v1/sessions/{thread}/turns", json={"prompt": "And?"})
+    assert turn.status_code == 202
+    refusals = [
+        await other.http.patch(path, json={"title": "Mine"}),
+        await other.http.delete(path),
+        await other.http.put(f"{path}/members", json={"user": "carl"}),
+        await other.http.delete(f"/v1/sessions/{thread}"),
+        await other.http.patch(f"/v1/sessions/{thread}", json={"settings": {}}),
+    ]
+    assert {answer.status_code for answer in refusals} <= {403, 404}
+
+    async def in_both_lists() -> bool:
+        return [await listed(one) for one in (person, other)] == [["Who are you?"]] * 2
+
+    await until(in_both_lists)
+    await person.http.delete(f"{path}/members/{other.name}")
+    assert (await other.http.get(path)).status_code == 404
+    assert (await other.http.post(STREAM, json={"thread_id": thread, "message": "?"})).status_code == 404
+
+    async def in_mine_only() -> bool:
+        return await listed(other) == []
+
+    await until(in_mine_only)
+
+
+async def test_an_answer_is_paused_resumed_and_stopped(person: Person) -> None:
+    thread = await thread_of(person)
+    async with person.socket(f"/v1/threads/{thread}/stream") as socket:
+        await told(socket, "connected")
+        await say(socket, type="message", message="slowly", audio="mp3")
+        await told(socket, "chunk")
+        await say(socket, type="pause")
+        assert (await told(socket, "paused"))[-1]["type"] == "paused"
+        await say(socket, type="resume")
+        await told(socket, "resumed")
+        await say(socket, type="stop")
+        done = (await told(socket, "done"))[-1]
+    assert done["stopped"] is True
+    assert SLOW.startswith(done["content"])
+
+
+async def test_a_socket_that_breaks_goes_on_after_the_message_it_has(person: Person) -> None:
+    thread = await thread_of(person)
+    path = f"/v1/threads/{thread}/stream"
+    async with person.socket(path) as socket:
+        await told(socket, "connected")
+        await say(socket, type="message", message="Who?")
+        got = await told(socket, "done")
+    ids = [message["id"] for message in got if "id" in message]
+    for place in range(0, len(ids) - 1, 5):
+        async with person.socket(f"{path}?after={ids[place]}") as socket:
+            rest = [message for message in await told(socket, "done") if "id" in message]
+        assert [message["id"] for message in rest] == ids[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"type": "message"}, "input.invalid"),
+        ({"type": "message", "message": "x" * 20_001}, "input.too_long"),
+        ({"type": "dance"}, "input.invalid"),
+        ({"type": "skip", "sentence": -1}, "input.invalid"),
+        ({"type": "stop"}, "turn.none_running"),
+        ("nonsense", "body.not_json"),
+    ],
+)
+async def test_what_is_wrong_on_the_socket_is_told_and_the_socket_stays(
+    person: Person, message: Any, code: str
+) -> None:
+    async with person.socket(f"/v1/threads/{await thread_of(person)}/stream") as socket:
+        await told(socket, "connected")
+        await socket.send(message if isinstance(message, str) else json.dumps(message))
+        error = (await told(socket, "error"))[-1]
+        assert error["code"] in (code, "input.invalid")
+        await say(socket, type="ping")
+        assert (await told(socket, "pong"))[-1] == {"type": "pong"}
