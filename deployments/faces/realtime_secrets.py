@@ -70,7 +70,8 @@ async def _made(services: Services, caller: Principal, body: bytes) -> dict[str,
     patch = session_patch(wish.session)
     model = getattr(patch, "model", None) or LOCAL_MODEL
     config = updated(initial(choices.defaults, model=model), patch)
-    choices.check(checked(config, choices).apply(choices.defaults))
+    # It counts as a session: the server keeps something for each of them.
+    await services.sessions.admit(caller.name, checked(config, choices).apply(choices.defaults))
     value, expires_at, name = await services.secrets.make(caller, config, ttl_s=wish.expires_after.seconds)
     session = {
         "type": config["type"],

@@ -1,6 +1,7 @@
 """What the language model is told of a conversation's items."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from pipeline.engines.base import Message, ToolCall
@@ -21,7 +22,7 @@ def told(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ..
     """These items as messages, the newest that fit into `room` characters.
 
     What does not fit is forgotten in steps of half the room, so that the beginning stays the same for a while
-    and the engine need not read it anew.
+    and the engine need not read it anew. Of the newest one at least the end is kept, however long it is.
     """
     groups = _groups(items, turns)
     start = held = 0
@@ -31,7 +32,10 @@ def told(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ..
             while start < end - 1 and held > room // 2:
                 held -= _chars(groups[start])
                 start += 1
-    return tuple(message for group in groups[start:] for message in group)
+    kept = groups[start:]
+    if held > room and kept:
+        kept = [[replace(message, content=message.content[-room:] if room else "") for message in kept[-1]]]
+    return tuple(message for group in kept for message in group)
 
 
 def before(items: Items, turn: TurnId) -> list[Item]:

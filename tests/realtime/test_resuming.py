@@ -157,3 +157,12 @@ async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> Non
             await afterwards.event("response.done")
             assert plain(afterwards.events) == heard
             assert afterwards.said() == SLOWLY
+
+
+async def test_who_listens_hears_that_the_session_is_gone(app: RunningApp) -> None:
+    async with client(app) as caller, httpx.AsyncClient(base_url=app.url) as http:
+        name = caller.session["id"].removeprefix("sess_")
+        await http.delete(f"/v1/sessions/{name}")
+        assert await caller.dismissed() in (1000, 4410)
+        async with client(app, session_id=name) as late:
+            assert late.events[0]["error"]["code"] in ("session.gone", "session.not_found")
