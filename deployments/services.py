@@ -120,6 +120,19 @@ class _Parts:
             tuple(self.settings.tools.functions),
         )
 
+    def _hearing(self, sessions: Sessions, owners: Owners) -> IntakeServices:
+        log, recorder = self.log, self.recorder
+        return IntakeServices(
+            sessions=sessions,
+            recorder=recorder,
+            transcribers=self.transcribers,
+            clock=self.clock,
+            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
+            vad=SileroVad,
+            held=RedisInputs(log.hot),
+            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
+        )
+
     def for_faces(self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check]) -> Services:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
         views = SessionViews(log)
@@ -132,16 +145,6 @@ class _Parts:
             allowance=self.allowance,
             choices=self.choices,
         )
-        hearing = IntakeServices(
-            sessions=sessions,
-            recorder=recorder,
-            transcribers=self.transcribers,
-            clock=self.clock,
-            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
-            vad=SileroVad,
-            held=RedisInputs(log.hot),
-            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
-        )
         users = Users(log, recorder)
         door = Door(settings.auth, settings.home, self.clock)
         characters = Characters(users, recorder, self.choices)
@@ -151,7 +154,7 @@ class _Parts:
             log=log,
             tailer=tailer,
             transcribers=self.transcribers,
-            intakes=Intakes(log, hearing, settings.limits),
+            intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
             reruns=Reruns(log, self.transcribers, SileroVad),
             sessions=sessions,
             users=users,

@@ -34,12 +34,12 @@ class InputText(RealtimeModel):
 
 
 class InputAudio(RealtimeModel):
-    """Sound that was said elsewhere: what was said in it has to come with it."""
+    """Sound that was said elsewhere; without a transcript it is written down."""
 
     type: Literal["input_audio"]
-    transcript: Text
+    transcript: Text | None = None
     audio: str | None = None
-    """Not kept, and not listened to."""
+    """In the session's input format. Not kept."""
 
 
 class OutputText(RealtimeModel):

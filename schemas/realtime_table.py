@@ -31,7 +31,7 @@ class RealtimeRow:
 
 def rows() -> tuple[RealtimeRow, ...]:
     """All of them, in the order of OpenAI's documents."""
-    return (*_events(), *_session(), *_response(), *_query(), *_secrets())
+    return (*_events(), *_session(), *_heard(), *_spoken(), *_response(), *_query(), *_secrets())
 
 
 def _events() -> tuple[RealtimeRow, ...]:
@@ -56,7 +56,12 @@ def _events() -> tuple[RealtimeRow, ...]:
             EVENTS,
             "conversation.item.create: input_audio",
             {"item": {**user, "content": [{"type": "input_audio", "transcript": "Hello", "audio": "AAAA"}]}},
-            "With a transcript, which is what the model is told; the sound is not kept.",
+            "The model is told the transcript; without one up to 30 s of sound are written down. It is not kept.",
+        ),
+        _can(
+            EVENTS,
+            "conversation.item.create: input_audio without a transcript",
+            {"item": {**user, "content": [{"type": "input_audio", "audio": "AAAA"}]}},
         ),
         _cannot(
             EVENTS,
@@ -104,6 +109,11 @@ def _session() -> tuple[RealtimeRow, ...]:
         _takes(SESSION, "tracing", "auto", "This server has its own traces."),
         _cannot(SESSION, "include", ["item.input_audio_transcription.logprobs"]),
         _cannot(SESSION, "prompt", {"id": "pmpt_1"}),
+    )
+
+
+def _heard() -> tuple[RealtimeRow, ...]:
+    return (
         _can(SESSION, "audio.input.format: audio/pcm", {"type": "audio/pcm", "rate": 24_000}),
         _can(SESSION, "audio.input.format: audio/pcmu", {"type": "audio/pcmu"}),
         _can(SESSION, "audio.input.format: audio/pcma", {"type": "audio/pcma"}),
@@ -144,6 +154,11 @@ def _session() -> tuple[RealtimeRow, ...]:
             "By the words that were said: a sentence that breaks off is waited for.",
         ),
         _can(SESSION, "audio.input.turn_detection: null", None),
+    )
+
+
+def _spoken() -> tuple[RealtimeRow, ...]:
+    return (
         _can(SESSION, "audio.output.format: audio/pcm", {"type": "audio/pcm", "rate": 24_000}),
         _can(SESSION, "audio.output.format: audio/pcmu", {"type": "audio/pcmu"}),
         _can(SESSION, "audio.output.format: audio/pcma", {"type": "audio/pcma"}),

@@ -115,6 +115,7 @@ async def _open(services: Services, session: SessionId, model: str, number: int 
         settings.language_model.windows,
         settings.limits.prompt_chars,
         model,
+        services.transcribers.realtime,
     )
     return Opened(desk, translator, after, told, head)
 

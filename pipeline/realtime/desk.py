@@ -7,11 +7,12 @@ from typing import Final
 import anyio
 
 from pipeline.conversation import Conversation
-from pipeline.engines.base import Message
+from pipeline.engines.base import Message, SpeechToText
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.recorder import About
 from pipeline.log.tailer import Tailer
 from pipeline.realtime.config import Config, checked, config_of, for_response, updated
+from pipeline.realtime.hearsay import I, silent_parts, written_down
 from pipeline.realtime.items import ROOT, Item, made
 from pipeline.realtime.shown import Shown, shown_item
 from pipeline.realtime.told import as_given, text_of, told
@@ -60,6 +61,8 @@ class Desk:
     longest: int
     """Characters of a prompt."""
     model: str
+    writer: SpeechToText
+    """Of sound that is part of items."""
 
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
@@ -78,7 +81,7 @@ class Desk:
     # ------------------------------------------------------------ items
 
     async def create(self, event: ItemCreate) -> None:
-        item, after = event.item, event.previous_item_id
+        [item], after = await self._heard([event.item]), event.previous_item_id
 
         def decision(conversation: Conversation) -> Sequence[Fact]:
             items = conversation.items
@@ -100,6 +103,14 @@ class Desk:
             return (ItemAdded(item=named, after=after),)
 
         await self.sessions.decide(self.session, decision)
+
+    async def _heard(self, items: Sequence[I]) -> list[I]:
+        """With transcripts of all their sound."""
+        if not any(silent_parts(item) for item in items):
+            return list(items)
+        conversation, _ = await self.sessions.view(self.session)
+        config = config_of(conversation, model=self.model)
+        return [await written_down(item, config, self.writer) for item in items]
 
     async def retrieve(self, name: str) -> Shown:
         conversation, _ = await self.sessions.view(self.session)
@@ -163,6 +174,8 @@ class Desk:
 
     async def respond(self, wish: ResponseWish) -> None:
         """Ask for a response, when all that was said before is written down."""
+        if wish.input is not None:
+            wish = wish.model_copy(update={"input": tuple(await self._heard(wish.input))})
         with anyio.move_on_after(_WRITTEN_S):
             await self._written()
         conversation, _ = await self.sessions.view(self.session)

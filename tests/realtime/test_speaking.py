@@ -1,5 +1,7 @@
 """Sound in, sound out: who speaks is heard, written down and answered, by server VAD or by hand."""
 
+import base64
+
 import pytest
 
 from tests.realtime.conftest import ANSWER
@@ -171,3 +173,14 @@ async def test_changes_hold_from_the_next_sound_on(app: RunningApp) -> None:
         await caller.event("conversation.item.input_audio_transcription.completed")
         assert caller.told("response.created") == []
         assert caller.told("input_audio_buffer.speech_started") == []
+
+
+async def test_sound_inside_an_item_is_written_down(app: RunningApp) -> None:
+    async with client(app) as caller:
+        audio = base64.b64encode(silence(200) + speech()).decode()
+        item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
+        done = await caller.answered("conversation.item.create", item=item, answer="conversation.item.done")
+        assert done["item"]["content"] == [{"type": "input_audio", "transcript": HEARD}]
+        item["content"] = [{"type": "input_audio"}]
+        refused = await caller.answered("conversation.item.create", item=item, answer="nothing")
+        assert refused["error"]["param"] == "item.content[0].audio"
