@@ -34,9 +34,11 @@ def rows() -> tuple[RealtimeRow, ...]:
     return (*_events(), *_session(), *_heard(), *_spoken(), *_response(), *_query(), *_secrets())
 
 
+_TEXT: Final = [{"type": "input_text", "text": "Hello"}]
+_USER: Final[dict[str, Any]] = {"type": "message", "role": "user", "content": _TEXT}
+
+
 def _events() -> tuple[RealtimeRow, ...]:
-    text = [{"type": "input_text", "text": "Hello"}]
-    user: dict[str, Any] = {"type": "message", "role": "user", "content": text}
     return (
         _can(EVENTS, "session.update", {"session": {"type": "realtime"}}),
         _can(EVENTS, "input_audio_buffer.append", {"audio": "AAAA"}, "At most 15 MiB of base64."),
@@ -48,32 +50,7 @@ def _events() -> tuple[RealtimeRow, ...]:
         ),
         _can(EVENTS, "input_audio_buffer.clear", {}),
         _cannot(EVENTS, "output_audio_buffer.clear", {}, "For WebRTC and SIP only, as with OpenAI."),
-        _can(EVENTS, "conversation.item.create", {"item": user}),
-        _can(
-            EVENTS, "conversation.item.create: previous_item_id", {"item": user, "previous_item_id": "root"}
-        ),
-        _can(
-            EVENTS,
-            "conversation.item.create: input_audio",
-            {"item": {**user, "content": [{"type": "input_audio", "transcript": "Hello", "audio": "AAAA"}]}},
-            "The model is told the transcript; without one up to 30 s of sound are written down. It is not kept.",
-        ),
-        _can(
-            EVENTS,
-            "conversation.item.create: input_audio without a transcript",
-            {"item": {**user, "content": [{"type": "input_audio", "audio": "AAAA"}]}},
-        ),
-        _cannot(
-            EVENTS,
-            "conversation.item.create: input_image",
-            {"item": {**user, "content": [{"type": "input_image", "image_url": "data:,"}]}},
-            "The models here see nothing.",
-        ),
-        _cannot(
-            EVENTS,
-            "conversation.item.create: mcp_approval_response",
-            {"item": {"type": "mcp_approval_response", "approve": True, "approval_request_id": "x"}},
-        ),
+        *_items(),
         _can(EVENTS, "conversation.item.retrieve", {"item_id": "{item}"}, "Without sound."),
         _can(
             EVENTS,
@@ -84,6 +61,38 @@ def _events() -> tuple[RealtimeRow, ...]:
         _can(EVENTS, "conversation.item.delete", {"item_id": "{item}"}),
         _can(EVENTS, "response.create", {}),
         _can(EVENTS, "response.cancel", {}),
+    )
+
+
+def _items() -> tuple[RealtimeRow, ...]:
+    return (
+        _can(EVENTS, "conversation.item.create", {"item": _USER}),
+        _can(
+            EVENTS, "conversation.item.create: previous_item_id", {"item": _USER, "previous_item_id": "root"}
+        ),
+        _can(
+            EVENTS,
+            "conversation.item.create: input_audio",
+            {"item": {**_USER, "content": [{"type": "input_audio", "transcript": "Hello", "audio": "AAAA"}]}},
+            "The model is told the transcript; the sound is not kept.",
+        ),
+        _can(
+            EVENTS,
+            "conversation.item.create: input_audio without a transcript",
+            {"item": {**_USER, "content": [{"type": "input_audio", "audio": "AAAA"}]}},
+            "Up to 30 s of sound are written down.",
+        ),
+        _cannot(
+            EVENTS,
+            "conversation.item.create: input_image",
+            {"item": {**_USER, "content": [{"type": "input_image", "image_url": "data:,"}]}},
+            "The models here see nothing.",
+        ),
+        _cannot(
+            EVENTS,
+            "conversation.item.create: mcp_approval_response",
+            {"item": {"type": "mcp_approval_response", "approve": True, "approval_request_id": "x"}},
+        ),
     )
 
 
