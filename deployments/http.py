@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from fastapi import Depends, FastAPI, Request, Response
@@ -13,10 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems, redaction
 from deployments.access import guard
+from deployments.description import describe
 from deployments.direct import listening
 from deployments.faces import native_bundles, native_recordings
 from deployments.faces.every import FACES
-from deployments.gate import PUBLIC, Gate
+from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import BodyTooLarge, RhapsodeError
 from schemas.limits import GatewaySettings
@@ -66,27 +67,8 @@ def create_app(
         app.include_router(face)
     _add_health(app)
     _add_page(app)
-    _describe_credentials(app)
+    describe(app)
     return app
-
-
-def _describe_credentials(app: FastAPI) -> None:
-    """The gate asks for them before any route, so that the routes alone would not tell."""
-    described = app.openapi
-
-    def with_credentials() -> dict[str, Any]:
-        document = described()
-        document["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "A key, a token or a share link."},
-            "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
-        }
-        document["security"] = [{"bearer": []}, {"token": []}]
-        for path in PUBLIC & document["paths"].keys():
-            for operation in document["paths"][path].values():
-                operation["security"] = []
-        return document
-
-    app.openapi = with_credentials  # type: ignore[method-assign]
 
 
 def _add_health(app: FastAPI) -> None:

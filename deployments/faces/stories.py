@@ -96,7 +96,12 @@ async def delete_story(services: Open, story: Story) -> None:
     services.renderings.forget(story)
 
 
-@router.post("/api/stories/{story_id}/scenes", status_code=201, openapi_extra=schema_of(CreateScene))
+@router.post(
+    "/api/stories/{story_id}/scenes",
+    status_code=201,
+    responses={202: {"model": SceneView, "description": "With wait=false: it is being written."}},
+    openapi_extra=schema_of(CreateScene),
+)
 async def create_scene(
     services: Open,
     story: Story,

@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
     "a foreign id": (lambda files: zipped(with_manifest(files, session="../x")), "bundle.invalid"),
     "another hash": (lambda files: zipped(with_manifest(files, sha256="0" * 64)), "bundle.damaged"),
     "a changed text": (
-        lambda files: zipped(files | {EVENTS: files[EVENTS].replace(b"sea", b"tea", 1)}),
+        lambda files: zipped(files | {EVENTS: files[EVENTS].replace(b" sea", b" tea", 1)}),
         "bundle.damaged",
     ),
     "changed sound": (lambda files: zipped(files | {PACKETS: bytes(len(files[PACKETS]))}), "bundle.invalid"),

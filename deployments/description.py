@@ -1,0 +1,52 @@
+"""What the application says of itself in OpenAPI, where the routes alone would not tell."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from deployments.gate import PUBLIC
+from schemas.wire import Problem
+
+_REF: Final = "#/components/schemas/{model}"
+_NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
+"""FastAPI's own words for wrong requests; ours is a problem document."""
+
+
+def describe(app: FastAPI) -> None:
+    """The gate asks for credentials before any route, and every route may answer with a problem."""
+    described = app.openapi
+
+    def whole() -> dict[str, Any]:
+        document = described()
+        components = document["components"]
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "A key, a token or a share link."},
+            "token": {"type": "apiKey", "in": "query", "name": "token", "description": "Never an API key."},
+        }
+        components["schemas"]["Problem"] = Problem.model_json_schema(ref_template=_REF)
+        for name in _NOT_OURS:
+            components["schemas"].pop(name, None)
+        document["security"] = [{"bearer": []}, {"token": []}]
+        for path, operation in _operations(document):
+            operation["responses"].pop("422", None)
+            operation["responses"].setdefault("default", _refusal())
+            if path in PUBLIC:
+                operation["security"] = []
+        return document
+
+    app.openapi = whole  # type: ignore[method-assign]
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            yield path, operation
+
+
+def _refusal() -> dict[str, Any]:
+    problem = {"schema": {"$ref": _REF.format(model="Problem")}}
+    return {
+        "description": "What went wrong, by a stable code (docs/schemas/errors.json), and where.",
+        "content": {"application/problem+json": problem},
+    }
