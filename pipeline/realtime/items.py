@@ -59,6 +59,8 @@ class Items:
         self.known: dict[str, Item] = {}
         """Those of the conversation, and the answers beside it."""
         self.asked: dict[TurnId, Asked] = {}
+        self.configs: dict[TurnId, dict[str, Any]] = {}
+        """What each turn is answered with: later changes are not for it."""
         self.covered: dict[TurnId, frozenset[str]] = {}
         """Items that are a turn's question."""
         self.spoken: dict[_Heard, str] = {}
@@ -144,7 +146,11 @@ class Items:
         wish, self._wish = self._wish, None
         if wish is not None and wish[0] == recorded.seq - 1:
             self.asked[turn] = wish[1]
-        elif data.get("input"):
+            self.configs[turn] = wish[1].config
+            return
+        if self.config is not None:
+            self.configs[turn] = self.config
+        if data.get("input"):
             said = (self.spoken.get((data["input"], number)) for number in data.get("utterances", ()))
             before = self.covered.get(TurnId(data.get("merges") or 0), frozenset())
             self.covered[turn] = before | {name for name in said if name is not None}

@@ -33,9 +33,7 @@ class Responses:
 
     def format(self, turn: TurnId) -> str:
         """The type of the format that its sound is sent in."""
-        items = self._conversation.items
-        asked = items.asked.get(turn)
-        config = asked.config if asked is not None else items.config or {}
+        config = self._conversation.items.configs.get(turn, {})
         found: str = config.get("audio", {}).get("output", {}).get("format", {}).get("type", "audio/pcm")
         return found
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.realtime.conftest import ANSWER, SLOWLY
 from tests.realtime.sounds import silence, speech
 from tests.realtime.speakers import Client, Event, client, plain
@@ -166,3 +167,30 @@ async def test_who_listens_hears_that_the_session_is_gone(app: RunningApp) -> No
         assert await caller.dismissed() in (1000, 4410)
         async with client(app, session_id=name) as late:
             assert late.events[0]["error"]["code"] in ("session.gone", "session.not_found")
+
+
+async def test_who_leaves_leaves_nothing_behind(app: RunningApp) -> None:
+    assert app.services is not None
+    intakes = app.services.intakes
+    async with client(app) as caller:
+        await caller.speak(silence(300) + speech())
+        await caller.event("input_audio_buffer.speech_started")
+        session = caller.session["id"]
+        caller.cut()
+    await eventually(lambda: intakes.listening == 0)
+    async with client(app, session_id=session, starting_after=0) as again:
+        await again.event("input_audio_buffer.committed")
+        assert (await again.event("response.done"))["response"]["status"] == "completed"
+
+
+async def test_a_new_configuration_is_not_for_the_response_that_runs(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.say("slowly")
+        await caller.send("response.create")
+        await caller.event("response.output_audio.delta")
+        await caller.update(audio={"output": {"format": {"type": "audio/pcmu"}}})
+        done = await caller.event("response.done")
+    assert done["response"]["audio"]["output"]["format"]["type"] == "audio/pcm"
+    later = caller.events[caller.types.index("session.updated") + 1 :]
+    lengths = [len(event["delta"]) for event in later if event["type"] == "response.output_audio.delta"]
+    assert max(lengths) > 5_000  # of G.711 the largest would have 2,560
