@@ -15,7 +15,7 @@ from deployments import problems, redaction
 from deployments.access import guard
 from deployments.description import describe
 from deployments.direct import listening
-from deployments.faces import native_bundles, native_recordings
+from deployments.faces import documents, native_bundles, native_recordings
 from deployments.faces.every import FACES
 from deployments.gate import Gate
 from deployments.services import Services
@@ -138,7 +138,7 @@ class _BodyLimit:
 
 
 def _has_its_own_limit(scope: Scope) -> bool:
-    """Bundles and recordings are not held in memory."""
+    """Bundles, recordings and documents are not held in memory."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    large = path == native_bundles.IMPORT or native_recordings.PATH.fullmatch(path) is not None
-    return scope["method"] == "POST" and large
+    large = any(pattern.fullmatch(path) for pattern in (native_recordings.PATH, documents.PATH))
+    return scope["method"] == "POST" and (large or path == native_bundles.IMPORT)
