@@ -25,6 +25,15 @@ from schemas.document_facts import (
     DocumentRemoved,
 )
 from schemas.fact import FactModel as _Fact
+from schemas.realtime_facts import (
+    InputCleared,
+    InputIdled,
+    ItemAdded,
+    ItemRemoved,
+    ItemTruncated,
+    RealtimeConfigured,
+    ResponseAsked,
+)
 from schemas.service_facts import (
     NarrationFailed,
     NarrationReady,
@@ -246,7 +255,14 @@ Fact = Annotated[
     | TranscriptFailed
     | TranscriptCompared
     | PlaybackHeard
-    | PlaybackFlushed,
+    | PlaybackFlushed
+    | RealtimeConfigured
+    | ItemAdded
+    | ItemRemoved
+    | ItemTruncated
+    | ResponseAsked
+    | InputCleared
+    | InputIdled,
     Field(discriminator="type"),
 ]
 
