@@ -88,7 +88,7 @@ def test_talks_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage,
     page.get_by_role("button", name="Save").click()
     expect(talks).to_contain_text("Quaggas")
     talks.click()
-    expect(page.get_by_role("heading", name="Quaggas")).to_be_visible()
+    expect(page.get_by_role("heading", name="Quaggas", exact=True)).to_be_visible()
     page.goto(f"{app.url}/?threads")
     page.get_by_role("button", name="Delete Quaggas").click()
     page.get_by_role("button", name="Delete Quaggas for good?").click()
