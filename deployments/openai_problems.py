@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from schemas.errors import RhapsodeError
 from schemas.openai.standing import CODES
 
-PATHS: Final = re.compile(r"/v1/(models|chat|audio)(/.*)?", re.DOTALL)
+PATHS: Final = re.compile(r"/v1/((models|chat|audio)(/.*)?|realtime/client_secrets)", re.DOTALL)
 """Answered in OpenAI's shape; everything else is ours."""
 _REQUEST: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
