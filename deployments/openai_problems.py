@@ -31,6 +31,7 @@ _CURSOR: Final = Shape(400, _REQUEST, "invalid_event_id")
 INTERNAL: Final = Shape(500, _SERVER, "server_error")
 
 TABLE: Final[Mapping[str, Shape]] = {
+    "realtime.invalid": _INVALID,
     "auth.required": Shape(401, _REQUEST, "missing_api_key"),
     "auth.invalid": Shape(401, _REQUEST, "invalid_api_key"),
     "auth.expired": Shape(401, _REQUEST, "invalid_api_key"),
