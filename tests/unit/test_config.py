@@ -193,3 +193,14 @@ def test_sessions_do_not_begin_with_a_provider_that_nobody_configured(
 ) -> None:
     wrong = TEXT.replace("    profile: laptop\n", f"    profile: laptop\n    session: {{{field}: cloud}}\n")
     assert f"session.{field} names 'cloud', which is no provider" in refusal(wrong)
+
+
+def test_a_function_that_nobody_registered_is_refused_by_its_name() -> None:
+    wrong = """
+        session: {tools: {registered: [weather]}}
+    """
+    assert "session.tools.registered names 'weather', which is no function" in refusal(wrong)
+
+
+def test_a_function_is_in_one_place() -> None:
+    assert "give either url or entry_point" in refusal("tools: {functions: {weather: {description: None}}}")

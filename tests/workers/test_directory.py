@@ -42,8 +42,8 @@ async def started(log: RedisEventLog, ts_ms: int, principal: str = "", kind: Kin
     return session
 
 
-async def record(log: RedisEventLog, session: SessionId, *facts: Fact) -> None:
-    [outcome] = await log.append([batch(session, 1, *facts, mode=mode_of(facts))])
+async def record(log: RedisEventLog, session: SessionId, *facts: Fact, number: int = 1) -> None:
+    [outcome] = await log.append([batch(session, number, *facts, mode=mode_of(facts))])
     assert outcome.first > 1
 
 
@@ -161,7 +161,7 @@ async def test_who_takes_part_in_a_thread_sees_it_and_does_not_own_it(
     assert [one.title for one in (await directory.list("bob")).sessions] == ["The lamp"]
     assert [session async for session in directory.all_of("bob")] == []
     assert [session async for session in directory.all_of("ada")] == [thread]
-    await record(log, thread, MemberRemoved(principal="bob"))
+    await record(log, thread, MemberRemoved(principal="bob"), number=2)
     await reader.step()
     assert (await directory.list("bob")).sessions == ()
 
@@ -173,9 +173,9 @@ async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
     lamp, sea = [await started(log, 1_000 + number, "ada", "thread") for number in range(2)]
     for thread, question in ((lamp, "How bright is the LAMP?"), (sea, "Why is the sea salty?")):
         await record(log, thread, TurnRequested(kind="prompt", text=question, settings=settings))
-        for number in range(12):
+        for number in range(2, 14):
             filler = TurnRequested(kind="prompt", text=f"And {number}? " * 40, settings=settings)
-            await record(log, thread, filler)
+            await record(log, thread, filler, number=number)
     await reader.step()
     for words, found in (("bright lamp", [lamp]), ("salty", [sea]), ("is the", [sea, lamp]), ("moon", [])):
         listed = (await directory.list("ada", kind="thread", query=words)).sessions
