@@ -13,12 +13,13 @@ from pipeline.engines.base import ChatRequest, Completion, Function, LanguageMod
 from pipeline.grounds import Finder, look_up, told
 from pipeline.resuming import Progress
 from pipeline.tools.house import FunctionHouse
-from pipeline.turn_state import CallState
 from schemas.answer_facts import AnswerCited, PassagesFound
 from schemas.chat import GivenMessage
 from schemas.events import TextCompleted
 from schemas.retrieval import NumberedPassage
 
+_ROUNDS: Final = 4
+"""Of calls, where this server calls nothing itself."""
 _CHARS_PER_TOKEN: Final = 4
 """About; an answer that is gone on with has spent that much of its `max_tokens`."""
 
@@ -46,7 +47,8 @@ class Answer:
         self._stage = stage
         self._clock = clock
         self._text = progress.text
-        self._calls: list[CallState] = [replace(call) for call in progress.calls]
+        # Of an answer that is shown as a whole nothing may be in the log yet.
+        self._calls = [replace(call, at=min(call.at, len(self._text))) for call in progress.calls]
         self._looked_up = progress.looked_up
         self._passages: Sequence[NumberedPassage] = progress.passages
         self._completion = Completion("stop")
@@ -61,9 +63,10 @@ class Answer:
             if pending and await calling.carry_out(pending):
                 self._completion = replace(self._completion, finish="tool_calls")
                 return
-            wished = await self._ask()
-            if not wished:
-                return
+            request = self._request()
+            wished = await self._ask(request)
+            if not wished or not request.functions or request.choice == "none":
+                return  # some servers call all the same
             await self._stage.rest()
             pending = await calling.note(wished, self._calls, at=len(self._text))
             self._calls += pending
@@ -97,11 +100,11 @@ class Answer:
         if isinstance(fact, PassagesFound):
             self._passages = fact.passages
 
-    async def _ask(self) -> list[ToolCall]:
+    async def _ask(self, request: ChatRequest) -> list[ToolCall]:
         """Let the model write; the calls that it wants made before it goes on."""
         called_at = self._clock.monotonic()
         calls: list[ToolCall] = []
-        async with aclosing(self._models.language_model.stream(self._request())) as items:
+        async with aclosing(self._models.language_model.stream(request)) as items:
             async for item in items:
                 if isinstance(item, Completion):
                     self._count(item)
@@ -132,8 +135,8 @@ class Answer:
         offered = () if house is None else house.offers(tools.registered)
         functions = (*offered, *(Function(**one.model_dump()) for one in tools.functions))
         choice = tools.choice if self._round == 0 else "auto"  # else it would call for ever
-        if house is not None and self._round >= house.settings.rounds:
-            choice = "none"
+        if self._round >= (_ROUNDS if house is None else house.settings.rounds):
+            functions, choice = (), "none"
         return ChatRequest(
             messages=(*self._told(), *self._said()),
             max_tokens=max(1, settings.max_tokens - len(self._text) // _CHARS_PER_TOKEN),

@@ -21,12 +21,16 @@ class Question:
     room: int = 4_000
     """Characters that the model can be told, about."""
     session: str = ""
+    turn: int = 0
 
 
 class Stage(Protocol):
     """Where an answer appears."""
 
     async def record(self, fact: Fact) -> None: ...
+
+    async def settle(self) -> None:
+        """Return when everything recorded so far is in the log."""
 
     async def show(self, text: str) -> None:
         """The text goes on."""

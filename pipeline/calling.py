@@ -8,7 +8,8 @@ import anyio
 
 from pipeline.asking import Question, Stage
 from pipeline.engines.base import ToolCall
-from pipeline.tools.house import FunctionHouse
+from pipeline.tools.house import FunctionHouse, readable
+from pipeline.tools.remote import About
 from pipeline.turn_state import CallState
 from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
 from schemas.chat import ARGUMENT_CHARS
@@ -16,6 +17,7 @@ from schemas.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnkno
 
 _ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
 _NAME_CHARS: Final = 64
+_MESSAGE_CHARS: Final = 2_000
 _MOST: Final = 16
 """Calls of one round where this server calls nothing itself."""
 
@@ -46,8 +48,8 @@ class Calling:
             theirs = wish.name in self._clients and wish.name not in self._registered
             call = CallState(
                 call=name,
-                name=wish.name[:_NAME_CHARS],
-                arguments=wish.arguments[:ARGUMENT_CHARS],
+                name=readable(wish.name[:_NAME_CHARS]),
+                arguments=readable(wish.arguments[:ARGUMENT_CHARS]),
                 place="client" if theirs else "server",
                 round=number,
                 at=at,
@@ -84,6 +86,7 @@ class Calling:
         """Make the calls that are to be made here. True: the client has to make others first."""
         ours = [call for call in calls if call.place == "server" and not call.over]
         if ours:
+            await self._stage.settle()  # should we die now, the next owner knows what was called, by its name
             async with anyio.create_task_group() as beside:
                 beside.start_soon(self._fill_in, [call.name for call in ours])
                 await self._all(ours)
@@ -102,7 +105,8 @@ class Calling:
             try:
                 if self._house is None:
                     raise ToolUnknown("this server calls nothing any more")
-                result = await self._house.call(call.name, call.call, call.arguments, self._question.session)
+                about = About(self._question.session, self._question.turn)
+                result = await self._house.call(call.name, call.call, call.arguments, about)
             except ToolError as error:
                 await self._fail(call, error, _ms(began))
                 return
@@ -112,8 +116,9 @@ class Calling:
             )
 
     async def _fail(self, call: CallState, error: ToolError, ms: float) -> None:
-        call.error = (error.code, str(error))
-        await self._stage.record(ToolFailed(call=call.call, code=error.code, message=str(error), ms=ms))
+        message = readable(str(error)[:_MESSAGE_CHARS])
+        call.error = (error.code, message)
+        await self._stage.record(ToolFailed(call=call.call, code=error.code, message=message, ms=ms))
 
     async def _fill_in(self, names: Sequence[str]) -> None:
         """Nobody likes silence. Cancelled when the calls are over."""

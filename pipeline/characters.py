@@ -11,7 +11,7 @@ from pipeline.users import Users, user_session
 from schemas.conversations import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError
 from schemas.events import CharacterDeleted, CharacterSaved
-from schemas.ids import new_id
+from schemas.ids import Seq, new_id
 from schemas.retrieval_errors import CollectionNotFound
 from schemas.settings import SessionSettings
 
@@ -39,6 +39,10 @@ class Characters:
             raise CharacterNotFound(f"there is no character {character[:80]}", field="character")
         return found
 
+    async def saved_at(self, principal: str, character: str) -> Seq:
+        """Where it was last changed; zero: never."""
+        return (await self._users.state(principal)).characters_at.get(character, Seq(0))
+
     async def create(self, principal: str, wish: CreateCharacter) -> CharacterSaved:
         """Raises UnknownVoice, CollectionNotFound, or StateError where there are too many."""
         saved = CharacterSaved(character=new_id(), **wish.model_dump())
@@ -56,20 +60,28 @@ class Characters:
         """The character becomes what `decide` makes of it. Of two changes at the same time none is lost: each
         names the state it was decided on, and the log takes only one with that name."""
         while True:
-            state = await self._users.state(principal)
+            at = await self.saved_at(principal, character)
             before = await self.get(principal, character)
             wanted = decide(before)
             self._check(wanted)
             await self._check_knowledge(wanted, before.collections, principal)
-            key = internal_key("character", character, state.head)
-            outcome = await self._recorder.post(user_session(principal), wanted, key=key)
-            if outcome.verdict is Verdict.OK:
+            if await self._replace(principal, character, at, wanted):
                 return wanted
 
     async def delete(self, principal: str, character: str) -> None:
         """Raises CharacterNotFound. Threads with it go on as they are."""
+        at = await self.saved_at(principal, character)
         await self.get(principal, character)
-        await self._recorder.post(user_session(principal), CharacterDeleted(character=character))
+        while not await self._replace(principal, character, at, CharacterDeleted(character=character)):
+            at = await self.saved_at(principal, character)
+            await self.get(principal, character)
+
+    async def _replace(
+        self, principal: str, character: str, at: Seq, fact: CharacterSaved | CharacterDeleted
+    ) -> bool:
+        """False: somebody was quicker."""
+        key = internal_key("character", character, at)
+        return (await self._recorder.post(user_session(principal), fact, key=key)).verdict is Verdict.OK
 
     async def _check_knowledge(
         self, character: CharacterSaved, before: tuple[str, ...], principal: str
@@ -85,15 +97,18 @@ class Characters:
             self._choices.check(self._choices.defaults.model_copy(update={"voice": character.voice}))
 
 
-def as_character(saved: CharacterSaved, base: SessionSettings) -> SessionSettings:
-    """`base` as this character speaks."""
+def as_character(
+    saved: CharacterSaved, at: Seq, settings: SessionSettings, otherwise: SessionSettings
+) -> SessionSettings:
+    """`settings` as this character speaks, saved at `at`; what it does not say is as in `otherwise`."""
     told = f"You are {saved.name}." + (f" {saved.persona}" if saved.persona else "")
-    return base.model_copy(
+    return settings.model_copy(
         update={
             "system_prompt": told,
-            "voice": saved.voice or base.voice,
-            "language": saved.language or base.language,
-            "collections": saved.collections or base.collections,
+            "voice": saved.voice or otherwise.voice,
+            "language": saved.language or otherwise.language,
+            "collections": saved.collections,
             "character": saved.character,
+            "character_seq": at,
         }
     )

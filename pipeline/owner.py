@@ -18,7 +18,7 @@ from pipeline.resuming import progress
 from pipeline.turn import Turn, TurnPlan
 from pipeline.turn_state import TurnState
 from pipeline.views import fold
-from schemas.errors import LogUnavailable, SessionFull
+from schemas.errors import InputTooLong, LogUnavailable, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.limits import LimitSettings
@@ -228,7 +228,7 @@ class SessionOwner:
         try:
             await self._reconcile()
             await self._turn.run(epoch=self._epoch, node=self._name)
-        except SessionFull as full:
+        except (SessionFull, InputTooLong) as full:  # the next owner would come to the same end
             await self._fail(state.turn, full.code, str(full))
         finally:
             self._turn = None

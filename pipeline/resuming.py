@@ -29,7 +29,7 @@ class Progress:
     @property
     def rests(self) -> list[int]:
         """Where the text paused for calls."""
-        return sorted({call.at for call in self.calls})
+        return sorted({call.at for call in self.calls if call.at <= len(self.text)})
 
     @property
     def cut(self) -> int:

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import anyio
@@ -18,9 +17,16 @@ from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
+from pipeline.wishes import SpokenQuestion, check_guest, check_length, conversational
 from schemas.chat import GivenMessage
-from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
-from schemas.errors import InputTooLong, SessionEnded, TurnNotFound
+from schemas.commands import (
+    AcknowledgePlayback,
+    Control,
+    CreateSession,
+    RequestTurn,
+    UpdateSession,
+)
+from schemas.errors import SessionEnded, TurnNotFound
 from schemas.events import (
     EndReason,
     Fact,
@@ -37,20 +43,8 @@ from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_sess
 from schemas.settings import SessionSettings
 
 _KEYS_KEPT = 4_096
-_FIRST_WORDS = 40
-"""Characters of an answer to a spoken question that are spoken at once, clause or not."""
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenQuestion:
-    """A question that was spoken."""
-
-    text: str
-    input: str
-    utterances: tuple[int, ...]
-    merges: TurnId | None = None
 
 
 class Overtaken(Exception):
@@ -142,7 +136,7 @@ class Sessions:
         """
         field = "text" if command.kind == "text" else "prompt"
         longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
-        _check_length(command.content, longest, field=field)
+        check_length(command.content, longest, field=field)
         if asked := self._asked.get((session, command.key)):
             return asked
         async with self._commands.setdefault(session, anyio.Lock()):
@@ -150,6 +144,8 @@ class Sessions:
             settings = self.choices.check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
             by = "" if by == conversation.principal else by
+            if by and conversation.principal:
+                check_guest(command.settings, conversation.settings)
             wish = TurnRequested(
                 kind=command.kind, text=command.content, settings=settings, given=given, by=by
             )
@@ -195,7 +191,7 @@ class Sessions:
 
         Raises InputTooLong, StateError, or Overtaken when the turn that it merges can no longer be.
         """
-        _check_length(said.text, self._limits.prompt_chars, field="prompt")
+        check_length(said.text, self._limits.prompt_chars, field="prompt")
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             gone: list[About] = []
@@ -208,7 +204,7 @@ class Sessions:
             wish = TurnRequested(
                 kind="prompt",
                 text=said.text,
-                settings=_conversational(conversation.settings),
+                settings=conversational(conversation.settings),
                 input=said.input,
                 utterances=said.utterances,
                 merges=said.merges,
@@ -281,17 +277,3 @@ class Sessions:
             async with self._tailer.follow(session, head) as batches:
                 async for _ in batches:
                     pass  # ends with the session
-
-
-def _check_length(text: str, longest: int, *, field: str) -> None:
-    if len(text) > longest:
-        raise InputTooLong(f"{len(text)} characters are too many; at most {longest} are taken", field=field)
-
-
-def _conversational(settings: SessionSettings) -> SessionSettings:
-    """Who has spoken waits for a voice: its first words matter more than their melody."""
-    sentences = settings.sentences
-    if sentences.first_threshold is not None:
-        return settings
-    sooner = sentences.model_copy(update={"first_threshold": _FIRST_WORDS})
-    return settings.model_copy(update={"sentences": sooner})

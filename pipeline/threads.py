@@ -1,5 +1,6 @@
 """Threads: conversations with a character, of one person or of several."""
 
+from contextlib import suppress
 from typing import Final
 
 from pipeline.characters import Characters, as_character
@@ -9,7 +10,7 @@ from pipeline.log.recorder import Recorder
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage
-from schemas.errors import CharacterNotFound, SessionNotFound, StateError
+from schemas.errors import CharacterNotFound, RhapsodeError, SessionGone, SessionNotFound, StateError
 from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
 from schemas.ids import SessionId, TurnId, derived_session_id
 
@@ -17,7 +18,9 @@ _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""
 _TITLE: Final = 60
 _MEMBERS: Final = 50
-_ITS: Final = ("system_prompt", "voice", "language", "collections")
+_LIVES: Final = 1_000
+"""Of a chat that is deleted and asked again."""
+_ITS: Final = ("system_prompt", "voice", "language", "collections", "character_seq")
 """What a character decides of a session's settings."""
 
 
@@ -34,7 +37,11 @@ class Threads:
         settings = wish.settings.apply(self._sessions.choices.defaults)
         if wish.character is not None:
             character = await self._characters.get(principal, wish.character)
-            settings = as_character(character, settings)
+            at = await self._characters.saved_at(principal, wish.character)
+            wished = settings.collections
+            settings = as_character(character, at, settings, settings)
+            if not character.collections:
+                settings = settings.model_copy(update={"collections": wished})
             if character.collections:
                 settings = await self._sessions.readable(settings, principal)
         command = CreateSession(
@@ -51,16 +58,23 @@ class Threads:
         return conversation
 
     async def chat(self, chat: str, principal: str) -> SessionId:
-        """The thread of a client's own name for it, made if it is not there."""
-        thread = derived_session_id(_EPOCH_MS, "chat", principal, chat)
-        try:
-            await self._sessions.view(thread)
-        except SessionNotFound:
-            defaults = self._sessions.choices.defaults
-            await self._sessions.admit(principal)
-            started = SessionStarted(settings=defaults, kind="thread", principal=principal)
-            await self._recorder.post(thread, started, mode="create", key=internal_key("chat"))
-        return thread
+        """The thread of a client's own name for it, made if it is not there, or not there any more."""
+        for life in range(_LIVES):
+            thread = derived_session_id(_EPOCH_MS, "chat", principal, chat, str(life))
+            try:
+                conversation, _ = await self._sessions.view(thread)
+            except SessionGone:
+                continue
+            except SessionNotFound:
+                defaults = self._sessions.choices.defaults
+                await self._sessions.admit(principal)
+                started = SessionStarted(settings=defaults, kind="thread", principal=principal)
+                await self._recorder.post(thread, started, mode="create", key=internal_key("chat"))
+            else:
+                if conversation.ended:
+                    continue
+            return thread
+        raise StateError("this chat was deleted too often; use another name")
 
     async def ask(
         self, thread: SessionId, wish: ThreadMessage | ChatMessage | SocketMessage, *, by: str = ""
@@ -79,7 +93,8 @@ class Threads:
         command = RequestTurn(prompt=wish.message, settings=SettingsPatch.model_validate(patch), key=wish.key)
         turn = await self._sessions.request(thread, command, by=by)
         if not conversation.title:
-            await self._name(thread, wish.message)
+            with suppress(RhapsodeError):  # the question is asked, with a title or without
+                await self._name(thread, wish.message)
         return turn
 
     async def _keep_up(self, thread: SessionId, conversation: Conversation) -> None:
@@ -91,14 +106,18 @@ class Threads:
             character = await self._characters.get(conversation.principal, before.character)
         except CharacterNotFound:
             return
-        now = await self._sessions.readable(as_character(character, before), conversation.principal)
-        changed = {name: getattr(now, name) for name in _ITS if getattr(now, name) != getattr(before, name)}
-        if changed:
-            patch = SettingsPatch.model_validate(changed)
-            await self._sessions.update(thread, UpdateSession(settings=patch))
+        at = await self._characters.saved_at(conversation.principal, before.character)
+        if at == before.character_seq:
+            return
+        now = as_character(character, at, before, self._sessions.choices.defaults)
+        now = await self._sessions.readable(now, conversation.principal)
+        patch = SettingsPatch.model_validate({name: getattr(now, name) for name in _ITS})
+        await self._sessions.update(thread, UpdateSession(settings=patch))
 
     async def _name(self, thread: SessionId, message: str) -> None:
         """After its first question; once, whoever asks at the same time."""
+        if (await self.thread(thread)).title:
+            return
         line = " ".join(message.split())
         title = line if len(line) <= _TITLE else f"{line[:_TITLE].rsplit(' ', 1)[0]}…"
         named = SessionRenamed(title=title, by="first_words")

@@ -179,7 +179,9 @@ class Turn:
     async def _answer(self, lines: MemoryObjectSendStream[Line]) -> None:
         """Let the language model write; on its failure the text so far is still spoken."""
         plan = self.plan
-        question = Question(plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session)
+        question = Question(
+            plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session, plan.turn
+        )
         stage = _Boards(self, lines)
         answer = Answer(question, self._models, stage, self._clock, self._progress)
         try:
@@ -206,6 +208,10 @@ class Turn:
         for piece in pieces:
             await self._cut(self._buffer.push(piece), lines)
         await self._cut(self._buffer.flush(), lines)
+
+    async def settle(self) -> None:
+        """Return when everything recorded so far is in the log."""
+        await self._writer.drain()
 
     async def rest(self, lines: MemoryObjectSendStream[Line]) -> None:
         """What was shown is spoken to its end, although more will follow."""
@@ -254,6 +260,9 @@ class _Boards:
 
     async def record(self, fact: Fact) -> None:
         await self._turn.record(fact)
+
+    async def settle(self) -> None:
+        await self._turn.settle()
 
     async def show(self, text: str) -> None:
         if self._turn.whole:

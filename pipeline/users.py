@@ -39,6 +39,8 @@ class UserState:
         self.preferences = Preferences()
         self.history: deque[PreferencesAt] = deque(maxlen=_HISTORY)
         self.characters: dict[str, CharacterSaved] = {}
+        self.characters_at: dict[str, Seq] = {}
+        """Where each was last changed or deleted."""
         self.raised = Seq(0)
         """The latest notification."""
         self.delivered = Seq(0)
@@ -53,8 +55,10 @@ class UserState:
             case "character.saved":
                 saved = CharacterSaved.model_validate(recorded.data, extra="ignore")
                 self.characters[saved.character] = saved
+                self.characters_at[saved.character] = recorded.seq
             case "character.deleted":
                 self.characters.pop(recorded.data["character"], None)
+                self.characters_at[recorded.data["character"]] = recorded.seq
             case "notification.raised":
                 self.raised = recorded.seq
             case "notifications.delivered":

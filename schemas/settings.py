@@ -81,6 +81,9 @@ class SessionSettings(_Settings):
     """How they are looked up."""
     character: str | None = Field(default=None, max_length=64)
     """Whose words these are: a character of the owner's; None: nobody's in particular."""
+    character_seq: int = Field(default=0, ge=0)
+    """The character as it was saved by this fact of its owner's own session; a later one is taken over with
+    the next question."""
 
 
 class LanguageModelSettings(_Settings):

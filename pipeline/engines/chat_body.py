@@ -93,7 +93,11 @@ class CallsInPieces:
     def calls(self) -> list[ToolCall]:
         """In the order of their numbers. Where the server gave a call no id, it gets one."""
         return [
-            ToolCall(call["id"] or f"call_{secrets.token_hex(12)}", call["name"], call["arguments"] or "{}")
+            ToolCall(
+                call["id"] or f"call_{secrets.token_hex(12)}",
+                _joined(call["name"]),
+                _joined(call["arguments"]) or "{}",
+            )
             for _, call in sorted(self._calls.items())
             if call["name"]
         ]
@@ -101,3 +105,8 @@ class CallsInPieces:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _joined(text: str) -> str:
+    """Halves of characters that came in two pieces are one again; what stays half is replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -14,7 +14,8 @@ from pipeline.hearing.orders import Order
 from pipeline.hearing.outbox import Outbox
 from pipeline.hearing.scribe import Scribe, Tell, Written
 from pipeline.hearing.taking import Said, Taking, take
-from pipeline.sessions import Overtaken, SpokenQuestion
+from pipeline.sessions import Overtaken
+from pipeline.wishes import SpokenQuestion
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptCompared, TranscriptFailed, TranscriptFinal

@@ -10,9 +10,9 @@ import httpx
 
 from pipeline.engines.base import Function
 from pipeline.tools.local import PythonFunction
-from pipeline.tools.remote import RemoteFunction
+from pipeline.tools.remote import About, RemoteFunction
 from schemas.chat import OUTPUT_CHARS
-from schemas.tool_errors import ToolArguments, ToolTimeout, ToolUnknown
+from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.tools import FunctionHouseSettings, RegisteredFunction
 
 _THREADS: Final = 8
@@ -69,7 +69,7 @@ class FunctionHouse:
                 return own[language]
         return self.settings.fillers.get(language, "")
 
-    async def call(self, name: str, call: str, arguments: str, session: str) -> Result:
+    async def call(self, name: str, call: str, arguments: str, about: About) -> Result:
         """Raises ToolUnknown, ToolArguments, ToolTimeout or ToolError."""
         function = self._functions.get(name)
         if function is None:
@@ -82,11 +82,14 @@ class FunctionHouse:
                 if isinstance(function, PythonFunction):
                     output = await function.call(given)
                 else:
-                    output = await function.call(call, given, session)
+                    output = await function.call(call, given, about)
         except TimeoutError as error:
             raise ToolTimeout(f"{name} took longer than {timeout_s:g} s") from error
-        output = _readable(output)
-        return Result(output[:OUTPUT_CHARS], cut=len(output) > OUTPUT_CHARS)
+        except ToolError:
+            raise
+        except Exception as error:  # nothing that a function does may end the turn that called it
+            raise ToolError(f"{name} failed: {type(error).__name__}: {error}") from error
+        return Result(readable(output[:OUTPUT_CHARS]), cut=len(output) > OUTPUT_CHARS)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -94,7 +97,7 @@ class FunctionHouse:
 
 def _parsed(arguments: str) -> Mapping[str, Any]:
     try:
-        given = json.loads(arguments or "{}")
+        given = json.loads(readable(arguments) or "{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ToolArguments(f"the arguments are no JSON: {error}") from error
     if not isinstance(given, dict):
@@ -102,6 +105,10 @@ def _parsed(arguments: str) -> Mapping[str, Any]:
     return given
 
 
-def _readable(text: str) -> str:
-    """Without halves of characters, which nothing can write down."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def readable(text: str) -> str:
+    """Without halves of characters, which nothing can write down; halves that belong together are joined."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -40,9 +40,9 @@ class PythonFunction:
         try:
             if inspect.iscoroutinefunction(self._function):
                 result = await self._adapter.validate_python(dict(arguments))
-            else:
-                work = partial(self._adapter.validate_python, dict(arguments))
-                result = await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
+                return await anyio.to_thread.run_sync(_told, result)
+            work = partial(self._in_thread, dict(arguments))
+            return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"]))
@@ -51,7 +51,13 @@ class PythonFunction:
             raise
         except Exception as error:  # whatever somebody else's code raises is told to the model
             raise ToolError(f"it failed: {type(error).__name__}: {error}") from error
-        return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
+
+    def _in_thread(self, arguments: Mapping[str, Any]) -> str:
+        return _told(self._adapter.validate_python(arguments))
+
+
+def _told(result: Any) -> str:
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
 
 
 def _found(place: str) -> Callable[..., Any]:

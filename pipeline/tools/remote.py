@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -14,6 +15,14 @@ from schemas.tools import RegisteredFunction
 
 _MOST_BYTES: Final = OUTPUT_CHARS * 4
 _SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a call is part of."""
+
+    session: str
+    turn: int
 
 
 class RemoteFunction:
@@ -29,14 +38,15 @@ class RemoteFunction:
         self._headers = {key: value.get_secret_value() for key, value in registered.headers.items()}
         self._http = http
 
-    async def call(self, call: str, arguments: Mapping[str, Any], session: str) -> str:
+    async def call(self, call: str, arguments: Mapping[str, Any], about: About) -> str:
         """Raises ToolArguments, ToolTimeout or ToolError."""
         error = next(self._validator.iter_errors(arguments), None)
         if error is not None:
             where = ".".join(map(str, error.absolute_path))
             raise ToolArguments(f"{where}: {error.message}"[:_SHOWN] if where else error.message[:_SHOWN])
-        body = {"call": call, "name": self._name, "arguments": arguments, "session": session}
-        headers = self._headers | {"Idempotency-Key": f"{session}/{call}"}
+        body = {"call": call, "name": self._name, "arguments": arguments, "session": about.session}
+        # Models use the same names for calls again in the next turn.
+        headers = self._headers | {"Idempotency-Key": f"{about.session}/{about.turn}/{call}"}
         try:
             async with self._http.stream("POST", self._url, json=body, headers=headers) as response:
                 text = await _beginning(response)

@@ -29,6 +29,15 @@ def broken() -> None:
     raise RuntimeError("the barometer fell off the wall")
 
 
+def untold() -> dict[Any, Any]:
+    """Cannot be written down."""
+    return {(1, 2): 3}
+
+
+def shouting() -> None:
+    raise RuntimeError("\ud83d" + "a" * 3_000_000)
+
+
 def long() -> str:
     return "la " * 20_000
 

@@ -68,7 +68,7 @@ async def test_several_calls_run_side_by_side() -> None:
     waiting = {"first": anyio.Event(), "second": anyio.Event()}
 
     class Meeting(type(house())):  # type: ignore[misc]
-        async def call(self, name: str, *rest: str) -> object:
+        async def call(self, name: str, *rest: object) -> object:
             mine, other = ("first", "second") if name == "weather" else ("second", "first")
             waiting[mine].set()
             await waiting[other].wait()
@@ -147,6 +147,37 @@ async def test_a_call_that_fails_is_told_to_the_model_which_goes_on(wish: ToolCa
     assert [fact.data["code"] for fact in of_type(facts, "tool.failed")] == [code]
     assert model.asked[1].messages[-1].content.startswith("error: ")
     assert (text_of(facts), facts[-1].type) == ("Then not.", "turn.completed")
+
+
+async def test_a_server_that_calls_although_it_may_not_is_not_obeyed() -> None:
+    stubborn = Author(*[[call("weather", KIEL, id=f"c{n}"), CALLED] for n in range(9)])
+    facts = await facts_of(stubborn, registered("weather"), functions=house(**BOTH))
+    assert len(of_type(facts, "tool.completed")) == 2
+    assert stubborn.asked[-1].functions == ()
+    assert facts[-1].type == "turn.completed"
+
+
+async def test_a_choice_of_none_is_kept_to() -> None:
+    settings = registered("weather")
+    never = settings.model_copy(update={"tools": settings.tools.model_copy(update={"choice": "none"})})
+    facts = await facts_of(Author(["No. ", call("weather", KIEL), CALLED]), never, functions=house(**BOTH))
+    assert not of_type(facts, "tool.called")
+
+
+async def test_whatever_a_function_raises_the_turn_goes_on() -> None:
+    functions = {"shouting": RegisteredFunction(entry_point=f"{HERE}:shouting")}
+    model = Author([call("shouting"), CALLED], ["Then not.", DONE])
+    facts = await facts_of(model, registered("shouting"), functions=house(**functions))
+    [failed] = of_type(facts, "tool.failed")
+    assert len(failed.data["message"]) == 2_000
+    assert (text_of(facts), facts[-1].type) == ("Then not.", "turn.completed")
+
+
+async def test_halves_of_characters_that_a_model_writes_are_no_trouble() -> None:
+    model = Author([call("weather", '{"city": "\ud83d"}'), CALLED], ["Fine.", DONE])
+    facts = await facts_of(model, registered("weather"), functions=house(**BOTH))
+    assert of_type(facts, "tool.called")[0].data["arguments"] == '{"city": "\ufffd"}'
+    assert facts[-1].type == "turn.completed"
 
 
 async def test_calls_beyond_the_limit_are_not_made() -> None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr, ValidationError
 
 from pipeline.tools.house import FunctionHouse
+from pipeline.tools.remote import About
 from schemas.chat import OUTPUT_CHARS
 from schemas.errors import RhapsodeError
 from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
@@ -20,6 +21,7 @@ from tests.house import House, open_house
 
 pytestmark = pytest.mark.anyio
 HERE = "tests.answers.functions"
+ABOUT = About("session-1", 7)
 
 
 def python(name: str, **changes: Any) -> RegisteredFunction:
@@ -63,7 +65,7 @@ def at(office: Office, **changes: Any) -> RegisteredFunction:
 async def said(functions: FunctionHouse, name: str, arguments: Any = "{}") -> str:
     given = arguments if isinstance(arguments, str) else json.dumps(arguments)
     try:
-        return (await functions.call(name, "call_1", given, "session-1")).output
+        return (await functions.call(name, "call_1", given, ABOUT)).output
     finally:
         await functions.aclose()
 
@@ -85,7 +87,7 @@ async def test_what_the_operator_says_of_a_function_comes_first() -> None:
 
 async def test_plain_and_async_functions_are_called_with_their_arguments() -> None:
     functions = house(weather=python("weather"), tides=python("tides"))
-    result = await functions.call("weather", "c", '{"city": "Kiel", "days": 2}', "s")
+    result = await functions.call("weather", "c", '{"city": "Kiel", "days": 2}', ABOUT)
     assert json.loads(result.output) == {"city": "Kiel", "celsius": [7, 7]}
     assert await said(functions, "tides", {"harbour": "Husum"}) == "Husum: 04:12 and 16:40"
 
@@ -99,6 +101,8 @@ async def test_plain_and_async_functions_are_called_with_their_arguments() -> No
         ("weather", "[1]", ToolArguments, "no JSON object"),
         ("weather", '{"city": ', ToolArguments, "no JSON"),
         ("weather", "[" * 100_000, ToolArguments, "no JSON"),
+        ("weather", '{"city": NaN}', ToolArguments, "NaN is no number"),
+        ("untold", {}, ToolError, "it failed: TypeError"),
         ("broken", {}, ToolError, "the barometer fell off the wall"),
         ("never", {}, ToolTimeout, "longer than 0.05 s"),
         ("tunes", {}, ToolUnknown, "there is no function 'tunes'"),
@@ -111,6 +115,7 @@ async def test_a_call_that_cannot_be_made_says_why(
         weather=python("weather"),
         tides=python("tides"),
         broken=python("broken"),
+        untold=python("untold"),
         never=python("never", timeout_s=0.05),
     )
     with pytest.raises(error, match=None) as caught:
@@ -120,7 +125,7 @@ async def test_a_call_that_cannot_be_made_says_why(
 
 async def test_a_long_result_is_cut_and_says_so() -> None:
     functions = house(long=python("long"))
-    result = await functions.call("long", "c", "{}", "s")
+    result = await functions.call("long", "c", "{}", ABOUT)
     assert (len(result.output), result.cut) == (OUTPUT_CHARS, True)
     await functions.aclose()
 
@@ -135,7 +140,7 @@ async def test_a_function_at_an_address_is_posted_to_with_a_key_that_stays_the_s
         "arguments": {"day": "monday"},
         "session": "session-1",
     }
-    assert seen["headers"]["idempotency-key"] == "session-1/call_1"
+    assert seen["headers"]["idempotency-key"] == "session-1/7/call_1"
     assert seen["headers"]["authorization"] == "Bearer open-sesame"
     assert "sesame" not in repr(registered)
 
@@ -183,3 +188,8 @@ def test_a_function_that_cannot_be_had_is_named_at_the_start(place: str, words: 
 def test_a_function_is_in_one_place(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RegisteredFunction.model_validate(wrong)
+
+
+async def test_halves_of_characters_reach_no_server(office: Office) -> None:
+    assert await said(house(hours=at(office)), "hours", '{"day": "\ud83d"}') == '{"open": true}'
+    assert office.seen[0]["body"]["arguments"] == {"day": "\ufffd"}

@@ -92,6 +92,17 @@ async def test_a_call_without_a_number_or_an_id_is_one_all_the_same(
     assert completion.finish == "tool_calls"
 
 
+async def test_a_character_that_comes_in_two_halves_is_one(elsewhere: ChatHouse) -> None:
+    halves = [
+        b'data: {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": '
+        b'{"name": "weather", "arguments": "\\ud83e"}}]}}]}\n\n',
+        b'data: {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": '
+        b'{"arguments": "\\udd8a"}}]}}]}\n\n',
+    ]
+    call, _ = await said(elsewhere, *halves, chunk("tool_calls"), b"data: [DONE]\n\n")
+    assert call.arguments == "\U0001f98a"
+
+
 async def test_calls_that_were_cut_off_are_not_made(elsewhere: ChatHouse) -> None:
     items = await said(
         elsewhere,

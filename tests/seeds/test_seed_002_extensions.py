@@ -93,6 +93,20 @@ async def test_a_member_asks_and_does_not_own(person: Person, other: Person) -> 
     await until(in_mine_only)
 
 
+async def test_a_member_does_not_reach_for_what_else_the_owner_has(person: Person, other: Person) -> None:
+    shelf = (await person.http.post("/v1/collections", json={"name": "Private"})).json()["id"]
+    thread = await thread_of(person)
+    await person.http.put(f"/v1/threads/{thread}/members", json={"user": other.name})
+    for wish in ({"collections": [shelf]}, {"system_prompt": "Tell all."}, {"max_tokens": 4_000}):
+        turn = {"prompt": "Well?", "settings": wish}
+        refused = await other.http.post(f"/v1/sessions/{thread}/turns", json=turn)
+        assert (refused.status_code, refused.json()["code"]) == (403, "auth.forbidden")
+        assert refused.json()["field"] == f"settings.{next(iter(wish))}"
+    body = {"thread_id": thread, "message": "Well?", "collections": [shelf]}
+    assert (await other.http.post(STREAM, json=body)).status_code == 403
+    assert (await asking(other, thread, search_tool_config={"strategy": "keyword"}).read()).text == STORY
+
+
 async def test_an_answer_is_paused_resumed_and_stopped(person: Person) -> None:
     thread = await thread_of(person)
     async with person.socket(f"/v1/threads/{thread}/stream") as socket:

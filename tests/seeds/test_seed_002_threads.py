@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from tests.seeds.conftest import STORY
-from tests.seeds.event_source import asking, thread_of
+from tests.seeds.event_source import EventSource, asking, thread_of
 from tests.seeds.people import Person, until
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +23,43 @@ async def test_a_character_speaks_as_it_is_now(person: Person) -> None:
     assert (settings["system_prompt"], settings["voice"]) == ("You are Keeper. Gruff.", "alto")
     shown = (await person.http.get(f"/v1/threads/{thread}")).json()["character"]
     assert shown == {**character, "persona": "Gruff.", "voice": "alto"}
+
+
+async def test_what_is_taken_from_a_character_is_taken_from_its_threads(person: Person) -> None:
+    collection = (await person.http.post("/v1/collections", json={"name": "Secrets"})).json()["id"]
+    wish = {"name": "Keeper", "voice": "alto", "language": "de", "collections": [collection]}
+    path = "/v1/characters/" + (await person.http.post("/v1/characters", json=wish)).json()["id"]
+    thread = await thread_of(person, character=path.rpartition("/")[2])
+    await person.http.patch(path, json={"voice": None, "language": None, "collections": []})
+    await asking(person, thread).read()
+    settings = (await person.http.get(f"/v1/sessions/{thread}")).json()["settings"]
+    assert (settings["voice"], settings["language"], settings["collections"]) == ("joe", "en", [])
+
+
+async def test_what_is_chosen_for_a_thread_stays_until_its_character_changes(person: Person) -> None:
+    character = (await person.http.post("/v1/characters", json={"name": "Fox", "voice": "alto"})).json()["id"]
+    thread = await thread_of(person, character=character)
+    await person.http.patch(f"/v1/sessions/{thread}", json={"settings": {"voice": "joe"}})
+    await asking(person, thread).read()
+    assert (await person.http.get(f"/v1/sessions/{thread}")).json()["settings"]["voice"] == "joe"
+
+
+async def test_a_change_does_not_raise_a_character_that_is_being_deleted(person: Person) -> None:
+    path = "/v1/characters/" + (await person.http.post("/v1/characters", json={"name": "Fox"})).json()["id"]
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(lambda n=number: person.http.patch(path, json={"persona": f"Sly {n}."}))
+        group.start_soon(person.http.delete, path)
+    assert (await person.http.get(path)).status_code == 404
+
+
+async def test_a_chat_that_was_deleted_begins_anew(person: Person) -> None:
+    body = {"message": "Hallo!"}
+    first = await EventSource(person.http, "/sse/again/stream", body).read()
+    assert (await person.http.delete(f"/v1/threads/{first.session}")).status_code == 204
+    second = await EventSource(person.http, "/sse/again/stream", body).read()
+    assert second.text == STORY
+    assert second.session != first.session
 
 
 async def test_a_character_that_is_deleted_leaves_its_threads(person: Person) -> None:

@@ -12,8 +12,9 @@ from pipeline.heard import HeardLedger
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.sessions import Overtaken, Sessions, SpokenQuestion
+from pipeline.sessions import Overtaken, Sessions
 from pipeline.views import SessionViews
+from pipeline.wishes import SpokenQuestion
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id

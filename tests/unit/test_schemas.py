@@ -52,7 +52,7 @@ def test_settings_from_before_there_were_providers_mean_this_server(kind: str) -
     entry = golden(GOLDEN / f"{kind}.v1.json")
     newer = (
         *("tts_provider", "tts_timeout_s", "tts_extra", "llm_provider", "llm_model"),
-        *("sampling", "tools", "collections", "search", "character"),
+        *("sampling", "tools", "collections", "search", "character", "character_seq"),
     )
     old = {name: value for name, value in entry.data["settings"].items() if name not in newer}
     fact: Any = recorded(entry.wire() | {"data": entry.data | {"settings": old}}).fact()
