@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from deployments.realtime_errors import PATH
 from deployments.services import Services
 from schemas.access_errors import Forbidden, Unauthenticated
 from schemas.errors import InputError, SceneNotFound, SessionNotFound, UserNotFound
@@ -45,6 +46,8 @@ async def guard(connection: HTTPConnection) -> None:
     caller: Principal | None = connection.scope.get(PRINCIPAL)
     if caller is None:
         return  # a public place, says the gate
+    if caller.secret:
+        _opens_realtime(connection)
     if caller.share is not None:
         await _listens(connection, caller.share)
     elif caller.name:
@@ -82,6 +85,13 @@ async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
     if place == path or place not in LISTENING or not _only_reads(connection):
         raise Forbidden("a share link is for listening only")
     await _services(connection).shares.check(SessionId(share[0]), share[1])
+
+
+def _opens_realtime(connection: HTTPConnection) -> None:
+    """A client secret opens Realtime connections, and nothing else."""
+    path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
+    if connection.scope["type"] != "websocket" or path != PATH:
+        raise Forbidden("a client secret is for Realtime connections only")
 
 
 def _only_reads(connection: HTTPConnection) -> bool:

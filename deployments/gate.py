@@ -24,13 +24,14 @@ RENEWAL: Final = "/v1/tokens/renewal"
 """The one place where a renewal is taken, and nothing else is."""
 _PAGE: Final = "/web/"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_BEARER: Final = "bearer."
 _STOCK_HEADERS: Final = (
     *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "X-Stainless-Lang", "X-Stainless-OS"),
     *("X-Stainless-Package-Version", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Timeout"),
     *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
 )
 """What OpenAI's own clients send from a page."""
+_BEARER: Final = ("bearer.", "openai-insecure-api-key.")
+"""How browsers send a credential with a WebSocket: as a protocol that they offer, here or at OpenAI."""
 _DENIAL: Final = "websocket.http.response"
 
 
@@ -164,7 +165,7 @@ def _take_credential(scope: Scope) -> tuple[str | None, bool]:
     if scheme.lower() == "bearer" and value.strip():
         return value.strip(), False
     if protocol is not None:
-        return protocol.removeprefix(_BEARER), False
+        return protocol.partition(".")[2], False
     return shown, True
 
 

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from deployments import openai_problems
+from deployments import openai_problems, realtime_errors
 from schemas.access_errors import LimitReached, Unauthenticated
 from schemas.errors import InputError, RhapsodeError
 from schemas.wire import ErrorFrame, Problem
@@ -22,6 +22,7 @@ from schemas.wire import ErrorFrame, Problem
 STATUS: Final[dict[str, int]] = {
     "input.invalid": 422,
     "input.unknown_field": 422,
+    "realtime.invalid": 400,
     "input.too_long": 422,
     "body.not_json": 400,
     "body.not_text": 400,
@@ -214,7 +215,11 @@ async def refuse_socket(websocket: WebSocket, error: RhapsodeError) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):
         if websocket.application_state is WebSocketState.CONNECTING:
             await websocket.accept()
-        await websocket.send_text(error_frame(error).model_dump_json())
+        path = websocket.scope["path"].removeprefix(websocket.scope.get("root_path", ""))
+        if path == realtime_errors.PATH:
+            await websocket.send_json(realtime_errors.error_event(error))
+        else:
+            await websocket.send_text(error_frame(error).model_dump_json())
         await websocket.close(close_code(error))
 
 

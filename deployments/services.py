@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from deployments.metrics import Metrics
 from pipeline.access.allowance import Allowance, open_allowance
+from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
@@ -76,6 +77,7 @@ class Services:
     door: Door
     ownership: Ownership
     shares: Shares
+    secrets: ClientSecrets
     upkeep: RedisUpkeep
     directory: Directory
     metrics: Metrics
@@ -148,6 +150,7 @@ class _Parts:
             choices=self.choices,
         )
         users = Users(log, recorder)
+        door = Door(settings.auth, settings.home, self.clock)
         characters = Characters(users, recorder, self.choices)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
         return Services(
@@ -167,9 +170,10 @@ class _Parts:
             threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
             recordings=Recordings(log),
-            door=Door(settings.auth, settings.home, self.clock),
+            door=door,
             ownership=Ownership(log),
             shares=Shares(views, users, recorder, self.clock),
+            secrets=ClientSecrets(log.hot, door.tokens),
             upkeep=RedisUpkeep(log.hot),
             directory=Directory(RedisDirectory(log.hot)),
             metrics=metrics,

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pipeline.hearing.inputs import FACTS as INPUT_FACTS
 from pipeline.hearing.inputs import InputState, apply_to_inputs
+from pipeline.realtime.items import Items
 from pipeline.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.chat import GivenMessage
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
@@ -50,6 +51,7 @@ class Conversation:
         """Who may listen and ask beside the owner."""
         self.shares: dict[str, dict[str, Any]] = {}
         """Links that were not revoked: name to what `share.created` says."""
+        self.items = Items()
 
     @property
     def paused(self) -> bool:
@@ -76,6 +78,7 @@ class Conversation:
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact. Facts of unknown types only move the head."""
         data = recorded.data
+        self.items.apply(recorded)
         match recorded.type:
             case "session.started":
                 self._start(recorded)

@@ -4,6 +4,8 @@ from typing import Final
 
 from pipeline.conversation import Conversation
 from pipeline.engines.base import Message
+from pipeline.realtime.told import before as items_before
+from pipeline.realtime.told import told
 from pipeline.turn_state import TurnState
 from schemas.ids import TurnId
 
@@ -27,20 +29,22 @@ def history(conversation: Conversation, *, before: TurnId, room: int) -> tuple[M
     turns and the engine need not read it anew.
     """
     room = _left(conversation.turns[before], room)
+    if conversation.items.managed:
+        return told(items_before(conversation.items, before), conversation.turns, room=room)
     earlier = [
         _Exchange(state.text if state.kind == "prompt" else _GIVEN, _answer(state))
         for state in conversation.turns.values()
         if state.turn < before and (state.kind == "prompt" or conversation.kind == "story")
     ]
     start = held = 0
-    told = [exchange for exchange in earlier if exchange.answer]
-    for end, exchange in enumerate(told, 1):
+    answered = [exchange for exchange in earlier if exchange.answer]
+    for end, exchange in enumerate(answered, 1):
         held += exchange.chars
         if held > room:
             while start < end - 1 and held > room // 2:
-                held -= told[start].chars
+                held -= answered[start].chars
                 start += 1
-    kept = told[start:]
+    kept = answered[start:]
     if held > room and kept:
         kept = kept[-1].end(room)
     return tuple(message for exchange in kept for message in exchange.messages)

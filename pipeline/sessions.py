@@ -1,6 +1,7 @@
 """The commands of a session: checked against its state, recorded as facts, acted on by its owner."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
@@ -94,9 +95,14 @@ class Sessions:
         return conversation, head
 
     async def create(
-        self, command: CreateSession, *, kind: Kind = "session", principal: str = ""
+        self,
+        command: CreateSession,
+        *,
+        kind: Kind = "session",
+        principal: str = "",
+        also: Sequence[Fact] = (),
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
-        """The new session's id, generation, head and settings."""
+        """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
         if kind == "completion":  # one for each request: its turns are what is counted
             self.choices.check(settings)
@@ -105,7 +111,7 @@ class Sessions:
         session = new_session_id()
         mark = generation(created_ms(session))
         fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
-        outcome = await self._recorder.post(session, fact, mode="create")
+        outcome = await self._recorder.post(session, fact, *also, mode="create")
         return session, mark, outcome.last, settings
 
     async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
@@ -121,11 +127,12 @@ class Sessions:
         *,
         given: tuple[GivenMessage, ...] | None = None,
         by: str = "",
+        before: Sequence[Fact] = (),
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
 
         `given`: all that the model is told, the question with it, instead of what the session has. `by`: who
-        of several people asks.
+        of several people asks. `before` is recorded with it, all or nothing.
         """
         field = "text" if command.kind == "text" else "prompt"
         longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
@@ -139,12 +146,23 @@ class Sessions:
             wish = TurnRequested(
                 kind=command.kind, text=command.content, settings=settings, given=given, by=by
             )
-            turn = await self._ask(session, conversation, wish, key=command.key)
+            turn = await self._ask(session, conversation, wish, *before, key=command.key)
         if command.key is not None:
             self._asked[session, command.key] = turn
             while len(self._asked) > _KEYS_KEPT:
                 self._asked.popitem(last=False)
         return turn
+
+    async def decide(
+        self, session: SessionId, decision: Callable[[Conversation], Sequence[Fact | About]]
+    ) -> Seq:
+        """Record what `decision` makes of the session as it is now, if anything; it refuses by raising."""
+        async with self._commands.setdefault(session, anyio.Lock()):
+            conversation, _ = await self._views.get(session)
+            if conversation.ended or conversation.ending:
+                raise SessionEnded("this session has ended; create a new one")
+            facts = decision(conversation)
+            return (await self._recorder.post(session, *facts)).last if facts else conversation.head
 
     async def _ask(
         self,

@@ -118,12 +118,16 @@ class TurnState:
         """The answer as its listeners know it: of an interrupted one, the words that were heard."""
         if not self.flushed or self.heard_ms is None:
             return self.answer
+        return self.heard_until(self.heard_ms)
+
+    def heard_until(self, ms: int) -> str:
+        """The words of it that are heard in so much of its audio."""
         end = 0
         for sentence in self.sentences:
-            if sentence.chunks and sentence.at_ms + sentence.ms <= self.heard_ms:
+            if sentence.chunks and sentence.at_ms + sentence.ms <= ms:
                 end = sentence.end
                 continue
-            spoken = (word["end"] for word in sentence.words if word["end_ms"] <= self.heard_ms)
+            spoken = (word["end"] for word in sentence.words if word["end_ms"] <= ms)
             end = max(end, max(spoken, default=0))
             if sentence.chunks:
                 break

@@ -27,6 +27,14 @@ _VOICE: Final = {
         "description": "The last turn whose `done` the client has: what came after it is told first.",
     },
 }
+_REALTIME: Final = {
+    "model": {"type": "string", "description": "Any name; it is shown in the session."},
+    "session_id": {"type": "string", "description": "Go on with this session, as session.created named it."},
+    "starting_after": {
+        "type": "string",
+        "description": "With session_id: the sequence_number of the last event that the client has.",
+    },
+}
 _OLDER: Final = {
     "sceneGeneration": (
         "/ws/scene-generation/{session_id}",
@@ -57,15 +65,14 @@ def channels() -> dict[str, Any]:
         "description": "WebSocket of the voice assistant; see voice.md."
         " Sound comes in as binary frames or in base64.",
         "messages": _refs([*ASSISTANT_MESSAGES, AssistantCommand]),
-        "bindings": {
-            "ws": {
-                "method": "GET",
-                "query": {"type": "object", "properties": dict(_VOICE)},
-                "bindingVersion": "0.1.0",
-            }
-        },
+        "bindings": _query(_VOICE),
     }
-    return {"voice": voice} | {
+    realtime = {
+        "address": "/v1/realtime",
+        "description": "WebSocket of OpenAI's Realtime API, whose events it speaks; see realtime.md.",
+        "bindings": _query(_REALTIME),
+    }
+    return {"voice": voice, "realtime": realtime} | {
         name: {
             "address": address,
             "description": f"WebSocket; see stories.md. The server sends {sends}",
@@ -73,6 +80,16 @@ def channels() -> dict[str, Any]:
             "messages": _refs([SocketCommand]),
         }
         for name, (address, parameter, sends) in _OLDER.items()
+    }
+
+
+def _query(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ws": {
+            "method": "GET",
+            "query": {"type": "object", "properties": dict(properties)},
+            "bindingVersion": "0.1.0",
+        }
     }
 
 

@@ -19,6 +19,15 @@ from schemas.answer_facts import (
 )
 from schemas.chat import GivenMessage
 from schemas.fact import FactModel as _Fact
+from schemas.realtime_facts import (
+    InputCleared,
+    InputIdled,
+    ItemAdded,
+    ItemRemoved,
+    ItemTruncated,
+    RealtimeConfigured,
+    ResponseAsked,
+)
 from schemas.service_facts import (
     NarrationFailed,
     NarrationReady,
@@ -236,7 +245,14 @@ Fact = Annotated[
     | TranscriptFailed
     | TranscriptCompared
     | PlaybackHeard
-    | PlaybackFlushed,
+    | PlaybackFlushed
+    | RealtimeConfigured
+    | ItemAdded
+    | ItemRemoved
+    | ItemTruncated
+    | ResponseAsked
+    | InputCleared
+    | InputIdled,
     Field(discriminator="type"),
 ]
 

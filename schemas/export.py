@@ -17,6 +17,7 @@ from schemas import (
     comparisons,
     errors,
     openai_errors,
+    realtime_errors,
     retrieval_errors,
     tool_errors,
     transfers,
@@ -66,6 +67,7 @@ _ANSWERS: Final = (
 _ERRORS: Final = (
     errors.RhapsodeError,
     access_errors.AccessError,
+    realtime_errors.RealtimeInvalid,
     retrieval_errors.DocumentError,
     tool_errors.ToolError,
     openai_errors.ModelNotFound,

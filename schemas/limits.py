@@ -51,7 +51,7 @@ class GatewaySettings(_Settings):
     direct_host: str = "127.0.0.1"
     direct_port: int | None = Field(default=None, ge=1, le=65_535)
     """Clients may come here, past Serve's proxy; `rhapsode up` sets it. None: only through the proxy."""
-    frame_bytes: int = Field(default=4_000_000, ge=1_000)
+    frame_bytes: int = Field(default=16 * 1024 * 1024, ge=1_000)
     """A larger WebSocket message closes the connection (1009)."""
 
 

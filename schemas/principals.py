@@ -20,6 +20,8 @@ class Principal:
     """Id of the API key that vouches for them; empty where none does."""
     token: bool = False
     """Came with a token, not with the key itself."""
+    secret: str = ""
+    """Came with a client secret of this name: for Realtime connections only."""
     expires_ms: int | None = None
     """When what they came with ends, in milliseconds since the epoch, where no key vouches for them."""
 

@@ -7,7 +7,7 @@ from typing import Final
 from pipeline.access.keys import PREFIX, read_keys
 from pipeline.access.ring import KeyRing
 from pipeline.access.secret import own_secret
-from pipeline.access.tokens import Tokens
+from pipeline.access.tokens import SECRET, Tokens
 from pipeline.clock import Clock
 from schemas.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
 from schemas.access_settings import AuthSettings
@@ -69,6 +69,8 @@ class Door:
     def _known(self, credential: str, *, shown: bool) -> Principal:
         if len(credential) > _LONGEST:
             raise CredentialInvalid("this is longer than any credential of ours")
+        if credential.startswith(SECRET):
+            return self.tokens.read_secret(credential)
         if not credential.startswith(PREFIX):
             return self.tokens.read(credential)
         if shown:
@@ -76,9 +78,12 @@ class Door:
         return self._ring.check(credential)
 
     def _visitor(self, credential: str | None) -> Principal:
-        """On an open server a share link still means listening only, and any other credential nothing."""
+        """On an open server a share link still means listening only, and a client secret a session of its
+        configuration; any other credential means nothing."""
         if not credential or credential.startswith(PREFIX):
             return NOBODY
+        if credential.startswith(SECRET):
+            return self.tokens.read_secret(credential)
         try:
             principal = self._known(credential, shown=True)
         except AccessError:

@@ -19,6 +19,9 @@ ISSUER: Final = "rhapsode"
 ACCESS: Final = "rhapsode:access"
 SHARE: Final = "rhapsode:share"
 RENEWAL: Final = "rhapsode:renewal"
+REALTIME: Final = "rhapsode:realtime"
+SECRET: Final = "ek_"
+"""What client secrets begin with, as with OpenAI."""
 _OURS: Final = "HS256"
 _ADMIN: Final[frozenset[Role]] = frozenset({"user", "admin"})
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
@@ -60,6 +63,31 @@ class Tokens:
         if expires_ms is not None:
             claims["exp"] = -(-expires_ms // 1_000)
         return self._sign(claims)
+
+    def make_secret(self, principal: Principal, name: str, ttl_s: int) -> tuple[str, int]:
+        """A client secret of this name, and when it expires (seconds since the epoch): never later than what
+        vouches for the principal."""
+        end = self._clock.now_ms() // 1_000 + ttl_s
+        if principal.expires_ms is not None:
+            end = min(end, principal.expires_ms // 1_000)
+        claims: dict[str, Any] = {"sub": principal.name, "jti": name, "aud": REALTIME, "exp": end}
+        if principal.key:
+            claims["key"] = principal.key
+        return SECRET + self._sign(claims), end
+
+    def read_secret(self, secret: str) -> Principal:
+        """Who may open a Realtime session, and nothing else. Raises as `read`."""
+        try:
+            token = secret.removeprefix(SECRET)
+            claims = self._decode(token, [REALTIME], require=["aud", "exp", "sub", "jti"])
+            if "key" in claims:
+                return replace(self._ring.vouch(claims["key"]), roles=USER, token=True, secret=claims["jti"])
+            expires_ms = _end(claims) if claims["sub"] else None
+            return Principal(claims["sub"], token=True, secret=claims["jti"], expires_ms=expires_ms)
+        except jwt.ExpiredSignatureError as error:
+            raise CredentialExpired("this client secret has expired") from error
+        except (jwt.PyJWTError, TypeError) as error:
+            raise CredentialInvalid("this is no client secret of ours") from error
 
     def read(self, token: str) -> Principal:
         """Who comes with this token. Raises CredentialInvalid or CredentialExpired."""

@@ -125,3 +125,8 @@ def _alaw_table() -> NDArray[np.int16]:
 
 _MULAW: Final = _mulaw_table()
 _ALAW: Final = _alaw_table()
+
+
+def g711(format: Literal["mulaw", "alaw"]) -> NDArray[np.int16]:
+    """The sample of every code."""
+    return _MULAW if format == "mulaw" else _ALAW

@@ -1,0 +1,36 @@
+"""Our errors in the shape of OpenAI's, for the Realtime API."""
+
+from typing import Any, Final
+
+from schemas.access_errors import AccessError, LimitReached, Unauthenticated
+from schemas.errors import GatewayBusy, InputError, RhapsodeError, StateError
+from schemas.realtime_errors import RealtimeInvalid
+
+PATH: Final = "/v1/realtime"
+"""Errors of sockets there are told so."""
+_REFUSED: Final = "event_refused"
+
+
+def error_body(error: RhapsodeError, event_id: str | None = None) -> dict[str, Any]:
+    """What stands under "error"."""
+    return {
+        "type": _kind(error),
+        "code": error.reason if isinstance(error, RealtimeInvalid) else error.code,
+        "message": str(error),
+        "param": error.field,
+        "event_id": event_id,
+    }
+
+
+def error_event(error: RhapsodeError) -> dict[str, Any]:
+    """The last event of a connection that is refused."""
+    return {"type": "error", "event_id": _REFUSED, "error": error_body(error)}
+
+
+def _kind(error: RhapsodeError) -> str:
+    if isinstance(error, LimitReached):
+        return "rate_limit_error"
+    if isinstance(error, Unauthenticated):
+        return "authentication_error"
+    theirs = isinstance(error, InputError | StateError | AccessError) and not isinstance(error, GatewayBusy)
+    return "invalid_request_error" if theirs else "server_error"

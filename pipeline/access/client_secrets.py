@@ -1,0 +1,39 @@
+"""Client secrets of the Realtime API: what a session is to be that is opened with one."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import orjson
+
+from pipeline.access.tokens import Tokens
+from pipeline.log.redis_log import RedisEventLog
+from schemas.access_errors import CredentialExpired
+from schemas.principals import Principal
+
+_KEY: Final = "ev:secret:"
+_NAME_BYTES: Final = 16
+
+
+class ClientSecrets:
+    """On the log's server, which forgets them when their time is over; so that all replicas know them."""
+
+    def __init__(self, log: RedisEventLog, tokens: Tokens) -> None:
+        self._log = log
+        self._tokens = tokens
+
+    async def make(
+        self, principal: Principal, config: Mapping[str, Any], *, ttl_s: int
+    ) -> tuple[str, int, str]:
+        """The secret, when it expires (seconds since the epoch), and its name, which is no secret."""
+        name = secrets.token_hex(_NAME_BYTES)
+        value, expires_at = self._tokens.make_secret(principal, name, ttl_s)
+        await self._log.call(("SET", f"{_KEY}{name}", orjson.dumps(config), "EX", ttl_s))
+        return value, expires_at, name
+
+    async def config(self, name: str) -> dict[str, Any]:
+        """Raises CredentialExpired."""
+        [found] = await self._log.call(("GET", f"{_KEY}{name}"))
+        if found is None:
+            raise CredentialExpired("this client secret has expired")
+        return cast("dict[str, Any]", orjson.loads(found))

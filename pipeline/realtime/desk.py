@@ -1,0 +1,277 @@
+"""What Realtime clients want of a conversation: checked against it, recorded as facts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from pipeline.conversation import Conversation
+from pipeline.engines.base import Message, SpeechToText
+from pipeline.history import CHARS_PER_TOKEN
+from pipeline.log.recorder import About
+from pipeline.log.tailer import Tailer
+from pipeline.realtime.config import Config, checked, config_of, for_response, updated
+from pipeline.realtime.hearsay import I, silent_parts, written_down
+from pipeline.realtime.items import ROOT, Item, made
+from pipeline.realtime.shown import Shown, shown_item
+from pipeline.realtime.told import as_given, text_of, told
+from pipeline.sessions import Sessions
+from pipeline.turn_state import TurnState
+from schemas.chat import GivenMessage
+from schemas.commands import Control, RequestTurn
+from schemas.errors import NothingToControl
+from schemas.events import (
+    Fact,
+    InputCleared,
+    InputIdled,
+    ItemAdded,
+    ItemRemoved,
+    ItemTruncated,
+    RealtimeConfigured,
+    ResponseAsked,
+    SettingsChanged,
+)
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.realtime import ItemCreate, ItemTruncate
+from schemas.realtime_errors import RealtimeInvalid
+from schemas.realtime_items import ItemReference, stored
+from schemas.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
+from schemas.settings import SessionSettings
+from schemas.voice_facts import PlaybackFlushed, PlaybackHeard
+
+_ITEMS: Final = 2_000
+"""Of one conversation; what is older is not told to any model anyway."""
+_WRITTEN_S: Final = 60.0
+"""How long a response waits for what was said to be written down."""
+_NOTHING: Final = "…"
+"""Stands for the question where a response is wanted and nobody asked anything."""
+SILENCE: Final = {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": ""}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Of one session. Every method raises a RhapsodeError where it refuses."""
+
+    session: SessionId
+    sessions: Sessions
+    tailer: Tailer
+    windows: dict[str, int]
+    """Tokens that each provider of answers can be told."""
+    longest: int
+    """Characters of a prompt."""
+    model: str
+    writer: SpeechToText
+    """Of sound that is part of items."""
+
+    async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
+        """Change the session from now on."""
+
+        def decision(conversation: Conversation) -> Sequence[Fact]:
+            config = updated(config_of(conversation, model=self.model), patch)
+            settings = self._settings(config, conversation.settings)
+            return SettingsChanged(settings=settings), RealtimeConfigured(config=config)
+
+        await self.sessions.decide(self.session, decision)
+
+    def _settings(self, config: Config, settings: SessionSettings) -> SessionSettings:
+        choices = self.sessions.choices
+        return choices.check(checked(config, choices).apply(settings))
+
+    # ------------------------------------------------------------ items
+
+    async def create(self, event: ItemCreate) -> None:
+        [item], after = await self._heard([event.item]), event.previous_item_id
+
+        def decision(conversation: Conversation) -> Sequence[Fact]:
+            items = conversation.items
+            if item.id is not None and item.id in items.known:
+                raise RealtimeInvalid(f"There is an item '{item.id}' already.", field="item.id")
+            if after is not None and after != ROOT and after not in items.order:
+                raise RealtimeInvalid(
+                    f"Previous item with ID '{after}' not found.",
+                    reason="item_not_found",
+                    field="previous_item_id",
+                )
+            if item.type == "function_call_output" and item.call_id not in items.calls:
+                raise RealtimeInvalid(
+                    f"Tool call ID '{item.call_id}' not found in conversation.", field="item.call_id"
+                )
+            if len(items.order) >= _ITEMS:
+                raise RealtimeInvalid(f"A conversation holds at most {_ITEMS} items; delete some.")
+            named = stored(item) if item.id is None else {"id": item.id, **stored(item)}
+            return (ItemAdded(item=named, after=after),)
+
+        await self.sessions.decide(self.session, decision)
+
+    async def _heard(self, items: Sequence[I]) -> list[I]:
+        """With transcripts of all their sound."""
+        if not any(silent_parts(item) for item in items):
+            return list(items)
+        conversation, _ = await self.sessions.view(self.session)
+        config = config_of(conversation, model=self.model)
+        return [await written_down(item, config, self.writer) for item in items]
+
+    async def retrieve(self, name: str) -> Shown:
+        conversation, _ = await self.sessions.view(self.session)
+        return shown_item(_item(conversation, name, "retrieve"), conversation.turns)
+
+    async def delete(self, name: str) -> None:
+        def decision(conversation: Conversation) -> Sequence[Fact]:
+            _item(conversation, name, "delete")
+            return (ItemRemoved(item=name),)
+
+        await self.sessions.decide(self.session, decision)
+
+    async def truncate(self, event: ItemTruncate) -> None:
+        """Of this answer nobody heard more: the model is told so, and nothing more of it is sent."""
+
+        def decision(conversation: Conversation) -> Sequence[Fact | About]:
+            item = _item(conversation, event.item_id, "truncate")
+            turn = conversation.turns.get(item.turn)
+            if item.kind != "answer" or turn is None or not turn.settings.speak:
+                raise RealtimeInvalid("Only model output audio messages can be truncated.", field="item_id")
+            if event.audio_end_ms > turn.audio_ms:
+                raise RealtimeInvalid(
+                    f"Audio content of {turn.audio_ms}ms is already shorter than {event.audio_end_ms}ms.",
+                    field="audio_end_ms",
+                )
+            facts = [About(turn.turn, PlaybackHeard(heard_ms=event.audio_end_ms))]
+            if not turn.flushed:
+                facts.append(About(turn.turn, PlaybackFlushed(reason="user")))
+            return *facts, ItemTruncated(item=item.id, audio_end_ms=event.audio_end_ms)
+
+        await self.sessions.decide(self.session, decision)
+
+    async def cleared(self, name: str) -> None:
+        await self.sessions.decide(self.session, lambda _: (InputCleared(input=name),))
+
+    async def silent(self) -> None:
+        """Sound was committed in which nobody said anything."""
+        added = ItemAdded(item=dict(SILENCE), committed=True)
+        await self.sessions.decide(self.session, lambda _: (added,))
+
+    async def idled(self, turn: TurnId, name: str, at_ms: int) -> bool:
+        """Nobody has said anything since this answer; False: somebody has, or that is known already."""
+        told = True
+
+        def decision(conversation: Conversation) -> Sequence[Fact]:
+            nonlocal told
+            items, answer = conversation.items, conversation.turns[turn]
+            latest = items.known[items.order[-1]] if items.order else None
+            if conversation.unfinished or latest is None or latest.turn != turn:
+                told = False
+                return ()
+            quiet_ms = conversation.latest_ms - (answer.first_audio_ms or conversation.latest_ms)
+            start_ms = max(0, at_ms - max(0, quiet_ms - answer.audio_ms))
+            idled = InputIdled(input=name, start_ms=start_ms, end_ms=at_ms)
+            return idled, ItemAdded(item=dict(SILENCE), committed=True)
+
+        await self.sessions.decide(self.session, decision)
+        return told
+
+    # ------------------------------------------------------------ responses
+
+    async def respond(self, wish: ResponseWish) -> None:
+        """Ask for a response, when all that was said before is written down."""
+        if wish.input is not None:
+            wish = wish.model_copy(update={"input": tuple(await self._heard(wish.input))})
+        with anyio.move_on_after(_WRITTEN_S):
+            await self._written()
+        conversation, _ = await self.sessions.view(self.session)
+        config = config_of(conversation, model=self.model)
+        if config["type"] != "realtime":
+            raise RealtimeInvalid("A transcription session has no responses.", field="type")
+        if wish.conversation == "auto" and (active := _active(conversation)) is not None:
+            raise RealtimeInvalid(
+                "Conversation already has an active response in progress: "
+                f"{conversation.items.response_id(active.turn)}. Wait until the response is finished before "
+                "creating a new one.",
+                reason="conversation_already_has_active_response",
+            )
+        config = for_response(config, wish)
+        patch = checked(config, self.sessions.choices, answers=True)
+        given, question = self._told(conversation, wish, patch.apply(conversation.settings))
+        asked = ResponseAsked(conversation=wish.conversation, metadata=wish.metadata, config=config)
+        command = RequestTurn(prompt=question, settings=patch)
+        await self.sessions.request(self.session, command, given=given, before=(asked,))
+
+    async def cancel(self, response: str | None) -> None:
+        conversation, _ = await self.sessions.view(self.session)
+        turn = None if response is None else conversation.items.turn_of(response)
+        active = _active(conversation) if response is None else conversation.turns.get(turn or NO_TURN)
+        if active is None or active.over:
+            raise _not_active()
+        try:
+            await self.sessions.control(self.session, Control(action="stop", turn=active.turn))
+        except NothingToControl as error:
+            raise _not_active() from error
+
+    def _told(
+        self, conversation: Conversation, wish: ResponseWish, settings: SessionSettings
+    ) -> tuple[tuple[GivenMessage, ...], str]:
+        """All that the model is told, and what of it is the question."""
+        items = _context(conversation, wish)
+        window = self.windows.get(settings.llm_provider or "local") or min(self.windows.values())
+        room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN
+        messages = told(items, conversation.turns, room=max(0, room - len(settings.system_prompt)))
+        instructions = settings.system_prompt or ("" if messages else SessionSettings().system_prompt)
+        system = (Message("system", instructions),) if instructions else ()
+        asked = (item for item in reversed(items) if item.role == "user" and item.kind != "result")
+        question = next((text_of(item, conversation.turns) for item in asked), "").strip() or _NOTHING
+        return tuple(as_given(message) for message in (*system, *messages)), question[: self.longest]
+
+    async def _written(self) -> None:
+        conversation, head = await self.sessions.view(self.session)
+        if not conversation.items.unwritten:
+            return
+        async with self.tailer.follow(self.session, head.seq) as batches:
+            async for batch in batches:
+                if any(one.type in ("transcript.final", "transcript.failed") for one in batch):
+                    conversation, _ = await self.sessions.view(self.session)
+                    if not conversation.items.unwritten:
+                        return
+
+
+def _not_active() -> RealtimeInvalid:
+    return RealtimeInvalid(
+        "Cancellation failed: no active response found.", reason="response_cancel_not_active"
+    )
+
+
+def _active(conversation: Conversation) -> TurnState | None:
+    """The response that is being made in the conversation, unless it is about to end."""
+    outside = conversation.items.outside
+    return next(
+        (turn for turn in conversation.unfinished if turn.stopping is None and not outside(turn.turn)), None
+    )
+
+
+def _item(conversation: Conversation, name: str, verb: str) -> Item:
+    if name not in conversation.items.order:
+        raise RealtimeInvalid(
+            f"Error processing the request: item with item_id '{name}' not found.",
+            reason=f"item_{verb}_invalid_item_id",
+            field="item_id",
+        )
+    return conversation.items.known[name]
+
+
+def _context(conversation: Conversation, wish: ResponseWish) -> list[Item]:
+    """What the response is about: the conversation, or what came with the wish."""
+    known = conversation.items.known
+    if wish.input is None:
+        return [known[name] for name in conversation.items.order]
+    found = []
+    for number, item in enumerate(wish.input):
+        if not isinstance(item, ItemReference):
+            found.append(made(stored(item), f"input_{number}", Seq(0)))
+        elif item.id in conversation.items.order:
+            found.append(known[item.id])
+        else:
+            raise RealtimeInvalid(
+                f"Item with ID '{item.id}' not found.",
+                reason="item_not_found",
+                field=f"response.input[{number}].id",
+            )
+    return found

@@ -1,0 +1,124 @@
+"""From the facts of what is heard to the events of the input audio buffer."""
+
+from typing import Any
+
+from pipeline.conversation import Conversation
+from pipeline.realtime.shown import Shown, shown_item
+from schemas.recorded import Recorded
+
+
+class Ears:
+    """A pure translation. Times count all sound that was sent, whichever microphone it came from."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._begins: dict[str, int] = {}
+        """Where each input begins."""
+        self._total_ms = 0
+        self._sent: dict[str, str] = {}
+        """Of transcripts, what has been told."""
+
+    def of(self, recorded: Recorded) -> list[Shown]:
+        """The events that follow from a fact about an input, which the conversation has taken in."""
+        data = recorded.data
+        match recorded.type:
+            case "input.opened":
+                self._begins.setdefault(data["input"], self._total_ms)
+            case "input.closed":
+                self._total_ms = max(self._total_ms, self._at(data, data["ms"]))
+            case "input.cleared":
+                return [{"type": "input_audio_buffer.cleared"}]
+            case "speech.started" if self._detects:
+                return [
+                    {
+                        "type": "input_audio_buffer.speech_started",
+                        "audio_start_ms": self._at(data, data["at_ms"]),
+                        "item_id": self._item(data),
+                    }
+                ]
+            case "speech.ended":
+                return self._ended(data)
+            case "transcript.partial" | "transcript.final" | "transcript.failed" if self._transcribes:
+                known = (data["input"], data["utterance"]) in self._conversation.items.spoken
+                return self._written(recorded) if known else []
+        return []
+
+    @property
+    def _input(self) -> dict[str, Any]:
+        found: dict[str, Any] = (self._conversation.items.config or {}).get("audio", {}).get("input", {})
+        return found
+
+    @property
+    def _detects(self) -> bool:
+        return self._input.get("turn_detection") is not None
+
+    @property
+    def _transcribes(self) -> bool:
+        return self._input.get("transcription") is not None
+
+    def _at(self, data: Any, ms: int) -> int:
+        return self._begins.get(data["input"], 0) + ms
+
+    def at(self, name: str, ms: int) -> int:
+        """A place in an input, as clients count."""
+        return self._begins.get(name, 0) + ms
+
+    def _item(self, data: Any) -> str:
+        return self._conversation.items.spoken[data["input"], data["utterance"]]
+
+    def _ended(self, data: Any) -> list[Shown]:
+        name = self._item(data)
+        stopped = {
+            "type": "input_audio_buffer.speech_stopped",
+            "audio_end_ms": self._at(data, data["at_ms"]),
+            "item_id": name,
+        }
+        return [*([stopped] if self._detects else []), *self.committed(name)]
+
+    def committed(self, name: str) -> list[Shown]:
+        """What was sent is an item now."""
+        items = self._conversation.items
+        previous = items.before(name)
+        item = shown_item(items.known[name], self._conversation.turns)
+        return [
+            {"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": name},
+            {"type": "conversation.item.added", "previous_item_id": previous, "item": item},
+            {"type": "conversation.item.done", "previous_item_id": previous, "item": item},
+        ]
+
+    def written(self, name: str, text: str, seconds: float) -> list[Shown]:
+        """The whole of a transcript."""
+        sent, events = self._sent.pop(name, ""), []
+        about = {"item_id": name, "content_index": 0}
+        kind = "conversation.item.input_audio_transcription"
+        if text.startswith(sent) and len(text) > len(sent):
+            events.append({"type": f"{kind}.delta", **about, "delta": text[len(sent) :]})
+        usage = {"type": "duration", "seconds": seconds}
+        return [*events, {"type": f"{kind}.completed", **about, "transcript": text, "usage": usage}]
+
+    @property
+    def transcribes(self) -> bool:
+        """Do clients want to be told what was said?"""
+        return self._transcribes
+
+    def _written(self, recorded: Recorded) -> list[Shown]:
+        data, name = recorded.data, self._item(recorded.data)
+        match recorded.type:
+            case "transcript.final":
+                return self.written(name, data["text"], (data["end_ms"] - data["start_ms"]) / 1_000)
+            case "transcript.failed":
+                self._sent.pop(name, None)
+                error = {
+                    "type": "server_error",
+                    "code": data["code"],
+                    "message": data["message"],
+                    "param": None,
+                }
+                kind = "conversation.item.input_audio_transcription.failed"
+                return [{"type": kind, "item_id": name, "content_index": 0, "error": error}]
+        sent, stable = self._sent.get(name, ""), data["text"][: data["stable"]]
+        if not stable.startswith(sent) or len(stable) <= len(sent):
+            return []
+        self._sent[name] = stable
+        kind = "conversation.item.input_audio_transcription.delta"
+        return [{"type": kind, "item_id": name, "content_index": 0, "delta": stable[len(sent) :]}]

@@ -1,0 +1,71 @@
+"""Sound that comes inside items, rather than by microphone: written down before the item is there."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from pipeline.audio.incoming import RATE, Incoming, IncomingFormat
+from pipeline.engines.base import SpeechToText, Transcript, Utterance
+from schemas.realtime_errors import RealtimeInvalid
+from schemas.realtime_items import InputAudio, UserMessage
+
+I = TypeVar("I", bound=BaseModel)  # noqa: E741 - an item
+_FORMATS: Final[Mapping[str, tuple[IncomingFormat, int]]] = {
+    "audio/pcm": ("pcm16", 24_000),
+    "audio/pcmu": ("mulaw", 8_000),
+    "audio/pcma": ("alaw", 8_000),
+}
+_LONGEST_S: Final = 30
+
+
+def silent_parts(item: BaseModel) -> list[int]:
+    """The parts of a message that are sound without a transcript."""
+    if not isinstance(item, UserMessage):
+        return []
+    return [
+        number
+        for number, part in enumerate(item.content)
+        if isinstance(part, InputAudio) and part.transcript is None
+    ]
+
+
+async def written_down(item: I, config: Mapping[str, Any], writer: SpeechToText) -> I:
+    """The item with all transcripts. Raises RealtimeInvalid or an EngineError."""
+    parts = list(getattr(item, "content", ()))
+    heard = config["audio"]["input"]
+    language = (heard["transcription"] or {}).get("language")
+    for number in silent_parts(item):
+        field = f"item.content[{number}].audio"
+        pcm = _decoded(parts[number].audio, heard["format"]["type"], field)
+        named = language.partition("-")[0] if language and language != "auto" else None
+        text = await _text(pcm, named, writer)
+        parts[number] = parts[number].model_copy(update={"transcript": text})
+    return item.model_copy(update={"content": tuple(parts)}) if parts else item
+
+
+def _decoded(audio: str | None, format: str, field: str) -> bytes:
+    if not audio:
+        raise RealtimeInvalid(
+            "input_audio has audio or a transcript.", reason="missing_required_parameter", field=field
+        )
+    try:
+        sound = base64.b64decode(audio, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RealtimeInvalid(f"Invalid '{field}': it is not base64.", field=field) from error
+    incoming = Incoming(*_FORMATS[format])
+    pcm = incoming.push(sound) + incoming.flush()
+    if len(pcm) > 2 * RATE * _LONGEST_S:
+        raise RealtimeInvalid(f"Sound in an item lasts at most {_LONGEST_S} s.", field=field)
+    return pcm
+
+
+async def _text(pcm: bytes, language: str | None, writer: SpeechToText) -> str:
+    async with aclosing(writer.transcribe(Utterance(pcm, language))) as stream:
+        async for piece in stream:
+            if isinstance(piece, Transcript):
+                return piece.text
+    return ""

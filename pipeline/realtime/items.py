@@ -1,0 +1,216 @@
+"""The items of a session's conversation, in their order: said, written, answered, called and given."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from schemas.ids import NO_TURN, Seq, TurnId, generation
+from schemas.recorded import Recorded
+
+Kind = Literal["message", "asked", "spoken", "answer", "call", "result"]
+ROOT = "root"
+
+
+@dataclass(slots=True)
+class Item:
+    """One of them. Answers and what was asked have their words in their turn."""
+
+    id: str
+    seq: Seq
+    kind: Kind
+    role: Literal["system", "user", "assistant"] = "user"
+    turn: TurnId = NO_TURN
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """Of a message that a client wrote."""
+    call: str = ""
+    name: str = ""
+    arguments: str = ""
+    output: str = ""
+    text: str | None = None
+    """That was said; None: it is not written down yet."""
+    end_ms: int | None = None
+    """Nobody heard more of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a client asked for a response."""
+
+    outside: bool
+    """The answer is no part of the conversation."""
+    metadata: dict[str, str] | None
+    config: dict[str, Any]
+
+
+_Heard = tuple[str, int]
+"""An input, and the number of an utterance in it."""
+
+
+class Items:
+    """Folded from facts; ids are made of the session's birth and of facts' numbers: everywhere the same."""
+
+    def __init__(self) -> None:
+        self.tag = ""
+        self.config: dict[str, Any] | None = None
+        self.secret = ""
+        """The client secret that the session was made with."""
+        self.managed = False
+        """Clients have a say in what the model is told."""
+        self.order: list[str] = []
+        self.known: dict[str, Item] = {}
+        """Those of the conversation, and the answers beside it."""
+        self.asked: dict[TurnId, Asked] = {}
+        self.configs: dict[TurnId, dict[str, Any]] = {}
+        """What each turn is answered with: later changes are not for it."""
+        self.covered: dict[TurnId, frozenset[str]] = {}
+        """Items that are a turn's question."""
+        self.spoken: dict[_Heard, str] = {}
+        self.answers: dict[TurnId, str] = {}
+        self.calls: dict[str, str] = {}
+        self._wish: tuple[Seq, Asked] | None = None
+
+    def item_id(self, seq: Seq) -> str:
+        return f"item_{self.tag}_{seq}"
+
+    def response_id(self, turn: TurnId) -> str:
+        return f"resp_{self.tag}_{turn}"
+
+    def turn_of(self, response: str) -> TurnId | None:
+        tag, _, number = response.removeprefix("resp_").rpartition("_")
+        return TurnId(int(number)) if tag == self.tag and number.isascii() and number.isdigit() else None
+
+    def before(self, item: str) -> str | None:
+        """The one before it in the conversation."""
+        place = self.order.index(item) if item in self.known and item in self.order else 0
+        return self.order[place - 1] if place else None
+
+    @property
+    def unwritten(self) -> bool:
+        """Something that was said is not written down yet."""
+        return any(self.known[name].kind == "spoken" and self.known[name].text is None for name in self.order)
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take in the next fact."""
+        data = recorded.data
+        match recorded.type:
+            case "session.started":
+                self.tag = generation(recorded.ts_ms)
+            case "realtime.configured":
+                self.config, self.managed = dict(data["config"]), True
+                self.secret = data.get("secret") or self.secret
+            case "item.added" | "item.removed" | "item.truncated":
+                self._change(recorded)
+            case "response.asked":
+                asked = Asked(data["conversation"] == "none", data["metadata"], dict(data["config"]))
+                self._wish = (recorded.seq, asked)
+            case "turn.requested":
+                self._ask(recorded)
+            case "speech.started" | "speech.ended" | "transcript.final" | "transcript.failed":
+                self._hear(recorded)
+            case "text.delta" if recorded.turn not in self.answers:
+                item = Item(self.item_id(recorded.seq), recorded.seq, "answer", "assistant", recorded.turn)
+                self.answers[recorded.turn] = item.id
+                self._answer(item)
+            case "tool.called" if data["place"] == "client":
+                self._call(recorded)
+
+    def _change(self, recorded: Recorded) -> None:
+        data = recorded.data
+        self.managed = True
+        if recorded.type == "item.added":
+            name = data["item"].get("id") or self.item_id(recorded.seq)
+            # Two clients at two replicas may have chosen the same id: the first one has it.
+            if name not in self.order:
+                self._put(made(data["item"], name, recorded.seq))
+                self._place(data.get("after"))
+        elif recorded.type == "item.removed" and data["item"] in self.order:
+            self.order.remove(data["item"])
+        elif recorded.type == "item.truncated" and data["item"] in self.known:
+            self.known[data["item"]].end_ms = data["audio_end_ms"]
+
+    def _put(self, item: Item) -> None:
+        self.known[item.id] = item
+        self.order.append(item.id)
+        if item.kind == "call":
+            self.calls[item.call] = item.id
+
+    def _place(self, after: str | None) -> None:
+        """Where the client wanted the latest one, if that is still there."""
+        if after == ROOT:
+            self.order.insert(0, self.order.pop())
+        elif after is not None and after in self.order[:-1]:
+            name = self.order.pop()
+            self.order.insert(self.order.index(after) + 1, name)
+
+    def _ask(self, recorded: Recorded) -> None:
+        data, turn = recorded.data, TurnId(recorded.seq)
+        wish, self._wish = self._wish, None
+        if wish is not None and wish[0] == recorded.seq - 1:
+            self.asked[turn] = wish[1]
+            self.configs[turn] = wish[1].config
+            return
+        if self.config is not None:
+            self.configs[turn] = self.config
+        if data.get("input"):
+            said = (self.spoken.get((data["input"], number)) for number in data.get("utterances", ()))
+            before = self.covered.get(TurnId(data.get("merges") or 0), frozenset())
+            self.covered[turn] = before | {name for name in said if name is not None}
+        elif data["kind"] == "prompt":
+            item = Item(self.item_id(recorded.seq), recorded.seq, "asked", "user", turn)
+            self._put(item)
+            self.covered[turn] = frozenset({item.id})
+
+    def _hear(self, recorded: Recorded) -> None:
+        data = recorded.data
+        heard = data["input"], data["utterance"]
+        if recorded.type in ("speech.started", "speech.ended"):
+            name = self.spoken.setdefault(heard, self.item_id(recorded.seq))
+            if recorded.type == "speech.ended" and name not in self.known:
+                self._put(Item(name, recorded.seq, "spoken"))
+        elif (said := self.known.get(self.spoken.get(heard, ""))) is not None:
+            said.text = data.get("text", "")
+
+    def _call(self, recorded: Recorded) -> None:
+        data = recorded.data
+        self._answer(
+            Item(
+                self.item_id(recorded.seq),
+                recorded.seq,
+                "call",
+                "assistant",
+                recorded.turn,
+                call=data["call"],
+                name=data["name"],
+                arguments=data["arguments"],
+            )
+        )
+
+    def _answer(self, item: Item) -> None:
+        """The answers beside the conversation are known, and no part of it."""
+        if self.outside(item.turn):
+            self.known[item.id] = item
+        else:
+            self._put(item)
+
+    def outside(self, turn: TurnId) -> bool:
+        """Is the answer no part of the conversation?"""
+        asked = self.asked.get(turn)
+        return asked is not None and asked.outside
+
+
+def made(data: dict[str, Any], name: str, seq: Seq) -> Item:
+    """As a client wrote it."""
+    match data["type"]:
+        case "function_call":
+            return Item(
+                name,
+                seq,
+                "call",
+                "assistant",
+                call=data["call_id"],
+                name=data["name"],
+                arguments=data["arguments"],
+            )
+        case "function_call_output":
+            return Item(name, seq, "result", call=data["call_id"], output=data["output"])
+        case _:
+            return Item(name, seq, "message", data["role"], parts=list(data["content"]))

@@ -1,0 +1,123 @@
+"""What the language model is told of a conversation's items."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from pipeline.engines.base import Message, ToolCall
+from pipeline.realtime.items import Item, Items
+from pipeline.turn_state import TurnState
+from schemas.chat import FunctionCall, GivenMessage
+from schemas.ids import TurnId
+
+_CHARS_PER_MESSAGE: Final = 24
+_UNHEARD: Final = "—"
+"""Stands for an answer that was cut off before anything of it was heard."""
+Turns = dict[TurnId, TurnState]
+_Group = list[Message]
+"""Messages that must not be told without each other: a call and its result."""
+
+
+def told(items: Sequence[Item], turns: Turns, *, room: int) -> tuple[Message, ...]:
+    """These items as messages, the newest that fit into `room` characters.
+
+    What does not fit is forgotten in steps of half the room, so that the beginning stays the same for a while
+    and the engine need not read it anew. Of the newest one at least the end is kept, however long it is.
+    """
+    groups = _groups(items, turns)
+    start = held = 0
+    for end, group in enumerate(groups, 1):
+        held += _chars(group)
+        if held > room:
+            while start < end - 1 and held > room // 2:
+                held -= _chars(groups[start])
+                start += 1
+    kept = groups[start:]
+    if held > room and kept:
+        kept = [[replace(message, content=message.content[-room:] if room else "") for message in kept[-1]]]
+    return tuple(message for group in kept for message in group)
+
+
+def before(items: Items, turn: TurnId) -> list[Item]:
+    """The items that come before a spoken or typed question, without those that it consists of."""
+    own = items.covered.get(turn, frozenset())
+    found = (items.known[name] for name in items.order if name not in own)
+    return [item for item in found if item.seq < turn]
+
+
+def as_given(message: Message) -> GivenMessage:
+    calls = tuple(FunctionCall(call=one.id, name=one.name, arguments=one.arguments) for one in message.calls)
+    return GivenMessage(role=message.role, content=message.content, calls=calls, call=message.call)
+
+
+def text_of(item: Item, turns: Turns) -> str:
+    """The words of an item, as the model is to know them."""
+    match item.kind:
+        case "message":
+            return "\n".join(part.get("text") or part.get("transcript") or "" for part in item.parts)
+        case "spoken":
+            return item.text or ""
+        case "asked":
+            return turns[item.turn].text
+        case "answer":
+            return _answer(item, turns[item.turn])
+        case _:
+            return item.output
+
+
+def _answer(item: Item, turn: TurnState) -> str:
+    """As its listeners know it; what was asked again with more words was never answered."""
+    if turn.stopping == "merged":
+        return ""
+    if item.end_ms is not None and item.end_ms < turn.audio_ms:
+        return turn.heard_until(item.end_ms) or _UNHEARD
+    return turn.heard_answer or (_UNHEARD if turn.flushed else "")
+
+
+def _groups(items: Sequence[Item], turns: Turns) -> list[_Group]:
+    results = {item.call: item.output for item in items if item.kind == "result"}
+    groups: list[_Group] = []
+    waiting: list[Item] = []
+    """Calls that were wished for together."""
+    said: str | None = None
+    """What the answer said before it called."""
+
+    def close() -> None:
+        nonlocal said
+        if group := _group(said or "", waiting, results):
+            groups.append(group)
+        said = None
+        waiting.clear()
+
+    for item in items:
+        if item.kind == "call":
+            waiting.append(item)
+        elif item.kind == "answer":
+            close()
+            said = text_of(item, turns)
+        elif item.kind != "result":
+            close()
+            if text := text_of(item, turns).strip():
+                groups.append([Message(item.role, text)])
+    close()
+    return groups
+
+
+def _group(said: str, calls: Sequence[Item], results: dict[str, str]) -> _Group:
+    """An answer and what it called; a call that nobody has made yet is not told."""
+    made = [call for call in calls if call.call in results]
+    if not (said or made):
+        return []
+    answer = Message(
+        "assistant", said, tuple(ToolCall(call.call, call.name, call.arguments) for call in made)
+    )
+    return [answer, *(Message("tool", results[call.call], call=call.call) for call in made)]
+
+
+def _chars(group: _Group) -> int:
+    return sum(
+        len(message.content)
+        + sum(len(call.name) + len(call.arguments) for call in message.calls)
+        + _CHARS_PER_MESSAGE
+        for message in group
+    )

@@ -1,0 +1,104 @@
+"""From a session's facts to the server events of the Realtime API: pure, and everywhere the same."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipeline.conversation import Conversation
+from pipeline.realtime.config import shown
+from pipeline.realtime.ears import Ears
+from pipeline.realtime.responses import Responses
+from pipeline.realtime.shown import Shown, shown_item
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+PER_FACT: Final = 64
+"""Numbers of a fact's events; no fact has more of them."""
+LAST: Final = PER_FACT - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, and the sound that belongs into it."""
+
+    data: dict[str, Any]
+    sound: Recorded | None = None
+    format: str = "audio/pcm"
+
+    @property
+    def number(self) -> int:
+        found: int = self.data["sequence_number"]
+        return found
+
+
+def position(seq: Seq, index: int = LAST) -> int:
+    """The number of a fact's event; without an index: all of them have been told."""
+    return seq * PER_FACT + index
+
+
+class Translator:
+    """Folds facts, in order, each once, and says the events of each."""
+
+    def __init__(self, session: SessionId) -> None:
+        self.session = session
+        self.conversation = Conversation()
+        self._ears = Ears(self.conversation)
+        self._responses = Responses(self.conversation)
+
+    def apply(self, recorded: Recorded) -> list[Event]:
+        """The events that follow from the next fact."""
+        self.conversation.apply(recorded)
+        return [
+            Event(
+                {
+                    "event_id": f"event_{self.conversation.items.tag}_{recorded.seq}_{index}",
+                    "sequence_number": position(recorded.seq, index),
+                    **data,
+                },
+                recorded if data["type"] == "response.output_audio.delta" else None,
+                self._responses.format(recorded.turn),
+            )
+            for index, data in enumerate(self._events(recorded))
+        ]
+
+    def _events(self, recorded: Recorded) -> list[Shown]:
+        data, items = recorded.data, self.conversation.items
+        match recorded.type:
+            case "realtime.configured" if not data["created"]:
+                return [{"type": "session.updated", "session": shown(self.session, data["config"])}]
+            case "item.added":
+                return self._added(recorded)
+            case "item.removed":
+                return [{"type": "conversation.item.deleted", "item_id": data["item"]}]
+            case "item.truncated":
+                about = {"item_id": data["item"], "content_index": data["content_index"]}
+                end = {"audio_end_ms": data["audio_end_ms"]}
+                return [{"type": "conversation.item.truncated", **about, **end}]
+            case "turn.requested":
+                name = items.item_id(recorded.seq)
+                return self._whole(name) if name in items.known else []
+            case "input.idled":
+                return [
+                    {
+                        "type": "input_audio_buffer.timeout_triggered",
+                        "audio_start_ms": self._ears.at(data["input"], data["start_ms"]),
+                        "audio_end_ms": self._ears.at(data["input"], data["end_ms"]),
+                        "item_id": items.item_id(Seq(recorded.seq + 1)),
+                    }
+                ]
+        return self._responses.of(recorded) if recorded.turn else self._ears.of(recorded)
+
+    def _added(self, recorded: Recorded) -> list[Shown]:
+        name = recorded.data["item"].get("id") or self.conversation.items.item_id(recorded.seq)
+        if not recorded.data["committed"]:
+            return self._whole(name)
+        written = self._ears.written(name, "", 0.0) if self._ears.transcribes else []
+        return [*self._ears.committed(name), *written]
+
+    def _whole(self, name: str) -> list[Shown]:
+        """An item that is there all at once."""
+        items = self.conversation.items
+        about = {
+            "previous_item_id": items.before(name),
+            "item": shown_item(items.known[name], self.conversation.turns),
+        }
+        return [{"type": f"conversation.item.{kind}", **about} for kind in ("added", "done")]

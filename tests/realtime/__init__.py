@@ -1,0 +1,1 @@
+"""The Realtime API over the whole application, in process and with real clients."""

@@ -1,0 +1,55 @@
+"""A conversation by text: what is created, answered, cancelled and deleted, event by event."""
+
+import pytest
+
+from tests.realtime.conftest import ANSWER
+from tests.realtime.speakers import client
+from tests.support import RunningApp
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_question_is_answered_in_text(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(output_modalities=["text"])
+        asked = await caller.say("Who comes by?")
+        since = len(caller.events)
+        done = await caller.respond()
+        kinds = caller.types[since:]
+    assert kinds[:4] == [
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+    ]
+    assert set(kinds[4:-5]) == {"response.output_text.delta"}
+    assert kinds[-5:] == [
+        "response.output_text.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert caller.said() == ANSWER
+    response = done["response"]
+    assert (response["status"], response["status_details"]) == ("completed", None)
+    assert response["output"][0]["content"] == [{"type": "output_text", "text": ANSWER}]
+    assert response["usage"]["total_tokens"] > 0
+    assert caller.told("conversation.item.added")[1]["previous_item_id"] == asked["item"]["id"]
+
+
+async def test_an_answer_is_spoken_with_its_transcript(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.say("Who comes by?")
+        done = await caller.respond()
+        kinds = [kind for kind in caller.types if not kind.endswith(".delta")]
+    assert kinds[-6:] == [
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert done["response"]["output"][0]["content"] == [{"type": "output_audio", "transcript": ANSWER}]
+    assert len(caller.sound()) > 48 * 1_000

@@ -1,0 +1,280 @@
+"""The pure parts: facts to events, items to messages, a configuration to settings."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.choices import Choices
+from pipeline.realtime.config import checked, initial, updated
+from pipeline.realtime.translator import PER_FACT, Event, Translator
+from schemas.errors import RhapsodeError
+from schemas.events import (
+    AudioChunk,
+    Fact,
+    ItemAdded,
+    ItemRemoved,
+    ItemTruncated,
+    RealtimeConfigured,
+    ResponseAsked,
+    SentenceReady,
+    SentenceVoiced,
+    SessionStarted,
+    TextCompleted,
+    TextDelta,
+    ToolCalled,
+    TurnCompleted,
+    TurnFailed,
+    TurnRequested,
+    TurnStarted,
+    TurnStopped,
+    TurnStopRequested,
+    payload,
+)
+from schemas.ids import Seq, TurnId, new_session_id
+from schemas.realtime import session_patch
+from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
+from schemas.voice_facts import (
+    PlaybackFlushed,
+    PlaybackHeard,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptFailed,
+    TranscriptFinal,
+    TranscriptPartial,
+)
+
+SESSION = new_session_id()
+SETTINGS = SessionSettings()
+CONFIG = updated(initial(SETTINGS, model="local"), session_patch({"audio": {"input": {"transcription": {}}}}))
+CHOICES = Choices(SETTINGS, {"local": ("joe", "amy")})
+MICROPHONE = "0190163d-8694-739b-aea5-966c26f8ad90"
+USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
+
+
+def log_of(*facts: tuple[Fact, int]) -> list[Recorded]:
+    """As the log has them, after the beginning of the session."""
+    begun: list[tuple[Fact, int]] = [
+        (SessionStarted(settings=SETTINGS), 0),
+        (RealtimeConfigured(config=CONFIG, created=True), 0),
+    ]
+    return [
+        Recorded(Seq(seq), 1_000 + seq, TurnId(turn), fact.type, fact.v, payload(fact))
+        for seq, (fact, turn) in enumerate([*begun, *facts], 1)
+    ]
+
+
+def told(log: Sequence[Recorded]) -> list[Event]:
+    translator = Translator(SESSION)
+    return [event for recorded in log for event in translator.apply(recorded)]
+
+
+def asked(outside: bool = False) -> list[tuple[Fact, int]]:
+    wish = ResponseAsked(conversation="none" if outside else "auto", config=CONFIG)
+    return [(wish, 0), (TurnRequested(kind="prompt", text="Hello", settings=SETTINGS, given=()), 0)]
+
+
+# ---------------------------------------------------------------- whatever happens
+
+turns = st.sampled_from([4, 6, 9])
+texts = st.text(max_size=6)
+names = st.sampled_from(["item_rt_3", "mine", "item_rt_12", "x"])
+numbers = st.integers(0, 2)
+about_turns = st.one_of(
+    st.just(TurnStarted(epoch=1)),
+    st.builds(TextDelta, at=st.just(0), text=texts),
+    st.builds(TextCompleted, chars=st.just(1), finish=st.sampled_from(["stop", "length", "tool_calls"])),
+    st.builds(SentenceReady, sentence=numbers, start=numbers, end=numbers, spoken=texts),
+    st.builds(SentenceVoiced, sentence=numbers, voice=st.just("joe"), at_ms=numbers),
+    st.builds(AudioChunk, sentence=numbers, chunk=numbers, at_ms=numbers, ms=numbers, bytes=numbers),
+    st.builds(
+        ToolCalled,
+        call=st.sampled_from(["a", "b"]),
+        name=st.just("f"),
+        arguments=texts,
+        place=st.sampled_from(["client", "server"]),
+    ),
+    st.builds(PlaybackHeard, heard_ms=numbers),
+    st.just(PlaybackFlushed(reason="barge_in")),
+    st.just(TurnStopRequested(reason="barge_in")),
+    st.just(TurnStopped(reason="barge_in")),
+    st.just(TurnCompleted(sentences=1, audio_ms=1)),
+    st.just(TurnFailed(stage="text", code="engine.failed", message="It failed.")),
+)
+heard = {"input": st.just(MICROPHONE), "utterance": numbers}
+about_none = st.one_of(
+    st.just(TurnRequested(kind="prompt", text="Hello", settings=SETTINGS)),
+    st.just(TurnRequested(kind="text", text="Hello", settings=SETTINGS)),
+    st.just(
+        TurnRequested(
+            kind="prompt", text="Hello", settings=SETTINGS, input=MICROPHONE, utterances=(0, 1), merges=4
+        )
+    ),
+    st.builds(ResponseAsked, conversation=st.sampled_from(["auto", "none"]), config=st.just(CONFIG)),
+    st.builds(ItemAdded, item=st.just(USER), after=st.none() | names | st.just("root")),
+    st.builds(ItemAdded, item=st.just({"id": "mine", **USER})),
+    st.builds(ItemRemoved, item=names),
+    st.builds(ItemTruncated, item=names, audio_end_ms=numbers),
+    st.just(RealtimeConfigured(config=CONFIG)),
+    st.builds(SpeechStarted, **heard, at_ms=numbers),
+    st.builds(
+        SpeechEnded,
+        **heard,
+        start_ms=numbers,
+        end_ms=numbers,
+        at_ms=numbers,
+        reason=st.sampled_from(["silence", "commit", "max_length"]),
+    ),
+    st.builds(TranscriptPartial, **heard, text=texts, stable=numbers, at_ms=numbers),
+    st.builds(
+        TranscriptFinal,
+        **heard,
+        text=texts,
+        mode=st.just("realtime"),
+        engine=st.just("e"),
+        language=st.just("en"),
+        start_ms=numbers,
+        end_ms=numbers,
+        taken=st.just("turn"),
+        after_ms=st.just(1.0),
+        decode_ms=st.just(1.0),
+    ),
+    st.builds(TranscriptFailed, **heard, mode=st.just("realtime"), code=st.just("x"), message=texts),
+)
+logs = st.lists(st.tuples(about_turns, turns) | st.tuples(about_none, st.just(0)), max_size=30)
+
+
+@given(logs)
+def test_whatever_happens_can_be_told_in_order(facts: list[tuple[Fact, int]]) -> None:
+    events = told(log_of(*asked(), *asked(outside=True), *facts))
+    numbers = [event.number for event in events]
+    assert numbers == sorted(set(numbers))
+    assert all(event.number % PER_FACT < PER_FACT - 1 for event in events)
+    assert len({event.data["event_id"] for event in events}) == len(events)
+    assert json.dumps([event.data for event in events])
+
+
+@given(logs)
+def test_a_response_is_begun_before_anything_of_it_and_nothing_follows_its_end(
+    facts: list[tuple[Fact, int]],
+) -> None:
+    over: set[str] = set()
+    begun: set[str] = set()
+    for event in told(log_of(*asked(), *facts)):
+        kind, data = event.data["type"], event.data
+        response = data.get("response_id") or data.get("response", {}).get("id")
+        if kind == "response.created":
+            begun.add(response)
+        elif response is not None and response not in over:
+            assert response in begun
+        if kind == "response.done":
+            over.add(response)
+
+
+@given(st.lists(texts.filter(bool), min_size=1, max_size=8), st.booleans())
+def test_deltas_add_up_to_what_is_said_at_the_end(parts: list[str], outside: bool) -> None:
+    deltas: list[tuple[Fact, int]] = [(TextDelta(at=0, text=part), 4) for part in parts]
+    over: tuple[Fact, int] = (TurnCompleted(sentences=0, audio_ms=0), 4)
+    events = told(log_of(*asked(outside), (TurnStarted(epoch=1), 4), *deltas, over))
+    kinds = [event.data["type"] for event in events]
+    [done] = [e.data for e in events if e.data["type"] == "response.output_audio_transcript.done"]
+    sent = [e.data["delta"] for e in events if e.data["type"] == "response.output_audio_transcript.delta"]
+    assert done["transcript"] == "".join(sent) == "".join(parts)
+    assert ("conversation.item.added" in kinds) == (not outside)
+
+
+def test_nothing_of_an_answer_is_told_once_it_is_to_stop() -> None:
+    log = log_of(
+        *asked(),
+        (TurnStarted(epoch=1), 4),
+        (TextDelta(at=0, text="One. "), 4),
+        (TurnStopRequested(reason="user"), 4),
+        (TextDelta(at=5, text="Two."), 4),
+        (AudioChunk(sentence=0, chunk=0, at_ms=0, ms=20, bytes=1), 4),
+        (TurnStopped(reason="user"), 4),
+    )
+    events = told(log)
+    deltas = [event.data["delta"] for event in events if event.data["type"].endswith(".delta")]
+    assert deltas == ["One. "]
+    done = events[-1].data["response"]
+    assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
+    assert done["output"][0]["status"] == "incomplete"
+
+
+# ---------------------------------------------------------------- configurations
+
+SERVER_VAD = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 700, "prefix_padding_ms": 100}
+
+
+@pytest.mark.parametrize(
+    ("detection", "meaning"),
+    [
+        (SERVER_VAD, {"threshold": 0.7, "silence_ms": 700, "prefix_padding_ms": 100, "hint": False}),
+        ({"type": "semantic_vad", "eagerness": "low"}, {"hint": True, "incomplete_ms": 8_000}),
+        ({"type": "semantic_vad"}, {"hint": True, "incomplete_ms": 4_000}),
+        ({"type": "semantic_vad", "eagerness": "high"}, {"hint": True, "incomplete_ms": 2_000}),
+    ],
+)
+def test_turn_detection_means_our_endpointing(detection: Any, meaning: dict[str, Any]) -> None:
+    patch = session_patch({"audio": {"input": {"turn_detection": detection}}})
+    listening = checked(updated(CONFIG, patch), CHOICES).apply(SETTINGS).listening
+    assert listening.endpointing.model_dump() | meaning == listening.endpointing.model_dump()
+    assert (listening.turn_detection, listening.reply, listening.barge_in) == ("vad", True, True)
+
+
+def test_without_turn_detection_nothing_is_answered_and_nothing_interrupted() -> None:
+    patch = session_patch({"audio": {"input": {"turn_detection": None}}})
+    listening = checked(updated(CONFIG, patch), CHOICES).apply(SETTINGS).listening
+    assert (listening.turn_detection, listening.reply, listening.barge_in) == ("manual", False, False)
+
+
+def test_what_is_left_out_stays_and_null_takes_away() -> None:
+    first = updated(CONFIG, session_patch({"instructions": "Be brief.", "tools": []}))
+    second = updated(first, session_patch({"audio": {"output": {"speed": 1.5}}}))
+    assert second["instructions"] == "Be brief."
+    assert second["audio"]["output"] == CONFIG["audio"]["output"] | {"speed": 1.5}
+    assert second["audio"]["input"]["transcription"] is not None
+    third = updated(second, session_patch({"audio": {"input": {"transcription": None}}}))
+    assert third["audio"]["input"]["transcription"] is None
+    assert third["audio"]["input"]["turn_detection"] == CONFIG["audio"]["input"]["turn_detection"]
+
+
+sessions = st.fixed_dictionaries(
+    {},
+    optional={
+        "instructions": texts,
+        "output_modalities": st.sampled_from([["text"], ["audio"], []]),
+        "max_output_tokens": st.integers(-1, 5_000) | st.just("inf") | st.none(),
+        "tool_choice": st.sampled_from(["auto", "none", "required", {"type": "function", "name": "f"}, "x"]),
+        "tools": st.lists(
+            st.fixed_dictionaries({"type": st.just("function"), "name": st.sampled_from(["f", "g"])}),
+            max_size=2,
+        ),
+        "audio": st.fixed_dictionaries(
+            {},
+            optional={
+                "output": st.fixed_dictionaries(
+                    {}, optional={"voice": st.sampled_from(["joe", "alloy", "x"]), "speed": st.floats(0, 2)}
+                )
+            },
+        ),
+    },
+)
+
+
+@given(st.lists(sessions, max_size=4))
+def test_every_configuration_that_is_taken_means_something(patches: list[dict[str, Any]]) -> None:
+    config = CONFIG
+    for raw in patches:
+        try:
+            wished = updated(config, session_patch(raw))
+            settings = checked(wished, CHOICES).apply(SETTINGS)
+        except RhapsodeError:
+            continue
+        config = wished
+        assert settings.voice in CHOICES.voices
+        assert settings.speak == (config["output_modalities"] == ["audio"])
