@@ -103,6 +103,7 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.export --check
 	@$(BIN)/python -m cluster.openapi --check
+	@$(BIN)/python -m schemas.openai.document --check
 
 .PHONY: fmt
 fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
@@ -113,6 +114,7 @@ fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/openapi.json anew
 	@$(BIN)/python -m schemas.export
 	@$(BIN)/python -m cluster.openapi
+	@$(BIN)/python -m schemas.openai.document
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")

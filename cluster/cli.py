@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster import hearing_commands, keys
+from cluster import document_commands, hearing_commands, keys
 from cluster.commands import Json, explained, running_at
 from cluster.commands import say as say_plainly
 from cluster.console import Steps
@@ -38,6 +38,7 @@ Speed = Annotated[float | None, typer.Option("--rate", help="How fast it is spok
 Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
 
 app.add_typer(keys.app, name="keys")
+app.add_typer(document_commands.app, name="documents")
 app.add_typer(dead, name="dead")
 app.add_typer(projections, name="projections")
 

@@ -98,7 +98,7 @@ class Client:
         except OSError as error:
             raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
         if not answer.is_success:
-            raise _refusal(answer)
+            raise refusal(answer)
         created: dict[str, Any] = answer.json()
         return created
 
@@ -110,7 +110,7 @@ class Client:
             async with self._http.stream("GET", path, params=query) as answer:
                 if answer.is_error:
                     await answer.aread()
-                    raise _refusal(answer)
+                    raise refusal(answer)
                 with part.open("wb") as out:
                     async for piece in answer.aiter_bytes():
                         size += out.write(piece)
@@ -128,7 +128,7 @@ class Client:
         """The number of the session's last fact."""
         answer = await self._http.get(f"/v1/sessions/{session}")
         if not answer.is_success:
-            raise _refusal(answer)
+            raise refusal(answer)
         head: int = answer.json()["head_seq"]
         return head
 
@@ -148,7 +148,7 @@ class Client:
         except OSError as error:
             raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
         if not answer.is_success:
-            raise _refusal(answer)
+            raise refusal(answer)
         heard: dict[str, Any] = answer.json()
         return heard
 
@@ -166,7 +166,7 @@ class Client:
             except httpx.HTTPError as error:
                 raise CliError(f"The comparison broke off: {error}.", "See rhapsode status.") from error
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                raise _refusal(answer)
+                raise refusal(answer)
             busy()
             await anyio.sleep(_RETRY_MOST_S)
 
@@ -214,7 +214,7 @@ class Client:
                     result: dict[str, Any] = answer.json()
                     return result
                 if not _retryable(answer) or monotonic() > deadline:
-                    raise _refusal(answer)
+                    raise refusal(answer)
             await anyio.sleep(pause)
             pause = min(pause * 2, _RETRY_MOST_S)
 
@@ -258,7 +258,7 @@ def _retryable(answer: httpx.Response) -> bool:
         return False
 
 
-def _refusal(answer: httpx.Response) -> CliError:
+def refusal(answer: httpx.Response) -> CliError:
     try:
         problem = answer.json()
         advice = ADVICE.get(problem["code"], f"Code: {problem['code']}.")

@@ -22,6 +22,7 @@ DEPLOYMENTS: Final = (
     "TextToSpeech",
     "SpeechToText",
     "QualitySpeechToText",
+    "Librarian",
     "Workers",
 )
 PREFIX: Final = "RHAPSODE_"

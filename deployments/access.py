@@ -16,6 +16,7 @@ from schemas.access_errors import Forbidden, Unauthenticated
 from schemas.errors import InputError, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
+from schemas.retrieval_errors import CollectionNotFound
 
 PRINCIPAL: Final = "rhapsode.principal"
 """Where in a request's scope the gate leaves who asks."""
@@ -113,6 +114,11 @@ async def _story(connection: HTTPConnection, caller: Principal, value: str) -> N
     await _owned(connection, caller, value, missing)
 
 
+async def _collection(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = CollectionNotFound(f"there is no collection {value[:80]}", field="collection_id")
+    await _owned(connection, caller, value, missing)
+
+
 async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
     """Who takes part in it may come in; what is left to who made it, the face knows."""
     session = parse_session_id(value)
@@ -177,11 +183,12 @@ async def _for_all(connection: HTTPConnection, caller: Principal, value: str) ->
 _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable[None]]]] = {
     "session_id": _session,
     "story_id": _story,
+    "collection_id": _collection,
     "thread_id": _thread,
     "character_id": _for_all,
     "chat_id": _for_all,
     "scene_id": _scene,
     "user_id": _user,
-    **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn"), _for_all),
-    **dict.fromkeys(("provider", "voice", "model"), _for_all),
+    **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
+    **dict.fromkeys(("voice", "document_id", "model"), _for_all),
 }

@@ -11,6 +11,7 @@ from ray.serve import Application
 
 from deployments.gateway import Gateway
 from deployments.language_model import LanguageModelReplica
+from deployments.librarian import LibrarianReplica
 from deployments.quality_speech_to_text import QualitySpeechToTextReplica
 from deployments.speech_to_text import SpeechToTextReplica
 from deployments.text_to_speech import TextToSpeechReplica
@@ -121,6 +122,7 @@ def build(args: AppSettings) -> Application:
         text_to_speech.bind(settings.text_to_speech, settings.cache),
         speech_to_text,
         quality_speech_to_text,
+        _librarian(settings),
         workers.bind(settings),
     )
 
@@ -146,7 +148,21 @@ def _ears(settings: AppSettings) -> tuple[Application, Application]:
     return near.bind(realtime, settings.cache), whole.bind(quality, settings.cache)
 
 
-def _engine_actor(python: Path | None = None, *, hub: bool = False) -> dict[str, Any]:
+def _librarian(settings: AppSettings) -> Application:
+    """Reads documents in processes of its own; several replicas may share the store."""
+    librarian = serve.deployment(
+        name="Librarian",
+        max_ongoing_requests=64,
+        max_queued_requests=256,
+        ray_actor_options=_engine_actor(cpus=0.1),
+        health_check_period_s=5,
+        health_check_timeout_s=15,
+        graceful_shutdown_timeout_s=5,
+    )(LibrarianReplica)
+    return librarian.bind(settings.retrieval, settings.home)
+
+
+def _engine_actor(python: Path | None = None, *, hub: bool = False, cpus: float = 0.2) -> dict[str, Any]:
     """What Ray is told of an engine's actor; `python`: the interpreter of its own environment.
 
     `hub`: it may ask the Hugging Face hub for its model.
@@ -154,4 +170,4 @@ def _engine_actor(python: Path | None = None, *, hub: bool = False) -> dict[str,
     environment: dict[str, Any] = {"env_vars": _ENGINE_ENVIRONMENT | {"HF_HUB_OFFLINE": "0" if hub else "1"}}
     if python is not None:
         environment["py_executable"] = str(python)
-    return {"num_cpus": 0.2, "runtime_env": environment}
+    return {"num_cpus": cpus, "runtime_env": environment}

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import problems
-from deployments.faces import native_bundles, native_recordings, openai_chat, openai_forms
+from deployments.faces import documents, native_bundles, native_recordings, openai_chat, openai_forms
 from deployments.services import Services
 from schemas.errors import BodyTooLarge
 
@@ -55,7 +55,8 @@ def _path(scope: Scope) -> str:
 
 
 def _has_its_own_limit(scope: Scope) -> bool:
-    """Bundles and recordings are not held in memory."""
+    """Bundles, recordings and documents are not held in memory."""
     path = _path(scope)
-    recordings = any(paths.fullmatch(path) for paths in (native_recordings.PATH, openai_forms.PATH))
-    return scope["method"] == "POST" and (path == native_bundles.IMPORT or recordings)
+    files = (native_recordings.PATH, documents.PATH, openai_forms.PATH)
+    large = any(pattern.fullmatch(path) for pattern in files)
+    return scope["method"] == "POST" and (large or path == native_bundles.IMPORT)

@@ -11,6 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.http import create_app
 from deployments.language_model import RemoteLanguageModel
+from deployments.librarian import RemoteLibrarian
 from deployments.services import Services, open_services
 from deployments.speech_to_text import RemoteSpeechToText
 from deployments.text_to_speech import RemoteSpeaker
@@ -29,6 +30,7 @@ class GatewayReplica:
         text_to_speech: DeploymentHandle[Any],
         speech_to_text: DeploymentHandle[Any],
         quality_speech_to_text: DeploymentHandle[Any],
+        librarian: DeploymentHandle[Any],
         workers: DeploymentHandle[Any],
     ) -> None:
         """`workers` only says that they belong to the application: what they do comes by the log."""
@@ -37,6 +39,7 @@ class GatewayReplica:
         self._text_to_speech = text_to_speech
         self._speech_to_text = speech_to_text
         self._quality_speech_to_text = quality_speech_to_text
+        self._librarian = librarian
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(
@@ -56,7 +59,8 @@ class GatewayReplica:
             "quality_speech_to_text": quality.check,
         }
         models, transcribers = Models(language_model, speaker), Transcribers(realtime, quality)
-        async with open_services(self._settings, models, transcribers, checks) as services:
+        librarian = RemoteLibrarian(self._librarian)
+        async with open_services(self._settings, models, transcribers, checks, librarian) as services:
             # What is there by now stays: looking through it again and again would stop every session for
             # 60 ms or so at a time.
             gc.collect()

@@ -79,6 +79,7 @@ TABLE: Final[Mapping[str, Shape]] = {
     "archive.unavailable": _AWAY,
     "retrieval.unavailable": _AWAY,
     "owner.lost": _AWAY,
+    "answer.stopped": Shape(400, _REQUEST, "answer_stopped"),
     **{code: Shape(400, _REQUEST, code) for code in CODES},
 }
 """By our codes. What is missing here is our own mistake: 500."""
@@ -88,6 +89,7 @@ _FIELDS: Final = {
     "settings.tts_provider": "model",
     "settings.voice": "voice",
     "settings.listening.provider": "model",
+    "settings.collections": "rhapsode.collections",
     "from": "Last-Event-ID",
     "body": "file",
     "prompt": "messages",

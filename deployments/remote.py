@@ -1,6 +1,7 @@
-"""What both remote engine clients share: one bounded call, always cancelled, errors in our own words."""
+"""What all remote clients share: one bounded call, always cancelled, errors in our own words."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from ray.exceptions import RayActorError, RayError
@@ -13,11 +14,12 @@ from ray.serve.exceptions import (
 
 from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
+from schemas.retrieval_errors import BY_CODE
 
 Item = Mapping[str, Any]
 """What crosses a handle: str, bytes, numbers, lists and dicts only, so that environments may differ."""
 
-_BY_CODE: Final[dict[str, type[RhapsodeError]]] = {
+_BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {
     kind.code: kind
     for kind in (
         *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
@@ -37,10 +39,32 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
     Raises EngineBusy, EngineDead, EngineFailed, or what the replica reported.
     """
     try:
-        async for item in reply:
-            if "error" in item:
-                raise _BY_CODE.get(item["error"], EngineFailed)(item["message"], field=item["field"])
-            yield item
+        with _in_our_words():
+            async for item in reply:
+                yield _unless_error(item)
+    finally:
+        reply.cancel()
+
+
+async def answer_of(reply: Any) -> Item:
+    """What a handle call returns. Cancelling it cancels the call. Raises as `items_of`."""
+    try:
+        with _in_our_words():
+            return _unless_error(await reply)
+    finally:
+        reply.cancel()
+
+
+def _unless_error(item: Item) -> Item:
+    if "error" in item:
+        raise _BY_CODE.get(item["error"], EngineFailed)(item["message"], field=item["field"])
+    return item
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
     except BackPressureError as error:
         raise EngineBusy("all replicas are at their limit") from error
     except (RayActorError, DeploymentUnavailableError) as error:
@@ -51,5 +75,3 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
         raise
     except (RayError, RayServeException) as error:
         raise EngineFailed(f"the replica failed: {type(error).__name__}") from error
-    finally:
-        reply.cancel()

@@ -16,6 +16,9 @@ from pipeline.answer import Models
 from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.clock import Clock, SystemClock
+from pipeline.documents.additions import Additions, Shelf
+from pipeline.documents.collections import Collections
+from pipeline.documents.state import CollectionState
 from pipeline.engines.base import Transcribers
 from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention
@@ -29,7 +32,7 @@ from pipeline.log.disk import forced_to_disk
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_inputs import RedisInputs
+from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tailer import Tailer
 from pipeline.log.tiered import TieredLog
@@ -40,12 +43,14 @@ from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
+from pipeline.retrieval.open import open_library
+from pipeline.retrieval.port import Librarian
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
 from pipeline.tools.house import FunctionHouse
 from pipeline.users import Users
-from pipeline.views import SessionViews
+from pipeline.views import SessionViews, Views
 from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
@@ -80,6 +85,8 @@ class Services:
     secrets: ClientSecrets
     upkeep: RedisUpkeep
     directory: Directory
+    library: Librarian
+    collections: Collections
     metrics: Metrics
     clock: Clock
     checks: Mapping[str, Check]
@@ -98,6 +105,7 @@ class _Parts:
     recorder: Recorder
     tailer: Tailer
     ledger: HeardLedger
+    library: Librarian
 
     def for_owners(self) -> OwnerServices:
         return OwnerServices(
@@ -124,19 +132,6 @@ class _Parts:
             tuple(self.settings.tools.functions),
         )
 
-    def _hearing(self, sessions: Sessions, owners: Owners) -> IntakeServices:
-        log, recorder = self.log, self.recorder
-        return IntakeServices(
-            sessions=sessions,
-            recorder=recorder,
-            transcribers=self.transcribers,
-            clock=self.clock,
-            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
-            vad=SileroVad,
-            held=RedisInputs(log.hot),
-            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
-        )
-
     def for_faces(self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check]) -> Services:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
         views = SessionViews(log)
@@ -151,8 +146,9 @@ class _Parts:
         )
         users = Users(log, recorder)
         door = Door(settings.auth, settings.home, self.clock)
-        characters = Characters(users, recorder, self.choices)
+        characters = Characters(users, log, recorder, self.choices)
         narrations = Narrations(views, users, recorder, settings.session, self.allowance)
+        directory = Directory(RedisDirectory(log.hot))
         return Services(
             settings=settings,
             log=log,
@@ -175,24 +171,51 @@ class _Parts:
             shares=Shares(views, users, recorder, self.clock),
             secrets=ClientSecrets(log.hot, door.tokens),
             upkeep=RedisUpkeep(log.hot),
-            directory=Directory(RedisDirectory(log.hot)),
+            directory=directory,
+            library=self.library,
+            collections=self._collections(sessions, directory),
             metrics=metrics,
             clock=self.clock,
-            checks={"log": log.ping, **checks},
+            checks={"log": log.ping, "retrieval": self.library.check, **checks},
         )
+
+    def _hearing(self, sessions: Sessions, owners: Owners) -> IntakeServices:
+        log, recorder = self.log, self.recorder
+        return IntakeServices(
+            sessions=sessions,
+            recorder=recorder,
+            transcribers=self.transcribers,
+            clock=self.clock,
+            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
+            vad=SileroVad,
+            held=RedisInputs(log.hot),
+            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
+        )
+
+    def _collections(self, sessions: Sessions, directory: Directory) -> Collections:
+        settings = self.settings.retrieval
+        shelf = Shelf(self.library, Views(self.log, CollectionState), self.recorder)
+        additions = Additions(shelf, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
+        return Collections(shelf, sessions, self.tailer, directory, additions, settings.quotas)
 
 
 @asynccontextmanager
 async def open_services(
-    settings: AppSettings, models: Models, transcribers: Transcribers, checks: Mapping[str, Check]
+    settings: AppSettings,
+    models: Models,
+    transcribers: Transcribers,
+    checks: Mapping[str, Check],
+    librarian: Librarian | None = None,
 ) -> AsyncGenerator[Services, None]:
     """Connect to the log and start the gateway's tasks; all of it ends with the block.
 
-    `models` and `transcribers` stay the caller's.
+    `models`, `transcribers` and `librarian` stay the caller's; without a librarian, documents are kept and
+    searched in this process.
     """
+    library = librarian or open_library(settings.retrieval, settings.home)
     clock = SystemClock()
     functions = FunctionHouse(settings.tools)
-    models = replace(models, functions=functions)
+    models = replace(models, functions=functions, finder=models.finder or library)
     log = open_log(settings.log, settings.home, settings.archive)
     metrics = Metrics(RedisUpkeep(log.hot))
     allowance = open_allowance(log, settings.limits)
@@ -203,13 +226,17 @@ async def open_services(
             Tailer(log) as tailer,
             HeardLedger(recorder, clock) as ledger,
         ):
-            parts = _Parts(settings, models, transcribers, log, clock, allowance, recorder, tailer, ledger)
+            parts = _Parts(
+                settings, models, transcribers, log, clock, allowance, recorder, tailer, ledger, library
+            )
             node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
             async with Owners(node=node, services=parts.for_owners()) as owners:
                 services = parts.for_faces(owners, metrics, checks)
-                async with services.intakes, services.keeper:
+                async with services.intakes, services.collections.additions, services.keeper:
                     yield services
     finally:
+        if librarian is None:
+            await library.aclose()
         metrics.close()
         await functions.aclose()
         await log.aclose()

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 from pipeline.choices import Choices
+from pipeline.documents.readable import readable
 from pipeline.keys import internal_key
-from pipeline.log.base import Verdict
+from pipeline.log.base import EventLog, Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.users import Users, user_session
 from schemas.conversations import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError
 from schemas.events import CharacterDeleted, CharacterSaved
 from schemas.ids import new_id
+from schemas.retrieval_errors import CollectionNotFound
 from schemas.settings import SessionSettings
 
 MOST = 200
@@ -20,8 +22,9 @@ MOST = 200
 class Characters:
     """What users do with their characters."""
 
-    def __init__(self, users: Users, recorder: Recorder, choices: Choices) -> None:
+    def __init__(self, users: Users, log: EventLog, recorder: Recorder, choices: Choices) -> None:
         self._users = users
+        self._log = log
         self._recorder = recorder
         self._choices = choices
 
@@ -37,9 +40,10 @@ class Characters:
         return found
 
     async def create(self, principal: str, wish: CreateCharacter) -> CharacterSaved:
-        """Raises UnknownVoice, or StateError where there are too many."""
+        """Raises UnknownVoice, CollectionNotFound, or StateError where there are too many."""
         saved = CharacterSaved(character=new_id(), **wish.model_dump())
         self._check(saved)
+        await self._check_knowledge(saved, (), principal)
         session = await self._users.open(principal)
         if len((await self._users.state(principal)).characters) >= MOST:
             raise StateError(f"{MOST} characters are enough; delete one")
@@ -56,6 +60,7 @@ class Characters:
             before = await self.get(principal, character)
             wanted = decide(before)
             self._check(wanted)
+            await self._check_knowledge(wanted, before.collections, principal)
             key = internal_key("character", character, state.head)
             outcome = await self._recorder.post(user_session(principal), wanted, key=key)
             if outcome.verdict is Verdict.OK:
@@ -65,6 +70,15 @@ class Characters:
         """Raises CharacterNotFound. Threads with it go on as they are."""
         await self.get(principal, character)
         await self._recorder.post(user_session(principal), CharacterDeleted(character=character))
+
+    async def _check_knowledge(
+        self, character: CharacterSaved, before: tuple[str, ...], principal: str
+    ) -> None:
+        """What it knew before may be gone by now."""
+        new = [one for one in character.collections if one not in before]
+        found = await readable(self._log, new, principal)
+        if missing := [one for one in new if one not in found]:
+            raise CollectionNotFound(f"there is no collection {missing[0][:80]!r}", field="collections")
 
     def _check(self, character: CharacterSaved) -> None:
         if character.voice is not None:

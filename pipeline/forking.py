@@ -11,6 +11,7 @@ from pipeline.bundles.importing import endings, unlinked
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
+from pipeline.documents.readable import check_readable
 from pipeline.log.base import EventLog
 from pipeline.sessions import Sessions
 from schemas.commands import RequestTurn
@@ -55,11 +56,12 @@ class Forks:
         if at > head.seq:
             raise CursorAhead(f"the session ends at {head.seq}, there is no {at}", field="at")
         past = await _fold(self._log, session, at)
-        if past.kind == "user":
-            raise InputError("a user's own session cannot be forked", field="session_id")
+        if past.kind in ("user", "collection"):
+            raise InputError(f"a {past.kind}'s own session cannot be forked", field="session_id")
         settings = command.settings.apply(past.settings)
         changed = settings != past.settings
         await self._sessions.admit(principal, settings if changed else None)
+        await check_readable(self._log, command.settings, principal)
         fork = new_session_id()
         origin = {
             "settings": settings,

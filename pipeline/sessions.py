@@ -11,6 +11,7 @@ import anyio
 from pipeline.access.allowance import Allowance
 from pipeline.choices import Choices
 from pipeline.conversation import Conversation
+from pipeline.documents.readable import check_readable, with_readable
 from pipeline.heard import HeardLedger
 from pipeline.log.base import Head
 from pipeline.log.recorder import About, Recorder
@@ -108,11 +109,16 @@ class Sessions:
             self.choices.check(settings)
         else:
             await self.admit(principal, settings)
+        await check_readable(self._views.log, command.settings, principal)
         session = new_session_id()
         mark = generation(created_ms(session))
         fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
         outcome = await self._recorder.post(session, fact, *also, mode="create")
         return session, mark, outcome.last, settings
+
+    async def readable(self, settings: SessionSettings, principal: str) -> SessionSettings:
+        """Without the collections that this principal does not have (any more)."""
+        return await with_readable(self._views.log, settings, principal)
 
     async def admit(self, principal: str, settings: SessionSettings | None = None) -> None:
         """May they have one more session, with these settings if they are new?"""
@@ -142,6 +148,7 @@ class Sessions:
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             settings = self.choices.check(command.settings.apply(conversation.settings))
+            await check_readable(self._views.log, command.settings, conversation.principal)
             by = "" if by == conversation.principal else by
             wish = TurnRequested(
                 kind=command.kind, text=command.content, settings=settings, given=given, by=by
@@ -174,6 +181,8 @@ class Sessions:
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
         await self.all_heard(session)
+        settings = await self.readable(wish.settings, conversation.principal)
+        wish = wish.model_copy(update={"settings": settings})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(session)
         await self._allowance.turn(conversation.principal, len(wish.text))
@@ -236,6 +245,7 @@ class Sessions:
             if conversation.ended or conversation.ending:
                 raise SessionEnded("this session has ended; create a new one")
             settings = self.choices.check(command.settings.apply(conversation.settings))
+            await check_readable(self._views.log, command.settings, conversation.principal)
             outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
         return outcome.last, settings
 

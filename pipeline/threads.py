@@ -33,7 +33,10 @@ class Threads:
         """Raises CharacterNotFound, or what `Sessions.create` raises."""
         settings = wish.settings.apply(self._sessions.choices.defaults)
         if wish.character is not None:
-            settings = as_character(await self._characters.get(principal, wish.character), settings)
+            character = await self._characters.get(principal, wish.character)
+            settings = as_character(character, settings)
+            if character.collections:
+                settings = await self._sessions.readable(settings, principal)
         command = CreateSession(
             title=wish.title, settings=SettingsPatch.model_validate(settings.model_dump(mode="json"))
         )
@@ -88,7 +91,7 @@ class Threads:
             character = await self._characters.get(conversation.principal, before.character)
         except CharacterNotFound:
             return
-        now = as_character(character, before)
+        now = await self._sessions.readable(as_character(character, before), conversation.principal)
         changed = {name: getattr(now, name) for name in _ITS if getattr(now, name) != getattr(before, name)}
         if changed:
             patch = SettingsPatch.model_validate(changed)

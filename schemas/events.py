@@ -18,6 +18,12 @@ from schemas.answer_facts import (
     ToolFailed,
 )
 from schemas.chat import GivenMessage
+from schemas.document_facts import (
+    DocumentAdded,
+    DocumentFailed,
+    DocumentProgressed,
+    DocumentRemoved,
+)
 from schemas.fact import FactModel as _Fact
 from schemas.realtime_facts import (
     InputCleared,
@@ -233,6 +239,10 @@ Fact = Annotated[
     | NotificationsDelivered
     | ShareCreated
     | ShareRevoked
+    | DocumentProgressed
+    | DocumentAdded
+    | DocumentFailed
+    | DocumentRemoved
     | InputOpened
     | InputAudio
     | InputProgress

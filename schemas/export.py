@@ -74,6 +74,7 @@ _ERRORS: Final = (
     openai_errors.UnsupportedParameter,
     openai_errors.UnsupportedValue,
     openai_errors.MissingParameter,
+    openai_errors.AnswerStopped,
     worker_errors.DeadLetterNotFound,
     worker_errors.ProjectionNotFound,
 )

@@ -1,6 +1,6 @@
 """Errors of the surface that OpenAI's clients speak to."""
 
-from schemas.errors import InputError
+from schemas.errors import InputError, StateError
 
 
 class ModelNotFound(InputError):
@@ -23,3 +23,9 @@ class UnsupportedValue(InputError):
 
 class MissingParameter(InputError):
     code = "missing_required_parameter"
+
+
+class AnswerStopped(StateError):
+    """Somebody stopped it, or everybody had gone away, before it was whole."""
+
+    code = "answer.stopped"

@@ -168,6 +168,17 @@ class ReadingLimits(_Retrieval):
     """Reading that wants more memory is ended: `document.too_large`."""
 
 
+class Quotas(_Retrieval):
+    """How much there may be; more is refused with 409."""
+
+    collections: int = Field(default=100, ge=1)
+    """Of one principal: `quota.collections`. A collection counts a moment after it was made."""
+    documents: int = Field(default=1_000, ge=1)
+    """In one collection: `quota.documents`."""
+    bytes: int = Field(default=2_000_000_000, ge=1_000)
+    """Uploaded into one collection: `quota.bytes`."""
+
+
 class RetrievalSettings(_Retrieval):
     """How documents are read, cut, embedded, kept and searched."""
 
@@ -179,6 +190,11 @@ class RetrievalSettings(_Retrieval):
     """The model that `two_stage` puts passages in order by; None: it is the same as `hybrid`."""
     chunks: ChunkSettings = ChunkSettings()
     limits: ReadingLimits = ReadingLimits()
+    quotas: Quotas = Quotas()
+    uploads: int = Field(default=16, ge=1, le=1_000)
+    """Documents that one gateway has in hand at a time; one more is refused: 503 `gateway.busy`."""
+    interrupted_s: float = Field(default=10.0, gt=0)
+    """A document is shown as interrupted when whoever was adding it has shown no sign of life for so long."""
     wide_k: int = Field(default=40, ge=1, le=500)
     """`hybrid` and `two_stage` look at so many passages of each kind of search; or at `top_k`, if larger."""
     threads: int = Field(default=2, ge=1, le=32)

@@ -3,10 +3,14 @@
 DocumentError (InputError)        DocumentUnsupported, DocumentUnreadable, DocumentEncrypted, DocumentEmpty,
                                   DocumentTooLarge, DocumentTooSlow
 CollectionNotFound, DocumentNotFound (InputError)
+QuotaReached (StateError)         CollectionQuota, DocumentQuota, BytesQuota
+DocumentInterrupted               whoever was adding it is gone
 RetrievalUnavailable              the store of the documents
 """
 
-from schemas.errors import InputError, RhapsodeError
+from typing import Final
+
+from schemas.errors import InputError, RhapsodeError, StateError
 
 
 class DocumentError(InputError):
@@ -59,8 +63,41 @@ class DocumentNotFound(InputError):
     code = "document.not_found"
 
 
+class DocumentInterrupted(RhapsodeError):
+    """The server that was adding it stopped; upload it again."""
+
+    code = "document.interrupted"
+    retryable = True
+
+
+class QuotaReached(StateError):
+    """There is as much as there may be; remove something first."""
+
+    code = "quota.reached"
+
+
+class CollectionQuota(QuotaReached):
+    code = "quota.collections"
+
+
+class DocumentQuota(QuotaReached):
+    code = "quota.documents"
+
+
+class BytesQuota(QuotaReached):
+    code = "quota.bytes"
+
+
 class RetrievalUnavailable(RhapsodeError):
     """The store of the documents cannot be used now."""
 
     code = "retrieval.unavailable"
     retryable = True
+
+
+_OVER_THE_WIRE: Final[tuple[type[RhapsodeError], ...]] = (
+    *DocumentError.__subclasses__(),
+    *(CollectionNotFound, DocumentNotFound, DocumentInterrupted, RetrievalUnavailable),
+)
+BY_CODE: Final = {kind.code: kind for kind in _OVER_THE_WIRE}
+"""What is said about documents in facts, and by a librarian in another process."""

@@ -281,3 +281,4 @@ class Health(_Wire):
     text_to_speech: str = "ok"
     speech_to_text: str = "ok"
     quality_speech_to_text: str = "ok"
+    retrieval: str = "ok"

@@ -14,10 +14,18 @@ const SILENT = { contextState: "none", rms: 0, turn: null, positionMs: 0, sample
 const PLACES = [
   ["story", async (id) => new (await import("./stories/story-place.js")).StoryPlace(id)],
   ["stories", async () => new (await import("./stories/list-place.js")).StoriesPlace()],
+  ["thread", async (id) => new (await import("./conversations/thread-place.js")).ThreadPlace(id)],
+  ["threads", async () => new (await import("./conversations/threads-place.js")).ThreadsPlace()],
+  ["characters", async () => new (await import("./conversations/characters-place.js")).CharactersPlace()],
+  ["collections", async () => new (await import("./conversations/collections-place.js")).CollectionsPlace()],
+  ["collection", async (id) => new (await import("./conversations/collection-place.js")).CollectionPlace(id)],
   ["history", async () => new (await import("./history/list-place.js")).HistoryPlace()],
   ["timeline", async (id) => new (await import("./history/timeline-place.js")).TimelinePlace(id)],
 ];
-const PARENTS = { story: "stories", timeline: "history" };
+const PARENTS = {
+  ...{ story: "stories", timeline: "history" },
+  ...{ thread: "threads", characters: "threads", collections: "threads", collection: "threads" },
+};
 
 let place = null;
 window.rhapsode = Object.freeze({ stats: () => place?.stats() ?? SILENT });

@@ -15,11 +15,16 @@ import { StoryView } from "./story-view.js";
 const COPIED_MS = 2_000;
 
 export class AskPlace {
-  /** `id` of the session, or null to begin one; `listening`: by a share link, hands off. */
-  constructor({ id, listening }) {
+  /**
+   * `id` of the session, or null to begin one; `listening`: by a share link, hands off; `modes` to ask in;
+   * `ask(session, request, key)` where asking is another matter, and `onStory(story)` with every drawing.
+   */
+  constructor({ id, listening, modes, ask, onStory = () => {} }) {
     this._id = id;
     this._listening = listening;
     this._api = new Api();
+    this._ask = ask ?? ((session, request, key) => this._api.requestTurn(session, request, key));
+    this._onStory = onStory;
     this._session = null;
     this._making = null;
     this._settings = {}; // chosen before there is a session to keep them
@@ -33,7 +38,7 @@ export class AskPlace {
       tell: listening ? null : (message) => this._session?.tell(message) ?? false,
     });
     this._ear = listening ? null : this._makeEar();
-    this._composer = new Composer({ onSend: (request) => this._send(request) });
+    this._composer = new Composer({ onSend: (request) => this._send(request), modes });
     this._controls = new Controls({
       onPause: () => this._hearing.togglePause(),
       onSkip: () => this._hearing.skip(),
@@ -152,7 +157,7 @@ export class AskPlace {
     this._hearing.unlock();
     const { id } = await this._begun();
     const settings = { speak: this._hearing.wantsVoice };
-    await this._api.requestTurn(id, { ...request, settings }, crypto.randomUUID());
+    await this._ask(id, { ...request, settings }, crypto.randomUUID());
   }
 
   _control(action, about) {
@@ -204,6 +209,7 @@ export class AskPlace {
   }
 
   _welcome() {
+    if (document.body.dataset.place !== "ask") return;
     byId("welcome").hidden = false;
     this._composer.prefill();
   }
@@ -216,6 +222,7 @@ export class AskPlace {
     const coming = this._ear?.draw(story, answering) ?? null;
     if (story.order.length || coming) byId("welcome").hidden = true;
     document.title = story.title || story.turns[story.order[0]]?.prompt.slice(0, 60) || "Rhapsode";
+    this._onStory(story);
     this._storyView.update(story, heard, coming);
     this._log.update(story, String(this._session?.cursor));
     this._controls.showSound(preferences);

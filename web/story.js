@@ -47,6 +47,10 @@ function newTurn(fact) {
     flushedAt: null, // play clock when its sound was dropped: somebody spoke
     heardMs: 0, // so much came out of somebody's loudspeaker, as far as they said so
     stopReason: null,
+    by: fact.data.by ?? "", // who of several people asked
+    passages: [], // what was looked up for it, numbered as the answer's markers are
+    lookedUp: null, // why nothing could be
+    supports: [], // which characters of the answer rest on which passage
   };
 }
 
@@ -91,6 +95,7 @@ const ON_SESSION = {
     title: data.title ?? "",
     settings: data.settings,
   }),
+  "session.renamed": (story, { data }) => ({ ...story, title: data.title }),
   "settings.changed": (story, { data }) => ({ ...story, settings: data.settings }),
   "session.ended": (story, { data }) => ({ ...story, ended: data.reason }),
   "playback.paused": (story, { ts, data }) =>
@@ -149,6 +154,9 @@ const ON_TURN = {
     stopReason: turn.stopReason ?? data.reason ?? null,
   }),
   "playback.heard": (turn, { data }) => ({ ...turn, heardMs: Math.max(turn.heardMs, data.heard_ms) }),
+  "passages.found": (turn, { data }) => ({ ...turn, passages: data.passages }),
+  "passages.failed": (turn, { data }) => ({ ...turn, lookedUp: data.message }),
+  "answer.cited": (turn, { data }) => ({ ...turn, supports: data.supports }),
   "text.delta": (turn, { data }) => grown(turn, data),
   "text.completed": (turn) => ({ ...turn, textWhole: true }),
   "sentence.ready": (turn, { data }) => withSentence(turn, data.sentence, newSentence(data.start, data.end)),

@@ -1,5 +1,6 @@
 /** One turn on the page: what was asked, the answer as it grows, and the light on what is being said. */
 
+import { Sources, withMarkers } from "./conversations/sources.js";
 import { asSentence, icon, make, say } from "./dom.js";
 import { isOver, textOf } from "./story.js";
 import { comparisonView } from "./microphone/comparison-view.js";
@@ -28,7 +29,10 @@ export class TurnView {
     this.footer = make("footer", {}, this.unfold, this.replay, this.keep, this.state);
     this.element = make("article", { class: "turn", "data-turn": String(turn.id) });
     this.compared = make("div", { class: "compared" });
-    this.element.append(this.prompt, this.compared, this.prose, this.problem, this.footer);
+    this.sources = new Sources();
+    const by = turn.by ? [make("p", { class: "by" }, turn.by)] : [];
+    this.element.append(...by, this.prompt, this.compared, this.prose);
+    this.element.append(this.sources.element, this.problem, this.footer);
     for (const [name, path, query] of KEEPSAKES) {
       const href = link(path, { ...query, turn: turn.id });
       this.keep.append(make("a", { href, download: "" }, name));
@@ -59,6 +63,7 @@ export class TurnView {
     this.replay.hidden = !(over && turn.audioMs > 0);
     this.keep.hidden = this.replay.hidden;
     this._compare(turn);
+    this.sources.update(turn, folded);
     say(this.state, stateWords(turn));
     say(this.problem, turn.error && asSentence(turn.error.message));
     this.footer.hidden = [this.unfold, this.replay, this.state].every((part) => part.hidden);
@@ -105,7 +110,7 @@ export class TurnView {
   _grow(turn) {
     for (let number = this._spans.length; number < turn.sentences.length; number += 1) {
       const [said, gap] = withoutGap(textOf(turn, turn.sentences[number]));
-      this._spans.push(make("span", { class: "sentence ahead" }, said));
+      this._spans.push(make("span", { class: "sentence ahead" }, ...withMarkers(said, turn)));
       this._tailSpan.before(this._spans.at(-1), gap);
     }
     turn.sentences.forEach(({ error, done }, number) => {
@@ -129,7 +134,8 @@ export class TurnView {
     const old = this._spans[this._lit];
     if (old) {
       old.classList.remove("speaking");
-      old.textContent = withoutGap(textOf(this._turn, this._turn.sentences[this._lit]))[0];
+      const [said] = withoutGap(textOf(this._turn, this._turn.sentences[this._lit]));
+      old.replaceChildren(...withMarkers(said, this._turn));
     }
     this._spans.forEach((span, at) => span.classList.toggle("ahead", at > number));
     this._lit = number;
@@ -159,11 +165,13 @@ function wrapWords(span, turn, sentence) {
   const parts = [];
   let at = sentence.start;
   for (const { start, end } of sentence.words) {
-    if (start > at) parts.push(textOf(turn, { start: at, end: start }));
-    words.push(make("span", { class: "word" }, textOf(turn, { start: Math.max(start, at), end })));
+    if (start > at) parts.push(...withMarkers(textOf(turn, { start: at, end: start }), turn));
+    const said = textOf(turn, { start: Math.max(start, at), end });
+    words.push(make("span", { class: "word" }, ...withMarkers(said, turn)));
     parts.push(words.at(-1));
     at = Math.max(at, end);
   }
-  span.replaceChildren(...parts, textOf(turn, { start: at, end: sentence.end }).trimEnd());
+  const rest = textOf(turn, { start: at, end: sentence.end }).trimEnd();
+  span.replaceChildren(...parts, ...withMarkers(rest, turn));
   return words;
 }

@@ -47,9 +47,12 @@ Session = Annotated[SessionId, Depends(known_id)]
 
 def refuse_affairs(conversation: Conversation) -> None:
     """A user's own session keeps settings and news; no turns belong there, and deleted it never comes back.
+    A collection's tells of documents, which would stay behind.
 
     Raises StateError.
     """
+    if conversation.kind == "collection":
+        raise StateError("this is a collection of documents: look after it at /v1/collections")
     if conversation.kind == "user":
         raise StateError("this session keeps a user's settings and notifications: it takes no commands")
 

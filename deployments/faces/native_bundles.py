@@ -21,6 +21,7 @@ from pipeline.log.tiered import TieredLog
 from pipeline.workers.directory import Directory
 from schemas.errors import BundleInvalid, BundleTooLarge, StateError
 from schemas.ids import SessionId, created_ms, generation
+from schemas.retrieval import CollectionId
 from schemas.transfers import ErasureProof, ForkSession, SessionForked, SessionImported
 
 router = APIRouter(prefix="/v1", tags=["transfers"])
@@ -117,7 +118,11 @@ async def erase_user(
 
 def _deleting(services: Services) -> Callable[[SessionId], Awaitable[None]]:
     async def delete(session: SessionId) -> None:
-        await services.sessions.delete(session)
+        conversation, _ = await services.sessions.view(session)
+        if conversation.kind == "collection":
+            await services.collections.delete(CollectionId(session))
+        else:
+            await services.sessions.delete(session)
         services.renderings.forget(session)
 
     return delete

@@ -17,7 +17,7 @@ from schemas.wire import End, Heartbeat
 
 router = APIRouter(prefix="/v1", tags=["listening"])
 
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @router.get("/sessions/{session_id}/events", response_class=StreamingResponse)
@@ -34,26 +34,31 @@ async def events(
     conversation, head = await services.sessions.attend(session)
     listening = wish.listening(conversation, head, services.settings.limits)
     feed = Feed(services, caller, session, head, listening, wish.audio)
-    return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=HEADERS)
 
 
 async def _stream(feed: Feed, generation: str) -> AsyncGenerator[bytes, None]:
-    yield _named("hello", feed.hello.model_dump(exclude={"type"}))
+    yield named("hello", feed.hello.model_dump(exclude={"type"}))
     try:
         async with aclosing(feed.frames()) as frames:
             async for frame in frames:
                 if frame is None:
-                    yield _named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
+                    yield named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
                     continue
                 recorded, wire, audio = frame
                 if audio:
                     wire["audio"] = base64.b64encode(audio).decode()
-                yield b"id: %s-%d\ndata: %s\n\n" % (generation.encode(), recorded.seq, dumps(wire))
+                yield told(generation, recorded.seq, wire)
     except RhapsodeError as error:
-        yield _named("error", problems.error_frame(error).model_dump(exclude={"type", "ref"}))
+        yield named("error", problems.error_frame(error).model_dump(exclude={"type", "ref"}))
         return
-    yield _named("end", End(reason=feed.end or "session_ended", seq=feed.last).model_dump(exclude={"type"}))
+    yield named("end", End(reason=feed.end or "session_ended", seq=feed.last).model_dump(exclude={"type"}))
 
 
-def _named(name: str, data: dict[str, Any]) -> bytes:
+def told(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
+    """A fact."""
+    return b"id: %s-%d\ndata: %s\n\n" % (generation.encode(), seq, dumps(wire))
+
+
+def named(name: str, data: dict[str, Any]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), dumps(data))

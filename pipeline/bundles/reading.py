@@ -53,8 +53,8 @@ class ReadBundle:
                 conversation.apply(recorded)
             except (LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"fact {recorded.seq} does not fit those before it") from error
-        if conversation.kind == "user":
-            raise BundleInvalid("a user's own session cannot be imported")
+        if conversation.kind in ("user", "collection"):
+            raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation
 
     def facts(self) -> Iterator[tuple[Recorded, Fact]]:

@@ -12,24 +12,29 @@ HELD: Final = "ev:inputs"
 """A sorted set of the whole log: session and input, by the time until which somebody holds it."""
 
 
+DOCUMENTS: Final = "ev:documents"
+"""The same of collections and the documents that are being added to them."""
+
+
 class RedisInputs:
     """Times are the log server's: gateways need not agree about theirs."""
 
-    def __init__(self, log: RedisEventLog) -> None:
+    def __init__(self, log: RedisEventLog, key: str = HELD) -> None:
         self._log = log
+        self._key = key
 
     async def hold(self, held: Sequence[Held], lease_ms: int) -> None:
         if not held:
             return
         until_ms = await self._now_ms() + lease_ms
         members = [argument for each in held for argument in (until_ms, _member(each))]
-        await self._log.call(("ZADD", HELD, *members))
+        await self._log.call(("ZADD", self._key, *members))
 
     async def let_go(self, held: Held) -> None:
-        await self._log.call(("ZREM", HELD, _member(held)))
+        await self._log.call(("ZREM", self._key, _member(held)))
 
     async def left(self, limit: int) -> list[Held]:
-        command: Command = ("ZRANGEBYSCORE", HELD, "-inf", await self._now_ms(), "LIMIT", 0, limit)
+        command: Command = ("ZRANGEBYSCORE", self._key, "-inf", await self._now_ms(), "LIMIT", 0, limit)
         [found] = await self._log.call(command)
         return [_held(member.decode()) for member in found]
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.citations import passage_path
 from schemas.recorded import Recorded
 from schemas.retrieval import NumberedPassage, Support
 
@@ -30,15 +31,9 @@ class Citations:
                     "start_index": support.start,
                     "end_index": support.end,
                     "title": passage.title,
-                    "url": url_of(passage),
+                    "url": passage_path(passage),
                 },
             }
             for support in self._supports
             if (passage := self._passages.get(support.number)) is not None
         ]
-
-
-def url_of(passage: NumberedPassage) -> str:
-    """Where the passage can be read, relative to this server."""
-    place = f"/v1/collections/{passage.collection}/documents/{passage.document}"
-    return f"{place}#chars={passage.start}-{passage.end}"

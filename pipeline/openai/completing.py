@@ -21,11 +21,10 @@ from pipeline.openai.names import Names
 from pipeline.openai.telling import Chunk, Teller, Wanted
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn
-from schemas.errors import CursorForeign, InputError, NotSound, RhapsodeError, SessionNotFound
+from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
 from schemas.openai.chat import ChatCompletionRequest, voice_name
 from schemas.principals import Principal
-from schemas.retrieval_errors import CollectionNotFound
 from schemas.settings import AppSettings
 
 _SPOKEN_PARTS: Final = 16
@@ -53,7 +52,6 @@ class Completions:
         if request.audio is not None:
             voice = self.names.voice(voice_name(request.audio.voice), None, field="audio.voice")
         settings = settings_of(request, model, voice, self.settings.openai)
-        await self._check_collections(settings.collections, caller)
         answers = await self._answers(request, caller)
         spoken = await asyncio.to_thread(_decoded, request)
         said: dict[Place, str] = dict.fromkeys(spoken, "")
@@ -118,6 +116,8 @@ class Completions:
                     for number, chunk in enumerate(made):
                         last = number == len(made) - 1
                         yield Cursor(wanted.session, recorded.seq, None if last else number), chunk
+        if not teller.over:
+            raise EngineFailed("the session of this answer was ended before it was whole")
 
     def _wanted(self, request: ChatCompletionRequest, session: SessionId, turn: TurnId, model: str) -> Wanted:
         wished = None if request.audio is None else request.audio.format
@@ -139,15 +139,6 @@ class Completions:
         if conversation.kind != "completion":
             raise CursorForeign("this event id is of something else", field="Last-Event-ID")
         return conversation
-
-    async def _check_collections(self, collections: tuple[str, ...], caller: Principal) -> None:
-        """Somebody else's are not there."""
-        for number, name in enumerate(collections):
-            whose = await self.ownership.of(SessionId(name))
-            if whose is None or not caller.commands(whose):
-                raise CollectionNotFound(
-                    f"there is no collection {name}", field=f"rhapsode.collections[{number}]"
-                )
 
     async def _answers(self, request: ChatCompletionRequest, caller: Principal) -> Mapping[str, str]:
         """The text of earlier answers that were spoken, by the id that the client was told."""

@@ -20,7 +20,7 @@ from schemas.errors import EngineFailed, InputError, InputTooLong
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.openai.chat import voice_name
 from schemas.openai.speech import SpeechRequest
-from schemas.openai_errors import UnsupportedParameter
+from schemas.openai_errors import AnswerStopped, UnsupportedParameter
 from schemas.openai_settings import OpenAiSettings
 from schemas.principals import Principal
 from schemas.recorded import Recorded
@@ -92,15 +92,18 @@ class Speeches:
 
         Raises what a sentence failed with: nothing is left out in silence.
         """
-        file, ms = file_stream(spoken.format), 0
+        file, ms, whole = file_stream(spoken.format), 0, False
         async with aclosing(self._facts(spoken)) as facts:
             async for recorded in facts:
                 _refuse_failure(recorded)
+                whole = whole or recorded.type == "turn.completed"
                 if recorded.type == "audio.chunk":
                     ms = recorded.data["at_ms"] + recorded.data["ms"]
                     packets, number = recorded.audio or b"", recorded.data["chunk"]
                     if made := await asyncio.to_thread(file.push, packets, chunk=number):
                         yield made, ms
+        if not whole:
+            raise EngineFailed("the session of this speech was ended before it was whole")
         if not ms:
             raise InputError("there is nothing in it that can be spoken", field="input")
         yield await asyncio.to_thread(file.finish), ms
@@ -120,4 +123,4 @@ def _refuse_failure(recorded: Recorded) -> None:
     if recorded.type in ("sentence.failed", "turn.failed"):
         raise failure(recorded.data["code"], recorded.data["message"])
     if recorded.type == "turn.stopped":
-        raise EngineFailed("somebody stopped it")
+        raise AnswerStopped("the speech was stopped before it was whole")

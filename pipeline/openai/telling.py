@@ -10,6 +10,7 @@ from pipeline.audio.streams import FileStream, StreamFormat, file_stream
 from pipeline.openai.cited import Citations
 from pipeline.openai.failing import failure
 from schemas.ids import SessionId, TurnId
+from schemas.openai_errors import AnswerStopped
 from schemas.recorded import Recorded
 
 Chunk = dict[str, Any]
@@ -62,8 +63,10 @@ class Teller:
         if int(self.wanted.turn) not in (recorded.turn, int(recorded.seq)):
             return []
         match recorded.type:
-            case "turn.completed" | "turn.stopped":
+            case "turn.completed":
                 return await self._end()
+            case "turn.stopped":
+                raise AnswerStopped("the answer was stopped before it was whole")
             case "audio.chunk":
                 return [] if self.wanted.sound is None else await self._sound(recorded, self.wanted.sound)
             case "passages.found" | "answer.cited":

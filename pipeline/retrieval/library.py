@@ -1,6 +1,7 @@
 """Documents in and out: from an uploaded file to passages that can be found."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -10,20 +11,23 @@ import numpy as np
 
 from pipeline.retrieval.embedding import Embedder
 from pipeline.retrieval.models import Models
+from pipeline.retrieval.port import Piece
 from pipeline.retrieval.preparing import Prepared, prepared
 from pipeline.retrieval.reading.reader import DocumentReader, Upload
 from pipeline.retrieval.search import Search
 from pipeline.retrieval.store import NewDocument, PassageStore
-from schemas.ids import new_id
+from schemas.ids import NOWHERE, new_id
 from schemas.retrieval import (
     CollectionId,
     CollectionView,
     DocumentId,
     DocumentProgress,
+    DocumentView,
     Passage,
     RetrievalSettings,
     SearchToolConfig,
 )
+from schemas.retrieval_errors import CollectionNotFound
 
 _AT_ONCE: Final = 16
 """Passages that are embedded between two reports of progress."""
@@ -35,7 +39,7 @@ T = TypeVar("T")
 
 
 class Library:
-    """Collections of documents, and searches in them. `store` has the rest: views, texts, removal."""
+    """A Librarian in this process."""
 
     def __init__(self, settings: RetrievalSettings, store: PassageStore, models: Models) -> None:
         self.store = store
@@ -90,6 +94,32 @@ class Library:
     ) -> list[Passage]:
         """The best passages for a question, best first."""
         return await self._search.find(question, collections, config)
+
+    async def views(self, collection: CollectionId) -> list[DocumentView]:
+        """The documents that can be found, in the order of their adding."""
+        return await self.store.documents(collection)
+
+    async def text(
+        self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
+    ) -> Piece:
+        """A part of a document's text, and where `about` stands."""
+        whole = await self.store.text(collection, document)
+        place = await self.store.around(collection, document, about)
+        at = min(max(start, 0), len(whole))
+        return Piece(at, whole[at : max(end, at)], len(whole), place.page, place.headings)
+
+    async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
+        """Forget a document."""
+        return await self.store.remove(collection, document)
+
+    async def drop(self, collection: CollectionId) -> bool:
+        """Forget a collection."""
+        return await self.store.drop(collection)
+
+    async def check(self) -> None:
+        """Raises RetrievalUnavailable if the store cannot be used; loads nothing."""
+        with suppress(CollectionNotFound):
+            await self.store.embedding(CollectionId(NOWHERE))
 
     async def aclose(self) -> None:
         await self.store.aclose()

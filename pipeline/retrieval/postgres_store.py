@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.matrices import Block, Matrices, best, joined
-from pipeline.retrieval.postgres_tables import COLLECTIONS, MATCHING, PASSAGES, SCHEMA, TABLES
-from pipeline.retrieval.store import Hit, NewDocument, StoredPassage
+from pipeline.retrieval.postgres_tables import AROUND, COLLECTIONS, MATCHING, PASSAGES, SCHEMA, TABLES
+from pipeline.retrieval.store import Hit, NewDocument, StoredPassage, Surroundings
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound, RetrievalUnavailable
 
@@ -93,6 +93,13 @@ class PostgresStore:
         if found is None:
             raise DocumentNotFound(f"There is no document {document} in this collection.")
         return str(found)
+
+    async def around(self, collection: CollectionId, document: DocumentId, at: int) -> Surroundings:
+        async with self._reading() as db:
+            row = await db.fetchrow(AROUND, collection, document, at)
+        return (
+            Surroundings() if row is None else Surroundings(row["page"], tuple(json.loads(row["headings"])))
+        )
 
     async def nearest(self, question: Vectors, collections: Sequence[CollectionId], k: int) -> list[Hit]:
         async with self._reading() as db:

@@ -80,3 +80,10 @@ JOIN {SCHEMA}.documents d ON d.number = p.document
 JOIN {SCHEMA}.collections c ON c.number = d.collection
 WHERE p.number = ANY($1)
 """
+
+AROUND: Final = f"""
+SELECT p.page, p.headings FROM {SCHEMA}.chunks p
+JOIN {SCHEMA}.documents d ON d.number = p.document
+JOIN {SCHEMA}.collections c ON c.number = d.collection
+WHERE c.id = $1 AND d.id = $2 AND p.starts <= $3 ORDER BY p.starts DESC LIMIT 1
+"""

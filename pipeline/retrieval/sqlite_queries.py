@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.matrices import Block, joined
-from pipeline.retrieval.store import Hit, NewDocument, StoredPassage
+from pipeline.retrieval.store import Hit, NewDocument, StoredPassage, Surroundings
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound
 
@@ -100,6 +100,16 @@ def text(db: Connection, which: CollectionId, document: DocumentId) -> str:
     if row is None:
         raise DocumentNotFound(f"There is no document {document} in this collection.")
     return str(row[0])
+
+
+def around(db: Connection, which: CollectionId, document: DocumentId, at: int) -> Surroundings:
+    row = db.execute(
+        "SELECT p.page, p.headings FROM chunks p JOIN documents d ON d.number = p.document "
+        "JOIN collections c ON c.number = d.collection "
+        'WHERE c.id = ? AND d.id = ? AND p."start" <= ? ORDER BY p."start" DESC LIMIT 1',
+        (which, document, at),
+    ).fetchone()
+    return Surroundings() if row is None else Surroundings(row[0], tuple(json.loads(row[1])))
 
 
 def state(db: Connection, which: CollectionId) -> tuple[int, int] | None:

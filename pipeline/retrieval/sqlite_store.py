@@ -14,7 +14,7 @@ from pipeline.retrieval import sqlite_queries as queries
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.matrices import Block, Matrices, best
 from pipeline.retrieval.sqlite_tables import Connections
-from pipeline.retrieval.store import Hit, NewDocument, StoredPassage
+from pipeline.retrieval.store import Hit, NewDocument, StoredPassage, Surroundings
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
 
 _BUSY_S: Final = 30.0
@@ -69,6 +69,9 @@ class SqliteStore:
 
     async def text(self, collection: CollectionId, document: DocumentId) -> str:
         return await self._read(partial(queries.text, which=collection, document=document))
+
+    async def around(self, collection: CollectionId, document: DocumentId, at: int) -> Surroundings:
+        return await self._read(partial(queries.around, which=collection, document=document, at=at))
 
     async def nearest(self, question: Vectors, collections: Sequence[CollectionId], k: int) -> list[Hit]:
         def nearest(db: Connection) -> list[Hit]:

@@ -54,6 +54,14 @@ class StoredPassage:
     judged: Vectors | None
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where in its document a character stands."""
+
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
 class PassageStore(Protocol):
     """Documents in collections. Several processes may use the same store at once.
 
@@ -98,6 +106,10 @@ class PassageStore(Protocol):
 
     async def text(self, collection: CollectionId, document: DocumentId) -> str:
         """The whole extracted text. Raises DocumentNotFound."""
+        ...
+
+    async def around(self, collection: CollectionId, document: DocumentId, at: int) -> Surroundings:
+        """Of the character `at`: those of the last passage that begins there or before."""
         ...
 
     async def nearest(self, question: Vectors, collections: Sequence[CollectionId], k: int) -> list[Hit]:

@@ -58,6 +58,8 @@ class Belongings:
     user: str
     thread: str
     character: str
+    collection: str
+    document: str
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -69,12 +71,15 @@ class Belongings:
             self.user,
             self.thread,
             self.character,
+            self.collection,
+            self.document,
         )
 
 
 def settings_at(home: Path, *, ms_per_char: int = 5, **changes: Any) -> AppSettings:
     limits = {"heartbeat_s": 0.2, "queued_turns": 4} | changes.pop("limits", {})
     llm = {"reply": STORY, "delta_chars": 20, "per_delta_ms": 1}
+    changes = {"retrieval": {"embedding": "wordllama", "judge": None}} | changes
     return scripted_settings(home, llm=llm, tts={"ms_per_char": ms_per_char}, limits=limits, **changes)
 
 
@@ -94,12 +99,17 @@ async def belongings_of(app: RunningApp, key: str, name: str) -> Belongings:
             "id"
         ]
         narrated = (await http.post(f"/api/tts/generate/{scene}")).json()["session_id"]
+        collection = (await http.post("/v1/collections", json={"name": "Anna's secret"})).json()["id"]
+        documents = f"/v1/collections/{collection}/documents"
+        document = (await http.post(documents, files={"file": ("a.txt", b"A secret of the sea.")})).json()
         preferences = {"auto_play_last_scene": True}
         assert (await http.put("/api/tts/settings", json=preferences)).status_code == 200
         character = (await http.post("/v1/characters", json={"name": "secret friend"})).json()["id"]
         thread = (await http.post("/v1/threads", json={"title": "secret", "character": character})).json()
     user = user_session(name)
-    return Belongings(session, turn, story, scene, narrated, user, thread["id"], character)
+    return Belongings(
+        session, turn, story, scene, narrated, user, thread["id"], character, collection, document["id"]
+    )
 
 
 async def said_by_socket(

@@ -56,7 +56,7 @@ WAYS = list(ways())
 PUBLIC_WAYS = [way for way in WAYS if way.path in PUBLIC or way.path == "/web"]
 """Below /web are the page's own files."""
 OTHERS = [way for way in WAYS if way not in PUBLIC_WAYS]
-ABOUT = {"session_id", "story_id", "scene_id", "user_id", "thread_id", "character_id"}
+ABOUT = {"session_id", "story_id", "scene_id", "user_id", "thread_id", "character_id", "collection_id"}
 """Parameters that name somebody's things."""
 NAMED = [way for way in OTHERS if ABOUT & set(way.names)]
 UNNAMED = [way for way in OTHERS if way not in NAMED]
@@ -68,6 +68,7 @@ HARMLESS = {
     "member": "carl",
     "chat_id": "c-1",
     "model": "tts-1",
+    "document_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12",
 }
 UPKEEP = {"letter": "0.1-1", "projection": "directory"}
 FOR_ADMINS = [
@@ -80,7 +81,10 @@ FOR_ADMINS = [
 
 def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
     """The path's parameters, with each of her things where it might belong."""
-    sessions = (hers.session, hers.story, hers.narration, hers.user, hers.scene, hers.thread)
+    sessions = (
+        *(hers.session, hers.story, hers.narration, hers.user, hers.scene),
+        *(hers.thread, hers.collection),
+    )
     places = {
         "session_id": sessions,
         "story_id": (hers.story, hers.session),
@@ -88,10 +92,11 @@ def values(way: Way, hers: Belongings) -> Iterator[dict[str, str]]:
         "user_id": ("anna", hers.user),
         "thread_id": (hers.thread, hers.session),
         "character_id": (hers.character,),
+        "collection_id": (hers.collection, hers.session),
     }
     [name] = [name for name in way.names if name in places]
     for value in places[name]:
-        yield {**HARMLESS, name: value}
+        yield {**HARMLESS, "document_id": hers.document, name: value}
 
 
 def missing(path: dict[str, str]) -> dict[str, str]:
@@ -135,6 +140,10 @@ def body_for(way: Way) -> dict[str, Any] | None:
         return {"custom_prompt": "Now me"}
     if way.path.endswith("/control"):
         return {"action": "stop"}
+    if way.path.endswith("/search"):
+        return {"question": "a secret"}
+    if way.path.startswith("/v1/collections") and way.method in ("POST", "PATCH"):
+        return {"name": "Now mine"}
     if way.method == "PATCH":
         return {"settings": {"speak": False}}
     return {} if way.method in ("POST", "PUT") else None
@@ -204,6 +213,9 @@ async def test_afterwards_everything_of_hers_is_as_it_was(
         story = (await http.get(f"/api/stories/{hers.story}")).json()
         assert len(story["scenes"]) == 1
         assert '"auto_play_last_scene":true' in (await http.get("/api/tts/settings")).text
+        assert (await http.get(f"/v1/collections/{hers.collection}")).json()["name"] == "Anna's secret"
+        [document] = (await http.get(f"/v1/collections/{hers.collection}/documents")).json()["documents"]
+        assert (document["id"], document["state"]) == (hers.document, "ready")
 
 
 async def test_an_administrator_reads_everything_and_commands_only_what_is_theirs(
@@ -233,6 +245,8 @@ async def test_her_own_are_there_for_her(app: RunningApp, people: People, hers: 
             f"/v1/sessions/{hers.session}/audio",
             f"/api/stories/{hers.story}",
             f"/v1/sessions/{hers.narration}",
+            f"/v1/sessions/{hers.collection}/events?follow=false",
+            f"/v1/collections/{hers.collection}/documents/{hers.document}/text",
         )
         for path in reads:
             assert (await http.get(path)).status_code == 200, path

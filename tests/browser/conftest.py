@@ -31,6 +31,7 @@ STORY = (
 )
 SHORT = "The lamp was lit as on every evening. The fox slept by the stove all night."
 MARKUP = "Look: <img src=x onerror=\"document.title='owned'\"> & <b>bold</b>. That was all."
+CITED = "Their combs are built of wax [1]. How they tell of flowers is another matter [2]. That is all."
 CHROMIUM = "/usr/bin/chromium"
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
@@ -50,13 +51,19 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
         tmp_path_factory.mktemp("page"),
         llm={
             "reply": STORY,
-            "reply_to": {"briefly": SHORT, "markup": MARKUP, "at length": " ".join([STORY] * 8)},
+            "reply_to": {
+                "briefly": SHORT,
+                "markup": MARKUP,
+                "hive": CITED,
+                "at length": " ".join([STORY] * 8),
+            },
             "delta_chars": 6,
             "per_delta_ms": 25,
         },
         tts={"ms_per_char": 30},
         text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
+        retrieval={"embedding": "wordllama", "judge": None, "limits": {"bytes": 400_000}},
         limits={"prompt_chars": 2_000, "queued_turns": 12},
     )
     with running_app(settings, workers=True) as running:

@@ -137,3 +137,27 @@ async def test_another_replica_goes_on_and_the_first_one_leaves_it_alone(tmp_pat
     rest = events_of(answer.text)
     assert words_of(first) + words_of(rest) == SLOWLY
     assert rest[-2].json["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_an_answer_that_is_deleted_while_it_is_told_does_not_look_whole(
+    http: httpx.AsyncClient,
+) -> None:
+    text = ""
+    async with http.stream("POST", CHAT, json=asked("Tell it slowly, to nobody.", stream=True)) as answer:
+        async for piece in answer.aiter_text():
+            if not text:
+                session = answer.headers["X-Rhapsode-Session"]
+                assert (await http.delete(f"/v1/sessions/{session}")).status_code == 204
+            text += piece
+    events = events_of(text)
+    assert events[-1].json["error"]["code"] == "answer_stopped"
+    assert len(words_of(events[:-1])) < len(SLOWLY)
+
+
+async def test_who_comes_back_too_late_is_told_that_it_was_stopped(http: httpx.AsyncClient) -> None:
+    body = asked("Tell it slowly, and be gone.")
+    events = await some_events(http, body, 3)
+    await facts_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)
+    headers = {"Last-Event-ID": events[-1].id}
+    rest = events_of((await http.post(CHAT, json=body | {"stream": True}, headers=headers)).text)
+    assert rest[-1].json["error"]["code"] == "answer_stopped"

@@ -49,7 +49,7 @@ async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
     assert citation["type"] == "url_citation"
     cited = citation["url_citation"]
     assert (cited["start_index"], cited["end_index"], cited["title"]) == (0, 17, "Foxes")
-    assert cited["url"].endswith(f"{PASSAGE['document']}#chars=10-14")
+    assert cited["url"].endswith(f"{PASSAGE['document']}/text?start=10&end=14")
     assert [chunk["model"] for chunk in chunks] == ["fox", "cloud/fox-2", "cloud/fox-2"]
     assert json.dumps(chunks)
 

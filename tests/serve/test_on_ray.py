@@ -37,6 +37,7 @@ async def test_every_part_is_healthy_and_the_page_is_served(url: str, http: http
         "text_to_speech": "ok",
         "speech_to_text": "ok",
         "quality_speech_to_text": "ok",
+        "retrieval": "ok",
     }
     assert "<title>" in (await http.get("/")).text
 
@@ -49,6 +50,21 @@ async def test_a_turn_streams_across_the_deployments(url: str, http: httpx.Async
     types = heard.types(turn)
     assert types[-1] == "turn.completed"
     assert types.index("audio.chunk") < len(types) - 1 - types[::-1].index("text.delta")
+
+
+async def test_documents_are_read_and_searched_beside_the_gateways(http: httpx.AsyncClient) -> None:
+    made = await http.post("/v1/collections", json={"name": "bees"})
+    path = f"/v1/collections/{made.json()['id']}"
+    added = await http.post(f"{path}/documents", files={"file": ("bees.txt", b"Bees dance. " * 100)})
+    assert (added.status_code, added.json()["name"]) == (201, "bees.txt"), added.text
+    found = await http.post(f"{path}/search", json={"question": "Who dances?", "top_k": 1})
+    assert [passage["document"] for passage in found.json()["passages"]] == [added.json()["id"]]
+    for process in replicas("Librarian"):
+        process.kill()
+    while (await http.post(f"{path}/search", json={"question": "Who dances?"})).status_code != 200:
+        assert (await http.get("/v1/health")).status_code in (200, 503)
+    refused = await http.post(f"{path}/documents", files={"file": ("bees.pdf", b"%PDF-1.4")})
+    assert refused.json()["code"] == "document.unreadable"
 
 
 async def test_stop_ends_the_turn_across_the_deployments(url: str, http: httpx.AsyncClient) -> None:

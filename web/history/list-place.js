@@ -8,10 +8,19 @@ const PAGE = 40;
 const KINDS = [
   ["", "All"],
   ["session", "Asked"],
+  ["thread", "Talks"],
   ["story", "Stories"],
   ["narration", "Narrations"],
 ];
-const NAMES = { session: "Asked", story: "Story", narration: "Narration", user: "Settings and news" };
+const NAMES = {
+  session: "Asked",
+  thread: "Talk",
+  story: "Story",
+  narration: "Narration",
+  user: "Settings and news",
+  collection: "Documents",
+  completion: "Answer for a program",
+};
 
 export class HistoryPlace {
   constructor() {
@@ -81,7 +90,7 @@ export class HistoryPlace {
 function item({ session_id: id, kind, title, turns, latest_ms: latest, created_ms: created, parent }) {
   const name = title || (kind === "session" ? `Asked ${when(created)}` : NAMES[kind]);
   const scenes = kind === "story" ? counted(turns, "scene") : counted(turns, "turn");
-  const about = [NAMES[kind], ...(kind === "user" ? [] : [scenes]), when(latest || created)].join(" · ");
+  const about = [NAMES[kind], ...(["user", "collection"].includes(kind) ? [] : [scenes]), when(latest || created)].join(" · ");
   const entry = make(
     "li",
     {},
@@ -92,9 +101,14 @@ function item({ session_id: id, kind, title, turns, latest_ms: latest, created_m
       make("span", { class: "about" }, about),
     ),
   );
-  const open = { session: `./?session=${id}`, story: `./?story=${id}`, narration: parent && `./?story=${parent}` }[
-    kind
-  ];
+  const open = {
+    session: `./?session=${id}`,
+    thread: `./?thread=${id}`,
+    story: `./?story=${id}`,
+    narration: parent && `./?story=${parent}`,
+    collection: `./?collection=${id}`,
+    completion: `./?session=${id}`,
+  }[kind];
   if (open) entry.append(link(open, { class: "quiet", "aria-label": `Open ${name}` }, "Open"));
   return entry;
 }

@@ -20,7 +20,11 @@ function post(url, file, { onProgress, signal }) {
     signal.throwIfAborted(); // before there was anything to send
     const request = new XMLHttpRequest();
     request.open("POST", url);
-    const headers = { ...credentialHeaders(), "Content-Type": file.type || "application/octet-stream" };
+    const form = file instanceof FormData; // the browser says how it is packed
+    const headers = {
+      ...credentialHeaders(),
+      ...(form ? {} : { "Content-Type": file.type || "application/octet-stream" }),
+    };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.upload.onload = () => onProgress(1);

@@ -1,0 +1,1 @@
+"""Collections of documents: what their sessions say, and what may be asked of them."""

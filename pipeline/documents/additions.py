@@ -1,0 +1,229 @@
+"""Documents that this process has added: each in a task of its own, told in its collection's session."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.clock import Clock
+from pipeline.documents.state import CollectionState
+from pipeline.hearing.held import Held, HeldInputs
+from pipeline.keys import internal_key
+from pipeline.log.recorder import Recorder
+from pipeline.retrieval.port import Librarian
+from pipeline.retrieval.reading.reader import Upload
+from pipeline.views import Views
+from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
+from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
+from schemas.events import Fact
+from schemas.ids import Seq, SessionId
+from schemas.retrieval import CollectionId, DocumentId, DocumentProgress, DocumentView, RetrievalSettings
+from schemas.retrieval_errors import CollectionNotFound, DocumentInterrupted
+
+log = logging.getLogger(__name__)
+
+_BEATS: Final = 4
+"""A process is dead when it has said nothing for so many of its heartbeats."""
+_STEP: Final = 0.1
+"""Progress is told when so much more is done, or something else is being done."""
+_LAST_WORDS_S: Final = 2.0
+_AT_ONCE: Final = 16
+_INTERRUPTED: Final = DocumentInterrupted("the server stopped while it was adding the document")
+_UNEXPECTED: Final = RhapsodeError("the document could not be added")
+
+
+class NewUpload:
+    """A received file on its way into a collection. Whoever made it closes it, until an addition has it."""
+
+    def __init__(self, file: IO[bytes], path: Path, *, name: str, declared: str | None, size: int) -> None:
+        self.file = file
+        self.upload = Upload(path, name, declared)
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where collections are: the documents, and what is said of them."""
+
+    librarian: Librarian
+    views: Views[CollectionState]
+    recorder: Recorder
+
+
+class Additions:
+    """An async context manager that gives up what is not done at its end, and says so."""
+
+    def __init__(self, shelf: Shelf, held: HeldInputs, clock: Clock, settings: RetrievalSettings) -> None:
+        self._librarian = shelf.librarian
+        self._views = shelf.views
+        self._recorder = shelf.recorder
+        self._held = held
+        self._clock = clock
+        self._settings = settings
+        self._every_s = settings.interrupted_s / _BEATS
+        self._arriving = 0
+        self._ours: set[Held] = set()
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._look_after)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    @property
+    def in_hand(self) -> int:
+        """Documents that arrive here or are being added."""
+        return self._arriving + len(self._ours)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Room for a document that arrives. Raises GatewayBusy."""
+        if self.in_hand >= self._settings.uploads:
+            raise GatewayBusy("as many documents as can be are being added here; try again")
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
+
+    async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
+        """The place of the first fact about it; the rest happens whether anybody waits or not."""
+        assert self._tasks is not None
+        held = Held(SessionId(collection), document)
+        self._ours.add(held)
+        try:
+            await self._held.hold([held], self._lease_ms)
+            first = _progressed(document, new, "waiting", 0.0)
+            began = (await self._recorder.post(SessionId(collection), first)).last
+        except BaseException:
+            self._ours.discard(held)
+            raise
+        self._tasks.start_soon(self._run, held, document, new, began)
+        return began
+
+    async def _run(self, held: Held, document: DocumentId, new: NewUpload, began: Seq) -> None:
+        outcome: Fact | None = None
+        try:
+            outcome = await self._add(held, document, new, began)
+        except RhapsodeError as error:
+            outcome = _failed(document, error)
+        except Exception:  # all documents of this process hang on the task group that this runs in
+            log.exception("collection %s: document %s could not be added", *held)
+            outcome = _failed(document, _UNEXPECTED)
+        except BaseException:
+            outcome = _failed(document, _INTERRUPTED)
+            raise
+        finally:
+            with anyio.move_on_after(_LAST_WORDS_S, shield=True):
+                await anyio.to_thread.run_sync(new.file.close)
+                await self._tell(held, outcome)
+            self._ours.discard(held)
+
+    async def _add(
+        self, held: Held, document: DocumentId, new: NewUpload, began: Seq
+    ) -> DocumentAdded | None:
+        """What to say at the end. None: it was removed meanwhile."""
+        collection = CollectionId(held.session)
+        name = (await self._views.get(held.session))[0].name
+        await self._librarian.create(name, collection)  # if whoever made the collection did not get so far
+        view: DocumentView | None = None
+        told = 0.0
+        async with aclosing(self._librarian.add(collection, document, new.upload)) as steps:
+            state = "waiting"
+            async for step in steps:
+                view = step.view
+                if step.state == "ready" or (step.state == state and step.done < told + _STEP):
+                    continue
+                state, told = step.state, step.done
+                await self._recorder.post(held.session, _step(step, new))
+                if await self._removed(held, document, began):
+                    return None
+        if await self._removed(held, document, began):
+            await self._librarian.remove(collection, document)
+            return None
+        assert view is not None
+        return DocumentAdded(view=view)
+
+    async def _removed(self, held: Held, document: DocumentId, began: Seq) -> bool:
+        """Somebody has said since that they do not want it."""
+        state, _ = await self._views.get(held.session)
+        return state.removed.get(document, began) > began
+
+    async def _tell(self, held: Held, outcome: Fact | None) -> None:
+        """Where that fails, another process finds the document left by us."""
+        try:
+            if outcome is not None:
+                await self._recorder.post(held.session, outcome)
+            await self._held.let_go(held)
+        except (SessionGone, SessionNotFound, SessionEnded, LogError) as error:
+            log.info("collection %s: the end of document %s is not told: %s", *held, error)
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self._settings.interrupted_s * 1_000)
+
+    async def _look_after(self) -> None:
+        """For ever: keep this process's documents its own, and tell of those that the dead have left."""
+        while True:
+            try:
+                await self._held.hold(list(self._ours), self._lease_ms)
+                for held in await self._held.left(_AT_ONCE):
+                    if held not in self._ours:
+                        await self._settle(held)
+            except RhapsodeError as error:
+                log.info("documents that are being added could not be looked after: %s", error)
+            except Exception:
+                log.exception("documents that are being added could not be looked after")
+            await self._clock.sleep(self._every_s)
+
+    async def _settle(self, held: Held) -> None:
+        """Say what became of a document whose process died: it may have got as far as the store."""
+        collection, document = CollectionId(held.session), DocumentId(held.input)
+        try:
+            state, _ = await self._views.get(held.session)
+            known = state.documents.get(document)
+            if known is not None and known.unfinished and not state.over:
+                there = await self._there(collection, document)
+                arrived = there is not None and there != known.view
+                fact = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
+                key = internal_key("interrupted", collection, document, known.began)
+                await self._recorder.post(held.session, fact, key=key)
+        except (SessionGone, SessionNotFound, SessionEnded) as error:
+            log.info("collection %s: document %s has no collection: %s", *held, error)
+        await self._held.let_go(held)
+
+    async def _there(self, collection: CollectionId, document: DocumentId) -> DocumentView | None:
+        try:
+            views = await self._librarian.views(collection)
+        except CollectionNotFound:
+            return None
+        return next((view for view in views if view.id == document), None)
+
+
+def _step(step: DocumentProgress, new: NewUpload) -> DocumentProgressed:
+    state = "embedding" if step.state in ("ready", "failed") else step.state
+    return _progressed(step.document, new, state, step.done)
+
+
+def _progressed(document: DocumentId, new: NewUpload, state: str, done: float) -> DocumentProgressed:
+    return DocumentProgressed.model_validate(
+        {"document": document, "name": new.upload.name, "state": state, "done": done, "bytes": new.size}
+    )
+
+
+def _failed(document: DocumentId, error: RhapsodeError) -> DocumentFailed:
+    return DocumentFailed(document=document, code=error.code, message=str(error))

@@ -1,0 +1,230 @@
+"""Collections of documents: sessions that say what is in them, and a librarian who keeps it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Final
+
+from pipeline.documents.additions import Additions, NewUpload, Shelf
+from pipeline.documents.state import CollectionState, KnownDocument
+from pipeline.log.tailer import Tailer
+from pipeline.retrieval.port import Piece
+from pipeline.sessions import Sessions
+from pipeline.workers.directory import Directory
+from schemas.commands import CreateSession
+from schemas.document_facts import DocumentAdded, DocumentRemoved
+from schemas.errors import InputError, SessionGone, SessionNotFound
+from schemas.events import Fact
+from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.recorded import Recorded
+from schemas.retrieval import CollectionId, DocumentId, DocumentView, Passage, Quotas, SearchToolConfig
+from schemas.retrieval_errors import (
+    BytesQuota,
+    CollectionNotFound,
+    CollectionQuota,
+    DocumentNotFound,
+    DocumentQuota,
+    RetrievalUnavailable,
+)
+
+_PAGE: Final = 100
+ENDS: Final = frozenset({"document.added", "document.failed", "document.removed"})
+"""What the adding of a document ends with."""
+
+
+class Collections:
+    """What a face may ask for. Whose a collection is was looked at before."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        sessions: Sessions,
+        tailer: Tailer,
+        directory: Directory,
+        additions: Additions,
+        quotas: Quotas,
+    ) -> None:
+        self._views = shelf.views
+        self._recorder = shelf.recorder
+        self._librarian = shelf.librarian
+        self._sessions = sessions
+        self._tailer = tailer
+        self._directory = directory
+        self.additions = additions
+        self._quotas = quotas
+
+    async def create(self, name: str, principal: str) -> CollectionId:
+        """Raises CollectionQuota, or as `Sessions.create`."""
+        await self._leave_room(principal)
+        session, *_ = await self._sessions.create(
+            CreateSession(title=name), kind="collection", principal=principal
+        )
+        collection = CollectionId(session)
+        try:
+            await self._librarian.create(name, collection)
+        except BaseException:
+            await self._sessions.delete(session)
+            raise
+        return collection
+
+    async def _leave_room(self, principal: str) -> None:
+        there, before = 0, None
+        while there < self._quotas.collections:
+            page = await self._directory.list(principal, kind="collection", before=before, limit=_PAGE)
+            there, before = there + len(page.sessions), page.next
+            if before is None:
+                break
+        if there >= self._quotas.collections:
+            raise CollectionQuota(f"you have {there} collections; more are not allowed")
+
+    async def owned_by(
+        self, principal: str, *, before: str | None, limit: int
+    ) -> tuple[dict[CollectionId, CollectionState], str | None]:
+        """The principal's own, newest first, and the `before` of the page that follows.
+
+        A new one is listed a moment after its creation.
+        """
+        page = await self._directory.list(principal, kind="collection", before=before, limit=limit)
+        found: dict[CollectionId, CollectionState] = {}
+        for listed in page.sessions:
+            collection = CollectionId(listed.session_id)
+            with suppress(CollectionNotFound):  # deleted just now
+                found[collection] = await self.state(collection)
+        return found, page.next
+
+    async def state(self, collection: CollectionId) -> CollectionState:
+        """Read it, don't keep it. Raises CollectionNotFound, also for a session that is none."""
+        missing = CollectionNotFound(f"there is no collection {collection}", field="collection_id")
+        try:
+            state, _ = await self._views.get(SessionId(collection))
+        except (SessionNotFound, SessionGone) as error:
+            raise missing from error
+        if state.kind != "collection" or state.over:
+            raise missing
+        return state
+
+    async def rename(self, collection: CollectionId, name: str) -> CollectionState:
+        await self.state(collection)
+        await self._sessions.rename(SessionId(collection), name)
+        return await self.state(collection)
+
+    async def delete(self, collection: CollectionId) -> None:
+        """Erase the collection, everything in it, and its facts."""
+        await self._librarian.drop(collection)
+        with suppress(SessionGone, SessionNotFound):
+            await self._sessions.delete(SessionId(collection))
+        self._views.forget(SessionId(collection))
+
+    async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
+        """Have a received document added; the place of the first fact about it.
+
+        `new` is the addition's from here on, unless this raises: DocumentQuota, BytesQuota.
+        """
+        state = await self.state(collection)
+        others = [one for one in state.documents.values() if one.id != document]
+        if len([one for one in others if one.unfinished or one.view]) >= self._quotas.documents:
+            raise DocumentQuota(
+                f"the collection has {self._quotas.documents} documents; more are not allowed"
+            )
+        before = state.documents.get(document)
+        if state.bytes - (before.kept_bytes if before else 0) + new.size > self._quotas.bytes:
+            raise BytesQuota(f"the documents of a collection may have {self._quotas.bytes} bytes together")
+        return await self.additions.begin(collection, document, new)
+
+    async def progress(
+        self, collection: CollectionId, document: DocumentId, began: Seq
+    ) -> AsyncGenerator[Recorded, None]:
+        """The facts about a document from its beginning on, as they come, to the one that ends its adding."""
+        async with self._tailer.follow(SessionId(collection), Seq(began - 1)) as batches:
+            async for batch in batches:
+                for recorded in batch:
+                    if document_of(recorded) != document:
+                        continue
+                    yield recorded
+                    if recorded.type in ENDS:
+                        return
+
+    async def documents(self, collection: CollectionId) -> list[KnownDocument]:
+        """In the order in which they came. What the log and the store say differently is put right."""
+        with suppress(RetrievalUnavailable):  # then by what the log says
+            await self._put_right(collection)
+        return list((await self.state(collection)).documents.values())
+
+    async def document(self, collection: CollectionId, document: DocumentId) -> KnownDocument:
+        """Raises DocumentNotFound."""
+        known = (await self.state(collection)).documents.get(document)
+        if known is None:
+            raise _missing(document)
+        return known
+
+    async def _put_right(self, collection: CollectionId) -> None:
+        """A process may have died, or a store been lost, between a change and the fact about it."""
+        state = await self.state(collection)
+        known = {one.id: one for one in state.documents.values()}
+        try:
+            there = {view.id: view for view in await self._librarian.views(collection)}
+        except CollectionNotFound:
+            await self._librarian.create(state.name, collection)
+            there = {}
+        facts: list[Fact] = [
+            DocumentAdded(view=view) for view in there.values() if _is_news(view, known.get(view.id))
+        ]
+        facts += [
+            DocumentRemoved(document=one.id)
+            for one in known.values()
+            if one.view is not None and not one.unfinished and one.id not in there
+        ]
+        if facts:
+            await self._recorder.post(SessionId(collection), *facts)
+
+    async def remove(self, collection: CollectionId, document: DocumentId) -> None:
+        """Raises DocumentNotFound."""
+        await self.document(collection, document)
+        with suppress(CollectionNotFound):  # a store that was lost
+            await self._librarian.remove(collection, document)
+        await self._recorder.post(SessionId(collection), DocumentRemoved(document=document))
+
+    async def text(
+        self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
+    ) -> tuple[DocumentView, Piece]:
+        """Raises DocumentNotFound, also for one that is not ready yet, and InputError."""
+        view = (await self.document(collection, document)).view
+        if view is None:
+            raise _missing(document)
+        if about >= view.characters:
+            raise InputError(f"the document has {view.characters} characters", field="start")
+        return view, await self._librarian.text(collection, document, start, end, about=about)
+
+    async def find(self, collection: CollectionId, question: str, config: SearchToolConfig) -> list[Passage]:
+        await self.state(collection)
+        return await self._librarian.find(question, [collection], config)
+
+
+def document_of(recorded: Recorded) -> str | None:
+    """The document that a fact is about."""
+    if recorded.type == "document.added":
+        return str(recorded.data["view"]["id"])
+    return str(recorded.data["document"]) if recorded.type.startswith("document.") else None
+
+
+def known_document(text: str) -> DocumentId:
+    """A document's id as a client gave it. Raises InputError."""
+    if parse_session_id(text) is None:
+        raise InputError(f"{text[:80]!r} is no UUIDv7", field="document_id")
+    return DocumentId(text)
+
+
+def _is_news(view: DocumentView, known: KnownDocument | None) -> bool:
+    return known is None or (not known.unfinished and known.view != view)
+
+
+def _missing(document: DocumentId) -> DocumentNotFound:
+    return DocumentNotFound(f"there is no document {document}", field="document_id")
+
+
+async def ended(facts: AsyncGenerator[Recorded, None]) -> Recorded | None:
+    """The last of a document's facts; None: its collection was deleted."""
+    last = None
+    async with aclosing(facts):
+        async for recorded in facts:
+            last = recorded
+    return last if last is not None and last.type in ENDS else None

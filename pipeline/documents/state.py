@@ -1,0 +1,89 @@
+"""A collection as its facts tell of it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.ids import Seq
+from schemas.recorded import Recorded
+from schemas.retrieval import DocumentId, DocumentState, DocumentView
+
+_NEVER: Final = Seq(0)
+
+
+@dataclass(slots=True)
+class KnownDocument:
+    """What became of one document."""
+
+    id: DocumentId
+    name: str
+    state: DocumentState = "waiting"
+    done: float = 0.0
+    bytes: int = 0
+    """Of the file that is being added, or was last."""
+    kept_bytes: int = 0
+    """Of the one that can be found."""
+    view: DocumentView | None = None
+    """What can be found."""
+    began: Seq = _NEVER
+    """Where its last adding began."""
+    code: str | None = None
+    message: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Somebody adds it, or died while they did."""
+        return self.state not in ("ready", "failed")
+
+
+class CollectionState:
+    """A collection's session, folded."""
+
+    def __init__(self) -> None:
+        self.head = Seq(0)
+        self.kind = ""
+        self.principal = ""
+        self.name = ""
+        self.created_ms = 0
+        self.over = False
+        self.documents: dict[DocumentId, KnownDocument] = {}
+        self.removed: dict[DocumentId, Seq] = {}
+        """Where documents were removed the last time."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(max(one.bytes if one.unfinished else 0, one.kept_bytes) for one in self.documents.values())
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take in the next fact."""
+        data = recorded.data
+        match recorded.type:
+            case "session.started":
+                self.kind, self.principal = data.get("kind", "session"), data.get("principal", "")
+                self.name, self.created_ms = data.get("title", ""), recorded.ts_ms
+            case "session.end_requested" | "session.ended":
+                self.over = True
+            case "session.renamed":
+                self.name = data["title"]
+            case "document.progressed":
+                known = self._known(data["document"], data["name"])
+                if not known.began or data["state"] == "waiting":
+                    known.began = recorded.seq
+                known.state, known.done, known.name = data["state"], data["done"], data["name"]
+                known.bytes, known.code, known.message = data.get("bytes", 0), None, None
+            case "document.added":
+                self._add(DocumentView.model_validate(data["view"], extra="ignore"))
+            case "document.failed":
+                known = self._known(data["document"], "")
+                known.state, known.code, known.message = "failed", data["code"], data["message"]
+            case "document.removed":
+                self.documents.pop(data["document"], None)
+                self.removed[data["document"]] = recorded.seq
+        self.head = recorded.seq
+
+    def _known(self, document: DocumentId, name: str) -> KnownDocument:
+        return self.documents.setdefault(document, KnownDocument(document, name))
+
+    def _add(self, view: DocumentView) -> None:
+        known = self._known(view.id, view.name)
+        known.state, known.done, known.view, known.name = "ready", 1.0, view, view.name
+        known.kept_bytes, known.code, known.message = known.bytes, None, None

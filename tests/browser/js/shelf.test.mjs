@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { citedIn, pieces, placeOf } from "../../../web/conversations/sources.js";
+import { documentId, emptyShelf, shelve, standing } from "../../../web/conversations/shelf.js";
+
+const ID = "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12";
+const VIEW = { id: ID, name: "bees.md", title: "The hive", pages: null, chunks: 2 };
+const STEP = { document: ID, name: "bees.md", state: "embedding", done: 0.4, bytes: 80 };
+
+const after = (...facts) =>
+  facts.reduce((shelf, [type, data], at) => Object.freeze(shelve(shelf, { seq: at + 1, type, data })), emptyShelf());
+
+test("a document comes, can be found, is replaced and goes", () => {
+  const coming = after(["session.started", { title: "Bees" }], ["document.progressed", STEP]);
+  assert.equal(coming.name, "Bees");
+  assert.equal(standing(coming.documents[ID]), "Learning, 40 %");
+  const there = shelve(coming, { seq: 3, type: "document.added", data: { view: VIEW } });
+  assert.equal(standing(there.documents[ID]), "2 passages");
+  const failed = { document: ID, code: "document.unreadable", message: "It is damaged." };
+  const replaced = [STEP, failed].reduce(
+    (shelf, data, at) => shelve(shelf, { seq: 4 + at, type: at ? "document.failed" : "document.progressed", data }),
+    there,
+  );
+  assert.deepEqual([replaced.documents[ID].view, standing(replaced.documents[ID])], [VIEW, "It is damaged."]);
+  const gone = shelve(replaced, { seq: 6, type: "document.removed", data: { document: ID } });
+  assert.deepEqual([gone.documents, gone.order, gone.lastSeq], [{}, [], 6]);
+});
+
+test("a document's id is a UUIDv7", () => {
+  for (let count = 0; count < 200; count += 1) {
+    assert.match(documentId(), /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  }
+  assert.ok(documentId(0x019aa3c61b9a).startsWith("019aa3c6-1b9a-7"));
+});
+
+test("no text is lost when it is cut at its markers", () => {
+  for (const text of ["", "none", "[1]", "Bees[1] fly [23].[4][5] [x] [1234]"]) {
+    assert.equal(pieces(text).join(""), text);
+    pieces(text).forEach((piece, at) => assert.equal(/^\[\d{1,3}\]$/.test(piece), at % 2 === 1));
+  }
+});
+
+test("sources are named by where they stand, and in the order of the answer", () => {
+  assert.equal(placeOf({ title: "The hive", page: 3, headings: ["The hive", "Wax"] }), "The hive, page 3 · Wax");
+  assert.equal(placeOf({ title: "Notes", page: null, headings: [] }), "Notes");
+  const supports = [
+    { number: 2, start: 40 },
+    { number: 1, start: 3 },
+    { number: 2, start: 9 },
+  ];
+  assert.deepEqual(citedIn({ supports }), [1, 2]);
+});

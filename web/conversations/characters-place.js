@@ -1,0 +1,113 @@
+/** Characters: who they are, how they sound, and what they know. */
+
+import { make, say } from "../dom.js";
+import { ConversationsApi } from "./api.js";
+import { announce, furnish, knowledge, problemLine, quiet, removing, tried } from "./furniture.js";
+
+const LANGUAGES = [
+  ["", "The usual one"],
+  ["en", "English"],
+  ["de", "Deutsch"],
+];
+
+export class CharactersPlace {
+  constructor() {
+    this._api = new ConversationsApi();
+    this._collections = [];
+    this._voices = [];
+    this._problem = problemLine();
+    this._list = make("ul", { class: "shelf", "aria-label": "Your characters" });
+    this._empty = make("p", { class: "note", hidden: "" });
+    this._form = make("div");
+  }
+
+  stats() {
+    return undefined;
+  }
+
+  async start() {
+    furnish("Characters", "characters", this._form, make("h2", {}, "So far"), this._problem, this._list, this._empty);
+    await tried(this._problem, async () => {
+      const [{ voices }, { collections }] = await Promise.all([this._api.voices(), this._api.collections({ limit: 200 })]);
+      this._voices = voices;
+      this._collections = collections;
+      this._edit(null);
+      await this._load();
+    });
+  }
+
+  async _load() {
+    const characters = await this._api.characters();
+    this._list.replaceChildren(...characters.map((character) => this._item(character)));
+    say(this._empty, characters.length ? null : "Nobody yet. Make up the first one above.");
+  }
+
+  _item(character) {
+    const { id, name, persona } = character;
+    const knows = this._collections.filter((one) => character.collections.includes(one.id)).map((one) => one.name);
+    const about = [persona.slice(0, 100), ...(knows.length ? [`knows ${knows.join(", ")}`] : [])].filter(Boolean);
+    const edit = quiet("Edit", `Edit ${name}`);
+    edit.addEventListener("click", () => this._edit(character));
+    const talk = make("a", { href: `./?threads&with=${encodeURIComponent(id)}` });
+    talk.append(make("strong", {}, name), make("span", { class: "about" }, about.join(" · ")));
+    const remove = removing(name, () =>
+      tried(this._problem, async () => {
+        await this._api.removeCharacter(id);
+        await this._load();
+        announce(`${name} is deleted`);
+      }),
+    );
+    return make("li", {}, talk, edit, remove);
+  }
+
+  /** The form shows this one, or is empty for a new one. */
+  _edit(character) {
+    const name = make("input", { id: "character-name", maxlength: "100", required: "", placeholder: "Ines, the keeper" });
+    const persona = make("textarea", { id: "character-persona", rows: "3", maxlength: "6000" });
+    persona.placeholder = "Who it is and how it speaks: an old lighthouse keeper, dry and kind…";
+    const voice = choice("character-voice", [["", "The usual one"], ...this._voices.map((one) => [one, one])]);
+    const language = choice("character-language", LANGUAGES);
+    const known = knowledge(this._collections, "What it knows");
+    const problem = problemLine();
+    name.value = character?.name ?? "";
+    persona.value = character?.persona ?? "";
+    voice.value = character?.voice ?? "";
+    language.value = character?.language ?? "";
+    known.show(character?.collections ?? []);
+    const send = make("button", { type: "submit", class: "button" }, character ? "Save" : "Make the character");
+    const cancel = character ? [quiet("Cancel")] : [];
+    const form = make(
+      "form",
+      { class: "begin", autocomplete: "off", "aria-label": character ? `Change ${character.name}` : "A new character" },
+      ...[make("label", { for: name.id }, "Name"), name],
+      ...[make("label", { for: persona.id }, "Persona"), persona],
+      ...[make("label", { for: voice.id }, "Voice"), voice],
+      ...[make("label", { for: language.id }, "Language"), language],
+      known.element,
+      make("div", { class: "buttons" }, send, ...cancel),
+      problem,
+    );
+    cancel[0]?.addEventListener("click", () => this._edit(null));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (send.disabled) return;
+      send.disabled = true;
+      const wish = { name: name.value.trim(), persona: persona.value.trim(), collections: known.value };
+      const done = await tried(problem, async () => {
+        const told = { ...wish, voice: voice.value || null, language: language.value || null };
+        await this._api.saveCharacter(character?.id ?? null, told);
+        await this._load();
+      });
+      send.disabled = false;
+      if (!done) return;
+      announce(`${wish.name} is saved`);
+      this._edit(null);
+    });
+    this._form.replaceChildren(form);
+    if (character) name.focus();
+  }
+}
+
+function choice(id, options) {
+  return make("select", { id }, ...options.map(([value, words]) => make("option", { value }, words)));
+}

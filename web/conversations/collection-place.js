@@ -1,0 +1,168 @@
+/** One collection: its documents as they come in, however many people add to it, and a look at what is found. */
+
+import { orElse, socketUrl } from "../api.js";
+import { asSentence, byId, make, oncePerFrame, say } from "../dom.js";
+import { Wire } from "../wire.js";
+import { ConversationsApi } from "./api.js";
+import { announce, furnish, problemLine, quiet, removing, renaming, tried } from "./furniture.js";
+import { emptyShelf, shelve } from "./shelf.js";
+import { placeOf } from "./sources.js";
+import { DocumentRow } from "./document-row.js";
+import { Uploads } from "./uploads.js";
+
+const KINDS = ".pdf,.docx,.html,.htm,.md,.markdown,.txt";
+
+export class CollectionPlace {
+  constructor(id) {
+    this.id = id;
+    this._api = new ConversationsApi();
+    this._shelf = emptyShelf();
+    this._rows = new Map();
+    this._announced = 0;
+    this._paint = oncePerFrame(() => this._draw());
+    this._uploads = new Uploads({ api: this._api, collection: id, onChange: () => this._paint() });
+    this._problem = problemLine();
+    this._list = make("ul", { class: "shelf documents", "aria-label": "Documents" });
+    this._empty = make("p", { class: "note", hidden: "" }, "Nothing in here yet.");
+    this._wire = new Wire({
+      url: socketUrl(`v1/sessions/${encodeURIComponent(id)}/stream`),
+      onHello: ({ head_seq: head }) => (this._announced ||= head),
+      onFact: (fact) => this._take(fact),
+      onState: (state) => this._connection(state),
+    });
+  }
+
+  stats() {
+    return undefined;
+  }
+
+  async start() {
+    const rename = quiet("Rename");
+    rename.addEventListener("click", () =>
+      renaming("Rename", "Name", this._shelf.name, (name) => this._api.renameCollection(this.id, name)),
+    );
+    const root = furnish("Documents", "", rename, this._dropping(), this._problem, this._list, this._empty, this._search());
+    this._head = root.querySelector("h1");
+    const collection = await orElse(
+      () => null,
+      () => this._api.collection(this.id),
+    );
+    if (!collection) {
+      this._refused("There is no such collection, or it is somebody else's.");
+      return;
+    }
+    this._wire.open();
+    await tried(this._problem, () => this._api.documents(this.id));
+  }
+
+  /** Choose files, or drop them anywhere on the page. */
+  _dropping() {
+    const input = make("input", { type: "file", id: "files", multiple: "", accept: KINDS, class: "unseen" });
+    const label = make("label", { for: "files", class: "drop" }, make("strong", {}, "Add documents"));
+    label.append(make("span", { class: "about" }, "PDF, DOCX, HTML, Markdown or text. Choose them, or drop them here."));
+    input.addEventListener("change", () => {
+      this._uploads.send([...input.files]);
+      input.value = "";
+    });
+    addEventListener("dragover", (event) => {
+      if (!event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault();
+      label.classList.add("over");
+    });
+    addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || label.classList.remove("over"));
+    addEventListener("drop", (event) => {
+      event.preventDefault();
+      label.classList.remove("over");
+      this._uploads.send([...event.dataTransfer.files]);
+    });
+    return make("div", { class: "dropping" }, input, label);
+  }
+
+  _search() {
+    const question = make("input", { type: "search", maxlength: "2000", "aria-label": "Look something up", required: "" });
+    question.placeholder = "Look something up…";
+    const problem = problemLine();
+    const found = make("ul", { class: "found", "aria-label": "Passages" });
+    const none = make("p", { class: "note", role: "status" });
+    const form = make("form", { class: "share-form" }, question, make("button", { type: "submit", class: "button" }, "Find"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void tried(problem, async () => {
+        const passages = await this._api.find(this.id, question.value.trim());
+        none.textContent = passages.length ? "" : "Nothing was found.";
+        found.replaceChildren(...passages.map(result));
+      });
+    });
+    return make("section", { class: "looking", "aria-label": "Look something up" }, form, problem, none, found);
+  }
+
+  _take(fact) {
+    this._shelf = shelve(this._shelf, fact);
+    if (fact.seq > this._announced) this._tell(fact);
+    this._paint();
+  }
+
+  _tell({ type, data }) {
+    if (type === "document.added") announce(`${data.view.name} can be found now`);
+    const name = this._shelf.documents[data.document]?.name;
+    if (type === "document.failed" && name) announce(`${name} could not be added: ${data.message}`);
+  }
+
+  _draw() {
+    say(this._head, this._shelf.name || "Documents");
+    document.title = `${this._shelf.name || "Documents"} · Rhapsode`;
+    const shown = this._uploads.beside(this._shelf);
+    const ids = new Set(shown.map(({ id }) => id));
+    for (const [id, row] of this._rows) {
+      if (ids.has(id)) continue;
+      row.element.remove();
+      this._rows.delete(id);
+    }
+    for (const one of shown) {
+      if (!this._rows.has(one.id)) this._add(one);
+      this._rows.get(one.id).update(one);
+    }
+    this._empty.hidden = shown.length > 0;
+  }
+
+  _add({ id, name }) {
+    const remove = removing(name, () => this._remove(id, name));
+    const row = new DocumentRow({ remove, onOpen: (view) => this._open(view) });
+    this._rows.set(id, row);
+    this._list.append(row.element);
+  }
+
+  async _remove(id, name) {
+    this._uploads.forget(id);
+    const gone = this._shelf.documents[id]
+      ? await tried(this._problem, () => this._api.removeDocument(this.id, id))
+      : true;
+    if (gone) announce(`${name} is deleted`);
+    this._paint();
+  }
+
+  async _open(view) {
+    const { openDocument } = await import("./passage.js");
+    openDocument(view);
+  }
+
+  _connection(state) {
+    if (state.state === "ended") this._refused("This collection was deleted.");
+    if (state.state === "refused") this._refused(asSentence(state.message));
+  }
+
+  _refused(words) {
+    byId("place").hidden = true;
+    byId("refusal").hidden = false;
+    say(byId("refusal").firstElementChild, words);
+  }
+}
+
+function result(passage) {
+  const open = make("button", { type: "button", class: "quiet", "aria-label": `Open ${placeOf(passage)}` }, placeOf(passage));
+  open.addEventListener("click", async () => {
+    const { openPassage } = await import("./passage.js");
+    openPassage(passage);
+  });
+  return make("li", {}, open, make("p", { dir: "auto" }, passage.text));
+}

@@ -1,0 +1,70 @@
+/** All collections of documents. */
+
+import { make, say } from "../dom.js";
+import { counted, when } from "../times.js";
+import { ConversationsApi } from "./api.js";
+import { announce, furnish, problemLine, removing, tried } from "./furniture.js";
+
+const PAGE = 100;
+
+export class CollectionsPlace {
+  constructor() {
+    this._api = new ConversationsApi();
+    this._problem = problemLine();
+    this._list = make("ul", { class: "shelf", "aria-label": "Your collections" });
+    this._empty = make("p", { class: "note", hidden: "" }, "No documents yet. Name the first collection above.");
+  }
+
+  stats() {
+    return undefined;
+  }
+
+  async start() {
+    const words = "Answers can be looked up in documents, and say where they are from.";
+    const note = make("p", { class: "note" }, words);
+    furnish("Documents", "collections", note, this._form(), make("h2", {}, "So far"), this._problem, this._list, this._empty);
+    await tried(this._problem, async () => {
+      let before = null;
+      do {
+        const { collections, next } = await this._api.collections({ limit: PAGE, before });
+        this._list.append(...collections.map((collection) => this._item(collection)));
+        before = next;
+      } while (before);
+      say(this._empty, this._list.childElementCount ? null : this._empty.textContent);
+    });
+  }
+
+  _form() {
+    const name = make("input", { id: "collection-name", maxlength: "200", required: "", placeholder: "Our handbook" });
+    const problem = problemLine();
+    const send = make("button", { type: "submit", class: "button" }, "Make a collection");
+    const label = make("label", { for: name.id }, "Name");
+    const form = make("form", { class: "begin", autocomplete: "off", "aria-label": "A new collection" }, label, name, send, problem);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void tried(problem, async () => {
+        const { id } = await this._api.createCollection(name.value.trim());
+        location.assign(`./?collection=${encodeURIComponent(id)}`);
+      });
+    });
+    return form;
+  }
+
+  _item({ id, name, documents, unfinished, created_ms: created }) {
+    const coming = unfinished ? [`${unfinished} being added`] : [];
+    const about = [counted(documents, "document"), ...coming, `made ${when(created)}`].join(" · ");
+    const open = make("a", { href: `./?collection=${encodeURIComponent(id)}` }, make("strong", {}, name));
+    open.append(make("span", { class: "about" }, about));
+    const entry = make("li", {}, open);
+    entry.append(
+      removing(name, () =>
+        tried(this._problem, async () => {
+          await this._api.removeCollection(id);
+          entry.remove();
+          announce(`${name} is deleted`);
+        }),
+      ),
+    );
+    return entry;
+  }
+}

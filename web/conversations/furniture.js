@@ -1,0 +1,99 @@
+/** What the places of conversations have in common: the way between them, and small tools for lists. */
+
+import { orElse } from "../api.js";
+import { makeDialog } from "../dialog.js";
+import { asSentence, byId, make, say } from "../dom.js";
+
+const PLACES = [
+  ["threads", "Talks"],
+  ["characters", "Characters"],
+  ["collections", "Documents"],
+];
+
+/** Begin a place that is a page of lists: its root, with the way to its neighbours. */
+export function furnish(title, current, ...content) {
+  document.title = `${title} · Rhapsode`;
+  byId("dock").hidden = true;
+  const links = PLACES.map(([name, words]) => {
+    const link = make("a", { href: `./?${name}` }, words);
+    if (name === current) link.setAttribute("aria-current", "page");
+    return link;
+  });
+  const neighbours = make("nav", { class: "places neighbours", "aria-label": "Talks, characters, documents" }, ...links);
+  const root = byId("place");
+  root.hidden = false;
+  root.replaceChildren(neighbours, make("h1", {}, title), ...content);
+  return root;
+}
+
+export const problemLine = () => make("p", { class: "problem", role: "alert", hidden: "" });
+
+/** Runs `action`; what is refused is said in `line`. Resolves with whether it was done. */
+export async function tried(line, action) {
+  say(line, null);
+  const refused = ({ message }) => {
+    say(line, asSentence(message));
+    return false;
+  };
+  return orElse(refused, async () => {
+    await action();
+    return true;
+  });
+}
+
+export const announce = (text) => (byId("announcer").textContent = text);
+
+export const quiet = (words, label = words) => make("button", { type: "button", class: "quiet", "aria-label": label }, words);
+
+/** Asks once more before it does what cannot be undone; whoever goes elsewhere has not meant it. */
+export function removing(name, onRemove) {
+  const button = quiet("Delete", `Delete ${name}`);
+  const calm = () => {
+    button.classList.remove("sure");
+    button.textContent = "Delete";
+    button.setAttribute("aria-label", `Delete ${name}`);
+  };
+  button.addEventListener("blur", calm);
+  button.addEventListener("click", () => {
+    if (button.classList.contains("sure")) {
+      onRemove();
+      return;
+    }
+    button.classList.add("sure");
+    button.textContent = "Delete for good?";
+    button.setAttribute("aria-label", `Delete ${name} for good?`);
+  });
+  return button;
+}
+
+/** A dialog with one line of text; `onSave(text)` rejects with a Problem or resolves. */
+export function renaming(title, label, value, onSave) {
+  const input = make("input", { maxlength: "200", required: "", "aria-label": label });
+  input.value = value;
+  const problem = problemLine();
+  const form = make("form", { class: "share-form" }, input, make("button", { type: "submit", class: "button" }, "Save"));
+  const dialog = makeDialog(title, { id: "renaming" }, form, problem);
+  input.select();
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (input.value.trim() && (await tried(problem, () => onSave(input.value.trim())))) dialog.close();
+  });
+}
+
+/** Which collections: a box to tick for each. `{element, value, show(ids)}`. */
+export function knowledge(collections, legend) {
+  const boxes = collections.map(({ id, name }) => {
+    const input = make("input", { type: "checkbox", name: "collection", value: id });
+    return make("label", { class: "tick" }, input, make("span", {}, name));
+  });
+  const none = make("p", { class: "note" }, "No documents yet. ", make("a", { href: "./?collections" }, "Add some"), ".");
+  const element = make("fieldset", { class: "knowledge" }, make("legend", {}, legend), ...(boxes.length ? boxes : [none]));
+  const inputs = boxes.map((box) => box.firstElementChild);
+  return {
+    element,
+    get value() {
+      return inputs.filter(({ checked }) => checked).map(({ value }) => value);
+    },
+    show: (ids) => inputs.forEach((input) => (input.checked = ids.includes(input.value))),
+  };
+}

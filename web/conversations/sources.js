@@ -1,0 +1,72 @@
+/** What an answer rests on: markers in its text that open their passage, and the list of sources below it. */
+
+import { make } from "../dom.js";
+
+const MARKER = /(\[\d{1,3}\])/;
+
+/** The text in pieces; every second one is a marker. Pure. */
+export const pieces = (text) => text.split(MARKER);
+
+/** "The lighthouse, page 3 · History". Pure. */
+export function placeOf({ title, page, headings }) {
+  const under = headings.filter((heading) => heading !== title);
+  return [page ? `${title}, page ${page}` : title, ...(under.length ? [under.join(" › ")] : [])].join(" · ");
+}
+
+/** The numbers of the passages that are cited, in the order of the text. Pure. */
+export function citedIn({ supports }) {
+  const inOrder = [...supports].sort((one, other) => one.start - other.start);
+  return [...new Set(inOrder.map(({ number }) => number))];
+}
+
+/** Strings and, where a marker names a passage of the turn, buttons that open it. */
+export function withMarkers(text, { passages = [] }) {
+  if (!passages.length) return [text];
+  return pieces(text).map((piece, at) => {
+    const passage = at % 2 && passages.find(({ number }) => `[${number}]` === piece);
+    return passage ? opener(passage, { class: "cite" }, piece) : piece;
+  });
+}
+
+function opener(passage, attributes, ...content) {
+  const label = `Source ${passage.number}: ${placeOf(passage)}`;
+  const button = make("button", { type: "button", "aria-label": label, title: label, ...attributes }, ...content);
+  button.addEventListener("click", async () => {
+    const { openPassage } = await import("./passage.js");
+    openPassage(passage);
+  });
+  return button;
+}
+
+/** The list below an answer; there is none where nothing was looked up. */
+export class Sources {
+  constructor() {
+    this._list = make("ul", { class: "sources", "aria-label": "Sources" });
+    this._more = make("details", { class: "also" }, make("summary", { class: "quiet" }), make("ul", { class: "sources" }));
+    this._failed = make("p", { class: "note" });
+    this.element = make("div", { class: "rests-on", hidden: "" }, this._list, this._more, this._failed);
+    this._shown = null;
+  }
+
+  /** While the answer is being written its sources may still come. */
+  update(turn, folded) {
+    const { passages = [], supports = [], lookedUp = null, textWhole } = turn;
+    this.element.hidden = folded || !textWhole || !(passages.length || lookedUp);
+    if (this.element.hidden || this._shown === supports) return;
+    this._shown = supports;
+    const cited = citedIn(turn).map((number) => passages.find((passage) => passage.number === number));
+    const others = passages.filter((passage) => !cited.includes(passage));
+    this._list.replaceChildren(...cited.filter(Boolean).map(entry));
+    this._list.hidden = !cited.length;
+    this._more.hidden = !others.length;
+    const [summary, list] = this._more.children;
+    summary.textContent = cited.length ? `Also looked at (${others.length})` : `Looked at (${others.length})`;
+    list.replaceChildren(...others.map(entry));
+    this._failed.textContent = lookedUp ? "The documents could not be searched for this answer." : "";
+    this._failed.hidden = !lookedUp;
+  }
+}
+
+function entry(passage) {
+  return make("li", {}, opener(passage, { class: "source" }, `[${passage.number}] `, make("span", {}, placeOf(passage))));
+}
