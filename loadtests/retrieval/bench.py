@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from loadtests.here import commit, machine, when
+from loadtests.retrieval import citing
 from loadtests.retrieval.scores import DEPTH, Score, rank_of_answer, table
 from loadtests.retrieval.shelf import questions, shelve
 from pipeline.retrieval.library import Library
@@ -66,12 +67,13 @@ async def _measured(settings: RetrievalSettings, folder: Path) -> str:
         scores = [await _by_chance(library, collection, names)]
         for strategy in get_args(Strategy):
             scores.append(await _scored(library, collection, names, strategy))
+        citations = await citing.scored(library, collection, names)
     finally:
         await library.aclose()
     return (
         f"{when()}; {machine()}; commit {commit()}; embedding {settings.embedding}, judge {settings.judge}.\n"
         f"{len(names)} documents, {chunks} passages, added in {took:.1f} s; {len(questions())} questions.\n\n"
-        f"{table(scores)}"
+        f"{table(scores)}\n{citing.table(citations)}"
     )
 
 

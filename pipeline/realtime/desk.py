@@ -215,6 +215,9 @@ class Desk:
         window = self.windows.get(settings.llm_provider or "local") or min(self.windows.values())
         room = (window - min(settings.max_tokens, window // 2)) * CHARS_PER_TOKEN
         messages = told(items, conversation.turns, room=max(0, room - len(settings.system_prompt)))
+        if messages and messages[-1].role == "assistant" and not messages[-1].calls:
+            # Engines go on with a last message of the assistant; this is to be an answer of its own.
+            messages = (*messages, Message("user", _NOTHING))
         instructions = settings.system_prompt or ("" if messages else SessionSettings().system_prompt)
         system = (Message("system", instructions),) if instructions else ()
         asked = (item for item in reversed(items) if item.role == "user" and item.kind != "result")

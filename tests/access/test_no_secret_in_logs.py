@@ -98,6 +98,8 @@ async def test_a_run_with_everything_logged_holds_no_secret(tmp_path: Path, ever
         ("/?session=1&share=a.b.c", "/?session=1&share=…"),
         ("POST /recordings?name=anna.wav&reference=hello", "POST /recordings?name=…&reference=…"),
         ("key rhapsode_0123abcd_00ff11", "key rhapsode_0123abcd_…"),
+        ("realtime, openai-insecure-api-key.a.b-c", "realtime, openai-insecure-api-key.…"),
+        ("value ek_a.b-c.d", "value ek_…"),
         ("nothing of the kind", "nothing of the kind"),
     ],
 )

@@ -53,3 +53,31 @@ async def test_an_answer_is_spoken_with_its_transcript(app: RunningApp) -> None:
     ]
     assert done["response"]["output"][0]["content"] == [{"type": "output_audio", "transcript": ANSWER}]
     assert len(caller.sound()) > 48 * 1_000
+
+
+async def test_a_response_that_nobody_asked_anything_for_is_one_of_its_own(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.update(output_modalities=["text"])
+        for _ in range(3):
+            assert (await caller.respond())["response"]["status"] == "completed"
+    assert caller.said() == ANSWER * 3
+
+
+async def test_a_response_ends_where_its_tokens_do(app: RunningApp) -> None:
+    async with client(app) as caller:
+        done = await caller.respond(max_output_tokens=3, output_modalities=["text"])
+    response = done["response"]
+    assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+    assert response["output"][0]["status"] == "incomplete"
+
+
+async def test_one_response_may_be_beside_another(app: RunningApp) -> None:
+    async with client(app) as caller:
+        await caller.say("slowly")
+        await caller.send("response.create")
+        await caller.event("response.created")
+        await caller.send("response.create", response={"conversation": "none", "input": []})
+        await caller.send("response.cancel")
+        await caller.event("response.done", count=2)
+    statuses = [event["response"]["status"] for event in caller.told("response.done")]
+    assert statuses == ["cancelled", "completed"]

@@ -118,6 +118,7 @@ async def test_who_says_nothing_for_long_is_spoken_to_again(app: RunningApp) -> 
         triggered = await caller.event("input_audio_buffer.timeout_triggered")
         done = await caller.event("response.done", count=2)
     assert done["response"]["status"] == "completed"
+    assert caller.said() == ANSWER * 2
     committed = await caller.event("input_audio_buffer.committed")
     assert committed["item_id"] == triggered["item_id"]
     assert 0 <= triggered["audio_start_ms"] <= triggered["audio_end_ms"]

@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from loadtests.retrieval import citing
 from loadtests.retrieval.bench import filled
 from loadtests.retrieval.scores import DEPTH, rank_of_answer
 from loadtests.retrieval.shelf import questions
@@ -151,7 +152,7 @@ async def test_a_collection_may_grow_while_it_is_searched(library: Library, uplo
     assert (await library.store.collection(collection)).documents == 4
 
 
-async def test_questions_to_the_library_are_answered_as_well_as_measured(tmp_path: Path) -> None:
+async def test_questions_to_the_library_are_answered_and_cited_as_well_as_measured(tmp_path: Path) -> None:
     """docs/retrieval.md has the figures; here is what must not get lost."""
     library = open_library(RetrievalSettings(), tmp_path)
     collection = (await library.create("library")).id
@@ -170,4 +171,9 @@ async def test_questions_to_the_library_are_answered_as_well_as_measured(tmp_pat
         ]
         assert sum(rank == 1 for rank in ranks) / len(ranks) >= first, strategy
         assert sum(rank is not None and rank <= 5 for rank in ranks) / len(ranks) >= fifth, strategy
+    _, *ours = await citing.scored(library, collection, names)
+    for way in ours:
+        assert way.right / way.cited >= 0.9, way.name
+        assert way.found / way.answers >= 0.9, way.name
+        assert way.beside / way.answers <= 0.1, way.name
     await library.aclose()
