@@ -1,4 +1,4 @@
-"""Clients of the field, in an environment of their own, against servers of ours: only `make test-clients` runs them."""
+"""Clients of the field, in an environment of their own, against servers of ours (`make test-clients`)."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from schemas.settings import AppSettings
-from tests.openai.asking import STORY, spoken
+from tests.openai.asking import SLOWLY, spoken
 from tests.support import RunningApp, running_app, scripted_settings
 
 _HERE: Final = Path(__file__).parent
@@ -21,7 +21,7 @@ RunClient = Callable[..., dict[str, Any]]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Those who run all tests do not get these: the environment takes minutes, and they speak in real time."""
+    """Who runs all tests does not get these: their environment takes minutes, and they speak in real time."""
     return None if any(_HERE.name in argument for argument in config.args) else True
 
 
@@ -48,13 +48,14 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
         tmp_path_factory.mktemp("scripted"),
         llm={
-            "reply": STORY,
+            "reply": SLOWLY,
             "delta_chars": 6,
-            "per_delta_ms": 4,
+            "per_delta_ms": 40,
             "call_for": {"weather": [WEATHER]},
             "reply_to": {"weather": "Take an umbrella."},
         },
         stt={"texts": [SAID]},
+        openai={"grace_s": 0.2},
     )
     with running_app(settings) as running:
         yield running

@@ -1,4 +1,4 @@
-"""What Pipecat's scripts share: a telephone call without a telephone, and somebody who writes down what happens."""
+"""What Pipecat's scripts share: a call without a telephone, and somebody who notes what happens."""
 
 import asyncio
 import json
@@ -150,7 +150,10 @@ class Call:
         self.watcher = Watcher()
         self.times: dict[str, float] = {}
         user, assistant = LLMContextAggregatorPair(
-            context, user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
+            context,
+            user_params=LLMUserAggregatorParams(
+                vad_analyzer=SileroVADAnalyzer(), user_turn_stop_timeout=PATIENCE_S
+            ),
         )
         before, *after = parts(context)
         middle = [before, user, *after] if after else [user, before]

@@ -1,4 +1,4 @@
-"""Pipecat with our Realtime socket as ears, model and voice at once, and as ears alone: only the base URL is ours."""
+"""Pipecat with our Realtime socket as ears, model and voice at once, and as ears alone."""
 
 import time
 from typing import Any
