@@ -85,6 +85,10 @@ test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser 
 bench: $(VENV)/.runtime ## Measure on this machine and compare with the budgets
 	@$(BIN)/python -m loadtests $(ARGS)
 
+.PHONY: bench-faces
+bench-faces: $(VENV)/.runtime $(VENV)/.dev ## What each face (native, conversations, OpenAI's) adds to words and sound
+	@$(BIN)/python -m loadtests.faces $(ARGS)
+
 .PHONY: bench-voice
 bench-voice: $(VENV)/.runtime system ## Measure the voice path with recorded speech, in real time
 	@$(BIN)/python -m loadtests.voice $(ARGS)

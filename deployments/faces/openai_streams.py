@@ -15,7 +15,8 @@ from schemas.errors import RhapsodeError
 SESSION_HEADER: Final = "X-Rhapsode-Session"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 DONE: Final = b"data: [DONE]\n\n"
-QUIET: Final = b": still here\n\n"
+QUIET: Final = b": still here\n"
+"""Without an empty line, which stock clients that know an id take for an event."""
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 

@@ -86,7 +86,7 @@ async def scored(library: Library, collection: CollectionId, names: dict[str, st
 
 
 def table(scores: Sequence[Citing]) -> str:
-    """`right`: of all citations. `found`: of all sentences that rest on something. `beside`: of all remarks."""
+    """`right`: of all citations. `found`: of sentences that rest on something. `beside`: of remarks."""
     headings = ["citations", "right", "found", "beside", "answers"]
     lines = [headings, ["---"] * len(headings), *(score.cells() for score in scores)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"

@@ -71,7 +71,8 @@ class Event:
 def events_of(text: str) -> list[Event]:
     events = []
     for block in text.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and line[0] != ":")
+        lines = [line for line in block.split("\n") if ": " in line and not line.startswith(":")]
+        fields = dict(line.split(": ", 1) for line in lines)
         if "data" in fields:
             events.append(Event(fields["data"], fields.get("id", "")))
     return events

@@ -8,8 +8,10 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai._streaming import SSEDecoder
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
+from deployments.faces.openai_streams import QUIET
 from tests.openai.asking import SAID, STORY, TOOLS, seconds_of, spoken
 from tests.support import RunningApp
 
@@ -59,6 +61,12 @@ def test_it_streams(client: OpenAI) -> None:
     text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     assert text == STORY
     assert chunks[-1].usage is not None
+
+
+def test_it_takes_a_pause_for_nothing_else() -> None:
+    event = b"id: a-%d\ndata: {}\n\n"
+    told = list(SSEDecoder().iter_bytes(iter([event % 1, QUIET, QUIET, event % 2])))
+    assert [one.data for one in told] == ["{}", "{}"]
 
 
 async def test_it_streams_without_blocking_and_may_stop_early(aclient: AsyncOpenAI) -> None:

@@ -123,8 +123,8 @@ async def test_a_session_of_another_kind_is_no_answer(http: httpx.AsyncClient) -
 async def test_another_replica_goes_on_and_the_first_one_leaves_it_alone(tmp_path: Path) -> None:
     settings = scripted_settings(
         tmp_path,
-        llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 25},
-        openai={"grace_s": 0.5},
+        llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 50},
+        openai={"grace_s": 2.0},
     )
     body = asked()
     with running_app(settings) as one, running_app(settings) as two:

@@ -1,0 +1,5 @@
+"""`python -m loadtests.faces`."""
+
+from loadtests.faces.bench import main
+
+main()
