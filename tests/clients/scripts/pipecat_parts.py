@@ -21,7 +21,6 @@ from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.stt import OpenAISTTService
 from pipecat.services.openai.tts import OpenAITTSService
-
 from pipecat_call import called, main, pcm_of
 
 WEATHER = FunctionSchema(

@@ -25,7 +25,6 @@ from pipecat.services.openai.realtime.events import (
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService
-
 from pipecat_call import called, main, pcm_of
 
 WEATHER = FunctionSchema(
