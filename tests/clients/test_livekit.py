@@ -61,11 +61,12 @@ def test_the_small_model_answers_it(real: RunningApp, run_client: RunClient) -> 
     assert told["text"].strip()
 
 
-def test_who_stops_reading_stops_the_model(scripted: RunningApp, run_client: RunClient) -> None:
+@pytest.mark.anyio
+async def test_who_stops_reading_stops_the_model(scripted: RunningApp, run_client: RunClient) -> None:
     told = run_client("livekit_parts.py", "leave", url=scripted.url)
     assert SLOWLY.startswith(told["text"])
     model = scripted.engines["language_model"]
-    eventually(lambda: model.open_streams == 0, "the model went on for nobody")
+    await eventually(lambda: model.open_streams == 0)
 
 
 @pytest.mark.weights

@@ -34,7 +34,10 @@ def test_somebody_speaks_is_understood_and_is_answered_aloud(real: RunningApp, r
     assert [message["role"] for message in told["messages"]] == ["user", "assistant"]
 
 
-def test_who_speaks_interrupts_the_answer(scripted: RunningApp, run_client: RunClient, card: str) -> None:
+@pytest.mark.anyio
+async def test_who_speaks_interrupts_the_answer(
+    scripted: RunningApp, run_client: RunClient, card: str
+) -> None:
     told = run_client("pipecat_parts.py", "interrupt", url=scripted.url, sound=card, heard_s=0.4)
     assert told["errors"] == []
     assert told["transcriptions"] == [SAID, SAID]
@@ -43,7 +46,7 @@ def test_who_speaks_interrupts_the_answer(scripted: RunningApp, run_client: RunC
     assert answered.startswith(SENTENCE)
     assert len(answered) < len(SLOWLY), "the model is told only what was heard"
     model = scripted.engines["language_model"]
-    eventually(lambda: model.open_streams == 0, "the model went on for nobody")
+    await eventually(lambda: model.open_streams == 0)
 
 
 def test_a_function_is_called_and_its_result_spoken_of(scripted: RunningApp, run_client: RunClient) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import llm
 from livekit.plugins import openai
 from livekit_parts import frames_of, get_weather, main, ours, quiet
@@ -31,8 +32,8 @@ class Talk:
         if event.is_final:
             self.heard.put_nowait(event.transcript)
 
-    def say(self, sound: str) -> None:
-        for frame in frames_of(sound) + quiet(2):
+    def say(self, frames: list[rtc.AudioFrame]) -> None:
+        for frame in frames:
             self.session.push_audio(frame)
 
     async def call(self, made: llm.GenerationCreatedEvent) -> list[llm.FunctionCall]:
@@ -51,6 +52,7 @@ class Answer:
         self.id = ""
         self.text = ""
         self.audio_s = 0.0
+        self.begun = asyncio.Event()
 
     async def listen(self, made: llm.GenerationCreatedEvent) -> None:
         async for message in made.message_stream:
@@ -66,6 +68,8 @@ class Answer:
     async def _hear(self, message: llm.MessageGeneration) -> None:
         async for frame in message.audio_stream:
             self.audio_s += frame.duration
+            if self.audio_s > 0.5:
+                self.begun.set()
 
 
 @asynccontextmanager
@@ -86,7 +90,7 @@ async def speak(url: str, sound: str) -> dict[str, Any]:
     """Say something; the server finds where it ends, and answers."""
     async with talking(url) as talk:
         began = time.monotonic()
-        talk.say(sound)
+        talk.say(frames_of(sound) + quiet(2))
         heard = await talk.heard.get()
         times = {"transcription": round(time.monotonic() - began, 2)}
         answer = Answer()
@@ -129,20 +133,20 @@ async def write(url: str, question: str) -> dict[str, Any]:
 
 
 async def interrupt(url: str, sound: str) -> dict[str, Any]:
-    """Speak while it answers, as an agent does: stop it, cut the message to what was heard, and be answered."""
+    """Speak while it answers: as agents do, stop it, cut the message to what was heard, and be answered."""
     async with talking(url) as talk:
         made = await talk.session.generate_reply(instructions="Tell a story.")
         assert await talk.generations.get() is made
         first = Answer()
         listening = asyncio.create_task(first.listen(made))
-        while first.audio_s < 0.5:
-            await asyncio.sleep(0.02)
+        await first.begun.wait()
         began = time.monotonic()
-        talk.say(sound)
+        talk.say(frames_of(sound)[:30])  # nothing is answered as long as it goes on
         await talk.started.wait()
         talk.session.interrupt()
         await listening
         times = {"stopped": round(time.monotonic() - began, 2)}
+        talk.say(quiet(2))
         talk.session.truncate(message_id=first.id, modalities=["audio"], audio_end_ms=400)
         second = Answer()
         await second.listen(await talk.generations.get())

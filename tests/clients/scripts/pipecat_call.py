@@ -102,7 +102,8 @@ class Watcher(BaseObserver):
         self._news = asyncio.Event()
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        if not isinstance(data.frame, InputAudioRawFrame):
+        played = isinstance(data.frame, OutputAudioRawFrame) and isinstance(data.source, Loudspeaker)
+        if not played and not isinstance(data.frame, InputAudioRawFrame):
             self.frames.append((time.monotonic(), data.frame))
             self._news.set()
 
