@@ -49,7 +49,7 @@ env-whisperx: $(BIN)/python ## WhisperX for the quality way, in .venv-whisperx (
 	@GPU="$(GPU)" bash requirements/whisperx.sh $(BIN)/python
 
 .PHONY: env-clients
-env-clients: $(BIN)/python ## Pipecat and LiveKit's agents, which are tried as clients, in .venv-clients
+env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients
 	@bash requirements/clients.sh $(BIN)/python
 
 # Not a file: whether the machine has them can change. SYSTEM=no leaves the machine's packages alone.
@@ -74,7 +74,7 @@ test-engines: $(VENV)/.runtime $(VENV)/.dev system env-whisperx ## The tests of 
 	@$(BIN)/python -m pytest tests/engines_whisperx/outside $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients ## Pipecat and LiveKit's agents against a real server
+test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients ## Pipecat, LiveKit's agents and the Agents SDK against servers of ours
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
 .PHONY: test-fast
