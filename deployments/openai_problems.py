@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from schemas.errors import RhapsodeError
 from schemas.openai.standing import CODES
 
-PATHS: Final = re.compile(r"/v1/(models|chat|audio)(/.*)?", re.DOTALL)
+PATHS: Final = re.compile(r"/v1/((models|chat|audio)(/.*)?|realtime/client_secrets)", re.DOTALL)
 """Answered in OpenAI's shape; everything else is ours."""
 _REQUEST: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
@@ -31,6 +31,7 @@ _CURSOR: Final = Shape(400, _REQUEST, "invalid_event_id")
 INTERNAL: Final = Shape(500, _SERVER, "server_error")
 
 TABLE: Final[Mapping[str, Shape]] = {
+    "realtime.invalid": _INVALID,
     "auth.required": Shape(401, _REQUEST, "missing_api_key"),
     "auth.invalid": Shape(401, _REQUEST, "invalid_api_key"),
     "auth.expired": Shape(401, _REQUEST, "invalid_api_key"),

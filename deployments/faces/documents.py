@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from deployments import problems
 from deployments.access import Caller
 from deployments.faces.collections import Known
 from deployments.faces.forms import received
@@ -114,18 +115,22 @@ async def _feed(services: Open, caller: Caller, collection: CollectionId, began:
 
 
 async def _stream(feed: Feed, document: DocumentId) -> AsyncGenerator[bytes, None]:
-    generation = feed.hello.generation
+    generation, ended_by = feed.hello.generation, "removed"
     yield named("hello", feed.hello.model_dump(exclude={"type"}))
-    async with aclosing(feed.frames()) as frames:
-        async for frame in frames:
-            if frame is None:
-                yield named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
-            elif document_of(frame[0]) == document:
-                seq, kind = frame[0].seq, frame[0].type
-                yield told(generation, seq, frame[1])
-                if kind in ENDS:
-                    yield named("end", {"reason": kind.removeprefix("document."), "seq": seq})
-                    return
+    try:
+        async with aclosing(feed.frames()) as frames:
+            async for frame in frames:
+                if frame is None:
+                    yield named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
+                elif document_of(frame[0]) == document:
+                    yield told(generation, frame[0].seq, frame[1])
+                    if frame[0].type in ENDS:
+                        ended_by = frame[0].type.removeprefix("document.")
+                        break
+    except RhapsodeError as error:
+        yield named("error", problems.error_frame(error).model_dump(exclude={"type", "ref"}))
+        return
+    yield named("end", {"reason": ended_by, "seq": feed.last})
 
 
 @router.get("")

@@ -7,6 +7,7 @@ from typing import Final
 from deployments.faces.native import refuse_affairs
 from deployments.services import Services
 from pipeline.log.base import Head
+from pipeline.openai.names import Names
 from pipeline.realtime.config import checked, initial
 from pipeline.realtime.desk import Desk
 from pipeline.realtime.translator import PER_FACT, Translator, position
@@ -43,7 +44,9 @@ class Opened:
 
 
 async def open_session(services: Services, caller: Principal, query: Mapping[str, str]) -> Opened:
-    """The session of the query, or a new one. Raises RealtimeInvalid, SessionNotFound or a StateError."""
+    """The session of the query, or a new one. Raises RealtimeInvalid, ModelNotFound, SessionNotFound or a
+    StateError.
+    """
     model = query.get("model") or LOCAL_MODEL
     if len(model) > _MODEL_CHARS or not model.isprintable():
         raise RealtimeInvalid("The name of a model is a short text.", field="model")
@@ -90,6 +93,9 @@ async def _new(services: Services, caller: Principal, model: str) -> SessionId:
     if config is None:
         config = initial(services.sessions.choices.defaults, model=model)
     settings = checked(config, services.sessions.choices)
+    if model != LOCAL_MODEL:
+        named = Names(services.settings, services.sessions.choices).chat(model)
+        settings = settings.model_copy(update={"llm_provider": named.provider, "llm_model": named.model})
     begun = RealtimeConfigured(config=config, created=True, secret=caller.secret)
     command = CreateSession(settings=settings, title=_TITLE)
     session, *_ = await services.sessions.create(command, principal=caller.name, also=(begun,))

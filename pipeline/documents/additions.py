@@ -186,11 +186,21 @@ class Additions:
                         await self._settle(held)
             except RhapsodeError as error:
                 log.info("documents that are being added could not be looked after: %s", error)
-            except Exception:
+            except Exception:  # all documents of this process hang on the task group that this runs in
                 log.exception("documents that are being added could not be looked after")
             await self._clock.sleep(self._every_s)
 
     async def _settle(self, held: Held) -> None:
+        """What cannot be settled now is tried again; what never can be must not stand in the others' way."""
+        try:
+            await self._tell_for(held)
+        except RhapsodeError as error:
+            log.warning("collection %s: it is not known what became of document %s: %s", *held, error)
+            if error.retryable:
+                return
+        await self._held.let_go(held)
+
+    async def _tell_for(self, held: Held) -> None:
         """Say what became of a document whose process died: it may have got as far as the store."""
         collection, document = CollectionId(held.session), DocumentId(held.input)
         try:
@@ -204,7 +214,6 @@ class Additions:
                 await self._recorder.post(held.session, fact, key=key)
         except (SessionGone, SessionNotFound, SessionEnded) as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
-        await self._held.let_go(held)
 
     async def _there(self, collection: CollectionId, document: DocumentId) -> DocumentView | None:
         try:

@@ -31,13 +31,23 @@ def fitting(messages: Sequence[Message], *, context_tokens: int, answer_tokens: 
 
 
 def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
-    """All but the oldest message that may be forgotten; None if there is none."""
+    """All but the oldest message that may be forgotten; None if there is none.
+
+    The results of calls are forgotten together with the calls: servers refuse one without the other.
+    """
     asked = max((at for at, message in enumerate(messages) if message.role == "user"), default=len(messages))
     for at, message in enumerate(messages[:asked]):
         if message.role != "system":
-            return messages[:at] + messages[at + 1 :]
+            end = at + 1
+            while end < asked and messages[end].role == "tool":
+                end += 1
+            return messages[:at] + messages[end:]
     return None
 
 
 def _estimate(messages: Sequence[Message]) -> float:
-    return sum(len(message.content) / _CHARS_PER_TOKEN + _TOKENS_PER_MESSAGE for message in messages)
+    return sum(_chars(message) / _CHARS_PER_TOKEN + _TOKENS_PER_MESSAGE for message in messages)
+
+
+def _chars(message: Message) -> int:
+    return len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.calls)

@@ -258,11 +258,13 @@ class Directory:
         return SessionList(sessions=tuple(found), next=None)
 
     async def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]:
-        """Every session of theirs, of whatever kind, newest first."""
+        """Every session of theirs, of whatever kind, newest first; not those that they only take part in."""
         place: Place | None = None
         while places := await self._store.newest(principal, KINDS, place, _PAGE):
-            for _, session in places:
-                yield session
+            sessions = [session for _, session in places]
+            for session, packed in zip(sessions, await self._store.rows(sessions), strict=True):
+                if packed is not None and _unpacked(packed).principal == principal:
+                    yield session
             place = places[-1]
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from schemas.openai.standing import Row
 from schemas.openai.table import TABLE
+from schemas.realtime_table import RealtimeRow, rows
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "openai.md"
 _BEGIN: Final = "<!-- the table begins: python -m schemas.openai.document -->\n"
@@ -18,14 +19,19 @@ _LONGEST: Final = 60
 def table() -> str:
     """All of it, in Markdown."""
     lines: list[str] = []
-    for endpoint, rows in TABLE.items():
+    for endpoint, listed in TABLE.items():
         lines += [f"### {endpoint}", "", "| field | example | standing | |", "|---|---|---|---|"]
-        lines += [_line(row) for row in rows]
+        lines += [_line(row) for row in listed]
+        lines.append("")
+    realtime = {row.endpoint: [one for one in rows() if one.endpoint == row.endpoint] for row in rows()}
+    for endpoint, found in realtime.items():
+        lines += [f"### {endpoint}", "", "| field | example | standing | |", "|---|---|---|---|"]
+        lines += [_line(row) for row in found]
         lines.append("")
     return "\n".join(lines)
 
 
-def _line(row: Row) -> str:
+def _line(row: Row | RealtimeRow) -> str:
     shown = json.dumps(row.value, ensure_ascii=False)
     shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
     standing = row.standing if row.code is None else f"{row.standing}: `{row.code}`"

@@ -116,6 +116,29 @@ async def test_a_document_that_is_removed_while_it_is_added_does_not_come(shelve
     assert await shelves.documents(collection) == []
 
 
+async def test_who_adds_to_a_collection_that_is_deleted_is_told(shelves: Shelves) -> None:
+    collection = await shelves.create()
+    told: list[str] = []
+
+    async def send() -> None:
+        stream = shelves.http.stream(
+            "POST",
+            f"/v1/collections/{collection}/documents",
+            files={"file": ("long.txt", b"Bees fly over the meadow. " * 10_000)},
+            headers={"Accept": "text/event-stream"},
+        )
+        async with stream as answer:
+            told.extend([line async for line in answer.aiter_lines() if line.startswith("event: ")])
+
+    async with anyio.create_task_group() as both:
+        both.start_soon(send)
+        await shelves.heard_until(collection, "document.progressed")
+        assert (await shelves.http.delete(f"/v1/collections/{collection}")).status_code == 204
+    assert told[-1] in ("event: end", "event: error")
+    while shelves.additions_in_hand():
+        assert (await shelves.http.get(f"/v1/collections/{collection}")).status_code == 404
+
+
 async def test_collections_are_listed_renamed_and_deleted(shelves: Shelves) -> None:
     collection = await shelves.create("Bees")
     path = f"/v1/collections/{collection}"

@@ -70,6 +70,8 @@ async def test_a_gateway_that_closes_says_what_it_gave_up(tmp_path: Path) -> Non
     with running_app(settings) as app:
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
             shelves = Shelves(app, client)
+            facts = await shelves.heard_until(collection, "document.failed")
+            assert facts[-1]["data"]["code"] == "document.interrupted"
             [shown] = await shelves.documents(collection)
             assert (shown["state"], shown["code"]) == ("failed", "document.interrupted")
 

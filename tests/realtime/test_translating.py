@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.choices import Choices
@@ -148,6 +149,7 @@ about_none = st.one_of(
 logs = st.lists(st.tuples(about_turns, turns) | st.tuples(about_none, st.just(0)), max_size=30)
 
 
+@hypothesis_settings(deadline=None)
 @given(logs)
 def test_whatever_happens_can_be_told_in_order(facts: list[tuple[Fact, int]]) -> None:
     events = told(log_of(*asked(), *asked(outside=True), *facts))
@@ -158,6 +160,7 @@ def test_whatever_happens_can_be_told_in_order(facts: list[tuple[Fact, int]]) ->
     assert json.dumps([event.data for event in events])
 
 
+@hypothesis_settings(deadline=None)
 @given(logs)
 def test_a_response_is_begun_before_anything_of_it_and_nothing_follows_its_end(
     facts: list[tuple[Fact, int]],
@@ -175,6 +178,7 @@ def test_a_response_is_begun_before_anything_of_it_and_nothing_follows_its_end(
             over.add(response)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(texts.filter(bool), min_size=1, max_size=8), st.booleans())
 def test_deltas_add_up_to_what_is_said_at_the_end(parts: list[str], outside: bool) -> None:
     deltas: list[tuple[Fact, int]] = [(TextDelta(at=0, text=part), 4) for part in parts]
@@ -266,6 +270,7 @@ sessions = st.fixed_dictionaries(
 )
 
 
+@hypothesis_settings(deadline=None)
 @given(st.lists(sessions, max_size=4))
 def test_every_configuration_that_is_taken_means_something(patches: list[dict[str, Any]]) -> None:
     config = CONFIG

@@ -169,6 +169,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(max_size=10), json_values, max_size=4),
     st.sampled_from([*CLIENT_EVENTS, "?", ""]),
@@ -178,6 +179,7 @@ def test_whatever_is_said_is_an_event_or_a_complaint(rest: dict[str, Any], kind:
         client_event({**rest, "type": kind})
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_whatever_a_session_is_to_be_is_a_patch_or_a_complaint(value: Any) -> None:
     patch = {"instructions": value, "tools": value, "audio": value, "tool_choice": value, "tracing": value}

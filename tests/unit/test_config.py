@@ -193,3 +193,21 @@ def test_sessions_do_not_begin_with_a_provider_that_nobody_configured(
 ) -> None:
     wrong = TEXT.replace("    profile: laptop\n", f"    profile: laptop\n    session: {{{field}: cloud}}\n")
     assert f"session.{field} names 'cloud', which is no provider" in refusal(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            "session: {tools: {registered: [fly]}}",
+            "session.tools.registered names 'fly', which is no function",
+        ),
+        ("tools: {functions: {fly: {description: Up}}}", "give either url or entry_point"),
+        ("tools: {functions: {fly: {url: ftp://x}}}", "is not an http(s) address"),
+    ],
+)
+def test_functions_are_registered_in_one_place_before_sessions_use_them(
+    refusal: Callable[[str], str], wrong: str, words: str
+) -> None:
+    text = TEXT.replace("    profile: laptop\n", f"    profile: laptop\n    {wrong}\n")
+    assert words in refusal(text)

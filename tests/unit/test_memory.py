@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import Message
+from pipeline.engines.base import Message, ToolCall
 from pipeline.engines.memory import fitting, without_oldest
 
 SYSTEM = Message("system", "Be kind.")
@@ -52,3 +52,16 @@ def test_an_answer_begun_stays_with_its_question() -> None:
     assert without_oldest(messages) is None
     assert without_oldest((SYSTEM, *messages)) is None
     assert without_oldest((Message("user", "Hi"), *messages)) == messages
+
+
+def test_what_came_of_calls_is_forgotten_together_with_them() -> None:
+    called = Message("assistant", "", (ToolCall("c1", "weather", "{}"), ToolCall("c2", "tides", "{}")))
+    results = (Message("tool", "7", call="c1"), Message("tool", "low", call="c2"))
+    rest = (Message("assistant", "Cold."), Message("user", "And now?"))
+    assert without_oldest((SYSTEM, called, *results, *rest)) == (SYSTEM, *rest)
+
+
+def test_the_calls_of_the_answer_that_is_being_given_stay() -> None:
+    called = Message("assistant", "", (ToolCall("c1", "weather", "{}"),))
+    asked = (Message("user", "How warm?"), called, Message("tool", "7", call="c1"))
+    assert without_oldest((SYSTEM, *asked)) is None

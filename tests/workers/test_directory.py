@@ -13,7 +13,17 @@ from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.workers.directory import Directory, DirectoryProjection
 from pipeline.workers.projections import ProjectionReader
 from schemas.errors import CursorMalformed
-from schemas.events import Fact, Kind, SessionEnded, SessionStarted, TurnCompleted, TurnRequested
+from schemas.events import (
+    Fact,
+    Kind,
+    MemberAdded,
+    MemberRemoved,
+    SessionEnded,
+    SessionRenamed,
+    SessionStarted,
+    TurnCompleted,
+    TurnRequested,
+)
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import SessionSettings
 from tests.log.support import batch, new, raw
@@ -32,8 +42,8 @@ async def started(log: RedisEventLog, ts_ms: int, principal: str = "", kind: Kin
     return session
 
 
-async def record(log: RedisEventLog, session: SessionId, *facts: Fact) -> None:
-    [outcome] = await log.append([batch(session, 1, *facts, mode=mode_of(facts))])
+async def record(log: RedisEventLog, session: SessionId, *facts: Fact, number: int = 1) -> None:
+    [outcome] = await log.append([batch(session, number, *facts, mode=mode_of(facts))])
     assert outcome.first > 1
 
 
@@ -140,3 +150,36 @@ async def test_facts_that_come_during_a_rebuild_do_not_count_twice(
     await reader.step()
     [listed] = (await directory.list("")).sessions
     assert listed.turns == 2
+
+
+async def test_who_takes_part_in_a_thread_sees_it_and_does_not_own_it(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    thread = await started(log, 1_000, "ada", "thread")
+    await record(log, thread, MemberAdded(principal="bob"), SessionRenamed(title="The lamp"))
+    await reader.step()
+    assert [one.title for one in (await directory.list("bob")).sessions] == ["The lamp"]
+    assert [session async for session in directory.all_of("bob")] == []
+    assert [session async for session in directory.all_of("ada")] == [thread]
+    await record(log, thread, MemberRemoved(principal="bob"), number=2)
+    await reader.step()
+    assert (await directory.list("bob")).sessions == ()
+
+
+async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
+    log: RedisEventLog, directory: Directory, reader: ProjectionReader
+) -> None:
+    settings = SessionSettings()
+    lamp, sea = [await started(log, 1_000 + number, "ada", "thread") for number in range(2)]
+    for thread, question in ((lamp, "How bright is the LAMP?"), (sea, "Why is the sea salty?")):
+        await record(log, thread, TurnRequested(kind="prompt", text=question, settings=settings))
+        for number in range(2, 14):
+            filler = TurnRequested(kind="prompt", text=f"And {number}? " * 40, settings=settings)
+            await record(log, thread, filler, number=number)
+    await reader.step()
+    for words, found in (("bright lamp", [lamp]), ("salty", [sea]), ("is the", [sea, lamp]), ("moon", [])):
+        listed = (await directory.list("ada", kind="thread", query=words)).sessions
+        assert [one.session_id for one in listed] == found, words
+    page = await directory.list("ada", kind="thread", query="is", limit=1)
+    rest = await directory.list("ada", kind="thread", query="is", limit=1, before=page.next)
+    assert [one.session_id for one in (*page.sessions, *rest.sessions)] == [sea, lamp]

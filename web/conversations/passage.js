@@ -24,7 +24,8 @@ class PassageView {
     this._passage = passage;
     this._api = new ConversationsApi();
     this._around = AROUND;
-    this._where = make("p", { class: "note" }, placeOf(passage));
+    this._where = make("p", { class: "note" });
+    say(this._where, placeOf(passage) === passage.title ? null : placeOf(passage));
     this._text = make("div", { class: "excerpt", dir: "auto", tabindex: "0", role: "region", "aria-label": "Text" });
     this._more = make("button", { type: "button", class: "quiet", hidden: "" }, "Show more around it");
     this._note = make("p", { class: "note", role: "status", hidden: "" });
