@@ -13,7 +13,7 @@ from tests.openai.asking import SLOWLY, spoken
 from tests.support import RunningApp, running_app, scripted_settings
 
 _HERE: Final = Path(__file__).parent
-_PYTHON: Final = _HERE.parent.parent / ".venv-clients" / "bin" / "python"
+_ENVIRONMENT: Final = _HERE.parent.parent / ".venv-clients"
 WEATHER: Final = {"name": "get_weather", "arguments": '{"city": "Oslo"}'}
 SAID: Final = "Please tell me of the fox."
 
@@ -28,11 +28,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def run_client() -> RunClient:
     """Run a script with the clients' Python; what it printed."""
-    if not _PYTHON.is_file():
+    if not (_ENVIRONMENT / ".made").is_file():
         pytest.skip('the clients\' environment is not made: "make env-clients"')
 
     def run(script: str, scenario: str, **asked: Any) -> dict[str, Any]:
-        command = [_PYTHON, _HERE / "scripts" / script, json.dumps({"scenario": scenario} | asked)]
+        command = [_ENVIRONMENT / "bin" / "python", _HERE / "scripts" / script, json.dumps({"scenario": scenario} | asked)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
         assert done.returncode == 0, done.stderr[-4_000:]
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
