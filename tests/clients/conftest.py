@@ -32,7 +32,8 @@ def run_client() -> RunClient:
         pytest.skip('the clients\' environment is not made: "make env-clients"')
 
     def run(script: str, scenario: str, **asked: Any) -> dict[str, Any]:
-        command = [_ENVIRONMENT / "bin" / "python", _HERE / "scripts" / script, json.dumps({"scenario": scenario} | asked)]
+        told_to_do = json.dumps({"scenario": scenario} | asked)
+        command = [_ENVIRONMENT / "bin" / "python", _HERE / "scripts" / script, told_to_do]
         done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
         assert done.returncode == 0, done.stderr[-4_000:]
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
