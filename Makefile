@@ -48,6 +48,10 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.runtime
 env-whisperx: $(BIN)/python ## WhisperX for the quality way, in .venv-whisperx (GPU=yes|no overrides what is found)
 	@GPU="$(GPU)" bash requirements/whisperx.sh $(BIN)/python
 
+.PHONY: env-clients
+env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients
+	@bash requirements/clients.sh $(BIN)/python
+
 # Not a file: whether the machine has them can change. SYSTEM=no leaves the machine's packages alone.
 SYSTEM ?= yes
 .PHONY: system
@@ -68,6 +72,10 @@ test: $(VENV)/.runtime $(VENV)/.dev system ## All tests, with real models, serve
 test-engines: $(VENV)/.runtime $(VENV)/.dev system env-whisperx ## The tests of WhisperX, in its environment
 	@.venv-whisperx/bin/python -m pytest --confcutdir=tests/engines_whisperx tests/engines_whisperx/inside $(ARGS)
 	@$(BIN)/python -m pytest tests/engines_whisperx/outside $(ARGS)
+
+.PHONY: test-clients
+test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients ## Pipecat, LiveKit's agents and the Agents SDK against servers of ours
+	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser or model: seconds
@@ -114,5 +122,5 @@ schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/ope
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")
-	@rm -rf $(VENV) .venv-whisperx build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-whisperx .venv-clients build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -106,7 +106,14 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
             *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"),
             *_STOCK_HEADERS,
         ],
-        expose_headers=["Location", "Retry-After", "ETag", "Content-Range", "X-Rhapsode-Session"],
+        expose_headers=[
+            "Location",
+            "Retry-After",
+            "ETag",
+            "Content-Range",
+            "X-Rhapsode-Session",
+            "X-Request-Id",
+        ],
     )
 
 

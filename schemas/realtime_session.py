@@ -87,8 +87,10 @@ class Transcription(RealtimeModel):
     language: str | None = Field(default=None, pattern=r"^([a-z]{2,3}(-[A-Za-z]{2,4})?|auto)$")
     prompt: Annotated[Readable, Field(max_length=2_000)] | None = None
     """Without effect."""
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
-    """Without effect."""
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        default=None, exclude_if=lambda delay: delay is None
+    )
+    """Without effect. Told to those only who said it: Pipecat's client takes no such field."""
 
 
 class _Detection(RealtimeModel):

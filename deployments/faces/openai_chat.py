@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from deployments.access import Caller
 from deployments.faces.native import Open
-from deployments.faces.openai_streams import DONE, EVENTS, QUIET, SESSION_HEADER, Flowing, event
+from deployments.faces.openai_streams import DONE, EVENTS, QUIET, Flowing, event, headers_of
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.listening import Listener
@@ -48,7 +48,7 @@ async def complete(
         wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
     stay = AsyncExitStack()
     stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, keep=bool(wish.store)))
-    headers = {SESSION_HEADER: wanted.session}
+    headers = headers_of(wanted.session)
     if wish.stream:
         pieces = _events(services, completions, wanted, cursor)
         return Flowing(pieces, stay, media_type=EVENTS, headers=headers)

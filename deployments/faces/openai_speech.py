@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from deployments.access import Caller
 from deployments.faces.native import Open
-from deployments.faces.openai_streams import EVENTS, SESSION_HEADER, Flowing, event
+from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of
 from deployments.faces.uploads import while_awaited
 from pipeline.audio.streams import STREAM_MIME
 from pipeline.listening import Listener
@@ -33,7 +33,7 @@ async def speak(services: Open, caller: Caller, request: Request, wish: SpeechRe
     spoken = await while_awaited(request, lambda: speeches.begin(wish, caller))
     stay = AsyncExitStack()
     stay.enter_context(services.keeper.waiting(spoken.session, spoken.turn))
-    headers = {SESSION_HEADER: spoken.session}
+    headers = headers_of(spoken.session)
     if wish.stream_format == "sse":
         return Flowing(_events(speeches, spoken), stay, media_type=EVENTS, headers=headers)
     mime = STREAM_MIME[spoken.format]

@@ -11,13 +11,20 @@ from starlette.types import Receive, Scope, Send
 
 from deployments import openai_problems, problems
 from schemas.errors import RhapsodeError
+from schemas.ids import SessionId
 
 SESSION_HEADER: Final = "X-Rhapsode-Session"
+_REQUEST_HEADER: Final = "X-Request-Id"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 DONE: Final = b"data: [DONE]\n\n"
 QUIET: Final = b": still here\n"
 """Without an empty line, which stock clients that know an id take for an event."""
 _UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def headers_of(session: SessionId) -> dict[str, str]:
+    """What names an answer: in our words, and in those that OpenAI's clients put into their logs."""
+    return {SESSION_HEADER: session, _REQUEST_HEADER: session}
 
 
 class Flowing(Response):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from deployments.access import Caller
 from deployments.faces.native import Open
 from deployments.faces.openai_forms import form_with_file
-from deployments.faces.openai_streams import EVENTS, SESSION_HEADER, Flowing, event
+from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.hearing.uploading import Recording
@@ -73,7 +73,7 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
         recording = await stay.enter_async_context(hearings.recording(upload.file))
         session = await hearings.begin(wish, model, upload.name, caller)
         stay.enter_context(services.keeper.waiting(session))
-        headers = {SESSION_HEADER: session}
+        headers = headers_of(session)
         made = Transcribed(only_by="quality" if isinstance(wish, TranslationRequest) else None)
         if isinstance(wish, TranscriptionRequest) and wish.stream:
             work = _Work(hearings, session, recording, upload.name)

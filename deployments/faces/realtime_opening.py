@@ -22,6 +22,7 @@ _PREFIX: Final = "sess_"
 _MODEL_CHARS: Final = 128
 _TITLE: Final = "Realtime"
 LOCAL_MODEL: Final = "local"
+_TRANSCRIPTION: Final = "transcription"
 _PAGE: Final = 2_000
 
 
@@ -50,6 +51,8 @@ async def open_session(services: Services, caller: Principal, query: Mapping[str
     model = query.get("model") or LOCAL_MODEL
     if len(model) > _MODEL_CHARS or not model.isprintable():
         raise RealtimeInvalid("The name of a model is a short text.", field="model")
+    if query.get("intent") == _TRANSCRIPTION:
+        model = LOCAL_MODEL  # what is named writes down; who does that here is this server's affair
     if "call_id" in query:
         raise RealtimeInvalid(
             "Calls over WebRTC and SIP are not supported.", reason="unsupported_value", field="call_id"

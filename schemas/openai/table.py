@@ -168,7 +168,8 @@ TRANSCRIPTIONS: Final = (
     supported("chunking_strategy", '{"type": "server_vad", "silence_duration_ms": 700}'),
     accepted("temperature", "0.2"),
     refused("include", ["logprobs"], _PARAMETER),
-    refused("languages", ["en", "de"], _PARAMETER),
+    supported("languages", ["en"], "one, as `language`"),
+    supported("languages", ["en", "de"], "of several it is found out, among all languages"),
     refused("known_speaker_names", ["Ada"], _PARAMETER),
     refused("known_speaker_references", ["data:audio/wav;base64,AA=="], _PARAMETER),
 )

@@ -52,13 +52,14 @@ def _no_logprobs(value: Any) -> Any:
 
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Prompt = Annotated[Readable, Field(max_length=2_000)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
 class TranscriptionRequest(_Form):
     """The fields beside the file."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    language: Language | None = None
     prompt: Prompt | None = None
     keywords: Annotated[tuple[Annotated[Readable, Field(max_length=100)], ...], Field(max_length=100)] = ()
     response_format: Format | None = None
@@ -67,7 +68,7 @@ class TranscriptionRequest(_Form):
     stream: bool | None = None
     chunking_strategy: Annotated[ServerVad | None, BeforeValidator(_strategy)] = None
     include: Annotated[tuple[str, ...], BeforeValidator(_no_logprobs)] = ()
-    languages: Annotated[Any, refused("languages", [])] = ()
+    languages: Annotated[tuple[Language, ...], Field(max_length=100)] = ()
     known_speaker_names: Annotated[Any, refused("known_speaker_names", [])] = ()
     known_speaker_references: Annotated[Any, refused("known_speaker_references", [])] = ()
 
@@ -88,7 +89,8 @@ class TranscriptionRequest(_Form):
 
     @property
     def language_or_any(self) -> str:
-        return self.language or "auto"
+        """Of several it is found out which is spoken, among all that there are."""
+        return self.language or (self.languages[0] if len(self.languages) == 1 else "auto")
 
 
 class TranslationRequest(_Form):

@@ -68,6 +68,7 @@ async def test_without_the_wish_no_chunk_tells_usage(http: httpx.AsyncClient) ->
 async def test_a_completion_is_a_session_that_closes(http: httpx.AsyncClient) -> None:
     answer = await http.post(CHAT, json=asked())
     session = answer.headers["X-Rhapsode-Session"]
+    assert answer.headers["X-Request-Id"] == session
     assert answer.json()["id"] == f"chatcmpl-{session}"
     written = await facts_of(http, session, to_its_end=True)
     assert written[0]["data"]["kind"] == "completion"

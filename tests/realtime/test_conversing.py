@@ -81,3 +81,20 @@ async def test_one_response_may_be_beside_another(app: RunningApp) -> None:
         await caller.event("response.done", count=2)
     statuses = [event["response"]["status"] for event in caller.told("response.done")]
     assert statuses == ["cancelled", "completed"]
+
+
+async def test_who_only_listens_may_name_any_model(app: RunningApp) -> None:
+    """LiveKit's ears name in the address who writes down, not who answers."""
+    async with client(app, intent="transcription", model="gpt-4o-mini-transcribe") as caller:
+        assert caller.types == ["session.created"]
+    async with client(app, model="gpt-4o-mini-transcribe") as caller:
+        assert caller.events[0]["error"]["type"] == "invalid_request_error"
+
+
+async def test_nobody_is_told_of_a_delay_that_nobody_asked_for(app: RunningApp) -> None:
+    """Pipecat's client takes no field of a transcription that it does not know."""
+    async with client(app) as caller:
+        updated = await caller.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        assert set(updated["session"]["audio"]["input"]["transcription"]) == {"model", "language", "prompt"}
+        updated = await caller.update(audio={"input": {"transcription": {"delay": "low"}}})
+        assert updated["session"]["audio"]["input"]["transcription"]["delay"] == "low"
