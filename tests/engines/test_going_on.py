@@ -57,7 +57,7 @@ async def test_the_answer_goes_on_in_its_own_words_and_the_sound_has_no_gap(
         await recorder.post(session, wish)
         async with owners_of(log, recorder, models) as first:
             first.wake(session, Seq(2))
-            before = await until(log, session, {"audio.chunk"}, 5)
+            before = await until(log, session, {"audio.chunk"}, 1)
         async with owners_of(log, recorder, models) as second:
             second.wake(session, Seq(2))
             facts = await until(log, session, set(TERMINAL), 1)

@@ -31,7 +31,7 @@ async def test_the_whole_question_and_the_whole_answer_travel(
     remote: RemoteLanguageModel, elsewhere: ChatHouse
 ) -> None:
     await remote.check()
-    request = ChatRequest(MESSAGES, 24, 0.5, 7, ("END",), "cloud", "fox-2")
+    request = ChatRequest(MESSAGES, 24, 0.5, 7, ("END",), provider="cloud", model="fox-2")
     deltas, completion = await answer(remote, request)
     assert ("".join(deltas), completion) == (ANSWER, Completion("stop", 7, 4, "cloud", "fox-1-2026"))
     [asked] = elsewhere.requests
