@@ -9,13 +9,15 @@ from schemas.realtime_errors import RealtimeInvalid
 PATH: Final = "/v1/realtime"
 """Errors of sockets there are told so."""
 _REFUSED: Final = "event_refused"
+_CODES: Final = {"model.not_found": "model_not_found"}
+"""What OpenAI has a word of its own for."""
 
 
 def error_body(error: RhapsodeError, event_id: str | None = None) -> dict[str, Any]:
     """What stands under "error"."""
     return {
         "type": _kind(error),
-        "code": error.reason if isinstance(error, RealtimeInvalid) else error.code,
+        "code": error.reason if isinstance(error, RealtimeInvalid) else _CODES.get(error.code, error.code),
         "message": str(error),
         "param": error.field,
         "event_id": event_id,
