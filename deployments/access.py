@@ -56,12 +56,26 @@ async def guard(connection: HTTPConnection) -> None:
             await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
 
 
-async def still_welcome(services: Services, caller: Principal) -> None:
-    """For connections that last: returns if they might begin now. Raises an AccessError, or SessionGone."""
+async def still_welcome(services: Services, caller: Principal, session: SessionId | None = None) -> None:
+    """For connections that last: returns if they might begin now; `session`: what they are about.
+
+    Raises an AccessError, SessionGone, or SessionNotFound for who takes no part in the session any more.
+    """
     services.door.still(caller)
     if caller.share is not None:
-        session, share = caller.share
-        await services.shares.check(SessionId(session), share)
+        shared, share = caller.share
+        await services.shares.check(SessionId(shared), share)
+    elif session is not None and not caller.admin:
+        await _still_takes_part(services, caller, session)
+
+
+async def _still_takes_part(services: Services, caller: Principal, session: SessionId) -> None:
+    whose = await services.ownership.of(session)
+    if whose is None or caller.commands(whose):
+        return
+    conversation, _ = await services.sessions.view(session)
+    if caller.name not in conversation.members:
+        raise SessionNotFound(f"there is no session {session}", field="session_id")
 
 
 async def while_welcome(connection: HTTPConnection) -> None:

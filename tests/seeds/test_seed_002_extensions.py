@@ -93,6 +93,21 @@ async def test_a_member_asks_and_does_not_own(person: Person, other: Person) -> 
     await until(in_mine_only)
 
 
+async def test_who_is_removed_while_an_answer_is_written_does_not_get_the_rest(
+    person: Person, other: Person
+) -> None:
+    thread = await thread_of(person)
+    await person.http.put(f"/v1/threads/{thread}/members", json={"user": other.name})
+    asked = asking(other, thread, "slowly")
+    async with person.socket(f"/v1/threads/{thread}/stream") as socket, anyio.create_task_group() as reading:
+        await told(socket, "connected")
+        reading.start_soon(asked.read)
+        await told(socket, "chunk")
+        await person.http.delete(f"/v1/threads/{thread}/members/{other.name}")
+    assert asked.messages[-1]["code"] == "session.not_found"
+    assert len(asked.text) < len(SLOW)
+
+
 async def test_an_answer_is_paused_resumed_and_stopped(person: Person) -> None:
     thread = await thread_of(person)
     async with person.socket(f"/v1/threads/{thread}/stream") as socket:
