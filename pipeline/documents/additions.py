@@ -20,7 +20,7 @@ from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload
 from pipeline.views import Views
 from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
-from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
+from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
 from schemas.events import Fact
 from schemas.ids import Seq, SessionId
 from schemas.retrieval import CollectionId, DocumentId, DocumentProgress, DocumentView, RetrievalSettings
@@ -169,8 +169,19 @@ class Additions:
             if outcome is not None:
                 await self._recorder.post(held.session, outcome)
             await self._held.let_go(held)
-        except (SessionGone, SessionNotFound, SessionEnded, LogError) as error:
+        except (SessionGone, SessionEnded) as error:
+            await self._forget(held, error)
+        except RhapsodeError as error:
             log.info("collection %s: the end of document %s is not told: %s", *held, error)
+
+    async def _forget(self, held: Held, error: RhapsodeError) -> None:
+        """Its collection was deleted meanwhile, so that nobody else would ever remove the document."""
+        log.info("collection %s: document %s has no collection: %s", *held, error)
+        try:
+            await self._librarian.drop(CollectionId(held.session))
+            await self._held.let_go(held)
+        except RhapsodeError as trouble:  # tried again by whoever finds it left by us
+            log.warning("collection %s: document %s is still there: %s", *held, trouble)
 
     @property
     def _lease_ms(self) -> int:
@@ -212,7 +223,10 @@ class Additions:
                 fact = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
                 key = internal_key("interrupted", collection, document, known.began)
                 await self._recorder.post(held.session, fact, key=key)
-        except (SessionGone, SessionNotFound, SessionEnded) as error:
+        except (SessionGone, SessionEnded) as error:
+            log.info("collection %s: document %s has no collection: %s", *held, error)
+            await self._librarian.drop(collection)
+        except SessionNotFound as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
 
     async def _there(self, collection: CollectionId, document: DocumentId) -> DocumentView | None:

@@ -108,10 +108,15 @@ class Collections:
         return await self.state(collection)
 
     async def delete(self, collection: CollectionId) -> None:
-        """Erase the collection, everything in it, and its facts."""
+        """Erase the collection, everything in it, and its facts. Where that fails it can be tried again.
+
+        What was put into it until its session was over is looked for once more; what comes later is removed
+        by whoever adds it.
+        """
         await self._librarian.drop(collection)
         with suppress(SessionGone, SessionNotFound):
             await self._sessions.delete(SessionId(collection))
+        await self._librarian.drop(collection)
         self._views.forget(SessionId(collection))
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
