@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from pipeline.retrieval.port import Librarian
 from pipeline.views import Views
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId, DocumentId
+from schemas.retrieval_errors import DocumentBusy
 from tests.documents.libraries import BEES, Shelves
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.anyio
+LONG = "Bees fly over the meadow. " * 10_000
 
 
 class Late:
@@ -77,3 +79,67 @@ async def test_a_document_does_not_outlive_its_collection(shelves: Shelves) -> N
         return await services.library.drop(collection)
 
     assert not await shelves.in_the_gateway(deleted_meanwhile())
+
+
+async def test_a_document_that_is_being_added_is_not_added_a_second_time(shelves: Shelves) -> None:
+    collection, document = await shelves.create(), new_id()
+    async with anyio.create_task_group() as both:
+
+        async def first() -> None:
+            await shelves.add(collection, LONG, "long.txt", document_id=document)
+
+        both.start_soon(first)
+        await shelves.heard_until(collection, "document.progressed")
+        second = await shelves.send(collection, BEES, document_id=document)
+        assert (second.status_code, second.json()["code"]) == (409, "document.busy")
+        assert second.json()["field"] == "document_id"
+    [shown] = await shelves.documents(collection)
+    assert (shown["state"], shown["name"]) == ("ready", "long.txt")
+    await shelves.add(collection, BEES, document_id=document)
+
+
+async def test_of_two_gateways_that_begin_with_a_document_one_goes_on(shelves: Shelves) -> None:
+    """Neither knows of the other before the log has what both have said."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+    document = DocumentId(new_id())
+
+    async def begun_twice() -> list[str]:
+        late, refused, new = Late(services.library), [], [upload(), upload()]
+        async with another_gateway(services, late) as one, another_gateway(services, late) as other:
+            for additions, each in zip((one, other), new, strict=True):
+                try:
+                    await additions.begin(collection, document, each)
+                except DocumentBusy as error:
+                    refused.append(error.code)
+                    each.file.close()
+            late.told.set()
+            await eventually(lambda: not one.in_hand and not other.in_hand)
+        return refused
+
+    assert await shelves.in_the_gateway(begun_twice()) == ["document.busy"]
+    facts = [fact["type"] for fact in await shelves.facts(collection)]
+    assert facts.count("document.added") == 1
+    assert "document.failed" not in facts
+    [shown] = await shelves.documents(collection)
+    assert (shown["state"], shown["name"]) == ("ready", "bees.md")
+    await shelves.add(collection, BEES, document_id=document)
+
+
+async def test_adding_an_id_again_at_once_is_not_told_to_be_interrupted(shelves: Shelves) -> None:
+    """The end of one addition is not the end of the next one of the same name."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+    document = DocumentId(new_id())
+
+    async def again() -> None:
+        async with another_gateway(services, services.library) as additions:
+            for _ in range(3):
+                began = await additions.begin(collection, document, upload())
+                async with aclosing(services.collections.progress(collection, document, began)) as facts:
+                    kinds = [fact.type async for fact in facts]
+                assert kinds[-1] == "document.added"
+            await eventually(lambda: not additions.in_hand)
+
+    await shelves.in_the_gateway(again())
+    assert "document.failed" not in [fact["type"] for fact in await shelves.facts(collection)]
