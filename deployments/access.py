@@ -167,8 +167,11 @@ async def _owned(connection: HTTPConnection, caller: Principal, value: str, miss
 
 async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
     """Members read, listen, ask and control; what the session is stays its owner's."""
-    conversation, _ = await _services(connection).sessions.view(session)
-    if caller.share is not None or caller.name not in conversation.members:
+    services = _services(connection)
+    if caller.share is not None or not await services.ownership.shared(session):
+        return False  # nobody has all of somebody else's session read just by asking for it
+    conversation, _ = await services.sessions.view(session)  # kept: once, and then what is new
+    if caller.name not in conversation.members:
         return False
     asks = str(connection.scope["path"]).endswith(("/turns", "/control"))
     return _only_reads(connection) or asks
