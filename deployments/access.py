@@ -56,12 +56,26 @@ async def guard(connection: HTTPConnection) -> None:
             await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
 
 
-async def still_welcome(services: Services, caller: Principal) -> None:
-    """For connections that last: returns if they might begin now. Raises an AccessError, or SessionGone."""
+async def still_welcome(services: Services, caller: Principal, session: SessionId | None = None) -> None:
+    """For connections that last: returns if they might begin now; `session`: what they are about.
+
+    Raises an AccessError, SessionGone, or SessionNotFound for who takes no part in the session any more.
+    """
     services.door.still(caller)
     if caller.share is not None:
-        session, share = caller.share
-        await services.shares.check(SessionId(session), share)
+        shared, share = caller.share
+        await services.shares.check(SessionId(shared), share)
+    elif session is not None and not caller.admin:
+        await _still_takes_part(services, caller, session)
+
+
+async def _still_takes_part(services: Services, caller: Principal, session: SessionId) -> None:
+    whose = await services.ownership.of(session)
+    if whose is None or caller.commands(whose):
+        return
+    conversation, _ = await services.sessions.view(session)
+    if caller.name not in conversation.members:
+        raise SessionNotFound(f"there is no session {session}", field="session_id")
 
 
 async def while_welcome(connection: HTTPConnection) -> None:
@@ -153,8 +167,11 @@ async def _owned(connection: HTTPConnection, caller: Principal, value: str, miss
 
 async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
     """Members read, listen, ask and control; what the session is stays its owner's."""
-    conversation, _ = await _services(connection).sessions.view(session)
-    if caller.share is not None or caller.name not in conversation.members:
+    services = _services(connection)
+    if caller.share is not None or not await services.ownership.shared(session):
+        return False  # nobody has all of somebody else's session read just by asking for it
+    conversation, _ = await services.sessions.view(session)  # kept: once, and then what is new
+    if caller.name not in conversation.members:
         return False
     asks = str(connection.scope["path"]).endswith(("/turns", "/control"))
     return _only_reads(connection) or asks

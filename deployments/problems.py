@@ -90,6 +90,7 @@ STATUS: Final[dict[str, int]] = {
     "document.empty": 422,
     "document.too_large": 413,
     "document.too_slow": 422,
+    "document.busy": 409,
     "document.interrupted": 503,
     "document.not_found": 404,
     "collection.not_found": 404,

@@ -135,10 +135,10 @@ class Conversation:
             self.shares[recorded.data["share"]] = {**recorded.data, "created_ms": recorded.ts_ms}
         elif recorded.type == "share.revoked":
             self.shares.pop(recorded.data["share"], None)
-        elif recorded.type == "member.added":
-            self.members.add(recorded.data["principal"])
-        else:
+        elif recorded.type == "member.removed":
             self.members.discard(recorded.data["principal"])
+        elif principal := recorded.data["principal"]:  # none in a copy
+            self.members.add(principal)
 
     def _narrate(self, recorded: Recorded) -> None:
         """The latest request for a scene counts; news of an earlier one changes nothing. What a copy was not

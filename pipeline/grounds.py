@@ -68,7 +68,7 @@ def _fitting(passages: Sequence[Passage], room: int) -> list[Passage]:
     """The best ones that fit; the best of all in any case, for it is never longer than a window."""
     kept: list[Passage] = []
     for passage in passages:
-        room -= len(passage.text) + _FRAME
+        room -= len(passage.text) + len(passage.title) + sum(map(len, passage.headings)) + _FRAME
         if kept and room < 0:
             break
         kept.append(passage)

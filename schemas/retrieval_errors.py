@@ -4,6 +4,7 @@ DocumentError (InputError)        DocumentUnsupported, DocumentUnreadable, Docum
                                   DocumentTooLarge, DocumentTooSlow
 CollectionNotFound, DocumentNotFound (InputError)
 QuotaReached (StateError)         CollectionQuota, DocumentQuota, BytesQuota
+DocumentBusy (StateError)         it is being added just now
 DocumentInterrupted               whoever was adding it is gone
 RetrievalUnavailable              the store of the documents
 """
@@ -61,6 +62,13 @@ class CollectionNotFound(InputError):
 
 class DocumentNotFound(InputError):
     code = "document.not_found"
+
+
+class DocumentBusy(StateError):
+    """It is being added; wait for the end of that, or remove it."""
+
+    code = "document.busy"
+    retryable = True
 
 
 class DocumentInterrupted(RhapsodeError):

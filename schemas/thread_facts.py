@@ -21,6 +21,7 @@ class MemberAdded(_Fact):
     type: Literal["member.added"] = "member.added"
     v: Literal[1] = 1
     principal: str
+    """Empty in a copy: nobody takes part in a fork or an import because they did in what it comes from."""
 
 
 class MemberRemoved(_Fact):

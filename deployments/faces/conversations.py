@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Header, Path
 from fastapi.responses import StreamingResponse
 
-from deployments.access import Caller, still_welcome
+from deployments.access import Caller
 from deployments.faces.conversation_messages import (
     Place,
     Told,
@@ -22,6 +22,7 @@ from deployments.faces.native import Open
 from deployments.faces.native_listen import dumps
 from deployments.faces.threads import known_thread
 from deployments.services import Services
+from deployments.welcome import Welcome
 from pipeline.listening import Listener, Listening
 from pipeline.sentence_audio import encode
 from pipeline.turn_state import TurnState
@@ -143,10 +144,11 @@ class TurnStream:
             idle_s=limits.heartbeat_s,
         )
         listener = Listener(services.log, services.tailer, services.clock)
+        welcome = Welcome(services, self._caller, self._thread)
         async with aclosing(listener.listen(self._thread, head, wish)) as batches:
             async for batch in batches:
+                await welcome.check(batch)
                 if not batch:
-                    await still_welcome(services, self._caller)
                     yield None
                 for recorded in batch:
                     for told in messages.take(recorded):

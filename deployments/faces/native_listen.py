@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast, get_args
 import orjson
 from fastapi import Depends, Query
 
-from deployments.access import still_welcome
 from deployments.services import Services
+from deployments.welcome import Welcome
 from pipeline.audio.formats import AudioFormat
 from pipeline.conversation import Conversation
 from pipeline.listening import EndReason, Listener, Listening, parse_cursor
@@ -111,7 +111,7 @@ class Feed:
         fmt: AudioFormat | None,
     ) -> None:
         self._caller = caller
-        self._checked = services.clock.monotonic()
+        self._welcome = Welcome(services, caller, session)
         self._services = services
         self._session = session
         self._head = head
@@ -133,13 +133,13 @@ class Feed:
     async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
         """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due.
 
-        Raises an AccessError when the caller's key or share link is no longer good.
+        Raises as `Welcome.check`, when the caller may no longer listen.
         """
         async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
             async for batch in batches:
                 if not batch:
                     yield None
-                await self._check(batch)
+                await self._welcome.check(batch)
                 for recorded in batch:
                     yield recorded, self._wire(recorded), await self._audio(recorded)
 
@@ -149,14 +149,6 @@ class Feed:
         if self._caller.share is not None and recorded.type == "share.created":
             return {**wire, "data": {**wire["data"], "label": ""}}
         return wire
-
-    async def _check(self, batch: list[Recorded]) -> None:
-        """Who may not begin to listen now must not go on. Raises an AccessError."""
-        now = self._services.clock.monotonic()
-        revoked = self._caller.share and any(recorded.type == "share.revoked" for recorded in batch)
-        if not batch or revoked or now - self._checked >= self._services.settings.limits.heartbeat_s:
-            self._checked = now
-            await still_welcome(self._services, self._caller)
 
     async def _audio(self, recorded: Recorded) -> bytes:
         if self._format is None or recorded.type != "audio.chunk":

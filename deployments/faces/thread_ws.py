@@ -17,6 +17,7 @@ from deployments.faces.conversations import fresh, whole
 from deployments.faces.sockets import JsonSocket, Spoken, talking
 from deployments.faces.threads import known_thread
 from deployments.services import Services
+from deployments.welcome import Welcome
 from pipeline.conversation import Conversation
 from pipeline.listening import Listener, Listening
 from schemas.commands import Control
@@ -120,11 +121,11 @@ async def _told(
     )
     scribe = _Scribe(thread, services.settings.streaming.chunk_size)
     listener = Listener(services.log, services.tailer, services.clock)
+    welcome = Welcome(services, caller, thread)
     async with aclosing(listener.listen(thread, head, wish)) as batches:
         async for batch in batches:
+            await welcome.check(batch)
             if not batch:
-                await still_welcome(services, caller)
-                await known_thread(services, caller, thread)
                 yield {"type": "heartbeat", "threadId": thread}
             for recorded in batch:
                 async with aclosing(scribe.take(recorded, begin, audio)) as messages:

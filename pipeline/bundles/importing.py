@@ -15,6 +15,8 @@ from pipeline.log.base import EventLog
 from schemas.events import (
     Fact,
     InputClosed,
+    MemberAdded,
+    MemberRemoved,
     NarrationFailed,
     NarrationReady,
     NarrationRequested,
@@ -61,12 +63,17 @@ def endings(conversation: Conversation) -> list[NewFact]:
 
 
 def unlinked(fact: Fact, conversation: Conversation) -> Fact:
-    """Without what only the story itself will be told: of its narrations a copy has those that are ready."""
+    """Without what only the story itself will be told: of its narrations a copy has those that are ready.
+
+    And without the people who take part in it: a copy is its new owner's alone.
+    """
     match fact:
         case NarrationRequested() | NarrationReady() | NarrationFailed():
             states = conversation.narrations.values()
             ready = any(state.session == fact.session and state.status == "ready" for state in states)
             return fact if ready else fact.model_copy(update={"session": NOWHERE})
+        case MemberAdded() | MemberRemoved():
+            return fact.model_copy(update={"principal": ""})
         case _:
             return fact
 

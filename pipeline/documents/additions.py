@@ -1,6 +1,7 @@
 """Documents that this process has added: each in a task of its own, told in its collection's session."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload
 from pipeline.views import Views
 from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
-from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
+from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
 from schemas.events import Fact
 from schemas.ids import Seq, SessionId
 from schemas.retrieval import CollectionId, DocumentId, DocumentProgress, DocumentView, RetrievalSettings
-from schemas.retrieval_errors import CollectionNotFound, DocumentInterrupted
+from schemas.retrieval_errors import CollectionNotFound, DocumentBusy, DocumentInterrupted
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ class Additions:
         self._settings = settings
         self._every_s = settings.interrupted_s / _BEATS
         self._arriving = 0
-        self._ours: set[Held] = set()
+        self._ours: Counter[Held] = Counter()
+        """The last words of one addition may be said while the next one of the same document begins."""
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -87,7 +89,11 @@ class Additions:
     @property
     def in_hand(self) -> int:
         """Documents that arrive here or are being added."""
-        return self._arriving + len(self._ours)
+        return self._arriving + self._ours.total()
+
+    def adds(self, collection: CollectionId, document: DocumentId) -> bool:
+        """This process does, or has not noticed yet that it was removed."""
+        return Held(SessionId(collection), document) in self._ours
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -101,18 +107,28 @@ class Additions:
             self._arriving -= 1
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
-        """The place of the first fact about it; the rest happens whether anybody waits or not."""
+        """The place of the first fact about it; the rest happens whether anybody waits or not.
+
+        Raises DocumentBusy if another process was the first to begin with it.
+        """
         assert self._tasks is not None
         held = Held(SessionId(collection), document)
-        self._ours.add(held)
+        self._ours[held] += 1
         try:
-            await self._held.hold([held], self._lease_ms)
-            first = _progressed(document, new, "waiting", 0.0)
-            began = (await self._recorder.post(SessionId(collection), first)).last
+            began = await self._first_word(held, document, new)
         except BaseException:
-            self._ours.discard(held)
+            self._release(held)
             raise
         self._tasks.start_soon(self._run, held, document, new, began)
+        return began
+
+    async def _first_word(self, held: Held, document: DocumentId, new: NewUpload) -> Seq:
+        await self._held.hold([held], self._lease_ms)
+        first = _progressed(document, new, "waiting", 0.0)
+        began = (await self._recorder.post(held.session, first)).last
+        known = (await self._views.get(held.session))[0].documents.get(document)
+        if known is not None and known.began != began:
+            raise busy(document)
         return began
 
     async def _run(self, held: Held, document: DocumentId, new: NewUpload, began: Seq) -> None:
@@ -131,7 +147,12 @@ class Additions:
             with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                 await anyio.to_thread.run_sync(new.file.close)
                 await self._tell(held, outcome)
-            self._ours.discard(held)
+            self._release(held)
+
+    def _release(self, held: Held) -> None:
+        self._ours[held] -= 1
+        if not self._ours[held]:
+            del self._ours[held]
 
     async def _add(
         self, held: Held, document: DocumentId, new: NewUpload, began: Seq
@@ -168,9 +189,21 @@ class Additions:
         try:
             if outcome is not None:
                 await self._recorder.post(held.session, outcome)
-            await self._held.let_go(held)
-        except (SessionGone, SessionNotFound, SessionEnded, LogError) as error:
+            if self._ours[held] == 1:  # else it has begun once more
+                await self._held.let_go(held)
+        except (SessionGone, SessionEnded) as error:
+            await self._forget(held, error)
+        except RhapsodeError as error:
             log.info("collection %s: the end of document %s is not told: %s", *held, error)
+
+    async def _forget(self, held: Held, error: RhapsodeError) -> None:
+        """Its collection was deleted meanwhile, so that nobody else would ever remove the document."""
+        log.info("collection %s: document %s has no collection: %s", *held, error)
+        try:
+            await self._librarian.drop(CollectionId(held.session))
+            await self._held.let_go(held)
+        except RhapsodeError as trouble:  # tried again by whoever finds it left by us
+            log.warning("collection %s: document %s is still there: %s", *held, trouble)
 
     @property
     def _lease_ms(self) -> int:
@@ -212,7 +245,10 @@ class Additions:
                 fact = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
                 key = internal_key("interrupted", collection, document, known.began)
                 await self._recorder.post(held.session, fact, key=key)
-        except (SessionGone, SessionNotFound, SessionEnded) as error:
+        except (SessionGone, SessionEnded) as error:
+            log.info("collection %s: document %s has no collection: %s", *held, error)
+            await self._librarian.drop(collection)
+        except SessionNotFound as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
 
     async def _there(self, collection: CollectionId, document: DocumentId) -> DocumentView | None:
@@ -221,6 +257,11 @@ class Additions:
         except CollectionNotFound:
             return None
         return next((view for view in views if view.id == document), None)
+
+
+def busy(document: DocumentId) -> DocumentBusy:
+    message = f"document {document} is being added; wait for the end of that, or remove it"
+    return DocumentBusy(message, field="document_id")
 
 
 def _step(step: DocumentProgress, new: NewUpload) -> DocumentProgressed:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
 
-from pipeline.documents.additions import Additions, NewUpload, Shelf
+from pipeline.documents.additions import Additions, NewUpload, Shelf, busy
 from pipeline.documents.state import CollectionState, KnownDocument
 from pipeline.log.tailer import Tailer
 from pipeline.retrieval.port import Piece
@@ -108,16 +108,22 @@ class Collections:
         return await self.state(collection)
 
     async def delete(self, collection: CollectionId) -> None:
-        """Erase the collection, everything in it, and its facts."""
+        """Erase the collection, everything in it, and its facts. Where that fails it can be tried again.
+
+        What was put into it until its session was over is looked for once more; what comes later is removed
+        by whoever adds it.
+        """
         await self._librarian.drop(collection)
         with suppress(SessionGone, SessionNotFound):
             await self._sessions.delete(SessionId(collection))
+        await self._librarian.drop(collection)
         self._views.forget(SessionId(collection))
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
         """Have a received document added; the place of the first fact about it.
 
-        `new` is the addition's from here on, unless this raises: DocumentQuota, BytesQuota.
+        `new` is the addition's from here on, unless this raises: DocumentBusy, DocumentQuota,
+        BytesQuota.
         """
         state = await self.state(collection)
         others = [one for one in state.documents.values() if one.id != document]
@@ -126,6 +132,8 @@ class Collections:
                 f"the collection has {self._quotas.documents} documents; more are not allowed"
             )
         before = state.documents.get(document)
+        if before.unfinished if before else self.additions.adds(collection, document):
+            raise busy(document)
         if state.bytes - (before.kept_bytes if before else 0) + new.size > self._quotas.bytes:
             raise BytesQuota(f"the documents of a collection may have {self._quotas.bytes} bytes together")
         return await self.additions.begin(collection, document, new)

@@ -25,7 +25,7 @@ class KnownDocument:
     view: DocumentView | None = None
     """What can be found."""
     began: Seq = _NEVER
-    """Where its last adding began."""
+    """Where its last adding began. While that lasts no other one begins, whoever says so."""
     code: str | None = None
     message: str | None = None
 
@@ -66,7 +66,7 @@ class CollectionState:
                 self.name = data["title"]
             case "document.progressed":
                 known = self._known(data["document"], data["name"])
-                if not known.began or data["state"] == "waiting":
+                if not known.began or (data["state"] == "waiting" and not known.unfinished):
                     known.began = recorded.seq
                 known.state, known.done, known.name = data["state"], data["done"], data["name"]
                 known.bytes, known.code, known.message = data.get("bytes", 0), None, None

@@ -89,9 +89,9 @@ class Row:
         match kind:
             case "session.renamed":
                 return replace(self, title=data["title"])
-            case "member.added":
+            case "member.added" if data["principal"]:  # none in a copy
                 return replace(self, members=tuple(dict.fromkeys((*self.members, data["principal"]))))
-            case "member.removed":
+            case "member.added" | "member.removed":
                 return replace(self, members=tuple(m for m in self.members if m != data["principal"]))
             case _:
                 asked = f"{self.asked}\n{data['text'][:_ASKED]}".strip()

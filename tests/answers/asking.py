@@ -53,15 +53,16 @@ class Author:
 class Shelf:
     """A finder with one thing on it, or with trouble."""
 
-    def __init__(self, *texts: str, error: Exception | None = None) -> None:
-        self._texts, self._error = texts, error
+    def __init__(self, *texts: str, error: Exception | None = None, headings: tuple[str, ...] = ()) -> None:
+        self._texts, self._error, self._headings = texts, error, headings
 
     async def find(
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
     ) -> list[Passage]:
         if self._error is not None:
             raise self._error
-        return [passage(text, collections[0], config) for text in self._texts]
+        under = {"headings": self._headings}
+        return [passage(text, collections[0], config).model_copy(update=under) for text in self._texts]
 
 
 def passage(text: str, collection: CollectionId, config: SearchToolConfig) -> Passage:

@@ -81,6 +81,13 @@ async def test_passages_that_do_not_fit_the_window_are_left_out() -> None:
     assert len(found.data["passages"]) == 2
 
 
+async def test_headings_and_titles_need_room_in_the_window_as_well() -> None:
+    shelf = Shelf(*[f"{n}" * 80 for n in range(9)], headings=("Care" * 100, "Limescale" * 40))
+    facts = await facts_of(Author(ANSWER), LOOKING, finder=shelf)
+    [found] = of_type(facts, "passages.found")
+    assert len(found.data["passages"]) == 2
+
+
 async def test_a_conversation_that_the_client_keeps_gets_passages_before_everything_else() -> None:
     model = Author(ANSWER)
     given = (GivenMessage(role="system", content="Be kind."), GivenMessage(role="user", content="When?"))

@@ -116,6 +116,26 @@ def test_a_text_that_ends_with_a_heading_keeps_it() -> None:
     assert chunks(extracted, ChunkSettings())[-1].text == "The end"
 
 
+def test_a_heading_without_end_is_a_paragraph_and_is_not_copied_into_every_passage() -> None:
+    extracted = _extracted([(1, "Bees"), (2, "dance " * 40_000), "wax " * 150_000])
+    cut = chunks(extracted, ChunkSettings())
+    assert {chunk.headings for chunk in cut} == {("Bees",)}
+    assert "dance dance" in extracted.text
+
+
+def test_many_headings_are_not_copied_more_often_than_there_may_be_text() -> None:
+    builder = TextBuilder(100_000)
+    for level in range(1, 6):
+        builder.heading(level, "deep " * 40)
+    for _ in range(15_000):
+        builder.heading(6, "a")
+        builder.block("b")
+    cut = chunks(builder.finish("The title"), ChunkSettings())
+    assert sum(len(heading) for chunk in cut for heading in chunk.headings) < 1_000_000
+    assert len(cut) < 2_000
+    assert sum(chunk.text.count("b") for chunk in cut) >= 15_000
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("text", ["." * 400_000, '."' * 200_000, "a" + " " * 400_000 + "b", "x" * 400_000])
 def test_a_monotonous_text_is_cut_soon(text: str) -> None:

@@ -8,9 +8,10 @@ import anyio
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from pipeline.log.tiered import TieredLog
 from tests.seeds.conftest import SLOW, STORY
 from tests.seeds.event_source import STREAM, asking, thread_of
-from tests.seeds.people import Person, milliseconds, until
+from tests.seeds.people import Person, milliseconds, nothing_left_to_do, until
 from tests.seeds.test_seed_002_threads import listed
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +106,44 @@ async def test_a_member_does_not_reach_for_what_else_the_owner_has(person: Perso
     body = {"thread_id": thread, "message": "Well?", "collections": [shelf]}
     assert (await other.http.post(STREAM, json=body)).status_code == 403
     assert (await asking(other, thread, search_tool_config={"strategy": "keyword"}).read()).text == STORY
+
+
+async def test_who_is_removed_while_an_answer_is_written_does_not_get_the_rest(
+    person: Person, other: Person
+) -> None:
+    thread = await thread_of(person)
+    await person.http.put(f"/v1/threads/{thread}/members", json={"user": other.name})
+    asked = asking(other, thread, "slowly")
+    async with person.socket(f"/v1/threads/{thread}/stream") as socket, anyio.create_task_group() as reading:
+        await told(socket, "connected")
+        reading.start_soon(asked.read)
+        await told(socket, "chunk")
+        await person.http.delete(f"/v1/threads/{thread}/members/{other.name}")
+    assert asked.messages[-1]["code"] == "session.not_found"
+    assert len(asked.text) < len(SLOW)
+
+
+@pytest.mark.parametrize("way", ["fork", "import"])
+async def test_who_takes_part_in_a_thread_takes_no_part_in_its_copy(
+    person: Person, other: Person, log: TieredLog, way: str
+) -> None:
+    thread = await thread_of(person, title="The lamp")
+    await person.http.put(f"/v1/threads/{thread}/members", json={"user": other.name})
+    before = await person.facts(thread)
+    if way == "fork":
+        made = await person.http.post(f"/v1/sessions/{thread}/fork", json={"title": "The lamp"})
+    else:
+        bundle = (await person.http.get(f"/v1/sessions/{thread}/export")).content
+        made = await person.http.post("/v1/sessions/import", content=bundle)
+    assert made.status_code == 201, made.text
+    copy = made.json()["session_id"]
+    after = await person.facts(copy)
+    assert [(fact["seq"], fact["type"]) for fact in after] == [(fact["seq"], fact["type"]) for fact in before]
+    assert (await person.http.get(f"/v1/threads/{copy}")).json()["members"] == []
+    assert (await other.http.get(f"/v1/threads/{copy}")).status_code == 404
+    assert (await other.http.get(f"/v1/sessions/{copy}")).status_code == 404
+    await nothing_left_to_do(log)
+    assert [await listed(one) for one in (person, other)] == [["The lamp"] * 2, ["The lamp"]]
 
 
 async def test_an_answer_is_paused_resumed_and_stopped(person: Person) -> None:

@@ -14,6 +14,12 @@ _LINE_ENDS: Final = re.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
 _TRAILING: Final = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _GAPS: Final = re.compile(r"\n{3,}")
 _DEPTH: Final = 6
+_HEADING: Final = 200
+"""Characters. Every passage under a heading has a copy of it, so that what is longer is a paragraph."""
+_TITLE: Final = 300
+"""Characters. Every passage has a copy of it."""
+_BESIDE: Final = 100
+"""Characters that a heading counts for beside its own: its passages have a title, and a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class TextBuilder:
     _page: int | None = None
     _headings: list[tuple[int, str]] = field(default_factory=list)
     _last_page: int | None = None
+    _above: int = 0
+    """Characters that stand above the text of all places."""
 
     def page(self, number: int) -> None:
         """What follows is on this page."""
@@ -65,13 +73,20 @@ class TextBuilder:
         self._last_page = number
 
     def heading(self, level: int, text: str) -> None:
-        """A heading, which is text as well; level 1 is the outermost."""
+        """A heading, which is text as well; level 1 is the outermost.
+
+        One that is too long is a paragraph, and so are all once they come to more than a text may have.
+        """
         text = " ".join(clean(text).split())
         if not text:
             return
         level = min(max(level, 1), _DEPTH)
-        self._headings = [outer for outer in self._headings if outer[0] < level]
-        self._headings.append((level, text))
+        headings = [*(outer for outer in self._headings if outer[0] < level), (level, text)]
+        above = self._above + _BESIDE + sum(len(heading) for _, heading in headings)
+        if len(text) > _HEADING or above > self.max_characters:
+            self.block(text)
+            return
+        self._headings, self._above = headings, above
         self.block(text, begins=True)
 
     def block(self, text: str, *, begins: bool = False) -> None:
@@ -94,5 +109,5 @@ class TextBuilder:
 
     def finish(self, title: str | None = None) -> ExtractedText:
         """Everything so far."""
-        title = " ".join(clean(title or "").split())[:300] or None
+        title = " ".join(clean(title or "").split())[:_TITLE] or None
         return ExtractedText(_BETWEEN.join(self._parts), tuple(self._places), title, self._last_page)

@@ -1,0 +1,34 @@
+"""Whether somebody who listens for long may still hear what comes."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from deployments.access import still_welcome
+from deployments.services import Services
+from schemas.ids import SessionId
+from schemas.principals import Principal
+from schemas.recorded import Recorded
+
+_SENDS_AWAY: Final = frozenset({"share.revoked", "member.removed"})
+
+
+class Welcome:
+    """Of one connection to one session. Every batch is checked before anything in it is told."""
+
+    def __init__(self, services: Services, caller: Principal, session: SessionId) -> None:
+        self._services = services
+        self._caller = caller
+        self._session = session
+        self._checked = services.clock.monotonic()
+
+    async def check(self, batch: Sequence[Recorded]) -> None:
+        """Who may not begin to listen now must not go on, however busy the session is.
+
+        Raises as `still_welcome`.
+        """
+        now = self._services.clock.monotonic()
+        every_s = self._services.settings.limits.heartbeat_s
+        told = any(recorded.type in _SENDS_AWAY for recorded in batch)
+        if not batch or told or now - self._checked >= every_s:
+            self._checked = now
+            await still_welcome(self._services, self._caller, self._session)

@@ -1,0 +1,145 @@
+"""What several people do to a collection at the same time, or one of them twice."""
+
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from deployments.services import Services
+from pipeline.documents.additions import Additions, NewUpload, Shelf
+from pipeline.documents.state import CollectionState
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.tiered import TieredLog
+from pipeline.retrieval.port import Librarian
+from pipeline.views import Views
+from schemas.ids import new_id
+from schemas.retrieval import CollectionId, DocumentId
+from schemas.retrieval_errors import DocumentBusy
+from tests.documents.libraries import BEES, Shelves
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.anyio
+LONG = "Bees fly over the meadow. " * 10_000
+
+
+class Late:
+    """A librarian who begins with a document when they are told to."""
+
+    def __init__(self, librarian: Librarian) -> None:
+        self._librarian = librarian
+        self.asked, self.told = anyio.Event(), anyio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._librarian, name)
+
+    async def create(self, name: str, collection: CollectionId) -> Any:
+        self.asked.set()
+        await self.told.wait()
+        return await self._librarian.create(name, collection)
+
+
+@asynccontextmanager
+async def another_gateway(services: Services, librarian: Any) -> AsyncGenerator[Additions, None]:
+    assert isinstance(services.log, TieredLog)
+    hot = services.log.hot
+    assert isinstance(hot, RedisEventLog)
+    async with Recorder(services.log) as recorder:
+        shelf = Shelf(librarian, Views(services.log, CollectionState), recorder)
+        held = RedisInputs(hot, DOCUMENTS)
+        async with Additions(shelf, held, services.clock, services.settings.retrieval) as additions:
+            yield additions
+
+
+def upload() -> NewUpload:
+    file = tempfile.NamedTemporaryFile()  # noqa: SIM115  # the addition closes it
+    file.write(BEES.encode())
+    file.flush()
+    return NewUpload(file, Path(file.name), name="bees.md", declared=None, size=len(BEES))
+
+
+async def test_a_document_does_not_outlive_its_collection(shelves: Shelves) -> None:
+    """Somebody deletes the collection while a gateway is just about to begin with a document of it."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+
+    async def deleted_meanwhile() -> bool:
+        late = Late(services.library)
+        async with another_gateway(services, late) as additions:
+            await additions.begin(collection, DocumentId(new_id()), upload())
+            await late.asked.wait()
+            await services.collections.delete(collection)
+            late.told.set()
+            await eventually(lambda: not additions.in_hand)
+        return await services.library.drop(collection)
+
+    assert not await shelves.in_the_gateway(deleted_meanwhile())
+
+
+async def test_a_document_that_is_being_added_is_not_added_a_second_time(shelves: Shelves) -> None:
+    collection, document = await shelves.create(), new_id()
+    async with anyio.create_task_group() as both:
+
+        async def first() -> None:
+            await shelves.add(collection, LONG, "long.txt", document_id=document)
+
+        both.start_soon(first)
+        await shelves.heard_until(collection, "document.progressed")
+        second = await shelves.send(collection, BEES, document_id=document)
+        assert (second.status_code, second.json()["code"]) == (409, "document.busy")
+        assert second.json()["field"] == "document_id"
+    [shown] = await shelves.documents(collection)
+    assert (shown["state"], shown["name"]) == ("ready", "long.txt")
+    await shelves.add(collection, BEES, document_id=document)
+
+
+async def test_of_two_gateways_that_begin_with_a_document_one_goes_on(shelves: Shelves) -> None:
+    """Neither knows of the other before the log has what both have said."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+    document = DocumentId(new_id())
+
+    async def begun_twice() -> list[str]:
+        late, refused, new = Late(services.library), [], [upload(), upload()]
+        async with another_gateway(services, late) as one, another_gateway(services, late) as other:
+            for additions, each in zip((one, other), new, strict=True):
+                try:
+                    await additions.begin(collection, document, each)
+                except DocumentBusy as error:
+                    refused.append(error.code)
+                    each.file.close()
+            late.told.set()
+            await eventually(lambda: not one.in_hand and not other.in_hand)
+        return refused
+
+    assert await shelves.in_the_gateway(begun_twice()) == ["document.busy"]
+    facts = [fact["type"] for fact in await shelves.facts(collection)]
+    assert facts.count("document.added") == 1
+    assert "document.failed" not in facts
+    [shown] = await shelves.documents(collection)
+    assert (shown["state"], shown["name"]) == ("ready", "bees.md")
+    await shelves.add(collection, BEES, document_id=document)
+
+
+async def test_adding_an_id_again_at_once_is_not_told_to_be_interrupted(shelves: Shelves) -> None:
+    """The end of one addition is not the end of the next one of the same name."""
+    collection, services = CollectionId(await shelves.create()), shelves.app.services
+    assert services is not None
+    document = DocumentId(new_id())
+
+    async def again() -> None:
+        async with another_gateway(services, services.library) as additions:
+            for _ in range(3):
+                began = await additions.begin(collection, document, upload())
+                async with aclosing(services.collections.progress(collection, document, began)) as facts:
+                    kinds = [fact.type async for fact in facts]
+                assert kinds[-1] == "document.added"
+            await eventually(lambda: not additions.in_hand)
+
+    await shelves.in_the_gateway(again())
+    assert "document.failed" not in [fact["type"] for fact in await shelves.facts(collection)]
