@@ -110,7 +110,12 @@ _NOT_THE_CLIENTS: Final = (
     *("input.open", "input.commit", "input.clear", "input.close"),
 )
 """Parts of pydantic's paths that say where we looked, not what the client wrote."""
-_CODE_OF_STATUS: Final = {400: "body.not_json", 404: "route.not_found", 405: "route.method_not_allowed"}
+_CODE_OF_STATUS: Final = {
+    400: "body.not_json",
+    404: "route.not_found",
+    405: "route.method_not_allowed",
+    413: "body.too_large",
+}
 """For what the framework refuses before our code sees it; its only 400 is a body that it cannot decode."""
 _INTERNAL: Final = 500
 _PROBLEM: Final = "application/problem+json"

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.openai_streams import DONE, EVENTS, QUIET, SESSION_HEADER, Flowing, event
 from deployments.faces.uploads import while_awaited
@@ -18,7 +19,7 @@ from pipeline.openai.cursors import Cursor, parse_cursor
 from pipeline.openai.telling import Teller, Wanted, Whole
 from schemas.openai.chat import ChatCompletionRequest
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
 
 PATH = "/v1/chat/completions"
 """Takes larger bodies than other places: what was said may be in them."""

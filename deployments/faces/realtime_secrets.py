@@ -10,6 +10,7 @@ from deployments import problems
 from deployments.access import Caller
 from deployments.faces.native import Open
 from deployments.faces.realtime_opening import LOCAL_MODEL
+from deployments.faces.realtime_socket import read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
 from pipeline.realtime.config import checked, initial, updated
@@ -62,7 +63,7 @@ async def create_client_secret(request: Request, services: Open, caller: Caller)
 
 async def _made(services: Services, caller: Principal, body: bytes) -> dict[str, Any]:
     try:
-        raw = orjson.loads(body) if body.strip() else {}
+        raw = await read_json(body) if body.strip() else {}
     except orjson.JSONDecodeError as error:
         raise RealtimeInvalid("The body is not JSON.", reason="invalid_json") from error
     wish = secret_wish(raw)
