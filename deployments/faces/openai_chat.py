@@ -42,13 +42,15 @@ async def complete(
     """
     completions = _completions(services)
     cursor = parse_cursor(last_event_id) if last_event_id else None
+    since = None
     if cursor is not None:
         wanted = await completions.resume(wish, cursor, caller)
-        await services.keeper.returned(wanted.session)
+        since = await services.keeper.returned(wanted.session)
     else:
         wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
     stay = AsyncExitStack()
-    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, keep=bool(wish.store)))
+    keep = bool(wish.store)
+    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, since=since, keep=keep))
     headers = {SESSION_HEADER: wanted.session}
     if wish.stream:
         pieces = _events(services, completions, wanted, cursor)
