@@ -201,14 +201,18 @@ def refusal(error: RhapsodeError, scope: Scope) -> JSONResponse:
     """As whoever sends this request understands it."""
     if not in_openais_words(scope):
         return problem_response(error)
-    waiting = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
-    return openai_problems.response_of(error.code, str(error), error.field, waiting | _headers(error))
+    return openai_problems.response_of(error.code, str(error), error.field, headers_of(error))
 
 
 def problem_response(error: RhapsodeError) -> JSONResponse:
     return _response(
         status_of(error.code), error.code, str(error), error.field, error.retryable, _headers(error)
     )
+
+
+def headers_of(error: RhapsodeError) -> dict[str, str]:
+    """What an answer that tells this error has, whatever its shape."""
+    return ({"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}) | _headers(error)
 
 
 def _headers(error: RhapsodeError) -> dict[str, str]:

@@ -58,7 +58,8 @@ async def create_client_secret(request: Request, services: Open, caller: Caller)
     try:
         return JSONResponse(await _made(services, caller, await request.body()))
     except RhapsodeError as error:
-        return JSONResponse({"error": error_body(error)}, problems.status_of(error.code))
+        told = {"error": error_body(error)}
+        return JSONResponse(told, problems.status_of(error.code), problems.headers_of(error))
 
 
 async def _made(services: Services, caller: Principal, body: bytes) -> dict[str, Any]:

@@ -146,3 +146,14 @@ async def test_a_wrong_wish_for_a_secret_names_its_field(
 async def test_without_a_key_no_secret_is_made(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url) as http:
         assert (await http.post("/v1/realtime/client_secrets", json=WISH)).status_code == 401
+
+
+async def test_who_has_had_enough_secrets_is_told_when_to_come_back(tmp_path: Path) -> None:
+    key = People.at(tmp_path).anna
+    limited = settings_at(tmp_path, limits={"principal": {"sessions_per_hour": 1}})
+    with running_app(limited) as app:
+        await secret_of(app, key)
+        async with http_client(app, key) as http:
+            refused = await http.post("/v1/realtime/client_secrets", json=WISH)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limit.sessions")
+    assert int(refused.headers["Retry-After"]) > 1
