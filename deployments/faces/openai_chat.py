@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
+import anyio.to_thread
+import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -57,7 +59,7 @@ async def complete(
         return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
     async with stay:
         whole = await while_awaited(request, lambda: _whole(services, completions, wanted))
-    return JSONResponse(whole, headers=headers)
+    return Response(whole, media_type="application/json", headers=headers)
 
 
 def _completions(services: Services) -> Completions:
@@ -71,14 +73,19 @@ def _completions(services: Services) -> Completions:
     )
 
 
-async def _whole(services: Services, completions: Completions, wanted: Wanted) -> dict[str, Any]:
+async def _whole(services: Services, completions: Completions, wanted: Wanted) -> bytes:
+    """As JSON; a spoken one is large, and made beside the loop."""
     teller, whole = Teller(wanted), Whole(wanted)
     chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
     async with aclosing(chunks) as told:
         async for item in told:
             if item is not None:
                 whole.add(item[1])
-    return whole.completion(teller)
+
+    def written() -> bytes:
+        return orjson.dumps(whole.completion(teller))
+
+    return written() if wanted.sound is None else await anyio.to_thread.run_sync(written)
 
 
 async def _events(
