@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from deployments import problems
 from deployments.access import Caller
 from deployments.faces.native import Open
-from deployments.faces.realtime_opening import LOCAL_MODEL
+from deployments.faces.realtime_opening import LOCAL_MODEL, answering_model
 from deployments.faces.realtime_socket import read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
@@ -71,6 +71,7 @@ async def _made(services: Services, caller: Principal, body: bytes) -> dict[str,
     choices = services.sessions.choices
     patch = session_patch(wish.session)
     model = getattr(patch, "model", None) or LOCAL_MODEL
+    answering_model(services, model)
     config = updated(initial(choices.defaults, model=model), patch)
     # It counts as a session: the server keeps something for each of them.
     await services.sessions.admit(caller.name, checked(config, choices).apply(choices.defaults))
