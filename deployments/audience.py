@@ -1,8 +1,10 @@
 """How many connections last at the same time in this process, and whose: a bound for each and for all."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from starlette.types import Scope
 
@@ -12,6 +14,12 @@ from schemas.limits import LimitSettings
 from schemas.principals import Principal
 
 _RETRY_S = 5.0
+_STREAMS: Final = re.compile(
+    r"(/api)?/v1/conversations/message/stream|/sse/[^/]+/stream"
+    r"|/v1/(chat/completions|audio/(speech|transcriptions|translations))"
+    r"|/v1/collections/[^/]+/documents"
+)
+"""Where what is sent may be answered by a stream, or after a while: which of them is not known yet."""
 
 
 class Audience:
@@ -41,5 +49,8 @@ class Audience:
 
 
 def lasts(scope: Scope) -> bool:
-    """A socket or an event stream: it stays open until somebody leaves."""
-    return scope["type"] == "websocket" or str(scope["path"]).endswith("/events")
+    """A socket or a stream: it stays open until somebody leaves, or for as long as an answer takes."""
+    if scope["type"] == "websocket":
+        return True
+    path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    return path.endswith("/events") or (scope["method"] == "POST" and _STREAMS.fullmatch(path) is not None)

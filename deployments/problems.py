@@ -111,7 +111,12 @@ _NOT_THE_CLIENTS: Final = (
     *("input.open", "input.commit", "input.clear", "input.close"),
 )
 """Parts of pydantic's paths that say where we looked, not what the client wrote."""
-_CODE_OF_STATUS: Final = {400: "body.not_json", 404: "route.not_found", 405: "route.method_not_allowed"}
+_CODE_OF_STATUS: Final = {
+    400: "body.not_json",
+    404: "route.not_found",
+    405: "route.method_not_allowed",
+    413: "body.too_large",
+}
 """For what the framework refuses before our code sees it; its only 400 is a body that it cannot decode."""
 _INTERNAL: Final = 500
 _PROBLEM: Final = "application/problem+json"
@@ -197,14 +202,18 @@ def refusal(error: RhapsodeError, scope: Scope) -> JSONResponse:
     """As whoever sends this request understands it."""
     if not in_openais_words(scope):
         return problem_response(error)
-    waiting = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
-    return openai_problems.response_of(error.code, str(error), error.field, waiting | _headers(error))
+    return openai_problems.response_of(error.code, str(error), error.field, headers_of(error))
 
 
 def problem_response(error: RhapsodeError) -> JSONResponse:
     return _response(
         status_of(error.code), error.code, str(error), error.field, error.retryable, _headers(error)
     )
+
+
+def headers_of(error: RhapsodeError) -> dict[str, str]:
+    """What an answer that tells this error has, whatever its shape."""
+    return ({"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}) | _headers(error)
 
 
 def _headers(error: RhapsodeError) -> dict[str, str]:

@@ -181,7 +181,7 @@ class Sessions:
         wish = wish.model_copy(update={"settings": settings})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(session)
-        await self._allowance.turn(conversation.principal, len(wish.text))
+        await self._allowance.turn(conversation.principal, wish.chars)
         outcome = await self._recorder.post(session, *before, fact, key=key)
         self._owners.wake(session, outcome.last)
         return TurnId(outcome.last)

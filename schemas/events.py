@@ -168,6 +168,10 @@ class TurnRequested(_Fact):
     by: str = ""
     """Who of several people in the session asked; empty: its owner."""
 
+    @property
+    def chars(self) -> int:
+        return len(self.text) if self.given is None else sum(len(one.content) for one in self.given)
+
 
 class TurnStopRequested(_Fact):
     type: Literal["turn.stop_requested"] = "turn.stop_requested"

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, StrictInt, ValidationError
 
+from schemas.bounds import DEEPEST, VALUES, too_deep, too_many
 from schemas.commands import Readable
 from schemas.realtime_errors import RealtimeInvalid, of_validation
 from schemas.realtime_items import Item, ItemId, RealtimeModel
@@ -12,8 +13,6 @@ from schemas.realtime_session import ResponseWish, SessionPatch, TranscriptionPa
 
 APPEND_CHARS: Final = 15 * 1024 * 1024
 """Of one piece of sound in base64, as with OpenAI."""
-DEEPEST: Final = 64
-"""Objects within objects; nothing that makes sense is deeper."""
 _EVENT_ID: Final = 512
 
 
@@ -130,8 +129,7 @@ def client_event(raw: Any) -> ClientEvent:
     if model is None:
         known = ", ".join(f"'{name}'" for name in CLIENT_EVENTS)
         raise RealtimeInvalid(f"Invalid value: {kind!r:.80}. Supported values are: {known}.", field="type")
-    if too_deep(raw):
-        raise RealtimeInvalid(f"Nothing may be nested deeper than {DEEPEST} levels.")
+    _bounded(raw)
     event: ClientEvent = _checked(model, raw)
     return event
 
@@ -151,10 +149,18 @@ def session_patch(raw: Mapping[str, Any]) -> SessionPatch | TranscriptionPatch:
 
 def secret_wish(raw: Any) -> SecretWish:
     """Raises RealtimeInvalid."""
-    if not isinstance(raw, dict) or too_deep(raw):
+    if not isinstance(raw, dict):
         raise RealtimeInvalid("The body is a JSON object.", reason="invalid_json")
+    _bounded(raw)
     wish: SecretWish = _checked(SecretWish, raw)
     return wish
+
+
+def _bounded(raw: Any) -> None:
+    if too_many(raw):
+        raise RealtimeInvalid(f"At most {VALUES} values are taken at once.")
+    if too_deep(raw):
+        raise RealtimeInvalid(f"Nothing may be nested deeper than {DEEPEST} levels.")
 
 
 def _checked(model: type[RealtimeModel], raw: Any, within: str = "") -> Any:
@@ -164,20 +170,3 @@ def _checked(model: type[RealtimeModel], raw: Any, within: str = "") -> Any:
         raise of_validation(
             error.errors(include_context=False, include_input=False, include_url=False), within=within
         ) from error
-
-
-def too_deep(raw: Any) -> bool:
-    """Without recursion: whoever sends such things hopes for that."""
-    level, depth = [raw], 0
-    while level:
-        depth += 1
-        if depth > DEEPEST:
-            return True
-        below: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-        level = [value for value in below if isinstance(value, dict | list)]
-    return False

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from schemas.bounds import few_fields
 from schemas.chat import ARGUMENT_CHARS, CallId, FunctionName
 from schemas.commands import Readable
 
@@ -20,6 +21,11 @@ class RealtimeModel(BaseModel):
     """What clients of the Realtime API send: nothing unknown is passed over in silence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, value: Any) -> Any:
+        return few_fields(cls, value)
 
 
 def kind_of(value: Any) -> str | None:
@@ -81,19 +87,19 @@ class _Item(RealtimeModel):
 class SystemMessage(_Item):
     type: Literal["message"]
     role: Literal["system"]
-    content: tuple[InputText, ...] = Field(min_length=1, max_length=_PARTS)
+    content: tuple[InputText, ...] = Field(fail_fast=True, min_length=1, max_length=_PARTS)
 
 
 class UserMessage(_Item):
     type: Literal["message"]
     role: Literal["user"]
-    content: tuple[UserPart, ...] = Field(min_length=1, max_length=_PARTS)
+    content: tuple[UserPart, ...] = Field(fail_fast=True, min_length=1, max_length=_PARTS)
 
 
 class AssistantMessage(_Item):
     type: Literal["message"]
     role: Literal["assistant"]
-    content: tuple[AssistantPart, ...] = Field(min_length=1, max_length=_PARTS)
+    content: tuple[AssistantPart, ...] = Field(fail_fast=True, min_length=1, max_length=_PARTS)
 
 
 class FunctionCallItem(_Item):

@@ -36,7 +36,7 @@ def _not_supported(what: str) -> BeforeValidator:
 
 Modalities = Annotated[
     tuple[Literal["text", "audio"], ...],
-    Field(min_length=1, max_length=1),
+    Field(min_length=1, max_length=1, fail_fast=True),
 ]
 """One of the two, as with OpenAI: sound always comes with its text."""
 Tokens = Annotated[StrictInt, Field(ge=1, le=4_096)] | Literal["inf"]
@@ -184,7 +184,9 @@ def _differently_named(tools: tuple[FunctionTool, ...]) -> tuple[FunctionTool, .
     return tools
 
 
-Tools = Annotated[tuple[Tool, ...], Field(max_length=_TOOLS), AfterValidator(_differently_named)]
+Tools = Annotated[
+    tuple[Tool, ...], Field(max_length=_TOOLS, fail_fast=True), AfterValidator(_differently_named)
+]
 
 
 class Reasoning(RealtimeModel):
@@ -247,7 +249,7 @@ class ResponseWish(RealtimeModel):
     """How one response is to differ from what the session says."""
 
     conversation: Literal["auto", "none"] = "auto"
-    input: Annotated[tuple[InputItem, ...], Field(max_length=256)] | None = None
+    input: Annotated[tuple[InputItem, ...], Field(max_length=256, fail_fast=True)] | None = None
     instructions: Instructions | None = None
     output_modalities: Modalities | None = None
     audio: ResponseAudio | None = None
@@ -258,7 +260,7 @@ class ResponseWish(RealtimeModel):
                 Annotated[Readable, Field(min_length=1, max_length=64)],
                 Annotated[Readable, Field(max_length=512)],
             ],
-            Field(max_length=_METADATA),
+            Field(max_length=_METADATA, fail_fast=True),
         ]
         | None
     ) = None

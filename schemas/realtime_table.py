@@ -101,7 +101,7 @@ def _session() -> tuple[RealtimeRow, ...]:
     return (
         _can(SESSION, "type", "realtime"),
         _can(SESSION, "type: transcription", "transcription", "Has audio.input only."),
-        _can(SESSION, "model", "gpt-realtime", "Any name; it is the model of this server that answers."),
+        _can(SESSION, "model", "local", "Chosen with `?model=` or in a client secret; it stays."),
         _can(SESSION, "instructions", "Be brief.", "At most 8000 characters."),
         _can(SESSION, "output_modalities", ["text"]),
         _can(SESSION, "max_output_tokens", 100),

@@ -4,10 +4,13 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
+import anyio.to_thread
+import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.openai_streams import DONE, EVENTS, QUIET, Flowing, event, headers_of
 from deployments.faces.uploads import while_awaited
@@ -18,7 +21,7 @@ from pipeline.openai.cursors import Cursor, parse_cursor
 from pipeline.openai.telling import Teller, Wanted, Whole
 from schemas.openai.chat import ChatCompletionRequest
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
 
 PATH = "/v1/chat/completions"
 """Takes larger bodies than other places: what was said may be in them."""
@@ -41,20 +44,22 @@ async def complete(
     """
     completions = _completions(services)
     cursor = parse_cursor(last_event_id) if last_event_id else None
+    since = None
     if cursor is not None:
         wanted = await completions.resume(wish, cursor, caller)
-        await services.keeper.returned(wanted.session)
+        since = await services.keeper.returned(wanted.session)
     else:
         wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
     stay = AsyncExitStack()
-    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, keep=bool(wish.store)))
+    keep = bool(wish.store)
+    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, since=since, keep=keep))
     headers = headers_of(wanted.session)
     if wish.stream:
         pieces = _events(services, completions, wanted, cursor)
         return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
     async with stay:
         whole = await while_awaited(request, lambda: _whole(services, completions, wanted))
-    return JSONResponse(whole, headers=headers)
+    return Response(whole, media_type="application/json", headers=headers)
 
 
 def _completions(services: Services) -> Completions:
@@ -68,14 +73,19 @@ def _completions(services: Services) -> Completions:
     )
 
 
-async def _whole(services: Services, completions: Completions, wanted: Wanted) -> dict[str, Any]:
+async def _whole(services: Services, completions: Completions, wanted: Wanted) -> bytes:
+    """As JSON; a spoken one is large, and made beside the loop."""
     teller, whole = Teller(wanted), Whole(wanted)
     chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
     async with aclosing(chunks) as told:
         async for item in told:
             if item is not None:
                 whole.add(item[1])
-    return whole.completion(teller)
+
+    def written() -> bytes:
+        return orjson.dumps(whole.completion(teller))
+
+    return written() if wanted.sound is None else await anyio.to_thread.run_sync(written)
 
 
 async def _events(

@@ -19,7 +19,9 @@ from schemas.openai_errors import MissingParameter
 
 PATH: Final = re.compile(r"/v1/audio/(transcriptions|translations)")
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
-_FIELDS: Final = 500
+_FIELDS: Final = 40
+_FIELD_BYTES: Final = 64 * 1024
+"""Fields are held in memory."""
 _NAME_CHARS: Final = 200
 _PART: Final = re.compile(r"chunking_strategy\[(\w{1,40})\]")
 """So the stock clients write an object into a form."""
@@ -68,7 +70,9 @@ async def _received(request: Request, limit: int) -> FormData:
     if kind != "multipart/form-data":
         raise InputError("send a form, as multipart/form-data, with a file in it")
     try:
-        return await Request(request.scope, counted).form(max_files=1, max_fields=_FIELDS)
+        return await Request(request.scope, counted).form(
+            max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
+        )
     except HTTPException as error:
         raise InputError(f"the form cannot be read: {error.detail}") from error
     except (ValueError, LookupError) as error:  # names or a charset that nobody can read

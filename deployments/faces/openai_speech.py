@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of
 from deployments.faces.uploads import while_awaited
@@ -17,7 +18,7 @@ from pipeline.listening import Listener
 from pipeline.openai.speaking import Speeches, Spoken, usage_of
 from schemas.openai.speech import SpeechRequest
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
 
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import anyio.to_thread
@@ -13,7 +15,7 @@ from pipeline.hearing.handles import OpenInputHandle
 from pipeline.realtime.config import config_of
 from pipeline.realtime.desk import Desk
 from schemas.commands import OpenInput
-from schemas.errors import RhapsodeError
+from schemas.errors import NoInput, RhapsodeError
 from schemas.listening import ListeningSettings
 from schemas.realtime_errors import RealtimeInvalid
 
@@ -43,29 +45,34 @@ class Microphone:
     def heard(self) -> tuple[str, int] | None:
         """The input, and how far it was listened to; None: nobody has sent anything."""
         handle = self._handle
-        return None if handle is None else (handle.name, handle.intake.at_ms)
+        if handle is None or handle.done.is_set():
+            return None
+        return handle.name, handle.intake.at_ms
 
     async def append(self, audio: str) -> None:
         """Raises RealtimeInvalid, or what ended the input."""
         sound = await _decoded(audio)
         if not sound:
             return
-        handle = self._handle or await self._open()
+        handle = await self._current() or await self._open()
         self._sent += len(sound)
-        await handle.hear(sound)
+        with self._using(handle):
+            await handle.hear(sound)
 
     async def commit(self) -> Deed:
         """What follows from it: it is in the log when that returns. Raises RealtimeInvalid."""
+        handle = await self._current()
         sent_ms, self._sent = self._sent / _BYTES_PER_MS[self._format], 0
-        handle = self._handle
         if handle is None or sent_ms < _SHORTEST_MS:
             raise _too_little(sent_ms)
         before, _ = await self._services.sessions.view(self._desk.session)
         head = before.head
-        order = await handle.order("commit")
+        with self._using(handle):
+            order = await handle.order("commit")
 
         async def settle() -> None:
-            await handle.obeyed(order)
+            with self._using(handle):
+                await handle.obeyed(order)
             conversation, _ = await self._services.sessions.view(self._desk.session)
             items = conversation.items
             said = [
@@ -83,14 +90,16 @@ class Microphone:
         return settle
 
     async def clear(self) -> Deed:
-        self._sent = 0
-        handle = self._handle
-        order = None if handle is None else await handle.order("clear")
+        handle, self._sent = await self._current(), 0
+        if handle is None:
+            return partial(self._desk.cleared, "")
+        with self._using(handle):
+            order = await handle.order("clear")
 
         async def settle() -> None:
-            if handle is not None and order is not None:
+            with self._using(handle):
                 await handle.obeyed(order)
-            await self._desk.cleared("" if handle is None else handle.name)
+            await self._desk.cleared(handle.name)
 
         return settle
 
@@ -113,6 +122,25 @@ class Microphone:
         handle, self._handle = self._handle, None
         if handle is not None:
             self._services.intakes.leave(handle, may_return=False)
+
+    async def _current(self) -> OpenInputHandle | None:
+        """The input, unless it has ended by itself: then it is told why, once, and there will be another."""
+        handle = self._handle
+        if handle is None or not handle.done.is_set():
+            return handle
+        self._handle, self._sent = None, 0
+        await self._refused(handle.error or NoInput("what was said last is not heard any more; say it again"))
+        return None
+
+    @contextmanager
+    def _using(self, handle: OpenInputHandle) -> Iterator[None]:
+        """What ended it is told by whoever finds out."""
+        try:
+            yield
+        except RhapsodeError:
+            if handle.done.is_set() and self._handle is handle:
+                self._handle, self._sent = None, 0
+            raise
 
     async def _open(self) -> OpenInputHandle:
         conversation, _ = await self._services.sessions.view(self._desk.session)

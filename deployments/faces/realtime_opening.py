@@ -7,7 +7,7 @@ from typing import Final
 from deployments.faces.native import refuse_affairs
 from deployments.services import Services
 from pipeline.log.base import Head
-from pipeline.openai.names import Names
+from pipeline.openai.names import NamedModel, Names
 from pipeline.realtime.config import checked, initial
 from pipeline.realtime.desk import Desk
 from pipeline.realtime.translator import PER_FACT, Translator, position
@@ -48,7 +48,7 @@ async def open_session(services: Services, caller: Principal, query: Mapping[str
     """The session of the query, or a new one. Raises RealtimeInvalid, ModelNotFound, SessionNotFound or a
     StateError.
     """
-    model = query.get("model") or LOCAL_MODEL
+    model = query.get("model") or ""
     if len(model) > _MODEL_CHARS or not model.isprintable():
         raise RealtimeInvalid("The name of a model is a short text.", field="model")
     if query.get("intent") == _TRANSCRIPTION:
@@ -65,7 +65,7 @@ async def open_session(services: Services, caller: Principal, query: Mapping[str
         session = await _new(services, caller, model)
     else:
         raise RealtimeInvalid("starting_after goes with a session_id.", field="starting_after")
-    return await _open(services, session, model, number)
+    return await _open(services, session, model or LOCAL_MODEL, number)
 
 
 def _number(text: str | None) -> int | None:
@@ -92,17 +92,27 @@ async def _known(services: Services, caller: Principal, name: str) -> SessionId:
 
 
 async def _new(services: Services, caller: Principal, model: str) -> SessionId:
+    """`model` says who answers; if it is empty, the client secret does."""
     config = await services.secrets.config(caller.secret) if caller.secret else None
     if config is None:
-        config = initial(services.sessions.choices.defaults, model=model)
+        config = initial(services.sessions.choices.defaults, model=model or LOCAL_MODEL)
+    elif model and "model" in config:
+        config = config | {"model": model}
     settings = checked(config, services.sessions.choices)
-    if model != LOCAL_MODEL:
-        named = Names(services.settings, services.sessions.choices).chat(model)
+    named = answering_model(services, model or config.get("model", LOCAL_MODEL))
+    if named is not None:
         settings = settings.model_copy(update={"llm_provider": named.provider, "llm_model": named.model})
     begun = RealtimeConfigured(config=config, created=True, secret=caller.secret)
     command = CreateSession(settings=settings, title=_TITLE)
     session, *_ = await services.sessions.create(command, principal=caller.name, also=(begun,))
     return session
+
+
+def answering_model(services: Services, name: str) -> NamedModel | None:
+    """Who answers; None: whoever answers here anyway. Raises ModelNotFound."""
+    if name == LOCAL_MODEL:
+        return None
+    return Names(services.settings, services.sessions.choices).chat(name)
 
 
 async def _open(services: Services, session: SessionId, model: str, number: int | None) -> Opened:

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 from deployments import problems
 from deployments.access import Caller
 from deployments.faces.native import Open
-from deployments.faces.realtime_opening import LOCAL_MODEL
+from deployments.faces.realtime_opening import LOCAL_MODEL, answering_model
+from deployments.faces.realtime_socket import read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
 from pipeline.realtime.config import checked, initial, updated
@@ -57,18 +58,20 @@ async def create_client_secret(request: Request, services: Open, caller: Caller)
     try:
         return JSONResponse(await _made(services, caller, await request.body()))
     except RhapsodeError as error:
-        return JSONResponse({"error": error_body(error)}, problems.status_of(error.code))
+        told = {"error": error_body(error)}
+        return JSONResponse(told, problems.status_of(error.code), problems.headers_of(error))
 
 
 async def _made(services: Services, caller: Principal, body: bytes) -> dict[str, Any]:
     try:
-        raw = orjson.loads(body) if body.strip() else {}
+        raw = await read_json(body) if body.strip() else {}
     except orjson.JSONDecodeError as error:
         raise RealtimeInvalid("The body is not JSON.", reason="invalid_json") from error
     wish = secret_wish(raw)
     choices = services.sessions.choices
     patch = session_patch(wish.session)
     model = getattr(patch, "model", None) or LOCAL_MODEL
+    answering_model(services, model)
     config = updated(initial(choices.defaults, model=model), patch)
     # It counts as a session: the server keeps something for each of them.
     await services.sessions.admit(caller.name, checked(config, choices).apply(choices.defaults))

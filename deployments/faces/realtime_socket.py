@@ -56,7 +56,7 @@ class RealtimeSocket:
             await self._socket.close(problems.close_code(error))
 
 
-async def read_json(text: str) -> Any:
+async def read_json(text: str | bytes) -> Any:
     """Raises JSONDecodeError. Off the loop where it is long."""
     if len(text) <= _AT_ONCE:
         return orjson.loads(text)

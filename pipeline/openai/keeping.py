@@ -21,8 +21,7 @@ from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 
 log = logging.getLogger(__name__)
 
-_PAGE: Final = 5_000
-"""More facts than an answer has within any grace."""
+_PAGE: Final = 1_000
 _FAREWELL_S: Final = 60.0
 """How long the end of a stopped answer is waited for."""
 
@@ -43,6 +42,8 @@ class Keeper:
         self._clock = clock
         self._grace_s = grace_s
         self._waiting: Counter[SessionId] = Counter()
+        self._since: dict[SessionId, Seq] = {}
+        """Who comes back after this is not one of those who wait here."""
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,22 +60,29 @@ class Keeper:
         return await group.__aexit__(kind, error, trace)
 
     @contextmanager
-    def waiting(self, session: SessionId, turn: TurnId = NO_TURN, *, keep: bool = False) -> Iterator[None]:
-        """Somebody waits for the answer while the block lasts; without a turn only the session counts."""
+    def waiting(
+        self, session: SessionId, turn: TurnId = NO_TURN, *, since: Seq | None = None, keep: bool = False
+    ) -> Iterator[None]:
+        """Somebody waits for the answer while the block lasts; without a turn only the session counts.
+
+        `since` is what `returned` said; they are there from the beginning otherwise.
+        """
         self._waiting[session] += 1
+        self._since[session] = max(since or Seq(turn), self._since.get(session, Seq(0)))
         try:
             yield
         finally:
             self._waiting[session] -= 1
             if not self._waiting[session]:
                 del self._waiting[session]
+                left = self._since.pop(session)
                 if self._group is not None:
-                    self._group.start_soon(self._left, session, turn, keep)
+                    self._group.start_soon(self._left, session, turn, left, keep)
 
-    async def _left(self, session: SessionId, turn: TurnId, keep: bool) -> None:
+    async def _left(self, session: SessionId, turn: TurnId, since: Seq, keep: bool) -> None:
         try:
             if not await self._over(session, turn):
-                if not keep and await self._stays_left(session, turn):
+                if not keep and await self._stays_left(session, turn, since):
                     await self._stop(session, turn)
                 with anyio.move_on_after(None if keep else _FAREWELL_S):
                     await self._to_its_end(session, turn)
@@ -84,24 +92,29 @@ class Keeper:
             pass
         except RhapsodeError as error:
             log.warning("session %s, which was left, is not ended: %s", session, error)
+        except Exception:  # the others that were left are still to be ended
+            log.exception("session %s, which was left, is not ended", session)
 
     async def _over(self, session: SessionId, turn: TurnId) -> bool:
         conversation, _ = await self._sessions.view(session)
         return turn == NO_TURN or conversation.ended or conversation.turns[turn].over
 
-    async def returned(self, session: SessionId) -> None:
+    async def returned(self, session: SessionId) -> Seq | None:
         """Somebody goes on with an answer that was left, maybe in another process: there it is told so."""
         with suppress(SessionEnded):
-            await self._sessions.control(session, Control(action="resume"))
+            return await self._sessions.control(session, Control(action="resume"))
+        return None
 
-    async def _stays_left(self, session: SessionId, turn: TurnId) -> bool:
-        """Whether nobody came back within the grace, here or elsewhere."""
-        _, head = await self._sessions.view(session)
+    async def _stays_left(self, session: SessionId, turn: TurnId, since: Seq) -> bool:
+        """Whether nobody came back, here or elsewhere, before it was noticed or within the grace."""
         await self._clock.sleep(self._grace_s)
         if session in self._waiting or await self._over(session, turn):
             return False
-        since = await self._log.read(session, head.seq, limit=_PAGE)
-        return not any(recorded.type == "playback.resumed" for recorded in since)
+        while page := await self._log.read(session, since, limit=_PAGE):
+            if any(recorded.type == "playback.resumed" for recorded in page):
+                return False
+            since = page[-1].seq
+        return True
 
     async def _stop(self, session: SessionId, turn: TurnId) -> None:
         try:

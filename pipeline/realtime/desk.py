@@ -68,7 +68,10 @@ class Desk:
         """Change the session from now on."""
 
         def decision(conversation: Conversation) -> Sequence[Fact]:
-            config = updated(config_of(conversation, model=self.model), patch)
+            before = config_of(conversation, model=self.model)
+            config = updated(before, patch)
+            if config.get("model", "") != before.get("model", "") and config["type"] == before["type"]:
+                raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
             settings = self._settings(config, conversation.settings)
             return SettingsChanged(settings=settings), RealtimeConfigured(config=config)
 

@@ -119,7 +119,7 @@ class AnswerFormat(FromOpenAi):
 class RhapsodeWishes(FromOpenAi):
     """What OpenAI has no words for."""
 
-    collections: Annotated[tuple[SessionName, ...], Field(max_length=16, strict=False)] = ()
+    collections: Annotated[tuple[SessionName, ...], Field(max_length=16, strict=False, fail_fast=True)] = ()
     """Where passages for the answer are looked up."""
     search: SearchToolConfig | None = None
 
@@ -127,12 +127,16 @@ class RhapsodeWishes(FromOpenAi):
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 _Stops = Annotated[
-    tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...], Field(max_length=4, strict=False)
+    tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...],
+    Field(max_length=4, strict=False, fail_fast=True),
 ]
-_Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=64, strict=False)]
-_Modalities = Annotated[tuple[Literal["text", "audio"], ...], Field(min_length=1, strict=False)]
+_Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=64, strict=False, fail_fast=True)]
+_Modalities = Annotated[
+    tuple[Literal["text", "audio"], ...], Field(min_length=1, max_length=8, strict=False, fail_fast=True)
+]
 _Metadata = Annotated[
-    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16, fail_fast=True),
 ]
 Limit = Annotated[int, Field(ge=1, le=2**31)]
 
@@ -140,7 +144,9 @@ Limit = Annotated[int, Field(ge=1, le=2**31)]
 class ChatCompletionRequest(FromOpenAi):
     """One answer in a conversation that the client keeps."""
 
-    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=MESSAGES, strict=False)]
+    messages: Annotated[
+        tuple[ChatMessage, ...], Field(min_length=1, max_length=MESSAGES, strict=False, fail_fast=True)
+    ]
     model: Annotated[str, Field(min_length=1, max_length=256)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -78,8 +78,8 @@ class SpokenAnswer(FromOpenAi):
     expires_at: Any = None
 
 
-_Parts = Annotated[tuple[ContentPart, ...], Field(max_length=PARTS, strict=False)]
-_Calls = Annotated[tuple[ToolCallMade, ...], Field(max_length=128, strict=False)]
+_Parts = Annotated[tuple[ContentPart, ...], Field(max_length=PARTS, strict=False, fail_fast=True)]
+_Calls = Annotated[tuple[ToolCallMade, ...], Field(max_length=128, strict=False, fail_fast=True)]
 
 
 class ChatMessage(FromOpenAi):

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
+
+from schemas.bounds import few_fields
 
 Standing = Literal["supported", "accepted", "refused"]
 """`accepted`: it may be there, and changes nothing."""
@@ -17,6 +19,11 @@ class FromOpenAi(BaseModel):
     """Of a request: unknown fields are refused, and no value is bent to fit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, value: Any) -> Any:
+        return few_fields(cls, value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,3 +59,37 @@ async def test_a_seat_is_free_again_when_its_listener_has_left(crowded: tuple[Ru
                 [word], _ = await said_by_socket(app, stream(session), people.anna)
                 assert word["type"] == "hello" or word["code"] == "limit.listeners"
                 heard += word["type"] == "hello"
+
+
+STREAMS = [
+    ("/v1/conversations/message/stream", {"thread_id": "x", "content": "Hello"}),
+    ("/api/v1/conversations/message/stream", {"thread_id": "x", "content": "Hello"}),
+    ("/sse/mine/stream", {"content": "Hello"}),
+    ("/v1/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}),
+    ("/v1/audio/speech", {"model": "tts-1", "voice": "alloy", "input": "Hello."}),
+    ("/v1/audio/transcriptions", {}),
+    ("/v1/collections/x/documents", {}),
+]
+
+
+async def test_whoever_is_answered_by_a_stream_has_a_seat(crowded: tuple[RunningApp, People]) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna, AsyncExitStack() as stay:
+        session = await create(anna)
+        for _ in range(2):
+            await seated(stay, app, session, people.anna)
+        for path, wish in STREAMS:
+            refused = await anna.post(path, json=wish)
+            assert refused.status_code == 429, path
+            assert int(refused.headers["Retry-After"]) > 0
+        assert (await anna.get("/v1/models")).status_code == httpx.codes.OK
+
+
+async def test_a_streamed_completion_leaves_its_seat_when_it_is_over(
+    crowded: tuple[RunningApp, People],
+) -> None:
+    app, people = crowded
+    wish = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    async with client(app, people.anna) as anna:
+        for _ in range(4):
+            assert (await anna.post("/v1/chat/completions", json=wish)).status_code == httpx.codes.OK

@@ -97,6 +97,17 @@ async def test_who_has_had_enough_is_told_when_to_come_back(app: RunningApp, peo
         assert (await http.post(SPEECH, json=speech)).status_code == 429
 
 
+async def test_a_completion_costs_all_that_the_model_is_told(tmp_path: Path) -> None:
+    settings = scripted_settings(tmp_path, limits={"everybody": {"chars_per_minute": 1_000}})
+    told = [{"role": "user", "content": "x" * 800}, {"role": "user", "content": "And now?"}]
+    with running_app(settings) as app:
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+            assert (await http.post(CHAT, json=asked(messages=told))).status_code == 200
+            refused = await http.post(CHAT, json=asked(messages=told))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["Retry-After"]) >= 1
+
+
 async def test_answers_of_many_at_once_never_mix(tmp_path: Path) -> None:
     names = [f"caller {number:02}" for number in range(12)]
     replies = {name: f"This is for {name} alone. " * 8 for name in names}

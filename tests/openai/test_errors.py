@@ -7,9 +7,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from deployments.openai_problems import TABLE, is_openai
 from deployments.problems import STATUS
+from schemas.openai.chat import ChatCompletionRequest
 from tests.openai.asking import CHAT, SPEECH, TRANSCRIPTIONS, asked
 from tests.support import RunningApp
 
@@ -150,6 +152,36 @@ async def test_a_body_that_is_no_object_is_refused(http: httpx.AsyncClient, body
         answer = await http.post(path, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400
         assert answer.json()["error"]["type"] == REQUEST
+
+
+MANY = 3_000
+ELEMENTS: list[dict[str, Any]] = [
+    {"messages": [1] * MANY},
+    {"messages": [{"role": "user", "content": [1] * MANY}]},
+    {"messages": [{"role": "assistant", "tool_calls": [1] * MANY}]},
+    {"tools": [1] * MANY},
+    {"modalities": [1] * MANY},
+    {"stop": [1] * MANY},
+    {"metadata": {str(number): 1 for number in range(MANY)}},
+    {"rhapsode": {"collections": [1] * MANY}},
+    {str(number): 1 for number in range(MANY)},
+    {"messages": [{"role": "user", "content": "a"} | {str(number): 1 for number in range(MANY)}]},
+]
+
+
+@pytest.mark.parametrize("fields", ELEMENTS)
+def test_of_many_wrong_values_few_are_complained_of(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ChatCompletionRequest.model_validate(asked() | fields)
+    assert refused.value.error_count() < 4
+
+
+async def test_a_body_with_too_many_values_is_refused_before_they_are_looked_at(
+    http: httpx.AsyncClient,
+) -> None:
+    for values in (60_000, 400_000):
+        answer = await http.post(CHAT, json=asked() | {"messages": [1] * values})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
 
 
 async def test_a_body_that_is_too_large_is_refused(http: httpx.AsyncClient) -> None:

@@ -160,3 +160,17 @@ async def test_a_form_without_a_file_is_refused(http: httpx.AsyncClient) -> None
     answer = await http.post(TRANSCRIPTIONS, files=files)
     assert answer.json()["error"]["code"] == "missing_required_parameter"
     assert answer.json()["error"]["param"] == "file"
+
+
+@pytest.mark.parametrize(
+    "fields", [[("prompt", "a" * 70_000)], [(f"field_{number}", "a") for number in range(41)]]
+)
+async def test_a_form_holds_no_more_than_a_form_needs(
+    http: httpx.AsyncClient, fields: list[tuple[str, str]]
+) -> None:
+    form = [("model", "whisper-1"), *fields]
+    files: list[tuple[str, Any]] = [(name, (None, value)) for name, value in form]
+    answer = await http.post(TRANSCRIPTIONS, files=[*files, ("file", ("card.wav", b"no sound"))])
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "invalid_value")
+    assert error["message"].startswith("the form cannot be read")

@@ -11,6 +11,7 @@ import pytest
 from pipeline.access.secret import own_secret
 from tests.access.people import People, settings_at
 from tests.access.people import client as http_client
+from tests.chat_server import ChatHouse
 from tests.realtime.speakers import client
 from tests.support import RunningApp, running_app
 
@@ -146,3 +147,37 @@ async def test_a_wrong_wish_for_a_secret_names_its_field(
 async def test_without_a_key_no_secret_is_made(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url) as http:
         assert (await http.post("/v1/realtime/client_secrets", json=WISH)).status_code == 401
+
+
+async def test_who_has_had_enough_secrets_is_told_when_to_come_back(tmp_path: Path) -> None:
+    key = People.at(tmp_path).anna
+    limited = settings_at(tmp_path, limits={"principal": {"sessions_per_hour": 1}})
+    with running_app(limited) as app:
+        await secret_of(app, key)
+        async with http_client(app, key) as http:
+            refused = await http.post("/v1/realtime/client_secrets", json=WISH)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "limit.sessions")
+    assert int(refused.headers["Retry-After"]) > 1
+
+
+async def test_the_model_of_a_secret_answers_and_cannot_be_changed(
+    tmp_path: Path, running_elsewhere: ChatHouse
+) -> None:
+    key = People.at(tmp_path).anna
+    models = {"engine": "scripted", "providers": {"cloud": running_elsewhere.given(models=["fox-2"])}}
+    with running_app(settings_at(tmp_path, language_model=models)) as app:
+        secret = await secret_of(app, key, {"session": {"type": "realtime", "model": "cloud/fox-2"}})
+        assert secret["session"]["model"] == "cloud/fox-2"
+        async with client(app, key=secret["value"]) as caller:
+            assert caller.session["model"] == "cloud/fox-2"
+            async with http_client(app, key) as http:
+                session = caller.session["id"].removeprefix("sess_")
+                settings = (await http.get(f"/v1/sessions/{session}")).json()["settings"]
+            assert (settings["llm_provider"], settings["llm_model"]) == ("cloud", "fox-2")
+            refused = await caller.update(model="scripted")
+            assert refused["error"]["param"] == "session.model"
+            assert (await caller.update(model="cloud/fox-2"))["type"] == "session.updated"
+        async with http_client(app, key) as http:
+            wish = {"session": {"type": "realtime", "model": "nobody"}}
+            answer = await http.post("/v1/realtime/client_secrets", json=wish)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (404, "model")

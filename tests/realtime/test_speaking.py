@@ -1,9 +1,12 @@
 """Sound in, sound out: who speaks is heard, written down and answered, by server VAD or by hand."""
 
+import asyncio
 import base64
 
 import pytest
 
+from deployments.services import Services
+from schemas.commands import OpenInput
 from tests.realtime.conftest import ANSWER
 from tests.realtime.sounds import as_mulaw, silence, silence_of_telephones, speech
 from tests.realtime.speakers import client
@@ -174,6 +177,38 @@ async def test_changes_hold_from_the_next_sound_on(app: RunningApp) -> None:
         await caller.event("conversation.item.input_audio_transcription.completed")
         assert caller.told("response.created") == []
         assert caller.told("input_audio_buffer.speech_started") == []
+
+
+@pytest.mark.parametrize("first", ["input_audio_buffer.append", "input_audio_buffer.commit"])
+async def test_an_input_that_ended_is_followed_by_another_and_it_is_told_once(
+    app: RunningApp, first: str
+) -> None:
+    async with client(app) as caller:
+        await caller.speak(silence(300))
+        await caller.answered("conversation.item.retrieve", item_id="x", answer="error")
+        assert app.services is not None
+        assert app.loop is not None
+        took = take(app.services, caller.session["id"].removeprefix("sess_"))
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(took, app.loop))
+        if first == "input_audio_buffer.commit":
+            await caller.send(first)
+        await caller.speak(silence(300) + speech() + silence(1_500))
+        done = await caller.event("response.done")
+        codes = [event["error"]["code"] for event in caller.told("error")]
+    assert done["response"]["status"] == "completed"
+    assert codes.count("input.not_open") == 1
+
+
+async def take(services: Services, session: str) -> None:
+    """Somebody else has the microphone of this session, and gives it up."""
+    [held] = [held for held in services.intakes.held if held.session == session]
+    wish = OpenInput.model_validate({"input": held.input})
+    handle = await services.intakes.open(held.session, wish, nobody)
+    await handle.close()
+
+
+async def nobody(_: int) -> None:
+    """Nothing is sent again."""
 
 
 async def test_sound_inside_an_item_is_written_down(app: RunningApp) -> None:

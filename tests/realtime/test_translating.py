@@ -236,6 +236,19 @@ def test_without_turn_detection_nothing_is_answered_and_nothing_interrupted() ->
     assert (listening.turn_detection, listening.reply, listening.barge_in) == ("manual", False, False)
 
 
+def test_an_id_that_was_chosen_twice_is_told_once() -> None:
+    log = log_of((ItemAdded(item={"id": "mine", **USER}), 0), (ItemAdded(item={"id": "mine", **USER}), 0))
+    added = [event for event in told(log) if event.data["type"] == "conversation.item.added"]
+    assert [event.data["item"]["id"] for event in added] == ["mine"]
+    log = log_of(
+        (ItemAdded(item={"id": "mine", **USER}), 0),
+        (ItemRemoved(item="mine"), 0),
+        (ItemAdded(item={"id": "mine", **USER}), 0),
+    )
+    added = [event for event in told(log) if event.data["type"] == "conversation.item.added"]
+    assert len(added) == 2, "it was free again"
+
+
 def test_what_is_left_out_stays_and_null_takes_away() -> None:
     first = updated(CONFIG, session_patch({"instructions": "Be brief.", "tools": []}))
     second = updated(first, session_patch({"audio": {"output": {"speed": 1.5}}}))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from schemas.realtime import CLIENT_EVENTS, client_event, session_patch
 from schemas.realtime_errors import RealtimeInvalid
@@ -48,6 +49,33 @@ VALID: list[dict[str, Any]] = [
     {"type": "response.create", "response": {"instructions": "Be brief.", "output_modalities": ["text"]}},
     {"type": "response.cancel"},
 ]
+
+
+MANY = 3_000
+FIELDS = {f"field_{number}": 1 for number in range(MANY)}
+FLOODS: list[dict[str, Any]] = [
+    {"type": "conversation.item.create", "item": USER | {"content": [1] * MANY}},
+    {"type": "conversation.item.create", "item": USER | FIELDS},
+    {"type": "response.create", "response": {"input": [1] * MANY}},
+    {"type": "response.create", "response": {"metadata": FIELDS}},
+    {"type": "response.create", "response": {"tools": [1] * MANY}},
+    {"type": "response.create", "response": {"output_modalities": [1] * MANY}},
+    {"type": "input_audio_buffer.commit"} | FIELDS,
+]
+
+
+@pytest.mark.parametrize("event", FLOODS)
+def test_of_many_wrong_values_few_are_complained_of(event: dict[str, Any]) -> None:
+    with pytest.raises(RealtimeInvalid) as refused:
+        client_event(event)
+    assert isinstance(refused.value.__cause__, ValidationError)
+    assert refused.value.__cause__.error_count() < 4
+
+
+def test_an_event_with_too_many_values_is_refused_before_they_are_looked_at() -> None:
+    with pytest.raises(RealtimeInvalid) as refused:
+        client_event({"type": "session.update", "session": {"tools": [[1] * 100] * 1_000}})
+    assert refused.value.__cause__ is None
 
 
 @pytest.mark.parametrize(
