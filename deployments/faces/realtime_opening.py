@@ -115,6 +115,11 @@ def answering_model(services: Services, name: str) -> NamedModel | None:
     return Names(services.settings, services.sessions.choices).chat(name)
 
 
+def _meant(services: Services, name: str) -> tuple[str | None, str | None]:
+    named = answering_model(services, name or LOCAL_MODEL)
+    return (None, None) if named is None else (named.provider, named.model)
+
+
 async def _open(services: Services, session: SessionId, model: str, number: int | None) -> Opened:
     _, head = await services.sessions.attend(session)
     last = position(head.seq)
@@ -135,6 +140,7 @@ async def _open(services: Services, session: SessionId, model: str, number: int 
         settings.limits.prompt_chars,
         model,
         services.transcribers.realtime,
+        lambda name: _meant(services, name),
     )
     return Opened(desk, translator, after, told, head)
 

@@ -1,6 +1,6 @@
 """What Realtime clients want of a conversation: checked against it, recorded as facts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +63,8 @@ class Desk:
     model: str
     writer: SpeechToText
     """Of sound that is part of items."""
+    meant: Callable[[str], object]
+    """Which model a name stands for. Raises ModelNotFound."""
 
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
@@ -70,12 +72,17 @@ class Desk:
         def decision(conversation: Conversation) -> Sequence[Fact]:
             before = config_of(conversation, model=self.model)
             config = updated(before, patch)
-            if config.get("model", "") != before.get("model", "") and config["type"] == before["type"]:
-                raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
+            if config["type"] == before["type"]:
+                self._check_model(before.get("model", ""), config.get("model", ""))
             settings = self._settings(config, conversation.settings)
             return SettingsChanged(settings=settings), RealtimeConfigured(config=config)
 
         await self.sessions.decide(self.session, decision)
+
+    def _check_model(self, before: str, now: str) -> None:
+        """Stock clients send a name all the same, and not always the one of the address."""
+        if before != now and self.meant(before) != self.meant(now):
+            raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
 
     def _settings(self, config: Config, settings: SessionSettings) -> SessionSettings:
         choices = self.sessions.choices

@@ -91,6 +91,13 @@ async def test_who_only_listens_may_name_any_model(app: RunningApp) -> None:
         assert caller.events[0]["error"]["type"] == "invalid_request_error"
 
 
+async def test_another_name_of_the_same_model_is_no_change(app: RunningApp) -> None:
+    async with client(app) as caller:
+        assert (await caller.update(model="gpt-realtime"))["type"] == "session.updated"
+        await caller.send("session.update", session={"type": "realtime", "model": "llama-9"})
+        assert (await caller.event("error"))["error"]["code"] == "model_not_found"
+
+
 async def test_nobody_is_told_of_a_delay_that_nobody_asked_for(app: RunningApp) -> None:
     """Pipecat's client takes no field of a transcription that it does not know."""
     async with client(app) as caller:
