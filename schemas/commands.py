@@ -95,7 +95,7 @@ class SamplingPatch(SamplingSettings):
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     stop: tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...] = Field(
-        default=(), max_length=4, strict=False
+        default=(), max_length=4, strict=False, fail_fast=True
     )
 
     @field_validator("json_schema")
@@ -110,8 +110,8 @@ class ToolPatch(ToolSettings):
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
-    registered: tuple[FunctionName, ...] = Field(default=(), max_length=64, strict=False)
-    functions: tuple[FunctionOffer, ...] = Field(default=(), max_length=64, strict=False)
+    registered: tuple[FunctionName, ...] = Field(default=(), max_length=64, strict=False, fail_fast=True)
+    functions: tuple[FunctionOffer, ...] = Field(default=(), max_length=64, strict=False, fail_fast=True)
 
     @field_validator("functions")
     @classmethod
@@ -145,7 +145,7 @@ class SettingsPatch(SessionSettings):
     listening: ListeningPatch = ListeningPatch()
     sampling: SamplingPatch = SamplingPatch()
     tools: ToolPatch = ToolPatch()
-    collections: tuple[SessionName, ...] = Field(default=(), max_length=16, strict=False)
+    collections: tuple[SessionName, ...] = Field(default=(), max_length=16, strict=False, fail_fast=True)
     search: SearchPatch = SearchPatch()
     character: Annotated[Readable, Field(max_length=64)] | None = None
     llm_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None

@@ -29,7 +29,7 @@ class CreateCharacter(_Shape):
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     """None: the server's usual one."""
     language: Language | None = None
-    collections: Annotated[tuple[SessionName, ...], Field(max_length=16)] = ()
+    collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] = ()
     """What it knows: collections of documents."""
 
 
@@ -70,7 +70,7 @@ class _Message(_Shape):
     message: Said
     search_tool_config: SearchPatch | None = None
     """How passages are looked up; `null` or left out: as the thread does."""
-    collections: Annotated[tuple[SessionName, ...], Field(max_length=16)] | None = None
+    collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] | None = None
     """Where; left out: in what the character knows."""
     audio: AudioWish = "none"
     """Also speak the answer, and send each sentence's sound in this format."""

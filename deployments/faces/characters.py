@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.thread_views import character_view
 from schemas.conversations import ChangeCharacter, CharacterList, CharacterView, CreateCharacter
 
-router = APIRouter(prefix="/v1/characters", tags=["conversations"])
+router = APIRouter(prefix="/v1/characters", tags=["conversations"], route_class=BoundedRoute)
 Character = Annotated[str, Path(max_length=64)]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from pipeline.documents.state import CollectionState
 from schemas.documents import (
@@ -19,7 +20,7 @@ from schemas.ids import parse_session_id
 from schemas.retrieval import CollectionId, SearchToolConfig
 from schemas.retrieval_errors import CollectionNotFound
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=BoundedRoute)
 
 
 async def known_collection(services: Open, collection_id: str) -> CollectionId:

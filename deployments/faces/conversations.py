@@ -18,6 +18,7 @@ from deployments.faces.conversation_messages import (
     event_id,
     parse_event_id,
 )
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.native_listen import dumps
 from deployments.faces.threads import known_thread
@@ -31,7 +32,7 @@ from schemas.errors import InputError, RhapsodeError, TurnNotFound
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.principals import Principal
 
-router = APIRouter(tags=["conversations"])
+router = APIRouter(tags=["conversations"], route_class=BoundedRoute)
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.services import Services
 from pipeline.conversation import Conversation
 from pipeline.log.base import Head
@@ -25,7 +26,7 @@ from schemas.wire import (
     Voices,
 )
 
-router = APIRouter(prefix="/v1", tags=["sessions"])
+router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
 
 
 def services_of(request: Request) -> Services:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from deployments.access import Caller
+from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open, known_id
 from deployments.faces.thread_views import listed_thread, thread_view
 from deployments.services import Services
@@ -14,7 +15,7 @@ from schemas.errors import CharacterNotFound, SessionNotFound
 from schemas.ids import SessionId
 from schemas.principals import Principal
 
-router = APIRouter(prefix="/v1/threads", tags=["conversations"])
+router = APIRouter(prefix="/v1/threads", tags=["conversations"], route_class=BoundedRoute)
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 

@@ -172,3 +172,13 @@ async def test_only_an_import_may_be_as_large_as_a_bundle(http: httpx.AsyncClien
     """To other methods its path is a session's, and what they send is held in memory."""
     answer = await http.patch("/v1/sessions/import", content=b" " * 200_000)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/v1/sessions", "/v1/threads", "/v1/characters", "/v1/collections"])
+@pytest.mark.parametrize("kind", ["list", "keys"])
+async def test_a_body_of_too_many_parts_is_refused_before_anybody_counts_its_errors(
+    http: httpx.AsyncClient, path: str, kind: str
+) -> None:
+    parts = [1] * 60_000 if kind == "list" else {f"key{n}": n for n in range(60_000)}
+    answer = await http.post(path, json={"settings": {"collections": parts}, "name": parts})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body.too_large")
