@@ -5,10 +5,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.chat_server import ChatHouse, chat_house
 from tests.speech_server import SpeechHouse, speech_house
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("untimed")
 
 HEAVY = ("serve", "resilience", "browser")
 """Folders whose tests keep more than one core busy, or play sound in real time."""

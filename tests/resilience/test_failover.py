@@ -114,6 +114,11 @@ class HeardThrough(Heard):
     session = ""
 
 
+def keys_of(server: Redis, session: str) -> list[bytes]:
+    """None where its replication has not come so far."""
+    return [key for key in server.keys("ev:*:m:*") if session.encode() in key]
+
+
 async def listen_through_the_failover(
     url: str, log: Address, replica: Path, behind: Redis
 ) -> tuple[HeardThrough, int]:
@@ -128,12 +133,12 @@ async def listen_through_the_failover(
             if "data" not in event:
                 continue
             heard.take(event, sound)
-            if not cut_off and len(heard.facts) > 25:
+            if not cut_off and len(heard.facts) > 25 and keys_of(behind, heard.session):
                 behind.replicaof("NO", "ONE")  # from now on the master is alone with what it acknowledges
                 cut_off = len(heard.facts)
             elif cut_off and not lost and len(heard.facts) > cut_off + 12:
                 log.fail_over(replica)
-                [key] = [key for key in behind.keys("ev:*:m:*") if heard.session.encode() in key]
+                [key] = keys_of(behind, heard.session)
                 lost = heard.last - int(behind.hget(key, "seq"))
             if heard.is_over(turn):
                 break
