@@ -7,7 +7,6 @@ from typing import Final
 from deployments.faces.native import refuse_affairs
 from deployments.services import Services
 from pipeline.log.base import Head
-from pipeline.openai.names import NamedModel, Names
 from pipeline.realtime.config import checked, initial
 from pipeline.realtime.desk import Desk
 from pipeline.realtime.translator import PER_FACT, Translator, position
@@ -16,12 +15,12 @@ from schemas.errors import SessionNotFound
 from schemas.events import RealtimeConfigured
 from schemas.ids import Seq, SessionId, parse_session_id
 from schemas.principals import Principal
+from schemas.providers import LOCAL
 from schemas.realtime_errors import RealtimeInvalid
 
 _PREFIX: Final = "sess_"
 _MODEL_CHARS: Final = 128
 _TITLE: Final = "Realtime"
-LOCAL_MODEL: Final = "local"
 _TRANSCRIPTION: Final = "transcription"
 _PAGE: Final = 2_000
 
@@ -52,7 +51,7 @@ async def open_session(services: Services, caller: Principal, query: Mapping[str
     if len(model) > _MODEL_CHARS or not model.isprintable():
         raise RealtimeInvalid("The name of a model is a short text.", field="model")
     if query.get("intent") == _TRANSCRIPTION:
-        model = LOCAL_MODEL  # what is named writes down; who does that here is this server's affair
+        model = LOCAL  # what is named writes down; who does that here is this server's affair
     if "call_id" in query:
         raise RealtimeInvalid(
             "Calls over WebRTC and SIP are not supported.", reason="unsupported_value", field="call_id"
@@ -65,7 +64,7 @@ async def open_session(services: Services, caller: Principal, query: Mapping[str
         session = await _new(services, caller, model)
     else:
         raise RealtimeInvalid("starting_after goes with a session_id.", field="starting_after")
-    return await _open(services, session, model or LOCAL_MODEL, number)
+    return await _open(services, session, model or LOCAL, number)
 
 
 def _number(text: str | None) -> int | None:
@@ -95,29 +94,17 @@ async def _new(services: Services, caller: Principal, model: str) -> SessionId:
     """`model` says who answers; if it is empty, the client secret does."""
     config = await services.secrets.config(caller.secret) if caller.secret else None
     if config is None:
-        config = initial(services.sessions.choices.defaults, model=model or LOCAL_MODEL)
+        config = initial(services.sessions.choices.defaults, model=model or LOCAL)
     elif model and "model" in config:
         config = config | {"model": model}
-    settings = checked(config, services.sessions.choices)
-    named = answering_model(services, model or config.get("model", LOCAL_MODEL))
-    if named is not None:
-        settings = settings.model_copy(update={"llm_provider": named.provider, "llm_model": named.model})
+    settings = checked(config, services.names)
+    if (name := model or config.get("model", LOCAL)) != LOCAL:
+        provider, named = services.names.answering(name)
+        settings = settings.model_copy(update={"llm_provider": provider, "llm_model": named})
     begun = RealtimeConfigured(config=config, created=True, secret=caller.secret)
     command = CreateSession(settings=settings, title=_TITLE)
     session, *_ = await services.sessions.create(command, principal=caller.name, also=(begun,))
     return session
-
-
-def answering_model(services: Services, name: str) -> NamedModel | None:
-    """Who answers; None: whoever answers here anyway. Raises ModelNotFound."""
-    if name == LOCAL_MODEL:
-        return None
-    return Names(services.settings, services.sessions.choices).chat(name)
-
-
-def _meant(services: Services, name: str) -> tuple[str | None, str | None]:
-    named = answering_model(services, name or LOCAL_MODEL)
-    return (None, None) if named is None else (named.provider, named.model)
 
 
 async def _open(services: Services, session: SessionId, model: str, number: int | None) -> Opened:
@@ -140,7 +127,7 @@ async def _open(services: Services, session: SessionId, model: str, number: int 
         settings.limits.prompt_chars,
         model,
         services.transcribers.realtime,
-        lambda name: _meant(services, name),
+        services.names,
     )
     return Opened(desk, translator, after, told, head)
 

@@ -9,13 +9,13 @@ from fastapi.responses import JSONResponse
 from deployments import problems
 from deployments.access import Caller
 from deployments.faces.native import Open
-from deployments.faces.realtime_opening import LOCAL_MODEL, answering_model
 from deployments.faces.realtime_socket import read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
 from pipeline.realtime.config import checked, initial, updated
 from schemas.errors import RhapsodeError
 from schemas.principals import Principal
+from schemas.providers import LOCAL
 from schemas.realtime import secret_wish, session_patch
 from schemas.realtime_errors import RealtimeInvalid
 
@@ -70,11 +70,11 @@ async def _made(services: Services, caller: Principal, body: bytes) -> dict[str,
     wish = secret_wish(raw)
     choices = services.sessions.choices
     patch = session_patch(wish.session)
-    model = getattr(patch, "model", None) or LOCAL_MODEL
-    answering_model(services, model)
+    model = getattr(patch, "model", None) or LOCAL
+    services.names.answering(model)
     config = updated(initial(choices.defaults, model=model), patch)
     # It counts as a session: the server keeps something for each of them.
-    await services.sessions.admit(caller.name, checked(config, choices).apply(choices.defaults))
+    await services.sessions.admit(caller.name, checked(config, services.names).apply(choices.defaults))
     value, expires_at, name = await services.secrets.make(caller, config, ttl_s=wish.expires_after.seconds)
     session = {
         "type": config["type"],

@@ -51,6 +51,11 @@ class Names:
         self._models = {one.id: one for one in self._all()}
 
     @property
+    def choices(self) -> Choices:
+        """What there is to choose from, by our own names."""
+        return self._choices
+
+    @property
     def models(self) -> tuple[NamedModel, ...]:
         return tuple(self._models.values())
 
@@ -61,6 +66,15 @@ class Names:
     def chat(self, name: str) -> NamedModel:
         """Who answers. Raises ModelNotFound."""
         return self._found(name, ("chat",))
+
+    def answering(self, name: str) -> tuple[str | None, str | None]:
+        """Provider and model of who answers by this name; "local": whoever answers here anyway. Raises
+        ModelNotFound.
+        """
+        if name == LOCAL:
+            return None, None
+        found = self.chat(name)
+        return found.provider, found.model
 
     def speech(self, name: str) -> NamedModel:
         """Who speaks. Raises ModelNotFound."""

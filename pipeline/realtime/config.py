@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pipeline.choices import Choices
 from pipeline.conversation import Conversation
+from pipeline.openai.names import Names
 from schemas.commands import SettingsPatch
+from schemas.errors import UnknownVoice
 from schemas.ids import SessionId
 from schemas.realtime_errors import RealtimeInvalid, of_validation
 from schemas.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
@@ -25,11 +26,6 @@ _DETECTION: Final = {
     "interrupt_response": True,
     "idle_timeout_ms": None,
 }
-OPENAI_VOICES: Final = frozenset(
-    {"alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"}
-    | {"nova", "sage", "shimmer", "verse", "marin", "cedar"}
-)
-"""Names that stock clients send without being asked: where nobody is called so, the usual voice speaks."""
 _INPUT: Final = {
     "format": PCM,
     "noise_reduction": None,
@@ -142,35 +138,35 @@ _OBJECTS: Final = {"realtime": "session", "transcription": "transcription_sessio
 # ---------------------------------------------------------------- what it means here
 
 
-def checked(config: Config, choices: Choices, *, answers: bool = False) -> SettingsPatch:
+def checked(config: Config, names: Names, *, answers: bool = False) -> SettingsPatch:
     """The settings that it means; `answers`: only those of answering. Raises RealtimeInvalid."""
     try:
         if answers:
-            return SettingsPatch.model_validate(answering(config, choices))
-        return settings_of(config, choices)
+            return SettingsPatch.model_validate(answering(config, names))
+        return settings_of(config, names)
     except ValidationError as error:
         raise of_validation(error.errors(include_context=False, include_input=False)) from error
 
 
-def settings_of(config: Config, choices: Choices) -> SettingsPatch:
+def settings_of(config: Config, names: Names) -> SettingsPatch:
     """The settings that the configuration asks for. Raises RealtimeInvalid, or pydantic's complaint."""
     listening = _listening(config["audio"]["input"], transcribes=config["type"] == "transcription")
     wished: dict[str, Any] = {"listening": listening}
     if config["type"] == "realtime":
-        wished |= answering(config, choices)
+        wished |= answering(config, names)
     return SettingsPatch.model_validate(wished)
 
 
-def answering(config: Config, choices: Choices) -> dict[str, Any]:
+def answering(config: Config, names: Names) -> dict[str, Any]:
     """How it is answered."""
     output = config["audio"]["output"]
     tokens = config["max_output_tokens"]
     return {
         "system_prompt": config["instructions"],
         "speak": config["output_modalities"] == ["audio"],
-        "voice": _voice(output["voice"], choices),
+        "voice": _voice(output["voice"], names),
         "speech_speed": float(output["speed"]),
-        "max_tokens": choices.defaults.max_tokens if tokens == "inf" else tokens,
+        "max_tokens": names.choices.defaults.max_tokens if tokens == "inf" else tokens,
         "tools": {
             "functions": [_offer(tool) for tool in config["tools"]],
             "choice": _choice(config["tool_choice"]),
@@ -179,16 +175,12 @@ def answering(config: Config, choices: Choices) -> dict[str, Any]:
     }
 
 
-def _voice(wished: str | Mapping[str, str], choices: Choices) -> str:
+def _voice(wished: str | Mapping[str, str], names: Names) -> str:
     name = wished if isinstance(wished, str) else wished["id"]
-    known = choices.voices
-    if name in OPENAI_VOICES and name not in known:
-        return choices.defaults.voice
-    if name not in known:
-        raise RealtimeInvalid(
-            f"There is no voice '{name}'. There is: {', '.join(known)}.", field="session.audio.output.voice"
-        )
-    return name
+    try:
+        return names.voice(name, names.choices.defaults.tts_provider)
+    except UnknownVoice as error:
+        raise RealtimeInvalid(str(error), field="session.audio.output.voice") from error
 
 
 def _offer(tool: Mapping[str, Any]) -> dict[str, Any]:

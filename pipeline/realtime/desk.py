@@ -1,6 +1,6 @@
 """What Realtime clients want of a conversation: checked against it, recorded as facts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from pipeline.engines.base import Message, SpeechToText
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.recorder import About
 from pipeline.log.tailer import Tailer
+from pipeline.openai.names import Names
 from pipeline.realtime.config import Config, checked, config_of, for_response, updated
 from pipeline.realtime.hearsay import I, silent_parts, written_down
 from pipeline.realtime.items import ROOT, Item, made
@@ -33,6 +34,7 @@ from schemas.events import (
     SettingsChanged,
 )
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.providers import LOCAL
 from schemas.realtime import ItemCreate, ItemTruncate
 from schemas.realtime_errors import RealtimeInvalid
 from schemas.realtime_items import ItemReference, stored
@@ -63,8 +65,7 @@ class Desk:
     model: str
     writer: SpeechToText
     """Of sound that is part of items."""
-    meant: Callable[[str], object]
-    """Which model a name stands for. Raises ModelNotFound."""
+    names: Names
 
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
@@ -81,12 +82,11 @@ class Desk:
 
     def _check_model(self, before: str, now: str) -> None:
         """Stock clients send a name all the same, and not always the one of the address."""
-        if before != now and self.meant(before) != self.meant(now):
+        if before != now and self.names.answering(before or LOCAL) != self.names.answering(now or LOCAL):
             raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
 
     def _settings(self, config: Config, settings: SessionSettings) -> SessionSettings:
-        choices = self.sessions.choices
-        return choices.check(checked(config, choices).apply(settings))
+        return self.sessions.choices.check(checked(config, self.names).apply(settings))
 
     # ------------------------------------------------------------ items
 
@@ -200,7 +200,7 @@ class Desk:
                 reason="conversation_already_has_active_response",
             )
         config = for_response(config, wish)
-        patch = checked(config, self.sessions.choices, answers=True)
+        patch = checked(config, self.names, answers=True)
         given, question = self._told(conversation, wish, patch.apply(conversation.settings))
         asked = ResponseAsked(conversation=wish.conversation, metadata=wish.metadata, config=config)
         command = RequestTurn(prompt=question, settings=patch)

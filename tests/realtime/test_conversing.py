@@ -1,10 +1,13 @@
 """A conversation by text: what is created, answered, cancelled and deleted, event by event."""
 
+from pathlib import Path
+
+import httpx
 import pytest
 
 from tests.realtime.conftest import ANSWER
 from tests.realtime.speakers import client
-from tests.support import RunningApp
+from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +108,13 @@ async def test_nobody_is_told_of_a_delay_that_nobody_asked_for(app: RunningApp) 
         assert set(updated["session"]["audio"]["input"]["transcription"]) == {"model", "language", "prompt"}
         updated = await caller.update(audio={"input": {"transcription": {"delay": "low"}}})
         assert updated["session"]["audio"]["input"]["transcription"]["delay"] == "low"
+
+
+async def test_names_of_voices_mean_here_what_they_mean_everywhere(tmp_path: Path) -> None:
+    with running_app(scripted_settings(tmp_path, openai={"voices": {"alloy": "alto"}})) as app:
+        async with client(app) as caller:
+            await caller.update(audio={"output": {"voice": "alloy"}})
+            session = caller.session["id"].removeprefix("sess_")
+            async with httpx.AsyncClient(base_url=app.url) as http:
+                settings = (await http.get(f"/v1/sessions/{session}")).json()["settings"]
+    assert settings["voice"] == "alto"

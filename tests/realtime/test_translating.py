@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.choices import Choices
+from pipeline.openai.names import Names
 from pipeline.realtime.config import checked, initial, updated
 from pipeline.realtime.translator import PER_FACT, Event, Translator
 from schemas.errors import RhapsodeError
@@ -38,7 +39,7 @@ from schemas.events import (
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.realtime import session_patch
 from schemas.recorded import Recorded
-from schemas.settings import SessionSettings
+from schemas.settings import AppSettings, SessionSettings
 from schemas.voice_facts import (
     PlaybackFlushed,
     PlaybackHeard,
@@ -53,6 +54,7 @@ SESSION = new_session_id()
 SETTINGS = SessionSettings()
 CONFIG = updated(initial(SETTINGS, model="local"), session_patch({"audio": {"input": {"transcription": {}}}}))
 CHOICES = Choices(SETTINGS, {"local": ("joe", "amy")})
+NAMES = Names(AppSettings(), CHOICES)
 MICROPHONE = "0190163d-8694-739b-aea5-966c26f8ad90"
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
 
@@ -225,14 +227,14 @@ SERVER_VAD = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 700
 )
 def test_turn_detection_means_our_endpointing(detection: Any, meaning: dict[str, Any]) -> None:
     patch = session_patch({"audio": {"input": {"turn_detection": detection}}})
-    listening = checked(updated(CONFIG, patch), CHOICES).apply(SETTINGS).listening
+    listening = checked(updated(CONFIG, patch), NAMES).apply(SETTINGS).listening
     assert listening.endpointing.model_dump() | meaning == listening.endpointing.model_dump()
     assert (listening.turn_detection, listening.reply, listening.barge_in) == ("vad", True, True)
 
 
 def test_without_turn_detection_nothing_is_answered_and_nothing_interrupted() -> None:
     patch = session_patch({"audio": {"input": {"turn_detection": None}}})
-    listening = checked(updated(CONFIG, patch), CHOICES).apply(SETTINGS).listening
+    listening = checked(updated(CONFIG, patch), NAMES).apply(SETTINGS).listening
     assert (listening.turn_detection, listening.reply, listening.barge_in) == ("manual", False, False)
 
 
@@ -290,7 +292,7 @@ def test_every_configuration_that_is_taken_means_something(patches: list[dict[st
     for raw in patches:
         try:
             wished = updated(config, session_patch(raw))
-            settings = checked(wished, CHOICES).apply(SETTINGS)
+            settings = checked(wished, NAMES).apply(SETTINGS)
         except RhapsodeError:
             continue
         config = wished
