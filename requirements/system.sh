@@ -1,14 +1,16 @@
 #!/bin/bash
 # Installs what some tests use and pip cannot bring: a browser for the page, Redis as a second kind of log server,
-# PostgreSQL as a second kind of store for documents, and people who speak (recordings of LibriVox readers with their text).
+# PostgreSQL as a second kind of store for documents, people who speak (recordings of LibriVox readers with their text),
+# and Prometheus, which reads our metrics and tests the alert rules.
 # Where it may not or cannot, it says what will be skipped and succeeds.
 set -u
 
 missing=()
-command -v chromium >/dev/null || missing+=(chromium)
+command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || missing+=(chromium)
 command -v redis-server >/dev/null || missing+=(redis-server)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -d /usr/share/pocketsphinx/test/data/librivox ] || missing+=(pocketsphinx-testdata)
+command -v promtool >/dev/null || missing+=(prometheus)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {
@@ -24,7 +26,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "Installing ${missing[*]} with apt-get for the tests (make test SYSTEM=no leaves the machine alone)"
-# RUNLEVEL=1 keeps Debian from starting a Redis service that nobody asked for.
+# RUNLEVEL=1 keeps Debian from starting services that nobody asked for.
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update >/dev/null || skip "apt-get update failed"
+# The browser without windows is smaller, and opens a page in half of the time; not every release has it.
+apt-cache show chromium-headless-shell >/dev/null 2>&1 && missing=("${missing[@]/%chromium/chromium-headless-shell}")
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
     apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null || skip "apt-get install failed"
