@@ -22,7 +22,7 @@ _COMMANDS: Final = (
     wire.ClientPlayback,
 )
 _ANSWERS: Final = (wire.Accepted, wire.Pong, wire.InputReady, wire.InputAck)
-_FRAMES: Final = (wire.Hello, wire.Heartbeat, wire.ErrorFrame, wire.End)
+_FRAMES: Final = (wire.Hello, wire.Heartbeat, wire.Reconnect, wire.ErrorFrame, wire.End)
 _LISTENING: Final[Mapping[str, Any]] = {
     "from": {
         "description": 'A cursor, a sequence number or "head": send what comes after it.',

@@ -256,3 +256,7 @@ class AcknowledgePlayback(_Command):
 
     turn: Annotated[int, Field(ge=1, le=2**53)]
     heard_ms: Annotated[int, Field(ge=0, le=2**40)]
+    underruns: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How often the loudspeaker ran dry in the middle of this turn so far."""
+    ended: bool = False
+    """Nothing more of this turn will be heard from this loudspeaker."""

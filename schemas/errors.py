@@ -176,8 +176,20 @@ class TurnQueueFull(StateError):
 
 
 class GatewayBusy(StateError):
+    """`retry_after_s`: when there will be room, where that can be told from what was measured."""
+
     code = "gateway.busy"
     retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class GatewayLeaving(GatewayBusy):
+    """This gateway is going; another one is there, or will be."""
+
+    code = "gateway.leaving"
 
 
 class EngineError(RhapsodeError):

@@ -52,6 +52,7 @@ from schemas.thread_facts import (
     MemberRemoved,
     SessionRenamed,
 )
+from schemas.triggers import TRIGGERS as TRIGGERS
 from schemas.turn_facts import (
     AudioChunk,
     SentenceCompleted,
@@ -72,6 +73,7 @@ from schemas.voice_facts import (
     InputClosed,
     InputOpened,
     InputProgress,
+    PlaybackEnded,
     PlaybackFlushed,
     PlaybackHeard,
     SpeechDiscarded,
@@ -259,6 +261,7 @@ Fact = Annotated[
     | TranscriptFailed
     | TranscriptCompared
     | PlaybackHeard
+    | PlaybackEnded
     | PlaybackFlushed
     | RealtimeConfigured
     | ItemAdded
@@ -273,26 +276,6 @@ Fact = Annotated[
 FACT: Final[TypeAdapter[Fact]] = TypeAdapter(Fact)
 TERMINAL: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 """Every turn ends in exactly one of these."""
-
-TRIGGERS: Final = frozenset(
-    {
-        "session.started",
-        "session.ended",
-        "session.renamed",
-        "member.added",
-        "member.removed",
-        "settings.changed",
-        "owner.changed",
-        "turn.requested",
-        "turn.completed",
-        "turn.stopped",
-        "turn.failed",
-        "text.completed",
-        "session.end_requested",
-        "narration.requested",
-    }
-)
-"""Types that also leave a pointer in the partition's trigger stream, for the workers."""
 
 
 def payload(fact: Fact) -> dict[str, Any]:

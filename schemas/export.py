@@ -16,6 +16,8 @@ from schemas import (
     commands,
     comparisons,
     errors,
+    gateways,
+    metrics,
     openai_errors,
     realtime_errors,
     retrieval_errors,
@@ -50,11 +52,15 @@ _ANSWERS: Final = (
     access_wire.TokenMade,
     access_wire.ShareMade,
     access_wire.ShareList,
+    metrics.SessionMetrics,
     workers.SessionList,
     workers.WorkerReport,
     workers.DeadLetters,
     workers.RetryAccepted,
     workers.RebuildAccepted,
+    gateways.Readiness,
+    gateways.GatewayList,
+    gateways.LeaveAccepted,
     transfers.SessionForked,
     transfers.SessionImported,
     transfers.ErasureProof,
@@ -77,6 +83,7 @@ _ERRORS: Final = (
     openai_errors.AnswerStopped,
     worker_errors.DeadLetterNotFound,
     worker_errors.ProjectionNotFound,
+    worker_errors.GatewayNotFound,
 )
 """The root, and the branches in modules of their own."""
 

@@ -9,6 +9,43 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class AdmissionSettings(_Settings):
+    """When a replica takes no more turns and sessions, because the engines cannot keep up with those it has.
+
+    What is over any of these bounds is refused with 503 `gateway.busy` and a Retry-After from the measured
+    pace; what was taken before is served.
+    """
+
+    waiting_turns: int = Field(default=64, ge=1)
+    """Calls of this replica that an engine has not begun to answer."""
+    wait_s: float = Field(default=30.0, gt=0)
+    """How long the oldest of them may have been waiting."""
+    busy_s: float = Field(default=1.0, ge=0)
+    """So long after an engine refused a call because all its places were taken."""
+    patience_s: float = Field(default=60.0, ge=0)
+    """How long a turn that was taken goes on asking an engine that is busy; then it fails."""
+
+
+class LeavingSettings(_Settings):
+    """How a replica goes: what it does goes on elsewhere, and those who listen are told to follow.
+
+    `graceful_shutdown_timeout_s` of the Gateway deployment follows from all three together; where the
+    configuration file says it, it must be longer.
+    """
+
+    sentence_s: float = Field(default=4.0, ge=0)
+    """A turn is handed over between two sentences, or after so long in the middle of one."""
+    spread_s: float = Field(default=1.0, ge=0)
+    """Listeners are sent away one after the other, all of them within so long."""
+    grace_s: float = Field(default=8.0, ge=0)
+    """Answers that cannot be resumed (OpenAI's streams, uploads) may take so long to end."""
+
+    @property
+    def longest_s(self) -> float:
+        """From being told to go until everything is elsewhere or over."""
+        return self.sentence_s + self.spread_s + self.grace_s
+
+
 class LimitSettings(_Settings):
     """Every bound of the gateway. What happens when one is reached is said beside it."""
 
@@ -39,6 +76,7 @@ class LimitSettings(_Settings):
     sentences_ahead: int = Field(default=2, ge=0, le=16)
     """Sentences in synthesis beyond the one whose audio is being recorded; others wait."""
     heartbeat_s: float = Field(default=15.0, gt=0)
+    admission: AdmissionSettings = AdmissionSettings()
     principal: PrincipalLimits = PrincipalLimits()
     """For each principal by itself, over all replicas."""
     everybody: PrincipalLimits = NO_LIMITS
@@ -53,6 +91,7 @@ class GatewaySettings(_Settings):
     """Clients may come here, past Serve's proxy; `rhapsode up` sets it. None: only through the proxy."""
     frame_bytes: int = Field(default=16 * 1024 * 1024, ge=1_000)
     """A larger WebSocket message closes the connection (1009)."""
+    leaving: LeavingSettings = LeavingSettings()
 
 
 class StreamingSettings(_Settings):

@@ -126,10 +126,10 @@ class QualitySpeechToTextSettings(_Listening):
     """The quality way: which engine writes whole utterances down."""
 
     engine: str = "auto"
-    """`whisperx`: the real package, in an environment of its own (`make env-whisperx`); `whisper`: full
+    """`whisperx`: the real package, in an environment of its own (`make env-speech-gpu`); `whisper`: full
     windows without it; `auto`: the first where its environment exists, else the second."""
     python: Path | None = None
-    """The interpreter of that environment; None: `.venv-whisperx` beside the program."""
+    """The interpreter of that environment; None: `.venv-speech` beside the program."""
     model: str = "base"
     """"base" (packaged), a folder, or, where the hub can be reached, a name as "large-v2"."""
     device: str = "cpu"

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from schemas.access_settings import AuthSettings
 from schemas.chat import SamplingSettings, ToolSettings
 from schemas.limits import GatewaySettings, LimitSettings, StreamingSettings
 from schemas.listening import ListeningSettings, QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.log_settings import LogSettings as LogSettings
 from schemas.openai_settings import OpenAiSettings
+from schemas.placement import PlacementSettings
 from schemas.providers import (
     LOCAL,
     ChatProviderSettings,
@@ -19,7 +21,10 @@ from schemas.providers import (
     check_names,
 )
 from schemas.retrieval import RetrievalSettings, SearchToolConfig
+from schemas.speaking import LocalVoiceSettings
+from schemas.telemetry import LoggingSettings, TelemetrySettings, TracingSettings
 from schemas.tools import FunctionHouseSettings
+from schemas.vllm import VllmSettings
 
 ProviderName = Annotated[str, Field(min_length=1, max_length=64)]
 SessionName = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -86,12 +91,12 @@ class SessionSettings(_Settings):
     the next question."""
 
 
-class LanguageModelSettings(_Settings):
+class LanguageModelSettings(VllmSettings, _Settings):
     """Which engine writes the answers, and who else may."""
 
     engine: str = "llama"
     model_path: Path | None = None
-    """Your own GGUF file; None: the packaged SmolLM2-135M-Instruct, prepared into the cache."""
+    """llama: your own GGUF file; None: the packaged SmolLM2-135M-Instruct, prepared into the cache."""
     threads: int = Field(default=2, ge=1, le=64)
     slots: int = Field(default=8, ge=1, le=256)
     """Requests decoded together (continuous batching)."""
@@ -112,25 +117,30 @@ class LanguageModelSettings(_Settings):
         return self
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """Of the engine here; only vLLM has any."""
+        return tuple(self.loras) if self.engine == "vllm" else ()
+
+    @property
+    def window(self) -> int:
+        """The tokens of a question with its answer that the engine here takes."""
+        return self.max_model_len or self.context_tokens if self.engine == "vllm" else self.context_tokens
+
+    @property
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """Who can be asked to answer, and the models of each; the one in this server has no name."""
-        return {LOCAL: ()} | {name: one.choices for name, one in self.providers.items()}
+        """Who can be asked to answer, and the models of each; the one in this server has no name, only its
+        adapters have."""
+        return {LOCAL: self.adapters} | {name: one.choices for name, one in self.providers.items()}
 
     @property
     def windows(self) -> dict[str, int]:
         """The tokens that each can be told at once."""
-        return {LOCAL: self.context_tokens} | {n: one.context_tokens for n, one in self.providers.items()}
+        return {LOCAL: self.window} | {n: one.context_tokens for n, one in self.providers.items()}
 
 
-class TextToSpeechSettings(_Settings):
+class TextToSpeechSettings(LocalVoiceSettings, _Settings):
     """Which engine speaks, and who else may."""
 
-    engine: str = "piper"
-    voice_path: Path | None = None
-    """Your own Piper voice (.onnx with its .onnx.json beside it); None: the packaged voice "joe"."""
-    threads: int = Field(default=1, ge=1, le=64)
-    streams: int = Field(default=8, ge=1, le=256)
-    """Sentences that one replica works on together."""
     bitrate: int = Field(default=24_000, ge=8_000, le=128_000)
     """Opus bits per second of the audio kept in the log."""
     script: Path | None = None
@@ -143,20 +153,6 @@ class TextToSpeechSettings(_Settings):
     def _names_are_known(self) -> Self:
         check_names(self.providers, self.fallback)
         return self
-
-
-class LogSettings(_Settings):
-    """Where the facts live."""
-
-    url: SecretStr | None = None
-    """Any Redis >= 7.0 or Valkey >= 7.2; None: the embedded server under `home`."""
-    durability: Literal["everysec", "always"] = "everysec"
-    """How often the embedded server's file is forced to disk. A process kill loses nothing either way, a
-    power cut about a second with `everysec`. For a server of yours `appendfsync always` is the safe choice:
-    its own `everysec` goes on answering for up to two seconds while a slow disk is busy."""
-    partitions: int = Field(default=16, ge=1, le=1_024)
-    max_memory_mb: int = Field(default=2_048, ge=64)
-    max_session_bytes: int = Field(default=256 * 1024 * 1024, ge=1_024)
 
 
 class IdleSettings(_Settings):
@@ -226,6 +222,8 @@ class AppSettings(_Settings):
     """The whole tree: the `args` of serve_config.yaml, overridden by RHAPSODE_* variables."""
 
     profile: Annotated[str, Field(max_length=32)] = "laptop"
+    release: Annotated[str, Field(max_length=64)] = ""
+    """What you call this version of the deployment; shown beside each gateway."""
     home: Path = Path("~/.local/state/rhapsode")
     """Run-time state: the embedded log and the pid files."""
     cache: Path = Path("~/.cache/rhapsode")
@@ -245,6 +243,13 @@ class AppSettings(_Settings):
     auth: AuthSettings = AuthSettings()
     openai: OpenAiSettings = OpenAiSettings()
     workers: WorkerSettings = WorkerSettings()
+    tracing: TracingSettings = TracingSettings()
+    logging: LoggingSettings = LoggingSettings()
+    placement: PlacementSettings = PlacementSettings()
+
+    @property
+    def telemetry(self) -> TelemetrySettings:
+        return TelemetrySettings(tracing=self.tracing, logging=self.logging)
 
     @model_validator(mode="after")
     def _sessions_begin_with_providers_that_exist(self) -> Self:

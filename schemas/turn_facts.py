@@ -118,6 +118,8 @@ class SentenceCompleted(_Fact):
     sentence: int
     at_ms: int
     ms: int
+    made_ms: float | None = None
+    """The voice's time for it, without waiting for whoever takes the sound; None: two owners made it."""
 
 
 class SentenceFailed(_Fact):

@@ -218,9 +218,21 @@ class PlaybackHeard(_Fact):
     heard_ms: int
 
 
+class PlaybackEnded(_Fact):
+    """A listener who says what it heard is through with the turn: at its end, or before."""
+
+    type: Literal["playback.ended"] = "playback.ended"
+    v: Literal[1] = 1
+    heard_ms: int
+    underruns: int
+    """How often its loudspeaker ran dry in the middle."""
+
+
 class PlaybackFlushed(_Fact):
-    """Listeners drop what they still hold of the turn's audio, with a short fade: somebody is speaking."""
+    """Listeners drop what they still hold of the turn's audio, with a short fade: somebody is speaking, or
+    has heard enough of what is complete already."""
 
     type: Literal["playback.flushed"] = "playback.flushed"
     v: Literal[1] = 1
-    reason: Literal["barge_in", "user", "merged"]
+    reason: Literal["barge_in", "user", "merged", "stopped"]
+    """"user": what was not heard counts as unsaid. "stopped": only its sound ends."""

@@ -108,6 +108,14 @@ class Heartbeat(_Wire):
     head_seq: int
 
 
+class Reconnect(_Wire):
+    """This gateway is leaving: come back with `cursor`, after `after_s`. Nothing is lost; then it closes."""
+
+    type: Literal["reconnect"] = "reconnect"
+    cursor: str
+    after_s: float = 0.0
+
+
 class ErrorFrame(_Wire):
     """With `ref`: the answer to that message, the socket stays open. Without: the server closes."""
 

@@ -13,3 +13,9 @@ class ProjectionNotFound(InputError):
     """No worker has ever read for a projection of this name."""
 
     code = "projection.not_found"
+
+
+class GatewayNotFound(InputError):
+    """No gateway of this name has shown life lately."""
+
+    code = "gateway.not_found"

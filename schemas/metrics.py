@@ -1,0 +1,28 @@
+"""What a session's facts say about how quickly it was answered."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Measurement(_Answer):
+    """One metric with one set of labels, as docs/metrics.md describes it."""
+
+    name: str
+    labels: dict[str, str]
+    total: float
+    """Of a histogram: the sum of what was observed."""
+    count: int | None = None
+    """Of a histogram: how often something was observed."""
+    p50: float | None = None
+    """Estimated from the histogram's buckets."""
+    p95: float | None = None
+
+
+class SessionMetrics(_Answer):
+    """Worked out from the log of the session, just now."""
+
+    session_id: str
+    metrics: tuple[Measurement, ...]

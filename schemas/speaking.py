@@ -1,0 +1,41 @@
+"""How the voice in this server is made: which engine, with which weights, on which device."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class LocalVoiceSettings(BaseModel):
+    """The engine of one replica."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    engine: str = "piper"
+    """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `scripted`."""
+    voice_path: Path | None = None
+    """Your own Piper voice (.onnx with its .onnx.json beside it); None: the packaged voice "joe". Coqui
+    converts it once."""
+    model_path: Path | None = None
+    """Coqui only: your own checkpoint, a VITS file or a folder of XTTS; None: the Piper voice above."""
+    config_path: Path | None = None
+    """Its configuration; None: `config.json` beside it."""
+    speaker_wav: Path | None = None
+    """XTTS only: whose voice it takes, a recording of some seconds, or a .pth file with its latents."""
+    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[a-z]{2})?$")
+    """XTTS only: what the texts are written in."""
+    device: Device = "auto"
+    """`auto`: Coqui takes a GPU if torch sees one, Piper stays on the CPU."""
+    memory_fraction: float | None = Field(default=None, gt=0, le=1)
+    """Coqui only: of the card's memory, so much is the most that it may take; None: all that it finds."""
+    python: Path | None = None
+    """The interpreter that the voice runs in; None: `.venv-speech` beside the program for Coqui and for Piper
+    on CUDA, the program's own for the rest."""
+    threads: int = Field(default=1, ge=1, le=64)
+    """On a CPU; a GPU is given its work by one."""
+    streams: int = Field(default=8, ge=1, le=256)
+    """Sentences that one replica works on together."""
+    batch: int = Field(default=16, ge=1, le=256)
+    """Coqui on a GPU only: sentences, or windows of them, that are made at once. On a CPU it is one."""
