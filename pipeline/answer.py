@@ -1,5 +1,7 @@
 """One answer of the language model: what it is told, what it writes, and what it wants called meanwhile."""
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -13,13 +15,20 @@ from pipeline.engines.base import ChatRequest, Completion, Function, LanguageMod
 from pipeline.grounds import Finder, look_up, told
 from pipeline.resuming import Progress
 from pipeline.tools.house import FunctionHouse
+from pipeline.tracing.turns import chatting
 from schemas.answer_facts import AnswerCited, PassagesFound
 from schemas.chat import GivenMessage
+from schemas.errors import EngineDead
 from schemas.events import TextCompleted
 from schemas.retrieval import NumberedPassage
 
+log = logging.getLogger(__name__)
 _ROUNDS: Final = 4
 """Of calls, where this server calls nothing itself."""
+_DEATHS: Final = 3
+"""So many replicas may die in one answer; then the question may be what kills them."""
+_UNNOTICED_S: Final = 0.2
+"""A dead replica may be asked again before Serve has noticed."""
 _CHARS_PER_TOKEN: Final = 4
 """About; an answer that is gone on with has spent that much of its `max_tokens`."""
 
@@ -63,8 +72,7 @@ class Answer:
             if pending and await calling.carry_out(pending):
                 self._completion = replace(self._completion, finish="tool_calls")
                 return
-            request = self._request()
-            wished = await self._ask(request)
+            request, wished = await self._ask_on()
             if not wished or not request.functions or request.choice == "none":
                 return  # some servers call all the same
             await self._stage.rest()
@@ -100,22 +108,53 @@ class Answer:
         if isinstance(fact, PassagesFound):
             self._passages = fact.passages
 
+    async def _ask_on(self) -> tuple[ChatRequest, list[ToolCall]]:
+        """Let the model write; if its replica dies, the next one goes on with the text so far."""
+        deaths = 0
+        while True:
+            request, written = self._request(), len(self._text)
+            try:
+                return request, await self._ask(request)
+            except EngineDead:
+                deaths += 1
+                document = request.json_schema is not None  # half of one cannot be gone on with
+                if document or deaths > _DEATHS or not self._text:
+                    raise
+                log.warning("the language model died in an answer; another one is asked for the rest")
+                if len(self._text) == written:
+                    await asyncio.sleep(_UNNOTICED_S)
+
     async def _ask(self, request: ChatRequest) -> list[ToolCall]:
-        """Let the model write; the calls that it wants made before it goes on."""
+        """Let the model write; the calls that it wants made before it goes on.
+
+        Whoever dies after the Completion has said all: asked again, it would count the question twice.
+        """
         called_at = self._clock.monotonic()
         calls: list[ToolCall] = []
-        async with aclosing(self._models.language_model.stream(request)) as items:
-            async for item in items:
-                if isinstance(item, Completion):
-                    self._count(item)
-                elif isinstance(item, ToolCall):
-                    calls.append(item)
-                else:
-                    if self._ttft_ms is None:
-                        self._ttft_ms = round((self._clock.monotonic() - called_at) * 1_000, 1)
-                    self._text += item
-                    await self._stage.show(item)
+        begun, over = len(self._text), False
+        with chatting(request) as told:
+            try:
+                async with aclosing(self._models.language_model.stream(request)) as items:
+                    async for item in items:
+                        told.first()
+                        if isinstance(item, Completion):
+                            over = True
+                            self._count(item)
+                            told.completed(item, self._text[begun:])
+                        elif isinstance(item, ToolCall):
+                            calls.append(item)
+                        else:
+                            await self._add(item, called_at)
+            except EngineDead:
+                if not over:
+                    raise
         return calls
+
+    async def _add(self, text: str, called_at: float) -> None:
+        if self._ttft_ms is None:
+            self._ttft_ms = round((self._clock.monotonic() - called_at) * 1_000, 1)
+        self._text += text
+        await self._stage.show(text)
 
     def _count(self, completion: Completion) -> None:
         before = self._completion

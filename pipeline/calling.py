@@ -8,8 +8,11 @@ import anyio
 
 from pipeline.asking import Question, Stage
 from pipeline.engines.base import ToolCall
-from pipeline.tools.house import FunctionHouse, readable
+from pipeline.text.halves import joined
+from pipeline.tools.house import FunctionHouse
 from pipeline.tools.remote import About
+from pipeline.tracing import names
+from pipeline.tracing.here import fail, shows_content, span
 from pipeline.turn_state import CallState
 from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
 from schemas.chat import ARGUMENT_CHARS
@@ -48,8 +51,8 @@ class Calling:
             theirs = wish.name in self._clients and wish.name not in self._registered
             call = CallState(
                 call=name,
-                name=readable(wish.name[:_NAME_CHARS]),
-                arguments=readable(wish.arguments[:ARGUMENT_CHARS]),
+                name=joined(wish.name[:_NAME_CHARS]),
+                arguments=joined(wish.arguments[:ARGUMENT_CHARS]),
                 place="client" if theirs else "server",
                 round=number,
                 at=at,
@@ -101,22 +104,40 @@ class Calling:
 
     async def _make(self, call: CallState, at_once: anyio.CapacityLimiter) -> None:
         async with at_once:
-            began = anyio.current_time()
-            try:
-                if self._house is None:
-                    raise ToolUnknown("this server calls nothing any more")
-                about = About(self._question.session, self._question.turn)
-                result = await self._house.call(call.name, call.call, call.arguments, about)
-            except ToolError as error:
-                await self._fail(call, error, _ms(began))
-                return
-            call.output = result.output
-            await self._stage.record(
-                ToolCompleted(call=call.call, output=result.output, ms=_ms(began), cut=result.cut)
-            )
+            with span(
+                f"{names.EXECUTE_TOOL} {call.name}",
+                {
+                    names.OPERATION: names.OP_TOOL,
+                    names.TOOL_NAME: call.name,
+                    names.TOOL_CALL: call.call,
+                    names.TOOL_TYPE: names.FUNCTION,
+                    names.ROUND: call.round,
+                },
+            ) as made:
+                await self._make_here(call)
+                if call.error is not None:
+                    fail(made, call.error[0])
+                if shows_content():
+                    made.set_attribute(names.TOOL_ARGUMENTS, call.arguments)
+                    made.set_attribute(names.TOOL_RESULT, call.result)
+
+    async def _make_here(self, call: CallState) -> None:
+        began = anyio.current_time()
+        try:
+            if self._house is None:
+                raise ToolUnknown("this server calls nothing any more")
+            about = About(self._question.session, self._question.turn)
+            result = await self._house.call(call.name, call.call, call.arguments, about)
+        except ToolError as error:
+            await self._fail(call, error, _ms(began))
+            return
+        call.output = result.output
+        await self._stage.record(
+            ToolCompleted(call=call.call, output=result.output, ms=_ms(began), cut=result.cut)
+        )
 
     async def _fail(self, call: CallState, error: ToolError, ms: float) -> None:
-        message = readable(str(error)[:_MESSAGE_CHARS])
+        message = joined(str(error)[:_MESSAGE_CHARS])
         call.error = (error.code, message)
         await self._stage.record(ToolFailed(call=call.call, code=error.code, message=message, ms=ms))
 

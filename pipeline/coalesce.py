@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
+from typing import Final
+
+import anyio
 
 from pipeline.engines.base import ChatRequest, LanguageModel, Written
 
+_CLOSE_S: Final = 2.0
 _SLACK = 0.25
 """A delta that comes this share of the interval early leaves at once: an engine that makes one each
 interval must not have each of them held for the clock's jitter."""
@@ -49,10 +53,12 @@ class CoalescingLanguageModel:
                 if not isinstance(item, str):
                     yield item
         finally:
-            if upcoming is not None:
-                upcoming.cancel()
-                await asyncio.wait({upcoming})
-            await items.aclose()
+            # Whoever is cancelled would be so again at the next `await`, and the engine would go on.
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                if upcoming is not None:
+                    upcoming.cancel()
+                    await asyncio.wait({upcoming})
+                await items.aclose()
 
     async def aclose(self) -> None:
         await self._engine.aclose()

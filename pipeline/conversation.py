@@ -22,6 +22,7 @@ from schemas.events import (
 from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
+from schemas.voice_facts import PlaybackFlushed
 
 ControlAction = Literal["stop", "pause", "resume", "skip"]
 
@@ -178,6 +179,8 @@ class Conversation:
             return NO_TURN, PlaybackPaused()
         if action == "resume":
             return NO_TURN, PlaybackResumed()
+        if action == "stop" and turn is not None and turn in self.turns and self.turns[turn].only_heard:
+            return turn, PlaybackFlushed(reason="stopped")
         target = self._target(turn)
         if action == "stop":
             return target.turn, TurnStopRequested()

@@ -105,7 +105,7 @@ class Eraser:
     async def _rewrite(self) -> bool:
         """The log's file still has what was erased until it is written anew."""
         try:
-            await self._log.hot.call(("BGREWRITEAOF",))
+            await self._log.hot.wire.everywhere(("BGREWRITEAOF",))
         except LogError:
             return False
         return True

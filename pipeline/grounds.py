@@ -6,6 +6,8 @@ from typing import Final, Protocol
 import anyio
 
 from pipeline.clock import Clock
+from pipeline.tracing import names
+from pipeline.tracing.here import fail, shows_content, span
 from schemas.answer_facts import PassagesFailed, PassagesFound
 from schemas.errors import RhapsodeError
 from schemas.retrieval import CollectionId, NumberedPassage, Passage, SearchToolConfig
@@ -38,6 +40,27 @@ async def look_up(
 ) -> PassagesFound | PassagesFailed:
     """The passages for a question, as many as fit into `room` characters beside everything else; never raises
     for what the finder lacks."""
+    with span(
+        names.RETRIEVE,
+        {
+            names.OPERATION: names.OP_RETRIEVE,
+            names.COLLECTIONS: len(settings.collections),
+            names.STRATEGY: settings.search.strategy,
+        },
+    ) as made:
+        found = await _look_up(finder, question, settings, clock, room=room)
+        if isinstance(found, PassagesFound):
+            made.set_attribute(names.PASSAGES, len(found.passages))
+        else:
+            fail(made, found.code)
+        if shows_content():
+            made.set_attribute(names.QUERY_TEXT, question)
+        return found
+
+
+async def _look_up(
+    finder: Finder | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
+) -> PassagesFound | PassagesFailed:
     asked = {
         "question": question,
         "collections": settings.collections,

@@ -9,13 +9,15 @@ from anyio.abc import TaskGroup
 
 from pipeline.clock import Clock
 from pipeline.log.recorder import Recorder
-from schemas.errors import RhapsodeError
+from schemas.errors import LogUnavailable, RhapsodeError
 from schemas.ids import SessionId, TurnId
 from schemas.voice_facts import PlaybackHeard
 
 log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 0.5
+SETTLE_S: Final = 10.0
+"""As long as the log's own patience."""
 _Heard = tuple[SessionId, TurnId]
 
 
@@ -63,6 +65,15 @@ class HeardLedger:
                 await self._record(heard)
             except RhapsodeError as error:
                 log.info("session %s: what was heard is not recorded: %s", session, error)
+
+    async def settle(self, session: SessionId) -> None:
+        """Everything that was said of its turns is in the log. Raises LogUnavailable when patience is out."""
+        try:
+            with anyio.fail_after(SETTLE_S):
+                await self.flush(session)
+                await self._recorder.open(session, producer="heard").drain()
+        except TimeoutError as error:
+            raise LogUnavailable("The log does not answer.") from error
 
     async def _go_on(self, heard: _Heard) -> None:
         try:

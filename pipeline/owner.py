@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,11 +15,13 @@ from pipeline.history import history
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
+from pipeline.pressure import Pressure
 from pipeline.resuming import progress
+from pipeline.tracing.tracer import Tracing
 from pipeline.turn import Turn, TurnPlan
 from pipeline.turn_state import TurnState
 from pipeline.views import fold
-from schemas.errors import InputTooLong, LogUnavailable, SessionFull
+from schemas.errors import InputTooLong, LogUnavailable, RhapsodeError, SessionFull
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.limits import LimitSettings
@@ -51,6 +54,10 @@ class OwnerServices:
     """The same where a provider answers that can be told more, or less."""
     allowance: Allowance | None = None
     """Told how much was spoken; None: nobody counts."""
+    tracing: Tracing | None = None
+    """None: nothing is traced."""
+    pressure: Pressure | None = None
+    """Says whether one more turn can be taken; None: always."""
 
 
 class SessionOwner:
@@ -71,6 +78,9 @@ class SessionOwner:
         self._settled: set[TurnId] = set()
         self._epoch = 0
         self._refused = False
+        self._leaving = False
+        self._duties: anyio.CancelScope | None = None
+        self._over = anyio.Event()
 
     @property
     def busy(self) -> bool:
@@ -106,19 +116,43 @@ class SessionOwner:
         Returns at once while somebody else holds the lease: should they die or leave work behind,
         `Owners` finds the session again.
         """
-        self._refused = not await self._services.log.acquire(self.session, self._name, LEASE_MS)
+        held = await self._services.log.acquire(self.session, self._name, LEASE_MS)
+        if held and self._leaving:  # told to go meanwhile: somebody else may have it at once
+            await self._services.log.release(self.session, self._name)
+            held = False
+        self._refused = not held
         if self._refused:
             self.closing = True
             return
         try:
             async with anyio.create_task_group() as duties:
+                self._duties = duties.cancel_scope
                 duties.start_soon(self._keep_lease, duties.cancel_scope)
                 await self._own()
                 duties.cancel_scope.cancel()
         finally:
             self.closing = True
-            with anyio.move_on_after(2, shield=True):
-                await self._services.log.release(self.session, self._name)
+            try:
+                await self._let_go()
+            finally:
+                self._over.set()
+
+    async def _let_go(self) -> None:
+        with anyio.move_on_after(2, shield=True):
+            if self._leaving and self._epoch:
+                with suppress(RhapsodeError):
+                    await self._writer.drain()  # what was said here is in the log before another goes on
+            await self._services.log.release(self.session, self._name)
+
+    async def hand_over(self, patience_s: float) -> None:
+        """Begin no further sentence, and give the session back when the one that is being said is over."""
+        self._leaving = True
+        with anyio.move_on_after(patience_s):
+            if self._turn is not None:
+                await self._turn.hush()
+        if self._duties is not None:
+            self._duties.cancel()
+            await self._over.wait()
 
     async def _catch_up(self) -> int:
         """Fold what the log has; the present epoch."""
@@ -172,6 +206,7 @@ class SessionOwner:
         """
         changed = await self._writer.commit(OwnerChanged(epoch=self._epoch, node=self._name))
         await fold(self._services.log, self.session, self._conversation, upto=changed.last)
+        log.info("session %s is taken over", self.session)
         for state in self._conversation.unfinished:
             if state.stalled >= _STALLED_AT_MOST:
                 await self._fail(state.turn, "owner.lost", "every replica that ran this turn went away")
@@ -247,7 +282,7 @@ class SessionOwner:
                     self._turn.stop(reason)
                 for sentence in state.skips:
                     self._turn.skip(sentence)
-                if conversation.paused:
+                if conversation.paused or self._leaving:
                     self._turn.pause()
                 else:
                     self._turn.resume()

@@ -2,13 +2,14 @@
 
 import logging
 import random
-from types import TracebackType
-from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.lasting import Lasting
+from pipeline.lookout import Lookout
 from pipeline.owner import OwnerServices, SessionOwner
+from pipeline.tracing.here import in_session
 from schemas.errors import Fenced, GatewayBusy, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 
@@ -16,8 +17,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.25
 _RETRY_MOST_S = 30.0
-_LOOK_S = 0.2
-"""Between looks for sessions without an owner: what a takeover takes beyond the rest of a lease."""
 
 
 def rest_s(failures: int) -> float:
@@ -25,7 +24,7 @@ def rest_s(failures: int) -> float:
     return min(_RETRY_MOST_S, _RETRY_S * 2.0**failures)
 
 
-class Owners:
+class Owners(Lasting):
     """The sessions whose turns this process runs; an async context manager that ends them all."""
 
     def __init__(
@@ -34,41 +33,47 @@ class Owners:
         node: str,
         services: OwnerServices,
     ) -> None:
+        super().__init__()
         self._services = services
         self._node = node
         self._owners: dict[SessionId, SessionOwner] = {}
         self._count = 0
         self._failures: dict[SessionId, int] = {}
         """In a row, of sessions that nobody here can run: they are tried less and less often."""
-        self._tasks: TaskGroup | None = None
+        self._leaving = False
+        self.lookout = Lookout(services.log, node)
 
-    async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._look_for_work)
-        return self
+    def _begin(self, tasks: TaskGroup) -> None:
+        tasks.start_soon(self._look_for_work)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
-
-    def admit(self, session: SessionId) -> None:
-        """Raises GatewayBusy when this replica runs as many turns as it may."""
+    def admit(self) -> None:
+        """Raises GatewayBusy when this replica runs as many turns as it may, or the engines lag behind."""
         if self._full:
             raise GatewayBusy(f"this replica runs {self.running} turns; try again shortly")
+        if self._services.pressure is not None:
+            self._services.pressure.check()
+
+    async def hand_over(self, patience_s: float) -> None:
+        """Run nothing from now on. Returns when every session that was run here is free for another replica.
+
+        A turn is given up between two sentences, or after `patience_s` in the middle of one.
+        """
+        self._leaving = True
+        async with anyio.create_task_group() as partings:
+            for owner in list(self._owners.values()):
+                partings.start_soon(owner.hand_over, patience_s)
 
     async def _look_for_work(self) -> None:
         """Take up what nobody does: its owner died, or whoever asked for it owns no sessions."""
         while True:
-            await anyio.sleep(_LOOK_S * random.uniform(0.75, 1.25))
+            await anyio.sleep(self.lookout.pause_s)
+            if not self._has_room or not await self.lookout.may_look():
+                continue
             try:
                 found = await self._services.log.abandoned()
             except RhapsodeError:
                 continue  # nobody can work without the log
-            random.shuffle(found)  # several replicas look at the same time
+            random.shuffle(found)  # where nobody gives out the looks, several look at the same time
             for session in found:
                 if session not in self._owners and self._has_room:
                     self.wake(session, Seq(0))
@@ -77,7 +82,7 @@ class Owners:
     def _has_room(self) -> bool:
         """For a session more: what was taken up a moment ago may not run yet."""
         occupied = sum(owner.occupied for owner in self._owners.values())
-        return occupied < self._services.limits.live_sessions
+        return not self._leaving and occupied < self._services.limits.live_sessions
 
     @property
     def _full(self) -> bool:
@@ -87,6 +92,11 @@ class Owners:
     def running(self) -> int:
         """Turns under way in this process."""
         return sum(owner.busy for owner in self._owners.values())
+
+    @property
+    def owned(self) -> int:
+        """Sessions that this process runs the turns of, those included that have none now."""
+        return len(self._owners)
 
     def offer(self, session: SessionId, seq: Seq) -> None:
         """There is work in the session: begin at once if there is room; if not, whoever has room finds it."""
@@ -98,10 +108,11 @@ class Owners:
         return self._failures.get(session, 0)
 
     def wake(self, session: SessionId, seq: Seq) -> None:
-        """A command is in the log at `seq`: see that some owner acts on it."""
+        """A command is in the log at `seq`: see that some owner acts on it; who is leaving lets others."""
+        if self._leaving:
+            return
         owner = self._owners.get(session)
         if owner is None or owner.closing:
-            assert self._tasks is not None
             self._count += 1
             owner = self._owners[session] = SessionOwner(
                 session, f"{self._node}.{self._count}", self._services
@@ -110,6 +121,10 @@ class Owners:
         owner.expect(seq)
 
     async def _run(self, owner: SessionOwner) -> None:
+        with in_session(owner.session, self._services.tracing):
+            await self._run_here(owner)
+
+    async def _run_here(self, owner: SessionOwner) -> None:
         """Run an owner; one that fails, or leaves as a command comes, is followed by another."""
         failures = self._failures.pop(owner.session, 0)
         try:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Final
 from weakref import WeakValueDictionary
 
 import anyio
@@ -31,6 +32,7 @@ from schemas.events import (
     EndReason,
     Fact,
     Kind,
+    PlaybackEnded,
     PlaybackFlushed,
     SessionEndRequested,
     SessionRenamed,
@@ -43,6 +45,10 @@ from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_sess
 from schemas.settings import SessionSettings
 
 _KEYS_KEPT = 4_096
+_PLAYBACKS = 16
+"""Reports of listeners about one turn that are recorded."""
+_UNSPOKEN: Final = frozenset({"user", "collection"})
+"""Kinds of sessions that have no turns."""
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
 
@@ -99,6 +105,8 @@ class Sessions:
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
+        if kind not in _UNSPOKEN:
+            self._owners.admit()  # before there is anything: a session without its turn is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
             self.choices.check(settings)
         else:
@@ -180,7 +188,7 @@ class Sessions:
         settings = await self.readable(wish.settings, conversation.principal)
         wish = wish.model_copy(update={"settings": settings})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
-        self._owners.admit(session)
+        self._owners.admit()
         await self._allowance.turn(conversation.principal, wish.chars)
         outcome = await self._recorder.post(session, *before, fact, key=key)
         self._owners.wake(session, outcome.last)
@@ -220,6 +228,10 @@ class Sessions:
         heard_ms = min(command.heard_ms, turn.audio_ms)
         if not conversation.ended and (turn.heard_ms is None or heard_ms > turn.heard_ms):
             await self._ledger.note(session, turn.turn, heard_ms)
+        if command.ended and not conversation.ended and turn.playbacks < _PLAYBACKS:
+            await self._ledger.settle(session)
+            ended = PlaybackEnded(heard_ms=heard_ms, underruns=command.underruns)
+            await self._recorder.post(session, ended, turn=turn.turn)
 
     async def all_heard(self, session: SessionId) -> None:
         """What listeners have said here of what they heard goes into the log before anything else."""

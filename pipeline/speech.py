@@ -12,6 +12,9 @@ from pipeline.clock import Clock
 from pipeline.engines.base import Delivery, OpusChunk, Speaker, WordTimes
 from pipeline.resuming import Progress, Remainder
 from pipeline.spoken import Spoken
+from pipeline.tracing import names
+from pipeline.tracing.here import event
+from pipeline.tracing.sentences import SentenceTold, synthesizing
 from schemas.errors import RhapsodeError
 from schemas.events import (
     AudioChunk,
@@ -46,6 +49,10 @@ class Line:
         self.skipped = False
         self.error: RhapsodeError | None = None
         self.begun_at = 0.0
+        self.first_at: float | None = None
+        """When its first sound was there, if there was one."""
+        self.voice_s = 0.0
+        """What the voice has taken for it, as far as it waited for nobody."""
         self._held: list[WordTimes | OpusChunk] | None = None
         self._scope = anyio.CancelScope()
 
@@ -76,18 +83,29 @@ class Line:
         """Fill `items`, then end them; a failure is kept in `error`."""
         self.begun_at = clock.monotonic()
         async with self._send:
-            with self._scope:
-                for attempt in range(1, _ATTEMPTS + 1):
-                    self.error = None
-                    made_sound = await self._attempt(speaker, settings)
-                    error: RhapsodeError | None = self.error
-                    if error is None or made_sound or not error.retryable or attempt == _ATTEMPTS:
-                        return
-                    await anyio.sleep(_RETRY_S * attempt)
+            with synthesizing(self.number, self.spoken.text, settings) as told:
+                with self._scope:
+                    await self._try(speaker, settings, clock, told)
+                told.ended(self.error, skipped=self.skipped)
 
-    async def _attempt(self, speaker: Speaker, settings: SessionSettings) -> bool:
+    async def _try(
+        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceTold
+    ) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            self.error = None
+            made_sound = await self._attempt(speaker, settings, clock, told)
+            error: RhapsodeError | None = self.error
+            if error is None or made_sound or not error.retryable or attempt == _ATTEMPTS:
+                return
+            told.retried(error, attempt)
+            await anyio.sleep(_RETRY_S * attempt)
+
+    async def _attempt(
+        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceTold
+    ) -> bool:
         """Speak once; True if any item got out."""
         produced = False
+        waiting_since = clock.monotonic()
         try:
             items = speaker.speak(
                 self.spoken.text,
@@ -97,8 +115,13 @@ class Line:
             )
             async with aclosing(items):
                 async for item in items:
+                    told.made(item)
+                    now = clock.monotonic()
+                    self.voice_s += now - waiting_since
+                    if self.first_at is None and isinstance(item, OpusChunk):
+                        self.first_at = now
                     await self._send.send(item)
-                    produced = True
+                    produced, waiting_since = True, clock.monotonic()
         except RhapsodeError as error:
             self.error = error
         return produced
@@ -148,6 +171,7 @@ class Narrator:
         self._playing = anyio.Event()
         self._playing.set()
         self._current: dict[int, Line] = {}
+        self._line_over = anyio.Event()
         self._skipped: set[int] = set()
         self.audio_ms = progress.audio_ms
         self.first_audio_at_ms = progress.first_audio_ms
@@ -156,6 +180,13 @@ class Narrator:
         """Begin no further sentence."""
         if self._playing.is_set():
             self._playing = anyio.Event()
+
+    async def hush(self) -> None:
+        """Begin no further sentence; return when those that were begun are recorded."""
+        self.pause()
+        while self._current:
+            self._line_over = anyio.Event()
+            await self._line_over.wait()
 
     def resume(self) -> None:
         self._playing.set()
@@ -198,13 +229,17 @@ class Narrator:
         async with lines:
             for line in [await line.hold() async for line in lines] if self.whole else ():
                 await self._record_line(line)
-                self._current.pop(line.number, None)
+                self._finish(line)
             async for line in lines:
                 try:
                     await self._record_line(line)
                 finally:
                     line.close()
-                    self._current.pop(line.number, None)
+                    self._finish(line)
+
+    def _finish(self, line: Line) -> None:
+        self._current.pop(line.number, None)
+        self._line_over.set()
 
     async def _record_line(self, line: Line) -> None:
         remainder = line.remainder or Remainder(self.audio_ms)
@@ -241,13 +276,14 @@ class Narrator:
     async def _announce(self, line: Line, words: tuple[Word, ...], at_ms: int) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
+            event(names.FIRST_AUDIO)
         await self._record(
             SentenceVoiced(
                 sentence=line.number,
                 voice=self._settings.voice,
                 at_ms=at_ms,
                 words=words,
-                ttfb_ms=round((self._clock.monotonic() - line.begun_at) * 1_000, 1),
+                ttfb_ms=None if line.first_at is None else _ms(line.first_at - line.begun_at),
             )
         )
 
@@ -256,4 +292,9 @@ class Narrator:
             return SentenceSkipped(sentence=line.number)
         if line.error is not None:
             return SentenceFailed(sentence=line.number, code=line.error.code, message=str(line.error))
-        return SentenceCompleted(sentence=line.number, at_ms=at_ms, ms=self.audio_ms - at_ms)
+        made_ms = None if line.remainder else _ms(line.voice_s)
+        return SentenceCompleted(sentence=line.number, at_ms=at_ms, ms=self.audio_ms - at_ms, made_ms=made_ms)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1_000, 1)

@@ -16,6 +16,7 @@ from pipeline.resuming import Progress, Remainder
 from pipeline.sentences import Fragment, SentenceBuffer
 from pipeline.speech import Line, Narrator
 from pipeline.spoken import plainly, to_spoken
+from pipeline.tracing.turns import telling
 from schemas.chat import GivenMessage
 from schemas.errors import RhapsodeError
 from schemas.events import (
@@ -93,6 +94,7 @@ class Turn:
         self.skip = self._narrator.skip
         self.pause = self._narrator.pause
         self.resume = self._narrator.resume
+        self.hush = self._narrator.hush
 
     def stop(self, reason: StopReason) -> None:
         """End the turn now; what is in the log stays."""
@@ -107,12 +109,15 @@ class Turn:
         terminal fact of ours, and the next owner sees to it.
         """
         outcome: Fact | None = None
-        with self._scope:
-            await self.record(self._opening_fact(epoch, node))
-            outcome = await self._perform()
-        if outcome is None:
-            outcome = TurnStopped(reason=self._stopped or "user")
-        await self._writer.commit(outcome, turn=self.plan.turn)
+        with telling(self.plan, epoch=epoch, node=node) as told:
+            with self._scope:
+                await self.record(self._opening_fact(epoch, node))
+                outcome = await self._perform()
+            if outcome is None:
+                outcome = TurnStopped(reason=self._stopped or "user")
+            told.ending(outcome)
+            await self._writer.commit(outcome, turn=self.plan.turn)
+            told.recorded()
 
     def _opening_fact(self, epoch: int, node: str) -> Fact:
         if self.plan.progress is None:

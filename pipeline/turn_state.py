@@ -92,8 +92,12 @@ class TurnState:
     """What listeners have said they heard of its audio, the most of them; None: nobody said."""
     heard_at_ms: int = 0
     """When they said so."""
+    playbacks: int = 0
+    """Listeners who have said that they are through with it."""
     flushed: bool = False
     """It was interrupted: what was not heard by then will not be."""
+    dismissed: bool = False
+    """By somebody who had heard enough of what is complete: its text was shown and stays known."""
     given: tuple[GivenMessage, ...] | None = None
     """All that the model is told, from a client that keeps the conversation itself."""
     by: str = ""
@@ -116,7 +120,7 @@ class TurnState:
     @property
     def heard_answer(self) -> str:
         """The answer as its listeners know it: of an interrupted one, the words that were heard."""
-        if not self.flushed or self.heard_ms is None:
+        if not self.flushed or self.dismissed or self.heard_ms is None:
             return self.answer
         return self.heard_until(self.heard_ms)
 
@@ -142,6 +146,11 @@ class TurnState:
             return not self.over or now_ms < self.first_audio_ms + self.audio_ms
         heard = self.heard_ms + now_ms - self.heard_at_ms
         return not self.over or heard < self.audio_ms
+
+    @property
+    def only_heard(self) -> bool:
+        """It is complete, and goes on only with those who still listen: it is made faster than heard."""
+        return self.over and self.audio_ms > 0 and not self.flushed and self.stopping is None
 
     @property
     def unheard(self) -> bool:
@@ -171,6 +180,15 @@ class NarrationState:
 ANSWER_FACTS = frozenset(
     {"passages.found", "passages.failed", "answer.cited", "tool.called", "tool.completed", "tool.failed"}
 )
+_WISHES = frozenset(
+    {
+        "turn.stop_requested",
+        "sentence.skip_requested",
+        "playback.heard",
+        "playback.ended",
+        "playback.flushed",
+    }
+)
 _BROKEN_OFF = " —"
 """Stands in what the language model is told for what an interrupted answer would have said."""
 _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
@@ -187,7 +205,7 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
         case "turn.started" | "turn.resumed":
             turn.status = "running"
             turn.stalled += recorded.type == "turn.resumed"
-        case "turn.stop_requested" | "sentence.skip_requested" | "playback.heard" | "playback.flushed":
+        case kind if kind in _WISHES:
             _apply_wish(turn, recorded)
         case "text.delta":
             turn.parts.append(data["text"])
@@ -241,6 +259,9 @@ def _apply_wish(turn: TurnState, recorded: Recorded) -> None:
             turn.skips.add(data["sentence"])
         case "playback.flushed":
             turn.flushed = True
+            turn.dismissed = data["reason"] == "stopped"
+        case "playback.ended":
+            turn.playbacks += 1
         case "playback.heard":
             turn.heard_ms = max(turn.heard_ms or 0, data["heard_ms"])
             turn.heard_at_ms = recorded.ts_ms

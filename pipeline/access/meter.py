@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from zlib import crc32
 
 from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.wire import Command
+from pipeline.log.server import Command
 
 _US: Final = 1_000_000
 

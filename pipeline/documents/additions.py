@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,6 +15,7 @@ from pipeline.clock import Clock
 from pipeline.documents.state import CollectionState
 from pipeline.hearing.held import Held, HeldInputs
 from pipeline.keys import internal_key
+from pipeline.lasting import Lasting
 from pipeline.log.recorder import Recorder
 from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload
@@ -57,10 +57,11 @@ class Shelf:
     recorder: Recorder
 
 
-class Additions:
+class Additions(Lasting):
     """An async context manager that gives up what is not done at its end, and says so."""
 
     def __init__(self, shelf: Shelf, held: HeldInputs, clock: Clock, settings: RetrievalSettings) -> None:
+        super().__init__()
         self._librarian = shelf.librarian
         self._views = shelf.views
         self._recorder = shelf.recorder
@@ -71,20 +72,9 @@ class Additions:
         self._arriving = 0
         self._ours: Counter[Held] = Counter()
         """The last words of one addition may be said while the next one of the same document begins."""
-        self._tasks: TaskGroup | None = None
 
-    async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._look_after)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+    def _begin(self, tasks: TaskGroup) -> None:
+        tasks.start_soon(self._look_after)
 
     @property
     def in_hand(self) -> int:
@@ -111,7 +101,6 @@ class Additions:
 
         Raises DocumentBusy if another process was the first to begin with it.
         """
-        assert self._tasks is not None
         held = Held(SessionId(collection), document)
         self._ours[held] += 1
         try:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeline.engines.base import ChatRequest, Message, ToolCall
+from pipeline.text.halves import joined
 from schemas.chat import ARGUMENT_CHARS
 
 _NAMED: Final = "function:"
@@ -95,8 +96,8 @@ class CallsInPieces:
         return [
             ToolCall(
                 call["id"] or f"call_{secrets.token_hex(12)}",
-                _joined(call["name"]),
-                _joined(call["arguments"]) or "{}",
+                joined(call["name"]),
+                joined(call["arguments"]) or "{}",
             )
             for _, call in sorted(self._calls.items())
             if call["name"]
@@ -105,8 +106,3 @@ class CallsInPieces:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _joined(text: str) -> str:
-    """Halves of characters that came in two pieces are one again; what stays half is replaced."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

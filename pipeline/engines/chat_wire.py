@@ -8,6 +8,7 @@ from pipeline.engines.base import Completion, ToolCall
 from pipeline.engines.chat_body import CallsInPieces
 from pipeline.engines.provider import words_of
 from pipeline.engines.server_events import DONE, BadAnswer, Document
+from pipeline.text.halves import joined
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NAME: Final = re.compile(r"[ -~]{1,128}")
@@ -103,7 +104,7 @@ class ChatAnswer:
             return text
         if "\ud800" <= text[-1] <= "\udbff":
             text, self._half = text[:-1], text[-1]
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return joined(text)
 
 
 def _choices(document: Document) -> Iterator[dict[str, Any]]:

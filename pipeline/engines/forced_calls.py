@@ -1,15 +1,16 @@
-"""Function calls of models that were never taught any: they are made to write one as JSON. Pure.
+"""Function calls of models that were never taught any: they are made to write one as JSON.
 
 Whether to call at all such a model cannot tell, so functions are only offered where one has to be called.
 """
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
-from pipeline.engines.base import ChatRequest, Function, Message, ToolCall
+from pipeline.engines.base import ChatRequest, Completion, Function, Message, ToolCall, Written
 
 _NAMED: Final = "function:"
 _TOLD: Final = "Answer with the call of a function, as JSON. The functions:"
@@ -45,6 +46,20 @@ def call_in(text: str) -> ToolCall | None:
         return ToolCall(f"call_{secrets.token_hex(12)}", said["name"], json.dumps(said["arguments"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+async def calls_of(items: AsyncGenerator[Written, None]) -> AsyncGenerator[Written, None]:
+    """The answer to what was `forced`: the document becomes a call. Closing it closes `items`."""
+    said: list[str] = []
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, str):
+                said.append(item)
+            elif isinstance(item, Completion):
+                if call := call_in("".join(said)):
+                    yield call
+                    item = replace(item, finish="tool_calls")
+                yield item
 
 
 def _written(calls: tuple[ToolCall, ...]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pipeline.engines.base import ChatRequest, Completion, Message, Written
 from pipeline.engines.chat_body import CallsInPieces, messages_of, wishes_of
-from pipeline.engines.forced_calls import call_in, forced, must_call, plain
+from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.gguf_template import knows_calls
 from pipeline.engines.memory import fitting, without_oldest
 from pipeline.engines.prepared import UnusableWeights
@@ -93,24 +93,12 @@ class LlamaLanguageModel:
         if self._knows_calls:
             items = self._whole(request)
         elif must_call(request):
-            items = self._forced(request)
+            items = calls_of(self._whole(forced(request)))
         else:
             items = self._whole(plain(request))
         async with aclosing(items):
             async for item in items:
                 yield replace(item, model=self._name) if isinstance(item, Completion) else item
-
-    async def _forced(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
-        said: list[str] = []
-        async with aclosing(self._whole(forced(request))) as items:
-            async for item in items:
-                if isinstance(item, str):
-                    said.append(item)
-                elif isinstance(item, Completion):
-                    if call := call_in("".join(said)):
-                        yield call
-                        item = replace(item, finish="tool_calls")
-                    yield item
 
     async def _whole(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """Forgets the oldest messages until the rest fits."""

@@ -13,35 +13,15 @@ from numpy.typing import NDArray
 from piper import PiperConfig, PiperVoice
 from piper.config import PhonemeType
 
+from pipeline.engines.device import CPU, check_is_used
 from pipeline.engines.piper_words import TextWord, pieces, speakable
 from pipeline.engines.prepared import UnusableWeights
+from pipeline.engines.voice_windows import Piece, Sentence, bounded
 from pipeline.engines.weights import DECODER, FRONTEND, SEAM, VoiceFiles
 
 _BEGIN, _END, _PAD = "^", "$", "_"
 _PAUSES: Final = frozenset(".,:;!?")
-_MOST_PHONEMES: Final = 600
-"""Of one run of the frontend, whose memory grows with their square."""
 _ALONE_CACHED: Final = 8_192
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """What the frontend is given at once."""
-
-    symbols: tuple[str, ...]
-    ids: tuple[int, ...]
-    starts: tuple[int, ...]
-    """Where in `ids` each symbol begins, and where the end mark does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of text with its pronunciation."""
-
-    words: tuple[TextWord, ...]
-    alone: tuple[str, ...]
-    """The phonemes of each word on its own; empty: it makes no sound."""
-    sentences: tuple[Sentence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +41,8 @@ class Frames:
 class Voice:
     """Loaded graphs and the phonemizer. Safe to use from several threads."""
 
-    def __init__(self, files: VoiceFiles) -> None:
+    def __init__(self, files: VoiceFiles, providers: Sequence[str] = (CPU,)) -> None:
+        """`providers`: of onnxruntime, the wanted one first. Raises NoDevice where it cannot be had."""
         self._config = PiperConfig.from_dict(json.loads(files.config.read_text(encoding="utf-8")))
         if self._config.phoneme_type not in (PhonemeType.ESPEAK, PhonemeType.TEXT):
             raise UnusableWeights(f"The voice {files.name} needs phonemes of another kind than espeak's.")
@@ -69,8 +50,8 @@ class Voice:
         self.hop: int = seam["hop"]
         """Samples of one frame."""
         self._margin: int = seam["margin"]
-        self._frontend = _session(files.folder / FRONTEND)
-        self._decoder = _session(files.folder / DECODER)
+        self._frontend = _session(files.folder / FRONTEND, providers)
+        self._decoder = _session(files.folder / DECODER, providers)
         self._seam = [entry.name for entry in self._decoder.get_inputs()]
         self._phonemizer = PiperVoice(session=self._frontend, config=self._config)
         self._alone = lru_cache(_ALONE_CACHED)(self._pronounce_alone)
@@ -110,7 +91,7 @@ class Voice:
         sentences = [
             self._sentence(part)
             for phonemes in self._phonemizer.phonemize(speakable(words))
-            for part in _bounded([symbol for symbol in phonemes if symbol in self._ids])
+            for part in bounded([symbol for symbol in phonemes if symbol in self._ids])
         ]
         alone = tuple(self._alone(word.text) for word in words)
         return Piece(tuple(words), alone, tuple(sentence for sentence in sentences if sentence.symbols))
@@ -129,7 +110,7 @@ class Voice:
         return Sentence(tuple(symbols), (*ids, *self._ids[_END]), tuple(starts))
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path, providers: Sequence[str]) -> Any:
     options = onnxruntime.SessionOptions()
     # One thread per window, several windows side by side: twice the threads cost twice the CPU here.
     options.intra_op_num_threads = 1
@@ -137,15 +118,6 @@ def _session(path: Path) -> Any:
     options.log_severity_level = 3
     # Every window has a size of its own: an arena keeps the largest for ever and makes nothing faster.
     options.enable_cpu_mem_arena = False
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _bounded(symbols: list[str]) -> list[list[str]]:
-    """The phonemes in parts that the frontend can take, cut between words where there are any."""
-    parts = []
-    while len(symbols) > _MOST_PHONEMES:
-        spaces = [at for at in range(_MOST_PHONEMES) if symbols[at] == " "]
-        cut = spaces[-1] + 1 if spaces else _MOST_PHONEMES
-        parts.append(symbols[:cut])
-        symbols = symbols[cut:]
-    return [*parts, symbols]
+    session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    check_is_used(session.get_providers(), providers)
+    return session

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,12 @@ def no_progress(what: str, done: float) -> None:
     """For callers without a progress bar."""
 
 
+def is_folder(model: str) -> bool:
+    """Is this a place on disk, or a name of the hub? An absolute path may exist on other machines only."""
+    path = Path(model).expanduser()
+    return path.is_absolute() or path.is_dir()
+
+
 def is_made(recipe: Recipe, cache: Path) -> bool:
     """True if the folder seems to be there: a quick look that reads no weights."""
     return (cache / recipe.name / _MANIFEST).is_file()
@@ -50,8 +57,12 @@ def made(recipe: Recipe, cache: Path, progress: Progress) -> Path:
 
     Several processes may ask at once: one works, the others wait for it.
     """
-    cache.mkdir(parents=True, exist_ok=True)
     folder = cache / recipe.name
+    if cache.is_dir() and not os.access(cache, os.W_OK):  # an image's: made when that was built
+        if not _intact(folder, recipe):
+            raise UnusableWeights(f"{folder} is not what it must be, and {cache} cannot be written to.")
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
     with _lock(cache / f".{recipe.name}.lock"):
         if not _intact(folder, recipe):
             _make(recipe, cache, folder, progress)

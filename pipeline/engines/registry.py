@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.engines.base import LanguageModel, SpeechToText, TextToSpeech
+from pipeline.engines.speech_place import quality_engine
 from pipeline.engines.transcription_providers import SpeechToTextWithProviders
-from pipeline.engines.whisperx_place import quality_engine
 from schemas.listening import (
     QualitySpeechToTextSettings,
     SpeechToTextSettings,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LANGUAGE_MODELS: Final[Mapping[str, str]] = {
     "llama": "pipeline.engines.llama:build",
+    "vllm": "pipeline.engines.vllm:build",
     "scripted": "pipeline.engines.scripted:build_language_model",
 }
 CHAT_PROVIDERS: Final[Mapping[str, str]] = {
@@ -28,6 +29,7 @@ CHAT_PROVIDERS: Final[Mapping[str, str]] = {
 }
 TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
     "piper": "pipeline.engines.piper:build",
+    "coqui": "pipeline.engines.coqui:build",
     "scripted": "pipeline.engines.scripted:build_text_to_speech",
 }
 SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
@@ -53,7 +55,10 @@ class UnknownEngine(ValueError):
 
 
 def build_language_model(settings: LanguageModelSettings, cache: Path) -> LanguageModel:
-    """Load the language model that `settings` name; takes about a second, and more on its first run."""
+    """Load the language model that `settings` name; takes about a second, and more on its first run.
+
+    vLLM only loads in its own environment: see `vllm_python`.
+    """
     model: LanguageModel = _factory("language model", LANGUAGE_MODELS, settings.engine)(settings, cache)
     return model
 

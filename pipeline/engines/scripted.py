@@ -66,6 +66,8 @@ class LanguageScript(_Script):
     reply: str = _STORY
     reply_to: dict[str, str] = Field(default_factory=dict)
     """Part of the last user message -> the reply; the first that fits."""
+    echo: bool = False
+    """Every reply begins with the question."""
     delta_chars: int = Field(default=4, ge=1)
     """Characters of one delta; a delta counts as one token."""
     first_delta_ms: float = Field(default=0.0, ge=0)
@@ -156,6 +158,8 @@ class ScriptedLanguageModel:
         asked = _question(request)
         replies = (reply for part, reply in self._script.reply_to.items() if part in asked)
         reply = next(replies, self._script.reply)
+        if self._script.echo:
+            reply = f"{asked} {reply}"
         begun = request.messages[-1] if request.messages else None
         if begun is not None and begun.role == "assistant" and reply.startswith(begun.content):
             return reply[len(begun.content) :]

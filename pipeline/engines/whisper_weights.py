@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.engines.packages import package
-from pipeline.engines.prepared import Progress, Recipe, UnusableWeights, made, no_progress, sha256
+from pipeline.engines.prepared import Progress, Recipe, UnusableWeights, is_folder, made, no_progress, sha256
 from pipeline.engines.windows import NO_SPEECH
 from schemas.listening import QualitySpeechToTextSettings
 
@@ -69,7 +69,7 @@ def quality_model(
 
 def is_on_hub(settings: QualitySpeechToTextSettings) -> bool:
     """True if the model has to be fetched, or was fetched once, by its name."""
-    return settings.model != PACKAGED and not Path(settings.model).expanduser().is_dir()
+    return settings.model != PACKAGED and not is_folder(settings.model)
 
 
 def whisper_base() -> Recipe:

@@ -4,8 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from weakref import WeakValueDictionary
 
 import anyio
@@ -21,7 +20,9 @@ from pipeline.hearing.keeping import Acknowledge
 from pipeline.hearing.opening import IntakeServices, Opening, Source, for_source
 from pipeline.hearing.restoring import Restored, restore
 from pipeline.hearing.utterances import Refused
+from pipeline.lasting import Lasting
 from pipeline.log.base import EventLog
+from pipeline.tracing.here import in_session
 from schemas.commands import OpenInput
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
 from schemas.ids import SessionId
@@ -33,10 +34,11 @@ log = logging.getLogger(__name__)
 _DECODERS: Final = 4
 
 
-class Intakes:
+class Intakes(Lasting):
     """An async context manager that ends them all."""
 
     def __init__(self, log: EventLog, services: IntakeServices, limits: LimitSettings) -> None:
+        super().__init__()
         self._log = log
         self._services = services
         self._limits = limits
@@ -48,20 +50,9 @@ class Intakes:
         self._expected = 0
         self._locks: WeakValueDictionary[Held, anyio.Lock] = WeakValueDictionary()
         """Held while an input is opened: two at a time would both think that they have it."""
-        self._tasks: TaskGroup | None = None
 
-    async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._heirs.run)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        assert self._tasks is not None
-        self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+    def _begin(self, tasks: TaskGroup) -> None:
+        tasks.start_soon(self._heirs.run)
 
     @property
     def listening(self) -> int:
@@ -113,7 +104,6 @@ class Intakes:
                 self._open[held] = handle
             finally:
                 self._opening -= 1
-            assert self._tasks is not None
             self._tasks.start_soon(self._run, handle)
         try:
             await handle.give(restored.pcm)
@@ -171,6 +161,10 @@ class Intakes:
             await before.done.wait()
 
     async def _run(self, handle: OpenInputHandle) -> None:
+        with in_session(handle.intake.opening.session, self._services.tracing):
+            await self._run_here(handle)
+
+    async def _run_here(self, handle: OpenInputHandle) -> None:
         opening = handle.intake.opening
         held = Held(opening.session, opening.input)
         try:
@@ -210,12 +204,10 @@ class Intakes:
 
     def leave(self, handle: OpenInputHandle, *, may_return: bool = True) -> None:
         """The connection broke: wait for its return, then take what was said as all."""
-        assert self._tasks is not None
         self._tasks.start_soon(self._wait_for_return, handle, self._limits.rejoin_s if may_return else 0.0)
 
     def abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:
         """Nobody waits for what is said in it any more; it is closed beside us."""
-        assert self._tasks is not None
         self._tasks.start_soon(self._abandon, handle, error)
 
     async def _abandon(self, handle: OpenInputHandle, error: RhapsodeError) -> None:

@@ -12,6 +12,7 @@ from pipeline.hearing.inputs import KnownOrder
 from pipeline.hearing.vad import Vad
 from pipeline.log.recorder import Recorder
 from pipeline.sessions import Sessions
+from pipeline.tracing.tracer import Tracing
 from schemas.ids import Seq, SessionId
 from schemas.listening import ListeningSettings
 
@@ -31,6 +32,8 @@ class IntakeServices:
     held: HeldInputs
     claim: Callable[[Held, str, int], Awaitable[bool]]
     """For so many ms nobody else takes this input up, if this says so."""
+    tracing: Tracing | None = None
+    """None: nothing is traced."""
 
 
 @dataclass(frozen=True, slots=True)

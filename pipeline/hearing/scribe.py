@@ -16,6 +16,7 @@ from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Uttera
 from pipeline.hearing.agreement import Agreement
 from pipeline.hearing.hints import reads_as
 from pipeline.hearing.tape import Tape
+from pipeline.tracing.hearing import UtteranceTold
 from schemas.errors import EngineError, EngineFailed, RhapsodeError
 from schemas.listening import ListeningSettings, Mode
 
@@ -111,6 +112,7 @@ class Scribe:
         self._sound: bytes | None = None
         """All of it, once it is over."""
         self.over = False
+        self.told = UtteranceTold()
 
     @property
     def _listens_along(self) -> bool:
@@ -139,7 +141,8 @@ class Scribe:
 
     async def _text_so_far(self, at_ms: int) -> str:
         sound = Utterance(self._tape.slice(self.from_ms, at_ms), self._language, partial=True)
-        made = await write_down(self._ways.realtime, sound)
+        with self.told.within():
+            made = await write_down(self._ways.realtime, sound)
         self._cpu_ms += made.cpu_ms
         return made.text
 
@@ -195,6 +198,7 @@ class Scribe:
         if written is None:
             written = await self._write_with_patience(self._whole, end_ms, tell)
         self._agreement.final(written.transcript.text)
+        self.told.end()
         return Written(
             written.mode, written.transcript, self.from_ms, self._cpu_ms, self._agreement.revisions
         )
@@ -245,7 +249,8 @@ class Scribe:
             provider=provider,
             translate=self._settings.translate,
         )
-        transcript = await write_down(way, utterance, told)
+        with self.told.within():
+            transcript = await write_down(way, utterance, told)
         self._cpu_ms += transcript.cpu_ms
         return Written(mode, transcript, self.from_ms, transcript.cpu_ms)
 
@@ -254,6 +259,7 @@ class Scribe:
         self.over = True
         self._drop_partial()
         self.go_on()
+        self.told.end()
 
 
 class _Ahead:

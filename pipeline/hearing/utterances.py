@@ -15,6 +15,7 @@ from pipeline.hearing.outbox import Outbox
 from pipeline.hearing.scribe import Scribe, Tell, Written
 from pipeline.hearing.taking import Said, Taking, take
 from pipeline.sessions import Overtaken
+from pipeline.tracing.hearing import transcribed
 from pipeline.wishes import SpokenQuestion
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
@@ -176,7 +177,8 @@ class Utterances:
             return
         question = SpokenQuestion(taking.question, said.input, taking.utterances, taking.merges)
         try:
-            await sessions.say(session, question, final, key=key)
+            turn = await sessions.say(session, question, final, key=key)
+            _tell_trace(turn, pen, final, self._services.clock.monotonic())
         except (StateError, InputTooLong) as error:
             final = final.model_copy(update={"taken": "noted"})
             await self._services.recorder.post(session, final, key=key)
@@ -260,6 +262,10 @@ class _Pen:
         self.settings = settings
         self.arrived = arrived
         self.tell = tell
+
+
+def _tell_trace(turn: int, pen: _Pen, final: TranscriptFinal, now: float) -> None:
+    transcribed(turn, final, since_s=now - pen.arrived, link=pen.scribe.told.link)
 
 
 def _final(pen: _Pen, written: Written, taking: Taking, after_ms: float) -> TranscriptFinal:

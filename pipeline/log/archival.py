@@ -1,6 +1,7 @@
 """What the log and its archive say to each other: raw entries out, and what was archived back in."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -8,8 +9,9 @@ from typing import Any, Final
 from pipeline.archive.chain import FIRST_LINK, StoredFact
 from pipeline.log.base import State
 from pipeline.log.codec import Argument, Keys, entry_seq
-from pipeline.log.redis_log import STATES, TOMBSTONE_S, RedisEventLog
-from pipeline.log.wire import Command
+from pipeline.log.outcomes import STATES
+from pipeline.log.redis_log import TOMBSTONE_S, RedisEventLog, good, named
+from pipeline.log.server import Command
 from schemas.ids import Seq, SessionId, parse_session_id
 
 META_S: Final = 86_400
@@ -101,25 +103,27 @@ class Archival:
         await self._function("ea1_bury", session, seq, generation, TOMBSTONE_S)
 
     async def intents(self, before_ms: int) -> list[SessionId]:
-        """Sessions that somebody began to archive or erase before then, and has not settled."""
+        """Sessions that somebody began to archive or erase before then, and has not settled.
+
+        Of the servers that answer: it is asked again and again.
+        """
         keys = await self.log.keys()
         commands: list[Command] = [
             ("ZRANGEBYSCORE", _intents(keys, p), "-inf", before_ms) for p in range(keys.partitions)
         ]
-        return [SessionId(name.decode()) for names in await self.log.call(*commands) for name in names]
+        return named(good(await self.log.partly(*commands)))
 
     async def standings(self) -> AsyncGenerator[list[tuple[SessionId, Standing]], None]:
-        """Every session of the hot log, page by page; some may be named twice."""
-        keys, cursor = await self.log.keys(), b"0"
-        while True:
-            [(cursor, names)] = await self.log.call(
-                ("SCAN", cursor, "MATCH", "ev:{p*}:m:*", "COUNT", _PAGE, "TYPE", "hash")
-            )
-            found = [name.decode().rpartition(":")[2] for name in names]
-            sessions = [session for name in found if (session := parse_session_id(name))]
-            yield await self._standings(keys, sessions)
-            if cursor == b"0":
-                return
+        """Every session of the hot log, page by page; some may be named twice.
+
+        Raises LogUnavailable at the end where a server was away: the others' sessions have been named then.
+        """
+        keys = await self.log.keys()
+        async with aclosing(self.log.wire.scan("ev:{p*}:m:*", _PAGE)) as pages:
+            async for names in pages:
+                found = [name.decode().rpartition(":")[2] for name in names]
+                sessions = [session for name in found if (session := parse_session_id(name))]
+                yield await self._standings(keys, sessions)
 
     async def _standings(self, keys: Keys, sessions: Sequence[SessionId]) -> list[tuple[SessionId, Standing]]:
         if not sessions:

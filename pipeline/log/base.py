@@ -33,6 +33,11 @@ class Verdict(StrEnum):
     """The session was deleted."""
     QUOTA = "QUOTA"
     """The session would grow beyond `LogSettings.max_session_bytes`."""
+    UNREPLICATED = "UNREPLICATED"
+    """It is in the log, at this place, but may yet be lost with the server: send it again."""
+    ARCHIVE_AWAY = "ARCHIVEAWAY"
+    """Whether the session is in the archive cannot be said now."""
+    ARCHIVE_DAMAGED = "ARCHIVEDAMAGED"
     TOO_LARGE = "TOOLARGE"
     """One of the facts is larger than any log takes."""
 
@@ -131,6 +136,19 @@ class EventLog(Protocol):
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         """One head per session, None where there never was one; one round trip."""
+        ...
+
+    @property
+    def failovers(self) -> int:
+        """How often a server was found to be another one than before: its last facts may be missing."""
+        ...
+
+    async def attend(self) -> None:
+        """Look at the servers, so that `failovers` also knows of those that nobody here writes to now."""
+        ...
+
+    def road(self, session: SessionId) -> str:
+        """Sessions on different roads do not wait for each other: one's server may fail alone."""
         ...
 
     def ear(self) -> Ear:

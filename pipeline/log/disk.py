@@ -61,7 +61,7 @@ def _force(path: Path) -> None:
 @asynccontextmanager
 async def forced_to_disk(settings: LogSettings, home: Path) -> AsyncGenerator[None, None]:
     """Within the block, the embedded log of `home` is. Another server looks after itself."""
-    if settings.url is not None or settings.durability == "always":
+    if not settings.embedded or settings.durability == "always":
         yield
         return
     async with anyio.create_task_group() as tasks:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import anyio
@@ -12,7 +12,8 @@ from redis.exceptions import ResponseError
 
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.codec import decode_push
-from pipeline.log.wire import BROKEN, REPLY_S, Wire, pack
+from pipeline.log.server import BROKEN, REPLY_S, pack
+from pipeline.log.wire import Wire
 from schemas.errors import LogError
 from schemas.ids import SessionId
 
@@ -64,10 +65,10 @@ class RedisEar:
                 while True:
                     message = await connection.read_response()
                     self._heard_at = time.monotonic()
-                    heard = self._understand(message)
+                    heard = understand(self._sessions, message)
                     if heard is not None:
                         yield heard
-            except (*BROKEN, ResponseError) as trouble:
+            except (*BROKEN, ResponseError, LogError) as trouble:
                 attempt += 1
                 await self._recover(trouble, attempt)
             finally:
@@ -102,18 +103,20 @@ class RedisEar:
         else:
             await self._say(b"PING")
 
-    def _understand(self, message: Any) -> Push | Subscribed | None:
-        if not isinstance(message, list) or len(message) != 3:
-            return None
-        kind, channel, body = message
-        session = self._sessions.get(channel)
-        if session is None:
-            return None
-        if kind == b"smessage":
-            return decode_push(session, body)
-        return Subscribed(session) if kind == b"ssubscribe" else None
-
     async def aclose(self) -> None:
         self._closed = True
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
+
+
+def understand(sessions: Mapping[bytes, SessionId], message: Any) -> Push | Subscribed | None:
+    """What a message of the server says, if it is about one of these sessions."""
+    if not isinstance(message, list) or len(message) != 3:
+        return None
+    kind, channel, body = message
+    session = sessions.get(channel)
+    if session is None:
+        return None
+    if kind == b"smessage":
+        return decode_push(session, body)
+    return Subscribed(session) if kind == b"ssubscribe" else None

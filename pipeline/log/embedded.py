@@ -98,13 +98,20 @@ def status(home: Path) -> EmbeddedServer | None:
 
 
 def stop(home: Path) -> bool:
-    """Shut the server down cleanly and wait until it is gone; False: none was running."""
+    """Shut the server down cleanly and wait until it is gone; False: none was running.
+
+    Whoever still needs a server starts the next one when this one is gone, and not before: we would wait for
+    the files that it holds.
+    """
     place = _Place.of(home)
-    if _answering(place.socket) is None:
+    if not place.directory.is_dir():
         return False
-    _ask(place.socket, "SHUTDOWN NOSAVE")  # the append-only file is forced to disk all the same
-    os.close(_take_server_lock(place))
-    return True
+    with _only_one(place.directory / "start.lock"):
+        if _answering(place.socket) is None:
+            return False
+        _ask(place.socket, "SHUTDOWN NOSAVE")  # the append-only file is forced to disk all the same
+        os.close(_take_server_lock(place))
+        return True
 
 
 def find_binary() -> Path:

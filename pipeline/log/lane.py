@@ -3,16 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from pipeline.log.base import Batch, Outcome, Verdict
 from schemas.errors import (
+    ArchiveDamaged,
+    ArchiveUnavailable,
     Conflict,
     Fenced,
     InputTooLong,
     LogError,
     LogLost,
+    LogUnavailable,
     RhapsodeError,
     SessionEnded,
     SessionFull,
@@ -34,6 +37,9 @@ _REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
     Verdict.GONE: (SessionGone, "The session was deleted."),
     Verdict.CONFLICT: (Conflict, "Somebody else was faster."),
     Verdict.QUOTA: (SessionFull, "The session is full."),
+    Verdict.UNREPLICATED: (LogUnavailable, "Too few replicas of the log answer."),
+    Verdict.ARCHIVE_AWAY: (ArchiveUnavailable, "The archive, which may have the session, does not answer."),
+    Verdict.ARCHIVE_DAMAGED: (ArchiveDamaged, "What the archive has of the session is damaged."),
     Verdict.TOO_LARGE: (InputTooLong, "The text is too long to be kept."),
     Verdict.PRODUCER_GAP: (LogLost, "The log lost facts that it had acknowledged."),
 }
@@ -93,6 +99,10 @@ class Lane:
         self._waiting: deque[Entry] = deque()
         self._sent: list[Entry] = []
         self._batch: Batch | None = None
+        self.place: Seq | None = None
+        """Where the batch in flight was last seen in the log, with too few replicas to count as appended."""
+        self.doubted = False
+        """The batch in flight was refused for a gap that was filled before anybody looked."""
 
     @property
     def empty(self) -> bool:
@@ -109,7 +119,10 @@ class Lane:
         return self._waiting[-1] if self._waiting else self._sent[-1] if self._sent else None
 
     def batch(self) -> Batch | None:
-        """The batch to send now: the unanswered one, else the next; None: nothing to say."""
+        """The batch to send now: the unanswered one, else the next; None: nothing to say.
+
+        One that was seen in the log goes to the place where others may have read it, or nowhere.
+        """
         if self._batch is None and self._waiting:
             mode = self._gather()
             self._batch = Batch(
@@ -121,6 +134,8 @@ class Lane:
                 mode=mode,
                 generation=generation(created_ms(self.session)) if mode == "create" else "",
             )
+        if self._batch is not None and self.place is not None:
+            return replace(self._batch, expected=self.place - 1)
         return self._batch
 
     def _gather(self) -> Mode:
@@ -148,7 +163,7 @@ class Lane:
             self.weight -= entry.weight
             first = Seq(last + 1)
         self.number += 1
-        self._sent, self._batch = [], None
+        self._sent, self._batch, self.place, self.doubted = [], None, None, False
         self.on_progress()
 
     def fail(self, error: RhapsodeError) -> None:

@@ -82,6 +82,14 @@ class MemoryEventLog:
         known = [self._sessions.get(session) for session in sessions]
         return [None if s is None else Head(s.seq, s.epoch, s.generation, s.state) for s in known]
 
+    failovers = 0
+
+    async def attend(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    def road(self, session: SessionId) -> str:
+        return ""
+
     def ear(self) -> "MemoryEar":
         ear = MemoryEar(self._ears.remove)
         self._ears.append(ear)

@@ -105,14 +105,25 @@ class Recorder:
     """
 
     def __init__(
-        self, log: EventLog, *, clock_ms: Callable[[], int] = _wall_ms, retain_s: float = 5.0
+        self,
+        log: EventLog,
+        *,
+        clock_ms: Callable[[], int] = _wall_ms,
+        retain_s: float = 5.0,
+        appended: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self._flusher = Flusher(log, retain_s)
+        """`appended` is told how long each round trip of appends took."""
+        self._flusher = Flusher(log, retain_s, appended)
         self._clock_ms = clock_ms
         self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
         self._incarnation = secrets.token_hex(4)
         self._closed = True
         self._tasks: TaskGroup
+
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Writers with facts that are not in the log yet, and roughly how many bytes those take."""
+        return self._flusher.waiting, self._flusher.weight
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.wire import Command
+from pipeline.log.server import Command
 from pipeline.workers.directory import ROWS, Place, order_key
 from schemas.ids import SessionId
 

@@ -6,9 +6,8 @@ from typing import Final
 
 from pipeline.log.codec import Keys
 from pipeline.log.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.waiting import Waiter
-from pipeline.log.wire import Command
+from pipeline.log.redis_log import RedisEventLog, good
+from pipeline.log.server import Command
 from pipeline.workers.base import Change, Delivery, Member, Pointer
 
 _BEATS: Final = 200
@@ -19,12 +18,13 @@ class RedisGroups:
     """A GroupLog for one consumer: it holds a connection that waits.
 
     A lost answer to a read or a claim leaves pointers pending with us that we never saw: they are claimed
-    once they are idle. Everything else is a server function that may be sent twice.
+    once they are idle. Everything else is a server function that may be sent twice. What is done
+    again and again is done with the servers that answer.
     """
 
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
-        self._waiter = Waiter(log)
+        self._waiter = log.waiter()
         self.lost = 0
         """Pointers that were trimmed before they were done with. Stays zero unless somebody else trims."""
 
@@ -38,35 +38,28 @@ class RedisGroups:
         keys = await self._log.keys()
         streams = [keys.triggers(p) for p in range(keys.partitions)]
         words = ("XREADGROUP", "GROUP", member.group, member.consumer, "COUNT", _share(count, keys))
-        command: Command = (
-            *words,
-            "BLOCK",
-            max(1, int(wait_s * 1000)),
-            "STREAMS",
-            *streams,
-            *">" * len(streams),
-        )
-        reply = await self._waiter.call(command, wait_s)
+        found = await self._waiter.read(words, dict.fromkeys(streams, ">"), wait_s)
         partition_of = {name.encode(): partition for partition, name in enumerate(streams)}
         return [
             Delivery(pointer_of(partition_of[stream], entry))
-            for stream, entries in reply or ()
+            for stream, entries in found
             for entry in entries
         ]
 
     async def claim(self, member: Member, *, idle_s: float, count: int) -> list[Delivery]:
         keys = await self._log.keys()
-        replies = await self._log.call(
+        replies = await self._log.partly(
             *(
                 self._fcall("ew1_claim", keys, p, member, int(idle_s * 1000), count)
                 for p in range(keys.partitions)
             )
         )
-        self.lost += sum(len(lost) for _, lost in replies)
+        self.lost += sum(len(lost) for _, lost in good(replies))
         return [
             Delivery(pointer_of(partition, entry), entry[2])
-            for partition, (entries, _) in enumerate(replies)
-            for entry in entries
+            for partition, reply in enumerate(replies)
+            if not isinstance(reply, Exception)
+            for entry in reply[0]
         ]
 
     async def beat(self, member: Member, pointers: Sequence[Pointer]) -> list[Pointer]:
@@ -76,13 +69,13 @@ class RedisGroups:
             for partition, some in _by_partition(pointers).items()
             for start in range(0, len(some), _BEATS)
         ]
-        replies = await self._log.call(
+        replies = await self._log.partly(
             *(
                 self._fcall("ew1_beat", keys, partition, member, *(pointer.entry for pointer in some))
                 for partition, some in groups
             )
         )
-        lost = [{entry.decode() for entry in reply} for reply in replies]
+        lost = [set() if isinstance(reply, Exception) else {e.decode() for e in reply} for reply in replies]
         return [
             pointer
             for (_, some), gone in zip(groups, lost, strict=True)
@@ -123,7 +116,7 @@ class RedisGroups:
 
     async def leave(self, member: Member) -> None:
         keys = await self._log.keys()
-        await self._log.call(*(self._fcall("ew1_leave", keys, p, member) for p in range(keys.partitions)))
+        await self._log.partly(*(self._fcall("ew1_leave", keys, p, member) for p in range(keys.partitions)))
 
     async def aclose(self) -> None:
         """The log stays open: it is the caller's."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.hearing.held import Held
 from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.wire import Command
+from pipeline.log.server import Command
 from schemas.ids import SessionId
 
 HELD: Final = "ev:inputs"
@@ -26,7 +26,7 @@ class RedisInputs:
     async def hold(self, held: Sequence[Held], lease_ms: int) -> None:
         if not held:
             return
-        until_ms = await self._now_ms() + lease_ms
+        until_ms = await self._log.now_ms() + lease_ms
         members = [argument for each in held for argument in (until_ms, _member(each))]
         await self._log.call(("ZADD", self._key, *members))
 
@@ -34,13 +34,9 @@ class RedisInputs:
         await self._log.call(("ZREM", self._key, _member(held)))
 
     async def left(self, limit: int) -> list[Held]:
-        command: Command = ("ZRANGEBYSCORE", self._key, "-inf", await self._now_ms(), "LIMIT", 0, limit)
+        command: Command = ("ZRANGEBYSCORE", self._key, "-inf", await self._log.now_ms(), "LIMIT", 0, limit)
         [found] = await self._log.call(command)
         return [_held(member.decode()) for member in found]
-
-    async def _now_ms(self) -> int:
-        [(seconds, micros)] = await self._log.call(("TIME",))
-        return int(seconds) * 1_000 + int(micros) // 1_000
 
 
 def _member(held: Held) -> str:

@@ -1,15 +1,21 @@
 """The log on Redis >= 7.0 or Valkey >= 7.2."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, cast
 
-from pipeline.log.base import Batch, Head, Outcome, State, Verdict
+from redis.asyncio.connection import ConnectionPool
+
+from pipeline.log.base import Batch, Ear, Head, Outcome
 from pipeline.log.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.log.ear import RedisEar
-from pipeline.log.wire import Command, Wire
-from schemas.errors import InputTooLong, LogForeign
+from pipeline.log.grace import Grace, run_id
+from pipeline.log.outcomes import LATER, TOO_LARGE, certain, head_of, is_fresh, must_be_replicated
+from pipeline.log.server import Command
+from pipeline.log.waiting import BlockingWaiter, Waiter
+from pipeline.log.wire import Doubt, FailedOver, Wire, Wires
+from schemas.errors import InputTooLong, LogError, LogForeign
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
@@ -31,13 +37,7 @@ Released code keeps its name and never changes: during a rollout two versions sh
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
 TOMBSTONE_S: Final = 86_400
-STATES: Final[dict[bytes | None, State]] = {
-    None: "live",
-    b"sealed": "sealed",
-    b"archived": "archived",
-    b"deleted": "deleted",
-}
-TOO_LARGE: Final = Outcome(Verdict.TOO_LARGE, Seq(0), Seq(0))
+SYNC_MS: Final = 60_000
 
 
 class RedisEventLog:
@@ -48,33 +48,83 @@ class RedisEventLog:
 
     def __init__(
         self,
-        address: str,
+        address: str | ConnectionPool | Wires,
         *,
         partitions: int = 16,
         max_session_bytes: int = 0,
+        replicas: int = 0,
+        grace_s: float = 0.0,
         heal: Callable[[], object] | None = None,
         patience_s: float = 10.0,
     ) -> None:
-        self._wire = Wire(address, libraries=tuple(LIBRARIES.values()), heal=heal, patience_s=patience_s)
+        """`replicas`: so many must have commands and the ends of turns before these count as appended.
+
+        `grace_s`: see Grace.
+        """
+        if isinstance(address, str | ConnectionPool):
+            libraries = tuple(LIBRARIES.values())
+            address = self._single = Wire(address, libraries=libraries, heal=heal, patience_s=patience_s)
+        self._wire: Wires = address
+        self._replicas = replicas
         self._partitions = partitions
         self._max_session_bytes = max_session_bytes
         self._keys: Keys | None = None
         self._log_id: bytes | None = None
         self._known_at = -1
+        self._grace = Grace(grace_s)
+        self._run_id = b""
+        self._failovers = 0
 
     async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
-        keys = await self._ready()
-        commands = [self._append_command(keys, batch) for batch in batches]
-        taken = [command for command in commands if command is not None]
-        replies = iter(await self._call(*taken) if taken else [])
-        return [TOO_LARGE if command is None else _outcome(next(replies)) for command in commands]
+        while True:
+            keys = await self._ready()
+            failovers = self.failovers
+            mute = await self._mute(keys, batches)
+            commands = [
+                LATER if is_fresh(batch) and batch.session in mute else self._append_command(keys, batch)
+                for batch in batches
+            ]
+            try:
+                return await self._append(keys, batches, commands, failovers)
+            except FailedOver:
+                continue  # what was done is there; some of the rest must wait now
 
-    def _append_command(self, keys: Keys, batch: Batch) -> Command | None:
-        """None: too large; the batches beside it must not suffer for it."""
+    async def _mute(self, keys: Keys, batches: Sequence[Batch]) -> set[SessionId]:
+        """Those of the sessions of which a new server may lack facts that only their owners still have."""
+        fresh = {b.session for b in batches if is_fresh(b) and not self._grace.may_speak(b.session)}
+        if fresh:
+            sessions = list(fresh)
+            ends = await self._call(*(("HMGET", keys.meta(session), "seq", "wk") for session in sessions))
+            for session, (seq, work) in zip(sessions, ends, strict=True):
+                self._grace.see(session, Seq(int(seq or 0)), busy=int(work or 0) > 0)
+        return {session for session in fresh if not self._grace.may_speak(session)}
+
+    async def _append(
+        self, keys: Keys, batches: Sequence[Batch], commands: Sequence[Command | Outcome], failovers: int
+    ) -> list[Outcome]:
+        sent = [command for command in commands if not isinstance(command, Outcome)]
+        replicas = self._replicas if any(map(must_be_replicated, batches)) else 0
+        # A batch that is sent again writes nothing, and the server waits only for what was written.
+        marks: list[Command] = [
+            ("SET", keys.beside(p, "sync"), 1, "PX", SYNC_MS)
+            for p in {keys.partition(batch.session) for batch in batches if replicas}
+        ]
+
+        def outdated() -> bool:
+            return self.failovers != failovers
+
+        replies = iter(await self._call(*sent, *marks, replicas=replicas, outdated=outdated) if sent else [])
+        return [
+            command if isinstance(command, Outcome) else certain(batch, next(replies))
+            for batch, command in zip(batches, commands, strict=True)
+        ]
+
+    def _append_command(self, keys: Keys, batch: Batch) -> Command | Outcome:
+        """An outcome where it is too large; the batches beside it must not suffer for it."""
         try:
             arguments = append_arguments(batch, self._max_session_bytes)
         except InputTooLong:
-            return None
+            return TOO_LARGE
         return ("FCALL", "ev2_append", 6, *keys.of(batch.session), *arguments)
 
     async def read(
@@ -94,31 +144,56 @@ class RedisEventLog:
         if not sessions:
             return []
         commands: list[Command] = [("HMGET", keys.meta(s), "seq", "ep", "gen", "st") for s in sessions]
-        return [_head(reply) for reply in await self._call(*commands)]
+        return [head_of(reply) for reply in await self._call(*commands)]
 
-    def ear(self) -> RedisEar:
-        return RedisEar(self._wire, self._channel)
+    def ear(self) -> Ear:
+        return RedisEar(self._single, self._channel)
+
+    def waiter(self) -> Waiter:
+        """For one reader of trigger streams."""
+        return BlockingWaiter(self._single, self._ready)
+
+    @property
+    def failovers(self) -> int:
+        return self._failovers
+
+    async def attend(self) -> None:
+        """One try, which starts no server that is not there."""
+        [reply] = await self._wire.each(("PING",))
+        if self._keys is not None and not isinstance(reply, Exception):
+            await self._ready()
+
+    def road(self, session: SessionId) -> str:
+        return ""
 
     async def _channel(self, session: SessionId) -> str:
         return (await self._ready()).meta(session)
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         keys = await self._ready()
+        if not self._grace.may_take(session, owner):
+            return False
         [taken] = await self._call(("FCALL", "ev2_acquire", 1, keys.lease(session), owner, ttl_ms))
+        if taken and not self._grace.may_take(session, owner):
+            await self.release(session, owner)  # the failover was at this very moment
+            return False
+        (self._grace.taken if taken else self._grace.gone)(session, owner)
         return bool(taken)
 
     async def release(self, session: SessionId, owner: str) -> None:
+        self._grace.gone(session, owner)
         keys = await self._ready()
         await self._call(("FCALL", "ev2_release", 1, keys.lease(session), owner))
 
     async def abandoned(self) -> list[SessionId]:
         keys = await self._ready()
         commands: list[Command] = [("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)]
-        found = [SessionId(name.decode()) for names in await self._call(*commands) for name in names]
+        found = named(good(await self.partly(*commands)))
         if not found:
             return []
-        leases = await self._call(*(("EXISTS", keys.lease(session)) for session in found))
-        return [session for session, held in zip(found, leases, strict=True) if not held]
+        leases = await self.partly(*(("EXISTS", keys.lease(session)) for session in found))
+        free = [session for session, held in zip(found, leases, strict=True) if held == 0]
+        return [session for session in free if self._grace.passed(session)]
 
     async def delete(self, session: SessionId) -> None:
         keys = await self._ready()
@@ -132,9 +207,14 @@ class RedisEventLog:
         await self._wire.aclose()
 
     @property
-    def wire(self) -> Wire:
-        """For those who need a connection of their own."""
+    def wire(self) -> Wires:
+        """For those who ask all servers."""
         return self._wire
+
+    async def now_ms(self) -> int:
+        """On the log server's clock, the same one for all who ask."""
+        [(seconds, micros)] = await self.call(("TIME",))
+        return int(seconds) * 1_000 + int(micros) // 1_000
 
     async def keys(self) -> Keys:
         """The names of this log's keys, which other adapters on the same server share."""
@@ -145,14 +225,42 @@ class RedisEventLog:
         await self._ready()
         return await self._call(*commands)
 
-    async def _call(self, *commands: Command) -> list[Any]:
-        return await self._wire.call(*commands, before_again=self._ready)
+    async def partly(self, *commands: Command) -> list[Any]:
+        """What the servers say that answer, and exceptions for the others: for what is done again anyway."""
+        await self._ready()
+        return await self._wire.partly(*commands, before_again=self._ready)
+
+    async def _call(self, *commands: Command, replicas: int = 0, outdated: Doubt | None = None) -> list[Any]:
+        return await self._wire.call(
+            *commands, before_again=self._ready, replicas=replicas, outdated=outdated
+        )
+
+    async def _see_failover(self, run: bytes, keys: Keys) -> None:
+        if self._run_id and run != self._run_id:
+            work = await self._wire.call(*(("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)))
+            await self._suspect(named(work), lambda commands: self._wire.call(*commands))
+            self._failovers += 1
+        self._run_id = run or self._run_id
+
+    async def _suspect(
+        self, sessions: Sequence[SessionId], ask: Callable[[Sequence[Command]], Awaitable[list[Any]]]
+    ) -> None:
+        assert self._keys is not None
+        ends = (
+            await ask([("HGET", self._keys.meta(session), "seq") for session in sessions]) if sessions else []
+        )
+        found = zip(sessions, ends, strict=True)
+        self._grace.suspect(
+            {session: Seq(int(end or 0)) for session, end in found if not isinstance(end, Exception)}
+        )
 
     async def _ready(self) -> Keys:
         """The key names; after each break, only once the server has shown that it is still the same log."""
         if self._keys is not None and self._known_at == self._wire.breaks:
             return self._keys
         breaks = self._wire.breaks
+        [about] = await self._wire.each(("INFO", "server"))
+        check_mode(about)
         replies = await self._wire.call(
             ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
             ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
@@ -168,23 +276,25 @@ class RedisEventLog:
         for code, found in zip(LIBRARIES.values(), replies[4:], strict=True):
             if not found or code.encode() not in found[0]:
                 await self._wire.call(("FUNCTION", "LOAD", "REPLACE", code))
-        self._log_id, self._known_at = log_id, breaks
         self._keys = Keys(int(partitions))
+        await self._see_failover(run_id(about), self._keys)
+        self._log_id, self._known_at = log_id, breaks
         return self._keys
 
 
-def _outcome(reply: list[Any]) -> Outcome:
-    word, first, last = reply
-    return Outcome(Verdict(word.decode()), Seq(first), Seq(last))
+def good(replies: Iterable[Any]) -> Iterator[Any]:
+    """Of servers that answered."""
+    return (reply for reply in replies if not isinstance(reply, Exception))
 
 
-def _head(reply: list[Any]) -> Head | None:
-    seq, epoch, generation, state = reply
-    if seq is None:
-        return None
-    return Head(
-        seq=Seq(int(seq)),
-        epoch=int(epoch or 0),
-        generation=(generation or b"").decode(),
-        state=STATES[state],
-    )
+def named(replies: Iterable[Iterable[bytes]]) -> list[SessionId]:
+    return [SessionId(name.decode()) for names in replies for name in names]
+
+
+def check_mode(about: object) -> None:
+    """Raises LogError where the server is not of the kind that this log is for."""
+    if isinstance(about, bytes):
+        if b"mode:cluster" in about:
+            raise LogError("The log server is a node of a Redis Cluster: set log.mode to cluster.")
+        if b"mode:sentinel" in about:
+            raise LogError("This is a sentinel, no log server: set log.mode to sentinel, and log.sentinels.")

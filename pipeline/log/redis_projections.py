@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 from pipeline.log.codec import Keys
@@ -17,8 +18,6 @@ from pipeline.log.pointers import (
     pointer_of,
 )
 from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.waiting import Waiter
-from pipeline.log.wire import Command
 from pipeline.workers.base import START, Lease, Letter, Parking, Pointer, Step
 from schemas.ids import SessionId
 
@@ -30,11 +29,12 @@ class RedisProjections:
 
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
-        self._waiter = Waiter(log)
+        self._waiter = log.waiter()
 
     async def lease(self, projection: str, reader: str, *, ttl_s: float) -> list[Lease]:
+        """Partitions of servers that are away are not ours now."""
         keys = await self._log.keys()
-        replies = await self._log.call(
+        replies = await self._log.partly(
             *(
                 (
                     "FCALL",
@@ -50,27 +50,24 @@ class RedisProjections:
             )
         )
         return [
-            Lease(partition, epoch, place.decode(), rebuild == b"1")
-            for partition, (epoch, place, rebuild) in enumerate(replies)
-            if epoch
+            Lease(partition, reply[0], reply[1].decode(), reply[2] == b"1")
+            for partition, reply in enumerate(replies)
+            if not isinstance(reply, Exception) and reply[0]
         ]
 
     async def release(self, projection: str, reader: str) -> None:
         keys = await self._log.keys()
         name = checkpoint(projection)
-        await self._log.call(
+        await self._log.partly(
             *(("FCALL", "ew1_release", 1, keys.beside(p, name), reader) for p in range(keys.partitions))
         )
 
     async def follow(self, places: Mapping[int, str], *, count: int, wait_s: float) -> list[Pointer]:
         keys = await self._log.keys()
         streams = {keys.triggers(partition): partition for partition in places}
-        words = ("XREAD", "COUNT", count, "BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
-        command: Command = (*words, *streams, *places.values())
-        reply = await self._waiter.call(command, wait_s)
-        return [
-            pointer_of(streams[name.decode()], entry) for name, entries in reply or () for entry in entries
-        ]
+        from_ = dict(zip(streams, places.values(), strict=True))
+        found = await self._waiter.read(("XREAD", "COUNT", count), from_, wait_s)
+        return [pointer_of(streams[name.decode()], entry) for name, entries in found for entry in entries]
 
     async def parked(self, projection: str, partition: int) -> set[SessionId]:
         keys = await self._log.keys()
@@ -115,14 +112,12 @@ class RedisProjections:
         return bool(done)
 
     async def sessions(self, partition: int) -> list[SessionId]:
-        keys, cursor = await self._log.keys(), b"0"
+        keys = await self._log.keys()
         found: dict[SessionId, None] = {}
-        pattern = keys.beside(partition, "m:*")
-        while True:
-            [(cursor, names)] = await self._log.call(("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE))
-            found |= {SessionId(name.decode().rpartition(":")[2]): None for name in names}
-            if cursor == b"0":
-                return list(found)
+        async with aclosing(self._log.wire.scan(keys.beside(partition, "m:*"), _PAGE)) as pages:
+            async for names in pages:
+                found |= {SessionId(name.decode().rpartition(":")[2]): None for name in names}
+        return list(found)
 
     async def end(self, partition: int) -> str:
         keys = await self._log.keys()

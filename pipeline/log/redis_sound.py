@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.wire import Command
+from pipeline.log.server import Command
 from pipeline.workers.retention import Looked
 from schemas.ids import Seq, SessionId
 

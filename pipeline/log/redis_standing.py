@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pipeline.log.pointers import LETTERS, READERS, checkpoint, parking
 from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.wire import Command
+from pipeline.log.server import Command
 from pipeline.workers.base import START
 from pipeline.workers.standing import GroupStanding, ProjectionStanding, Standing
 
@@ -15,16 +15,17 @@ LETTERS_MOST: Final = 10_000
 
 
 async def standings(log: RedisEventLog) -> list[Standing]:
-    """One for each partition, in order."""
+    """One for each partition, in order; none for those whose server is away."""
     keys = await log.keys()
-    every = range(keys.partitions)
-    streams = [keys.triggers(p) for p in every]
+    exist = await log.partly(*(("EXISTS", keys.triggers(p)) for p in range(keys.partitions)))
+    there = {p: found for p, found in enumerate(exist) if not isinstance(found, Exception)}
+    every = list(there)
+    streams = {p: keys.triggers(p) for p in every}
     first = await log.call(
-        *(("EXISTS", stream) for stream in streams),
         *(("SMEMBERS", keys.beside(p, READERS)) for p in every),
         *(("FCALL_RO", "ew1_dead", 1, keys.beside(p, LETTERS), LETTERS_MOST) for p in every),
     )
-    there, readers, dead = (first[at : at + len(streams)] for at in range(0, len(first), len(streams)))
+    readers, dead = (dict(zip(every, first[at : at + len(every)], strict=True)) for at in (0, len(every)))
     begun = [p for p in every if there[p]]
     lengths = dict(zip(begun, await _each(log, [("XLEN", streams[p]) for p in begun]), strict=True))
     found = dict(zip(begun, await _each(log, [("XINFO", "GROUPS", streams[p]) for p in begun]), strict=True))

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from pipeline.log.pointers import LETTERS, letter_of, parking
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_log import RedisEventLog, good
 from pipeline.log.redis_projections import ask_for_rebuild
 from pipeline.log.redis_standing import standings
-from pipeline.log.wire import Command
+from pipeline.log.server import Command
 from pipeline.workers.base import Letter
 from pipeline.workers.standing import Presence, Standing
 from pipeline.workers.stats import key_of, summed
@@ -42,8 +42,7 @@ class RedisUpkeep:
 
     async def now_ms(self) -> int:
         """On the log server's clock, which made the entries' ids."""
-        [(seconds, micros)] = await self._log.call(("TIME",))
-        return int(seconds) * 1000 + int(micros) // 1000
+        return await self._log.now_ms()
 
     async def standings(self) -> list[Standing]:
         """One for each partition, in order."""
@@ -70,20 +69,22 @@ class RedisUpkeep:
         return int(swept)
 
     async def idle(self, before_ms: int) -> AsyncGenerator[list[SessionId], None]:
-        """Sessions that have not ended and in which nothing happened since then, page by page."""
+        """Sessions that have not ended and in which nothing happened since then, page by page.
+
+        Those of servers that are away come another time.
+        """
         keys = await self._log.keys()
-        for partition in range(keys.partitions):
-            start = 0
-            while True:
-                window: Command = ("LIMIT", start, _PAGE)
-                [names] = await self._log.call(
-                    ("ZRANGEBYSCORE", keys.live(partition), "-inf", before_ms, *window)
-                )
+        start, partitions = 0, list(range(keys.partitions))
+        while partitions:
+            window: Command = ("LIMIT", start, _PAGE)
+            pages = await self._log.partly(
+                *(("ZRANGEBYSCORE", keys.live(p), "-inf", before_ms, *window) for p in partitions)
+            )
+            for names in good(pages):
                 if names:
                     yield [SessionId(name.decode()) for name in names]
-                if len(names) < _PAGE:
-                    break
-                start += _PAGE
+            full = [not isinstance(page, Exception) and len(page) == _PAGE for page in pages]
+            partitions, start = [p for p, more in zip(partitions, full, strict=True) if more], start + _PAGE
 
     async def latest_ms(self, sessions: Sequence[SessionId]) -> list[int | None]:
         """When something last happened in each, to a second; None: it has ended."""
@@ -97,9 +98,8 @@ class RedisUpkeep:
         keys = await self._log.keys()
         if not sessions:
             return []
-        channels = [keys.meta(session) for session in sessions]
-        [flat] = await self._log.call(("PUBSUB", "SHARDNUMSUB", *channels))
-        return [int(count) for count in flat[1::2]]
+        commands: list[Command] = [("PUBSUB", "SHARDNUMSUB", keys.meta(session)) for session in sessions]
+        return [int(count) for [_, count] in await self._log.call(*commands)]
 
     async def rebuild(self, projection: str) -> bool:
         """Its readers make it anew; False: no projection of this name was ever read for."""

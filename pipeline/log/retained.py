@@ -45,6 +45,10 @@ class RetainedTail:
             if not session:
                 del self._by_session[old.batch.session]
 
+    @property
+    def sessions(self) -> list[SessionId]:
+        return list(self._by_session)
+
     def beyond(self, session: SessionId, head: Seq) -> list[Batch]:
         """What the log must be given again when it ends at `head`: each at its old place or not at all."""
         kept = sorted(self._by_session.get(session, ()), key=lambda one: one.first)

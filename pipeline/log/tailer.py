@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -55,16 +56,27 @@ class Tailer:
     A listener that has seen more than the log has (the server lost its end) gets nothing until there is more.
     """
 
-    def __init__(self, log: EventLog, *, watch_s: float = WATCH_S) -> None:
+    def __init__(
+        self, log: EventLog, *, watch_s: float = WATCH_S, delivered: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`delivered` is told the time of the latest fact of each push."""
         self._log = log
+        self._delivered = delivered
         self._watch_s = watch_s
         self._feeds: dict[SessionId, _Feed] = {}
         self._suspects: set[SessionId] = set()
         """Sessions whose head must be looked at now."""
         self._look = anyio.Event()
+        self._checking: set[str] = set()
+        """Roads on which heads are looked at right now."""
         self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
         self._ear: Ear
         self._tasks: TaskGroup
+
+    @property
+    def audience(self) -> tuple[int, int]:
+        """Sessions that somebody listens to here, and how many listeners that is."""
+        return len(self._feeds), sum(len(feed.listeners) for feed in self._feeds.values())
 
     async def __aenter__(self) -> Self:
         self._ear = self._log.ear()
@@ -173,22 +185,46 @@ class Tailer:
     def _spread(self, feed: _Feed, push: Push) -> None:
         feed.quiet = False
         feed.head = max(feed.head, push.last)
+        if push.facts:
+            self._delivered(push.facts[-1].ts_ms)
         for listener in feed.listeners:
             listener.offer(push)
 
     async def _watch(self) -> None:
         """Look at the heads of sessions that were just subscribed, and now and then of all quiet ones."""
+        due = anyio.current_time() + self._watch_s
         while True:
-            with anyio.move_on_after(self._watch_s) as rest:
+            with anyio.move_on_after(due - anyio.current_time()):
                 await self._look.wait()
             self._look = anyio.Event()
             sessions, self._suspects = self._suspects, set()
-            if rest.cancelled_caught:
+            if anyio.current_time() >= due:  # also where somebody subscribes all the time
+                due = anyio.current_time() + self._watch_s
                 sessions |= {session for session, feed in self._feeds.items() if feed.quiet}
                 for feed in self._feeds.values():
                     feed.quiet = True
                 await self._ear.check()
-            await self._check(list(sessions))
+            self._check_by_road(sessions)
+
+    def _check_by_road(self, sessions: set[SessionId]) -> None:
+        """A server that does not answer keeps nobody else's heads from being looked at."""
+        roads: dict[str, list[SessionId]] = defaultdict(list)
+        for session in sessions:
+            roads[self._log.road(session)].append(session)
+        for road, some in roads.items():
+            if road in self._checking:
+                self._suspects.update(some)
+            else:
+                self._checking.add(road)
+                self._tasks.start_soon(self._check_road, road, some)
+
+    async def _check_road(self, road: str, sessions: list[SessionId]) -> None:
+        try:
+            await self._check(sessions)
+        finally:
+            self._checking.discard(road)
+            if self._suspects:
+                self._look.set()
 
     async def _check(self, sessions: list[SessionId]) -> None:
         try:

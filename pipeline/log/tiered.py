@@ -2,14 +2,14 @@
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from pipeline.archive.reader import ArchiveReader
 from pipeline.log.archival import Archival
 from pipeline.log.base import Batch, Ear, Head, Outcome, Verdict
-from schemas.errors import LogLost
+from schemas.errors import ArchiveDamaged, ArchiveUnavailable, LogLost
 from schemas.ids import Seq, SessionId, created_ms, generation
 from schemas.recorded import Recorded
 
@@ -80,7 +80,9 @@ class TieredLog:
     async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
         young = time.time_ns() // 1_000_000 - YOUNG_MS
         early = [
-            await self._taken(batch) if batch.mode == "create" and created_ms(batch.session) < young else None
+            await self._judged(self._taken, batch)
+            if batch.mode == "create" and created_ms(batch.session) < young
+            else None
             for batch in batches
         ]
         wanted = [batch for batch, no in zip(batches, early, strict=True) if no is None]
@@ -88,6 +90,17 @@ class TieredLog:
         return [
             no or await self._seen_whole(batch, next(said)) for batch, no in zip(batches, early, strict=True)
         ]
+
+    async def _judged(
+        self, look: Callable[[Batch], Awaitable[Outcome | None]], batch: Batch
+    ) -> Outcome | None:
+        """What `look` says; an archive that cannot be read is the trouble of this session alone."""
+        try:
+            return await look(batch)
+        except ArchiveDamaged:
+            return Outcome(Verdict.ARCHIVE_DAMAGED, Seq(0), Seq(0))
+        except ArchiveUnavailable:
+            return Outcome(Verdict.ARCHIVE_AWAY, Seq(0), Seq(0))
 
     async def _taken(self, batch: Batch) -> Outcome | None:
         """An id that is derived from something, not new, may be that of a session which has left the log."""
@@ -99,10 +112,22 @@ class TieredLog:
     async def _seen_whole(self, batch: Batch, outcome: Outcome) -> Outcome:
         """The log knows no session that the archive knows: closed long ago."""
         if outcome.verdict is Verdict.NO_SESSION:
-            archived = await self.archive.head(batch.session)
-            if archived is not None:
-                return Outcome(Verdict.SEALED, archived.last, archived.last)
+            return await self._judged(self._closed, batch) or outcome
         return outcome
+
+    async def _closed(self, batch: Batch) -> Outcome | None:
+        archived = await self.archive.head(batch.session)
+        return None if archived is None else Outcome(Verdict.SEALED, archived.last, archived.last)
+
+    @property
+    def failovers(self) -> int:
+        return self.hot.failovers
+
+    async def attend(self) -> None:
+        await self.hot.attend()
+
+    def road(self, session: SessionId) -> str:
+        return self.hot.road(session)
 
     def ear(self) -> Ear:
         return self.hot.ear()

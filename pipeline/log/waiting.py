@@ -1,46 +1,61 @@
-"""A connection of one's own for reads that wait on the server."""
+"""Reads that wait on the server for what comes next."""
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.wire import BROKEN, REPLY_S, Command, pack
+from pipeline.log.server import BROKEN, REPLY_S, Command, connected, pack
+from pipeline.log.wire import Wire
 from schemas.errors import LogError
 
-_NOTHING: Final = None
+Ready = Callable[[], Awaitable[object]]
+Streams = list[tuple[bytes, list[Any]]]
+"""Of each stream that has something new: its name and its entries."""
 
 
-class Waiter:
-    """Sends commands that block, one at a time, and never twice: a break is the same as nothing new."""
+class Waiter(Protocol):
+    """For one reader. Never reads twice: a break is the same as nothing new."""
 
-    def __init__(self, log: RedisEventLog) -> None:
-        self._log = log
+    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
+        """XREAD or XREADGROUP (`words` are what stands before BLOCK) from these places of these streams."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class BlockingWaiter:
+    """On one server: one command for all streams, on a connection of its own."""
+
+    def __init__(self, wire: Wire, ready: Ready) -> None:
+        self._wire = wire
+        self._ready = ready
         self._connection: AbstractConnection | None = None
         self._breaks = 0
 
-    async def call(self, command: Command, wait_s: float) -> Any:
-        """The reply; None after a break, once the server may be there again."""
-        await self._log.keys()  # after a break: is it the same log?
+    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
+        await self._ready()  # after a break: is it the same log?
+        block: Command = ("BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
         try:
-            reply = await self._once(command, wait_s)
+            reply = await self._once((*words, *block, *places, *places.values()), wait_s)
         except ResponseError as error:
             raise LogError(f"The log server refuses: {error}") from error
         except BROKEN as trouble:
-            self._log.wire.breaks += 1
+            self._wire.broke()
             self._breaks += 1
-            await self._log.wire.recover(trouble, self._breaks)
-            return _NOTHING
+            await self._wire.recover(trouble, self._breaks)
+            return []
         self._breaks = 0
-        return reply
+        return [(name, entries) for name, entries in reply or ()]
 
     async def _once(self, command: Command, wait_s: float) -> Any:
-        connection = self._connection or self._log.wire.dial()
+        connection = self._connection or self._wire.dial()
         self._connection = None  # a reply may be on its way if this is cancelled: then it is nobody's
         try:
             async with asyncio.timeout(wait_s + REPLY_S):
+                await connected(connection)
                 await connection.send_packed_command([pack(command)])
                 reply = await connection.read_response()
         except BaseException:

@@ -4,13 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup
 
 from pipeline.clock import Clock
+from pipeline.lasting import Lasting
 from pipeline.listening import Listener, Listening
 from pipeline.log.base import EventLog
 from pipeline.log.tailer import Tailer
@@ -26,7 +25,7 @@ _FAREWELL_S: Final = 60.0
 """How long the end of a stopped answer is waited for."""
 
 
-class Keeper:
+class Keeper(Lasting):
     """A context manager. Ends a session when its answer is over and nobody here waits for it any more; an
     answer that everybody has left is stopped first, after a grace, unless it is to be kept.
 
@@ -36,6 +35,7 @@ class Keeper:
     def __init__(
         self, log: EventLog, sessions: Sessions, tailer: Tailer, clock: Clock, *, grace_s: float
     ) -> None:
+        super().__init__()
         self._log = log
         self._sessions = sessions
         self._tailer = tailer
@@ -44,20 +44,6 @@ class Keeper:
         self._waiting: Counter[SessionId] = Counter()
         self._since: dict[SessionId, Seq] = {}
         """Who comes back after this is not one of those who wait here."""
-        self._group: TaskGroup | None = None
-
-    async def __aenter__(self) -> Self:
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        group, self._group = self._group, None
-        assert group is not None
-        group.cancel_scope.cancel()
-        return await group.__aexit__(kind, error, trace)
 
     @contextmanager
     def waiting(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import PurePath
 from typing import Final, Literal
 
 from pipeline.choices import Choices
@@ -107,7 +108,7 @@ class Names:
     def answered(self, provider: str, model: str) -> str:
         """What a model is called here, of which the log says that it answered."""
         if provider in ("", LOCAL):
-            return self._local
+            return model if model in self._choices.answerers.get(LOCAL, ()) else self._local
         return f"{provider}/{model}" if model else provider
 
     def _found(self, name: str, kinds: tuple[Kind, ...]) -> NamedModel:
@@ -133,13 +134,15 @@ class Names:
         """The language model that sessions here begin with."""
         defaults = self._choices.defaults
         if defaults.llm_provider in (None, LOCAL):
-            return self._models[self._local]
+            return self._models.get(defaults.llm_model or self._local, self._models[self._local])
         of_theirs = (one for one in self._models.values() if one.provider == defaults.llm_provider)
         wished = defaults.llm_model
         return next(one for one in of_theirs if one.kind == "chat" and wished in (None, one.model))
 
     def _all(self) -> Iterator[NamedModel]:
         yield NamedModel(self._local, "chat")
+        for adapter in self._choices.answerers.get(LOCAL, ()):
+            yield NamedModel(adapter, "chat", model=adapter)
         for provider, models in self._choices.answerers.items():
             if provider != LOCAL:
                 yield from (NamedModel(f"{provider}/{one}", "chat", provider, one) for one in models)
@@ -153,9 +156,13 @@ class Names:
 
 def local_name(settings: LanguageModelSettings) -> str:
     """What the language model in this server is called."""
-    if settings.engine != "llama":
-        return settings.engine
-    return _PACKAGED if settings.model_path is None else settings.model_path.stem
+    match settings.engine:
+        case "llama":
+            return _PACKAGED if settings.model_path is None else settings.model_path.stem
+        case "vllm":
+            return _PACKAGED if settings.model is None else PurePath(settings.model).name
+        case engine:
+            return engine
 
 
 def _ears(settings: SpeechToTextSettings) -> Iterator[NamedModel]:

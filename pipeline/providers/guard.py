@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, TypeVar
 
+from pipeline.clock import Clock
 from pipeline.providers.breaker import Breaker
 from schemas.errors import EngineDead, EngineError
+from schemas.providers import ChatProviderSettings, SpeechProviderSettings
 
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 4.0
@@ -63,3 +65,7 @@ class Guard:
             finally:
                 visit.end()
             await self._sleep(self._draw(0.0, min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (attempt - 1))))
+
+
+def guard_for(name: str, settings: SpeechProviderSettings | ChatProviderSettings, clock: Clock) -> Guard:
+    return Guard(name, Breaker(settings.breaker_failures, settings.breaker_reset_s, clock), settings.attempts)

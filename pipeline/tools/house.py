@@ -9,6 +9,7 @@ import anyio
 import httpx
 
 from pipeline.engines.base import Function
+from pipeline.text.halves import joined
 from pipeline.tools.local import PythonFunction
 from pipeline.tools.remote import About, RemoteFunction
 from schemas.chat import OUTPUT_CHARS
@@ -89,7 +90,7 @@ class FunctionHouse:
             raise
         except Exception as error:  # nothing that a function does may end the turn that called it
             raise ToolError(f"{name} failed: {type(error).__name__}: {error}") from error
-        return Result(readable(output[:OUTPUT_CHARS]), cut=len(output) > OUTPUT_CHARS)
+        return Result(joined(output[:OUTPUT_CHARS]), cut=len(output) > OUTPUT_CHARS)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -97,7 +98,7 @@ class FunctionHouse:
 
 def _parsed(arguments: str) -> Mapping[str, Any]:
     try:
-        given = json.loads(readable(arguments) or "{}", parse_constant=_no_number)
+        given = json.loads(joined(arguments) or "{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ToolArguments(f"the arguments are no JSON: {error}") from error
     if not isinstance(given, dict):
@@ -107,8 +108,3 @@ def _parsed(arguments: str) -> Mapping[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number in JSON")
-
-
-def readable(text: str) -> str:
-    """Without halves of characters, which nothing can write down; halves that belong together are joined."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,12 +1,13 @@
-"""Where WhisperX runs: its torch and ours do not fit together, so it has an environment of its own."""
+"""Where the engines run whose torch and ours do not fit together: in an environment of their own."""
 
 from pathlib import Path
 from typing import Final
 
 from schemas.listening import QualitySpeechToTextSettings
+from schemas.speaking import LocalVoiceSettings
 
 _PROGRAM: Final = Path(__file__).parents[2]
-_USUAL: Final = _PROGRAM / ".venv-whisperx" / "bin" / "python"
+_USUAL: Final = _PROGRAM / ".venv-speech" / "bin" / "python"
 
 
 def whisperx_python(settings: QualitySpeechToTextSettings) -> Path | None:
@@ -25,3 +26,11 @@ def quality_engine(settings: QualitySpeechToTextSettings) -> str:
     if settings.engine == "auto":
         return "whisper" if whisperx_python(settings) is None else "whisperx"
     return settings.engine
+
+
+def voice_python(settings: LocalVoiceSettings) -> Path | None:
+    """The interpreter that the voice runs in, whether it exists or not; None: the program's own."""
+    if settings.python is not None:
+        return settings.python.expanduser()
+    elsewhere = settings.engine == "coqui" or (settings.engine == "piper" and settings.device == "cuda")
+    return _USUAL if elsewhere else None

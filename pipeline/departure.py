@@ -1,0 +1,77 @@
+"""How a gateway process goes: it is told, says so to everybody it serves, and waits until they have left."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import anyio
+
+from schemas.errors import GatewayLeaving
+from schemas.limits import LeavingSettings
+
+_ALONE_S: Final = 1.0
+"""Where nobody else is there to go to, clients wait so long before they look again."""
+
+
+class Departure:
+    """Asked for once, never taken back. Knows nobody: who serves somebody registers as `guest`."""
+
+    def __init__(self, settings: LeavingSettings) -> None:
+        self.settings = settings
+        self.why = ""
+        """Empty: nobody has asked us to go."""
+        self.over = False
+        """Everything that was here is elsewhere."""
+        self.alone = False
+        """There is no other gateway that stays."""
+        self.guests = 0
+        """Connections that last."""
+        self._asked = anyio.Event()
+        self._emptied = anyio.Event()
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    @property
+    def after_s(self) -> float:
+        """When clients should look for another gateway."""
+        return _ALONE_S if self.alone else 0.0
+
+    def ask(self, why: str) -> None:
+        """Go. Asking again changes nothing."""
+        if not self.asked:
+            self.why = why
+            self._asked.set()
+
+    async def wait(self) -> None:
+        """Return when we have been asked to go."""
+        await self._asked.wait()
+
+    async def farewell(self) -> None:
+        """Return when it is time for one guest to be sent away: not all come to the others at once."""
+        await self._asked.wait()
+        await anyio.sleep(random.uniform(0, self.settings.spread_s))
+
+    def check(self) -> None:
+        """Raises GatewayLeaving: who would stay for long must not begin here."""
+        if self.asked:
+            raise GatewayLeaving("this gateway is leaving; try again", retry_after_s=max(1.0, self.after_s))
+
+    @contextmanager
+    def guest(self) -> Iterator[None]:
+        """A connection that lasts, for as long as it does."""
+        self.guests += 1
+        try:
+            yield
+        finally:
+            self.guests -= 1
+            if not self.guests:
+                self._emptied.set()
+
+    async def empty(self) -> None:
+        """Return when no guest is left."""
+        while self.guests:
+            self._emptied = anyio.Event()
+            await self._emptied.wait()

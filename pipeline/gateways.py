@@ -1,0 +1,194 @@
+"""The gateways of one log: what each says of itself, and how one of them goes without anybody missing it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import anyio
+import orjson
+from anyio.abc import TaskGroup
+
+from pipeline.clock import Clock
+from pipeline.departure import Departure
+from pipeline.owners import Owners
+from pipeline.pressure import Pressure
+from schemas.errors import LogError
+
+log = logging.getLogger(__name__)
+
+LOST_MS: Final = 5_000
+"""Who has not been heard of for so long is not there."""
+_SAY_S: Final = 0.5
+_LOOK_S: Final = 0.1
+_GOODBYE_S: Final = 0.5
+_ASK_S: Final = 2.0
+"""How long a log that is frozen is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One gateway, as it has last announced itself."""
+
+    gateway: str
+    host: str
+    pid: int
+    release: str
+    since_ms: int
+    seen_ms: int
+    turns: int = 0
+    sessions: int = 0
+    listeners: int = 0
+    waiting: int = 0
+    """Calls that no engine has begun to answer."""
+    saturated: str = ""
+    leaving: str = ""
+    """Why it goes; empty: it stays."""
+
+    def packed(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "Presence":
+        """What another version says and we do not know is left out."""
+        found = orjson.loads(packed)
+        return cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
+
+
+class Register(Protocol):
+    """Where gateways announce themselves. Raises LogError."""
+
+    async def announce(self, presence: Presence) -> bool:
+        """Whether somebody has asked this gateway to go."""
+        ...
+
+    async def retire(self, gateway: str) -> None: ...
+
+    async def present(self) -> Mapping[str, Presence]:
+        """All that have announced themselves lately, by name."""
+        ...
+
+    async def ask_to_leave(self, gateway: str) -> bool:
+        """False: there is no such gateway."""
+        ...
+
+
+class Leaving:
+    """Announces this gateway, and takes it away when somebody asks for that. An async context manager."""
+
+    def __init__(
+        self,
+        presence: Presence,
+        register: Register,
+        departure: Departure,
+        owners: Owners,
+        pressure: Pressure,
+        clock: Clock,
+        told_to_go: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`told_to_go` is asked now and then: whoever runs this process may want it to end."""
+        self.register = register
+        self.departure = departure
+        self._first = presence
+        self._owners = owners
+        self._pressure = pressure
+        self._clock = clock
+        self._told_to_go = told_to_go
+        self._gone = anyio.Event()
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._announce)
+        self._tasks.start_soon(self._obey)
+        self._tasks.start_soon(self._go)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._tasks.cancel_scope.cancel()
+        result = await self._tasks.__aexit__(kind, error, trace)
+        with anyio.move_on_after(_GOODBYE_S, shield=True):
+            try:
+                await self.register.retire(self._first.gateway)
+            except LogError:
+                log.debug("nobody was told that this gateway has gone")
+        return result
+
+    async def go(self, why: str) -> None:
+        """Return when everything that was here is elsewhere, or has had its time."""
+        self.departure.ask(why)
+        await self._gone.wait()
+
+    @property
+    def presence(self) -> Presence:
+        """Of this gateway, now."""
+        return replace(
+            self._first,
+            seen_ms=self._clock.now_ms(),
+            turns=self._owners.running,
+            sessions=self._owners.owned,
+            listeners=self.departure.guests,
+            waiting=self._pressure.waiting,
+            saturated=self._pressure.saturated,
+            leaving=self.departure.why,
+        )
+
+    async def _announce(self) -> None:
+        while True:
+            try:
+                if await self.register.announce(self.presence):
+                    self.departure.ask("asked")
+            except LogError as error:
+                log.debug("nobody knows of this gateway: %s", error)
+            await anyio.sleep(_SAY_S)
+
+    async def _obey(self) -> None:
+        while True:
+            await anyio.sleep(_LOOK_S)
+            if self._told_to_go():
+                self.departure.ask("stopped")
+                return
+
+    async def _go(self) -> None:
+        departure = self.departure
+        await departure.wait()
+        log.info("this gateway is leaving: %s", departure.why)
+        try:
+            await self._look_round()
+            settings = departure.settings
+            patience_s = 0.0 if departure.alone else settings.sentence_s
+            async with anyio.create_task_group() as partings:
+                partings.start_soon(self._hand_over, patience_s)
+                partings.start_soon(self._wait_for_guests)
+        finally:
+            departure.over = True
+            self._gone.set()
+
+    async def _hand_over(self, patience_s: float) -> None:
+        """A log that does not answer keeps nobody here: what was not given up is found by who comes next."""
+        with anyio.move_on_after(patience_s + _ASK_S):
+            await self._owners.hand_over(patience_s)
+
+    async def _wait_for_guests(self) -> None:
+        """Those who listen are sent away; what cannot be resumed is waited for, if others finish it."""
+        departure = self.departure
+        with anyio.move_on_after(departure.settings.spread_s + _GOODBYE_S):
+            await departure.empty()
+        with anyio.move_on_after(departure.settings.grace_s):
+            while departure.guests and not departure.alone:
+                await anyio.sleep(_LOOK_S)
+                await self._look_round()
+
+    async def _look_round(self) -> None:
+        """Is there anybody else? Who cannot be asked is not there."""
+        others: Mapping[str, Presence] = {}
+        with anyio.move_on_after(_ASK_S), suppress(LogError):
+            await self.register.announce(self.presence)
+            others = await self.register.present()
+        self.departure.alone = not any(
+            not other.leaving for name, other in others.items() if name != self._first.gateway
+        )

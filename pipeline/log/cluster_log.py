@@ -1,0 +1,127 @@
+"""The log on a Redis Cluster: each partition in one slot, the partitions spread over the shards."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from redis.asyncio.connection import ConnectionPool
+
+from pipeline.log.base import Ear
+from pipeline.log.cluster_ear import ClusterEar
+from pipeline.log.cluster_wire import ClusterWire
+from pipeline.log.codec import Keys
+from pipeline.log.grace import run_id
+from pipeline.log.polling import PollingWaiter
+from pipeline.log.redis_log import CONFIG_KEY, LIBRARIES, SCHEMA, RedisEventLog, good, named
+from pipeline.log.server import passes
+from pipeline.log.shards import Node
+from pipeline.log.slots import slot_of
+from schemas.errors import LogError, LogForeign
+from schemas.ids import SessionId
+
+_MARK: Final = "log"
+"""A key of each partition that holds the log's id: a shard that lost its data has lost it too."""
+
+
+class ClusterEventLog(RedisEventLog):
+    """An EventLog on many servers. What a shard has of it is out of reach while the shard has no primary."""
+
+    def __init__(
+        self,
+        startup: Sequence[str],
+        dial: Callable[[str], ConnectionPool],
+        *,
+        partitions: int = 64,
+        max_session_bytes: int = 0,
+        replicas: int = 0,
+        grace_s: float = 0.0,
+        patience_s: float = 10.0,
+    ) -> None:
+        self._cluster = ClusterWire(startup, dial, patience_s=patience_s)
+        super().__init__(
+            self._cluster,
+            partitions=partitions,
+            max_session_bytes=max_session_bytes,
+            replicas=replicas,
+            grace_s=grace_s,
+        )
+
+    def ear(self) -> Ear:
+        return ClusterEar(self._cluster.shards, self._channel)
+
+    def road(self, session: SessionId) -> str:
+        return "" if self._keys is None else self._cluster.road(self._keys.meta(session))
+
+    def waiter(self) -> PollingWaiter:
+        return PollingWaiter(self._cluster, self._ready)
+
+    @property
+    def failovers(self) -> int:
+        return self._cluster.shards.failovers
+
+    async def attend(self) -> None:
+        await self._cluster.attend()
+
+    async def _ready(self) -> Keys:
+        """The key names. What a break calls for is done shard by shard, by `_greet`."""
+        if self._keys is not None:
+            return self._keys
+        replies = await self._wire.call(
+            ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
+            ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
+            ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
+            ("HMGET", CONFIG_KEY, "log", "partitions", "schema", "marked"),
+        )
+        log_id, partitions, schema, marked = replies[3]
+        if int(schema) != SCHEMA:
+            raise LogForeign("The log was written by another version of Rhapsode.")
+        keys = Keys(int(partitions))
+        if marked is None:
+            marks = (keys.beside(p, _MARK) for p in range(keys.partitions))
+            await self._wire.call(*(("SET", mark, log_id, "NX") for mark in marks))
+            await self._wire.call(("HSET", CONFIG_KEY, "marked", 1))
+        if self._keys is None:
+            self._log_id, self._keys = log_id, keys
+            self._cluster.greet = self._greet
+        return self._keys
+
+    async def _greet(self, node: Node) -> None:
+        """Has this server our functions, and is what it has of the log still the log?"""
+        keys = self._keys
+        assert keys is not None
+        at, promotions = node.address, node.promotions
+        here = [
+            p for p in range(keys.partitions) if self._cluster.shards.primary(slot_of(keys.triggers(p))) == at
+        ]
+        replies = await node.server.once(
+            [
+                *(("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE") for name in LIBRARIES),
+                ("INFO", "server"),
+                *(("GET", keys.beside(p, _MARK)) for p in here),
+                *(("ZRANGE", keys.work(p), 0, -1) for p in here),
+            ]
+        )
+        lists, (about, *kept) = replies[: len(LIBRARIES)], replies[len(LIBRARIES) :]
+        marks, work = kept[: len(here)], kept[len(here) :]
+        for reply in marks:
+            if not isinstance(reply, Exception) and reply != self._log_id:
+                raise LogForeign(f"The log server {at} was replaced by an empty or different one.")
+        loading = [
+            ("FUNCTION", "LOAD", "REPLACE", code)
+            for code, found in zip(LIBRARIES.values(), lists, strict=True)
+            if isinstance(found, Exception) or not found or code.encode() not in found[0]
+        ]
+        if loading:
+            _raise(await node.server.once(loading))
+        if promotions > node.promotions_seen or node.run_id not in (b"", run_id(about)):
+            await self._suspect(named(good(work)), node.server.once)
+            self._cluster.shards.failovers += 1
+        node.promotions_seen, node.run_id = promotions, run_id(about)
+
+
+def _raise(replies: Sequence[Any]) -> None:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            if passes(reply):
+                raise reply
+            raise LogError(f"The log server refuses: {reply}") from reply

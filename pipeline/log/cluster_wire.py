@@ -1,0 +1,268 @@
+"""The way to a Redis Cluster: each command goes where its slot is, and follows it when it moves."""
+
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+import anyio
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import AskError, MovedError, ResponseError
+
+from pipeline.log.server import BROKEN, NO_FUNCTION, Command, in_trouble, passes
+from pipeline.log.shards import Node, Shards
+from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
+from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
+from schemas.errors import LogError, LogUnavailable
+
+PAUSE_S: Final = 0.1
+"""At most so much is added to what a failover takes."""
+_ASKING: Final[Command] = ("ASKING",)
+_CHASES: Final = 3
+"""So often a slot is followed without a pause."""
+
+Greet = Callable[["Node"], Awaitable[None]]
+
+
+@dataclass
+class _Sent:
+    """What is still to be done of one call."""
+
+    commands: Sequence[Command]
+    slots: Sequence[int]
+    replicas: int
+    replies: list[Any]
+    outdated: Doubt | None = None
+    asks: dict[int, str] = field(default_factory=dict)
+    """By place among the commands: the server to ask this once."""
+
+    def ways(
+        self, todo: Sequence[int], primary: Callable[[int], str]
+    ) -> Mapping[tuple[str, bool], list[int]]:
+        """What goes where, by address and whether the slot is still on its way there."""
+        found: dict[tuple[str, bool], list[int]] = defaultdict(list)
+        for place in todo:
+            ask = self.asks.get(place)
+            found[ask or primary(self.slots[place]), ask is not None].append(place)
+        return found
+
+    def answer(self, places: Sequence[int], replies: Sequence[Any]) -> Mapping[int, Exception]:
+        """Keep the good replies; the others by place."""
+        for place, reply in zip(places, replies, strict=True):
+            self.replies[place] = reply
+        return {place: self.replies[place] for place in places if in_trouble(self.replies[place])}
+
+
+class ClusterWire:
+    """The Wires of a cluster.
+
+    The pipelines of one call go to all servers at once, and again until all is done: a server that fails
+    delays only the calls that need it.
+    """
+
+    def __init__(
+        self, startup: Sequence[str], dial: Callable[[str], ConnectionPool], *, patience_s: float = 10.0
+    ) -> None:
+        """`startup`: host:port of some of its servers."""
+        self.shards = Shards(startup, dial)
+        self._patience_s = patience_s
+        self.greet: Greet | None = None
+        """Called before a server is sent anything after a break. Raises LogForeign where it is another."""
+
+    @property
+    def breaks(self) -> int:
+        return self.shards.breaks
+
+    # ---------------------------------------------------------------- commands
+
+    async def call(
+        self,
+        *commands: Command,
+        before_again: Look | None = None,
+        replicas: int = 0,
+        outdated: Doubt | None = None,
+    ) -> list[Any]:
+        """`before_again` is not needed: servers are greeted again after every break."""
+        deadline = time.monotonic() + self._patience_s
+        slots = [slot_of_command(command) for command in commands]
+        sent = _Sent(commands, slots, replicas, [None] * len(commands), outdated)
+        todo: Sequence[int] = range(len(commands))
+        attempt = 0
+        while True:
+            troubles = await self._try(sent, todo)
+            if not troubles:
+                return sent.replies
+            for trouble in troubles.values():
+                if not passes(trouble):
+                    _raise(trouble)
+            trouble = next(iter(troubles.values()))
+            if self.shards.closed:
+                raise LogUnavailable("This process has closed its log.") from trouble
+            if time.monotonic() > deadline:
+                raise LogUnavailable("A part of the log does not answer.") from trouble
+            sent.asks = await self._mend(slots, troubles, attempt)
+            todo = list(from_slot_on(slots, troubles))
+            attempt += 1
+
+    async def each(self, *commands: Command) -> list[Any]:
+        slots = [slot_of_command(command) for command in commands]
+        sent = _Sent(commands, slots, 0, [None] * len(commands))
+        troubles = await self._try(sent, range(len(commands)))
+        if troubles:
+            await self._mend(slots, troubles, 0)
+        return sent.replies
+
+    async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
+        slots = [slot_of_command(command) for command in commands]
+        sent = _Sent(commands, slots, 0, [None] * len(commands))
+        todo: Sequence[int] = range(len(commands))
+        for attempt in range(_CHASES):
+            troubles = await self._try(sent, todo)
+            for trouble in troubles.values():
+                if not passes(trouble):
+                    _raise(trouble)
+            if not troubles:
+                break
+            sent.asks = await self._mend(slots, troubles, attempt)
+            todo = list(from_slot_on(slots, troubles))
+        if commands and all(isinstance(reply, Exception) for reply in sent.replies):
+            raise LogUnavailable("The log does not answer.") from sent.replies[0]
+        return sent.replies
+
+    async def everywhere(self, command: Command) -> list[Any]:
+        if not self.shards.found:
+            await self.shards.look()
+        replies: list[Any] = []
+
+        async def ask(address: str) -> None:
+            for _ in range(2):  # a connection may have died long ago, unnoticed
+                reply = await self._ask(address, command)
+                if not isinstance(reply, BROKEN):
+                    break
+            replies.append(reply)
+
+        async with anyio.create_task_group() as tasks:
+            for address in self.shards.addresses:
+                tasks.start_soon(ask, address)
+        if not replies:
+            raise LogUnavailable("No server of the log answers.")
+        for trouble in (reply for reply in replies if isinstance(reply, Exception)):
+            _raise(trouble)
+        return replies
+
+    async def _ask(self, address: str, command: Command) -> Any:
+        """The reply of one server, which may be an exception."""
+        try:
+            return (await self._once(address, [command], asking=False, replicas=0))[0]
+        except LogError as error:
+            return error
+
+    async def _try(self, sent: _Sent, todo: Sequence[int]) -> Mapping[int, Exception]:
+        """One attempt at these; what went wrong, by place."""
+        if not self.shards.found:
+            await self.shards.look()
+        troubles: dict[int, Exception] = {}
+        refused: list[LogError] = []
+
+        async def go(address: str, asking: bool, places: Sequence[int]) -> None:
+            commands = [sent.commands[place] for place in places]
+            try:
+                replies = await self._once(address, commands, asking, sent.replicas, sent.outdated)
+            except LogError as error:
+                refused.append(error)
+                return
+            troubles.update(sent.answer(places, replies))
+
+        ways = [(*way, places) for way, places in sent.ways(todo, self.shards.primary).items()]
+        if len(ways) == 1:
+            await go(*ways[0])
+        else:
+            async with anyio.create_task_group() as tasks:
+                for way in ways:
+                    tasks.start_soon(go, *way)
+        if refused:
+            raise refused[0]
+        return troubles
+
+    async def _once(
+        self,
+        address: str,
+        commands: Sequence[Command],
+        asking: bool,
+        replicas: int,
+        outdated: Doubt | None = None,
+    ) -> list[Any]:
+        if not address:
+            return [ConnectionRefusedError("no server has this slot")] * len(commands)
+        node = self.shards.node(address)
+        try:
+            await self._greeted(node)
+            if outdated is not None and outdated():
+                raise FailedOver(f"The log server {address} came in another's place.")
+            if not asking:
+                return await node.server.once(commands, replicas=replicas)
+            pairs = [word for command in commands for word in (_ASKING, command)]
+            return (await node.server.once(pairs, replicas=replicas))[1::2]
+        except (*BROKEN, ResponseError) as trouble:
+            return [trouble] * len(commands)
+
+    async def _greeted(self, node: Node) -> None:
+        if self.greet is None or node.known:
+            return
+        async with node.greeting:
+            if not node.known:
+                state = node.state
+                await self.greet(node)
+                node.greeted(state)
+
+    async def _mend(
+        self, slots: Sequence[int], troubles: Mapping[int, Exception], attempt: int
+    ) -> dict[int, str]:
+        """Learn where things are now, and wait where waiting may help; whom to ask next time, by place."""
+        asks: dict[int, str] = {}
+        dead: set[str] = set()
+        moved: dict[int, str] = {}
+        for place, trouble in troubles.items():
+            at = self.shards.primary(slots[place])
+            if isinstance(trouble, MovedError):
+                moved[slots[place]] = completed(str(trouble).rpartition(" ")[2], at)
+            elif isinstance(trouble, AskError):
+                asks[place] = completed(str(trouble).rpartition(" ")[2], at)
+            elif NO_FUNCTION in str(trouble):
+                self.shards.node(at).doubt()
+            else:
+                dead.add(at)
+        if moved or dead:
+            await self.shards.look(first=moved.values(), last=dead)
+            self.shards.move(moved)
+        if attempt > 0 and (dead or attempt > _CHASES):
+            await anyio.sleep(pause_s(attempt, PAUSE_S))
+        return asks
+
+    # ---------------------------------------------------------------- servers
+
+    async def attend(self) -> None:
+        """Where are the slots, and is every server the one that it was? Trouble is left to those who call."""
+        await self.shards.look()
+        async with anyio.create_task_group() as tasks:
+            for address in self.shards.addresses:
+                tasks.start_soon(self._ask, address, ("PING",))
+
+    def road(self, key: str) -> str:
+        """The server that has this key, as far as we know."""
+        return self.shards.primary(slot_of(key))
+
+    def scan(self, pattern: str, count: int) -> AsyncGenerator[list[bytes], None]:
+        return self.shards.scan(pattern, count)
+
+    async def aclose(self) -> None:
+        await self.shards.aclose()
+
+
+def _raise(trouble: Exception) -> NoReturn:
+    if isinstance(trouble, LogError):
+        raise trouble
+    if isinstance(trouble, ResponseError):
+        raise LogError(f"The log server refuses: {trouble}") from trouble
+    raise LogUnavailable("A part of the log does not answer.") from trouble

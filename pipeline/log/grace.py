@@ -1,0 +1,86 @@
+"""Who may take a lease and who may speak right after a failover. No I/O."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.ids import Seq, SessionId
+
+GRACE_S: Final = 5.0
+"""Longer than an owner needs to find the new server and to give back what that one lacks."""
+RETURN_S: Final = 0.1
+"""Longer than all that is given back of a session needs to come, once the first of it has."""
+REMEMBERED: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class _Mute:
+    """Where a session ended at `at_s`."""
+
+    end: Seq
+    at_s: float
+    moved: bool = False
+    """Something has come since the failover."""
+
+
+class Grace:
+    """Sessions that had work at a failover: who held their lease goes on at once, everybody else waits.
+
+    A taker would go on from where the new server's copy ends, while the last facts, which everybody has
+    heard, are still on their way back from the owner. Sessions without work had nothing to lose: the ends
+    of turns count only once replicas have them. For the same reason a fresh command waits until the owner
+    has spoken: it would take the place of a fact that everybody has heard.
+    """
+
+    def __init__(self, grace_s: float) -> None:
+        self._grace_s = grace_s
+        self._held: OrderedDict[SessionId, str] = OrderedDict()
+        self._until: dict[SessionId, float] = {}
+        self._mute: dict[SessionId, _Mute] = {}
+        """Their owners have said nothing new yet."""
+
+    def suspect(self, ends: Mapping[SessionId, Seq]) -> None:
+        """These had work, and ended there, when their server was found to be another one: now."""
+        now = time.monotonic()
+        self._until = {session: at for session, at in self._until.items() if at > now}
+        self._until |= dict.fromkeys(ends, now + self._grace_s)
+        self._mute = {session: end for session, end in self._mute.items() if session in self._until}
+        self._mute |= {session: _Mute(end, now) for session, end in ends.items()}
+
+    def see(self, session: SessionId, end: Seq, *, busy: bool) -> None:
+        """It ends there now. What comes first may be what is given back; what comes later is new."""
+        if (mute := self._mute.get(session)) is None:
+            return
+        if not busy or (mute.moved and end > mute.end and time.monotonic() - mute.at_s > RETURN_S):
+            del self._mute[session]
+        elif not mute.moved and end > mute.end:
+            self._mute[session] = _Mute(end, time.monotonic(), moved=True)
+
+    def may_speak(self, session: SessionId) -> bool:
+        return session not in self._mute or self.passed(session)
+
+    def passed(self, session: SessionId) -> bool:
+        return time.monotonic() >= self._until.get(session, 0.0)
+
+    def may_take(self, session: SessionId, owner: str) -> bool:
+        return self.passed(session) or self._held.get(session) == owner
+
+    def taken(self, session: SessionId, owner: str) -> None:
+        self._held[session] = owner
+        self._held.move_to_end(session)
+        if len(self._held) > REMEMBERED:
+            self._held.popitem(last=False)
+
+    def gone(self, session: SessionId, owner: str) -> None:
+        if self._held.get(session) == owner:
+            del self._held[session]
+
+
+def run_id(info: object) -> bytes:
+    """Of INFO server: another one after every start of a server. b"" where it may not be asked."""
+    if not isinstance(info, bytes):
+        return b""
+    found = (line.removeprefix(b"run_id:") for line in info.splitlines() if line.startswith(b"run_id:"))
+    return next(found, b"").strip()

@@ -1,0 +1,50 @@
+"""The register of gateways on Redis: two hashes in one place, renewed twice a second by each gateway."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from pipeline.gateways import LOST_MS, Presence
+from pipeline.log.redis_log import RedisEventLog
+
+HERE: Final = "ev:{gateways}:here"
+"""Gateway -> what it says of itself."""
+LEAVE: Final = "ev:{gateways}:leave"
+"""Gateway -> when it was asked to go."""
+_FORGET_MS: Final = 60_000
+
+
+class RedisGateways:
+    """A Register on the log's own server, by that server's clock: a gateway's own may be wrong by minutes."""
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+
+    async def announce(self, presence: Presence) -> bool:
+        presence = replace(presence, seen_ms=await self._log.now_ms())
+        _, asked = await self._log.call(
+            ("HSET", HERE, presence.gateway, presence.packed()), ("HEXISTS", LEAVE, presence.gateway)
+        )
+        return bool(asked)
+
+    async def retire(self, gateway: str) -> None:
+        await self._log.call(("HDEL", HERE, gateway), ("HDEL", LEAVE, gateway))
+
+    async def present(self) -> Mapping[str, Presence]:
+        """Who died without a word is forgotten after a while.
+
+        Nobody is missing because the log was away: what counts is how long others have been heard since.
+        """
+        [flat] = await self._log.call(("HGETALL", HERE))
+        found = [Presence.unpacked(packed) for packed in flat[1::2]]
+        latest = min(await self._log.now_ms(), max((one.seen_ms for one in found), default=0))
+        if lost := [one.gateway for one in found if one.seen_ms < latest - _FORGET_MS]:
+            await self._log.call(("HDEL", HERE, *lost), ("HDEL", LEAVE, *lost))
+        return {one.gateway: one for one in found if one.seen_ms >= latest - LOST_MS}
+
+    async def ask_to_leave(self, gateway: str) -> bool:
+        present = await self.present()
+        if gateway not in present:
+            return False
+        await self._log.call(("HSET", LEAVE, gateway, present[gateway].seen_ms))
+        return True

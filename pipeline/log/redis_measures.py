@@ -1,0 +1,81 @@
+"""What was counted, who counts, and how the log server is, on Redis."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.metrics.process import Snapshot
+from pipeline.metrics.tally import Tally
+from pipeline.workers.measuring import TALLY
+from pipeline.workers.stats import summed
+
+SNAPSHOTS: Final = "ev:processes"
+"""A hash of the whole log: process -> its own numbers, as it has told them last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """The log server in numbers."""
+
+    answer_s: float
+    memory_bytes: int
+    limit_bytes: int
+    commands: int
+    live: int
+    """Sessions that are not closed."""
+
+
+class RedisMeasures:
+    """Short looks and idempotent writes, from any process."""
+
+    def __init__(self, log: RedisEventLog) -> None:
+        self._log = log
+
+    async def tally(self) -> Tally:
+        """All that the workers have counted."""
+        keys = await self._log.keys()
+        names = [keys.beside(partition, TALLY) for partition in range(keys.partitions)]
+        return Tally(summed(await self._log.call(*(("HGETALL", name) for name in names))))
+
+    async def tell(self, snapshot: Snapshot) -> None:
+        """As of now on the log server's clock: processes need not agree about theirs."""
+        snapshot = replace(snapshot, seen_ms=await self.now_ms())
+        await self._log.call(("HSET", SNAPSHOTS, snapshot.process, snapshot.packed()))
+
+    async def now_ms(self) -> int:
+        """On the same clock."""
+        return await self._log.now_ms()
+
+    async def forget(self, *processes: str) -> None:
+        if processes:
+            await self._log.call(("HDEL", SNAPSHOTS, *processes))
+
+    async def told(self) -> list[Snapshot]:
+        """Of every process, also of those that were last heard of long ago."""
+        [flat] = await self._log.call(("HGETALL", SNAPSHOTS))
+        return [Snapshot.unpacked(packed) for packed in flat[1::2]]
+
+    async def server(self) -> ServerState:
+        """How it is, and how long it took to say so. Of a cluster: all its servers together."""
+        keys = await self._log.keys()
+        begun = time.monotonic()
+        live = await self._log.call(
+            *(("ZCARD", keys.live(partition)) for partition in range(keys.partitions)),
+        )
+        answer_s = time.monotonic() - begun
+        about = [_fields(info) for info in await self._log.wire.everywhere(("INFO", "memory", "stats"))]
+        limits = [int(one.get("maxmemory", 0)) for one in about]
+        return ServerState(
+            answer_s=answer_s,
+            memory_bytes=sum(int(one.get("used_memory", 0)) for one in about),
+            limit_bytes=sum(limits) if all(limits) else 0,
+            commands=sum(int(one.get("total_commands_processed", 0)) for one in about),
+            live=sum(map(int, live)),
+        )
+
+
+def _fields(info: bytes) -> Mapping[str, str]:
+    lines = info.decode().splitlines()
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}

@@ -1,0 +1,181 @@
+"""One server of the log: a few connections, each with one pipeline under way."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ConnectionError,
+    InvalidResponse,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+)
+
+from pipeline.log.codec import Argument
+
+Command = tuple[Argument, ...]
+BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)
+"""The connection is no good: what was sent may or may not have been done."""
+
+CONNECTIONS: Final = 8
+"""Pipelines under way at a time; one more waits for its turn."""
+REPLY_S: Final = 5.0
+"""For a whole pipeline, connecting included."""
+REPLICATED_MS: Final = 100
+"""So long one pipeline waits for replicas to confirm what they were sent."""
+NO_FUNCTION: Final = "Function not found"
+_PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
+_OF_CLUSTERS: Final = (AskError, ClusterDownError, TryAgainError)
+"""A slot is elsewhere, on its way, or for the moment nowhere."""
+
+
+class Unreplicated(ResponseError):
+    """The server has done it, and too few replicas confirm that they have it too."""
+
+    def __init__(self, reply: Any) -> None:
+        super().__init__("too few replicas have it")
+        self.reply = reply
+
+
+class Server:
+    """Sends each pipeline once."""
+
+    def __init__(self, dialer: ConnectionPool, *, reply_s: float = REPLY_S) -> None:
+        self._dialer = dialer
+        self._reply_s = reply_s
+        self._idle: list[AbstractConnection] = []
+        self._busy: set[AbstractConnection] = set()
+        self.closed = False
+        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self.breaks = 0
+        """How many times a connection has failed: what was known of the server may be out of date."""
+
+    async def once(self, commands: Sequence[Command], *, replicas: int = 0) -> list[Any]:
+        """One try; an error reply stands among the replies as an exception.
+
+        With `replicas`, so many must confirm what was written, or every reply is Unreplicated.
+        """
+        wait: list[Command] = [("WAIT", replicas, REPLICATED_MS)] if replicas else []
+        async with self._turns:
+            if self.closed:
+                raise ConnectionError("closed")
+            connection = self._idle.pop() if self._idle else self.dial()
+            self._busy.add(connection)
+            try:
+                async with asyncio.timeout(self._reply_s):
+                    await connected(connection)
+                    await connection.send_packed_command([pack(c) for c in itertools.chain(commands, wait)])
+                    replies = [await _reply(connection) for _ in commands]
+                    confirmed = await self._confirmation(connection) if wait else 0
+            except RuntimeError as error:  # so event loops call it when a connection is closed under its user
+                await self._broken(connection)
+                raise ConnectionError(f"closed meanwhile: {error}") from error
+            except BaseException:
+                await self._broken(connection)
+                raise
+            finally:
+                self._busy.discard(connection)
+            self._idle.append(connection)
+            if self.closed:
+                await self._hang_up(connection)
+        if wait and not (isinstance(confirmed, int) and confirmed >= replicas):
+            return [reply if isinstance(reply, Exception) else Unreplicated(reply) for reply in replies]
+        return replies
+
+    async def _confirmation(self, connection: AbstractConnection) -> object:
+        """None from a server that died waiting: it had done it, and whoever listened may know."""
+        try:
+            return await _reply(connection)
+        except BROKEN:
+            await self._broken(connection)
+            return None
+
+    async def _broken(self, connection: AbstractConnection) -> None:
+        """Replies may still be on their way: nobody else may take them for theirs."""
+        self.breaks += 1
+        await self._hang_up(connection)
+
+    async def _hang_up(self, connection: AbstractConnection) -> None:
+        """Where one connection broke the others are likely dead as well."""
+        idle, self._idle = self._idle, []
+        for stale in (connection, *idle):
+            await stale.disconnect(nowait=True)
+
+    def dial(self) -> AbstractConnection:
+        """A new connection, not connected yet; the caller's own."""
+        connection: AbstractConnection = self._dialer.make_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    async def aclose(self) -> None:
+        """Whoever is still waiting for replies finds the connection broken."""
+        self.closed = True
+        for connection in (*self._busy, *self._idle):
+            await connection.disconnect(nowait=True)
+        self._idle.clear()
+
+
+async def connected(connection: AbstractConnection) -> None:
+    """Sending would connect, too, but past the sentinels."""
+    if not connection.is_connected:
+        await connection.connect()  # type: ignore[no-untyped-call]
+
+
+def pack(command: Command) -> bytes:
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]
+    return packed
+
+
+async def _reply(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def in_trouble(reply: Any) -> bool:
+    """Is it an error that calls for another try?"""
+    return isinstance(reply, Exception) and not isinstance(reply, Unreplicated)
+
+
+def passes(trouble: Exception) -> bool:
+    """Will the same command do later?"""
+    if not isinstance(trouble, ResponseError):
+        return True
+    if isinstance(trouble, OutOfMemoryError | ReadOnlyError | AskError):
+        return True
+    if isinstance(trouble, _OF_CLUSTERS) or NO_FUNCTION in str(trouble):
+        return True
+    return str(trouble).partition(" ")[0] in _PASSING
+
+
+OPTIONS: Final[dict[str, Any]] = {
+    "protocol": 2,
+    "socket_timeout": None,
+    "socket_connect_timeout": 2.0,
+    "socket_read_size": 1 << 18,
+    "retry": Retry(NoBackoff(), 0),
+    "driver_info": None,
+}
+"""How every connection is made.
+
+RESP2: redis-py 8.1 prints each RESP3 push into a log message. No retries: ours know what may be repeated.
+No timeouts: redis-py pays for one per reply, and a task for each write; ours cover a whole pipeline.
+"""
+
+
+def dialer(address: str) -> ConnectionPool:
+    """`address`: a redis URL, or the path of a unix socket. Reads the URL and makes connections, no more."""
+    if "://" in address:
+        pool: ConnectionPool = ConnectionPool.from_url(address, **OPTIONS)
+        return pool
+    return ConnectionPool(connection_class=UnixDomainSocketConnection, path=address, **OPTIONS)

@@ -1,0 +1,74 @@
+"""Who looks for work that nobody does: one gateway at a time, so that the search costs the same for many."""
+
+import logging
+import random
+from typing import Final
+
+import anyio
+
+from pipeline.log.base import EventLog
+from schemas.errors import RhapsodeError
+from schemas.ids import SessionId
+
+log = logging.getLogger(__name__)
+
+LOOKOUT: Final = SessionId("lookout")
+"""The name of the lease: no session's, whose ids are UUIDs."""
+LOOK_MS: Final = 80
+"""From one look to the next one in the whole system: what a takeover takes beyond the rest of a lease."""
+_ASK_S: Final = 0.5
+_ALONE_S: Final = 2.0
+"""Where nobody says whose turn it is everybody looks, so long until they ask again."""
+_BLIND_S: Final = 0.2
+"""From one of those looks to the next."""
+_SLOWER: Final = 1.1
+_PAUSE_MOST_S: Final = 0.5
+"""Who is refused comes less often: many gateways ask hardly more than a few do. Even if all others die at
+once, one is back before the leases of their sessions have ended."""
+
+
+class Lookout:
+    """Gives out the looks by a lease that nobody releases; each is asked for by a name of its own.
+
+    So whoever asks first after the last look gets the next one, and in the long run all get the same share.
+    """
+
+    def __init__(self, log: EventLog, node: str) -> None:
+        self._log = log
+        self._node = node
+        self._asked = 0
+        self._pause_s = LOOK_MS / 1_000
+        self._alone_until = 0.0
+        self.alone = 0
+        """Looks that nobody gave out."""
+
+    @property
+    def pause_s(self) -> float:
+        """Until the next question. Longer than the lease: who has just looked is not refused by itself."""
+        return self._pause_s * random.uniform(1.0, 1.25)
+
+    async def may_look(self) -> bool:
+        """Also where the log does not say: rather too many looks than none."""
+        if anyio.current_time() < self._alone_until:
+            self.alone += 1
+            return True
+        given = await self._ask()
+        if given is None:
+            self.alone += 1
+            self._pause_s = _BLIND_S
+            self._alone_until = anyio.current_time() + _ALONE_S
+        elif given:
+            self._pause_s = LOOK_MS / 1_000
+        else:
+            self._pause_s = min(_PAUSE_MOST_S, self._pause_s * _SLOWER)
+        return given is not False
+
+    async def _ask(self) -> bool | None:
+        """None: no answer."""
+        self._asked += 1
+        with anyio.move_on_after(_ASK_S):
+            try:
+                return await self._log.acquire(LOOKOUT, f"{self._node}.{self._asked}", LOOK_MS)
+            except RhapsodeError as error:
+                log.debug("nobody says whose turn it is to look: %s", error)
+        return None

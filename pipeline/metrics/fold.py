@@ -1,0 +1,121 @@
+"""From a session's facts to numbers: live, one by one, or all of a log again, with the same result."""
+
+from typing import Final
+
+from pipeline.log.base import EventLog
+from pipeline.metrics import names
+from pipeline.metrics.tally import Tally
+from pipeline.metrics.turns import TurnMeter
+from schemas.events import TERMINAL
+from schemas.ids import Seq, SessionId, TurnId, created_ms
+from schemas.recorded import Recorded
+
+LOOK_BACK: Final = 64
+"""What was said is looked for so many facts before the turn that answers it, and no further."""
+ALONE: Final = frozenset(
+    {"session.started", "session.ended", "owner.changed", "transcript.final", "transcript.failed"}
+)
+"""Facts that say by themselves what they count."""
+MEASURED: Final = ALONE | TERMINAL | {"playback.ended"}
+"""Facts that count something: each is one of those that workers see."""
+_PAGE: Final = 500
+
+
+class SessionMeter:
+    """Applied to every fact of a session, or to all of a stretch of it, in order."""
+
+    def __init__(self, session: SessionId) -> None:
+        self._session = session
+        self._turns: dict[TurnId, TurnMeter] = {}
+        self._said: dict[tuple[str, int], tuple[Seq, float]] = {}
+        self._held_ms: int | None = None
+        self._copied_ms = -1
+        """Facts until then happened in another session, and were counted there."""
+
+    def apply(self, recorded: Recorded) -> Tally | None:
+        """What this fact counts; None: nothing."""
+        match recorded.type:
+            case "session.started":
+                self._copied_ms = created_ms(self._session) if _is_copy(recorded) else -1
+            case "turn.requested":
+                self._held_ms = None
+                spoken_ms = self._spoken_ms(recorded)
+                self._turns[TurnId(recorded.seq)] = TurnMeter(recorded, spoken_ms)
+            case "playback.paused":
+                self._held_ms = recorded.ts_ms if self._held_ms is None else self._held_ms
+            case "playback.resumed":
+                self._resume(recorded.ts_ms)
+        turn = self._turns.get(recorded.turn)
+        counted = None if turn is None else turn.apply(recorded, self._held_ms)
+        if recorded.type in ALONE:
+            counted = self._alone(recorded)
+        if recorded.ts_ms <= self._copied_ms and recorded.type not in ("session.started", "session.ended"):
+            return None
+        return counted
+
+    def _resume(self, now_ms: int) -> None:
+        if self._held_ms is not None:
+            for turn in self._turns.values():
+                turn.go_on(now_ms - self._held_ms)
+            self._held_ms = None
+
+    def _spoken_ms(self, requested: Recorded) -> float | None:
+        """When the last of the utterances that the turn answers was over."""
+        name, utterances = requested.data.get("input"), requested.data.get("utterances") or ()
+        said = self._said.get((name, utterances[-1])) if name and utterances else None
+        return said[1] if said is not None and requested.seq - said[0] <= LOOK_BACK else None
+
+    def _alone(self, recorded: Recorded) -> Tally:
+        data, found = recorded.data, Tally()
+        match recorded.type:
+            case "session.started":
+                found.count(names.SESSIONS_STARTED, data.get("kind", "session"))
+            case "session.ended":
+                found.count(names.SESSIONS_ENDED, data["reason"])
+            case "owner.changed":
+                found.count(names.OWNER_CHANGES)
+            case "transcript.failed":
+                found.count(names.RECOGNITION_ERRORS, data["mode"], data["code"])
+            case "transcript.final":
+                said_ms = recorded.ts_ms - data["after_ms"]
+                self._said[data["input"], data["utterance"]] = (recorded.seq, said_ms)
+                found.observe(names.RECOGNITION, data["after_ms"] / 1_000, data["mode"])
+                if (length_ms := data["end_ms"] - data["start_ms"]) > 0:
+                    found.observe(names.RECOGNITION_RTF, data["decode_ms"] / length_ms, data["mode"])
+        return found
+
+
+def _is_copy(started: Recorded) -> bool:
+    """A fork, or an import: what came before it was made is told again, not anew."""
+    data = started.data
+    forked = data.get("parent_seq") is not None and data.get("kind") != "narration"
+    return forked or data.get("imported_from") is not None
+
+
+async def measured(log: EventLog, session: SessionId, fact: Recorded) -> Tally:
+    """What one fact counts, from the stretch of the log that it is about.
+
+    What the facts before it have counted was counted with them: where the log ends before the fact, as
+    after the loss of its last second, there is nothing left to count.
+    """
+    meter = SessionMeter(session)
+    if fact.type in ALONE:
+        return meter.apply(fact) or Tally()
+    after = Seq(max(0, fact.turn - 1 - LOOK_BACK))
+    while page := await log.read(session, after, limit=min(_PAGE, fact.seq - after)):
+        for recorded in page:
+            counted = meter.apply(recorded)
+            if recorded.seq >= fact.seq:
+                return (counted if recorded.seq == fact.seq else None) or Tally()
+        after = page[-1].seq
+    return Tally()
+
+
+async def recounted(log: EventLog, session: SessionId) -> Tally:
+    """What all facts of a session have counted."""
+    meter, total, after = SessionMeter(session), Tally(), Seq(0)
+    while page := await log.read(session, after, limit=_PAGE):
+        for recorded in page:
+            total.add(meter.apply(recorded))
+        after = page[-1].seq
+    return total

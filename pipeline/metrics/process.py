@@ -1,0 +1,139 @@
+"""What one process alone knows of itself: measured as it happens, told now and then, gone with it."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import anyio
+import anyio.to_thread
+import orjson
+import psutil
+from anyio.abc import TaskGroup
+
+from pipeline.metrics import names
+from pipeline.metrics.names import Metric
+from pipeline.metrics.tally import Tally
+from schemas.errors import LogError
+
+TELL_S: Final = 5.0
+FRESH_MS: Final = 20_000
+"""Who has told nothing for so long is not there."""
+FORGOTTEN_MS: Final = 3_600_000
+_FAREWELL_S: Final = 0.5
+_LOOK_S: Final = 0.25
+"""Between looks at how late the event loop is."""
+Gauges = Callable[[], Mapping[Metric, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A process's own numbers at a moment."""
+
+    process: str
+    role: str
+    seen_ms: int
+    gauges: Mapping[str, float]
+    counts: Mapping[str, int]
+    """As a Tally keeps them."""
+
+    def packed(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Self:
+        found = orjson.loads(packed)
+        return cls(**{name: found[name] for name in cls.__slots__})
+
+
+class Board(Protocol):
+    """Where processes tell their numbers."""
+
+    async def tell(self, snapshot: Snapshot) -> None: ...
+    async def told(self) -> list[Snapshot]: ...
+    async def forget(self, *processes: str) -> None: ...
+
+
+class ProcessMeter:
+    """Fed by whatever runs in the process. Its name leads every series that it gives."""
+
+    def __init__(self, process: str, role: str, *, home: Path | None = None) -> None:
+        self.process = process
+        self._role = role
+        self._home = home
+        self._tally = Tally()
+        self._gauges: list[Gauges] = []
+        self._self = psutil.Process()
+
+    def watch(self, gauges: Gauges) -> None:
+        """Asked whenever somebody looks: must be quick."""
+        self._gauges.append(gauges)
+
+    def appended(self, seconds: float) -> None:
+        self._tally.observe(names.APPEND, seconds, self.process)
+
+    def delivered(self, ts_ms: int) -> None:
+        """A fact of that time has arrived."""
+        self._tally.observe(names.DELIVERY, (time.time_ns() // 1_000_000 - ts_ms) / 1_000, self.process)
+
+    def woke(self, late_s: float) -> None:
+        self._tally.observe(names.LOOP_LAG, late_s, self.process)
+
+    async def snapshot(self) -> Snapshot:
+        found: dict[Metric, float] = {names.MEMORY: self._self.memory_info().rss}
+        if self._home is not None:
+            usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._home)
+            found |= {names.DISK_FREE: usage.free, names.DISK_SIZE: usage.total}
+        for gauges in self._gauges:
+            found |= gauges()
+        return Snapshot(
+            process=self.process,
+            role=self._role,
+            seen_ms=time.time_ns() // 1_000_000,
+            gauges={metric.name: float(value) for metric, value in found.items()},
+            counts=dict(self._tally),
+        )
+
+    async def watch_loop(self) -> None:
+        """Until cancelled: how late are we woken?"""
+        while True:
+            begun = time.monotonic()
+            await anyio.sleep(_LOOK_S)
+            self.woke(max(0.0, time.monotonic() - begun - _LOOK_S))
+
+
+class Teller:
+    """An async context manager: within it the process tells its numbers, and at its end takes them back."""
+
+    def __init__(self, meter: ProcessMeter, board: Board) -> None:
+        self._meter = meter
+        self._board = board
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._meter.watch_loop)
+        self._tasks.start_soon(self._tell)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        with anyio.move_on_after(_FAREWELL_S, shield=True), suppress(LogError):
+            await self._board.forget(self._meter.process)
+
+    async def _tell(self) -> None:
+        while True:
+            with suppress(LogError):  # the page itself says that the log is away
+                await self._board.tell(await self._meter.snapshot())
+            await anyio.sleep(TELL_S)
+
+
+def present(snapshots: Sequence[Snapshot], now_ms: int) -> list[Snapshot]:
+    return [one for one in snapshots if now_ms - one.seen_ms < FRESH_MS]

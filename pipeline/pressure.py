@@ -1,0 +1,207 @@
+"""Whether the engines keep up: what is asked of them here, how long it waits, and when there will be room."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Final, TypeVar
+
+from pipeline.answer import Models
+from pipeline.clock import Clock
+from pipeline.engines.base import (
+    AS_CONFIGURED,
+    ChatRequest,
+    Delivery,
+    LanguageModel,
+    OpusChunk,
+    Speaker,
+    WordTimes,
+    Written,
+)
+from schemas.errors import EngineBusy, GatewayBusy
+from schemas.limits import AdmissionSettings
+from schemas.providers import LOCAL
+
+T = TypeVar("T")
+_WINDOW_S: Final = 10.0
+"""What was answered in this time tells the pace."""
+_RETRY_LEAST_S: Final = 1.0
+_RETRY_MOST_S: Final = 60.0
+_PAUSE_S: Final = 0.1
+_PAUSE_MOST_S: Final = 2.0
+
+
+class Pressure:
+    """Counts the calls of this process that wait for the first thing an engine says. Pure, with a clock."""
+
+    def __init__(self, limits: AdmissionSettings, clock: Clock) -> None:
+        self.limits = limits
+        self.clock = clock
+        self._waiting: dict[int, float] = {}
+        """Call -> since when; the oldest first."""
+        self._calls = 0
+        self._answered: deque[float] = deque()
+        self._busy_until = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Calls that no engine has begun to answer."""
+        return len(self._waiting)
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the first of them has been waiting."""
+        first = next(iter(self._waiting.values()), None)
+        return 0.0 if first is None else self.clock.monotonic() - first
+
+    def ask(self) -> int:
+        """A call begins to wait; its number, for `answered` and `give_up`."""
+        self._calls += 1
+        self._waiting[self._calls] = self.clock.monotonic()
+        return self._calls
+
+    def answered(self, call: int) -> None:
+        """An engine has begun to answer it; telling it again changes nothing."""
+        if self._waiting.pop(call, None) is not None:
+            self._answered.append(self.clock.monotonic())
+            self._forget()
+
+    def give_up(self, call: int) -> None:
+        """Nobody waits for it any more."""
+        self._waiting.pop(call, None)
+
+    def busy(self) -> None:
+        """An engine has refused a call for want of a place."""
+        self._busy_until = self.clock.monotonic() + self.limits.busy_s
+
+    @property
+    def saturated(self) -> str:
+        """Why no more should be asked for, in words; empty: there is room."""
+        if self.waiting >= self.limits.waiting_turns:
+            return f"{self.waiting} calls wait for the models"
+        if self.oldest_s > self.limits.wait_s:
+            return f"the models have let a call wait for {self.oldest_s:.0f} s"
+        return "the models are at their limit" if self.clock.monotonic() < self._busy_until else ""
+
+    @property
+    def retry_after_s(self) -> float:
+        """When those that wait now will have been answered, at the present pace."""
+        self._forget()
+        pace = len(self._answered) / _WINDOW_S
+        estimate = self.waiting / pace if pace else max(self.oldest_s, 2 * _RETRY_LEAST_S)
+        return min(_RETRY_MOST_S, max(_RETRY_LEAST_S, estimate))
+
+    def check(self) -> None:
+        """Raises GatewayBusy."""
+        if why := self.saturated:
+            raise GatewayBusy(f"{why}; try again shortly", retry_after_s=self.retry_after_s)
+
+    def _forget(self) -> None:
+        oldest = self.clock.monotonic() - _WINDOW_S
+        while self._answered and self._answered[0] < oldest:
+            self._answered.popleft()
+
+    @contextmanager
+    def call(self) -> Iterator[int]:
+        number = self.ask()
+        try:
+            yield number
+        finally:
+            self.give_up(number)
+
+
+class PatientLanguageModel:
+    """A LanguageModel whose calls are counted, and asked again while the engine is busy."""
+
+    def __init__(self, engine: LanguageModel, pressure: Pressure) -> None:
+        self._engine = engine
+        self._pressure = pressure
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        patience = _Patience(self._pressure, request.provider)
+        async with aclosing(patience.asked(lambda: self._engine.stream(request))) as items:
+            async for item in items:
+                yield item
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+class PatientSpeaker:
+    """A Speaker whose calls are counted, and asked again while the engine is busy."""
+
+    def __init__(self, speaker: Speaker, pressure: Pressure) -> None:
+        self._speaker = speaker
+        self._pressure = pressure
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return self._speaker.voices
+
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        return self._speaker.providers
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        patience = _Patience(self._pressure, delivery.provider)
+        speak = partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery)
+        async with aclosing(patience.asked(speak)) as items:
+            async for item in items:
+                yield item
+
+    async def aclose(self) -> None:
+        await self._speaker.aclose()
+
+
+def patient(models: Models, pressure: Pressure) -> Models:
+    """The same models, counted and asked again while they are busy."""
+    return replace(
+        models,
+        language_model=PatientLanguageModel(models.language_model, pressure),
+        speaker=PatientSpeaker(models.speaker, pressure),
+    )
+
+
+class _Patience:
+    """Of one call: a turn that was taken is served, although it may have to wait.
+
+    Providers elsewhere have been asked again by who guards them, and say nothing about our engines.
+    """
+
+    def __init__(self, pressure: Pressure, provider: str | None) -> None:
+        self._pressure = pressure
+        self._ours = provider in (None, LOCAL)
+        self._until = pressure.clock.monotonic() + pressure.limits.patience_s
+        self._pause_s = _PAUSE_S
+
+    async def asked(self, ask: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        """What the engine answers, asked again while it is busy and has said nothing."""
+        with self._call() as call:
+            while True:
+                try:
+                    async with aclosing(ask()) as items:
+                        async for item in items:
+                            self._pressure.answered(call)
+                            self._until = 0.0  # asking again would say it twice
+                            yield item
+                except EngineBusy as error:
+                    await self._pause(error)
+                else:
+                    return
+
+    def _call(self) -> AbstractContextManager[int]:
+        """Who answers elsewhere may take their time: nobody here is kept from asking our engines."""
+        return self._pressure.call() if self._ours else nullcontext(0)
+
+    async def _pause(self, error: EngineBusy) -> None:
+        """Return when it is time to ask again. Raises `error` when that is of no use."""
+        if not self._ours:
+            raise error
+        self._pressure.busy()
+        if self._pressure.clock.monotonic() + self._pause_s > self._until:
+            raise error
+        await self._pressure.clock.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _PAUSE_MOST_S)

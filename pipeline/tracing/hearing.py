@@ -1,0 +1,75 @@
+"""The way of an utterance to its text; since its turn is not known before, it has a trace of its own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from pipeline.tracing import names
+from pipeline.tracing.here import HERE, start_span, within
+from pipeline.tracing.tracer import of_turn, root
+from schemas.voice_facts import TranscriptFinal
+
+_NS_PER_MS: Final = 1_000_000
+
+
+class UtteranceTold:
+    """The trace of one utterance, from its first sound until it is written down or given up."""
+
+    def __init__(self) -> None:
+        here = HERE.get()
+        self._span: Span | None = None
+        self._ended = False
+        if here.tracing is not None:
+            about = {names.CONVERSATION: here.session}
+            self._span = root(here.tracing, names.UTTERANCE, about, kind=SpanKind.INTERNAL)
+
+    @contextmanager
+    def within(self) -> Iterator[None]:
+        """What an engine is asked in the block belongs to this utterance."""
+        if self._span is None:
+            yield
+            return
+        with within(replace(HERE.get(), span=self._span)):
+            yield
+
+    def end(self) -> None:
+        """Twice is as good as once."""
+        if self._span is not None and not self._ended:
+            self._ended = True
+            self._span.end()
+
+    @property
+    def link(self) -> Link | None:
+        if self._span is None:
+            return None
+        return Link(self._span.get_span_context(), {names.LINK: names.LINK_UTTERANCE})
+
+
+def transcribed(turn: int, heard: TranscriptFinal, *, since_s: float, link: Link | None) -> None:
+    """Tell the turn's trace. `since_s`: how long ago the speech ended."""
+    here = HERE.get()
+    place = None if here.tracing is None else of_turn(here.tracing, here.session, turn)
+    if place is None or here.tracing is None:
+        return
+    attributes: dict[str, AttributeValue] = {
+        names.OPERATION: names.OP_TRANSCRIBE,
+        names.CONVERSATION: here.session,
+        names.MODE: heard.mode,
+        names.ENGINE: heard.engine,
+        names.LANGUAGE: heard.language,
+        names.AUDIO_MS: heard.end_ms - heard.start_ms,
+        names.DECODE_MS: heard.decode_ms,
+        names.CPU_MS: heard.cpu_ms,
+        names.REVISIONS: heard.revisions,
+    }
+    if here.tracing.content:
+        attributes[names.TRANSCRIPT] = heard.text
+    start_ns = time.time_ns() - int(since_s * 1_000 * _NS_PER_MS)
+    links = () if link is None else (link,)
+    made = start_span(place, names.TRANSCRIBE, attributes, links=links, start_ns=start_ns)
+    made.end(start_ns + int(heard.after_ms * _NS_PER_MS))

@@ -1,0 +1,58 @@
+"""The span of a listener: a trace of its own, linked to the turns that were heard."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from opentelemetry.trace import Span, SpanKind
+
+from pipeline.tracing import names
+from pipeline.tracing.tracer import Tracing, link_to, root
+from schemas.recorded import Recorded
+
+_LINKS: Final = 64
+"""Of one listener; who hears more turns is linked to the first ones."""
+
+
+class ListenTold:
+    """One listener, from its first fact to its last; nothing where nothing is traced."""
+
+    def __init__(
+        self, tracing: Tracing | None, session: str, *, after: int, head: int, speed: float | None
+    ) -> None:
+        """`head`: where the log ended then; what is older is heard again."""
+        self._session = session
+        self._head = head
+        self._facts = 0
+        self._turns: set[int] = set()
+        self._span: Span | None = None
+        if tracing is not None:
+            self._span = root(
+                tracing,
+                names.LISTEN,
+                {
+                    names.CONVERSATION: session,
+                    names.FROM_SEQ: after,
+                    names.SPEED: "live" if speed is None else str(speed),
+                },
+                kind=SpanKind.SERVER,
+            )
+
+    def took(self, batch: Iterable[Recorded]) -> None:
+        if self._span is None:
+            return
+        for recorded in batch:
+            self._facts += 1
+            turn = recorded.turn
+            if turn and turn not in self._turns and len(self._turns) < _LINKS:
+                self._turns.add(turn)
+                link = link_to(self._session, turn, self._why(recorded))
+                self._span.add_link(link.context, link.attributes)
+
+    def _why(self, recorded: Recorded) -> str:
+        return names.LINK_REPLAY if recorded.seq <= self._head else names.LINK_LIVE
+
+    def end(self, reason: str | None) -> None:
+        """`reason`: why there is no more; None: the listener left."""
+        if self._span is not None:
+            self._span.set_attributes({names.FACTS: self._facts, names.END: reason or "left"})
+            self._span.end()

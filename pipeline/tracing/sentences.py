@@ -1,0 +1,64 @@
+"""What the span of a sentence says: how soon it sounded, for how long, and how often it was tried."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from pipeline.engines.base import OpusChunk, WordTimes
+from pipeline.tracing import names
+from pipeline.tracing.here import HERE, fail, shows_content, span
+from schemas.errors import RhapsodeError
+from schemas.providers import LOCAL
+from schemas.settings import SessionSettings
+
+
+class SentenceTold:
+    """The span of a sentence's synthesis, or nothing."""
+
+    def __init__(self, made: Span | None) -> None:
+        self._span = made
+        self._audio_ms = 0
+
+    def made(self, item: WordTimes | OpusChunk) -> None:
+        if self._span is None or isinstance(item, WordTimes):
+            return
+        if not self._audio_ms:
+            self._span.add_event(names.FIRST_CHUNK)
+        self._audio_ms += item.ms
+
+    def retried(self, error: RhapsodeError, attempt: int) -> None:
+        if self._span is not None:
+            self._span.add_event(names.RETRIED, {names.ERROR_TYPE: error.code, names.ATTEMPT: attempt})
+
+    def ended(self, error: RhapsodeError | None, *, skipped: bool) -> None:
+        if self._span is None:
+            return
+        self._span.set_attributes({names.AUDIO_MS: self._audio_ms, names.SKIPPED: skipped})
+        if error is not None:
+            fail(self._span, error.code)
+
+
+_UNTOLD: Final = SentenceTold(None)
+
+
+@contextmanager
+def synthesizing(number: int, text: str, settings: SessionSettings) -> Iterator[SentenceTold]:
+    """The synthesis of one sentence."""
+    if HERE.get().tracing is None:
+        yield _UNTOLD
+        return
+    attributes: dict[str, AttributeValue] = {
+        names.OPERATION: names.OP_SYNTHESIZE,
+        names.PROVIDER: settings.tts_provider or LOCAL,
+        names.OUTPUT_TYPE: names.SPEECH,
+        names.VOICE: settings.voice,
+        names.SENTENCE: number,
+        names.SENTENCE_CHARS: len(text),
+    }
+    if shows_content():
+        attributes[names.SENTENCE_TEXT] = text
+    with span(names.SYNTHESIZE, attributes, kind=SpanKind.CLIENT) as made:
+        yield SentenceTold(made)

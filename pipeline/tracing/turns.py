@@ -1,0 +1,152 @@
+"""What the span of a turn says: how it was begun, what came of it, and how soon it was heard."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from pipeline.engines.base import ChatRequest, Completion
+from pipeline.tracing import names
+from pipeline.tracing.here import HERE, fail, shows_content, span
+from pipeline.tracing.tracer import turn_span
+from schemas.events import Fact, TurnCompleted, TurnFailed, TurnStopped
+from schemas.providers import LOCAL
+
+_NS: Final = 1_000_000
+
+
+class TurnTold:
+    """The span of the turn that runs here, or nothing."""
+
+    def __init__(self, made: Span | None) -> None:
+        self._span = made
+        self._commit_began = 0.0
+
+    def ending(self, outcome: Fact) -> None:
+        """It is over; what is left is to record that."""
+        if self._span is None:
+            return
+        self._commit_began = time.monotonic()
+        self._span.set_attributes(_of(outcome))
+        if isinstance(outcome, TurnFailed):
+            fail(self._span, outcome.code)
+
+    def recorded(self) -> None:
+        """Everything that was said of it is in the log."""
+        if self._span is not None:
+            took = round((time.monotonic() - self._commit_began) * 1_000, 1)
+            self._span.add_event(names.RECORDED, {names.COMMIT_MS: took})
+
+
+class Plan(Protocol):
+    """What is told of a turn before it runs."""
+
+    @property
+    def session(self) -> str: ...
+    @property
+    def turn(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def requested_ms(self) -> int: ...
+    @property
+    def progress(self) -> object | None: ...
+
+
+@contextmanager
+def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnTold]:
+    """Everything in the block is a part of this turn."""
+    session, turn, resumed = plan.session, plan.turn, plan.progress is not None
+    attributes: dict[str, AttributeValue] = {
+        names.OPERATION: names.OP_TURN,
+        names.CONVERSATION: session,
+        names.TURN_NUMBER: turn,
+        names.TURN_KIND: plan.kind,
+        names.EPOCH: epoch,
+        names.NODE: node,
+        names.RESUMED: resumed,
+    }
+    with turn_span(
+        session, turn, attributes, epoch=epoch, resumed=resumed, since_ms=plan.requested_ms
+    ) as made:
+        if made is not None:
+            waited = 0 if resumed else max(0, time.time_ns() // _NS - plan.requested_ms)
+            made.add_event(names.BEGUN, {names.WAIT_MS: waited})
+        yield TurnTold(made)
+
+
+def _of(outcome: Fact) -> dict[str, AttributeValue]:
+    told: dict[str, AttributeValue] = {names.TURN_OUTCOME: outcome.type}
+    if isinstance(outcome, TurnCompleted):
+        told |= {names.SENTENCES: outcome.sentences, names.AUDIO_MS: outcome.audio_ms}
+        if outcome.ttfa_ms is not None:
+            told[names.TTFA_MS] = outcome.ttfa_ms
+    elif isinstance(outcome, TurnStopped):
+        told[names.STOP_REASON] = outcome.reason
+    return told
+
+
+@contextmanager
+def chatting(request: ChatRequest) -> Iterator["ChatTold"]:
+    """One request to the language model and its answer."""
+    if HERE.get().tracing is None:
+        yield _UNTOLD
+        return
+    attributes: dict[str, AttributeValue] = {
+        names.OPERATION: names.OP_CHAT,
+        names.PROVIDER: request.provider or LOCAL,
+        names.REQUEST_MAX_TOKENS: request.max_tokens,
+        names.REQUEST_TEMPERATURE: request.temperature,
+    }
+    if request.model:
+        attributes[names.REQUEST_MODEL] = request.model
+    if shows_content():
+        attributes[names.INPUT_MESSAGES] = _messages((m.role, m.content) for m in request.messages)
+    name = f"{names.CHAT} {request.model}" if request.model else names.CHAT
+    with span(name, attributes, kind=SpanKind.CLIENT) as made:
+        yield ChatTold(made)
+
+
+class ChatTold:
+    """The span of a request to the language model, or nothing."""
+
+    def __init__(self, made: Span | None) -> None:
+        self._span = made
+        self._began = time.monotonic()
+        self._first = True
+
+    def first(self) -> None:
+        """The answer begins. Called for every delta: only the first counts."""
+        if self._span is not None and self._first:
+            self._first = False
+            self._span.add_event(names.FIRST_DELTA)
+            self._span.set_attribute(names.TIME_TO_FIRST_CHUNK, round(time.monotonic() - self._began, 4))
+
+    def completed(self, completion: Completion, text: str) -> None:
+        if self._span is None:
+            return
+        told: dict[str, AttributeValue] = {
+            names.FINISH_REASONS: [completion.finish],
+            names.INPUT_TOKENS: completion.tokens_in,
+            names.OUTPUT_TOKENS: completion.tokens_out,
+        }
+        if completion.provider:
+            told[names.PROVIDER] = completion.provider
+        if completion.model:
+            told[names.RESPONSE_MODEL] = completion.model
+        if shows_content():
+            told[names.OUTPUT_MESSAGES] = _messages([("assistant", text)])
+        self._span.set_attributes(told)
+
+
+_UNTOLD = ChatTold(None)
+
+
+def _messages(said: Iterable[tuple[str, str]]) -> str:
+    """As the conventions write messages."""
+    told = [{"role": role, "parts": [{"type": "text", "content": content}]} for role, content in said]
+    return json.dumps(told, ensure_ascii=False)

@@ -1,0 +1,27 @@
+"""Counts what facts say about speed and success, once each: the numbers behind the Prometheus page."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pipeline.log.base import EventLog
+from pipeline.metrics.fold import MEASURED, measured
+from pipeline.workers.base import Change, Pointer
+from schemas.recorded import Recorded
+
+TALLY: Final = "tally"
+"""A hash of the partition: field -> number."""
+
+
+class Measuring:
+    """What a turn adds is written together with the acknowledgement of its end: whoever takes the turn over,
+    and however often a worker tries, it is counted once."""
+
+    name = "measuring"
+    types = MEASURED
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change]:
+        tally = await measured(self._log, pointer.session, fact)
+        return [Change("HINCRBY", TALLY, (field, number)) for field, number in tally]
