@@ -9,16 +9,20 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ray import serve
 from ray.serve import Application
 
+from deployments import otel_variables
 from deployments.gateway import Gateway
 from deployments.language_model import LanguageModelReplica
 from deployments.librarian import LibrarianReplica
+from deployments.placing import bound, placed
 from deployments.quality_speech_to_text import QualitySpeechToTextReplica
 from deployments.speech_to_text import SpeechToTextReplica
 from deployments.text_to_speech import TextToSpeechReplica
+from deployments.vllm_language_model import VllmLanguageModelReplica
 from deployments.workers import WorkersReplica
 from pipeline.access.door import is_loopback, is_open
+from pipeline.engines import vllm_place
+from pipeline.engines.speech_place import voice_python, whisperx_python
 from pipeline.engines.whisper_weights import is_on_hub
-from pipeline.engines.whisperx_place import whisperx_python
 from schemas.settings import AppSettings
 
 APPLICATION: Final = "rhapsode"
@@ -35,6 +39,8 @@ _GATEWAY_ENVIRONMENT: Final = {
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
 }
+_FAREWELL_SLACK_S: Final = 2.0
+"""Beyond what a gateway gives those who are with it, before Serve ends it."""
 
 
 class _Environment(AppSettings, BaseSettings):
@@ -59,12 +65,15 @@ class _Environment(AppSettings, BaseSettings):
 def load_settings(given: Mapping[str, Any] | None = None) -> AppSettings:
     """The settings of a configuration file's `args`, with the environment on top.
 
-    REDIS_URL stands for RHAPSODE_LOG__URL. Raises pydantic.ValidationError naming the wrong field.
+    REDIS_URL stands for RHAPSODE_LOG__URL, and OTEL_* for what they say of traces. Raises
+    pydantic.ValidationError naming the wrong field.
     """
     values = dict(given or {})
     url = os.environ.get("REDIS_URL")
     if url and "RHAPSODE_LOG__URL" not in os.environ:
         values["log"] = {**values.get("log", {}), "url": url}
+    if tracing := otel_variables.tracing(os.environ):
+        values["tracing"] = {**values.get("tracing", {}), **tracing}
     merged = _Environment(**values)
     settings = AppSettings.model_validate(merged.model_dump())
     return settings.model_copy(
@@ -84,22 +93,16 @@ def build(args: AppSettings) -> Application:
     """The application: one gateway in front of the engines. What runs where is in serve_config.yaml."""
     settings = load_settings(args.model_dump(exclude_unset=True))
     _refuse_exposure(settings)
-    engines = _engine_actor()
-    language_model = serve.deployment(
-        name="LanguageModel",
-        max_ongoing_requests=settings.language_model.slots * 4,
-        max_queued_requests=settings.language_model.slots * 8,
-        ray_actor_options=engines,
-        graceful_shutdown_timeout_s=5,
-    )(LanguageModelReplica)
     text_to_speech = serve.deployment(
         name="TextToSpeech",
         max_ongoing_requests=settings.text_to_speech.streams * 4,
         max_queued_requests=settings.text_to_speech.streams * 16,
-        ray_actor_options=engines,
+        ray_actor_options=_engine_actor(voice_python(settings.text_to_speech), cpus=0.3),
         graceful_shutdown_timeout_s=5,
     )(TextToSpeechReplica)
-    speech_to_text, quality_speech_to_text = _ears(settings)
+    place = settings.placement
+    writer = _mind(settings)
+    speech_to_text, quality_speech_to_text = _ears(settings, writer)
     workers = serve.deployment(
         name="Workers",
         ray_actor_options={"num_cpus": 0.1},
@@ -114,20 +117,38 @@ def build(args: AppSettings) -> Application:
         max_queued_requests=100,
         ray_actor_options={"num_cpus": 0.3, "runtime_env": {"env_vars": _GATEWAY_ENVIRONMENT}},
         graceful_shutdown_wait_loop_s=0.2,
-        graceful_shutdown_timeout_s=5,
+        graceful_shutdown_timeout_s=settings.gateway.leaving.longest_s + _FAREWELL_SLACK_S,
+        max_surge_percent=50,
     )(Gateway)
-    return gateway.bind(
+    return placed(gateway, place).bind(
         settings,
-        language_model.bind(settings.language_model, settings.cache),
-        text_to_speech.bind(settings.text_to_speech, settings.cache),
+        writer,
+        bound(text_to_speech, place, writer, settings.text_to_speech, settings.cache, settings.telemetry),
         speech_to_text,
         quality_speech_to_text,
         _librarian(settings),
-        workers.bind(settings),
+        placed(workers, place).bind(settings),
     )
 
 
-def _ears(settings: AppSettings) -> tuple[Application, Application]:
+def _mind(settings: AppSettings) -> Application:
+    """Who answers. vLLM takes so many requests and no more; others keep some waiting themselves."""
+    model = settings.language_model
+    python = vllm_place.vllm_python(model)
+    exact = python is not None and not model.providers  # requests to providers take no room of vLLM's
+    own = None if python is None else {**vllm_place.ENVIRONMENT, "OMP_NUM_THREADS": str(model.threads)}
+    mind = serve.deployment(
+        name="LanguageModel",
+        max_ongoing_requests=model.slots + vllm_place.SPARE if exact else model.slots * 4,
+        max_queued_requests=model.slots * 8,
+        ray_actor_options=_engine_actor(python, hub=vllm_place.is_on_hub(model), own=own),
+        health_check_period_s=10 if python is None else 2,
+        graceful_shutdown_timeout_s=5,
+    )(LanguageModelReplica if python is None else VllmLanguageModelReplica)
+    return placed(mind, settings.placement).bind(model, settings.cache, settings.telemetry)
+
+
+def _ears(settings: AppSettings, writer: Application) -> tuple[Application, Application]:
     """Those of the realtime and of the quality way."""
     realtime, quality = settings.speech_to_text, settings.quality_speech_to_text
     near = serve.deployment(
@@ -145,7 +166,11 @@ def _ears(settings: AppSettings) -> tuple[Application, Application]:
         ray_actor_options=_engine_actor(python, hub=is_on_hub(quality)),
         graceful_shutdown_timeout_s=5,
     )(SpeechToTextReplica if python is None else QualitySpeechToTextReplica)
-    return near.bind(realtime, settings.cache), whole.bind(quality, settings.cache)
+    place, told = settings.placement, settings.telemetry
+    return (
+        bound(near, place, writer, realtime, settings.cache, told),
+        bound(whole, place, writer, quality, settings.cache, told),
+    )
 
 
 def _librarian(settings: AppSettings) -> Application:
@@ -159,15 +184,19 @@ def _librarian(settings: AppSettings) -> Application:
         health_check_timeout_s=15,
         graceful_shutdown_timeout_s=5,
     )(LibrarianReplica)
-    return librarian.bind(settings.retrieval, settings.home)
+    bind = placed(librarian, settings.placement).bind
+    return bind(settings.retrieval, settings.home, settings.telemetry)
 
 
-def _engine_actor(python: Path | None = None, *, hub: bool = False, cpus: float = 0.2) -> dict[str, Any]:
+def _engine_actor(
+    python: Path | None = None, *, hub: bool = False, cpus: float = 0.2, own: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """What Ray is told of an engine's actor; `python`: the interpreter of its own environment.
 
-    `hub`: it may ask the Hugging Face hub for its model.
+    `hub`: it may ask the Hugging Face hub for its model. `own`: variables that only this engine has.
     """
-    environment: dict[str, Any] = {"env_vars": _ENGINE_ENVIRONMENT | {"HF_HUB_OFFLINE": "0" if hub else "1"}}
+    offline = {"HF_HUB_OFFLINE": "0" if hub else "1"}
+    environment: dict[str, Any] = {"env_vars": {**_ENGINE_ENVIRONMENT, **offline, **(own or {})}}
     if python is not None:
         environment["py_executable"] = str(python)
     return {"num_cpus": cpus, "runtime_env": environment}

@@ -10,6 +10,7 @@ import anyio
 import uvicorn
 from fastapi import FastAPI
 
+from pipeline.departure import Departure
 from schemas.limits import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,14 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[None, None]:
+async def listening(
+    app: FastAPI, settings: GatewaySettings, departure: Departure
+) -> AsyncGenerator[None, None]:
     """Serve `app` on the direct port within the block.
 
     All replicas of one machine listen on the same port, and the kernel deals new connections out to those
     that are alive: it does not matter which one a client meets. Only somebody else's port is waited for.
+    Who is leaving takes no new connection.
     """
     if settings.direct_port is None:
         yield
@@ -42,6 +46,7 @@ async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[N
             lifespan="off",
             log_level="warning",
             access_log=False,
+            log_config=None,  # its lines are among ours
             ws_max_size=settings.frame_bytes,
             ws_per_message_deflate=False,  # sound is compressed already, text frames are small
             timeout_keep_alive=_KEEP_ALIVE_S,
@@ -50,9 +55,16 @@ async def listening(app: FastAPI, settings: GatewaySettings) -> AsyncGenerator[N
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_serve, server, settings.direct_host, settings.direct_port)
+        tasks.start_soon(_close_door, server, departure)
         yield
         server.should_exit = True
         tasks.cancel_scope.deadline = anyio.current_time() + _GRACE_S + 1
+
+
+async def _close_door(server: uvicorn.Server, departure: Departure) -> None:
+    await departure.wait()
+    for listener in getattr(server, "servers", ()):  # there are none before it has started
+        listener.close()
 
 
 async def _serve(server: uvicorn.Server, host: str, port: int) -> None:

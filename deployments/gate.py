@@ -13,12 +13,15 @@ from starlette.websockets import WebSocket
 from deployments import problems
 from deployments.access import PRINCIPAL
 from deployments.audience import Audience, lasts
+from deployments.farewell import seen_out
 from deployments.services import Services
 from pipeline.access.door import is_loopback
 from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
 from schemas.errors import GatewayBusy, RhapsodeError
 
-PUBLIC: Final = frozenset({"/", "/v1/health", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"})
+PUBLIC: Final = frozenset(
+    {"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+)
 """What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
 RENEWAL: Final = "/v1/tokens/renewal"
 """The one place where a renewal is taken, and nothing else is."""
@@ -75,13 +78,24 @@ class Gate:
         if principal is None or not lasts(scope):
             await self._app(scope, receive, send)
             return
+        departure = _services(scope).leaving.departure
         with ExitStack() as stay:
             try:
+                departure.check()
+                stay.enter_context(departure.guest())
                 stay.enter_context(self._audience.seat(principal, _services(scope).settings.limits))
             except (GatewayBusy, ListenerLimit) as error:
                 await _refuse(error, scope, receive, send)
                 return
-            await self._app(scope, receive, send)
+            if scope["type"] == "websocket" and not _sees_itself_out(scope):
+                await seen_out(self._app, departure, scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+
+
+def _sees_itself_out(scope: Scope) -> bool:
+    """The native stream says with which cursor to come back."""
+    return _path(scope).startswith("/v1/sessions/") and _path(scope).endswith("/stream")
 
 
 async def _refuse(error: RhapsodeError, scope: Scope, receive: Receive, send: Send) -> None:

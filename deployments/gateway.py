@@ -1,23 +1,35 @@
 """The Gateway deployment: the ingress that holds sockets, runs turns and knows the log."""
 
 import gc
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import anyio.to_thread
 from fastapi import FastAPI
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from deployments import log_lines
 from deployments.http import create_app
 from deployments.language_model import RemoteLanguageModel
 from deployments.librarian import RemoteLibrarian
-from deployments.services import Services, open_services
+from deployments.opening import open_services
+from deployments.services import Services
 from deployments.speech_to_text import RemoteSpeechToText
+from deployments.stopping import stop_watch
+from deployments.telemetry import replica_name
 from deployments.text_to_speech import RemoteSpeaker
 from pipeline.answer import Models
 from pipeline.engines.base import Transcribers
+from schemas.errors import GatewayLeaving
 from schemas.settings import AppSettings
+
+log = logging.getLogger(__name__)
 
 
 class GatewayReplica:
@@ -40,11 +52,18 @@ class GatewayReplica:
         self._speech_to_text = speech_to_text
         self._quality_speech_to_text = quality_speech_to_text
         self._librarian = librarian
+        log_lines.install(settings.logging, replica_name("Gateway"))
+        self._services: Services | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(
             self._open, body_bytes=self._settings.limits.body_bytes, gateway=self._settings.gateway
         )
+
+    async def check_health(self) -> None:
+        """Called by Serve: a gateway that was sent away is replaced, once nobody is there any more."""
+        if self._services is not None and self._services.leaving.departure.over:
+            raise GatewayLeaving("this gateway has gone")
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[Services, None]:
@@ -60,12 +79,32 @@ class GatewayReplica:
         }
         models, transcribers = Models(language_model, speaker), Transcribers(realtime, quality)
         librarian = RemoteLibrarian(self._librarian)
-        async with open_services(self._settings, models, transcribers, checks, librarian) as services:
+        async with open_services(
+            self._settings, models, transcribers, checks, librarian, replicas, stop_watch()
+        ) as services:
+            self._services = services
             # What is there by now stays: looking through it again and again would stop every session for
             # 60 ms or so at a time.
             gc.collect()
             gc.freeze()
+            log.info("the gateway is ready")
             yield services
+
+
+async def replicas() -> dict[tuple[str, str], int]:
+    """How many replicas of each deployment are in which state, as Serve says; asked within a replica."""
+    own = serve.get_replica_context().app_name
+    try:
+        status = await anyio.to_thread.run_sync(serve.status, abandon_on_cancel=True)
+    except (RayError, RayServeException) as error:
+        log.warning("Serve does not say how many replicas there are: %s", error)
+        return {}
+    found = status.applications.get(own)
+    return {
+        (name, str(state).lower()): count
+        for name, deployment in (found.deployments.items() if found else ())
+        for state, count in ({"RUNNING": 0} | deployment.replica_states).items()
+    }
 
 
 Gateway = serve.ingress()(GatewayReplica)

@@ -48,8 +48,10 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with open_services() as services:
             app.state.services = services
-            async with listening(app, gateway or GatewaySettings()):
+            leaving = services.leaving
+            async with listening(app, gateway or GatewaySettings(), leaving.departure):
                 yield
+                await leaving.go("stopped")
 
     app = FastAPI(
         title="Rhapsode",

@@ -9,23 +9,34 @@ from typing import Any, cast
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import error_item, items_of
+from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall, Written
 from pipeline.engines.registry import build_language_model
-from pipeline.providers.open import open_language_model
+from pipeline.providers.open_answering import open_language_model
+from pipeline.tracing import names
+from pipeline.tracing.crossing import carried
 from schemas.errors import EngineError, RhapsodeError
 from schemas.settings import LanguageModelSettings
+from schemas.telemetry import TelemetrySettings
 
 
-class LanguageModelReplica:
+class LanguageModelReplica(Observed):
     """The model in this server and the ways to others. Ready means: the one here has answered once."""
 
-    async def __init__(self, settings: LanguageModelSettings, cache: Path) -> None:  # type: ignore[misc]
-        engine = open_language_model(build_language_model(settings, cache), settings)
+    async def __init__(  # type: ignore[misc]
+        self, settings: LanguageModelSettings, cache: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "LanguageModel")
+        await self._begin(build_language_model(settings, cache), settings)
+
+    async def _begin(self, local: LanguageModel, settings: LanguageModelSettings) -> None:
+        engine = open_language_model(local, settings)
         self._engine: LanguageModel = CoalescingLanguageModel(engine, settings.coalesce_ms)
         async for _ in self._engine.stream(ChatRequest((Message("user", "Hello"),), max_tokens=2)):
             pass
 
+    @streaming(names.REPLICA_CHAT)
     async def stream(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """{"text"} and {"call"} items, then a completion as {"finish", ...}.
 
@@ -53,7 +64,7 @@ class RemoteLanguageModel:
         self._ready = handle.options(method_name="ready", _by_reference=False)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
-        async with aclosing(items_of(self._stream.remote(asdict(request)))) as items:
+        async with aclosing(items_of(self._stream.remote(asdict(request), come=carried()))) as items:
             async for item in items:
                 yield _written(item)
 

@@ -11,9 +11,12 @@ import anyio.to_thread
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import Item, answer_of, error_item, items_of
+from deployments.telemetry import SILENT, Observed, Telemetry, answering
 from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian, Piece
 from pipeline.retrieval.reading.reader import Upload
+from pipeline.tracing import names
+from pipeline.tracing.crossing import carried
 from schemas.errors import EngineError, RhapsodeError
 from schemas.retrieval import (
     CollectionId,
@@ -26,15 +29,19 @@ from schemas.retrieval import (
     SearchToolConfig,
 )
 from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.telemetry import TelemetrySettings
 
 _PIECE_BYTES: Final = 1 << 20
 """No message is much larger than this but that of an upload, which has many of these."""
 
 
-class LibrarianReplica:
+class LibrarianReplica(Observed):
     """Reads, embeds, keeps and searches documents. Its models are loaded when the first document comes."""
 
-    def __init__(self, settings: RetrievalSettings, home: Path) -> None:
+    def __init__(
+        self, settings: RetrievalSettings, home: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "Librarian")
         self._library: Librarian = open_library(settings, home)
 
     async def add(
@@ -59,6 +66,7 @@ class LibrarianReplica:
         view = await self._library.create(name, None if collection is None else CollectionId(collection))
         return view.model_dump(mode="json")
 
+    @answering(names.REPLICA_RETRIEVE)
     async def find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Item:
         return await _said(self._find(question, collections, config))
 
@@ -119,7 +127,8 @@ class RemoteLibrarian:
     async def find(
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
     ) -> list[Passage]:
-        found = await self._ask("find", question, list(collections), config.model_dump(mode="json"))
+        wish = config.model_dump(mode="json")
+        found = await self._ask("find", question, list(collections), wish, come=carried())
         return [Passage.model_validate(passage) for passage in found]
 
     async def views(self, collection: CollectionId) -> list[DocumentView]:
@@ -143,10 +152,10 @@ class RemoteLibrarian:
     async def aclose(self) -> None:
         """Nothing to close: the handle belongs to Serve."""
 
-    async def _ask(self, method: str, *arguments: Any) -> Any:
+    async def _ask(self, method: str, *arguments: Any, **named: Any) -> Any:
         asked = self._handle.options(method_name=method, _by_reference=False)
         try:
-            return (await answer_of(asked.remote(*arguments)))["value"]
+            return (await answer_of(asked.remote(*arguments, **named)))["value"]
         except EngineError as error:
             raise _unreachable(error) from error
 

@@ -1,83 +1,73 @@
-"""Numbers for Prometheus: every name that we publish, and the page that is scraped."""
+"""The page that Prometheus scrapes: any gateway tells what all processes have measured, and how they are."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
 
+from pipeline.log.redis_measures import RedisMeasures, ServerState
+from pipeline.metrics import names
+from pipeline.metrics.names import BY_NAME, Metric
+from pipeline.metrics.process import FORGOTTEN_MS, ProcessMeter, Snapshot, present
+from pipeline.metrics.tally import Series, Tally
 from pipeline.workers.report import report
 from pipeline.workers.upkeep import UpkeepLog
+from schemas.errors import LogError
 from schemas.workers import WorkerReport
 
-PREFIX: Final = "rhapsode.workers"
 FRESH_S: Final = 2.0
-"""A report that is not older is shown again: many may scrape, the log server is asked once."""
+"""What is not older is shown again: many may scrape, the log server is asked once."""
+PATIENCE_S: Final = 3.0
+"""A page without the log's numbers comes in time; one that waits for them may not."""
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
 
-_Numbers = Callable[[WorkerReport], Iterable[Observation]]
-_GAUGES: Final[dict[str, tuple[str, str, _Numbers]]] = {
-    "processes": ("1", "Worker processes that have shown life lately.", lambda r: [Observation(r.workers)]),
-    "lag": (
-        "1",
-        "Facts that an effect or a projection has not taken yet.",
-        lambda r: [Observation(one.lag, {"reader": one.name}) for one in r.readers],
-    ),
-    "pending": (
-        "1",
-        "Facts that an effect works on, or will try again.",
-        lambda r: [Observation(one.pending, {"reader": one.name}) for one in r.effects],
-    ),
-    "oldest_pending": (
-        "s",
-        "How long ago the oldest of those was recorded.",
-        lambda r: [Observation(one.oldest_pending_s, {"reader": one.name}) for one in r.effects],
-    ),
-    "dead_letters": (
-        "1",
-        "Facts that an effect or a projection could not be done with.",
-        lambda r: [Observation(one.dead_letters, {"reader": one.name}) for one in r.readers],
-    ),
-    "parked_sessions": (
-        "1",
-        "Sessions that a projection passes over.",
-        lambda r: [Observation(one.parked, {"reader": one.name}) for one in r.projections],
-    ),
-    "pointers": ("1", "Pointers kept in the trigger streams.", lambda r: [Observation(r.pointers)]),
-    "facts_today": (
-        "1",
-        "Facts of the types that workers see, recorded since midnight, UTC.",
-        lambda r: [Observation(count, {"type": kind}) for kind, count in r.facts_today.items()],
-    ),
-}
+Replicas = Callable[[], Awaitable[Mapping[tuple[str, str], int]]]
+"""(deployment, state) -> how many."""
+Sample = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All that could be found out at one moment."""
+
+    own: Snapshot
+    report: WorkerReport | None = None
+    tally: Tally | None = None
+    others: tuple[Snapshot, ...] = ()
+    server: ServerState | None = None
+    replicas: Mapping[tuple[str, str], int] | None = None
 
 
 class Metrics:
-    """The gauges, fed from the latest report. Nothing is asked while nobody looks."""
+    """Made from the log server, the processes and Serve when somebody looks. Nothing is asked before."""
 
-    def __init__(self, log: UpkeepLog, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: UpkeepLog,
+        measures: RedisMeasures,
+        meter: ProcessMeter,
+        replicas: Replicas | None = None,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log = log
+        self._measures = measures
+        self._meter = meter
+        self._replicas = replicas
         self._clock_s = clock_s
         self._report: WorkerReport | None = None
         self._made_at = 0.0
+        self._page = b""
+        self._page_at = -FRESH_S
         self._asking = anyio.Lock()
-        self._registry = CollectorRegistry()
-        reader = PrometheusMetricReader(
-            disable_target_info=True, scope_info_enabled=False, registry=self._registry
-        )
-        self._provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
-        meter = self._provider.get_meter(PREFIX)
-        for name, (unit, description, numbers) in _GAUGES.items():
-            meter.create_observable_gauge(
-                f"{PREFIX}.{name}", [self._observer(numbers)], unit=unit, description=description
-            )
-
-    def _observer(self, numbers: _Numbers) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        return lambda _: [] if self._report is None else numbers(self._report)
+        self._writing = anyio.Lock()
 
     async def report(self) -> WorkerReport:
         """At most two seconds old."""
@@ -88,9 +78,107 @@ class Metrics:
             return self._report
 
     async def page(self) -> bytes:
-        """Everything, as Prometheus reads it."""
-        await self.report()
-        return generate_latest(self._registry)
+        """Everything, as Prometheus reads it, two seconds old at most. Without the log: what is here."""
+        async with self._writing:
+            if self._clock_s() - self._page_at >= FRESH_S:
+                registry = CollectorRegistry()
+                registry.register(_Page(await self._look()))
+                self._page, self._page_at = generate_latest(registry), self._clock_s()
+            return self._page
 
-    def close(self) -> None:
-        self._provider.shutdown()
+    async def _look(self) -> _Found:
+        own = await self._meter.snapshot()
+        replicas: Mapping[tuple[str, str], int] | None = None
+        if self._replicas is not None:
+            with anyio.move_on_after(PATIENCE_S):
+                replicas = await self._replicas()
+        with suppress(LogError), anyio.move_on_after(PATIENCE_S):
+            return _Found(
+                own=own,
+                report=await self.report(),
+                tally=await self._measures.tally(),
+                others=await self._others(own),
+                server=await self._measures.server(),
+                replicas=replicas,
+            )
+        return _Found(own, replicas=replicas)
+
+    async def _others(self, own: Snapshot) -> tuple[Snapshot, ...]:
+        told = await self._measures.told()
+        now_ms = await self._measures.now_ms()
+        await self._measures.forget(*(one.process for one in told if now_ms - one.seen_ms > FORGOTTEN_MS))
+        return tuple(one for one in present(told, now_ms) if one.process != own.process)
+
+
+class _Page(Collector):
+    """One moment as families of samples, in the order in which `names` lists them."""
+
+    def __init__(self, found: _Found) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Family]:
+        found, gauges = self._found, dict(self._gauges())
+        counted: dict[str, dict[tuple[str, ...], Series]] = {}
+        if found.tally is not None:  # what has not happened yet is nought, so that the first time is a rise
+            plain = (metric for metric in names.ALL if metric.source == "log" and not metric.labels)
+            counted = {metric.name: {(): Series.empty(metric, ())} for metric in plain}
+        for tally in (found.tally, *(Tally(one.counts) for one in self._processes)):
+            for series in tally.series() if tally is not None else ():
+                counted.setdefault(series.metric.name, {})[series.labels] = series
+        for metric in names.ALL:
+            if metric.name in counted:
+                yield _family(metric, counted[metric.name].values())
+            elif metric in gauges:
+                yield _simple(metric, gauges[metric])
+
+    @property
+    def _processes(self) -> tuple[Snapshot, ...]:
+        return (self._found.own, *self._found.others)
+
+    def _gauges(self) -> Iterator[tuple[Metric, list[Sample]]]:
+        found = self._found
+        yield names.LOG_UP, [((), float(found.server is not None))]
+        if (server := found.server) is not None:
+            yield names.LOG_ANSWER, [((), server.answer_s)]
+            yield names.LOG_MEMORY, [((), server.memory_bytes)]
+            yield names.LOG_LIMIT, [((), server.limit_bytes)]
+            yield names.LOG_COMMANDS, [((), server.commands)]
+            yield names.LIVE, [((), server.live)]
+        if found.replicas is not None:
+            yield names.REPLICAS, [(who, float(count)) for who, count in found.replicas.items()]
+        if found.report is not None:
+            yield from _of_workers(found.report)
+        by_process: dict[Metric, list[Sample]] = {}
+        for one in self._processes:
+            for name, value in one.gauges.items():
+                if (metric := BY_NAME.get(name)) is not None:
+                    by_process.setdefault(metric, []).append(((one.process,), value))
+        yield from by_process.items()
+
+
+def _of_workers(found: WorkerReport) -> Iterator[tuple[Metric, list[Sample]]]:
+    yield names.PROCESSES, [((), found.workers)]
+    yield names.LAG, [((one.name,), one.lag) for one in found.readers]
+    yield names.PENDING, [((one.name,), one.pending) for one in found.effects]
+    yield names.OLDEST, [((one.name,), one.oldest_pending_s) for one in found.effects]
+    yield names.DEAD_LETTERS, [((one.name,), one.dead_letters) for one in found.readers]
+    yield names.PARKED, [((one.name,), one.parked) for one in found.projections]
+    yield names.POINTERS, [((), found.pointers)]
+    yield names.FACTS_TODAY, [((kind,), count) for kind, count in found.facts_today.items()]
+
+
+def _family(metric: Metric, found: Iterable[Series]) -> Family:
+    if metric.kind == "counter":
+        return _simple(metric, [(series.labels, series.total) for series in found])
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for series in found:
+        family.add_metric(series.labels, series.cumulative(), series.total)
+    return family
+
+
+def _simple(metric: Metric, samples: Iterable[Sample]) -> Family:
+    make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family: Family = make(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)  # type: ignore[attr-defined]
+    return family

@@ -69,6 +69,7 @@ TABLE: Final[Mapping[str, Shape]] = {
     "session.quota": Shape(400, _REQUEST, "request_too_large"),
     "state.refused": Shape(409, _REQUEST, "conflict"),
     "gateway.busy": _BUSY,
+    "gateway.leaving": _BUSY,
     "engine.busy": _BUSY,
     "engine.dead": _AWAY,
     "engine.failed": Shape(502, _SERVER, "engine_error"),

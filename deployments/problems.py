@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from deployments import openai_problems, realtime_errors
 from schemas.access_errors import LimitReached, Unauthenticated
-from schemas.errors import InputError, RhapsodeError
+from schemas.errors import GatewayBusy, InputError, RhapsodeError
 from schemas.wire import ErrorFrame, Problem
 
 STATUS: Final[dict[str, int]] = {
@@ -73,7 +73,9 @@ STATUS: Final[dict[str, int]] = {
     "cursor.malformed": 400,
     "cursor.foreign": 409,
     "cursor.ahead": 409,
+    "gateway.not_found": 404,
     "gateway.busy": 503,
+    "gateway.leaving": 503,
     "engine.busy": 503,
     "engine.dead": 503,
     "engine.failed": 502,
@@ -141,13 +143,14 @@ def error_frame(error: RhapsodeError, ref: str | None = None) -> ErrorFrame:
         ref=ref,
         field=error.field,
         retryable=error.retryable,
-        retry_after_s=_retry_after_s(error),
+        retry_after_s=retry_after_s(error),
     )
 
 
-def _retry_after_s(error: RhapsodeError) -> int | None:
+def retry_after_s(error: RhapsodeError) -> int | None:
     """Whole seconds, rather too many than too few; None where nothing is known or waiting does not help."""
-    return max(1, math.ceil(error.retry_after_s)) if isinstance(error, LimitReached) else None
+    seconds = error.retry_after_s if isinstance(error, LimitReached | GatewayBusy) else None
+    return None if seconds is None else max(1, math.ceil(seconds))
 
 
 def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
@@ -218,7 +221,7 @@ def headers_of(error: RhapsodeError) -> dict[str, str]:
 
 def _headers(error: RhapsodeError) -> dict[str, str]:
     headers = {}
-    if (seconds := _retry_after_s(error)) is not None:
+    if (seconds := retry_after_s(error)) is not None:
         headers["Retry-After"] = str(seconds)
     if isinstance(error, Unauthenticated):
         known = "" if type(error) is Unauthenticated else ', error="invalid_token"'  # RFC 6750, section 3

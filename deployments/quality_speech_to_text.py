@@ -8,11 +8,13 @@ from pathlib import Path
 from ray import serve
 
 from deployments.speech_to_text import SpeechToTextReplica
+from deployments.telemetry import SILENT, Telemetry
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.transcription_providers import SpeechToTextWithProviders
 from pipeline.engines.whisperx import Answer, WhisperX, build
 from schemas.errors import EngineDead
 from schemas.listening import QualitySpeechToTextSettings
+from schemas.telemetry import TelemetrySettings
 
 _HALF_A_SECOND = bytes(16_000)
 
@@ -20,7 +22,10 @@ _HALF_A_SECOND = bytes(16_000)
 class QualitySpeechToTextReplica(SpeechToTextReplica):
     """Answers as its parent; who comes together is decoded together. Ready means: it has decoded once."""
 
-    async def __init__(self, settings: QualitySpeechToTextSettings, cache: Path) -> None:  # type: ignore[misc]
+    async def __init__(  # type: ignore[misc]
+        self, settings: QualitySpeechToTextSettings, cache: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "QualitySpeechToText")
         self._engine = build(settings, cache)
         self._ear = SpeechToTextWithProviders(_Gathered(self._engine, settings), {})
         await self._engine.transcribe_together([Utterance(_HALF_A_SECOND, language="en")])

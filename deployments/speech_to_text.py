@@ -9,20 +9,29 @@ from typing import Any, cast
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import Item, error_item, items_of
+from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.base import SpeechToText, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
+from pipeline.tracing import names
+from pipeline.tracing.crossing import carried
 from schemas.errors import EngineError, RhapsodeError
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.telemetry import TelemetrySettings
 
 _HALF_A_SECOND = bytes(16_000)
 
 
-class SpeechToTextReplica:
+class SpeechToTextReplica(Observed):
     """One ear, of either way, in one process. Ready means: it has listened once."""
 
     async def __init__(  # type: ignore[misc]
-        self, settings: SpeechToTextSettings | QualitySpeechToTextSettings, cache: Path
+        self,
+        settings: SpeechToTextSettings | QualitySpeechToTextSettings,
+        cache: Path,
+        telemetry: TelemetrySettings = SILENT,
     ) -> None:
+        near = isinstance(settings, SpeechToTextSettings)
+        self.telemetry = Telemetry(telemetry, "SpeechToText" if near else "QualitySpeechToText")
         if isinstance(settings, SpeechToTextSettings):
             self._ear: SpeechToText = build_speech_to_text(settings, cache)
         else:
@@ -30,6 +39,7 @@ class SpeechToTextReplica:
         async for _ in self._ear.transcribe(Utterance(_HALF_A_SECOND, language="en")):
             pass
 
+    @streaming(names.REPLICA_TRANSCRIBE)
     async def transcribe(self, utterance: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """{"delta"} items, then the transcript as {"text", ...}; or {"error", "message", "field"}."""
         try:
@@ -60,7 +70,7 @@ class RemoteSpeechToText:
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`."""
-        async with aclosing(items_of(self._transcribe.remote(asdict(utterance)))) as items:
+        async with aclosing(items_of(self._transcribe.remote(asdict(utterance), come=carried()))) as items:
             async for item in items:
                 yield cast(str, item["delta"]) if "delta" in item else _transcript(item)
 

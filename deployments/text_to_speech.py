@@ -9,21 +9,29 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import error_item, items_of
+from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.providers.open import open_speaker
-from schemas.errors import EngineError, RhapsodeError
+from pipeline.tracing import names
+from pipeline.tracing.crossing import carried
+from schemas.errors import EngineDead, EngineError, RhapsodeError
 from schemas.settings import TextToSpeechSettings
+from schemas.telemetry import TelemetrySettings
 
 
-class TextToSpeechReplica:
+class TextToSpeechReplica(Observed):
     """The voice in this server and the ways to others; audio is encoded here, once.
 
     Ready means: the voice in this server has spoken once.
     """
 
-    async def __init__(self, settings: TextToSpeechSettings, cache: Path) -> None:  # type: ignore[misc]
+    async def __init__(  # type: ignore[misc]
+        self, settings: TextToSpeechSettings, cache: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "TextToSpeech")
         engine = build_text_to_speech(settings, cache)
+        self._engine = engine
         self._speaker: Speaker = await open_speaker(engine, settings)
         async for _ in self._speaker.speak("Hello there.", voice=self._speaker.voices[0]):
             pass
@@ -35,6 +43,7 @@ class TextToSpeechReplica:
         """Who can be asked to speak, and the voices of each."""
         return {name: list(voices) for name, voices in self._speaker.providers.items()}
 
+    @streaming(names.REPLICA_SYNTHESIZE)
     async def speak(
         self, text: str, voice: str, speed: float, delivery: dict[str, Any]
     ) -> AsyncGenerator[dict[str, Any], None]:
@@ -51,7 +60,9 @@ class TextToSpeechReplica:
             yield error_item(error)
 
     async def check_health(self) -> None:
-        """Called by Serve; the voice runs in this process, so answering is the check."""
+        """Called by Serve, which replaces a replica whose engine says that nothing succeeds any more."""
+        if not getattr(self._engine, "healthy", True):
+            raise EngineDead("nothing can be spoken any more")
 
 
 class RemoteSpeaker:
@@ -86,7 +97,7 @@ class RemoteSpeaker:
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        reply = self._speak.remote(text, voice, speed, asdict(delivery))
+        reply = self._speak.remote(text, voice, speed, asdict(delivery), come=carried())
         async with aclosing(items_of(reply)) as items:
             async for item in items:
                 if "words" in item:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from deployments import log_lines
+from deployments.telemetry import replica_name
 from pipeline.archive.archiver import Archiver
 from pipeline.archive.muting import Muting
 from pipeline.clock import SystemClock
@@ -15,14 +17,17 @@ from pipeline.log.disk import forced_to_disk
 from pipeline.log.open import open_log
 from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_sound import RedisSound
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tiered import TieredLog
+from pipeline.metrics.process import ProcessMeter, Teller
 from pipeline.narrations import Narrations
 from pipeline.users import Users
 from pipeline.views import SessionViews
 from pipeline.workers.archiving import ArchiveEnded
 from pipeline.workers.directory import DirectoryProjection
+from pipeline.workers.measuring import Measuring
 from pipeline.workers.reaper import Reaper
 from pipeline.workers.retention import Retention
 from pipeline.workers.running import Chore, Work, Workers
@@ -58,6 +63,7 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
             NarrationNews(kinds, views, narrations, users, recorder),
             ArchiveEnded(archiver),
             Stats(),
+            Measuring(log),
         ),
         projections=(DirectoryProjection(log, directory),),
         chores=(
@@ -78,8 +84,13 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
     """One process's share of the work, to be `run`; its log closes with the block."""
     log = open_log(settings.log, settings.home, settings.archive)
     try:
-        async with forced_to_disk(settings.log, settings.home), Recorder(log) as recorder:
-            name = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        name = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        meter = ProcessMeter(f"worker-{name}", "worker", home=settings.home)
+        async with (
+            forced_to_disk(settings.log, settings.home),
+            Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
+            Teller(meter, RedisMeasures(log.hot)),
+        ):
             work = work_of(settings, log, recorder)
             yield Workers(log.hot, log, work, settings.workers, name=name)
     finally:
@@ -96,6 +107,7 @@ class WorkersReplica:
     """One worker process. Several share the work; one that dies is followed by the others."""
 
     async def __init__(self, settings: AppSettings) -> None:  # type: ignore[misc]
+        log_lines.install(settings.logging, replica_name("Workers"))
         self._running = asyncio.create_task(run_workers(settings), name="workers")
 
     async def check_health(self) -> None:

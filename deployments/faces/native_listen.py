@@ -13,6 +13,7 @@ from pipeline.audio.formats import AudioFormat
 from pipeline.conversation import Conversation
 from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.log.base import Head
+from pipeline.tracing.listening import ListenTold
 from schemas.errors import InputError, TurnNotFound
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.limits import LimitSettings
@@ -135,13 +136,24 @@ class Feed:
 
         Raises as `Welcome.check`, when the caller may no longer listen.
         """
-        async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
-            async for batch in batches:
-                if not batch:
-                    yield None
-                await self._welcome.check(batch)
-                for recorded in batch:
-                    yield recorded, self._wire(recorded), await self._audio(recorded)
+        told = ListenTold(
+            self._services.tracing,
+            self._session,
+            after=self._wish.after,
+            head=self._head.seq,
+            speed=self._wish.speed,
+        )
+        try:
+            async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
+                async for batch in batches:
+                    if not batch:
+                        yield None
+                    await self._welcome.check(batch)
+                    told.took(batch)
+                    for recorded in batch:
+                        yield recorded, self._wire(recorded), await self._audio(recorded)
+        finally:
+            told.end(self._listener.end)
 
     def _wire(self, recorded: Recorded) -> dict[str, Any]:
         """What a share was called is its maker's note, and not for those who listen with one."""

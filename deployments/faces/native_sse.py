@@ -12,11 +12,14 @@ from deployments import problems
 from deployments.access import Caller
 from deployments.faces.native import Open, Session
 from deployments.faces.native_listen import Feed, WishQuery, dumps
+from deployments.farewell import Left, until
+from pipeline.departure import Departure
 from schemas.errors import RhapsodeError
-from schemas.wire import End, Heartbeat
+from schemas.wire import End, Heartbeat, Reconnect
 
 router = APIRouter(prefix="/v1", tags=["listening"])
 
+_AT_ONCE_MS = 100
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -34,14 +37,21 @@ async def events(
     conversation, head = await services.sessions.attend(session)
     listening = wish.listening(conversation, head, services.settings.limits)
     feed = Feed(services, caller, session, head, listening, wish.audio)
-    return StreamingResponse(_stream(feed, head.generation), media_type="text/event-stream", headers=HEADERS)
+    facts = _stream(feed, head.generation, services.leaving.departure)
+    return StreamingResponse(facts, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _stream(feed: Feed, generation: str) -> AsyncGenerator[bytes, None]:
+async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGenerator[bytes, None]:
     yield named("hello", feed.hello.model_dump(exclude={"type"}))
+    told_seq = feed.hello.from_seq
     try:
-        async with aclosing(feed.frames()) as frames:
+        async with aclosing(until(departure.farewell, feed.frames())) as frames:
             async for frame in frames:
+                if isinstance(frame, Left):
+                    yield b"retry: %d\n" % (departure.after_s * 1_000 or _AT_ONCE_MS)
+                    hint = Reconnect(cursor=f"{generation}-{told_seq}", after_s=departure.after_s)
+                    yield named("reconnect", hint.model_dump(exclude={"type"}))
+                    return
                 if frame is None:
                     yield named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
                     continue
@@ -49,6 +59,7 @@ async def _stream(feed: Feed, generation: str) -> AsyncGenerator[bytes, None]:
                 if audio:
                     wire["audio"] = base64.b64encode(audio).decode()
                 yield told(generation, recorded.seq, wire)
+                told_seq = recorded.seq
     except RhapsodeError as error:
         yield named("error", problems.error_frame(error).model_dump(exclude={"type", "ref"}))
         return

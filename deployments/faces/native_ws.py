@@ -10,10 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from deployments import problems
 from deployments.access import Caller, still_welcome
+from deployments.delivery import delivery
 from deployments.faces.native import known_id, may_command, refuse_affairs
 from deployments.faces.native_input import Microphone
 from deployments.faces.native_listen import Feed, WishQuery, dumps
+from deployments.farewell import SERVICE_RESTART
 from deployments.services import Services
+from pipeline.departure import Departure
 from schemas.access_errors import Forbidden
 from schemas.errors import InputError, RhapsodeError
 from schemas.ids import SessionId
@@ -29,15 +32,15 @@ from schemas.wire import (
     End,
     ErrorFrame,
     Heartbeat,
+    Hello,
     Pong,
+    Reconnect,
 )
 
 router = APIRouter(prefix="/v1")
 log = logging.getLogger(__name__)
 
 _NORMAL = 1000
-_GONE = 1006
-_SEND_S = 20.0
 
 
 @router.websocket("/sessions/{session_id}/stream")
@@ -61,6 +64,8 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
 
             both.start_soon(receive)
             both.start_soon(microphone.answer)
+            departure = connection.services.leaving.departure
+            both.start_soon(connection.see_out, departure, feed.hello, both.cancel_scope)
             await connection.feed(feed)
             both.cancel_scope.cancel()
     except (WebSocketDisconnect, TimeoutError):
@@ -82,30 +87,45 @@ class _Connection:
         self._caller = caller
         self._socket = websocket
         self._sending = anyio.Lock()
+        self._told = 0
+        """The last fact that was sent here."""
+
+    async def see_out(self, departure: Departure, hello: Hello, scope: anyio.CancelScope) -> None:
+        """When this gateway leaves: say where to go on, and close with 1012.
+
+        Raises WebSocketDisconnect where there is nobody to be told any more.
+        """
+        await departure.farewell()
+        async with self._sending:  # no frame is cut off, and none follows
+            cursor = hello.generation, max(self._told, hello.from_seq)
+            hint = Reconnect(cursor="{}-{}".format(*cursor), after_s=departure.after_s)
+            with delivery():
+                await self._socket.send_text(hint.model_dump_json())
+                await self._socket.close(SERVICE_RESTART)
+            scope.cancel()
 
     async def send(self, frame: BaseModel) -> None:
         await self._send(frame.model_dump_json())
 
     async def _send(self, data: str | bytes) -> None:
-        """One frame. Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read.
-
-        A client that takes nothing for so long is let go: it may come back with its cursor.
-        """
+        """One frame. Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
         async with self._sending:
-            with anyio.fail_after(_SEND_S):
-                try:
-                    if isinstance(data, str):
-                        await self._socket.send_text(data)
-                    else:
-                        await self._socket.send_bytes(data)
-                except RuntimeError as error:  # Starlette's word for: closed already
-                    raise WebSocketDisconnect(_GONE) from error
+            with delivery():
+                if isinstance(data, str):
+                    await self._socket.send_text(data)
+                else:
+                    await self._socket.send_bytes(data)
+
+    async def _close(self, code: int) -> None:
+        async with self._sending:
+            with delivery():
+                await self._socket.close(code)
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""
         with suppress(WebSocketDisconnect, TimeoutError):
             await self.send(problems.error_frame(error))
-            await self._socket.close(problems.close_code(error))
+            await self._close(problems.close_code(error))
 
     async def give_up(self, group: ExceptionGroup[Exception]) -> None:
         """End after trouble in a task: silently if the client is gone, else with the reason."""
@@ -125,11 +145,12 @@ class _Connection:
                 if frame is None:
                     await self.send(Heartbeat(head_seq=feed.last))
                     continue
-                _, wire, audio = frame
+                recorded, wire, audio = frame
                 text = dumps(wire)
                 await self._send(len(text).to_bytes(4, "big") + text + audio if audio else text.decode())
+                self._told = recorded.seq
         await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
-        await self._socket.close(_NORMAL)
+        await self._close(_NORMAL)
 
     async def receive(self, session: SessionId, microphone: Microphone) -> None:
         """Listen and answer until the client leaves."""

@@ -9,13 +9,11 @@ import orjson
 from fastapi import WebSocket, WebSocketDisconnect
 
 from deployments import problems
+from deployments.delivery import delivery
 from deployments.realtime_errors import error_event
 from schemas.errors import RhapsodeError
 
-_SEND_S: Final = 20.0
-"""A client that takes nothing for so long is let go: it may come back with its number."""
 _NORMAL: Final = 1000
-_GONE: Final = 1006
 _AT_ONCE: Final = 256 * 1024
 """Characters of an event that are read on the loop; more of them would keep others waiting."""
 
@@ -31,11 +29,8 @@ class RealtimeSocket:
         """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
         text = orjson.dumps(event).decode()
         async with self._sending:
-            with anyio.fail_after(_SEND_S):
-                try:
-                    await self._socket.send_text(text)
-                except RuntimeError as error:  # Starlette's word for: closed already
-                    raise WebSocketDisconnect(_GONE) from error
+            with delivery():
+                await self._socket.send_text(text)
 
     async def receive(self) -> str | bytes | None:
         """What the client sent; None: it left."""
@@ -45,15 +40,15 @@ class RealtimeSocket:
         text: str | None = message.get("text")
         return message.get("bytes") or b"" if text is None else text
 
-    async def close(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.close(_NORMAL)
+    async def close(self, code: int = _NORMAL) -> None:
+        with suppress(WebSocketDisconnect, TimeoutError), delivery():
+            await self._socket.close(code)
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""
-        with suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
+        with suppress(WebSocketDisconnect, TimeoutError):
             await self.send(error_event(error))
-            await self._socket.close(problems.close_code(error))
+            await self.close(problems.close_code(error))
 
 
 async def read_json(text: str | bytes) -> Any:

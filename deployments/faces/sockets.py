@@ -14,13 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from deployments import problems
 from deployments.access import while_welcome
+from deployments.delivery import delivery
 from schemas.errors import InputError, RhapsodeError
 from schemas.stories import SocketCommand
 
 log = logging.getLogger(__name__)
 
-_SEND_S: Final = 20.0
-"""A client that takes nothing for so long is let go: it may come back with its cursor."""
 _MESSAGE_CHARS: Final = 4_096
 _NORMAL: Final = 1000
 _GOODBYES: Final = (_NORMAL, 1001)
@@ -42,11 +41,8 @@ class JsonSocket:
         """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
         text = orjson.dumps(message).decode()
         async with self._sending:
-            with anyio.fail_after(_SEND_S):
-                try:
-                    await self._socket.send_text(text)
-                except RuntimeError as error:  # Starlette's word for: closed already
-                    raise WebSocketDisconnect(1006) from error
+            with delivery():
+                await self._socket.send_text(text)
 
     async def commands(self, spoken: "Spoken[C]") -> None:
         """Obey the client's messages until it leaves; what is wrong with one is its answer."""
@@ -67,18 +63,21 @@ class JsonSocket:
             except RhapsodeError as error:
                 await self.send(error_message(error))
 
-    async def close(self) -> None:
-        await self._socket.close(_NORMAL)
+    async def close(self, code: int = _NORMAL) -> None:
+        with delivery():
+            await self._socket.close(code)
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""
         with suppress(WebSocketDisconnect, TimeoutError):
             await self.send(error_message(error))
-            await self._socket.close(problems.close_code(error))
+            await self.close(problems.close_code(error))
 
 
 def error_message(error: RhapsodeError) -> Message:
     told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+    if (seconds := problems.retry_after_s(error)) is not None:
+        told["retry_after_s"] = seconds
     return told if error.field is None else {**told, "field": error.field}
 
 

@@ -1,0 +1,61 @@
+"""The gateways themselves: whether this one takes more, which there are, and sending one away."""
+
+import math
+
+from fastapi import APIRouter, Response
+
+from deployments.faces.admin import Admin
+from deployments.faces.native import Open
+from pipeline.gateways import Presence
+from schemas.gateways import GatewayList, GatewayView, LeaveAccepted, Readiness
+from schemas.worker_errors import GatewayNotFound
+
+router = APIRouter(prefix="/v1", tags=["service"])
+
+
+@router.get("/ready", responses={503: {"model": Readiness}})
+async def ready(services: Open, response: Response) -> Readiness:
+    """For load balancers: 503 while this gateway is leaving or can take no more turns."""
+    departure, pressure = services.leaving.departure, services.pressure
+    if departure.asked:
+        found, wait_s = Readiness(status="leaving", detail=departure.why), departure.after_s
+    elif why := pressure.saturated:
+        found, wait_s = Readiness(status="saturated", detail=why), pressure.retry_after_s
+    else:
+        return Readiness(status="ready")
+    response.status_code = 503
+    response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
+    return found
+
+
+@router.get("/gateways", dependencies=[Admin])
+async def gateways(services: Open) -> GatewayList:
+    """Every gateway of this log; `rhapsode drain` chooses among them."""
+    present = await services.leaving.register.present()
+    oldest_first = sorted(present.values(), key=lambda one: (one.since_ms, one.gateway))
+    return GatewayList(gateways=tuple(_shown(one) for one in oldest_first))
+
+
+@router.post("/gateways/{gateway}/drain", status_code=202, dependencies=[Admin])
+async def drain(services: Open, gateway: str) -> LeaveAccepted:
+    """Send a gateway away; under Ray Serve a fresh one takes its place."""
+    if not await services.leaving.register.ask_to_leave(gateway):
+        raise GatewayNotFound(f"there is no gateway {gateway[:80]!r}", field="gateway")
+    return LeaveAccepted(gateway=gateway)
+
+
+def _shown(one: Presence) -> GatewayView:
+    return GatewayView(
+        gateway=one.gateway,
+        host=one.host,
+        pid=one.pid,
+        release=one.release,
+        since_ms=one.since_ms,
+        seen_ms=one.seen_ms,
+        turns=one.turns,
+        sessions=one.sessions,
+        listeners=one.listeners,
+        waiting=one.waiting,
+        saturated=one.saturated,
+        leaving=one.leaving,
+    )

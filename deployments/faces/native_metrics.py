@@ -1,0 +1,17 @@
+"""The native face for a session's metrics: worked out from its facts, by the fold that counts live."""
+
+from fastapi import APIRouter
+
+from deployments.faces.native import Open, Session
+from pipeline.metrics.fold import recounted
+from pipeline.metrics.summary import measurements
+from schemas.metrics import SessionMetrics
+
+router = APIRouter(prefix="/v1", tags=["sessions"])
+
+
+@router.get("/sessions/{session_id}/metrics")
+async def session_metrics(services: Open, session: Session) -> SessionMetrics:
+    """How quickly its turns were answered. Turns that are not over are not in it."""
+    await services.sessions.view(session)
+    return SessionMetrics(session_id=session, metrics=measurements(await recounted(services.log, session)))

@@ -1,0 +1,84 @@
+"""Everything that one gateway process holds open, built once and closed in order. Knows no Ray."""
+
+import os
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from deployments.gauges import gauges_of
+from deployments.metrics import Metrics, Replicas
+from deployments.parts import Parts
+from deployments.services import Check, Services
+from pipeline.access.allowance import open_allowance
+from pipeline.answer import Models
+from pipeline.clock import SystemClock
+from pipeline.engines.base import Transcribers
+from pipeline.heard import HeardLedger
+from pipeline.log.disk import forced_to_disk
+from pipeline.log.open import open_log
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_measures import RedisMeasures
+from pipeline.log.redis_upkeep import RedisUpkeep
+from pipeline.log.tailer import Tailer
+from pipeline.metrics.process import ProcessMeter, Teller
+from pipeline.owners import Owners
+from pipeline.pressure import Pressure, patient
+from pipeline.retrieval.open import open_library
+from pipeline.retrieval.port import Librarian
+from pipeline.tools.house import FunctionHouse
+from pipeline.tracing.open import open_tracing
+from schemas.settings import AppSettings
+
+
+@asynccontextmanager
+async def open_services(
+    settings: AppSettings,
+    models: Models,
+    transcribers: Transcribers,
+    checks: Mapping[str, Check],
+    librarian: Librarian | None = None,
+    replicas: Replicas | None = None,
+    told_to_go: Callable[[], bool] = lambda: False,
+) -> AsyncGenerator[Services, None]:
+    """Connect to the log and start the gateway's tasks; all of it ends with the block.
+
+    `models`, `transcribers` and `librarian` stay the caller's; without a librarian, documents are kept and
+    searched in this process. `replicas` says how many there are of what, where somebody knows; `told_to_go`
+    whether this process should end: then everybody is sent on.
+    """
+    library = librarian or open_library(settings.retrieval, settings.home)
+    clock = SystemClock()
+    functions = FunctionHouse(settings.tools)
+    pressure = Pressure(settings.limits.admission, clock)
+    models = replace(patient(models, pressure), functions=functions, finder=models.finder or library)
+    log = open_log(settings.log, settings.home, settings.archive)
+    node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
+    measures = RedisMeasures(log.hot)
+    metrics = Metrics(RedisUpkeep(log.hot), measures, meter, replicas)
+    allowance = open_allowance(log, settings.limits)
+    try:
+        async with (
+            open_tracing(settings.tracing, part="Gateway", instance=node) as tracing,
+            forced_to_disk(settings.log, settings.home),
+            Recorder(
+                log, clock_ms=clock.now_ms, retain_s=settings.log.retain_s, appended=meter.appended
+            ) as recorder,
+            Tailer(log, delivered=meter.delivered) as tailer,
+            HeardLedger(recorder, clock) as ledger,
+        ):
+            outside = (settings, models, transcribers, log, clock, allowance, pressure)
+            parts = Parts(*outside, recorder, tailer, ledger, library, tracing)
+            async with Owners(node=node, services=parts.for_owners()) as owners:
+                leaving = parts.leaving(node, owners, told_to_go)
+                services = parts.for_faces(owners, metrics, checks, leaving)
+                meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
+                additions, keeper = services.collections.additions, services.keeper
+                async with Teller(meter, measures), services.intakes, additions, keeper, leaving:
+                    yield services
+    finally:
+        if librarian is None:
+            await library.aclose()
+        await functions.aclose()
+        await log.aclose()

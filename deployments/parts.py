@@ -1,0 +1,180 @@
+"""From what one gateway process holds open to what its faces and its owners work with."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from deployments.metrics import Metrics
+from deployments.services import Check, Services
+from pipeline.access.allowance import Allowance
+from pipeline.access.client_secrets import ClientSecrets
+from pipeline.access.door import Door
+from pipeline.access.ownership import Ownership
+from pipeline.access.shares import Shares
+from pipeline.answer import Models
+from pipeline.characters import Characters
+from pipeline.choices import Choices
+from pipeline.clock import Clock
+from pipeline.departure import Departure
+from pipeline.documents.additions import Additions, Shelf
+from pipeline.documents.collections import Collections
+from pipeline.documents.state import CollectionState
+from pipeline.engines.base import Transcribers
+from pipeline.gateways import Leaving, Presence
+from pipeline.heard import HeardLedger
+from pipeline.hearing.attention import Attention
+from pipeline.hearing.intakes import Intakes
+from pipeline.hearing.opening import IntakeServices
+from pipeline.hearing.reruns import Reruns
+from pipeline.hearing.vad import SileroVad
+from pipeline.history import CHARS_PER_TOKEN
+from pipeline.log.recorder import Recorder
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_gateways import RedisGateways
+from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
+from pipeline.log.redis_upkeep import RedisUpkeep
+from pipeline.log.tailer import Tailer
+from pipeline.log.tiered import TieredLog
+from pipeline.narrations import Narrations
+from pipeline.openai.keeping import Keeper
+from pipeline.openai.names import Names
+from pipeline.owner import OwnerServices
+from pipeline.owners import Owners
+from pipeline.pressure import Pressure
+from pipeline.recording import Recordings
+from pipeline.rendering import Renderings
+from pipeline.retrieval.port import Librarian
+from pipeline.sessions import Sessions
+from pipeline.stories import Stories
+from pipeline.threads import Threads
+from pipeline.tracing.tracer import Tracing
+from pipeline.users import Users
+from pipeline.views import SessionViews, Views
+from pipeline.workers.directory import Directory
+from schemas.ids import SessionId
+from schemas.settings import AppSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is open, or needs what is."""
+
+    settings: AppSettings
+    models: Models
+    transcribers: Transcribers
+    log: TieredLog
+    clock: Clock
+    allowance: Allowance
+    pressure: Pressure
+    recorder: Recorder
+    tailer: Tailer
+    ledger: HeardLedger
+    library: Librarian
+    tracing: Tracing | None
+
+    def for_owners(self) -> OwnerServices:
+        return OwnerServices(
+            self.log,
+            self.recorder,
+            self.tailer,
+            self.models,
+            self.clock,
+            self.settings.limits,
+            history_chars_of={
+                name: tokens * CHARS_PER_TOKEN
+                for name, tokens in self.settings.language_model.windows.items()
+            },
+            allowance=self.allowance,
+            tracing=self.tracing,
+            pressure=self.pressure,
+        )
+
+    def leaving(self, node: str, owners: Owners, told_to_go: Callable[[], bool]) -> Leaving:
+        now = self.clock.now_ms()
+        return Leaving(
+            Presence(node, socket.gethostname(), os.getpid(), self.settings.release, now, now),
+            RedisGateways(self.log.hot),
+            Departure(self.settings.gateway.leaving),
+            owners,
+            self.pressure,
+            self.clock,
+            told_to_go,
+        )
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(
+            self.settings.session,
+            self.models.speaker.providers,
+            self.transcribers.realtime.providers,
+            self.settings.language_model.choices,
+            tuple(self.settings.tools.functions),
+        )
+
+    def for_faces(
+        self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
+    ) -> Services:
+        settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
+        views = SessionViews(log)
+        allowance, choices = self.allowance, self.choices
+        sessions = Sessions(
+            views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices
+        )
+        users = Users(log, recorder)
+        door = Door(settings.auth, settings.home, self.clock)
+        characters = Characters(users, log, recorder, choices)
+        narrations = Narrations(views, users, recorder, settings.session, allowance)
+        directory = Directory(RedisDirectory(log.hot))
+        return Services(
+            settings=settings,
+            log=log,
+            tailer=tailer,
+            transcribers=self.transcribers,
+            intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
+            keeper=Keeper(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
+            names=Names(settings, choices),
+            reruns=Reruns(log, self.transcribers, SileroVad),
+            sessions=sessions,
+            users=users,
+            narrations=narrations,
+            stories=Stories(sessions, narrations, users, tailer),
+            characters=characters,
+            threads=Threads(sessions, characters, recorder),
+            renderings=Renderings(log, views),
+            recordings=Recordings(log),
+            door=door,
+            ownership=Ownership(log),
+            shares=Shares(views, users, recorder, self.clock),
+            secrets=ClientSecrets(log.hot, door.tokens),
+            upkeep=RedisUpkeep(log.hot),
+            directory=directory,
+            library=self.library,
+            collections=self._collections(sessions, directory),
+            metrics=metrics,
+            pressure=self.pressure,
+            leaving=leaving,
+            clock=self.clock,
+            checks={"log": log.ping, "retrieval": self.library.check, **checks},
+            tracing=self.tracing,
+        )
+
+    def _hearing(self, sessions: Sessions, owners: Owners) -> IntakeServices:
+        log, recorder = self.log, self.recorder
+        return IntakeServices(
+            sessions=sessions,
+            recorder=recorder,
+            transcribers=self.transcribers,
+            clock=self.clock,
+            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
+            vad=SileroVad,
+            held=RedisInputs(log.hot),
+            claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
+            tracing=self.tracing,
+        )
+
+    def _collections(self, sessions: Sessions, directory: Directory) -> Collections:
+        settings = self.settings.retrieval
+        shelf = Shelf(self.library, Views(self.log, CollectionState), self.recorder)
+        additions = Additions(shelf, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
+        return Collections(shelf, sessions, self.tailer, directory, additions, settings.quotas)

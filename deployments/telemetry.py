@@ -1,0 +1,113 @@
+"""Log lines and traces of one replica process, and the decorators that make its calls parts of a turn."""
+
+import functools
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from ray import serve
+
+from deployments import log_lines
+from deployments.remote import Item
+from pipeline.tracing.crossing import NOWHERE, Carried, Served
+from pipeline.tracing.open import Exporting
+from pipeline.tracing.tracer import Tracing
+from schemas.telemetry import TelemetrySettings
+
+log = logging.getLogger(__name__)
+
+
+SILENT: Final = TelemetrySettings()
+"""As configured by nobody: warnings as text, no traces."""
+
+
+class Telemetry:
+    """What the operator is told by this process."""
+
+    def __init__(self, settings: TelemetrySettings, part: str) -> None:
+        replica = replica_name(part)
+        log_lines.install(settings.logging, replica)
+        self._exporting: Exporting | None = None
+        if settings.tracing.enabled:
+            try:
+                self._exporting = Exporting(settings.tracing, part=part, instance=replica)
+            except ImportError:  # an environment of its own that lacks the exporter
+                log.warning(
+                    "%s is not traced: its environment has no opentelemetry-exporter-otlp-proto-http", part
+                )
+
+    @property
+    def tracing(self) -> Tracing | None:
+        return None if self._exporting is None else self._exporting.tracing
+
+    def close(self) -> None:
+        if self._exporting is not None:
+            self._exporting.close()
+
+
+def replica_name(part: str) -> str:
+    """As Serve calls it; outside of Serve, the process."""
+    try:
+        return str(serve.get_replica_context().replica_id.unique_id)
+    except serve.exceptions.RayServeException:
+        return f"{part}.{os.getpid()}"
+
+
+class Observed:
+    """A replica that can say what it does."""
+
+    telemetry: Telemetry | None = None
+
+    @property
+    def tracing(self) -> Tracing | None:
+        return None if self.telemetry is None else self.telemetry.tracing
+
+    def __del__(self) -> None:
+        """Called by Serve when the replica should go."""
+        if self.telemetry is not None:
+            self.telemetry.close()
+
+
+def streaming(name: str) -> Callable[[Any], Any]:
+    """A method whose stream is a part of the turn that `come` names; see `crossing.carried`."""
+
+    def decorate(method: Any) -> Any:
+        @functools.wraps(method)
+        async def followed(
+            self: Observed, *arguments: Any, come: Carried = NOWHERE
+        ) -> AsyncGenerator[dict[str, Any], None]:
+            served = Served(name, come, self.tracing)
+            try:
+                async with aclosing(method(self, *arguments)) as items:
+                    async for item in items:
+                        served.item(item)
+                        yield item
+                served.whole()
+            finally:
+                served.end()
+
+        return followed
+
+    return decorate
+
+
+def answering(name: str) -> Callable[[Any], Any]:
+    """The same for a method with one answer."""
+
+    def decorate(method: Any) -> Any:
+        @functools.wraps(method)
+        async def followed(self: Observed, *arguments: Any, come: Carried = NOWHERE) -> Item:
+            served = Served(name, come, self.tracing)
+            try:
+                item: Item = await method(self, *arguments)
+                served.item(item)
+                served.whole()
+                return item
+            finally:
+                served.end()
+
+        return followed
+
+    return decorate
