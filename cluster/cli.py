@@ -13,12 +13,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster import document_commands, hearing_commands, keys
-from cluster.commands import Json, explained, running_at
+from cluster import document_commands, hearing_commands, keys, rollout_commands
+from cluster.commands import Json, Url, explained, running_at
 from cluster.commands import say as say_plainly
 from cluster.console import Steps
+from cluster.metrics import metrics
 from cluster.problems import MISUSED, CliError
 from cluster.state import KEY
+from cluster.top import top
 from cluster.upkeep import dead, projections
 
 app = typer.Typer(
@@ -62,6 +64,9 @@ def up(
     scripted: Annotated[
         bool, typer.Option(help="Scripted engines instead of models; for trying out.")
     ] = False,
+    pretend_gpus: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Count so many GPUs; for trying out a configuration.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready.")] = False,
 ) -> None:
     """Start everything and print the address.
@@ -79,9 +84,10 @@ def up(
     steps = Steps(Console())
     with explained():
         if not detach:
-            foreground.run(Wish(config, host, port, scripted), steps)
+            foreground.run(Wish(config, host, port, scripted, pretend_gpus), steps)
             return
-        options = {"--port": port, "--host": host, "--config": config and config.absolute()}
+        where = config and config.absolute()
+        options = {"--port": port, "--host": host, "--config": where, "--pretend-gpus": pretend_gpus}
         given = [text for name, value in options.items() if value for text in (name, str(value))]
         url = background.start([*given, *(["--scripted"] if scripted else [])], steps)
         steps.say(f"Rhapsode is ready: [bold]{url}[/bold]")
@@ -103,15 +109,15 @@ def down() -> None:
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
+def status(url: Url = None, as_json: Json = False) -> None:
     """Say what runs, where, and whether it is well. Exit status: 0 well, 1 not well, 3 not running.
 
-    Example: rhapsode status --json
+    Example: rhapsode status --url http://rhapsode.example.org --json
     """
-    from cluster.status import look
+    from cluster.status import look, look_elsewhere
 
     with explained():
-        found = look()
+        found = look() if url is None else look_elsewhere(running_at(url))
         say_plainly(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(found.lines()))
         raise typer.Exit(found.exit_status)
 
@@ -186,6 +192,11 @@ def narrate(
     _speak("prompt", prompt, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=True)
 
 
+app.command()(metrics)
+app.command()(top)
+app.command("reload")(rollout_commands.reload_config)
+app.command()(rollout_commands.deploy)
+app.command()(rollout_commands.drain)
 app.command()(hearing_commands.hear)
 app.command()(hearing_commands.compare)
 

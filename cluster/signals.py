@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one wish that cannot get lost."""
+"""Ctrl-C and SIGTERM as one wish that cannot get lost; SIGHUP as the wish to read the configuration again."""
 
 import signal
 import threading
@@ -10,7 +10,22 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.asked = threading.Event()
+        self._reload = threading.Event()
+        self._news = threading.Event()
         self.take()
+        signal.signal(signal.SIGHUP, self._ask_to_reload)
+
+    def wait(self, seconds: float) -> bool:
+        """Return when there is a wish, or after so long; True: to stop."""
+        self._news.wait(seconds)
+        self._news.clear()
+        return self.asked.is_set()
+
+    def take_reload(self) -> bool:
+        """Whether the configuration should be read again; asked for once, told once."""
+        wanted = self._reload.is_set()
+        self._reload.clear()
+        return wanted
 
     def take(self) -> None:
         """From now on both signals come here; again after starting something that takes them for itself.
@@ -22,4 +37,9 @@ class StopSignals:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked.set()
+        self._news.set()
         raise KeyboardInterrupt
+
+    def _ask_to_reload(self, number: int, frame: FrameType | None) -> None:
+        self._reload.set()
+        self._news.set()

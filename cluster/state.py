@@ -62,6 +62,10 @@ class RunState(BaseModel):
     """Everything that was started, so that a crash leaves nothing that cannot be found."""
     replicas: Mapping[str, str] = {}
     """What Serve said last of each deployment."""
+    reloads: int = 0
+    """How often `rhapsode reload` has been obeyed ..."""
+    reload_trouble: str = ""
+    """... and what was wrong the last time; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Wish:
     host: str | None = None
     port: int | None = None
     scripted: bool = False
+    pretend_gpus: int | None = None
+    """Cards that Ray is told of although they are not there."""
 
 
 def home() -> Path:

@@ -1,5 +1,6 @@
-"""`rhapsode status`: what runs, where, and whether it is well."""
+"""`rhapsode status`: what runs, where, and whether it is well; here, or elsewhere as far as it tells."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -7,7 +8,8 @@ import httpx
 import redis
 
 from cluster import state
-from cluster.problems import NOT_RUNNING
+from cluster.asking import ask, metrics_page
+from cluster.problems import NOT_RUNNING, CliError
 
 _PATIENCE_S: Final = 5.0
 _MIB: Final = 1024 * 1024
@@ -21,6 +23,7 @@ class Status:
     ready: bool = False
     url: str = ""
     pid: int = 0
+    """0: on another machine."""
     health: dict[str, str] = field(default_factory=dict)
     replicas: dict[str, str] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
@@ -39,14 +42,18 @@ class Status:
     def lines(self) -> list[str]:
         """For people."""
         if not self.running:
-            return ["Rhapsode is not running. Start it with: rhapsode up"]
+            return [
+                f"Nothing answers at {self.url}."
+                if self.url
+                else "Rhapsode is not running. Start it with: rhapsode up"
+            ]
         if not self.ready:
             return [f"Rhapsode is starting (process {self.pid})."]
         health = ", ".join(f"{part} {word}" for part, word in self.health.items()) or "no answer"
         replicas = ", ".join(f"{name} {word}" for name, word in self.replicas.items()) or "unknown"
         log = ", ".join(f"{name} {value}" for name, value in self.log.items()) or "no answer"
         return [
-            f"Rhapsode runs at {self.url} (process {self.pid}).",
+            f"Rhapsode runs at {self.url}" + (f" (process {self.pid})." if self.pid else "."),
             f"health    {health}",
             f"replicas  {replicas}",
             f"log       {log}",
@@ -93,23 +100,40 @@ def look() -> Status:
     )
 
 
+def look_elsewhere(url: str) -> Status:
+    """By what the system itself tells; replicas and the log only to administrators, where there are keys."""
+    health = _health(url)
+    if not health:
+        return Status(running=False, url=url)
+    replicas, log = dict[str, str](), dict[str, Any]()
+    with suppress(CliError):
+        from cluster.readings import Readings
+        from cluster.top_figures import figures
+
+        readings = Readings()
+        readings.add(0, metrics_page(url))
+        told = figures(readings)
+        log = dict(told.log)
+        for name, states in told.replicas.items():
+            replicas[name] = " ".join(f"{state} {count:.0f}" for state, count in states.items() if count)
+    return Status(True, True, url, 0, health, replicas, log, _workers(url))
+
+
 def _health(url: str) -> dict[str, str]:
+    """Told also where something is not well."""
     try:
-        health: dict[str, str] = httpx.get(f"{url}v1/health", timeout=_PATIENCE_S, trust_env=False).json()
+        answer = httpx.get(f"{url.rstrip('/')}/v1/health", timeout=_PATIENCE_S, trust_env=False)
+        found = answer.json()
     except (httpx.HTTPError, ValueError):
         return {}
-    return health
+    return found if isinstance(found, dict) and "status" in found else {}
 
 
 def _workers(url: str) -> dict[str, Any]:
     try:
-        answer = httpx.get(
-            f"{url}v1/workers", headers=state.credential(), timeout=_PATIENCE_S, trust_env=False
-        )
-        report: dict[str, Any] = answer.json() if answer.is_success else {}
-    except (httpx.HTTPError, ValueError):
+        return ask(url, "GET", "/v1/workers", patience_s=_PATIENCE_S)
+    except CliError:
         return {}
-    return report
 
 
 def log_server() -> redis.Redis:

@@ -9,7 +9,7 @@ from typing import Final
 from cluster import processes, state
 from cluster.console import Steps
 from cluster.exposure import OPEN
-from cluster.problems import CliError
+from cluster.problems import MISUSED, CliError
 from cluster.signals import StopSignals
 from cluster.state import RunState, Wish
 
@@ -50,7 +50,7 @@ def run(wish: Wish, steps: Steps) -> None:
                 if running.open:
                     steps.say(OPEN)
                 steps.say("Ctrl-C stops it.")
-                _watch(home, running, steps, stop)
+                _watch(home, running, steps, stop, wish)
         except (KeyboardInterrupt, SystemExit):
             pass
         shutil.rmtree(folder_for(home), ignore_errors=True)  # after trouble Ray's logs stay
@@ -70,7 +70,8 @@ def _settle_environment(home: Path, wish: Wish) -> None:
     from cluster.config import unknown_variables
 
     if unknown := unknown_variables(os.environ):
-        raise CliError("\n".join(str(finding) for finding in unknown), "Correct or unset it.")
+        message = "\n".join(str(finding) for finding in unknown)
+        raise CliError(message, "Correct or unset it.", status=MISUSED)
     os.environ["RHAPSODE_HOME"] = str(home)
     if cache := os.environ.get("RHAPSODE_CACHE"):
         os.environ["RHAPSODE_CACHE"] = str(Path(cache).expanduser().absolute())
@@ -79,13 +80,15 @@ def _settle_environment(home: Path, wish: Wish) -> None:
             os.environ[f"RHAPSODE_{engine}__ENGINE"] = "scripted"
 
 
-def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals) -> None:
+def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals, wish: Wish) -> None:
     """Wait, and tell when a replica is replaced. Ends by a signal, or by CliError when Ray is lost."""
-    from cluster import ray_host
+    from cluster import ray_host, rollout
     from cluster.launch import note_down
 
     lost, before = 0, dict(run_state.replicas)
-    while not stop.asked.wait(_LOOK_S):
+    while not stop.wait(_LOOK_S):
+        if stop.take_reload():
+            run_state = note_down(home, rollout.deploy_again(run_state, wish.config, steps))
         try:
             now = ray_host.replicas(run_state.application)
             lost = 0
@@ -97,4 +100,4 @@ def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals) -> 
         if now != before:
             steps.say(" · ".join(f"{name} {status}" for name, status in now.items()))
             before = now
-            note_down(home, run_state.model_copy(update={"replicas": now}))
+            run_state = note_down(home, run_state.model_copy(update={"replicas": now}))

@@ -4,14 +4,11 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-import httpx
 import typer
 
-from cluster.commands import Json, explained, running_at, say
-from cluster.problems import ADVICE, CliError
-from cluster.state import credential
+from cluster.asking import ask
+from cluster.commands import Json, Url, explained, running_at, say
 
-_PATIENCE_S: Final = 10.0
 _PAGE: Final = 200
 _OPTIONS: Final[dict[str, Any]] = {"no_args_is_help": True, "rich_markup_mode": None}
 
@@ -23,13 +20,13 @@ Letter = Annotated[str, typer.Argument(help="Its id, as `rhapsode dead list` sho
 
 
 @dead.command("list")
-def dead_list(as_json: Json = False) -> None:
+def dead_list(url: Url = None, as_json: Json = False) -> None:
     """Show every dead letter with what went wrong.
 
     Example: rhapsode dead list
     """
     with explained():
-        letters = _letters()
+        letters = _letters(running_at(url))
         if as_json:
             say(json.dumps(letters, indent=1))
         elif not letters:
@@ -39,35 +36,37 @@ def dead_list(as_json: Json = False) -> None:
 
 
 @dead.command("retry")
-def dead_retry(letter: Letter) -> None:
+def dead_retry(letter: Letter, url: Url = None) -> None:
     """Hand the fact to its effect or projection again.
 
     Example: rhapsode dead retry 7.1763000000000-0
     """
     with explained():
-        _ask("POST", f"/v1/dead-letters/{letter}/retry")
+        ask(running_at(url), "POST", f"/v1/dead-letters/{letter}/retry")
         say(f"{letter} is being tried again.")
 
 
 @dead.command("drop")
-def dead_drop(letter: Letter) -> None:
+def dead_drop(letter: Letter, url: Url = None) -> None:
     """Give the fact up, as far as this effect or projection is concerned.
 
     Example: rhapsode dead drop 7.1763000000000-0
     """
     with explained():
-        _ask("DELETE", f"/v1/dead-letters/{letter}")
+        ask(running_at(url), "DELETE", f"/v1/dead-letters/{letter}")
         say(f"{letter} is dropped.")
 
 
 @projections.command("rebuild")
-def projections_rebuild(name: Annotated[str, typer.Argument(help="As `rhapsode status` shows it.")]) -> None:
+def projections_rebuild(
+    name: Annotated[str, typer.Argument(help="As `rhapsode status` shows it.")], url: Url = None
+) -> None:
     """Make a view anew from the log, while it stays readable.
 
     Example: rhapsode projections rebuild directory
     """
     with explained():
-        _ask("POST", f"/v1/projections/{name}/rebuild")
+        ask(running_at(url), "POST", f"/v1/projections/{name}/rebuild")
         say(f"{name} is being made anew; rhapsode status tells when it is done.")
 
 
@@ -79,27 +78,12 @@ def _line(letter: dict[str, Any]) -> str:
     )
 
 
-def _letters() -> list[dict[str, Any]]:
+def _letters(address: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    after: str | None = None
+    query: dict[str, str | int] = {"limit": _PAGE}
     while True:
-        page = _ask("GET", "/v1/dead-letters", limit=_PAGE, **({"after": after} if after else {}))
+        page = ask(address, "GET", "/v1/dead-letters", query=query)
         found += page["dead_letters"]
-        if (after := page["next"]) is None:
+        if page["next"] is None:
             return found
-
-
-def _ask(method: str, path: str, **query: str | int) -> dict[str, Any]:
-    url = f"{running_at().rstrip('/')}{path}"
-    try:
-        answer = httpx.request(
-            method, url, params=query, headers=credential(), timeout=_PATIENCE_S, trust_env=False
-        )
-        body: dict[str, Any] = answer.json() if answer.content else {}
-    except (httpx.HTTPError, ValueError) as error:
-        raise CliError(f"No answer from {url}.", "See rhapsode status.") from error
-    if answer.is_error:
-        said = str(body.get("detail", answer.status_code)).rstrip(".")
-        code = body.get("code", "unknown")
-        raise CliError(f"Refused: {said}.", ADVICE.get(code, f"Code: {code}."))
-    return body
+        query["after"] = page["next"]

@@ -1,0 +1,82 @@
+"""Another configuration for a system that runs, without an interruption; and gateways that are sent away."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Final
+
+from cluster import state
+from cluster.asking import ask
+from cluster.console import Steps
+from cluster.problems import CliError, NotRunning
+from cluster.state import RunState
+
+_RELOAD_S: Final = 240.0
+_LEAVE_S: Final = 120.0
+_POLL_S: Final = 0.1
+
+
+def deploy_again(run_state: RunState, file: Path | None, steps: Steps) -> RunState:
+    """In the process of `up`: read the file once more and let Serve change what has to be changed."""
+    from cluster import ray_host
+    from cluster.config import default_file, load
+
+    trouble = ""
+    try:
+        with steps.step("Reload") as note:
+            ray_host.deploy(load(file or default_file()).serve, note)
+    except CliError as error:
+        trouble = f"{error} {error.advice}".strip()
+    return run_state.model_copy(update={"reloads": run_state.reloads + 1, "reload_trouble": trouble})
+
+
+def ask_for_reload() -> str:
+    """In any process: have it done, and wait until it is. Raises CliError."""
+    home = state.home()
+    before = state.running(home)
+    launcher = None if before is None else before.launcher.find()
+    if before is None or launcher is None:
+        raise NotRunning
+    os.kill(launcher.pid, signal.SIGHUP)
+    deadline = monotonic() + _RELOAD_S
+    while monotonic() < deadline:
+        now = state.running(home)
+        if now is None:
+            raise NotRunning
+        if now.reloads > before.reloads:
+            if now.reload_trouble:
+                raise CliError(now.reload_trouble, "What ran before runs on.")
+            return now.url
+        sleep(_POLL_S)
+    raise CliError("It takes very long.", "See rhapsode status.")
+
+
+def gateways(url: str) -> list[dict[str, Any]]:
+    """All that are there, the oldest first."""
+    found: list[dict[str, Any]] = ask(url, "GET", "/v1/gateways")["gateways"]
+    return found
+
+
+def send_away(url: str, names: Sequence[str], steps: Steps) -> None:
+    """One after the other, so that there is always somebody to go to."""
+    for name in names:
+        with steps.step(f"Gateway {name}") as note:
+            ask(url, "POST", f"/v1/gateways/{name}/drain")
+            note(_await_leaving(url, name))
+
+
+def _await_leaving(url: str, name: str) -> str:
+    deadline = monotonic() + _LEAVE_S
+    while monotonic() < deadline:
+        try:
+            there = {one["gateway"]: one for one in gateways(url)}
+        except CliError:
+            there = {name: {}}  # the port is with another gateway in a moment
+        else:
+            ours = there.get(name)
+            if ours is None or (ours["leaving"] and not ours["turns"] and not ours["listeners"]):
+                return "everything that was there is elsewhere"
+        sleep(_POLL_S)
+    raise CliError(f"{name} is still busy after {_LEAVE_S:.0f} s.", "See rhapsode status.")
