@@ -9,6 +9,7 @@ export class Ledger {
     this._nowMs = nowMs;
     this._saidAt = -Infinity;
     this._said = { turn: null, ms: 0 };
+    this._closed = null; // the turn about which there was a last word
     this._owed = null; // how a turn ended that nobody could be told of
     this._sounding = false;
   }
@@ -20,22 +21,24 @@ export class Ledger {
     if (silenced || this._nowMs() - this._saidAt >= EVERY_MS) this.now(turn, ms);
   }
 
-  /** The turn is left, or over: there will be no other word about it. */
-  last(turn, ms) {
+  /** The turn is left, or over: there will be no other word about it. Nothing of it was heard: not even one. */
+  last(turn, ms, underruns) {
     this._sounding = false;
-    const message = this.now(turn, ms);
-    if (message) this._owed = message;
+    if (this._owed && this._tell(this._owed)) this._owed = null;
+    const heard = Math.max(0, Math.round(ms));
+    if (heard === 0 || turn === this._closed) return;
+    const message = { type: "playback.ack", turn, heard_ms: heard, underruns, ended: true, ref: "heard" };
+    this._closed = turn;
+    this._said = { turn, ms: heard };
+    if (!this._tell(message)) this._owed = message;
   }
 
-  /** Returns what could not be said, or null. */
   now(turn, ms) {
     const heard = Math.max(0, Math.round(ms));
     if (this._owed && this._tell(this._owed)) this._owed = null;
-    if (heard === 0 || (turn === this._said.turn && heard <= this._said.ms)) return null;
-    const message = { type: "playback.ack", turn, heard_ms: heard, ref: "heard" };
+    if (heard === 0 || (turn === this._said.turn && heard <= this._said.ms)) return;
+    this._closed = null;
     this._saidAt = this._nowMs();
-    if (!this._tell(message)) return message;
-    this._said = { turn, ms: heard };
-    return null;
+    if (this._tell({ type: "playback.ack", turn, heard_ms: heard, ref: "heard" })) this._said = { turn, ms: heard };
   }
 }

@@ -153,13 +153,16 @@ export class Hearing {
     if (!this._narration.replaying && !isOver(turn)) this._control("skip", { turn: turn.id, sentence });
   }
 
-  /** End what is heard; while nothing is heard, end what is being written. */
+  /**
+   * End what is heard, for everybody, be it written to its end or not; while nothing is heard, end what is
+   * being written.
+   */
   stop(story) {
     const target = this._heardTurn() ?? runningTurn(story);
     if (!target) return;
-    const replaying = this._narration?.replaying;
+    const shared = !this._narration?.replaying && story.ended === null;
     this._narration?.stop();
-    if (!replaying && !isOver(target)) this._control("stop", { turn: target.id });
+    if (shared) this._control("stop", { turn: target.id });
     this._onChange();
   }
 

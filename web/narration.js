@@ -106,7 +106,7 @@ export class Narration {
   }
 
   ended(turn, ms) {
-    if (!this.replaying) this._ledger.last(turn, ms);
+    if (!this.replaying) this._ledger.last(turn, ms, this._player.underrunsOfTurn);
     if (this.source === this._session) this._write({ turn, ms: 0, done: true });
     this.replaying = false;
     this._next();
@@ -130,7 +130,7 @@ export class Narration {
   }
 
   _tellLast(ms) {
-    if (this._isLive) this._ledger.last(this.turn, ms);
+    if (this._isLive) this._ledger.last(this.turn, ms, this._player.underrunsOfTurn);
   }
 
   _save(done) {

@@ -47,6 +47,11 @@ export class NoticeWire {
 
   _receive(socket, message) {
     this._expect();
+    if (message.type === "reconnect") {
+      this._failures = 0;
+      this._drop();
+      return;
+    }
     if (message.id === undefined || message.id <= this._taken) return;
     this._taken = message.id;
     this._done = this._done.then(async () => {

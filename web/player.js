@@ -31,6 +31,7 @@ export class Player {
     this.sounding = false;
     this.samplesPlayed = 0;
     this.underruns = 0;
+    this._underrunsBefore = 0;
     this._onProgress = onProgress;
     this._onEnded = onEnded;
     this._feed = null;
@@ -51,10 +52,16 @@ export class Player {
     return this.placeMs > this._fromMs ? this.placeMs : this._heardBeforeMs;
   }
 
+  /** How often this turn's sound ran out in the middle. */
+  get underrunsOfTurn() {
+    return this.underruns - this._underrunsBefore;
+  }
+
   /** Start `turn` at `fromMs`, reading at `cursor`, which must lie before the sentence heard then. */
   play({ turn, fromMs, url, cursor }) {
     this.stop();
     this.turn = turn;
+    this._underrunsBefore = this.underruns;
     this._skipped = new Set();
     this._feed = new Feed({ url, codec: this.codec, cursor, turn, onMore: () => this._pump() });
     this._begin(fromMs, 0);

@@ -115,6 +115,8 @@ export class Wire {
     } else if (message.type === "error" && message.ref == null) {
       this._complaint = message;
       this._onAnswer(message);
+    } else if (message.type === "reconnect") {
+      this._move(message.after_s);
     } else if (message.type === "end") {
       this._finish({ state: "ended", reason: message.reason });
     } else {
@@ -133,6 +135,13 @@ export class Wire {
     } else {
       this._drop();
     }
+  }
+
+  /** The server's replica is leaving; another one goes on from our cursor, so nobody need be told. */
+  _move(afterS) {
+    this._failures = 0;
+    this._release();
+    this._timer = setTimeout(() => this._connect(), afterS * 1000);
   }
 
   _finish(state) {

@@ -31,8 +31,13 @@ export function toggle(label, hint, save) {
 
 export function number(label, { min, max, unit, hint, empty }, save) {
   const input = make("input", { type: "number", min, max, step: "1", inputmode: "numeric", placeholder: empty ?? "" });
-  const made = field("number", `${label}, ${unit}`, hint, input, (value) => (input.value = value ?? ""));
+  let typing = false; // what is half typed is not replaced when another field was saved
+  const made = field("number", `${label}, ${unit}`, hint, input, (value) => {
+    if (!typing) input.value = value ?? "";
+  });
+  input.addEventListener("input", () => (typing = true));
   input.addEventListener("change", () => {
+    typing = false;
     if (input.value === "" && empty) save(null);
     else if (input.value === "" || !input.checkValidity()) made.say(null, `A number from ${min} to ${max}.`);
     else save(Number(input.value));

@@ -28,6 +28,7 @@ class SettingsPanel {
     this._preferences = null;
     this._voices = [];
     this._saving = Promise.resolve();
+    this._waiting = new Map(); // by name: changes that the server has not answered
     const save = (name) => (value) => this._save(name, value);
     this._preview = new Preview(this._api, () => this._wishes());
     this._fields = {
@@ -89,7 +90,11 @@ class SettingsPanel {
 
   /** One change after the other, so that the last one stands. */
   _save(name, value) {
-    this._saving = this._saving.then(() => this._put(name, value));
+    this._waiting.set(name, (this._waiting.get(name) ?? 0) + 1);
+    this._saving = this._saving.then(() => {
+      this._waiting.set(name, this._waiting.get(name) - 1);
+      return this._put(name, value);
+    });
     return this._saving;
   }
 
@@ -116,7 +121,7 @@ class SettingsPanel {
     return { voice: voice ?? first?.id, provider, speed };
   }
 
-  /** What the server has; the field `except` keeps what was typed into it. */
+  /** What the server has; `except`, and fields whose newer values are on their way to it, keep what they hold. */
   _show({ except = null } = {}) {
     const provider = this._preferences.tts_provider ?? LOCAL;
     const others = [...new Set(this._voices.map((voice) => voice.provider))].filter((name) => name !== LOCAL);
@@ -124,7 +129,7 @@ class SettingsPanel {
     const voices = this._voices.filter((voice) => voice.provider === provider);
     options(this._fields.default_voice, [["", "The server's own choice"], ...voices.map(({ id }) => [id, id])]);
     for (const [name, field] of Object.entries(this._fields)) {
-      if (name !== except) field.show(this._preferences[name]);
+      if (name !== except && !this._waiting.get(name)) field.show(this._preferences[name]);
     }
   }
 
