@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from loadtests import append_cost
+from loadtests.console import say
 from loadtests.figures import Row, table
 from loadtests.here import commit, machine, when
 from loadtests.speech_rows import first_audio_row, settings_for
@@ -26,7 +27,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with tempfile.TemporaryDirectory(prefix="rhapsode-bench-") as folder:
         rows = [*_real_engines(Path(folder), arguments), *_scripted(Path(folder), arguments)]
-    _say("append cost")
+    say("append cost")
     rows.append(_append_row())
     report = f"## {when()}\n\n{machine()}; `make bench`, commit {commit()}\n\n{table(rows)}"
     print(report)
@@ -50,24 +51,24 @@ def _arguments() -> argparse.Namespace:
 
 
 def _real_engines(folder: Path, arguments: argparse.Namespace) -> list[Row]:
-    _say("starting the system with its real engines")
+    say("starting the system with its real engines")
     environment = {"RHAPSODE_CACHE": str(arguments.cache)}
     with rhapsode(folder / "real", environment=environment, scripted=False) as url:
-        _say(f"time to first audio, {arguments.rounds} pairs")
+        say(f"time to first audio, {arguments.rounds} pairs")
         settings = settings_for(arguments.cache)
         return [_run(lambda: first_audio_row(url, settings, arguments.rounds))]
 
 
 def _scripted(folder: Path, arguments: argparse.Namespace) -> list[Row]:
-    _say("starting the system with scripted engines")
+    say("starting the system with scripted engines")
     script = folder / "script.json"
     script.write_text(json.dumps(SCRIPT))
     environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script)}
     with rhapsode(folder / "scripted", environment=environment, scripted=True) as url:
         with bare_stream(folder, SCRIPT) as floor_url:
-            _say("deltas")
+            say("deltas")
             rows = [_run(lambda: delta_row(url, floor_url))]
-        _say("resume and stop")
+        say("resume and stop")
         rows.append(_run(lambda: resume_row(url, arguments.rounds * 2)))
         rows.append(_run(lambda: stop_row(url, arguments.rounds * 2)))
         return rows
@@ -92,7 +93,3 @@ def _run(measure: Callable[[], Awaitable[Row]]) -> Row:
         return await measure()
 
     return asyncio.run(alone())
-
-
-def _say(what: str) -> None:
-    print(f"... {what}", flush=True)

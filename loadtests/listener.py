@@ -19,6 +19,7 @@ class Arrival:
     at_ns: int
     event: dict[str, Any]
     audio_bytes: int
+    sound: bytes = b""
 
 
 class Client:
@@ -74,7 +75,8 @@ class Stream:
                 yield Arrival(now, json.loads(frame), 0)
             else:
                 size = int.from_bytes(frame[:4], "big")
-                yield Arrival(now, json.loads(frame[4 : 4 + size]), len(frame) - 4 - size)
+                sound = frame[4 + size :]
+                yield Arrival(now, json.loads(frame[4 : 4 + size]), len(sound), sound)
 
     async def first(self, kind: str) -> Arrival:
         """The next frame of this type; the ones before are dropped. Raises RuntimeError on an error frame."""

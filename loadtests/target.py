@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,22 @@ def free_port() -> int:
 
 
 @contextmanager
-def rhapsode(home: Path, *, environment: Mapping[str, str], scripted: bool) -> Iterator[str]:
+def rhapsode(
+    home: Path, *, environment: Mapping[str, str], scripted: bool, config: Path | None = None
+) -> Iterator[str]:
     """`rhapsode up` with a home of its own; yields its URL, stops it afterwards."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("rhapsode")), "up", "--port", str(port)]
+    program = str(Path(sys.executable).with_name("rhapsode"))
+    command = [program, "up", "--port", str(port)]
     command += ["--scripted"] if scripted else []
+    command += ["--config", str(config)] if config else []
     variables = {**os.environ, **environment, "RHAPSODE_HOME": str(home)}
-    with _process(command, variables, home / "up.txt") as process:
+    with _process(command, variables, home / "up.txt", down=[program, "down"]) as process:
         url = f"http://127.0.0.1:{port}"
-        _await(process, lambda: httpx.get(f"{url}/v1/health", timeout=5).status_code == httpx.codes.OK)
+        try:
+            _await(process, lambda: httpx.get(f"{url}/v1/health", timeout=5).status_code == httpx.codes.OK)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}:\n{_last_lines(home / 'up.txt')}") from error
         yield url
 
 
@@ -48,19 +55,28 @@ def bare_stream(home: Path, script: Mapping[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def _process(
-    command: list[str], variables: dict[str, str], output: Path
+    command: list[str], variables: dict[str, str], output: Path, *, down: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is gone afterwards. `down`: the command that ends it with all that it has started."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as sink:
         process = subprocess.Popen(command, env=variables, stdout=sink, stderr=subprocess.STDOUT)
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT)
+            if down:
+                subprocess.run(down, env=variables, stdout=sink, stderr=subprocess.STDOUT, check=False)
+            else:
+                process.send_signal(signal.SIGINT)
             try:
                 process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
+
+
+def _last_lines(output: Path) -> str:
+    return "\n".join(output.read_text(errors="replace").splitlines()[-8:])
 
 
 def _listens(port: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 
 from loadtests.chaos.run import Plan, Report, run
+from loadtests.console import say
 from loadtests.figures import percentile
 
 
@@ -36,7 +37,7 @@ def main() -> None:
         seed=given.seed,
     )
     with tempfile.TemporaryDirectory(prefix="rhapsode-chaos-") as home:
-        report = anyio.run(run, plan, Path(home), _say)
+        report = anyio.run(run, plan, Path(home), say)
     print(summary(report))
     sys.exit(0 if report.findings.fine else 1)
 
@@ -64,10 +65,6 @@ def _series(name: str, series: Sequence[float]) -> str:
         return f"{name}: none"
     middle, high = percentile(series, 0.5), percentile(series, 0.95)
     return f"{name}: p50 {middle:.0f} ms, p95 {high:.0f} ms, worst {max(series):.0f} ms (n {len(series)})"
-
-
-def _say(what: str) -> None:
-    print(f"... {what}", flush=True)
 
 
 main()

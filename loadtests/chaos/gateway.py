@@ -5,13 +5,16 @@ python -m loadtests.chaos.gateway SETTINGS.json
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from deployments import log_lines
 from deployments.http import create_app
-from deployments.services import Services, open_services
+from deployments.opening import open_services
+from deployments.services import Services
 from pipeline.answer import Models
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
@@ -26,7 +29,9 @@ from schemas.settings import AppSettings
 
 
 async def serve(settings: AppSettings) -> None:
-    """Answer on the direct port until somebody ends the process."""
+    """Answer on the direct port until SIGTERM, and then go in order."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
 
     @asynccontextmanager
     async def services() -> AsyncGenerator[Services, None]:
@@ -46,8 +51,10 @@ async def serve(settings: AppSettings) -> None:
     app = create_app(services, body_bytes=settings.limits.body_bytes, gateway=settings.gateway)
     async with app.router.lifespan_context(app):
         (settings.home / f"ready-{os.getpid()}").touch()
-        await asyncio.Event().wait()
+        await told.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(AppSettings.model_validate_json(Path(sys.argv[1]).read_text())))
+    given = AppSettings.model_validate_json(Path(sys.argv[1]).read_text())
+    log_lines.install(given.logging, f"Gateway.{os.getpid()}")
+    asyncio.run(serve(given))

@@ -24,6 +24,8 @@ class Listened:
     facts: list[Event] = field(default_factory=list)
     audio: dict[int, bytes] = field(default_factory=dict)
     wants_audio: bool = False
+    heard_at: list[float] = field(default_factory=list)
+    """When each of the facts came, on a clock of this process."""
 
     @property
     def last(self) -> int:

@@ -114,6 +114,7 @@ async def _connection(crowd: Crowd, listener: Listened, turn: int, audio: str) -
                     crowd.resumes_ms.append((monotonic() - began) * 1_000)
                     missed = False
                 listener.facts.append(event)
+                listener.heard_at.append(monotonic())
                 if sound:
                     listener.audio[event["seq"]] = sound
             lifetime -= 1

@@ -106,7 +106,7 @@ async def run(plan: Plan, home: Path, say: Say) -> Report:
         say(f"{len(crowd.asked)} turns heard; reading the log")
         log = open_log(system.settings.log, system.home)
         try:
-            logs = {session: await _all(log, session) for session in {w.session for w in crowd.asked}}
+            logs = {session: await all_facts(log, session) for session in {w.session for w in crowd.asked}}
         finally:
             await log.aclose()
         plain, dark = takeovers(logs, system.kills, system.log_kills)
@@ -148,26 +148,27 @@ async def _an_owner(system: System, crowd: Crowd) -> int:
         listeners = list(crowd.listeners)
         system.dice.shuffle(listeners)
         for listener in listeners:
-            pid = _running(listener)
+            pid = running(listener)
             if pid is not None and system.owns(pid):
                 return pid
         await anyio.sleep(0.05)
 
 
-def _running(listener: Listened) -> int | None:
+def running(listener: Listened) -> int | None:
+    """The process that runs the turn which this listener hears; None between turns."""
     for fact in reversed(listener.facts):
         if fact["type"] in TERMINAL:
             return None
         if fact["type"] in _OPENINGS:
-            return _pid(fact["data"]["node"])
+            return pid_of(fact["data"]["node"])
     return None
 
 
-def _pid(node: str) -> int:
+def pid_of(node: str) -> int:
     return int(node.partition(".")[0])
 
 
-async def _all(log: EventLog, session: str) -> list[Recorded]:
+async def all_facts(log: EventLog, session: str) -> list[Recorded]:
     facts: list[Recorded] = []
     while page := await log.read(
         SessionId(session), facts[-1].seq if facts else Seq(0), limit=_PAGE, audio=True
@@ -197,7 +198,7 @@ def _takeover(facts: Sequence[Recorded], at_ms: int, pid: int) -> float | None:
     """None where the process ran no turn of this session, or had just finished it."""
     before = sum(fact.ts_ms <= at_ms for fact in facts)
     latest = next((f for f in reversed(facts[:before]) if f.type in _OPENINGS or f.type in TERMINAL), None)
-    if latest is None or latest.type in TERMINAL or _pid(latest.data["node"]) != pid:
+    if latest is None or latest.type in TERMINAL or pid_of(latest.data["node"]) != pid:
         return None
     of_turn = [fact for fact in facts[before:] if fact.turn == latest.turn]
     resumed = next((n for n, f in enumerate(of_turn) if f.type == "turn.resumed"), len(of_turn))

@@ -5,15 +5,16 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import Final
 
 import anyio
 
+from loadtests.chaos.nursery import end, fork
 from pipeline.log import embedded
 from schemas.settings import AppSettings
 
@@ -38,12 +39,14 @@ class System:
     gateways: int
     llm: dict[str, object]
     dice: random.Random
+    log: Mapping[str, object] = field(default_factory=dict)
+    """Settings of the log; without any it is the embedded one."""
     kills: list[tuple[int, int]] = field(default_factory=list)
     """When (ms since the epoch) which process was killed or stopped."""
     log_kills: list[int] = field(default_factory=list)
     """When (ms since the epoch)."""
     zombies: int = 0
-    _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _processes: dict[int, ForkServerProcess] = field(default_factory=dict)
 
     async def __aenter__(self) -> "System":
         self.home.mkdir(parents=True, exist_ok=True)
@@ -60,13 +63,18 @@ class System:
                 "speech_to_text": {"engine": "scripted"},
                 "quality_speech_to_text": {"engine": "scripted"},
                 "gateway": {"direct_port": self.port},
+                "log": self.log,
             }
         )
         self._file = self.home / "settings.json"
         self._file.write_text(self.settings.model_dump_json())
-        for _ in range(self.gateways):
-            self.start_one()
-        await self.ready()
+        try:
+            for _ in range(self.gateways):
+                self.start_one()
+            await self.ready()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     @property
@@ -75,27 +83,20 @@ class System:
 
     async def __aexit__(self, *_: object) -> None:
         for process in self._processes.values():
-            process.kill()
-            process.wait()
+            end(process)
         self._reserved.close()
         embedded.stop(self.home)
 
     def start_one(self) -> None:
-        with (self.home / "gateways.txt").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.chaos.gateway", str(self._file)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        process = fork("loadtests.chaos.gateway", str(self._file), output=self.home / "gateways.txt")
+        assert process.pid is not None
         self._processes[process.pid] = process
 
     async def ready(self) -> None:
         """Return when every gateway is up."""
         deadline = monotonic() + _START_S
         while not all((self.home / f"ready-{pid}").exists() for pid in self._processes):
-            if monotonic() > deadline or any(
-                process.poll() is not None for process in self._processes.values()
-            ):
+            if monotonic() > deadline or not all(process.is_alive() for process in self._processes.values()):
                 raise RuntimeError(
                     "a gateway did not start:\n" + (self.home / "gateways.txt").read_text()[-4_000:]
                 )
@@ -104,12 +105,15 @@ class System:
     def owns(self, pid: int) -> bool:
         return pid in self._processes
 
+    def ended(self, pid: int) -> int | None:
+        """The exit status of a gateway that was asked to go; None: it is still there."""
+        return self._processes[pid].exitcode
+
     def kill_gateway(self, pid: int) -> None:
         """kill -9; another one is started in its place. One at a time: call `ready` before the next."""
         process = self._processes.pop(pid)
         self.kills.append((time_ns() // 1_000_000, pid))
-        process.kill()
-        process.wait()
+        end(process)
         self.start_one()
 
     async def freeze_gateway(self, pid: int) -> None:

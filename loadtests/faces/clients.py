@@ -13,8 +13,6 @@ from websockets.asyncio.client import connect
 
 from loadtests.listener import Client
 
-_NEW: Final = {"conversation": "auto"}
-
 
 @dataclass(frozen=True, slots=True)
 class Came:

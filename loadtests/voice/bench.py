@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests import speech
+from loadtests.console import say
 from loadtests.figures import table
 from loadtests.here import commit, machine, when
 from loadtests.speech_rows import settings_for
@@ -75,7 +76,7 @@ def _system(home: Path | None, arguments: argparse.Namespace) -> Iterator[str]:
     if home is None:
         yield arguments.url
         return
-    _say("starting the system with its real engines")
+    say("starting the system with its real engines")
     with rhapsode(home, environment={"RHAPSODE_CACHE": str(arguments.cache)}, scripted=False) as url:
         yield url
 
@@ -91,7 +92,7 @@ async def _trace(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
 
 async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> tuple[str, Any]:
     pace = "as fast as it goes" if arguments.fast else "in real time"
-    _say(f"{arguments.soak:g} s of speech, {pace}")
+    say(f"{arguments.soak:g} s of speech, {pace}")
     found = await soak(url, home, arguments.soak, fast=arguments.fast)
     unseen = "" if home else " Of the system at --url there are no figures of memory and files."
     heading = f"One caller speaks for {arguments.soak:g} s, {pace}, without a warm-up.{unseen}"
@@ -100,9 +101,9 @@ async def _soak(url: str, home: Path | None, arguments: argparse.Namespace) -> t
 
 async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any]:
     outcomes = [await _measured(url, each, arguments.turns) for each in scenarios(arguments.callers)]
-    _say(f"{arguments.interruptions} answers are spoken over")
+    say(f"{arguments.interruptions} answers are spoken over")
     found, pings = await interruptions(url, speech.librivox(), arguments.interruptions)
-    _say("the same engines, one process")
+    say("the same engines, one process")
     floor = await direct(settings_for(arguments.cache), _clips(arguments.turns), MAX_TOKENS)
     listening = ListeningSettings()
     parts = [
@@ -117,9 +118,9 @@ async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any
 
 
 async def _measured(url: str, scenario: Scenario, turns: int) -> Outcome:
-    _say(f"{scenario.name}, callers: {scenario.callers}; warming up")
+    say(f"{scenario.name}, callers: {scenario.callers}; warming up")
     warm_up = await talk(url, Scenario("warm-up", scenario.listening, 2), _clips(1))  # of either gateway
-    _say(f"{scenario.name}, {turns} questions each")
+    say(f"{scenario.name}, {turns} questions each")
     outcome = await talk(url, scenario, _clips(turns))
     failures = [*(f"warm-up, {failure}" for failure in warm_up.failures), *outcome.failures]
     return replace(outcome, failures=failures)
@@ -141,7 +142,3 @@ def _publish(text: str, figures: Any, arguments: argparse.Namespace) -> None:
     if arguments.keep:
         before, mark, after = _HISTORY.read_text().partition(_MARK)
         _HISTORY.write_text(f"{before}{mark}\n{heading}{text.rstrip()}\n{after}")
-
-
-def _say(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""What each part of a turn costs: processor seconds, memory, bytes; of engines and what is around them."""

@@ -1,0 +1,5 @@
+"""`python -m loadtests.costs`: the table of costs."""
+
+from loadtests.costs.measure import main
+
+main()

@@ -1,0 +1,99 @@
+"""What the processes of a system have used so far, by the part that they play in it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psutil
+from redis import Redis
+
+from pipeline.log import embedded
+
+_TITLES = {"ServeController": "Controller", "ProxyActor": "Proxy", "HTTPProxyActor": "Proxy"}
+_RAY = frozenset({"raylet", "gcs_server"})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used from the start of the processes to one moment."""
+
+    at_s: float
+    cpu_s: Mapping[str, float]
+    rss_mb: Mapping[str, float]
+    log_calls: Mapping[str, int]
+    """How often the log server was asked what."""
+    log_cpu_s: float
+    log_bytes: int
+    """What the log holds in memory."""
+
+    def since(self, before: "Usage") -> "Usage":
+        """What was used in between; memory as its growth."""
+        return Usage(
+            self.at_s - before.at_s,
+            {role: spent - before.cpu_s.get(role, 0.0) for role, spent in self.cpu_s.items()},
+            {role: held - before.rss_mb.get(role, 0.0) for role, held in self.rss_mb.items()},
+            {name: calls - before.log_calls.get(name, 0) for name, calls in self.log_calls.items()},
+            self.log_cpu_s - before.log_cpu_s,
+            self.log_bytes - before.log_bytes,
+        )
+
+
+class Meter:
+    """Reads the processes of the system whose home this is, and its log server."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.log = Redis(unix_socket_path=str(embedded.socket_path(home)), protocol=2)
+
+    def read(self) -> Usage:
+        cpu: dict[str, float] = defaultdict(float)
+        rss: dict[str, float] = defaultdict(float)
+        for role, process in _processes(self._home):
+            try:
+                times = process.cpu_times()
+                rss[role] += process.memory_info().rss / 2**20
+            except psutil.Error:
+                continue  # it has just gone away
+            cpu[role] += times.user + times.system
+        info: Any = self.log.info("cpu")
+        stats: Any = self.log.info("commandstats")
+        memory: Any = self.log.info("memory")
+        return Usage(
+            monotonic(),
+            dict(cpu),
+            dict(rss),
+            {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()},
+            float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
+            int(memory["used_memory"]),
+        )
+
+    def close(self) -> None:
+        self.log.close()
+
+
+def _processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    wanted = f"RHAPSODE_HOME={home}".encode()
+    for process in psutil.process_iter():
+        try:
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                yield _role(process.cmdline(), process.name()), process
+        except (OSError, psutil.Error):
+            continue  # it is gone, or not ours to look at
+
+
+def _role(words: list[str], name: str) -> str:
+    title = words[0] if words else name
+    if "loadtests.chaos.gateway" in words:
+        return "Gateway"
+    if title.startswith("ray::ServeReplica"):
+        return title.rpartition(":")[2].partition(".")[0]  # asked something: "Gateway.check_health"
+    for part, role in _TITLES.items():
+        if title.startswith(f"ray::{part}"):
+            return role
+    if "valkey" in name or "redis" in name:
+        return "Log server"
+    return "Ray" if name in _RAY or title.startswith("ray::") or "ray" in os.path.basename(title) else "Rest"

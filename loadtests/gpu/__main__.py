@@ -1,0 +1,5 @@
+"""`python -m loadtests.gpu`."""
+
+from loadtests.gpu.bench import main
+
+main()

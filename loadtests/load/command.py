@@ -1,0 +1,169 @@
+"""`make load`: plan, run, judge, report."""
+
+import argparse
+import asyncio
+import os
+import shlex
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from loadtests.here import commit, machine, when
+from loadtests.load import marks, summary, thresholds
+from loadtests.load.arguments import parsed
+from loadtests.load.arrivals import arrivals
+from loadtests.load.audit import audit
+from loadtests.load.door import Door, Failed
+from loadtests.load.own import own
+from loadtests.load.page import page
+from loadtests.load.result import Result
+from loadtests.load.runner import Plan, Run, run
+from loadtests.load.scenarios import Knobs, cast
+from loadtests.load.system import System
+
+KEPT, BROKEN, WRONG = 0, 1, 2
+_COLUMNS: Final = 100
+
+
+def main() -> int:
+    arguments = parsed()
+    words = shlex.join(_said(sys.argv[1:])).replace('"', '\\"')
+    arguments.command = f'make load ARGS="{words}"' if words else "make load"
+    folder = arguments.out or Path(tempfile.mkdtemp(prefix="rhapsode-load-"))
+    try:
+        with _system(arguments, folder) as (url, home):
+            result = asyncio.run(measured(arguments, url, home))
+    except (ValueError, Failed, RuntimeError) as error:
+        sys.stderr.write(f"load: {error}\n")
+        return WRONG
+    _publish(result, folder, arguments)
+    return KEPT if all(one.kept for one in result.requirements) else BROKEN
+
+
+def _said(words: list[str]) -> list[str]:
+    """Without the key: the report is passed on."""
+    hidden = ["***" if before == "--key" else word for before, word in zip(["", *words], words, strict=False)]
+    return ["--key=***" if word.startswith("--key=") else word for word in hidden]
+
+
+@contextmanager
+def _system(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path | None]]:
+    if arguments.url:
+        yield arguments.url, None
+        return
+    _say(arguments, "starting a system with scripted engines\n")
+    with tempfile.TemporaryDirectory(prefix="rhapsode-load-own-") as made, own(Path(made)) as url:
+        yield url, Path(made) / "home"
+
+
+async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -> Result:
+    """Raises ValueError where the plan cannot be, Failed where nobody answers at `url`."""
+    door = Door(url, arguments.key or os.environ.get("RHAPSODE_KEY"))
+    try:
+        plan, notes = planned(arguments)
+        await door.greet()
+        system = System(door, home)
+        done = await run(plan, door, system, lambda result, at_s: _progress(arguments, result, at_s))
+        _say(arguments, "\nreading the log again\n")
+        against_log, compared = await audit(
+            door, done.visits, arguments.compare, keep=arguments.keep_sessions
+        )
+    finally:
+        await door.aclose()
+    samples = summary.answered(done.visits, done.epoch_s)
+    result = Result(
+        when=when(),
+        machine=machine(),
+        commit=commit(),
+        url=url,
+        own_system=home is not None,
+        command=arguments.command,
+        scenario=arguments.scenario,
+        arrivals=_in_words(arguments),
+        seconds=round(done.seconds, 1),
+        seed=arguments.seed,
+        people=summary.people(done.visits, done.most),
+        by_scenario=summary.by_scenario(done.visits),
+        latencies=summary.latencies(samples),
+        judgement=summary.judgement(done.visits, against_log, compared),
+        timeline=summary.timeline(done, samples),
+        system=summary.system(done, system.why_not),
+        client=summary.client(done),
+        notes=notes,
+    )
+    return result.model_copy(update={"requirements": thresholds.checked(result, arguments.require)})
+
+
+def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
+    """And what the report's reader should know of it. Raises ValueError."""
+    due_s = list(
+        arrivals(arguments.arrivals, arguments.rate, arguments.peak, arguments.seconds, arguments.seed)
+    )
+    if not due_s:
+        raise ValueError(f"nobody would come: {_in_words(arguments)}")
+    if len(due_s) > marks.PEOPLE:
+        raise ValueError(f"{len(due_s)} people are more than there are names for ({marks.PEOPLE})")
+    knobs = Knobs(
+        turns=arguments.turns,
+        think_s=arguments.think,
+        listen=arguments.listen,
+        pages=arguments.pages,
+        listeners=arguments.listeners,
+        settings=arguments.settings,
+    )
+    names, scenarios, notes = cast(
+        arguments.scenario, len(due_s), arguments.seed, knobs, arguments.recordings
+    )
+    plan = Plan(
+        due_s=due_s,
+        names=names,
+        scenarios=scenarios,
+        seconds=arguments.seconds,
+        grace_s=arguments.grace,
+        most=arguments.most,
+        seed=arguments.seed,
+        patience_s=arguments.patience,
+    )
+    return plan, notes
+
+
+def _in_words(arguments: argparse.Namespace) -> str:
+    peak = f" to {arguments.peak:g}/s" if arguments.arrivals in ("ramp", "spike") else ""
+    return f"{arguments.arrivals}, {arguments.rate:g}/s{peak} for {arguments.seconds:g} s"
+
+
+def _progress(arguments: argparse.Namespace, result: Run, at_s: float) -> None:
+    ended = [visit.outcome for visit in result.visits if visit.ended_s is not None]
+    words = (
+        f"{at_s:6.0f} s  {result.inside} inside, {ended.count('fine')} fine, "
+        f"{ended.count('refused') + ended.count('refused_by_us')} refused, {ended.count('failed')} failed"
+    )
+    _say(arguments, f"\r{words:<{_COLUMNS}}")
+
+
+def _say(arguments: argparse.Namespace, words: str) -> None:
+    if not arguments.quiet:
+        sys.stderr.write(words)
+        sys.stderr.flush()
+
+
+def _publish(result: Result, folder: Path, arguments: argparse.Namespace) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / "load.html"
+    (folder / "load.json").write_text(result.model_dump_json(indent=1), "utf-8")
+    report.write_text(page(result), "utf-8")
+    for one in result.requirements:
+        if not one.kept:
+            found = "no figures" if one.value is None else f"{one.value:g}"
+            sys.stdout.write(f"NOT KEPT {one.wish} (found: {found})\n")
+    sys.stdout.write(f"{report.resolve()}\n")
+    if not arguments.quiet and _has_display():
+        webbrowser.open(report.resolve().as_uri())
+
+
+def _has_display() -> bool:
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

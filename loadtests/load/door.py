@@ -1,0 +1,193 @@
+"""The way into a Rhapsode, for any number of people of one process: requests, sockets, event streams."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final
+
+import httpx
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from loadtests.load.notes import fingerprint
+
+REFUSALS: Final = frozenset({429, 503})
+_BUSY: Final = frozenset({"gateway.busy", "gateway.leaving", "engine.busy", "turn.queue_full"})
+_OPEN_S: Final = 30.0
+_TRYING_AGAIN_HELPS: Final = 1013
+
+
+class Refused(Exception):
+    """The system said that it will not, now; politely, with when to come back."""
+
+    def __init__(self, code: str, retry_after_s: float | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class Failed(Exception):
+    """It went wrong; the code says how."""
+
+    def __init__(self, code: str, words: str = "") -> None:
+        super().__init__(f"{code}: {words}" if words else code)
+        self.code = code
+
+
+def trouble(frame: Mapping[str, Any]) -> Refused | Failed:
+    """What an `error` frame of a socket or an event stream means."""
+    code = str(frame.get("code", "unknown"))
+    if code in _BUSY or code.startswith("limit."):
+        return Refused(code, frame.get("retry_after_s"))
+    return Failed(code, str(frame.get("message", "")))
+
+
+class Door:
+    """`key`: an API key or a token, where the system asks for one. One per process."""
+
+    def __init__(self, url: str, key: str | None = None, *, connections: int = 200) -> None:
+        self.url = url.rstrip("/")
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60, limits=limits)
+        # Event streams stay open: they must not use up the places of ordinary requests.
+        self._streams = httpx.AsyncClient(
+            base_url=self.url,
+            headers=self.headers,
+            timeout=httpx.Timeout(60, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def greet(self) -> None:
+        """Raises Failed where nobody answers, or where they want to know who we are."""
+        page = await self.page("/v1/voices")
+        if page.status_code in (401, 403):
+            raise Failed("auth", f"{self.url} asks who you are: --key, an API key or a token")
+        if not page.is_success:
+            raise Failed(f"http.{page.status_code}", f"{self.url} is no Rhapsode, or not ready")
+
+    async def create(self, settings: Mapping[str, Any]) -> str:
+        """A new session's id. Raises Refused or Failed."""
+        answer = await self._ask("POST", "/v1/sessions", json={"settings": dict(settings)})
+        return str(orjson.loads(answer.content)["session_id"])
+
+    async def delete(self, session: str) -> None:
+        await self._ask("DELETE", f"/v1/sessions/{session}")
+
+    async def log(self, session: str) -> dict[int, int]:
+        """Number and checksum of every fact, read as fast as they come."""
+        found: dict[int, int] = {}
+        async with aclosing(self.events(session, speed="0")) as events:
+            async for event in events:
+                if "data" in event:
+                    found[event["seq"]] = fingerprint(event)
+        return found
+
+    async def page(self, path: str) -> httpx.Response:
+        """Whatever it answers. Raises Failed where nobody does."""
+        try:
+            return await self._http.get(path)
+        except httpx.HTTPError as error:
+            raise Failed("connection", type(error).__name__) from error
+
+    @asynccontextmanager
+    async def socket(self, session: str, *, after: int, audio: str) -> AsyncIterator[ClientConnection]:
+        """Raises Refused or Failed."""
+        address = (
+            f"{self.url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={after}&audio={audio}"
+        )
+        opening = connect(
+            address,
+            additional_headers=self.headers,
+            max_size=None,
+            compression=None,
+            open_timeout=_OPEN_S,
+            close_timeout=2,
+        )
+        try:
+            socket = await opening
+        except (OSError, WebSocketException, TimeoutError) as error:
+            raise _of_handshake(error) from error
+        try:
+            yield socket
+        except WebSocketException as error:
+            raise Failed("connection", str(error)) from error
+        finally:
+            await socket.close()
+
+    async def events(
+        self, session: str, *, after: int = 0, audio: str = "none", speed: str = "live"
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Facts, and named events as objects with that `type`. Raises Refused or Failed."""
+        params = {"from": str(after), "audio": audio} | ({} if speed == "live" else {"speed": speed})
+        path = f"/v1/sessions/{session}/events"
+        try:
+            async with self._streams.stream("GET", path, params=params) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    await answer.aread()
+                    raise _of_answer(answer)
+                async with aclosing(_blocks(answer)) as blocks:
+                    async for block in blocks:
+                        yield block
+        except httpx.HTTPError as error:
+            raise Failed("connection", type(error).__name__) from error
+
+    def following(self, session: str) -> aclosing[AsyncGenerator[dict[str, Any], None]]:
+        """The same from the beginning on, closed with the block."""
+        return aclosing(self.events(session))
+
+    async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = await self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise Failed("connection", type(error).__name__) from error
+        if not answer.is_success:
+            raise _of_answer(answer)
+        return answer
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+        await self._streams.aclose()
+
+
+def _of_answer(answer: httpx.Response) -> Refused | Failed:
+    try:
+        problem = orjson.loads(answer.content)
+        code = str(problem["code"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        code, problem = f"http.{answer.status_code}", {}
+    if answer.status_code in REFUSALS:
+        after = answer.headers.get("Retry-After", "")
+        return Refused(code, float(after) if after.isdigit() else None)
+    return Failed(code, str(problem.get("detail", "")))
+
+
+def _of_handshake(error: Exception) -> Refused | Failed:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in REFUSALS:
+        after = error.response.headers.get("Retry-After", "")  # type: ignore[attr-defined]
+        return Refused(f"http.{status}", float(after) if after.isdigit() else None)
+    return Failed(f"http.{status}" if status else "connection", f"{type(error).__name__}: {error}")
+
+
+async def _blocks(answer: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
+    waiting = b""
+    async for piece in answer.aiter_raw():
+        *whole, waiting = (waiting + piece).split(b"\n\n")
+        for block in whole:
+            if (event := parsed_block(block)) is not None:
+                yield event
+
+
+def parsed_block(block: bytes) -> dict[str, Any] | None:
+    """One event of an event stream; None: a comment, or only advice about reconnecting."""
+    name, data = "", b""
+    for line in block.split(b"\n"):
+        if line.startswith(b"data: "):
+            data = line[6:]
+        elif line.startswith(b"event: "):
+            name = line[7:].decode()
+    if not data:
+        return None
+    event: dict[str, Any] = orjson.loads(data)
+    return event | {"type": name} if name else event

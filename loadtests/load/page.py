@@ -1,0 +1,248 @@
+"""The report as one page that needs nothing else: no script, no font, no request. Pure."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from loadtests.load import oracles
+from loadtests.load.plots import Line, dots, histogram, lines, milliseconds, plain
+from loadtests.load.result import People, Result
+from loadtests.load.style import STYLE
+from loadtests.load.visit import SERIES
+
+_LATE_MS: Final = 25.0
+"""A client that is so late itself measures itself."""
+_NAMES: Final = {
+    "open": "Opening a session",
+    "ttft": "Time to first text",
+    "ttfa": "Time to first audio",
+    "v2v": "Voice to voice",
+    "whole": "The whole answer",
+    "resume": "Coming back",
+    "held": "Held when spoken over",
+    "flushed": "Given up when spoken over",
+}
+
+
+def page(result: Result) -> str:
+    """HTML."""
+    parts = [
+        _head(result),
+        _tiles(result),
+        _requirements(result),
+        _latencies(result),
+        _timelines(result),
+        _costs(result),
+        _scenarios(result),
+        _faults(result),
+        _client(result),
+    ]
+    title = f"Load: {result.scenario}, {result.arrivals}"
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style><main>{''.join(parts)}</main></html>\n"
+    )
+
+
+def _head(result: Result) -> str:
+    broken = [one for one in result.requirements if not one.kept]
+    verdict, style = (f"{len(broken)} requirement(s) not kept", "bad") if broken else ("all kept", "good")
+    where = "a system of its own, scripted engines" if result.own_system else result.url
+    notes = "".join(f'<p class="warn">{escape(note)}</p>' for note in result.notes)
+    return (
+        f"<h1>Load: {escape(result.scenario)}, {escape(result.arrivals)}</h1>"
+        f'<p><span class="verdict {style}">{verdict}</span></p>'
+        f'<p class="soft">{escape(where)} · {escape(result.when)} · {result.seconds:.0f} s · '
+        f"seed {result.seed} · commit {escape(result.commit)}<br>client on {escape(result.machine)}</p>"
+        f"<p><code>{escape(result.command)}</code></p>{notes}"
+    )
+
+
+def _tiles(result: Result) -> str:
+    people, judged = result.people, result.judgement
+    faults = sum(judged.counts[kind] for kind in oracles.NEVER)
+    share = f"{judged.answers_with_gaps / judged.answers:.1%}" if judged.answers else "–"
+    tiles = [
+        (f"{people.planned}", f"people came, {people.most_at_once} at once", ""),
+        (f"{people.refused}", "refused politely", "warn" if people.refused else ""),
+        (f"{people.failed}", "failed", "bad" if people.failed else "good"),
+        *_latency_tiles(result),
+        (share, "of the answers had a gap", "warn" if judged.answers_with_gaps else "good"),
+        (f"{faults}", "lost, doubled, cut or mixed up", "bad" if faults else "good"),
+    ]
+    if people.unfinished or people.refused_by_us:
+        words = f"unfinished; {people.refused_by_us} this client had no room for"
+        tiles.insert(3, (f"{people.unfinished}", words, "warn"))
+    drawn = "".join(
+        f'<div class="tile"><b class="{style}">{value}</b><span>{words}</span></div>'
+        for value, words, style in tiles
+    )
+    return f'<div class="tiles">{drawn}</div>'
+
+
+def _latency_tiles(result: Result) -> list[tuple[str, str, str]]:
+    return [
+        (milliseconds(found.p50), f"{words}, median; p95 {milliseconds(found.p95)}", "")
+        for name, words in (("ttfa", "to first audio"), ("v2v", "voice to voice"))
+        if (found := result.latencies.get(name)) is not None
+    ]
+
+
+def _requirements(result: Result) -> str:
+    rows = [
+        [
+            f'<span class="{"good" if one.kept else "bad"}">{"kept" if one.kept else "NOT KEPT"}</span>',
+            f"<code>{escape(one.wish)}</code>",
+            "no figures" if one.value is None else f"{one.value:g}",
+        ]
+        for one in sorted(result.requirements, key=lambda one: one.kept)
+    ]
+    return "<h2>What was required</h2>" + _table(["", "requirement", "found"], rows, numbers={2})
+
+
+def _latencies(result: Result) -> str:
+    drawn = "".join(
+        _figure(
+            _NAMES[name],
+            f"{SERIES[name]}; n = {found.n}",
+            histogram(_NAMES[name], found),
+            f"p50 <b>{milliseconds(found.p50)}</b> · p95 <b>{milliseconds(found.p95)}</b> · "
+            f"p99 {milliseconds(found.p99)} · most {milliseconds(found.most)}",
+        )
+        for name in ("ttfa", "v2v", "ttft", "whole", "open", "resume", "held", "flushed")
+        if (found := result.latencies.get(name)) is not None
+    )
+    return f'<h2>How long people waited</h2><div class="charts">{drawn}</div>' if drawn else ""
+
+
+def _timelines(result: Result) -> str:
+    at_s = [moment.at_s for moment in result.timeline]
+    moments = result.timeline
+    audio = [
+        Line("p50", "one", [moment.ttfa_p50_ms for moment in moments]),
+        Line("p95", "two", [moment.ttfa_p95_ms for moment in moments]),
+    ]
+    gone = [
+        Line("refused", "warn", [float(moment.refused) for moment in moments]),
+        Line("failed", "bad", [float(moment.failed) for moment in moments]),
+    ]
+    step = f"{at_s[1] - at_s[0]:.3g} s" if len(at_s) > 1 else "run"
+    people = [Line("people", "one", [moment.people for moment in moments], filled=True)]
+    came = [Line("came", "one", [float(moment.came) for moment in moments], filled=True)]
+    drawn = [
+        _figure("People at once", "who were inside", lines("People at once", at_s, people, plain)),
+        _figure("Who came", f"per {step}, as planned beforehand", lines("Who came", at_s, came, plain)),
+        _figure(
+            "To first sound",
+            "typed and spoken questions, by when the wait began",
+            lines("Time to first audio over time", at_s, audio, milliseconds),
+        ),
+        _figure("Turned away", f"per {step}, when they left", lines("Refused and failed", at_s, gone, plain)),
+    ]
+    return f'<h2>As it went</h2><div class="charts">{"".join(drawn)}</div>'
+
+
+def _costs(result: Result) -> str:
+    """Only what could be looked at."""
+    loads = result.system.loads
+    if not loads:
+        why = escape(result.system.why_not or "the run was too short")
+        return f'<h2>What it cost the system</h2><p class="soft">Not looked at: {why}</p>'
+    drawn = []
+    cores = [(load.people, load.cores) for load in loads if load.cores is not None]
+    if cores:
+        words = "of all its processes, engines included, by people inside"
+        drawn.append(_figure("Cores used", words, dots("Cores by people", cores, plain)))
+        each = [(people, used / people * 1_000) for people, used in cores if people >= 1]
+        words = "thousandths of a core; falls where a fixed cost is shared, rises where something grows"
+        drawn.append(_figure("Cores per person", words, dots("Cores per person", each, plain, "two")))
+    for title, words, name in (
+        ("Memory of the gateways", "MB, over time", "gateway_mb"),
+        ("Memory of the log server", "MB, over time", "log_mb"),
+        ("Commands of the log server", "per second, over time", "log_commands_per_s"),
+    ):
+        values = [getattr(load, name) for load in loads]
+        if any(value is not None for value in values):
+            line = Line(title, "one", values, filled=True)
+            drawn.append(_figure(title, words, lines(title, [load.at_s for load in loads], [line], plain)))
+    growth = result.system.gateway_growth_mb_per_min
+    said = (
+        "too short a run to say whether memory grows"
+        if growth is None
+        else f"gateways grow by {growth:+.2f} MB a minute (second half)"
+    )
+    charts = f'<div class="charts">{"".join(drawn)}</div>'
+    return f'<h2>What it cost the system</h2><p class="soft">{said}</p>{charts}'
+
+
+def _scenarios(result: Result) -> str:
+    def row(name: str, people: People) -> list[str]:
+        counted = (people.planned, people.fine, people.refused, people.failed, people.unfinished)
+        codes = ", ".join(f"{escape(code)} {count}" for code, count in people.codes.items())
+        return [escape(name), *map(str, counted), str(people.most_at_once), codes]
+
+    rows = [row(name, people) for name, people in result.by_scenario.items()]
+    heads = ["what they did", "came", "fine", "refused", "failed", "unfinished", "at once", "codes"]
+    told = result.people.retry_after_s
+    told_words = (
+        f"<p class=soft>The refused were told to come back after {told:g} s, on average.</p>" if told else ""
+    )
+    return f"<h2>What became of them</h2>{_table(heads, rows, numbers={1, 2, 3, 4, 5, 6})}{told_words}"
+
+
+def _faults(result: Result) -> str:
+    judged = result.judgement
+    rows = [
+        [f"<code>{kind}</code>", escape(words), f'<span class="{"bad" if count else "good"}">{count}</span>']
+        for kind, words in oracles.KINDS.items()
+        for count in [judged.counts[kind]]
+    ]
+    looked = (
+        f"{judged.listeners} listeners, {judged.facts} facts and {judged.answers} answers were judged; "
+        f"{judged.compared_with_log} sessions were read again from the log and compared."
+    )
+    examples = [
+        [
+            f"<code>{one.kind}</code>",
+            str(one.person),
+            escape(one.scenario),
+            escape(one.words),
+            f"<code>{one.session}</code>",
+        ]
+        for one in judged.examples
+    ]
+    shown = _table(["fault", "person", "did", "what", "session"], examples, numbers={1}) if examples else ""
+    counted = _table(["fault", "", "times"], rows, numbers={2})
+    return f'<h2>Was it right?</h2><p class="soft">{looked}</p>{counted}{shown}'
+
+
+def _client(result: Result) -> str:
+    client = result.client
+    late = client.late_p99_ms > _LATE_MS
+    words = (
+        f"Its own clock ran {client.late_p99_ms:.1f} ms late (p99; most {client.late_most_ms:.0f} ms), "
+        f"people began {client.starts_late_p99_ms:.1f} ms late (p99). It took {client.cpu_s:.1f} s of "
+        f"processor time for {client.frames} frames, {client.megabytes:.1f} MB."
+    )
+    verdict = '<p class="warn">That is late enough to be seen in the figures above.</p>' if late else ""
+    return f'<h2>This client</h2><p class="soft">{words}</p>{verdict}'
+
+
+def _figure(title: str, words: str, drawing: str, figures: str = "") -> str:
+    numbers = f'<p class="figures">{figures}</p>' if figures else ""
+    return f"<figure><h3>{title}</h3><figcaption>{words}</figcaption>{numbers}{drawing}</figure>"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: set[int]) -> str:
+    """Cells are HTML already."""
+
+    def cells(kind: str, values: Sequence[str]) -> str:
+        return "".join(
+            f"<{kind}{' class=n' if number in numbers else ''}>{value}</{kind}>"
+            for number, value in enumerate(values)
+        )
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    head = f"<thead><tr>{cells('th', heads)}</tr></thead>"
+    return f'<div class="table"><table>{head}<tbody>{body}</tbody></table></div>'

@@ -1,0 +1,193 @@
+"""Pictures for the report, as SVG inside the page: they take their colours from it. Pure."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import floor, log10
+from typing import Final
+
+from loadtests.load.result import Latency
+
+_WIDTH: Final = 360
+_HEIGHT: Final = 190
+_LEFT: Final = 46
+_RIGHT: Final = 10
+_TOP: Final = 12
+_BOTTOM: Final = 24
+_INNER: Final = _WIDTH - _LEFT - _RIGHT
+_FLOOR: Final = _HEIGHT - _BOTTOM
+_LABELS: Final = 5
+
+Show = Callable[[float], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`style`: a class of the page's style sheet. None: nothing at that place."""
+
+    name: str
+    style: str
+    values: Sequence[float | None]
+    filled: bool = False
+
+
+def milliseconds(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1_000:.0f} s"
+    if value >= 1_000:
+        return f"{value / 1_000:.1f} s"
+    return f"{value:.0f} ms" if value >= 10 or value == 0 else f"{value:.1f} ms"
+
+
+def plain(value: float) -> str:
+    if value >= 1_000:
+        return f"{value / 1_000:g}k"
+    return f"{value:.3g}"
+
+
+def histogram(name: str, latency: Latency) -> str:
+    """Buckets that grow by a third each, with p50 and p95 marked."""
+    most = _round_up(max(latency.counts))
+    slot = _INNER / len(latency.counts)
+    bars = []
+    for number, (edge, count) in enumerate(zip(latency.edges, latency.counts, strict=True)):
+        tall = count / most * (_FLOOR - _TOP - 10)
+        words = escape(f"up to {milliseconds(edge)}: {count}")
+        bars.append(
+            f'<rect class="bar" x="{_LEFT + number * slot + 0.5:.1f}" y="{_FLOOR - tall:.1f}" '
+            f'width="{max(1.0, slot - 1):.1f}" height="{tall:.1f}" rx="1"><title>{words}</title></rect>'
+        )
+    step = max(1, -(-len(latency.edges) // _LABELS))
+    labels = [
+        _text(
+            min(_LEFT + (number + 1) * slot, _WIDTH - 18),
+            _HEIGHT - 8,
+            milliseconds(latency.edges[number]),
+            "middle",
+        )
+        for number in range(step // 2, len(latency.edges), step)
+    ]
+    marks = [
+        _mark(_LEFT + (bisect_left(latency.edges, value) + 0.5) * slot, words, at)
+        for value, words, at in ((latency.p50, "p50", 0), (latency.p95, "p95", 1))
+    ]
+    return _svg(name, [*_levels(most, plain), *bars, *labels, *marks])
+
+
+def _mark(x: float, words: str, number: int) -> str:
+    aside, anchor = (3, "start") if x < _WIDTH - _RIGHT - 24 else (-3, "end")
+    return (
+        f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_FLOOR}"/>'
+        f"{_text(x + aside, _TOP + 8 + 11 * number, words, anchor)}"
+    )
+
+
+def lines(name: str, at_s: Sequence[float], drawn: Sequence[Line], shown: Show) -> str:
+    """Over time; with a legend where there is more than one."""
+    high = _round_up(
+        max([value for line in drawn for value in line.values if value is not None], default=0.0)
+    )
+    end = max([*at_s, 1.0])
+
+    def place(at: float, value: float) -> tuple[float, float]:
+        return _LEFT + at / end * _INNER, _FLOOR - value / high * (_FLOOR - _TOP)
+
+    parts = _levels(high, shown)
+    for line in drawn:
+        for run in _runs(at_s, line.values):
+            points = [place(*point) for point in run]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+            if line.filled:
+                area = f"{points[0][0]:.1f},{_FLOOR} {path} {points[-1][0]:.1f},{_FLOOR}"
+                parts.append(f'<polygon class="{line.style} area" points="{area}"/>')
+            if len(points) == 1:
+                [(x, y)] = points
+                parts.append(f'<circle class="{line.style} dot" cx="{x:.1f}" cy="{y:.1f}" r="2"/>')
+            parts.append(f'<polyline class="{line.style} line" points="{path}"/>')
+    return _svg(name, [*parts, *_seconds(end), *_legend(drawn)])
+
+
+def dots(name: str, points: Sequence[tuple[float, float]], shown: Show, style: str = "one") -> str:
+    """Against the number of people."""
+    wide = _round_up(max([x for x, _ in points], default=0.0))
+    high = _round_up(max([y for _, y in points], default=0.0))
+    parts = _levels(high, shown)
+    for people, value in points:
+        x, y = _LEFT + people / wide * _INNER, _FLOOR - value / high * (_FLOOR - _TOP)
+        words = escape(f"{people:g} people: {shown(value)}")
+        parts.append(
+            f'<circle class="{style} dot" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{words}</title></circle>'
+        )
+    labels = [
+        _text(
+            _LEFT + share * _INNER,
+            _HEIGHT - 8,
+            f"{plain(share * wide)}{' people' if share == 1 else ''}",
+            anchor,
+        )
+        for share, anchor in ((0.0, "middle"), (0.5, "middle"), (1.0, "end"))
+    ]
+    return _svg(name, [*parts, *labels])
+
+
+def _runs(at_s: Sequence[float], values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
+    """Stretches without a hole."""
+    found: list[list[tuple[float, float]]] = [[]]
+    for at, value in zip(at_s, values, strict=True):
+        if value is not None:
+            found[-1].append((at, value))
+        elif found[-1]:
+            found.append([])
+    return [run for run in found if run]
+
+
+def _levels(high: float, shown: Show) -> list[str]:
+    parts = []
+    for share in (0.0, 0.5, 1.0):
+        y = _FLOOR - share * (_FLOOR - _TOP)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        if shown is not plain or share != 0.5 or high > 1:  # half a person is none
+            parts.append(_text(_LEFT - 6, y + 4, shown(high * share), "end"))
+    return parts
+
+
+def _seconds(end: float) -> list[str]:
+    minutes = end >= 300
+    parts = []
+    for share, anchor in ((0.0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1.0, "end")):
+        at = end * share
+        parts.append(
+            _text(
+                _LEFT + share * _INNER, _HEIGHT - 8, f"{at / 60:.1f} m" if minutes else f"{at:.0f} s", anchor
+            )
+        )
+    return parts
+
+
+def _legend(drawn: Sequence[Line]) -> list[str]:
+    if len(drawn) < 2:
+        return []
+    words = "".join(
+        f'<tspan class="{line.style} key">&#9679; </tspan><tspan>{escape(line.name)}   </tspan>'
+        for line in drawn
+    )
+    return [f'<text x="{_LEFT + 4}" y="{_TOP + 2}" xml:space="preserve">{words}</text>']
+
+
+def _round_up(value: float) -> float:
+    """1, 2, 3 or 5 times a power of ten."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** floor(log10(value))
+    return next(power * step for step in (1, 2, 3, 5, 10) if power * step >= value * (1 - 1e-9))
+
+
+def _text(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _svg(name: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(name)}">{"".join(parts)}</svg>'
+    )

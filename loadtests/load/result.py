@@ -1,0 +1,145 @@
+"""The report as JSON. Readers look at `version` first; a field that means something else gets a new one."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Latency(_Part):
+    """One series, in milliseconds. Percentiles by nearest rank."""
+
+    n: int
+    p50: float
+    p95: float
+    p99: float
+    most: float
+    edges: tuple[float, ...]
+    """Of the histogram: the upper edge of each bucket; the last holds everything above the one before."""
+    counts: tuple[int, ...]
+
+
+class People(_Part):
+    """Who came, and what became of them."""
+
+    planned: int
+    fine: int
+    refused: int
+    """By the system, politely: 503 or 429, or the same on a socket. No failure."""
+    refused_by_us: int
+    """This client had no room for so many at once: nothing was asked of the system."""
+    failed: int
+    unfinished: int
+    """Still there when the run was over."""
+    most_at_once: int
+    retry_after_s: float | None
+    """What the refused were told, on average; None: nothing, or nobody was refused."""
+    codes: dict[str, int]
+    """Refusals and failures by their code."""
+
+
+class Fault(_Part):
+    kind: str
+    person: int
+    scenario: str
+    session: str
+    words: str
+
+
+class Judgement(_Part):
+    """What the oracles found."""
+
+    listeners: int
+    facts: int
+    answers: int
+    answers_with_gaps: int
+    counts: dict[str, int]
+    """Faults of each kind, kinds without any included."""
+    compared_with_log: int
+    """Sessions that were read again from the log and compared with what was heard."""
+    examples: tuple[Fault, ...]
+    """The first of each kind."""
+
+
+class Moment(_Part):
+    """A stretch of time, for timelines. Latencies belong to the moment at which somebody began to wait."""
+
+    at_s: float
+    people: float
+    came: int
+    refused: int
+    failed: int
+    ttfa_p50_ms: float | None = None
+    ttfa_p95_ms: float | None = None
+    ttft_p50_ms: float | None = None
+
+
+class Load(_Part):
+    """What the system used, with so many people in it."""
+
+    at_s: float
+    people: float
+    gateway_mb: float | None = None
+    log_mb: float | None = None
+    cores: float | None = None
+    log_commands_per_s: float | None = None
+
+
+class SystemSeen(_Part):
+    """The system as its operator sees it."""
+
+    looked: bool
+    why_not: str
+    """Where nobody looked: why."""
+    loads: tuple[Load, ...] = ()
+    gateway_growth_mb_per_min: float | None = None
+    """Slope of the second half of the run; None: not looked at, or too short to say."""
+
+
+class ClientSeen(_Part):
+    """This client itself: what is measured is no better than it."""
+
+    late_p99_ms: float
+    late_most_ms: float
+    starts_late_p99_ms: float
+    """How much later than due people began."""
+    cpu_s: float
+    frames: int
+    megabytes: float
+
+
+class Requirement(_Part):
+    wish: str
+    value: float | None
+    """None: there are no figures."""
+    kept: bool
+
+
+class Result(_Part):
+    """One run."""
+
+    version: Literal[1] = 1
+    when: str
+    machine: str
+    commit: str
+    url: str
+    own_system: bool
+    """Started for this run, with scripted engines."""
+    command: str
+    scenario: str
+    arrivals: str
+    seconds: float
+    seed: int
+    people: People
+    by_scenario: dict[str, People]
+    latencies: dict[str, Latency]
+    judgement: Judgement
+    timeline: tuple[Moment, ...]
+    system: SystemSeen
+    client: ClientSeen
+    requirements: tuple[Requirement, ...] = Field(default=())
+    notes: tuple[str, ...] = ()
+    """What a reader should know beside the figures."""

@@ -1,0 +1,37 @@
+"""Somebody who speaks over the answer: it has to fall silent."""
+
+from dataclasses import dataclass
+
+from loadtests.load.person import Person
+from loadtests.load.scenarios import texts
+from loadtests.load.scenarios.base import Knobs
+from loadtests.load.scenarios.caller import microphone
+
+_LISTEN_S = 0.8
+"""To the answer, before it is spoken over."""
+_SENTENCES = 200
+"""So much that it is still being made when it is spoken over, however fast that goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargeIn:
+    """A long text is read out, and spoken over until it stops."""
+
+    knobs: Knobs
+
+    async def play(self, person: Person) -> None:
+        session = await person.open(**self.knobs.settings)
+        async with person.line(session) as line:
+            due_s = person.first_due()
+            async with microphone(line) as mouth:
+                line.notes.spoken_to = False  # the question is a text
+                turn = await line.begin(due_s, text=texts.story(person.mark, person.dice, _SENTENCES))
+                await line.until(lambda: line.notes.turns[turn].answer.ttfa_ms is not None)
+                await line.read_for(_LISTEN_S)
+                clip = person.dice.choice(self.knobs.recordings)
+                begins_ms = mouth.say(clip.pcm)
+                onset_s = mouth.instant_s(begins_ms + clip.bounds_ms[0])
+                for series, kind in (("held", "playback.paused"), ("flushed", "playback.flushed")):
+                    await line.until(lambda kind=kind: line.moments.get(kind, 0.0) > onset_s)  # type: ignore[misc]
+                    person.measure(series, onset_s, line.moments[kind])
+                await line.until(lambda: line.notes.over(turn))

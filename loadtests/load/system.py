@@ -1,0 +1,102 @@
+"""The system under load as its operator sees it: GET /metrics, and the processor time of its processes.
+
+Only where we may: a stranger without an operator's key has no metrics, and processes are only looked at where
+they are our own.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import psutil
+
+from loadtests.load.door import Door, Failed
+from pipeline.metrics import names
+
+_EVERY_S: Final = 2.0
+_LINE: Final = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+_PROCESS: Final = re.compile(r'process="([^"]*)"')
+_SUMMED: Final = {
+    names.MEMORY.name: "gateway_bytes",
+    names.RUNNING.name: "turns_running",
+    names.LISTENERS.name: "listeners",
+    names.LOG_MEMORY.name: "log_bytes",
+    names.LOG_COMMANDS.name: "log_commands",
+    names.LIVE.name: "sessions_live",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at one moment. `cpu_s`: of all its processes, since they began."""
+
+    at_s: float
+    figures: dict[str, float]
+
+
+class System:
+    """`home`: of a system of our own, by which its processes are found."""
+
+    def __init__(self, door: Door, home: Path | None = None) -> None:
+        self._door = door
+        self._home = home
+        self.why_not = ""
+        """Why its metrics could not be read; empty: they could."""
+
+    async def watch(self, looks: list[Look], epoch_s: float) -> None:
+        """Until cancelled."""
+        while True:
+            figures = await self._metrics()
+            if self._home is not None:
+                used_s = await asyncio.to_thread(_processor_s, self._home)
+                figures |= {"cpu_s": used_s} if used_s else {}
+            if figures:
+                looks.append(Look(monotonic() - epoch_s, figures))
+            await asyncio.sleep(_EVERY_S)
+
+    async def _metrics(self) -> dict[str, float]:
+        try:
+            page = await self._door.page("/metrics")
+        except Failed as error:
+            self.why_not = f"GET /metrics: {error}"
+            return {}
+        if not page.is_success:
+            self.why_not = f"GET /metrics answered {page.status_code}: that is for administrators"
+            return {}
+        self.why_not = ""
+        return read(page.text.splitlines())
+
+
+def read(page: Iterable[str]) -> dict[str, float]:
+    """Sums over processes, of memory only the gateways'."""
+    found: dict[str, float] = {}
+    for name, labels, value in _lines(page):
+        process = _PROCESS.search(labels)
+        if name == names.MEMORY.name and not (process and process[1].startswith("gateway")):
+            continue
+        figure = _SUMMED[name]
+        found[figure] = found.get(figure, 0.0) + value
+    return found
+
+
+def _lines(page: Iterable[str]) -> Iterator[tuple[str, str, float]]:
+    """Only what is wanted: a page has thousands of lines, and is read beside people who listen."""
+    for line in page:
+        if (found := _LINE.fullmatch(line)) is not None and found[1] in _SUMMED:
+            yield found[1], found[2] or "", float(found[3])
+
+
+def _processor_s(home: Path) -> float:
+    wanted, total = f"RHAPSODE_HOME={home}".encode(), 0.0
+    for process in psutil.process_iter():
+        try:
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes():
+                times = process.cpu_times()
+                total += times.user + times.system
+        except (psutil.Error, OSError):
+            continue  # it has just ended, or is not ours to look at
+    return total

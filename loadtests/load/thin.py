@@ -1,0 +1,100 @@
+"""A blocking client, for Locust: it makes sockets cooperative by itself, and has no event loop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Final
+
+import httpx
+import orjson
+from websockets.sync.client import ClientConnection, connect
+
+from loadtests.load.door import Failed, parsed_block, trouble
+from loadtests.load.notes import Notes
+
+_PATIENCE_S: Final = 60.0
+_OVER: Final = frozenset({"error", "end", "reconnect"})
+
+
+class Talk:
+    """A session's socket, without sound: what there is of it is told by the facts."""
+
+    def __init__(self, socket: ClientConnection, notes: Notes) -> None:
+        self._socket = socket
+        self._notes = notes
+
+    def ask(self, **wish: Any) -> None:
+        """Until the answer is over. Raises Refused, Failed or TimeoutError."""
+        before = self._notes.latest
+        self._notes.due_s = monotonic()
+        self._socket.send(orjson.dumps({"type": "turn.request", **wish}).decode())
+        until_s = monotonic() + _PATIENCE_S
+        while self._notes.latest is before or not _over(self._notes):
+            event = orjson.loads(self._socket.recv(max(0.0, until_s - monotonic())))
+            _take(self._notes, event)
+
+
+class Thin:
+    """One user's way in."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # Reading the certificates takes most of a second, during which no other user of the process gets on.
+        checks = self._url.startswith("https")
+        self._http = httpx.Client(
+            base_url=self._url, headers=self._headers, timeout=_PATIENCE_S, verify=checks
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[str]:
+        """Deleted with the block."""
+        session = str(self._checked(self._http.post("/v1/sessions", json={}))["session_id"])
+        try:
+            yield session
+        finally:
+            self._http.delete(f"/v1/sessions/{session}")
+
+    @contextmanager
+    def socket(self, session: str, notes: Notes) -> Iterator[Talk]:
+        address = f"{self._url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={notes.last}"
+        with connect(
+            address, additional_headers=self._headers, max_size=None, compression=None, close_timeout=2
+        ) as socket:
+            yield Talk(socket, notes)
+
+    def follow(self, session: str, notes: Notes, **wish: Any) -> None:
+        """Ask by a request, and read the events until the answer is over. Raises Refused or Failed."""
+        notes.due_s = monotonic()
+        self._checked(self._http.post(f"/v1/sessions/{session}/turns", json=wish))
+        with self._http.stream("GET", f"/v1/sessions/{session}/events", params={"from": "0"}) as answer:
+            waiting = b""
+            for piece in answer.iter_raw():
+                *whole, waiting = (waiting + piece).split(b"\n\n")
+                for event in filter(None, map(parsed_block, whole)):
+                    _take(notes, event)
+                if _over(notes):
+                    return
+        raise Failed("connection", "the event stream ended before the answer")
+
+    def _checked(self, answer: httpx.Response) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(answer.content) if answer.content else {}
+        if not answer.is_success:
+            raise trouble(found | {"code": found.get("code", f"http.{answer.status_code}")})
+        return found
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _over(notes: Notes) -> bool:
+    return bool(notes.turns) and notes.over(next(reversed(notes.turns)))
+
+
+def _take(notes: Notes, event: dict[str, Any]) -> None:
+    if "data" in event:
+        notes.take(event, monotonic())
+    elif event["type"] == "error":
+        raise trouble(event)
+    elif event["type"] in _OVER:
+        raise Failed(f"stream.{event['type']}")

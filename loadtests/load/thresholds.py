@@ -1,0 +1,96 @@
+"""What a run must keep to, for CI: `ttfa_p95_ms<=800`. Pure."""
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtests.load import oracles
+from loadtests.load.result import Requirement, Result
+from loadtests.load.visit import SERIES
+
+_SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_WISH: Final = re.compile(r"\s*(\w+)\s*(<=|>=|==|<|>)\s*(\d+(?:\.\d+)?)\s*")
+_COUNTED: Final = ("planned", "fine", "refused", "refused_by_us", "failed", "unfinished", "most_at_once")
+_STATISTICS: Final = ("p50", "p95", "p99", "most")
+_OTHERS: Final[dict[str, Callable[[Result], float | None]]] = {
+    "failed_share": lambda found: _share(found.people.failed, _asked(found)),
+    "refused_share": lambda found: _share(found.people.refused, _asked(found)),
+    "gap_share": lambda found: _share(found.judgement.answers_with_gaps, found.judgement.answers),
+    "answers": lambda found: found.judgement.answers,
+    "compared_with_log": lambda found: found.judgement.compared_with_log,
+    "client_late_p99_ms": lambda found: found.client.late_p99_ms,
+    "gateway_growth_mb_per_min": lambda found: found.system.gateway_growth_mb_per_min,
+}
+NAMES: Final = (
+    *(f"{series}_{statistic}_ms" for series in SERIES for statistic in _STATISTICS),
+    *_COUNTED,
+    *oracles.KINDS,
+    *_OTHERS,
+)
+"""Everything that can be required."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One of them."""
+
+    name: str
+    sign: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.sign}{self.limit:g}"
+
+
+ALWAYS: Final = tuple(Wish(kind, "<=", 0.0) for kind in oracles.NEVER)
+"""Asked for unless something else is said about the same name."""
+
+
+def wish(text: str) -> Wish:
+    """Raises ValueError, in words for whoever typed it."""
+    found = _WISH.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no requirement: a name, one of <= < >= > ==, and a number")
+    if found[1] not in NAMES:
+        raise ValueError(f"there is no figure {found[1]!r}; there are: {', '.join(NAMES)}")
+    return Wish(found[1], found[2], float(found[3]))
+
+
+def checked(result: Result, wishes: Sequence[Wish]) -> tuple[Requirement, ...]:
+    """A figure that there is not is a requirement that is not kept."""
+    said = {one.name for one in wishes}
+    found = []
+    for one in (*wishes, *(always for always in ALWAYS if always.name not in said)):
+        value = figure(result, one.name)
+        kept = value is not None and _SIGNS[one.sign](value, one.limit)
+        found.append(Requirement(wish=str(one), value=value, kept=kept))
+    return tuple(found)
+
+
+def figure(result: Result, name: str) -> float | None:
+    """None: nothing of the kind happened, or nobody looked."""
+    if name in _OTHERS:
+        return _OTHERS[name](result)
+    if name in oracles.KINDS:
+        return result.judgement.counts[name]
+    if name in _COUNTED:
+        return float(getattr(result.people, name))
+    series, statistic, _ = name.rsplit("_", 2)
+    latency = result.latencies.get(series)
+    return None if latency is None else float(getattr(latency, statistic))
+
+
+def _asked(result: Result) -> int:
+    return result.people.planned - result.people.refused_by_us
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,55 @@
+"""What is kept of one person's stay when it is over."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from loadtests.load.notes import Notes
+
+Outcome = Literal["fine", "refused", "refused_by_us", "failed", "unfinished"]
+"""`refused`: by the system, politely. `refused_by_us`: there was no room for so many in this client, so that
+nothing was asked. `unfinished`: still there when the run was over."""
+SERIES = {
+    "open": "from when somebody was due to an open session",
+    "ttft": "time to first text, from when the question was due",
+    "ttfa": "time to first audio, from when the question was due",
+    "v2v": "voice to voice: from the last sound of the question to the first of the answer",
+    "whole": "from when the question was due to the end of the answer's facts",
+    "resume": "from a cut connection to the first fact after it",
+    "held": "from the onset of speech over an answer to its being held",
+    "flushed": "from the onset of speech over an answer to its being given up",
+}
+"""Every latency that is measured; all in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One latency, by the time at which it began to be waited for (seconds after the run's beginning)."""
+
+    series: str
+    at_s: float
+    ms: float
+
+
+@dataclass(slots=True)
+class Visit:
+    """One person's stay."""
+
+    number: int
+    scenario: str
+    due_s: float
+    """After the run's beginning."""
+    late_s: float = 0.0
+    """So much later this client began; every latency is counted from when it was due all the same."""
+    ended_s: float | None = None
+    outcome: Outcome = "unfinished"
+    code: str = ""
+    words: str = ""
+    retry_after_s: float | None = None
+    samples: list[Sample] = field(default_factory=list)
+    heard: list[tuple[str, Notes]] = field(default_factory=list)
+    """Each listener of each session."""
+    cuts: int = 0
+
+    @property
+    def sessions(self) -> list[str]:
+        return list(dict.fromkeys(session for session, _ in self.heard))

@@ -1,0 +1,163 @@
+"""Who runs: each is asked in writing or by voice, and the caller notes when the answer is first heard."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import httpx
+from websockets.exceptions import WebSocketException
+
+from loadtests.listener import Client, Stream
+from loadtests.peers.ear import Ear
+from loadtests.peers.socket import PATIENCE_S, line
+from loadtests.speech import Clip
+from loadtests.voice.caller import Caller, calling
+from loadtests.voice.microphone import Microphone
+
+_BEFORE_S: Final = 1.0
+"""Of silence, before somebody speaks: detectors of speech learn what the room sounds like."""
+_OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Milliseconds from the question to its answer; a spoken question ends with its last sound."""
+
+    first_ms: float
+    """When a loudspeaker that plays what comes is first heard."""
+    arrived_ms: float
+    """When the sound of that had arrived."""
+    asked_s: float = 0.0
+    """When the question was asked (monotonic seconds)."""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """When it came to each engine and left it, where the services were used."""
+
+
+def heard(ear: Ear, asked_s: float) -> Heard:
+    """Raises RuntimeError where nothing was."""
+    if ear.heard_s is None or ear.arrived_s is None:
+        raise RuntimeError("nothing was heard")
+    return Heard(round(ear.heard_s * 1_000, 1), round(ear.arrived_s * 1_000, 1), asked_s)
+
+
+FAILURES: Final = (TimeoutError, RuntimeError, OSError, httpx.HTTPError, WebSocketException)
+"""What comes instead of an answer."""
+
+
+class Contestant(Protocol):
+    """Raises one of FAILURES where no answer is heard."""
+
+    @property
+    def name(self) -> str: ...
+    async def ask(self, prompt: str) -> Heard: ...
+    async def read(self, text: str) -> Heard: ...
+    async def say(self, clip: Clip) -> Heard: ...
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server of loadtests/peers/systems. Every question is a conversation of its own, in a warm server."""
+
+    name: str
+    url: str
+
+    async def ask(self, prompt: str) -> Heard:
+        async with line(self.url) as connection:
+            return heard(*await connection.wish(ask=prompt))
+
+    async def read(self, text: str) -> Heard:
+        async with line(self.url) as connection:
+            return heard(*await connection.wish(say=text))
+
+    async def say(self, clip: Clip) -> Heard:
+        async with line(self.url) as connection:
+            microphone = Microphone(connection.send)
+            speaking = asyncio.create_task(microphone.run())
+            try:
+                ends_s = await _spoken(microphone, clip)
+                ear = Ear()
+                await connection.hear(ear, since_s=ends_s)
+            finally:
+                speaking.cancel()
+        return _in_turn(heard(ear, ends_s))
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Rhapsode by its native socket; `settings` are the session's."""
+
+    name: str
+    url: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    async def ask(self, prompt: str) -> Heard:
+        return await self._turn(prompt=prompt)
+
+    async def read(self, text: str) -> Heard:
+        return await self._turn(text=text)
+
+    async def _turn(self, **wish: str) -> Heard:
+        async with (
+            _session(self.url, self.settings) as (client, session),
+            client.stream(session, after=1, audio="pcm16") as stream,
+            asyncio.timeout(PATIENCE_S),
+        ):
+            sent = (await stream.send({"type": "turn.request"} | wish)) / 1e9
+            return heard(await _first_sound(stream, sent), sent)
+
+    async def say(self, clip: Clip) -> Heard:
+        async with (
+            _session(self.url, self.settings) as (client, session),
+            calling(self.url, session, audio="pcm16", headers=client.headers) as caller,
+        ):
+            ends_s = await _spoken(caller.microphone, clip)
+            # What went wrong is told after the block, whose tasks would make a group of it.
+            with suppress(TimeoutError):
+                await caller.until(lambda each: each.type in _OVER, limit_s=PATIENCE_S)
+            ear = _played(caller, ends_s)
+        return _in_turn(heard(ear, ends_s))
+
+
+async def _spoken(microphone: Microphone, clip: Clip) -> float:
+    """Say it; when its last sound will have been spoken (monotonic seconds)."""
+    await asyncio.sleep(_BEFORE_S)
+    return microphone.instant_s(microphone.say(clip.pcm) + clip.bounds_ms[1])
+
+
+@asynccontextmanager
+async def _session(url: str, settings: Mapping[str, Any]) -> AsyncGenerator[tuple[Client, str], None]:
+    client = Client(url)
+    try:
+        yield client, await client.create(**settings)
+    finally:
+        await client.aclose()
+
+
+async def _first_sound(stream: Stream, sent_s: float) -> Ear:
+    """Of the turn, whose end is waited for: the next question begins on idle engines."""
+    ear = Ear()
+    async for arrival in stream.arrivals():
+        if arrival.event["type"] == "audio.chunk":
+            ear.push(arrival.sound, arrival.at_ns / 1e9 - sent_s)
+        elif arrival.event["type"] in _OVER:
+            return ear
+        elif arrival.event["type"] == "error":
+            raise RuntimeError(str(arrival.event))
+    raise RuntimeError("the connection ended before the turn")
+
+
+def _played(caller: Caller, ends_s: float) -> Ear:
+    ear = Ear()
+    for each in caller.arrivals:
+        if each.type == "audio.chunk":
+            ear.push(each.audio, each.at_s - ends_s)
+    return ear
+
+
+def _in_turn(found: Heard) -> Heard:
+    """Raises RuntimeError where the answer came before the question was over."""
+    if found.first_ms <= 0:
+        raise RuntimeError("it answered before the question was over")
+    return found

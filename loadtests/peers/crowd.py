@@ -1,0 +1,171 @@
+"""Sessions at once: how many a system carries until the first sound of an answer is half as late again."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from loadtests.figures import percentile
+from loadtests.listener import Client, Stream
+from loadtests.peers.contestants import FAILURES
+from loadtests.peers.ear import Ear
+from loadtests.peers.socket import PATIENCE_S, Line, line
+
+_OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
+_THINK_S: Final = (1.0, 3.0)
+_PAUSE_S: Final = 1.0
+"""So long after the last of the sound was played, a peer's answer is over: its socket does not say so."""
+LATE: Final = 1.5
+
+
+class Talk(Protocol):
+    """One session that is open. Returns when the answer has been heard to its end."""
+
+    async def turn(self, prompt: str) -> float:
+        """Milliseconds to first sound."""
+        ...
+
+
+@dataclass(frozen=True)
+class PeerTalk:
+    connection: Line
+
+    async def turn(self, prompt: str) -> float:
+        ear, began = await self.connection.wish(ask=prompt)
+        while True:
+            left_s = ear.plays_until_s - (monotonic() - began) + _PAUSE_S
+            try:
+                async with asyncio.timeout(max(left_s, 0.01)):
+                    await self.connection.hear_more(ear, since_s=began)
+            except TimeoutError:
+                if ear.plays_until_s + _PAUSE_S <= monotonic() - began:
+                    break
+        return _first_ms(ear)
+
+
+@dataclass(frozen=True)
+class OurTalk:
+    stream: Stream
+
+    async def turn(self, prompt: str) -> float:
+        began = (await self.stream.ask(prompt)) / 1e9
+        ear = Ear()
+        async with asyncio.timeout(PATIENCE_S):
+            async for arrival in self.stream.arrivals():
+                kind = arrival.event["type"]
+                if kind == "audio.chunk":
+                    ear.push(arrival.sound, arrival.at_ns / 1e9 - began)
+                elif kind == "error":
+                    raise RuntimeError(str(arrival.event))
+                elif kind in _OVER:
+                    break
+        await asyncio.sleep(max(0.0, ear.plays_until_s - (monotonic() - began)) + _PAUSE_S)
+        return _first_ms(ear)
+
+
+def _first_ms(ear: Ear) -> float:
+    if ear.heard_s is None:
+        raise RuntimeError("nothing was heard")
+    return ear.heard_s * 1_000
+
+
+class Hall(Protocol):
+    """A system that carries many sessions."""
+
+    @property
+    def name(self) -> str: ...
+    def talk(self, number: int) -> Any:
+        """A context manager of a Talk; `number` counts the sessions."""
+        ...
+
+
+@dataclass(frozen=True)
+class PeerHall:
+    """A process of the peer's for each core; sessions take turns."""
+
+    name: str
+    urls: Sequence[str]
+
+    @asynccontextmanager
+    async def talk(self, number: int) -> AsyncGenerator[Talk, None]:
+        async with line(self.urls[number % len(self.urls)]) as connection:
+            yield PeerTalk(connection)
+
+
+@dataclass(frozen=True)
+class OurHall:
+    name: str
+    url: str
+    settings: Mapping[str, Any]
+
+    @asynccontextmanager
+    async def talk(self, number: int) -> AsyncGenerator[Talk, None]:
+        client = Client(self.url)
+        try:
+            session = await client.create(**self.settings)
+            async with client.stream(session, after=1, audio="pcm16") as stream:
+                yield OurTalk(stream)
+        finally:
+            await client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What so many sessions heard."""
+
+    sessions: int
+    first_ms: Sequence[float]
+    failures: int
+
+    @property
+    def p95(self) -> float:
+        return percentile(self.first_ms, 0.95) if self.first_ms else float("inf")
+
+
+async def step(hall: Hall, sessions: int, seconds: float) -> Step:
+    """Everybody asks, listens to the end, thinks for a moment and asks again, for so long."""
+    taken: list[float] = []
+    failures = 0
+    until = monotonic() + seconds
+
+    async def person(number: int) -> None:
+        nonlocal failures
+        chance = random.Random(number)
+        await asyncio.sleep(chance.uniform(0, min(4.0, seconds / 3)))
+        try:
+            async with hall.talk(number) as talk:
+                while monotonic() < until:
+                    taken.append(await talk.turn(f"Tell me more, number {number}."))
+                    await asyncio.sleep(chance.uniform(*_THINK_S))
+        except FAILURES:
+            failures += 1
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(sessions):
+            tasks.create_task(person(number))
+    return Step(sessions, taken, failures)
+
+
+def carried(steps: Sequence[Step]) -> int:
+    """The most sessions, before the first step that was late or failed. The first step is the measure."""
+    limit, most = LATE * steps[0].p95, 0
+    for each in steps:
+        if each.p95 > limit or each.failures:
+            return most
+        most = each.sessions
+    return most
+
+
+async def climb(hall: Hall, counts: Sequence[int], seconds: float) -> list[Step]:
+    """Step by step, until one is late."""
+    await step(hall, 2, 5.0)  # warms up
+    steps: list[Step] = []
+    for count in counts:
+        # One person alone asks too seldom for a p95, so they stay longer.
+        steps.append(await step(hall, count, seconds * (3 if count == 1 else 1)))
+        if carried(steps) < count:
+            break
+    return steps

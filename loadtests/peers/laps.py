@@ -1,0 +1,117 @@
+"""Laps of a race: everybody runs in every lap, one after the other, in an order left to chance."""
+
+import random
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from loadtests.peers.contestants import FAILURES, Contestant, Heard
+from loadtests.peers.stages import Marks, stages
+from loadtests.speech import Clip
+
+# fmt: off
+_NAMES: Final = (
+    "Anna", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene",
+    "Jonas", "Klara", "Louis", "Marta", "Nils", "Olga", "Peter", "Quinn", "Rosa",
+    "Simon", "Tilda", "Ulrich", "Vera", "Walter", "Xenia", "Yusuf", "Zoe",
+)
+# fmt: on
+_WISHES: Final = (
+    "Tell me a story about {} and a red fox.",
+    "Tell me a fairy tale about {} at the sea.",
+    "Why does {} like old clocks?",
+    "Describe a winter evening at the house of {}.",
+    "What would {} write in a letter from a lighthouse?",
+)
+_TEXTS: Final = (
+    "When {} came down to the harbour that evening, the boats had gone. Only the lamp was burning.",
+    "It had rained for three days, and {} was tired of waiting. On the fourth day the sun came out.",
+    "{} opened the letter at once. It was short, and it was not signed.",
+    "In the oldest part of the town, where the streets are too narrow for carts, {} kept a shop of clocks.",
+    "Nobody had seen {} since the spring. Then, on a cold morning in November, the bell rang.",
+)
+_KINDS: Final = 5
+"""Of questions, of texts and of recordings: everybody gets each of them equally often."""
+
+
+@dataclass
+class Laps:
+    """What became of everybody, by name."""
+
+    heard: dict[str, list[Heard]] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Track(Protocol):
+    """The engines."""
+
+    def rest(self) -> None:
+        """Wait until nobody works."""
+        ...
+
+    def marks(self) -> Marks:
+        """What they did since this was last asked."""
+        ...
+
+
+Run = Callable[[Contestant, int], Awaitable[Heard]]
+"""(who, the number of the lap with an offset of their own) to what was heard."""
+
+
+def prompt(number: int) -> str:
+    """No two are the same for many laps: what a model has read before it reads faster."""
+    return _WISHES[number % len(_WISHES)].format(_name(number))
+
+
+def text(number: int) -> str:
+    return _TEXTS[number % len(_TEXTS)].format(_name(number))
+
+
+def _name(number: int) -> str:
+    first, second = divmod(number, len(_NAMES))
+    return _NAMES[second] if not first else f"{_NAMES[second]} and {_NAMES[(second + first) % len(_NAMES)]}"
+
+
+async def laps(contestants: Sequence[Contestant], count: int, run: Run, track: Track) -> Laps:
+    """`count` laps after one that warms up. The engines are idle before everybody's turn."""
+    found = Laps(
+        {each.name: [] for each in contestants},
+        {each.name: [] for each in contestants},
+    )
+    stride = len(contestants) + (len(contestants) % _KINDS == 0)
+    for lap in range(count + 1):
+        order = random.Random(lap).sample(range(len(contestants)), len(contestants))
+        for place in order:
+            each = contestants[place]
+            track.rest()
+            track.marks()
+            try:
+                heard = await run(each, lap * stride + place)
+                heard = replace(heard, stages=stages(track.marks(), heard.asked_s))
+            except FAILURES as error:
+                found.failures[each.name] += [str(error) or "no answer"] if lap else []
+                _say(f"lap {lap}: {each.name}: {str(error) or 'no answer'}")
+            else:
+                found.heard[each.name] += [heard] if lap else []
+                _say(f"lap {lap}: {each.name}: {heard.first_ms:.0f} ms")
+    return found
+
+
+async def typed(contestants: Sequence[Contestant], count: int, track: Track) -> Laps:
+    """A written question to first sound."""
+    return await laps(contestants, count, lambda who, number: who.ask(prompt(number)), track)
+
+
+async def read(contestants: Sequence[Contestant], count: int, track: Track) -> Laps:
+    """A whole text to first sound."""
+    return await laps(contestants, count, lambda who, number: who.read(text(number)), track)
+
+
+async def spoken(contestants: Sequence[Contestant], count: int, track: Track, clips: Sequence[Clip]) -> Laps:
+    """The last sound of a spoken question to the first of its answer. In a lap nobody says the same."""
+    return await laps(contestants, count, lambda who, number: who.say(clips[number % len(clips)]), track)
+
+
+def _say(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,114 @@
+"""From laps and steps to tables. Pure arithmetic."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from loadtests.figures import percentile, verdict
+from loadtests.peers.crowd import Step, carried
+from loadtests.peers.laps import Laps
+from loadtests.peers.stages import STAGES
+
+OURS: Final = "Rhapsode"
+"""Names of our own rows begin so."""
+WORDWISE: Final = "TOKEN"
+"""Rows with this in their name speak word by word: they are shown, and are no yardstick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """One row of the report: what is raced for, and how far below the best peer we want to be."""
+
+    name: str
+    laps: Laps
+    target: float
+
+    @property
+    def best(self) -> tuple[str, float] | None:
+        """The peer with the shortest median."""
+        peers = {
+            name: percentile([each.first_ms for each in taken], 0.5)
+            for name, taken in self.laps.heard.items()
+            if taken and not name.startswith(OURS) and WORDWISE not in name
+        }
+        return min(peers.items(), key=lambda item: item[1]) if peers else None
+
+    def table(self) -> str:
+        best = self.best
+        rows = []
+        for name, taken in self.laps.heard.items():
+            first = [each.first_ms for each in taken]
+            failures = self.laps.failures[name]
+            ratio = percentile(first, 0.5) / best[1] if first and best else None
+            judged = verdict(ratio <= self.target) if ratio is not None and name.startswith(OURS) else ""
+            cells = [
+                name,
+                _spread(first),
+                f"{ratio:.2f}" if ratio is not None else "-",
+                judged,
+                str(len(first)),
+            ]
+            rows.append([*cells, _counted(failures)])
+        headings = ["who", "first sound, p50 / p95 ms", "of the best peer's p50", f"<= {self.target:g}"]
+        return markdown([*headings, "n", "failed"], rows)
+
+    def stages_table(self) -> str:
+        """Where the time went of those who use the services, p50 of each stage."""
+        rows = []
+        for name, taken in self.laps.heard.items():
+            seen = [each for each in taken if each.stages]
+            if not seen:
+                continue
+            middle = [
+                _middle([each.stages[stage] for each in seen if stage in each.stages]) for stage in STAGES
+            ]
+            rows.append([name, *middle, _middle([each.first_ms for each in seen])])
+        return markdown(["ms, p50", *STAGES, "heard"], rows) if rows else ""
+
+
+def _middle(series: Sequence[float]) -> str:
+    return f"{percentile(series, 0.5):.0f}" if series else "-"
+
+
+def _spread(series: Sequence[float]) -> str:
+    return f"{percentile(series, 0.5):.0f} / {percentile(series, 0.95):.0f}" if series else "-"
+
+
+def _counted(failures: Sequence[str]) -> str:
+    kinds = dict.fromkeys(failures)
+    return "; ".join(f"{failures.count(kind)} x {kind}" for kind in kinds) or "0"
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def crowd_table(climbs: Mapping[str, Sequence[Step]], target: float) -> str:
+    """How many sessions everybody carried."""
+    counts = {name: carried(steps) for name, steps in climbs.items()}
+    best = max((count for name, count in counts.items() if not name.startswith(OURS)), default=0)
+    rows = []
+    for name, steps in climbs.items():
+        curve = ", ".join(f"{each.sessions}: {each.p95:.0f}" for each in steps)
+        ratio = counts[name] / best if best else None
+        judged = verdict(ratio >= target) if ratio is not None and name.startswith(OURS) else ""
+        told = f"{ratio:.1f}" if ratio is not None else "-"
+        failed = sum(each.failures for each in steps)
+        rows.append([name, str(counts[name]), told, judged, curve, str(failed)])
+    headings = ["who", "sessions", "of the best peer's", f">= {target:g}", "sessions: p95 ms", "failed"]
+    return markdown(headings, rows)
+
+
+def figures(races: Sequence[Race], climbs: Mapping[str, Sequence[Step]]) -> dict[str, Any]:
+    """Everything, for a JSON file."""
+    return {
+        **{
+            race.name: {
+                "heard": {name: [asdict(each) for each in taken] for name, taken in race.laps.heard.items()},
+                "failures": race.laps.failures,
+            }
+            for race in races
+        },
+        "sessions": {name: [asdict(each) for each in steps] for name, steps in climbs.items()},
+    }

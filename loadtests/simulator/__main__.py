@@ -1,0 +1,5 @@
+"""`python -m loadtests.simulator`."""
+
+from loadtests.simulator.command import main
+
+main()

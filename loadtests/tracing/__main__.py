@@ -1,0 +1,5 @@
+"""python -m loadtests.tracing"""
+
+from loadtests.tracing.bench import main
+
+main()
