@@ -10,36 +10,48 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.chat_server import ChatHouse, chat_house
 from tests.speech_server import SpeechHouse, speech_house
+from tests.thorough import UNTIMED
 
-settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("untimed")
+settings.load_profile(UNTIMED)  # unless an option says otherwise, which is looked at later
 
-HEAVY = ("serve", "resilience", "browser")
-"""Folders whose tests keep more than one core busy, or play sound in real time."""
+QUEUES = {"serve": "Ray", "resilience": "Ray", "browser": "browser"}
+"""Folders whose tests keep more than a core busy, or play sound in real time: one at a time of each queue."""
+LONGEST = (
+    "serve",
+    "resilience",
+    "browser",
+    "engines",
+    "voice",
+    "seeds",
+    "openai",
+    "unit",
+    "documents",
+    "retrieval",
+)
+"""What takes long begins early, so that all processes end at about the same time."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Two tests at a time (docs/adr/0093), those of a file one after the other in one process."""
+    """Several tests at a time (docs/adr/0150), those of a file one after the other in one process."""
     return FileByFile(config, log)
 
 
 class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Ray, crowds and the browser are for one process: two of them at once would need four cores."""
+    """Ray is for one process, and so is the browser: two of the same at once would need four cores."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = PurePosixPath(nodeid.partition("::")[0])
-        return "heavy" if path.parent.name in HEAVY else str(path)
+        return QUEUES.get(path.parent.name, str(path))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The heavy group begins first, since it takes longest."""
     items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
     folder = item.path.parent.name
-    return HEAVY.index(folder) if folder in HEAVY else len(HEAVY)
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from typing import Any
 import anyio
 
 from deployments.http import create_app
-from deployments.services import Services, open_services
+from deployments.opening import open_services
+from deployments.services import Services
 from deployments.workers import run_workers
 from pipeline.answer import Models
 from pipeline.coalesce import CoalescingLanguageModel
@@ -24,7 +25,8 @@ from pipeline.engines.registry import (
     build_text_to_speech,
 )
 from pipeline.log import embedded
-from pipeline.providers.open import open_language_model, open_speaker
+from pipeline.providers.open import open_speaker
+from pipeline.providers.open_answering import open_language_model
 from schemas.settings import AppSettings
 from tests.serving import serving
 
@@ -126,5 +128,5 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
         ):
             yield running
     finally:
-        if settings.log.url is None:
+        if settings.log.embedded:
             embedded.stop(settings.home)

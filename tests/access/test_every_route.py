@@ -70,11 +70,12 @@ HARMLESS = {
     "model": "tts-1",
     "document_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e12",
 }
-UPKEEP = {"letter": "0.1-1", "projection": "directory"}
+UPKEEP = {"letter": "0.1-1", "projection": "directory", "gateway": "1.abc"}
 FOR_ADMINS = [
     way
     for way in OTHERS
-    if set(UPKEEP) & set(way.names) or way.path in ("/metrics", "/v1/workers", "/v1/dead-letters")
+    if set(UPKEEP) & set(way.names)
+    or way.path in ("/metrics", "/v1/workers", "/v1/dead-letters", "/v1/gateways")
 ]
 """What is nobody's own: the upkeep of the server."""
 

@@ -85,7 +85,7 @@ async def test_the_link_opens_nothing_else(
     listened = {
         f"/v1/sessions/{{session_id}}{place}" for place in ("", "/events", "/audio", "/captions.{kind}")
     }
-    if (way.method == "GET" and way.path in listened) or way.path in ("/web", "/", "/v1/health"):
+    if (way.method == "GET" and way.path in listened) or way.path in ("/web", "/", "/v1/health", "/v1/ready"):
         return
     if way.path in ("/openapi.json", "/docs", "/redoc", "/docs/oauth2-redirect"):
         return

@@ -13,6 +13,7 @@ from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.tools.house import FunctionHouse
+from pipeline.tracing.tracer import Tracing
 from schemas.chat import FunctionOffer, GivenMessage, ToolSettings
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_id, new_session_id
@@ -101,15 +102,22 @@ def call(name: str, arguments: str = "{}", *, id: str = "") -> ToolCall:
 
 @asynccontextmanager
 async def owning(
-    log: MemoryEventLog, recorder: Recorder, models: Models, name: str = "first"
+    log: MemoryEventLog,
+    recorder: Recorder,
+    models: Models,
+    name: str = "first",
+    *,
+    tracing: Tracing | None = None,
 ) -> AsyncGenerator[Owners, None]:
     async with Tailer(log) as tailer:
-        services = OwnerServices(log, recorder, tailer, models, SystemClock(), LimitSettings())
+        services = OwnerServices(
+            log, recorder, tailer, models, SystemClock(), LimitSettings(), tracing=tracing
+        )
         async with Owners(node=name, services=services) as owners:
             yield owners
 
 
-async def facts_of(
+async def facts_of(  # noqa: PLR0913 - all that a turn depends on
     model: LanguageModel,
     settings: SessionSettings,
     *,
@@ -118,11 +126,12 @@ async def facts_of(
     voice: Speaker | None = None,
     given: tuple[GivenMessage, ...] | None = None,
     text: str = "When was it lit?",
+    tracing: Tracing | None = None,
 ) -> list[Recorded]:
     """What a turn leaves in the log, its request excepted."""
     log, session = MemoryEventLog(), new_session_id()
     models = Models(model, voice or Voice(), finder, functions)
-    async with Recorder(log) as recorder, owning(log, recorder, models) as owners:
+    async with Recorder(log) as recorder, owning(log, recorder, models, tracing=tracing) as owners:
         await recorder.post(session, SessionStarted(settings=settings), mode="create")
         await recorder.post(session, TurnRequested(kind="prompt", text=text, settings=settings, given=given))
         owners.wake(session, Seq(TURN))

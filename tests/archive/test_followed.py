@@ -1,13 +1,18 @@
 """One session's trouble in the archive is not that of those who listen to others."""
 
+import time
+
 import anyio
 import pytest
 
+from pipeline.log.base import Verdict
+from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
+from pipeline.log.tiered import YOUNG_MS
 from schemas.errors import ArchiveDamaged
-from schemas.ids import Seq
+from schemas.ids import Seq, new_session_id
 from tests.archive.support import Tiers, tell
-from tests.log.support import batch, delta
+from tests.log.support import batch, creation, delta
 
 pytestmark = pytest.mark.anyio
 
@@ -33,3 +38,22 @@ async def test_a_damaged_archive_ends_no_listening_to_other_sessions(tiers: Tier
             for number in (1, 2):
                 await tiers.log.append([batch(live, number, delta(number), producer="late")])
                 assert [fact.seq for fact in await anext(news)] == [head.seq + number]
+
+
+async def test_a_damaged_archive_fails_no_batch_of_other_sessions(tiers: Tiers) -> None:
+    """They share round trips: what is in the log counts as there, whatever became of the neighbour."""
+    live, also = await tell(tiers.log, 10, sealed=False), await tell(tiers.log, 10, sealed=False)
+    old = await tell(tiers.log, 60, session=new_session_id(time.time_ns() // 1_000_000 - 2 * YOUNG_MS))
+    await tiers.archiver.archive(old)
+    await tiers.vanish(old)
+    for path in tiers.root.rglob("*.events.zst"):
+        path.write_bytes(b"rotten")
+    tiers.log.archive.forget(old)
+    said = await tiers.log.append(
+        [batch(session, 1, delta(1), producer="late") for session in (live, old, also)] + [creation(old)]
+    )
+    damaged = Verdict.ARCHIVE_DAMAGED
+    assert [one.verdict for one in said] == [Verdict.OK, damaged, Verdict.OK, damaged]
+    async with Recorder(tiers.log) as recorder:
+        with pytest.raises(ArchiveDamaged):
+            await recorder.post(old, delta(2))

@@ -1,7 +1,5 @@
 """Archivers are killed at any moment, several at once: every fact is read as before, from wherever it is."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from loadtests.chaos.nursery import end, fork
 from pipeline.archive.archiver import Archiver
 from pipeline.log import embedded
 from schemas.ids import SessionId
@@ -18,21 +17,18 @@ from tests.log.support import until
 pytestmark = pytest.mark.anyio
 SESSIONS = 24
 KILLS = 2
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
 def archivers(tiers: Tiers, home: Path, count: int) -> Iterator[None]:
     """So many processes, killed without a warning at the end of the block."""
     address = str(embedded.socket_path(home))
-    command = [sys.executable, "-m", "tests.archive.murdered", address, str(tiers.root.parent)]
-    running = [subprocess.Popen(command, cwd=ROOT) for _ in range(count)]
+    running = [fork("tests.archive.murdered", address, str(tiers.root.parent)) for _ in range(count)]
     try:
         yield
     finally:
         for process in running:
-            process.kill()
-            process.wait()
+            end(process)
 
 
 async def test_killed_archivers_lose_nothing(tiers: Tiers, archive_home: Path) -> None:

@@ -1,7 +1,6 @@
 """One Chromium and one running application for all tests of the page."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.cable import Cable, cable_to
 from tests.browser.reader import PATIENCE_MS, Reader
-from tests.browser.spoken import Visit, browser_that_hears, record
+from tests.browser.spoken import CHROMIUM, Visit, browser_that_hears, record
 from tests.browser.storytelling import prefer
 from tests.speech_server import SpeechHouse
 
@@ -32,7 +31,6 @@ STORY = (
 SHORT = "The lamp was lit as on every evening. The fox slept by the stove all night."
 MARKUP = "Look: <img src=x onerror=\"document.title='owned'\"> & <b>bold</b>. That was all."
 CITED = "Their combs are built of wax [1]. How they tell of flowers is another matter [2]. That is all."
-CHROMIUM = "/usr/bin/chromium"
 expect.set_options(timeout=PATIENCE_MS)
 FLAGS = [
     "--no-sandbox",
@@ -56,11 +54,14 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
                 "markup": MARKUP,
                 "hive": CITED,
                 "at length": " ".join([STORY] * 8),
+                "without end": " ".join([STORY] * 40),
+                "told twice": " ".join([STORY] * 2),
             },
             "delta_chars": 6,
             "per_delta_ms": 25,
         },
         tts={"ms_per_char": 30},
+        session={"max_tokens": 4_096},
         text_to_speech={"providers": {"cloud": running_house.given(breaker_failures=1_000)}},
         workers={"retry_s": 0.01},
         retrieval={"embedding": "wordllama", "judge": None, "limits": {"bytes": 400_000}},
@@ -73,8 +74,8 @@ def app(running_house: SpeechHouse, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Not for the whole session: Playwright keeps an event loop running that async tests would trip over."""
-    if not shutil.which(CHROMIUM):
-        pytest.skip(f"{CHROMIUM} is not installed")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

@@ -10,6 +10,9 @@ from tests.support import RunningApp
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Reader]
+_SPEAKING = "[...document.querySelectorAll('.sentence')].findIndex((one) => one.matches('.speaking'))"
+"""The number of the sentence that is heard."""
+_SKIP = f"() => {{ const left = {_SPEAKING}; document.querySelector('#skip').click(); return left; }}"
 
 
 @pytest.fixture
@@ -21,22 +24,47 @@ def listener(open_page: OpenPage) -> Reader:
     return reader
 
 
-def test_escape_stops_the_voice_and_the_writing(listener: Reader) -> None:
-    listener.status_is("running")
-    listener.page.keyboard.press("Escape")
-    listener.wait("s.rms < 0.0005 && s.turn === null")
-    listener.status_is("stopped")
-    listener.page.get_by_text("Stopped", exact=True).wait_for()
-    assert not listener.page.is_visible("#stop")
+@pytest.fixture
+def patient(open_page: OpenPage) -> Reader:
+    """Somebody to whom a story is read that is still being written in a minute."""
+    reader = open_page()
+    reader.ask("a story without end")
+    reader.hears(200)
+    return reader
 
 
-def test_a_stop_is_heard_in_every_tab(listener: Reader, open_page: OpenPage) -> None:
-    other = open_page(listener.page.url)
+def test_escape_stops_the_voice_and_the_writing(patient: Reader) -> None:
+    patient.status_is("running")
+    patient.page.keyboard.press("Escape")
+    patient.wait("s.rms < 0.0005 && s.turn === null")
+    patient.status_is("stopped")
+    patient.page.get_by_text("Stopped", exact=True).wait_for()
+    assert not patient.page.is_visible("#stop")
+
+
+def test_a_stop_is_heard_in_every_tab(patient: Reader, open_page: OpenPage) -> None:
+    other = open_page(patient.page.url)
     other.tap_if_asked()
     other.hears()
-    listener.page.click("#stop")
+    patient.page.click("#stop")
     other.wait("s.rms < 0.0005 && s.turn === null")
     other.status_is("stopped")
+
+
+def test_a_stop_is_heard_in_every_tab_when_all_is_written_already(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("a story told twice")
+    reader.hears()
+    other = open_page(reader.page.url)
+    other.tap_if_asked()
+    other.hears()
+    for tab in (reader, other):
+        tab.status_is("completed")
+    reader.page.click("#stop")
+    other.wait("s.rms < 0.0005 && s.turn === null")
+    late = open_page(reader.page.url)
+    late.status_is("completed")
+    late.wait("s.turn === null")
 
 
 def test_space_pauses_everybody_and_goes_on_at_the_same_place(listener: Reader, open_page: OpenPage) -> None:
@@ -64,13 +92,13 @@ def test_space_in_the_text_box_is_a_space(listener: Reader) -> None:
 
 def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -> None:
     turn = listener.stats["turn"]
-    listener.page.wait_for_function("() => document.querySelectorAll('.sentence').length > 2")
-    _, second, *_ = log_of.sentences(app.url, listener.session, turn)
-    listener.page.click("#skip")
-    listener.wait("s.positionMs >= arg && s.samplesPlayed / 48 < s.positionMs - 100", second.at_ms)
     listener.page.wait_for_function(
-        "(text) => document.querySelector('.sentence.speaking')?.textContent === text", arg=second.text
+        f"() => document.querySelectorAll('.sentence').length > 2 && {_SPEAKING} >= 0"
     )
+    left = listener.page.evaluate(_SKIP)
+    following = log_of.sentences(app.url, listener.session, turn)[left + 1]
+    listener.wait("s.positionMs >= arg && s.samplesPlayed / 48 < s.positionMs - 100", following.at_ms)
+    listener.page.wait_for_function(f"(left) => ({_SPEAKING}) > left", arg=left)
 
 
 def test_an_empty_request_is_refused_in_words(open_page: OpenPage) -> None:

@@ -12,6 +12,13 @@ OpenPage = Callable[..., Reader]
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+LOOKS = [
+    pytest.param("desktop", DESKTOP, "light"),
+    pytest.param("phone", PHONE, "dark"),
+    pytest.param("desktop", DESKTOP, "dark", marks=pytest.mark.long),
+    pytest.param("phone", PHONE, "light", marks=pytest.mark.long),
+]
+"""Of the places that take long to picture, both sizes and both schemes: a scheme changes no width."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

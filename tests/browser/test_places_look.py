@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.reader import Reader
 from tests.browser.storytelling import new_story, prefer, scene, story_of, tell, written
-from tests.browser.test_look import DESKTOP, PHONE
+from tests.browser.test_look import LOOKS
 from tests.support import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -23,8 +23,7 @@ def default_settings(app: RunningApp) -> Iterator[None]:
     prefer(app.url)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("device", "viewport"), [("desktop", DESKTOP), ("phone", PHONE)])
+@pytest.mark.parametrize(("device", "viewport", "scheme"), LOOKS)
 def test_pictures_of_all_places_and_none_scrolls_sideways(
     open_page: OpenPage,
     app: RunningApp,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.reader import Reader
 from tests.browser.storytelling import new_story
@@ -44,6 +44,24 @@ def test_settings_survive_a_reload(open_page: OpenPage, app: RunningApp) -> None
     expect(sheet.get_by_label("Its value")).to_have_value("0.7")
     sheet.get_by_text("What was changed when").click()
     expect(sheet.get_by_role("listitem").filter(has_text="Speed: 1.25")).to_have_count(1)
+
+
+def test_what_is_typed_stays_while_another_setting_is_being_saved(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    held: list[Route] = []
+    reader.page.route("**/api/tts/settings", lambda route: held.append(route))
+    sheet.get_by_label("Read while writing").check()
+    field = sheet.get_by_label("Shortest sentence")
+    field.press_sequentially("7")
+    typed = field.input_value()
+    while not held:
+        reader.page.wait_for_timeout(20)
+    held.pop().continue_()
+    expect(sheet.get_by_text("Saved")).to_be_visible()
+    assert field.input_value() == typed
 
 
 def test_what_cannot_be_is_said_beside_its_field(open_page: OpenPage, app: RunningApp) -> None:

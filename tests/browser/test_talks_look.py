@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.reader import Reader
 from tests.browser.talking import BEES, added, file, new_character, new_collection, new_talk, row
-from tests.browser.test_look import DESKTOP, PHONE
+from tests.browser.test_look import LOOKS
 from tests.browser.test_places_look import WIDE_ENOUGH
 from tests.support import RunningApp
 
@@ -17,8 +17,7 @@ OpenPage = Callable[..., Reader]
 LONG = "A collection with a rather long name, " + "W" * 50
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("device", "viewport"), [("desktop", DESKTOP), ("phone", PHONE)])
+@pytest.mark.parametrize(("device", "viewport", "scheme"), LOOKS)
 def test_pictures_of_talks_and_none_scrolls_sideways(
     open_page: OpenPage,
     app: RunningApp,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from deployments.services import open_services
+from deployments.opening import open_services
 from pipeline.documents.additions import NewUpload
 from pipeline.engines.base import Transcribers
 from pipeline.engines.registry import (

@@ -3,17 +3,15 @@
 from contextlib import aclosing
 from itertools import pairwise
 
-import anyio
 import numpy as np
 import pytest
 
 from pipeline.engines.base import WordTimes
 from pipeline.engines.piper import PiperTextToSpeech
 from pipeline.engines.piper_voice import Voice
-from schemas.errors import EngineBusy, EngineDead
 from schemas.settings import TextToSpeechSettings
+from tests.contracts.busy_voices import is_busy_beyond_five, says_that_it_was_shut_down
 from tests.contracts.text_to_speech import SENTENCE, length_ms, spoken
-from tests.eventually import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 
@@ -98,22 +96,9 @@ async def test_silence_at_the_start_is_cut(piper: PiperTextToSpeech) -> None:
 
 async def test_more_sentences_than_it_can_queue_are_busy(joe: Voice) -> None:
     voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings(streams=1))
-    async with anyio.create_task_group() as listeners:
-        for _ in range(5):
-            listeners.start_soon(spoken, voice, SENTENCE)
-        await eventually(lambda: voice.open_streams == 5)
-        with pytest.raises(EngineBusy):
-            await spoken(voice, SENTENCE)
-        listeners.cancel_scope.cancel()
-    assert voice.open_streams == 0
-    await voice.aclose()
+    await is_busy_beyond_five(voice, lambda: spoken(voice, SENTENCE))
 
 
 async def test_a_voice_that_was_shut_down_says_so(joe: Voice) -> None:
     voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings())
-    async with aclosing(voice.synthesize(SENTENCE, voice="joe")) as stream:
-        await anext(stream)
-        await voice.aclose()
-        with pytest.raises(EngineDead):
-            async for _ in stream:
-                pass
+    await says_that_it_was_shut_down(voice, SENTENCE)

@@ -57,6 +57,20 @@ def test_a_damaged_file_is_made_again(source: Path, tmp_path: Path, name: str) -
     assert times_made(source) == 2
 
 
+def test_a_cache_in_an_image_is_only_read(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    folder = made(recipe(source), cache, no_progress)
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # what root is told of a read-only file system
+    before = sorted(cache.iterdir())
+    assert made(recipe(source), cache, no_progress) == folder
+    Path(folder, "model").write_text("F0X")
+    with pytest.raises(UnusableWeights, match="cannot be written to"):
+        made(recipe(source), cache, no_progress)
+    assert sorted(cache.iterdir()) == before
+
+
 def test_another_source_is_noticed(source: Path, tmp_path: Path) -> None:
     made(recipe(source), tmp_path / "cache", no_progress)
     source.write_text("owl")

@@ -57,6 +57,8 @@ async def test_a_question_may_have_a_reply_of_its_own(script: Script) -> None:
     assert "".join(await said(model, "How is the weather?")) == "Rain."
     assert "".join(await said(model, "Who are we?")) == "Us."
     assert "".join(await said(model, "Hi")) == "Oh."
+    echoing = ScriptedLanguageModel(LanguageModelSettings(script=script(reply="Oh.", echo=True)))
+    assert "".join(await said(echoing, "Who is Zobababababa?")) == "Who is Zobababababa? Oh."
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,13 @@ from pipeline.engines.whisper_weights import whisper_files, whisper_partial_file
 from pipeline.engines.whisper_whole import FullWindows
 from schemas.listening import SpeechToTextSettings
 from tests.clips import needs_clips, noisy, word_errors
-from tests.contracts.speech_to_text import SECOND, TimedSpeechToTextContract, heard, written
+from tests.contracts.speech_to_text import (
+    SECOND,
+    CountingSpeechToText,
+    TimedSpeechToTextContract,
+    heard,
+    written,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 SETTINGS = SpeechToTextSettings()
@@ -73,6 +79,12 @@ class TestFullWindows(TimedSpeechToTextContract):
         ear = ThreadedSpeechToText(full_windows, threads=1, places=2, queued=8)
         yield ear
         await ear.aclose()
+
+    @pytest.mark.long
+    async def test_more_than_a_window_holds_is_written_down_to_its_end(
+        self, ear: CountingSpeechToText
+    ) -> None:
+        await super().test_more_than_a_window_holds_is_written_down_to_its_end(ear)
 
     @pytest.fixture
     async def full_ear(self, full_windows: FullWindows) -> AsyncGenerator[ThreadedSpeechToText, None]:

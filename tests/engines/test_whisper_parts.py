@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pipeline.engines.base import Utterance, WrittenWord
 from pipeline.engines.cpu_shares import CpuShares
 from pipeline.engines.pcm import RATE
+from pipeline.engines.speech_place import quality_engine, whisperx_python
 from pipeline.engines.threaded_ear import Piece, ThreadedSpeechToText
 from pipeline.engines.whisper_words import word_times
-from pipeline.engines.whisperx_place import quality_engine, whisperx_python
 from pipeline.engines.windows import (
     cut,
     is_invented,

@@ -102,6 +102,16 @@ class LossyLog:
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         return await self.log.heads(sessions)
 
+    @property
+    def failovers(self) -> int:
+        return self.log.failovers
+
+    async def attend(self) -> None:
+        await self.log.attend()
+
+    def road(self, session: SessionId) -> str:
+        return self.log.road(session)
+
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         return await self.log.acquire(session, owner, ttl_ms)
 

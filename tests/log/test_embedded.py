@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,29 @@ def test_stopping_keeps_the_facts_and_ends_the_process(home: Path) -> None:
     assert second.pid != first.pid
     with raw(home) as server:
         assert server.get("kept") == b"yes"
+
+
+def _ensures(home: Path, enough: Event) -> None:
+    while not enough.is_set():
+        embedded.ensure(home, LogSettings())
+
+
+def test_whoever_needs_the_server_does_not_start_it_again_before_it_is_gone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop would wait in vain: the next one holds the same files."""
+    monkeypatch.setattr(embedded, "START_S", 2.0)
+    fork = multiprocessing.get_context("fork")
+    enough = fork.Event()
+    needy = fork.Process(target=_ensures, args=(home, enough))
+    needy.start()
+    try:
+        for _ in range(20):
+            embedded.ensure(home, LogSettings())
+            assert embedded.stop(home)
+    finally:
+        enough.set()
+        needy.join()
 
 
 def test_a_second_server_cannot_open_the_same_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

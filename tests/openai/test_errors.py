@@ -14,6 +14,7 @@ from deployments.problems import STATUS
 from schemas.openai.chat import ChatCompletionRequest
 from tests.openai.asking import CHAT, SPEECH, TRANSCRIPTIONS, asked
 from tests.support import RunningApp
+from tests.thorough import examples
 
 pytestmark = pytest.mark.anyio
 REQUEST = "invalid_request_error"
@@ -202,7 +203,7 @@ async def test_our_own_routes_keep_their_words(http: httpx.AsyncClient) -> None:
 ELSEWHERE = (
     *("document.", "bundle.", "dead_letter.", "projection.", "scene.", "narration.", "chunk.", "user."),
     *("character.", "thread.", "member.", "message.", "share.", "function.", "range.", "input.not_open"),
-    *("quota.", "turn.not_found", "turn.none_running"),
+    *("quota.", "gateway.not_found", "turn.not_found", "turn.none_running"),
 )
 """Codes of things that are not asked for here."""
 
@@ -240,7 +241,7 @@ VALUES = st.recursive(
 BARE = {"model": "gpt-4o", "messages": [{"role": "user", "content": "at once"}], "max_tokens": 1}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, 150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(NAMES, VALUES, max_size=4), messages=st.none() | VALUES)
 def test_no_body_whatsoever_is_our_fault(app: RunningApp, fields: dict[str, Any], messages: Any) -> None:
     with httpx.Client(base_url=app.url, timeout=30) as http:
@@ -266,7 +267,7 @@ FORMS = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30, 100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(form=FORMS, sound=st.none() | st.binary(max_size=60))
 def test_no_form_whatsoever_is_our_fault(app: RunningApp, form: dict[str, str], sound: bytes | None) -> None:
     with httpx.Client(base_url=app.url, timeout=30) as http:
@@ -276,7 +277,7 @@ def test_no_form_whatsoever_is_our_fault(app: RunningApp, form: dict[str, str], 
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200), boundary=st.text("ab-\r\n;=", max_size=6))
 def test_no_broken_form_is_our_fault(app: RunningApp, body: bytes, boundary: str) -> None:
     kind = f"multipart/form-data; boundary={boundary}".replace("\r", "").replace("\n", "")

@@ -14,7 +14,7 @@ from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.providers.answering import ChainLanguageModel, GuardedLanguageModel, Writer
 from pipeline.providers.breaker import Breaker
 from pipeline.providers.guard import Guard
-from pipeline.providers.open import open_language_model
+from pipeline.providers.open_answering import open_language_model
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
 from tests.chat_server import ANSWER, ChatHouse, chat_house

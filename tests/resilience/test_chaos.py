@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 PLAN = Plan(people=4, gateways=2, owner_kills=3, log_kills=1, zombies=1, cuts=60, every_s=1.0, cut_after=24)
 
 
+@pytest.mark.long
 async def test_nothing_is_lost_or_doubled_while_owners_and_the_log_die(tmp_path: Path) -> None:
     report = await run(PLAN, tmp_path, print)
     found = report.findings

@@ -35,6 +35,7 @@ async def listen_with_cuts(app: RunningApp, session: str, turn: int, seed: int, 
     return heard
 
 
+@pytest.mark.long
 async def test_twenty_sessions_lose_nothing_while_connections_are_cut_at_random(tmp_path: Path) -> None:
     settings = scripted_settings(
         tmp_path, llm={"reply": STORY, "delta_chars": 8, "per_delta_ms": 8}, tts={"per_chunk_ms": 3}

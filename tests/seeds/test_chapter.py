@@ -1,10 +1,9 @@
 """Seed 003 at length: a hundred pages, narrated with bounded memory, cancelled, gone on with after a kill."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from loadtests.chaos.nursery import end, fork
 from loadtests.chaos.system import reserve_port
 from pipeline.log import embedded
 from schemas.settings import AppSettings
@@ -35,7 +35,7 @@ class Gateway:
 
     app: RunningApp
     file: Path
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
 
     @property
     def rss_mb(self) -> int:
@@ -43,8 +43,7 @@ class Gateway:
 
     def kill(self) -> None:
         """And start another one in its place."""
-        self.process.kill()
-        self.process.wait()
+        end(self.process)
         self.process = start(self.file)
 
     async def ready(self) -> None:
@@ -63,8 +62,8 @@ def quick(home: Path, **changes: Any) -> AppSettings:
     return scripted_settings(home, tts={"ms_per_char": 0.5}, limits={"sentences_ahead": 8}, **changes)
 
 
-def start(file: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "loadtests.chaos.gateway", str(file)])
+def start(file: Path) -> ForkServerProcess:
+    return fork("loadtests.chaos.gateway", str(file))
 
 
 @contextmanager
@@ -78,8 +77,7 @@ def gateway(home: Path) -> Iterator[Gateway]:
         try:
             yield running
         finally:
-            running.process.kill()
-            running.process.wait()
+            end(running.process)
             embedded.stop(home)
 
 
@@ -90,6 +88,7 @@ async def begun(person: Person) -> Message:
     return dict(answer.json())
 
 
+@pytest.mark.long
 async def test_a_chapter_of_a_hundred_pages_survives_its_gateway_to_the_end(tmp_path: Path) -> None:
     assert 295_000 < len(CHAPTER) < 310_000
     with gateway(tmp_path) as running:

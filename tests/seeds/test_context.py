@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.services import open_services
+from deployments.opening import open_services
 from pipeline.answer import Models
 from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.engines.base import ChatRequest, Completion, Transcribers

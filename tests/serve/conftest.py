@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from cluster import state
 from cluster.state import RunState
+from tests.tracing.collector import Collector, collector
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 6
 
@@ -19,7 +21,14 @@ Rhapsode = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="package")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def collecting() -> Iterator[Collector]:
+    """Told the traces of the system."""
+    with collector() as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def environment(tmp_path_factory: pytest.TempPathFactory, collecting: Collector) -> dict[str, str]:
     home = tmp_path_factory.mktemp("serve")
     script = home / "script.json"
     script.write_text(json.dumps({"reply": STORY, "delta_chars": 5, "per_delta_ms": 25}))
@@ -27,6 +36,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "RHAPSODE_HOME": str(home / "home"),
         "RHAPSODE_CACHE": str(home / "cache"),
         "RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "RHAPSODE_LOGGING__FORMAT": "json",
+        "RHAPSODE_LOGGING__LEVEL": "INFO",
     }
     return {name: value for name, value in os.environ.items() if name != "REDIS_URL"} | own
 
@@ -45,9 +58,15 @@ def rhapsode(environment: dict[str, str]) -> Iterator[Rhapsode]:
 
 
 @pytest.fixture(scope="package")
-def running(rhapsode: Rhapsode, environment: dict[str, str]) -> RunState:
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the system runs with; a test may change it."""
+    return Path(shutil.copy("serve_config.yaml", tmp_path_factory.mktemp("config")))
+
+
+@pytest.fixture(scope="package")
+def running(rhapsode: Rhapsode, environment: dict[str, str], config: Path) -> RunState:
     """Started once for all tests: that takes half a minute, on a slow machine two."""
-    started = rhapsode("up", "--scripted", "--detach")
+    started = rhapsode("up", "--scripted", "--detach", "--config", str(config))
     assert started.returncode == 0, started.stdout + started.stderr
     found = state.running(Path(environment["RHAPSODE_HOME"]))
     assert found is not None

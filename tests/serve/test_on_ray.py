@@ -8,7 +8,7 @@ from websockets.exceptions import WebSocketException
 from tests.edge.listeners import Heard, ask, create, frames, listen_until_over, open_stream
 from tests.serve.conftest import STORY, replicas
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serve]
+pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
 
 
 def owner_of(heard: Heard, turn: int) -> int:

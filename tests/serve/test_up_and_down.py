@@ -43,6 +43,17 @@ def test_everything_answers_at_the_one_address(running: RunState, rhapsode: Rhap
     assert found["log"]["memory_mb"] > 0
 
 
+def test_top_knows_every_replica(running: RunState, rhapsode: Rhapsode) -> None:
+    shown = rhapsode("top", "--json")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    assert found["log"]["up"] == 1
+    assert {"Gateway", "LanguageModel", "TextToSpeech", "Workers"} <= set(found["replicas"])
+    assert all(states["running"] >= 1 for states in found["replicas"].values())
+    roles = {name.partition("-")[0] for name in found["processes"]}
+    assert "gateway" in roles
+
+
 def test_a_second_up_points_to_the_running_one(running: RunState, rhapsode: Rhapsode) -> None:
     for arguments in (["up"], ["up", "--detach"]):
         again = rhapsode(*arguments)

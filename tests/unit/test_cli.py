@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import ports, processes, state
+from cluster import accelerators, ports, processes, state
 from cluster.cli import app
 from cluster.console import Steps
 from cluster.ports import held_port
@@ -95,9 +95,24 @@ def test_what_needs_a_running_system_says_how_to_start_it(arguments: list[str]) 
         (["say", "Hello", "--out", "nowhere/x.wav"], "There is no folder"),
         (["check-config", "nowhere.yaml"], "nowhere.yaml cannot be read: No such file or directory."),
         (["up", "--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["status", "--url", "127.0.0.1:8000"], "--url '127.0.0.1:8000' is no address.\nWrite it as http://"),
+        (["top", "--url", "http://[x"], "is no address"),
+        (["metrics", "--url", "http://x", "--config", "y.yaml"], "Leave it out here."),
+        (["metrics", "--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["drian"], "Did you mean 'drain'?"),
+        (["drain", "--gatway", "x"], "No such option: --gatway"),
+        (["reload", "now"], "extra argument"),
+        (["deploy", "serve_config.yaml", "--address", "nowhere"], "Write HOST:PORT, or auto."),
+        (["deploy", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["top", "--over", "-1"], "Invalid value for '--over'"),
+        (["up", "--pretend-gpus", "-1"], "Invalid value for '--pretend-gpus'"),
+        (["up", "--config", "cluster/gpu.yaml"], "this machine shows 0.\nTo try it out"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_no_traceback(arguments: list[str], said: str) -> None:
+def test_a_mistake_is_one_sentence_and_no_traceback(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerators, "cards_here", lambda: 0)
     result = rhapsode(*arguments, stdin="\n")
     assert result.exit_code == 2
     assert said in result.stderr

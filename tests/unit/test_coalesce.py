@@ -4,10 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployments.farewell import until
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import ChatRequest, Completion
 from schemas.errors import EngineFailed
@@ -77,3 +79,39 @@ def test_no_text_is_lost_and_the_completion_comes_last(script: list[tuple[float,
     assert "".join(item for item in items[:-1] if isinstance(item, str)) == "".join(t for _, t in script)
     assert items[-1] == Completion("stop")
     assert all(items)
+
+
+class Sluggish(Typist):
+    """Takes a moment to stop; its second delta never comes."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        try:
+            yield "Once"
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.01)
+            self.closed = True
+
+
+async def test_whoever_is_cancelled_closes_what_it_has_opened_all_the_same() -> None:
+    """Cancelling comes again at every `await`, also on the way out."""
+    typist, source = Sluggish([]), Sluggish([])
+    streams = (
+        CoalescingLanguageModel(typist, 20, now=lambda: typist.now).stream(REQUEST),
+        until(anyio.sleep_forever, source.stream(REQUEST)),
+    )
+
+    async def read(items: AsyncGenerator[object, None], started: anyio.Event) -> None:
+        async with aclosing(items):
+            async for _ in items:
+                started.set()
+
+    for items in streams:
+        async with anyio.create_task_group() as tasks:
+            started = anyio.Event()
+            tasks.start_soon(read, items, started)
+            await started.wait()
+            await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+    assert (typist.closed, source.closed) == (True, True)

@@ -5,6 +5,7 @@ import pytest
 from pipeline.conversation import Conversation
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
+    AudioChunk,
     Fact,
     PlaybackPaused,
     PlaybackResumed,
@@ -23,6 +24,7 @@ from schemas.events import (
 from schemas.ids import NO_TURN, Seq, TurnId
 from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
+from schemas.voice_facts import PlaybackFlushed
 
 WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())
 
@@ -44,6 +46,16 @@ class Story:
         self.tell(TurnStarted(epoch=1), turn)
         self.tell(TextDelta(at=0, text=answer), turn)
         self.tell(TurnCompleted(sentences=1, audio_ms=0), turn)
+        return turn
+
+    def spoken_turn(self) -> TurnId:
+        """One sentence of a second, all of it made."""
+        turn = self.tell(WISH)
+        self.tell(TurnStarted(epoch=1), turn)
+        self.tell(SentenceReady(sentence=0, start=0, end=5, spoken="Once."), turn)
+        chunk = AudioChunk(sentence=0, chunk=0, at_ms=0, ms=1_000, codec="opus", bytes=1, last=True)
+        self.tell(chunk, turn)
+        self.tell(TurnCompleted(sentences=1, audio_ms=1_000), turn)
         return turn
 
 
@@ -90,6 +102,20 @@ def test_nothing_can_be_stopped_when_nothing_runs() -> None:
         story.conversation.control("stop", turn=turn, sentence=None)
     with pytest.raises(TurnNotFound):
         story.conversation.control("stop", turn=TurnId(99), sentence=None)
+
+
+def test_who_stops_what_is_complete_and_still_heard_ends_it_for_all_listeners() -> None:
+    story = Story()
+    turn = story.spoken_turn()
+    assert story.conversation.control("stop", turn=turn, sentence=None) == (
+        turn,
+        PlaybackFlushed(reason="stopped"),
+    )
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=None, sentence=None)
+    story.tell(PlaybackFlushed(reason="stopped"), turn)
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=turn, sentence=None)
 
 
 def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> None:

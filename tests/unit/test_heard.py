@@ -6,6 +6,7 @@ from schemas.events import (
     SentenceReady,
     SentenceVoiced,
     TextDelta,
+    TurnCompleted,
     TurnRequested,
     TurnStopped,
     TurnStopRequested,
@@ -88,6 +89,16 @@ def test_a_question_that_was_asked_again_with_more_words_is_told_once() -> None:
     story.tell(TurnStopped(reason="merged"), turn)
     following = story.tell(TurnRequested(kind="prompt", text="How is it here?", settings=SessionSettings()))
     assert history(story.conversation, before=following, room=4_000) == ()
+
+
+def test_who_has_heard_enough_of_what_is_complete_has_been_told_all_of_it() -> None:
+    story, turn = half_spoken()
+    story.tell(TurnCompleted(sentences=2, audio_ms=1_500), turn)
+    story.tell(PlaybackHeard(heard_ms=430), turn)
+    story.tell(PlaybackFlushed(reason="stopped"), turn)
+    following = story.tell(TurnRequested(kind="prompt", text="And then?", settings=SessionSettings()))
+    told = history(story.conversation, before=following, room=4_000)
+    assert told[1].content == ANSWER
 
 
 def test_where_nobody_said_what_was_heard_all_of_it_counts() -> None:

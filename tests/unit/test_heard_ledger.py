@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from pipeline import heard
 from pipeline.heard import HeardLedger
 from pipeline.hearing.audio_time import AudioClock
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
+from schemas.errors import LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from tests.log.logs import GatedLog
 from tests.unit.test_owner import QUIET
 
 pytestmark = pytest.mark.anyio
@@ -77,3 +80,20 @@ async def test_the_log_remembers_one_producer_however_much_was_heard() -> None:
         await made.clock.advance(10.0)
         assert len(await made.recorded()) == 50
         assert len(made.log._sessions[made.session].producers) == before + 1
+
+
+async def test_a_silent_log_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heard, "SETTLE_S", 0.02)
+    log, session = GatedLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        async with HeardLedger(recorder, AudioClock(0.0)) as ledger:
+            log.shut()
+            await ledger.note(session, TURN, 100)
+            with pytest.raises(LogUnavailable):
+                await ledger.settle(session)
+            log.gate.set()
+            monkeypatch.setattr(heard, "SETTLE_S", 10.0)
+            await ledger.settle(session)

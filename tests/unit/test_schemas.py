@@ -110,7 +110,7 @@ def test_an_old_shape_is_lifted_step_by_step_to_todays() -> None:
     }
     old = {"index": 3, "at_s": 1.5, "s": 0.98}
     entry = recorded({"seq": 9, "ts": 0, "turn": 2, "type": "sentence.completed", "v": -1, "data": old})
-    assert payload(entry.fact(table)) == {"sentence": 3, "at_ms": 1500, "ms": 980}
+    assert payload(entry.fact(table)) == {"sentence": 3, "at_ms": 1500, "ms": 980, "made_ms": None}
     assert entry.data == old
 
 

@@ -1,12 +1,12 @@
 """Gateways as processes of their own, on one log: they may be killed at any moment."""
 
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loadtests.chaos.nursery import end, fork
 from loadtests.chaos.system import reserve_port
 from pipeline.log import embedded
 from schemas.settings import AppSettings
@@ -20,7 +20,7 @@ class Gateways:
 
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, ForkServerProcess] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -29,43 +29,42 @@ class Gateways:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._running.values():
-            process.kill()
-            process.wait()
+            end(process)
         embedded.stop(self._settings.home)
 
     def start(self, count: int) -> list[RunningApp]:
         """So many more, ready to be called."""
         begun = [self._start() for _ in range(count)]
         deadline = time.monotonic() + _START_S
-        for app, process in begun:
+        for app in begun:
+            process = self._running[app.url]
             while not (self._settings.home / f"ready-{process.pid}").exists():
-                assert process.poll() is None, self._output.read_text()
+                assert process.is_alive(), self._output.read_text()
                 assert time.monotonic() < deadline, self._output.read_text()
                 time.sleep(0.02)
-            self._running[app.url] = process
-        return [app for app, _ in begun]
+        return begun
+
+    def pid(self, app: RunningApp) -> int:
+        pid = self._running[app.url].pid
+        assert pid is not None
+        return pid
 
     def kill(self, app: RunningApp) -> None:
         """kill -9."""
-        process = self._running.pop(app.url)
-        process.kill()
-        process.wait()
+        end(self._running.pop(app.url))
 
     @property
     def _output(self) -> Path:
         return self._settings.home / "gateways.txt"
 
-    def _start(self) -> tuple[RunningApp, subprocess.Popen[bytes]]:
+    def _start(self) -> RunningApp:
         with reserve_port() as reserved:
             port = reserved.getsockname()[1]
         gateway = self._settings.gateway.model_copy(update={"direct_port": port})
         settings = self._settings.model_copy(update={"gateway": gateway})
         file = self._settings.home / f"settings-{port}.json"
         file.write_text(settings.model_dump_json())
-        with self._output.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "loadtests.chaos.gateway", str(file)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        return RunningApp(f"http://127.0.0.1:{port}", settings), process
+        process = fork("loadtests.chaos.gateway", str(file), output=self._output)
+        app = RunningApp(f"http://127.0.0.1:{port}", settings)
+        self._running[app.url] = process  # ends with the block, whether it gets ready or not
+        return app

@@ -37,7 +37,7 @@ def settings_in(home: Path, *, rejoin_s: float, **changes: Any) -> AppSettings:
         home,
         llm={"reply": "Yes.", "first_delta_ms": 60_000},
         stt={"by_ms": TEXTS, "per_request_ms": 20},
-        limits={"rejoin_s": rejoin_s},
+        limits={"rejoin_s": rejoin_s, "admission": {"wait_s": 600}},  # the model is slow on purpose
         **changes,
     )
 

@@ -22,7 +22,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         tmp_path_factory.mktemp("cuts"),
         llm={"reply": "Yes.", "first_delta_ms": 60_000},
         stt={"by_ms": TEXTS, "per_request_ms": 20},
-        limits={"rejoin_s": 10},
+        limits={"rejoin_s": 10, "admission": {"waiting_turns": 1_000, "wait_s": 600}},
     )
     with running_app(settings) as running:
         yield running

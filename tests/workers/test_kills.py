@@ -47,6 +47,7 @@ def undone(home: Path) -> int:
     return sum(about["pending"] + about["lag"] for about in groups)
 
 
+@pytest.mark.long
 async def test_two_thousand_facts_survive_their_workers_once_each(log: RedisEventLog, home: Path) -> None:
     target = await session_with(log)
     sessions = [await session_with(log) for _ in range(SESSIONS)]

@@ -8,8 +8,8 @@ function listener() {
   const world = { now: 0, connected: true, told };
   world.ledger = new Ledger({
     nowMs: () => world.now,
-    tell: ({ turn, heard_ms: ms }) => {
-      if (world.connected) told.push([turn, ms]);
+    tell: ({ turn, heard_ms: ms, ended, underruns }) => {
+      if (world.connected) told.push(ended ? [turn, ms, underruns] : [turn, ms]);
       return world.connected;
     },
   });
@@ -51,10 +51,19 @@ test("how a turn ended is told when there is somebody to tell again", () => {
   const world = listener();
   world.play(3, 20, 400);
   world.connected = false;
-  world.ledger.last(3, 420);
+  world.ledger.last(3, 420, 2);
   world.ledger.progress(7, 30, true);
   world.connected = true;
   world.now += 5_000;
   world.ledger.progress(7, 60, true);
-  assert.deepEqual(world.told, [[3, 20], [3, 420], [7, 60]]);
+  assert.deepEqual(world.told, [[3, 20], [3, 420, 2], [7, 60]]);
+});
+
+test("the last word about a turn is said once, also where nothing new was heard, and not where nothing was", () => {
+  const world = listener();
+  world.ledger.now(3, 500);
+  world.ledger.last(3, 500, 0);
+  world.ledger.last(3, 500, 0);
+  world.ledger.last(5, 0, 0);
+  assert.deepEqual(world.told, [[3, 500], [3, 500, 0]]);
 });

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loguru import logger
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import (
     EndFrame,
@@ -40,6 +41,12 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 
+WEATHER = FunctionSchema(
+    name="get_weather",
+    description="How the weather is in a city",
+    properties={"city": {"type": "string"}},
+    required=["city"],
+)
 PIECE_S = 0.02
 PATIENCE_S = 90.0
 

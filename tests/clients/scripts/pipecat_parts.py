@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -21,14 +20,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.openai.stt import OpenAISTTService
 from pipecat.services.openai.tts import OpenAITTSService
-from pipecat_call import called, main, pcm_of
-
-WEATHER = FunctionSchema(
-    name="get_weather",
-    description="How the weather is in a city",
-    properties={"city": {"type": "string"}},
-    required=["city"],
-)
+from pipecat_call import WEATHER, called, main, pcm_of
 
 
 def services(url: str, **settings: Any) -> list[FrameProcessor]:

@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -25,14 +24,7 @@ from pipecat.services.openai.realtime.events import (
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService
-from pipecat_call import called, main, pcm_of
-
-WEATHER = FunctionSchema(
-    name="get_weather",
-    description="How the weather is in a city",
-    properties={"city": {"type": "string"}},
-    required=["city"],
-)
+from pipecat_call import WEATHER, called, main, pcm_of
 
 
 def service(url: str) -> list[FrameProcessor]:

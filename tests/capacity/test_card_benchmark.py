@@ -1,0 +1,92 @@
+"""The benchmark for a card: what it needs, the weights that it makes, and how it judges."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtests.costs.measure import medians
+from loadtests.gpu import weights, whisper_shape
+from loadtests.gpu.arguments import parsed
+from loadtests.gpu.needs import missing
+from loadtests.gpu.report import carried, report
+from loadtests.gpu.rows import Row
+from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.registry import build_speech_to_text
+from pipeline.engines.whisper_weights import whisper_files
+from pipeline.sentences import SentenceBuffer
+from schemas.listening import SpeechToTextSettings
+from schemas.settings import SentenceSettings, SessionSettings
+
+
+def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path) -> None:
+    arguments = parsed(["--engine", "vllm", "--voice", "coqui", "--ear", "whisperx"])
+    said = "\n".join(missing(arguments, tmp_path))
+    for words in ("make env-vllm", "make env-speech-gpu", ".venv-vllm"):
+        assert words in said
+    assert missing(parsed([]), tmp_path) == []
+    assert missing(parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [["--sessions", "0"], ["--model", "random:huge"], ["--model", "/nowhere"]])
+def test_what_cannot_be_is_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed(words)
+
+
+def test_random_weights_have_the_shape_of_the_model_and_write_what_can_be_spoken(tmp_path: Path) -> None:
+    folder = weights.prepare("tiny", tmp_path, lambda said: None)
+    shape = weights.SHAPES["tiny"]
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == 2 * shape.parameters
+    assert weights.SHAPES["8b"].parameters == 8_030_261_248
+    found = {}
+    for name in set(index["weight_map"].values()):
+        content = (folder / name).read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + size])
+        header.pop("__metadata__")
+        assert max(one["data_offsets"][1] for one in header.values()) == len(content) - 8 - size
+        found |= {tensor: tuple(one["shape"]) for tensor, one in header.items()}
+    assert found == dict(weights.tensors(shape))
+    tokenizer = weights.tokenizer(shape.vocabulary)
+    text = tokenizer.decode([int(token) for token in np.random.default_rng(2).integers(3, 2_000, 60)])
+    sentences = SentenceBuffer(SentenceSettings(), SessionSettings().language).push(text + " ")
+    assert len(sentences) >= 2
+    assert all(one.text.strip() for one in sentences)
+
+
+@pytest.mark.weights
+def test_a_whisper_with_random_weights_is_one_that_the_engine_runs(tmp_path: Path) -> None:
+    cache = Path("~/.cache/rhapsode").expanduser()
+    like = whisper_files(None, cache).folder
+    folder = whisper_shape.prepare("tiny", like, tmp_path, lambda said: None)
+
+    async def listen() -> list[str | Transcript]:
+        ear = build_speech_to_text(SpeechToTextSettings(model_path=folder), tmp_path)
+        try:
+            return [item async for item in ear.transcribe(Utterance(bytes(64_000), "en"))]
+        finally:
+            await ear.aclose()
+
+    assert isinstance(asyncio.run(listen())[-1], Transcript)
+
+
+def test_sessions_are_carried_up_to_the_first_size_that_is_late_or_falls_silent() -> None:
+    rows = [
+        Row("whole", 1, (90,), (400, 500), 1.0, "s of sound", 0.0),
+        Row("whole", 4, (90,), (500, 900), 1.0, "s of sound", 0.0),
+        Row("whole", 16, (90,), (500, 900), 1.0, "s of sound", 0.2),
+        Row("whole", 64, (90,), (500, 900), 1.0, "s of sound", 0.0),
+    ]
+    assert "without silences: 4 of those tried" in carried(rows, 1_000)
+    assert "none of those tried" in carried(rows, 300)
+    arguments = parsed(["--model", "random:8b", "--engine", "vllm"])
+    assert "Weights are random" in report(rows, arguments)
+
+
+def test_medians_are_taken_of_each_figure() -> None:
+    rows = [{"a": 1.0, "b": {"1": 5.0}}, {"a": 9.0, "b": {"1": 7.0}}, {"a": 2.0, "b": {"1": 6.0}}]
+    assert medians(rows) == {"a": 2.0, "b": {"1": 6.0}}

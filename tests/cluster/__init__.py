@@ -1,0 +1,1 @@
+"""What is put under a cluster: manifests and images."""

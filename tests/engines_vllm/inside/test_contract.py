@@ -1,0 +1,12 @@
+"""vLLM does what every language model does."""
+
+import pytest
+
+from pipeline.engines.vllm import VllmLanguageModel
+from tests.contracts.language_model import LanguageModelContract
+
+
+class TestVllm(LanguageModelContract):
+    @pytest.fixture
+    def model(self, vllm: VllmLanguageModel) -> VllmLanguageModel:
+        return vllm

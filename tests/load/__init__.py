@@ -1,0 +1,1 @@
+"""The load tests themselves: do they see what is wrong, and do they run?"""

@@ -1,0 +1,99 @@
+"""The command: what it is told, what it writes, and how it ends."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests.load import thresholds
+from loadtests.load.arguments import parsed
+from loadtests.load.command import BROKEN, KEPT, WRONG, main
+from loadtests.load.page import page
+from loadtests.load.result import Result
+from tests.support import RunningApp
+
+SHORT = "--scenario chat --rate 6/s --for 1 --turns 2 --think 0.01 --no-listen"
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["load", *words])
+    monkeypatch.delenv("DISPLAY", raising=False)
+    return main()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--rate fast", "no rate: such as 2/s"),
+        ("--url localhost", "no address: such as http://"),
+        ("--for 0", "no length"),
+        ("--scenario sing", "choose from"),
+        ("--require speed<=1", "there is no figure 'speed'"),
+        ("--settings []", "no object"),
+        ("--peak 3/s", "only with --arrivals ramp or spike"),
+        ("--key k", "--key works only with --url"),
+        ("--rate 0/s", "brings nobody"),
+        ("--most 0", "no number from 1 on"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        ended(monkeypatch, *words.split())
+    assert end.value.code == WRONG
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_help_teaches_by_three_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed(["--help"])
+    said = capsys.readouterr().out
+    assert said.count("\n  make load") == 3
+    assert all(name in said for name in thresholds.NAMES)
+
+
+@pytest.mark.parametrize(
+    "words", ["--url http://127.0.0.1:9", "--url http://127.0.0.1:9 --scenario call --recordings {empty}"]
+)
+def test_where_nothing_can_be_run_it_says_why(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert ended(monkeypatch, *words.format(empty=tmp_path).split()) == WRONG
+    assert re.search(r"load: (connection: ConnectError|.* has no \*\.wav)", capsys.readouterr().err)
+
+
+def test_a_run_ends_by_its_requirements_and_leaves_a_report(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ["--url", app.url, *SHORT.split(), "--out", str(tmp_path)]
+    assert ended(monkeypatch, *words, "--require", "failed<=0", "--require", "ttfa_p50_ms>0") == KEPT
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == str(tmp_path / "load.html")
+    assert "inside" in said.err
+    assert (
+        ended(monkeypatch, *words, "--quiet", "--require", "ttfa_p95_ms<=0.01", "--require", "v2v_p50_ms<=9")
+        == BROKEN
+    )
+    said = capsys.readouterr()
+    assert re.search(r"NOT KEPT ttfa_p95_ms<=0.01 \(found: \d", said.out)
+    assert "NOT KEPT v2v_p50_ms<=9 (found: no figures)" in said.out
+    assert said.err == ""
+    result = Result.model_validate(json.loads((tmp_path / "load.json").read_text("utf-8")))
+    assert result.version == 1
+    assert result.people.fine == result.people.planned > 0
+    assert result.judgement.answers == 2 * result.people.planned
+    assert result.system.looked, "an open server shows its metrics on its own machine"
+    html = (tmp_path / "load.html").read_text("utf-8")
+    assert html == page(result)
+    assert "NOT KEPT" in html
+    assert not re.search(r"<script|<link|src=|url\(", html), "it needs nothing but itself"
+
+
+def test_a_key_is_not_in_the_report(app: RunningApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ["--url", app.url, *SHORT.split(), "--quiet", "--out", str(tmp_path)]
+    ended(monkeypatch, *words, "--key", "rhapsode_secret")
+    ended(monkeypatch, *words, "--key=rhapsode_secret")
+    assert all("rhapsode_secret" not in file.read_text("utf-8") for file in tmp_path.iterdir())

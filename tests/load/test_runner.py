@@ -1,0 +1,129 @@
+"""Open loop: who is due comes, whatever becomes of the others, and a late start is no excuse."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+
+import pytest
+
+from loadtests.load import person as person_module
+from loadtests.load import runner, thresholds
+from loadtests.load.door import Door, Refused
+from loadtests.load.person import Person
+from loadtests.load.runner import Plan, Run, run
+from loadtests.load.system import System
+from tests.support import RunningApp
+
+pytestmark = [pytest.mark.anyio]
+
+
+@dataclass
+class Doing:
+    """A scenario of the test's own."""
+
+    play: Callable[[Person], Awaitable[None]]
+
+
+async def run_of(
+    app: RunningApp,
+    act: Callable[[Person], Awaitable[None]],
+    due_s: list[float],
+    most: int,
+    grace_s: float = 20,
+) -> Run:
+    plan = Plan(
+        due_s=due_s,
+        names=["act"] * len(due_s),
+        scenarios={"act": Doing(act)},  # type: ignore[dict-item]
+        seconds=due_s[-1],
+        grace_s=grace_s,
+        most=most,
+        seed=1,
+        patience_s=5,
+    )
+    door = Door(app.url)
+    try:
+        return await run(plan, door, System(door), lambda result, at_s: None)
+    finally:
+        await door.aclose()
+
+
+async def test_nobody_waits_for_the_others_and_who_has_no_room_is_counted_apart(app: RunningApp) -> None:
+    async def stays(person: Person) -> None:
+        await asyncio.Event().wait()
+
+    done = await run_of(app, stays, [0.0, 0.001, 0.002, 0.003], most=2, grace_s=0.05)
+    assert [visit.outcome for visit in done.visits] == ["unfinished"] * 2 + ["refused_by_us"] * 2
+    assert done.most == 2
+    assert done.inside == 0
+
+
+async def test_a_late_start_is_counted_from_when_it_was_due(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead_s = 0.0
+    for module in (runner, person_module):
+        monkeypatch.setattr(module, "monotonic", lambda: monotonic() + ahead_s)
+    dues: list[float] = []
+
+    async def hogs(person: Person) -> None:
+        nonlocal ahead_s
+        dues.append(person.first_due())
+        ahead_s += 0.2  # as if this client itself had been slow for so long
+
+    done = await run_of(app, hogs, [0.0, 0.01], most=9)
+    assert [visit.outcome for visit in done.visits] == ["fine", "fine"]
+    assert done.visits[1].late_s >= 0.15
+    assert dues[1] - done.epoch_s == pytest.approx(done.visits[1].due_s, abs=0.01)
+
+
+async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(app: RunningApp) -> None:
+    async def breaks(person: Person) -> None:
+        match person.visit.number:
+            case 0:
+                raise Refused("gateway.busy", 2.0)
+            case 1:
+                raise KeyError("an error of this client")
+            case 2:
+                await person.open(voice="nobody")
+            case 3:
+                async with person.line("0198c0de-0000-7000-8000-000000000000") as line:
+                    await line.ask(text="Is anybody there?")
+            case 4:
+                raise TimeoutError
+
+    done = await run_of(app, breaks, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], most=9)
+    assert [(visit.outcome, visit.code) for visit in done.visits] == [
+        ("refused", "gateway.busy"),
+        ("failed", "client"),
+        ("failed", "voice.unknown"),
+        ("failed", "session.not_found"),
+        ("failed", "timeout"),
+        ("fine", ""),
+    ]
+    assert done.visits[0].retry_after_s == 2.0
+
+
+async def test_what_the_server_said_before_it_closed_is_told_rather_than_the_closing(app: RunningApp) -> None:
+    async def comes_late(person: Person) -> None:
+        async with person.line("0198c0de-0000-7000-8000-000000000000") as line:
+            await line._socket.wait_closed()
+            await line.ask(text="Is anybody there?")
+
+    done = await run_of(app, comes_late, [0.0], most=9)
+    assert [(visit.outcome, visit.code) for visit in done.visits] == [("failed", "session.not_found")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ttfa_p95_ms", "is no requirement"),
+        ("ttfa_p95_ms=>5", "is no requirement"),
+        ("ttfa_p95<=5", "there are: open_p50_ms"),
+        ("speed<=5", "there is no figure 'speed'"),
+    ],
+)
+def test_a_requirement_that_is_none_is_explained(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        thresholds.wish(text)

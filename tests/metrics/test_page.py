@@ -1,0 +1,146 @@
+"""Whichever gateway is scraped, the page tells what all have done, as the log says it."""
+
+import shutil
+from pathlib import Path
+
+import anyio
+import httpx
+import orjson
+import pytest
+
+from cluster.readings import Page
+from pipeline.log import embedded
+from pipeline.log.open import open_log
+from pipeline.log.redis_measures import RedisMeasures
+from pipeline.metrics import names
+from pipeline.metrics.fold import recounted
+from pipeline.metrics.tally import Tally
+from schemas.ids import SessionId
+from schemas.settings import LogSettings
+from tests.edge.listeners import ask, create, listen_until_over, open_stream
+from tests.metrics.conftest import Gateways
+from tests.support import running_app, scripted_settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def scraped(http: httpx.AsyncClient) -> Page:
+    answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    return Page(answer.text)
+
+
+async def page_where(http: httpx.AsyncClient, metric: names.Metric, value: float) -> Page:
+    """The first page on which it has this value: a page may be two seconds old."""
+    with anyio.fail_after(20):
+        while True:
+            page = await scraped(http)
+            if page.value(metric) == value:
+                return page
+            await anyio.sleep(0.05)
+
+
+async def counted(gateways: Gateways, turns: int) -> Tally:
+    """What the workers have counted, once that many turns are in it and all that was heard."""
+    settings = gateways.first.settings
+    log = open_log(settings.log, settings.home, settings.archive)
+    try:
+        with anyio.fail_after(30):
+            while True:
+                tally = await RedisMeasures(log.hot).tally()
+                found = {series.metric: series.total for series in tally.series()}
+                if found.get(names.TURNS, 0) >= turns and found.get(names.PLAYBACKS):
+                    return tally
+                await anyio.sleep(0.02)
+    finally:
+        await log.aclose()
+
+
+async def anew(gateways: Gateways, sessions: list[str]) -> Tally:
+    settings = gateways.first.settings
+    log = open_log(settings.log, settings.home, settings.archive)
+    try:
+        total = Tally()
+        for session in sessions:
+            total.add(await recounted(log, SessionId(session)))
+        return total
+    finally:
+        await log.aclose()
+
+
+async def told_to_the_end(gateways: Gateways, session: str, turn: int) -> None:
+    """Listen, and say how it went."""
+    heard = await listen_until_over(gateways.second.ws_url, session, turn)
+    audio_ms = heard.of("turn.completed", turn)[0]["data"]["audio_ms"]
+    async with open_stream(gateways.second.ws_url, session, from_="head") as socket:
+        ack = {"type": "playback.ack", "turn": turn, "heard_ms": audio_ms, "underruns": 3, "ended": True}
+        await socket.send(orjson.dumps(ack).decode())
+        async for frame in socket:
+            fact = orjson.loads(frame)
+            if fact["type"] == "playback.ended":
+                assert fact["data"] == {"heard_ms": audio_ms, "underruns": 3}
+                break
+
+
+async def test_every_gateway_tells_the_same_and_the_log_says_so_too(
+    gateways: Gateways, http: httpx.AsyncClient
+) -> None:
+    sessions = [await create(http) for _ in range(3)]
+    turns = [(session, await ask(http, session, prompt="Tell me")) for session in sessions * 2]
+    for session, turn in turns:
+        await listen_until_over(gateways.first.ws_url, session, turn)
+    await told_to_the_end(gateways, *turns[-1])
+    tally = await counted(gateways, len(turns))
+    assert tally == await anew(gateways, sessions)
+
+    page = await page_where(http, names.PLAYBACKS, 1)
+    async with httpx.AsyncClient(base_url=gateways.second.url, timeout=30) as other:
+        elsewhere = await page_where(other, names.PLAYBACKS, 1)
+    for metric in (metric for metric in names.ALL if metric.source == "log"):
+        name = f"{metric.name}_count" if metric.kind == "histogram" else metric.name
+        for shown in (page, elsewhere):
+            assert shown.by_name(name) == page.by_name(name), name
+    assert page.value(names.TURNS, outcome="completed", input="typed") == len(turns)
+    assert page.value(names.UNDERRUNS) == 3
+    assert page.spread(names.FIRST_SOUND).count == 1
+    assert page.spread(names.TTFA).count == len(turns)
+    sentences = page.value(names.SENTENCES, outcome="completed")
+    assert page.spread(names.SYNTHESIS_RTF).count == page.spread(names.TTFB).count == sentences
+    assert page.value(names.LIVE) == len(sessions)
+    assert page.value(names.LOG_UP) == 1
+    one = (await http.get(f"/v1/sessions/{sessions[0]}/metrics")).json()["metrics"]
+    [first_audio] = [row for row in one if row["name"] == names.TTFA.name]
+    assert (first_audio["count"], first_audio["labels"]) == (2, {"kind": "prompt"})
+
+
+async def test_every_process_is_on_every_page(gateways: Gateways, http: httpx.AsyncClient) -> None:
+    with anyio.fail_after(20):
+        while True:
+            page = await scraped(http)
+            processes = {name for (name,) in page.by(names.MEMORY, "process")}
+            if len(processes) >= 3:
+                break
+            await anyio.sleep(0.05)
+    assert sorted(name.partition("-")[0] for name in processes) == ["gateway", "gateway", "worker"]
+    assert page.spread(names.APPEND).count > 0
+    assert page.value(names.ROOM) == 2 * gateways.first.settings.limits.live_sessions
+    assert {name for (name,) in page.by(names.LAG, "reader")} >= {"measuring", "directory"}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's prometheus")
+async def test_prometheus_itself_has_nothing_against_the_page(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/metrics")).content
+    done = await anyio.run_process(["promtool", "check", "metrics"], input=page, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+async def test_without_the_log_the_page_says_so_in_time(tmp_path: Path) -> None:
+    embedded.ensure(tmp_path, LogSettings())
+    log = {"url": f"unix://{embedded.socket_path(tmp_path)}"}
+    with running_app(scripted_settings(tmp_path, log=log)) as app:
+        async with httpx.AsyncClient(base_url=app.url, timeout=8) as http:
+            assert (await scraped(http)).value(names.LOG_UP) == 1
+            embedded.stop(tmp_path)
+            page = await page_where(http, names.LOG_UP, 0)
+            assert page.value(names.MEMORY)
+            assert page.value(names.TURNS) is None

@@ -1,0 +1,45 @@
+"""A master that sentinels watch dies in mid-turn: the facts that no replica had come back."""
+
+import json
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from loadtests.chaos.redis_faults import fail_master_over
+from loadtests.chaos.redis_servers import find_server, watched_redis
+from pipeline.log.codec import Keys
+from schemas.ids import SessionId
+from tests.edge.listeners import Heard, create, listen_until_over
+from tests.eventually import eventually
+from tests.redis_cluster.test_failover import STORY, one_turn, turns
+from tests.support import running_app, scripted_settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+
+
+@pytest.mark.long
+async def test_a_new_master_gets_back_what_it_lacks(tmp_path: Path) -> None:
+    try:
+        find_server()
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    with watched_redis(tmp_path / "redis") as watched:
+        addresses = [sentinel.address for sentinel in watched.sentinels]
+        script = {"reply": STORY, "delta_chars": 8, "per_delta_ms": 30}
+        log = {"mode": "sentinel", "sentinels": addresses}
+        with running_app(scripted_settings(tmp_path / "home", llm=script, log=log)) as app:
+            async with httpx.AsyncClient(base_url=app.url, timeout=60) as http:
+                session, heard = await create(http), Heard()
+                key = Keys(16).meta(SessionId(session))
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(one_turn, app, http, session, heard)
+                    await eventually(lambda: len(heard.facts) > 12)
+                    failover = await anyio.to_thread.run_sync(fail_master_over, watched, key)
+                [turn] = turns(heard)
+                again = await listen_until_over(app.ws_url, session, turn, audio="opus")
+    assert failover.lost > 0, "the failover lost nothing, so the test shows nothing"
+    assert heard.text(turn) == STORY
+    assert json.dumps(again.facts) == json.dumps(heard.facts)
+    assert again.audio == heard.audio

@@ -1,0 +1,13 @@
+"""How much is tried: little in `make test`, more in `make test-long`."""
+
+from hypothesis import settings
+
+UNTIMED, THOROUGH = "untimed", "thorough"
+"""Profiles; the second by `pytest --hypothesis-profile=thorough`."""
+for profile in (UNTIMED, THOROUGH):
+    settings.register_profile(profile, deadline=None)  # how long an example takes is the machine's affair
+
+
+def examples(few: int, many: int) -> int:
+    """Of a test whose every example is a request over HTTP."""
+    return many if settings.get_current_profile_name() == THOROUGH else few

@@ -1,0 +1,64 @@
+"""A gateway leaves while a client does: nobody is told anything on a connection that is closed."""
+
+import asyncio
+import gc
+from typing import Any, cast
+
+import anyio
+import pytest
+from fastapi import WebSocket, WebSocketDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from deployments.faces.native_ws import _Connection
+from deployments.farewell import seen_out
+from deployments.services import Services
+from pipeline.departure import Departure
+from schemas.limits import LeavingSettings
+from schemas.principals import Principal
+from schemas.wire import Hello
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = LeavingSettings(spread_s=0)
+
+
+async def nobody_speaks() -> Message:
+    return {"type": "websocket.connect"}
+
+
+async def test_a_socket_that_was_closed_meanwhile_is_left_like_any_that_is_gone() -> None:
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    websocket = WebSocket({"type": "websocket"}, nobody_speaks, send)
+    await websocket.accept()
+    await websocket.close()
+    departure = Departure(AT_ONCE)
+    departure.ask("test")
+    connection = _Connection(websocket, cast(Services, None), Principal(name="anna"))
+    hello = Hello(session_id="x", generation="1", from_seq=0, head_seq=0)
+    with pytest.raises(WebSocketDisconnect):
+        await connection.see_out(departure, hello, anyio.CancelScope())
+    assert sent == ["websocket.accept", "websocket.close"]
+
+
+async def test_a_client_that_leaves_first_is_no_trouble_to_a_face_that_knows_nothing_of_leaving() -> None:
+    departure, told = Departure(AT_ONCE), anyio.Event()
+    trouble: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
+
+    async def send(message: Message) -> None:
+        if message["type"] != "websocket.accept":
+            told.set()
+            raise RuntimeError("Unexpected ASGI message after the connection was closed")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        departure.ask("test")
+        await told.wait()
+
+    await seen_out(app, departure, {"type": "websocket", "path": "/ws"}, nobody_speaks, send)
+    gc.collect()
+    assert trouble == []
