@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from loadtests.load.door import Door, Failed, trouble
 from loadtests.load.notes import Notes, Turn
@@ -39,10 +40,18 @@ class Line:
         """The last frame that was no fact."""
 
     async def send(self, **message: Any) -> None:
-        await self._socket.send(orjson.dumps(message).decode())
+        await self._tell(orjson.dumps(message).decode())
 
     async def send_sound(self, pcm: bytes) -> None:
-        await self._socket.send(pcm)
+        await self._tell(pcm)
+
+    async def _tell(self, frame: str | bytes) -> None:
+        """Raises what the server said before it closed, if it did close: that says more than the closing."""
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed:
+            while True:  # until nothing is left of what came before: then the same error again
+                self.take(await self._socket.recv())
 
     async def until(self, holds: Callable[[], bool], *, limit_s: float | None = None) -> None:
         """Read until it holds. Raises Refused, Failed, or TimeoutError."""
