@@ -21,6 +21,8 @@ WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
 """The share of turns that is traced; None: the tracer is not even there."""
 DELTAS: Final = 120
 _SCRIPT: Final = {"stamp": True, "delta_chars": 1, "per_delta_ms": 10, "reply": "x" * DELTAS}
+_SPEECH: Final = {"ms_per_char": 3}
+"""A delta is a time stamp of 20 characters here. Spoken as words are, encoding its sound would hide all else."""
 _START_S: Final = 120.0
 
 
@@ -51,8 +53,10 @@ def gateways(folder: Path) -> Iterator[list[Gateway]]:
 @contextmanager
 def _gateway(home: Path, way: str, collector: int) -> Iterator[Gateway]:
     home.mkdir(parents=True)
-    script, file, port = home / "script.json", home / "settings.json", free_port()
+    script, speech, file = home / "script.json", home / "speech.json", home / "settings.json"
     script.write_text(json.dumps(_SCRIPT))
+    speech.write_text(json.dumps(_SPEECH))
+    port = free_port()
     ratio = WAYS[way]
     tracing = {"enabled": ratio is not None, "endpoint": f"http://127.0.0.1:{collector}"}
     scripted = {"engine": "scripted"}
@@ -61,7 +65,7 @@ def _gateway(home: Path, way: str, collector: int) -> Iterator[Gateway]:
             "home": home,
             "cache": home / "cache",
             "language_model": scripted | {"script": script},
-            "text_to_speech": scripted,
+            "text_to_speech": scripted | {"script": speech},
             "speech_to_text": scripted,
             "quality_speech_to_text": scripted,
             "gateway": {"direct_port": port},
