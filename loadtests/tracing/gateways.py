@@ -21,8 +21,8 @@ WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
 """The share of turns that is traced; None: the tracer is not even there."""
 DELTAS: Final = 120
 _SCRIPT: Final = {"stamp": True, "delta_chars": 1, "per_delta_ms": 10, "reply": "x" * DELTAS}
-_SPEECH: Final = {"ms_per_char": 3}
-"""A delta is a time stamp of 20 characters here. Spoken as words are, it would be Opus that is measured."""
+_SPEECH: Final = {"ms_per_char": 0.6}
+"""A delta is a time stamp, and is read digit by digit. At the usual pace it would be Opus that is measured."""
 _START_S: Final = 120.0
 
 
