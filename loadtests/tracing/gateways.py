@@ -22,7 +22,7 @@ WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
 DELTAS: Final = 120
 _SCRIPT: Final = {"stamp": True, "delta_chars": 1, "per_delta_ms": 10, "reply": "x" * DELTAS}
 _SPEECH: Final = {"ms_per_char": 0.6}
-"""A delta is a time stamp, and is read digit by digit. At the usual pace it would be Opus that is measured."""
+"""A delta is a time stamp, and is read digit by digit. At a usual pace it would be Opus that is measured."""
 _START_S: Final = 120.0
 
 
