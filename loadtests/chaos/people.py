@@ -21,6 +21,14 @@ _RETRY_S: Final = 0.05
 _PATIENCE_S: Final = 60.0
 
 
+class InVain(TimeoutError):
+    """Somebody waited for a minute."""
+
+    def __init__(self, listener: Listened, turn: int, audio: str) -> None:
+        super().__init__(f"turn {turn} of {listener.session} ({audio}): nothing after {listener.last}")
+        self.listener = listener
+
+
 @dataclass
 class Crowd:
     """All people of a run, and what they have noted."""
@@ -81,11 +89,13 @@ async def person(crowd: Crowd, name: str, answer: str, going_on: Callable[[], bo
 async def _hear(crowd: Crowd, session: str, turn: int, audio: str) -> None:
     """Hear the turn to its end over connections that are cut, by us or by whoever dies."""
     listener = crowd.listener(session, wants_audio=audio == "opus")
-    with anyio.fail_after(_PATIENCE_S):
+    with anyio.move_on_after(_PATIENCE_S) as patience:
         while not _over(listener, turn):
             with suppress(OSError, WebSocketException, TimeoutError):
                 await _connection(crowd, listener, turn, audio)
             await anyio.lowlevel.checkpoint()
+    if patience.cancelled_caught:
+        raise InVain(listener, turn, audio)
 
 
 def _over(listener: Listened, turn: int) -> bool:

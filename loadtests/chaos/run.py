@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 
 from loadtests.chaos.ledger import Findings, Listened, judge
-from loadtests.chaos.people import Crowd, person
+from loadtests.chaos.people import Crowd, InVain, person
 from loadtests.chaos.system import System
 from pipeline.log.base import EventLog
 from pipeline.log.open import open_log
@@ -97,12 +97,16 @@ async def run(plan: Plan, home: Path, say: Say) -> Report:
         def going_on() -> bool:
             return not done.is_set() or crowd.cuts < plan.cuts
 
-        with anyio.fail_after(_LONGEST_S):
-            async with anyio.create_task_group() as everything:
-                for number in range(plan.people):
-                    everything.start_soon(person, crowd, f"person-{number}", answer_of(number), going_on)
-                await _faults(plan, system, crowd, say)
-                done.set()
+        try:
+            with anyio.fail_after(_LONGEST_S):
+                async with anyio.create_task_group() as everything:
+                    for number in range(plan.people):
+                        everything.start_soon(person, crowd, f"person-{number}", answer_of(number), going_on)
+                    await _faults(plan, system, crowd, say)
+                    done.set()
+        except* InVain as group:
+            await _tell(system, group, say)
+            raise
         say(f"{len(crowd.asked)} turns heard; reading the log")
         log = open_log(system.settings.log, system.home)
         try:
@@ -122,6 +126,27 @@ async def run(plan: Plan, home: Path, say: Say) -> Report:
             dark_takeovers_ms=dark,
             resumes_ms=crowd.resumes_ms,
         )
+
+
+async def _tell(system: System, group: BaseExceptionGroup[InVain], say: Say) -> None:
+    """What the log has that those who waited have not: was it told to nobody, or never written?"""
+    log = open_log(system.settings.log, system.home)
+    try:
+        for one in _leaves(group):
+            facts = await all_facts(log, one.listener.session)
+            missed = [fact for fact in facts if fact.seq > one.listener.last]
+            last = ", ".join(f"{fact.seq} {fact.type} at {fact.ts_ms}" for fact in (missed or facts)[-5:])
+            say(f"{one}; the log has {len(missed)} more; its last: {last}")
+    finally:
+        await log.aclose()
+
+
+def _leaves(group: BaseExceptionGroup[InVain]) -> Iterable[InVain]:
+    for one in group.exceptions:
+        if isinstance(one, InVain):
+            yield one
+        else:
+            yield from _leaves(one)
 
 
 async def _faults(plan: Plan, system: System, crowd: Crowd, say: Say) -> None:
