@@ -60,7 +60,15 @@ def _process(
     """A process that is gone afterwards. `down`: the command that ends it with all that it has started."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as sink:
-        process = subprocess.Popen(command, env=variables, stdout=sink, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            env=variables,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=bool(
+                down
+            ),  # Ctrl-C is for who measures, and `down` then ends the system in order
+        )
         try:
             yield process
         finally:

@@ -50,22 +50,14 @@ class Meter:
         self.log = Redis(unix_socket_path=str(embedded.socket_path(home)), protocol=2)
 
     def read(self) -> Usage:
-        cpu: dict[str, float] = defaultdict(float)
-        rss: dict[str, float] = defaultdict(float)
-        for role, process in _processes(self._home):
-            try:
-                times = process.cpu_times()
-                rss[role] += process.memory_info().rss / 2**20
-            except psutil.Error:
-                continue  # it has just gone away
-            cpu[role] += times.user + times.system
+        cpu, rss = used(self._home)
         info: Any = self.log.info("cpu")
         stats: Any = self.log.info("commandstats")
         memory: Any = self.log.info("memory")
         return Usage(
             monotonic(),
-            dict(cpu),
-            dict(rss),
+            cpu,
+            rss,
             {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()},
             float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
             int(memory["used_memory"]),
@@ -73,6 +65,20 @@ class Meter:
 
     def close(self) -> None:
         self.log.close()
+
+
+def used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Processor seconds so far, and resident megabytes, of each role."""
+    cpu: dict[str, float] = defaultdict(float)
+    rss: dict[str, float] = defaultdict(float)
+    for role, process in _processes(home):
+        try:
+            times = process.cpu_times()
+            rss[role] += process.memory_info().rss / 2**20
+        except psutil.Error:
+            continue  # it has just gone away
+        cpu[role] += times.user + times.system
+    return dict(cpu), dict(rss)
 
 
 def _processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:

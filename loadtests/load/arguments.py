@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ faults that are looked for; all but gaps must not happen, whatever --require say
 --require: a figure, one of <= < >= > ==, and a number. The figures:
   {", ".join(thresholds.NAMES)}
 
-ends with 0; 1 where a requirement is not kept; 2 where it was told something that cannot be."""
+ends with 0; 1 where a requirement is not kept; 2 where it was told something that cannot be; 130
+after Ctrl-C, which sends everybody away and reports what there was (a second one ends it at once)."""
 
 
 def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -104,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         default=60.0,
         metavar="LENGTH",
         help="for those still inside then; default 60",
+    )
+    add(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="of this client, each with its part of the people; auto: one per core; default 1",
     )
     add("--most", type=_count, default=2_000, metavar="N", help="people at once; default 2000")
     add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
@@ -167,6 +176,10 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
+
+
+def _processes(text: str) -> int:
+    return os.cpu_count() or 1 if text == "auto" else _count(text)
 
 
 def _settings(text: str) -> Any:

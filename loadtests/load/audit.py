@@ -1,4 +1,4 @@
-"""When it is all over: sessions are read again from the log and compared with what was heard, and deleted."""
+"""When people have left: sessions are read again from the log, compared with what was heard, and deleted."""
 
 import asyncio
 import random
@@ -15,33 +15,34 @@ _AT_ONCE: Final = 8
 _LIMIT_S: Final = 60.0
 
 
-async def audit(
-    door: Door, visits: Sequence[Visit], most: int, *, keep: bool
-) -> tuple[dict[int, list[Finding]], int]:
-    """Findings by the person's number, and how many sessions were read: after the run, not to slow it."""
-    heard = [visit for visit in visits if visit.heard]
-    chosen = random.Random(len(heard)).sample(heard, min(most, len(heard)))
-    findings: dict[int, list[Finding]] = {}
-    read = 0
+async def audit(door: Door, visits: Sequence[Visit], most: int, *, keep: bool) -> None:
+    """All that is not settled yet, after the run so as not to slow it; `most` of them are compared."""
+    heard = [visit for visit in visits if visit.heard and not visit.settled]
+    compared = sum(visit.compared > 0 for visit in visits)
+    chosen = random.Random(len(heard)).sample(heard, min(max(0, most - compared), len(heard)))
+    picked = {visit.number for visit in chosen}
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(visit: Visit, *, compared: bool) -> None:
-        nonlocal read
+    async def one(visit: Visit) -> None:
         async with places:
-            for session in visit.sessions:
-                if compared:
-                    findings.setdefault(visit.number, []).extend(await _compared(door, visit, session))
-                    read += 1
-                if not keep:
-                    with suppress(Failed, Refused):
-                        await door.delete(session)
+            await settle(door, visit, compared=visit.number in picked, keep=keep)
 
-    picked = {visit.number for visit in chosen}
     async with asyncio.TaskGroup() as tasks:
         for visit in heard:
             if visit.number in picked or not keep:
-                tasks.create_task(one(visit, compared=visit.number in picked))
-    return findings, read
+                tasks.create_task(one(visit))
+
+
+async def settle(door: Door, visit: Visit, *, compared: bool, keep: bool) -> None:
+    """Compare one visit's sessions with the log if that is wished, and delete them unless they are kept."""
+    for session in visit.sessions:
+        if compared:
+            visit.differing += await _compared(door, visit, session)
+            visit.compared += 1
+        if not keep:
+            with suppress(Failed, Refused):
+                await door.delete(session)
+    visit.settled = True
 
 
 async def _compared(door: Door, visit: Visit, session: str) -> list[Finding]:

@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.here import commit, machine, when
-from loadtests.load import marks, summary, thresholds
+from loadtests.load import marks, thresholds
 from loadtests.load.arguments import parsed
 from loadtests.load.arrivals import arrivals
-from loadtests.load.audit import audit
+from loadtests.load.crew import room
 from loadtests.load.door import Door, Failed
 from loadtests.load.own import own
 from loadtests.load.page import page
 from loadtests.load.result import Result
-from loadtests.load.runner import Plan, Run, run
+from loadtests.load.runner import Count, Plan
 from loadtests.load.scenarios import Knobs, cast
 from loadtests.load.system import System
+from loadtests.load.work import Work, interruptible
 
-KEPT, BROKEN, WRONG = 0, 1, 2
+KEPT, BROKEN, WRONG, STOPPED = 0, 1, 2, 130
 _COLUMNS: Final = 100
 
 
@@ -40,7 +41,11 @@ def main() -> int:
     except (ValueError, Failed, RuntimeError) as error:
         sys.stderr.write(f"load: {error}\n")
         return WRONG
+    except KeyboardInterrupt:
+        return STOPPED
     _publish(result, folder, arguments)
+    if result.stopped:
+        return STOPPED
     return KEPT if all(one.kept for one in result.requirements) else BROKEN
 
 
@@ -62,39 +67,29 @@ def _system(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, 
 
 async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -> Result:
     """Raises ValueError where the plan cannot be, Failed where nobody answers at `url`."""
-    door = Door(url, arguments.key or os.environ.get("RHAPSODE_KEY"))
+    key = arguments.key or os.environ.get("RHAPSODE_KEY")
+    door = Door(url, key)
     try:
         plan, notes = planned(arguments)
         await door.greet()
-        system = System(door, home)
-        done = await run(plan, door, system, lambda result, at_s: _progress(arguments, result, at_s))
-        _say(arguments, "\nreading the log again\n")
-        against_log, compared = await audit(
-            door, done.visits, arguments.compare, keep=arguments.keep_sessions
-        )
+        work = Work(plan, url, key, arguments.processes, System(door, home))
+        with interruptible(work.stop):
+            await work.through(lambda count, at_s: _progress(arguments, count, at_s))
+        _say(arguments, "\n")
     finally:
         await door.aclose()
-    samples = summary.answered(done.visits, done.epoch_s)
-    result = Result(
-        when=when(),
-        machine=machine(),
-        commit=commit(),
-        url=url,
-        own_system=home is not None,
-        command=arguments.command,
-        scenario=arguments.scenario,
-        arrivals=_in_words(arguments),
-        seconds=round(done.seconds, 1),
-        seed=arguments.seed,
-        people=summary.people(done.visits, done.most),
-        by_scenario=summary.by_scenario(done.visits),
-        latencies=summary.latencies(samples),
-        judgement=summary.judgement(done.visits, against_log, compared),
-        timeline=summary.timeline(done, samples),
-        system=summary.system(done, system.why_not),
-        client=summary.client(done),
-        notes=notes,
-    )
+    about = {
+        "when": when(),
+        "machine": machine(),
+        "commit": commit(),
+        "url": url,
+        "own_system": home is not None,
+        "command": arguments.command,
+        "scenario": arguments.scenario,
+        "arrivals": _in_words(arguments),
+        "seed": arguments.seed,
+    }
+    result = Result(**about, **work.figures(), notes=(*notes, *work.notes()))
     return result.model_copy(update={"requirements": thresholds.checked(result, arguments.require)})
 
 
@@ -127,7 +122,12 @@ def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
         most=arguments.most,
         seed=arguments.seed,
         patience_s=arguments.patience,
+        compare=arguments.compare,
+        keep=arguments.keep_sessions,
+        tidy=arguments.arrivals == "soak",
     )
+    if (places := room(plan.most)) < min(plan.most, len(due_s)):
+        notes += (f"This machine lets a process open files for about {places} people only (ulimit -n).",)
     return plan, notes
 
 
@@ -136,11 +136,10 @@ def _in_words(arguments: argparse.Namespace) -> str:
     return f"{arguments.arrivals}, {arguments.rate:g}/s{peak} for {arguments.seconds:g} s"
 
 
-def _progress(arguments: argparse.Namespace, result: Run, at_s: float) -> None:
-    ended = [visit.outcome for visit in result.visits if visit.ended_s is not None]
+def _progress(arguments: argparse.Namespace, count: Count, at_s: float) -> None:
     words = (
-        f"{at_s:6.0f} s  {result.inside} inside, {ended.count('fine')} fine, "
-        f"{ended.count('refused') + ended.count('refused_by_us')} refused, {ended.count('failed')} failed"
+        f"{at_s:6.0f} s  {count.inside} inside, {count.fine} fine, {count.refused} refused, "
+        f"{count.failed} failed{'; reading the log again' if count.over else ''}"
     )
     _say(arguments, f"\r{words:<{_COLUMNS}}")
 

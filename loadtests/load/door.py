@@ -1,7 +1,7 @@
 """The way into a Rhapsode, for any number of people of one process: requests, sockets, event streams."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import httpx
@@ -14,7 +14,6 @@ from loadtests.load.notes import fingerprint
 REFUSALS: Final = frozenset({429, 503})
 _BUSY: Final = frozenset({"gateway.busy", "gateway.leaving", "engine.busy", "turn.queue_full"})
 _OPEN_S: Final = 30.0
-_TRYING_AGAIN_HELPS: Final = 1013
 
 
 class Refused(Exception):
@@ -90,36 +89,28 @@ class Door:
         except httpx.HTTPError as error:
             raise Failed("connection", type(error).__name__) from error
 
-    @asynccontextmanager
-    async def socket(self, session: str, *, after: int, audio: str) -> AsyncIterator[ClientConnection]:
-        """Raises Refused or Failed."""
+    async def connect(self, session: str, *, after: str, audio: str) -> ClientConnection:
+        """`after`: a number or a cursor. Raises Refused or Failed."""
         address = (
             f"{self.url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={after}&audio={audio}"
         )
-        opening = connect(
-            address,
-            additional_headers=self.headers,
-            max_size=None,
-            compression=None,
-            open_timeout=_OPEN_S,
-            close_timeout=2,
-        )
         try:
-            socket = await opening
+            return await connect(
+                address,
+                additional_headers=self.headers,
+                max_size=None,
+                compression=None,
+                open_timeout=_OPEN_S,
+                close_timeout=2,
+            )
         except (OSError, WebSocketException, TimeoutError) as error:
             raise _of_handshake(error) from error
-        try:
-            yield socket
-        except WebSocketException as error:
-            raise Failed("connection", str(error)) from error
-        finally:
-            await socket.close()
 
     async def events(
-        self, session: str, *, after: int = 0, audio: str = "none", speed: str = "live"
+        self, session: str, *, after: str = "0", audio: str = "none", speed: str = "live"
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Facts, and named events as objects with that `type`. Raises Refused or Failed."""
-        params = {"from": str(after), "audio": audio} | ({} if speed == "live" else {"speed": speed})
+        params = {"from": after, "audio": audio} | ({} if speed == "live" else {"speed": speed})
         path = f"/v1/sessions/{session}/events"
         try:
             async with self._streams.stream("GET", path, params=params) as answer:
@@ -131,10 +122,6 @@ class Door:
                         yield block
         except httpx.HTTPError as error:
             raise Failed("connection", type(error).__name__) from error
-
-    def following(self, session: str) -> aclosing[AsyncGenerator[dict[str, Any], None]]:
-        """The same from the beginning on, closed with the block."""
-        return aclosing(self.events(session))
 
     async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:

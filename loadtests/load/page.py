@@ -1,12 +1,13 @@
 """The report as one page that needs nothing else: no script, no font, no request. Pure."""
 
-from collections.abc import Sequence
 from html import escape
 from typing import Final
 
 from loadtests.load import oracles
-from loadtests.load.plots import Line, dots, histogram, lines, milliseconds, plain
-from loadtests.load.result import People, Result
+from loadtests.load.page_costs import costs
+from loadtests.load.pieces import figure, table
+from loadtests.load.plots import Line, histogram, lines, milliseconds, plain
+from loadtests.load.result import People, ProcessSeen, Result
 from loadtests.load.style import STYLE
 from loadtests.load.visit import SERIES
 
@@ -32,7 +33,7 @@ def page(result: Result) -> str:
         _requirements(result),
         _latencies(result),
         _timelines(result),
-        _costs(result),
+        costs(result.system),
         _scenarios(result),
         _faults(result),
         _client(result),
@@ -71,6 +72,8 @@ def _tiles(result: Result) -> str:
         (share, "of the answers had a gap", "warn" if judged.answers_with_gaps else "good"),
         (f"{faults}", "lost, doubled, cut or mixed up", "bad" if faults else "good"),
     ]
+    if people.lost_with_process:
+        tiles.insert(3, (f"{people.lost_with_process}", "lost with a process of this client", "bad"))
     if people.unfinished or people.refused_by_us:
         words = f"unfinished; {people.refused_by_us} this client had no room for"
         tiles.insert(3, (f"{people.unfinished}", words, "warn"))
@@ -98,12 +101,12 @@ def _requirements(result: Result) -> str:
         ]
         for one in sorted(result.requirements, key=lambda one: one.kept)
     ]
-    return "<h2>What was required</h2>" + _table(["", "requirement", "found"], rows, numbers={2})
+    return "<h2>What was required</h2>" + table(["", "requirement", "found"], rows, numbers={2})
 
 
 def _latencies(result: Result) -> str:
     drawn = "".join(
-        _figure(
+        figure(
             _NAMES[name],
             f"{SERIES[name]}; n = {found.n}",
             histogram(_NAMES[name], found),
@@ -131,64 +134,32 @@ def _timelines(result: Result) -> str:
     people = [Line("people", "one", [moment.people for moment in moments], filled=True)]
     came = [Line("came", "one", [float(moment.came) for moment in moments], filled=True)]
     drawn = [
-        _figure("People at once", "who were inside", lines("People at once", at_s, people, plain)),
-        _figure("Who came", f"per {step}, as planned beforehand", lines("Who came", at_s, came, plain)),
-        _figure(
+        figure("People at once", "who were inside", lines("People at once", at_s, people, plain)),
+        figure("Who came", f"per {step}, as planned beforehand", lines("Who came", at_s, came, plain)),
+        figure(
             "To first sound",
             "typed and spoken questions, by when the wait began",
             lines("Time to first audio over time", at_s, audio, milliseconds),
         ),
-        _figure("Turned away", f"per {step}, when they left", lines("Refused and failed", at_s, gone, plain)),
+        figure("Turned away", f"per {step}, when they left", lines("Refused and failed", at_s, gone, plain)),
     ]
     return f'<h2>As it went</h2><div class="charts">{"".join(drawn)}</div>'
 
 
-def _costs(result: Result) -> str:
-    """Only what could be looked at."""
-    loads = result.system.loads
-    if not loads:
-        why = escape(result.system.why_not or "the run was too short")
-        return f'<h2>What it cost the system</h2><p class="soft">Not looked at: {why}</p>'
-    drawn = []
-    cores = [(load.people, load.cores) for load in loads if load.cores is not None]
-    if cores:
-        words = "of all its processes, engines included, by people inside"
-        drawn.append(_figure("Cores used", words, dots("Cores by people", cores, plain)))
-        each = [(people, used / people * 1_000) for people, used in cores if people >= 1]
-        words = "thousandths of a core; falls where a fixed cost is shared, rises where something grows"
-        drawn.append(_figure("Cores per person", words, dots("Cores per person", each, plain, "two")))
-    for title, words, name in (
-        ("Memory of the gateways", "MB, over time", "gateway_mb"),
-        ("Memory of the log server", "MB, over time", "log_mb"),
-        ("Commands of the log server", "per second, over time", "log_commands_per_s"),
-    ):
-        values = [getattr(load, name) for load in loads]
-        if any(value is not None for value in values):
-            line = Line(title, "one", values, filled=True)
-            drawn.append(_figure(title, words, lines(title, [load.at_s for load in loads], [line], plain)))
-    growth = result.system.gateway_growth_mb_per_min
-    said = (
-        "too short a run to say whether memory grows"
-        if growth is None
-        else f"gateways grow by {growth:+.2f} MB a minute (second half)"
-    )
-    charts = f'<div class="charts">{"".join(drawn)}</div>'
-    return f'<h2>What it cost the system</h2><p class="soft">{said}</p>{charts}'
-
-
 def _scenarios(result: Result) -> str:
     def row(name: str, people: People) -> list[str]:
-        counted = (people.planned, people.fine, people.refused, people.failed, people.unfinished)
+        gone = people.unfinished + people.lost_with_process
+        counted = (people.planned, people.fine, people.refused, people.failed, gone, people.moved)
         codes = ", ".join(f"{escape(code)} {count}" for code, count in people.codes.items())
         return [escape(name), *map(str, counted), str(people.most_at_once), codes]
 
     rows = [row(name, people) for name, people in result.by_scenario.items()]
-    heads = ["what they did", "came", "fine", "refused", "failed", "unfinished", "at once", "codes"]
+    heads = ["what they did", "came", "fine", "refused", "failed", "unfinished", "moved", "at once", "codes"]
     told = result.people.retry_after_s
     told_words = (
         f"<p class=soft>The refused were told to come back after {told:g} s, on average.</p>" if told else ""
     )
-    return f"<h2>What became of them</h2>{_table(heads, rows, numbers={1, 2, 3, 4, 5, 6})}{told_words}"
+    return f"<h2>What became of them</h2>{table(heads, rows, numbers={1, 2, 3, 4, 5, 6, 7})}{told_words}"
 
 
 def _faults(result: Result) -> str:
@@ -212,8 +183,8 @@ def _faults(result: Result) -> str:
         ]
         for one in judged.examples
     ]
-    shown = _table(["fault", "person", "did", "what", "session"], examples, numbers={1}) if examples else ""
-    counted = _table(["fault", "", "times"], rows, numbers={2})
+    shown = table(["fault", "person", "did", "what", "session"], examples, numbers={1}) if examples else ""
+    counted = table(["fault", "", "times"], rows, numbers={2})
     return f'<h2>Was it right?</h2><p class="soft">{looked}</p>{counted}{shown}'
 
 
@@ -226,23 +197,15 @@ def _client(result: Result) -> str:
         f"processor time for {client.frames} frames, {client.megabytes:.1f} MB."
     )
     verdict = '<p class="warn">That is late enough to be seen in the figures above.</p>' if late else ""
-    return f'<h2>This client</h2><p class="soft">{words}</p>{verdict}'
+    rows = [
+        [str(number), *_process(one), escape(one.died)]
+        for number, one in enumerate(client.processes, start=1)
+    ]
+    heads = ["process", "people", "late p99", "late most", "began late p99", "processor time", ""]
+    each = table(heads, rows, numbers={0, 1, 2, 3, 4, 5}) if rows else ""
+    return f'<h2>This client</h2><p class="soft">{words}</p>{verdict}{each}'
 
 
-def _figure(title: str, words: str, drawing: str, figures: str = "") -> str:
-    numbers = f'<p class="figures">{figures}</p>' if figures else ""
-    return f"<figure><h3>{title}</h3><figcaption>{words}</figcaption>{numbers}{drawing}</figure>"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: set[int]) -> str:
-    """Cells are HTML already."""
-
-    def cells(kind: str, values: Sequence[str]) -> str:
-        return "".join(
-            f"<{kind}{' class=n' if number in numbers else ''}>{value}</{kind}>"
-            for number, value in enumerate(values)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    head = f"<thead><tr>{cells('th', heads)}</tr></thead>"
-    return f'<div class="table"><table>{head}<tbody>{body}</tbody></table></div>'
+def _process(seen: ProcessSeen) -> list[str]:
+    late = (seen.late_p99_ms, seen.late_most_ms, seen.starts_late_p99_ms)
+    return [str(seen.people), *map(milliseconds, late), f"{seen.cpu_s:.1f} s"]

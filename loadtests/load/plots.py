@@ -32,6 +32,15 @@ class Line:
     filled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """Values by numbers of people. `style`: a class of the page's style sheet."""
+
+    name: str
+    style: str
+    points: Sequence[tuple[float, float]]
+
+
 def milliseconds(value: float) -> str:
     if value >= 10_000:
         return f"{value / 1_000:.0f} s"
@@ -108,17 +117,20 @@ def lines(name: str, at_s: Sequence[float], drawn: Sequence[Line], shown: Show) 
     return _svg(name, [*parts, *_seconds(end), *_legend(drawn)])
 
 
-def dots(name: str, points: Sequence[tuple[float, float]], shown: Show, style: str = "one") -> str:
+def dots(name: str, drawn: Sequence[Dots], shown: Show) -> str:
     """Against the number of people."""
+    points = [point for series in drawn for point in series.points]
     wide = _round_up(max([x for x, _ in points], default=0.0))
     high = _round_up(max([y for _, y in points], default=0.0))
     parts = _levels(high, shown)
-    for people, value in points:
-        x, y = _LEFT + people / wide * _INNER, _FLOOR - value / high * (_FLOOR - _TOP)
-        words = escape(f"{people:g} people: {shown(value)}")
-        parts.append(
-            f'<circle class="{style} dot" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{words}</title></circle>'
-        )
+    for series in drawn:
+        for people, value in series.points:
+            x, y = _LEFT + people / wide * _INNER, _FLOOR - value / high * (_FLOOR - _TOP)
+            words = escape(f"{series.name}, {people:g} people: {shown(value)}")
+            parts.append(
+                f'<circle class="{series.style} dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5">'
+                f"<title>{words}</title></circle>"
+            )
     labels = [
         _text(
             _LEFT + share * _INNER,
@@ -128,7 +140,7 @@ def dots(name: str, points: Sequence[tuple[float, float]], shown: Show, style: s
         )
         for share, anchor in ((0.0, "middle"), (0.5, "middle"), (1.0, "end"))
     ]
-    return _svg(name, [*parts, *labels])
+    return _svg(name, [*parts, *labels, *_legend(drawn)])
 
 
 def _runs(at_s: Sequence[float], values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
@@ -165,7 +177,7 @@ def _seconds(end: float) -> list[str]:
     return parts
 
 
-def _legend(drawn: Sequence[Line]) -> list[str]:
+def _legend(drawn: Sequence[Line | Dots]) -> list[str]:
     if len(drawn) < 2:
         return []
     words = "".join(

@@ -34,6 +34,10 @@ class People(_Part):
     failed: int
     unfinished: int
     """Still there when the run was over."""
+    lost_with_process: int = 0
+    """A process of this client died: what its people saw is not known, and those yet to come did not."""
+    moved: int = 0
+    """How often a gateway that was leaving sent one of their listeners on to another, and they followed."""
     most_at_once: int
     retry_after_s: float | None
     """What the refused were told, on average; None: nothing, or nobody was refused."""
@@ -86,6 +90,9 @@ class Load(_Part):
     log_mb: float | None = None
     cores: float | None = None
     log_commands_per_s: float | None = None
+    part_cores: dict[str, float] = {}
+    """Of each part of the system; only of one on this machine that this command has started itself."""
+    part_mb: dict[str, float] = {}
 
 
 class SystemSeen(_Part):
@@ -97,10 +104,24 @@ class SystemSeen(_Part):
     loads: tuple[Load, ...] = ()
     gateway_growth_mb_per_min: float | None = None
     """Slope of the second half of the run; None: not looked at, or too short to say."""
+    growth_mb_per_min: dict[str, float] = {}
+    """The same of each part whose memory was looked at, the log's own included."""
+
+
+class ProcessSeen(_Part):
+    """One process of this client."""
+
+    people: int
+    late_p99_ms: float
+    late_most_ms: float
+    starts_late_p99_ms: float
+    cpu_s: float
+    died: str = ""
+    """How it ended before its time; empty: it did not."""
 
 
 class ClientSeen(_Part):
-    """This client itself: what is measured is no better than it."""
+    """This client itself: what is measured is no better than it. Lateness is that of its worst process."""
 
     late_p99_ms: float
     late_most_ms: float
@@ -109,6 +130,7 @@ class ClientSeen(_Part):
     cpu_s: float
     frames: int
     megabytes: float
+    processes: tuple[ProcessSeen, ...] = ()
 
 
 class Requirement(_Part):
@@ -132,6 +154,8 @@ class Result(_Part):
     scenario: str
     arrivals: str
     seconds: float
+    stopped: bool = False
+    """By hand, before its end."""
     seed: int
     people: People
     by_scenario: dict[str, People]

@@ -10,10 +10,11 @@ from typing import Final
 from websockets.exceptions import WebSocketException
 
 from loadtests.load import marks
+from loadtests.load.audit import settle
 from loadtests.load.door import Door, Failed, Refused
-from loadtests.load.person import Person, Traffic
+from loadtests.load.line import Traffic
+from loadtests.load.person import Person
 from loadtests.load.scenarios.base import Scenario
-from loadtests.load.system import Look, System
 from loadtests.load.visit import Visit
 
 TICK_S: Final = 0.5
@@ -21,7 +22,7 @@ TICK_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that is decided before the run."""
+    """Everything that is decided before the run. Of several processes each has it, and its own people."""
 
     due_s: Sequence[float]
     """When people come, after the beginning."""
@@ -32,9 +33,26 @@ class Plan:
     grace_s: float
     """For those who are still there when nobody comes any more."""
     most: int
-    """People at once; who comes then is turned away by this client, and counted."""
+    """People at once in all processes; who comes then is turned away by this client, and counted."""
     seed: int
     patience_s: float
+    compare: int = 0
+    """So many visits are compared with the log."""
+    keep: bool = False
+    """Sessions are not deleted."""
+    tidy: bool = False
+    """Sessions are compared and deleted when their person has left, not after the run."""
+    process: int = 0
+    processes: int = 1
+
+    @property
+    def numbers(self) -> range:
+        """Of the people of this process."""
+        return range(self.process, len(self.due_s), self.processes)
+
+    def part(self, whole: int) -> int:
+        """This process's part of a number that is for all of them: the parts add up."""
+        return whole * (self.process + 1) // self.processes - whole * self.process // self.processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,74 +60,108 @@ class Tick:
     """How it looked at one moment."""
 
     at_s: float
-    people: int
     late_ms: float
     """By how much this client's own clock ran late: what is measured is no better than this."""
     cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How far it is."""
+
+    inside: int = 0
+    fine: int = 0
+    refused: int = 0
+    failed: int = 0
+    over: bool = False
+    """Nobody is inside any more, and nobody comes."""
 
 
 @dataclass(slots=True)
 class Run:
     """What came of it."""
 
+    epoch_s: float
+    """The run's beginning on the monotonic clock."""
     visits: list[Visit] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
     traffic: Traffic = field(default_factory=Traffic)
-    epoch_s: float = 0.0
-    """The run's beginning on the monotonic clock."""
     inside: int = 0
-    most: int = 0
-    """People at once."""
     seconds: float = 0.0
 
+    def count(self, *, over: bool = False) -> Count:
+        ended = [visit.outcome for visit in self.visits if visit.ended_s is not None]
+        refused = ended.count("refused") + ended.count("refused_by_us")
+        return Count(self.inside, ended.count("fine"), refused, ended.count("failed"), over)
 
-async def run(plan: Plan, door: Door, system: System, said: Callable[[Run, float], None]) -> Run:
-    """`said` is called at every tick, with the seconds so far."""
-    epoch_s = monotonic()
-    result = Run(epoch_s=epoch_s)
+
+async def run(
+    plan: Plan, door: Door, said: Callable[[Count], None], stop: asyncio.Event, epoch_s: float
+) -> Run:
+    """From `epoch_s` on (monotonic). `said` is called at every tick. `stop`: nobody comes any more."""
+    result = Run(epoch_s)
     async with asyncio.TaskGroup() as beside:
-        watching = beside.create_task(_watch(result, epoch_s, said))
-        looking = beside.create_task(system.watch(result.looks, epoch_s))
-        await _people(plan, door, result, epoch_s)
+        watching = beside.create_task(_watch(result, said))
+        await _people(plan, door, result, stop)
         result.seconds = monotonic() - epoch_s
         watching.cancel()
-        looking.cancel()
+    said(result.count(over=True))
     return result
 
 
-async def _people(plan: Plan, door: Door, result: Run, epoch_s: float) -> None:
+async def _people(plan: Plan, door: Door, result: Run, stop: asyncio.Event) -> None:
     """Return when the last has left, or when the grace is over: then the rest is sent away."""
+    epoch_s, most = result.epoch_s, plan.part(plan.most)
     async with asyncio.TaskGroup() as people:
         tasks: set[asyncio.Task[None]] = set()
-        for number, due_s in enumerate(plan.due_s):
-            wait_s = epoch_s + due_s - monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+        for number in plan.numbers:
+            due_s = plan.due_s[number]
+            if await _stopped(stop, epoch_s + due_s - monotonic()):
+                break
             visit = Visit(number, plan.names[number], due_s)
             result.visits.append(visit)
-            if len(tasks) >= plan.most:
+            if len(tasks) >= most:
                 visit.outcome, visit.ended_s = "refused_by_us", due_s
                 continue
             # The first step of the task comes after this loop's next pause: lateness is noted there.
-            task = people.create_task(_stay(plan, door, result, visit, epoch_s))
+            task = people.create_task(_stay(plan, door, result, visit))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-        left_s = epoch_s + plan.seconds + plan.grace_s - monotonic()
-        if tasks:
-            await asyncio.wait(tasks, timeout=max(0.0, left_s))
+        await _left(tasks, stop, epoch_s + plan.seconds + plan.grace_s - monotonic())
         for task in tasks:
             task.cancel()
 
 
-async def _stay(plan: Plan, door: Door, result: Run, visit: Visit, epoch_s: float) -> None:
+async def _stopped(stop: asyncio.Event, wait_s: float) -> bool:
+    """Whether that comes first."""
+    if wait_s > 0:
+        try:
+            async with asyncio.timeout(wait_s):
+                await stop.wait()
+        except TimeoutError:
+            return False
+    return stop.is_set()
+
+
+async def _left(tasks: set[asyncio.Task[None]], stop: asyncio.Event, wait_s: float) -> None:
+    """Return when all have left, when they are stopped, or after so long."""
+    if not tasks:
+        return
+    ends = {asyncio.ensure_future(asyncio.wait(set(tasks))), asyncio.ensure_future(stop.wait())}
+    try:
+        await asyncio.wait(ends, timeout=max(0.0, wait_s), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+
+
+async def _stay(plan: Plan, door: Door, result: Run, visit: Visit) -> None:
     dice = random.Random(plan.seed * 1_000_003 + visit.number)
     mark = marks.mark(plan.seed, visit.number)
     person = Person(door, result.traffic, visit, mark, dice, plan.patience_s)
-    person.epoch_s = epoch_s
-    visit.late_s = max(0.0, monotonic() - epoch_s - visit.due_s)
+    person.epoch_s = result.epoch_s
+    visit.late_s = max(0.0, monotonic() - result.epoch_s - visit.due_s)
     result.inside += 1
-    result.most = max(result.most, result.inside)
     try:
         await plan.scenarios[visit.scenario].play(person)
         visit.outcome = "fine"
@@ -117,7 +169,10 @@ async def _stay(plan: Plan, door: Door, result: Run, visit: Visit, epoch_s: floa
         _note(visit, error)
     finally:
         result.inside -= 1
-        visit.ended_s = monotonic() - epoch_s
+        visit.ended_s = monotonic() - result.epoch_s
+    if plan.tidy:
+        each = max(1, len(plan.due_s) // plan.compare)
+        await settle(door, visit, compared=visit.number % each == 0, keep=plan.keep)
 
 
 def _note(visit: Visit, error: Exception) -> None:
@@ -141,12 +196,12 @@ def _note(visit: Visit, error: Exception) -> None:
             visit.words = f"this client itself: {type(error).__name__}: {error}"
 
 
-async def _watch(result: Run, epoch_s: float, said: Callable[[Run, float], None]) -> None:
-    due_s = epoch_s
+async def _watch(result: Run, said: Callable[[Count], None]) -> None:
+    due_s = max(result.epoch_s, monotonic())
+    await asyncio.sleep(due_s - monotonic())
     while True:
         now = monotonic()
-        late_ms = max(0.0, now - due_s) * 1_000
-        result.ticks.append(Tick(now - epoch_s, result.inside, late_ms, process_time()))
-        said(result, now - epoch_s)
+        result.ticks.append(Tick(now - result.epoch_s, max(0.0, now - due_s) * 1_000, process_time()))
+        said(result.count())
         due_s = max(due_s + TICK_S, now)
         await asyncio.sleep(due_s - monotonic())

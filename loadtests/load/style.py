@@ -4,10 +4,12 @@ from typing import Final
 
 STYLE: Final = """
 :root { color-scheme: light dark; --ground: #f6f7f9; --card: #ffffff; --ink: #1b1f27; --soft:
-  #5c6573; --rule: #dfe3e9; --one: #2457c5; --two: #b4490b; --bad: #c02222; --good: #17713a; --warn:
+  #5c6573; --rule: #dfe3e9; --one: #2457c5; --two: #b4490b; --three: #17713a; --four: #7a3fa8;
+  --bad: #c02222; --good: #17713a; --warn:
   #946200; }
 @media (prefers-color-scheme: dark) { :root { --ground: #111418; --card: #1a1f26; --ink: #e7eaef;
-  --soft: #9aa5b4; --rule: #2e3641; --one: #7aa7ff; --two: #ff9d5c; --bad: #ff7b7b; --good: #5fd38d;
+  --soft: #9aa5b4; --rule: #2e3641; --one: #7aa7ff; --two: #ff9d5c; --three: #5fd38d;
+  --four: #c79bff; --bad: #ff7b7b; --good: #5fd38d;
   --warn: #f0c14b; }
 }
 * { box-sizing: border-box; }
@@ -51,6 +53,8 @@ svg text { font-size: 10.5px; fill: var(--soft); }
 .warn.line { stroke: var(--warn); }
 .one.area, .one.dot, .one.key { fill: var(--one); }
 .two.area, .two.dot, .two.key { fill: var(--two); }
+.three.dot, .three.key { fill: var(--three); }
+.four.dot, .four.key { fill: var(--four); }
 .bad.area, .bad.dot, .bad.key { fill: var(--bad); }
 .warn.area, .warn.dot, .warn.key { fill: var(--warn); }
 .dot { fill-opacity: .75; }

@@ -1,6 +1,6 @@
 """From what was seen to the report. Pure arithmetic."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -10,19 +10,13 @@ from loadtests.figures import percentile
 from loadtests.load import oracles
 from loadtests.load.oracles import Finding
 from loadtests.load.result import (
-    ClientSeen,
     Fault,
     Judgement,
     Latency,
-    Load,
     Moment,
     People,
-    SystemSeen,
 )
-from loadtests.load.runner import Run
-from loadtests.load.system import Look
 from loadtests.load.visit import SERIES, Sample, Visit
-from loadtests.voice.soak import slope_per_minute
 
 _EDGES: Final = tuple(round(10 ** (power / 8), 1) for power in range(41))
 """1 ms to 100 s, eight to a power of ten."""
@@ -30,10 +24,8 @@ _BUCKETS: Final = 8
 _MOMENTS: Final = (12, 60)
 """Fewest and most stretches of a timeline; between them, some people come in each."""
 _PEOPLE_EACH: Final = 4
-_LOADS: Final = 120
+_STEPS: Final = 8
 _EXAMPLES: Final = 5
-_SHORTEST_GROWTH_S: Final = 120.0
-_MEGABYTE: Final = 2.0**20
 
 
 def latencies(samples: Iterable[Sample]) -> dict[str, Latency]:
@@ -68,7 +60,7 @@ def _wide_enough(first: int, last: int) -> tuple[int, int]:
     return first, min(len(_EDGES), max(last, first + _BUCKETS - 1))
 
 
-def people(visits: Sequence[Visit], most_at_once: int) -> People:
+def people(visits: Sequence[Visit]) -> People:
     outcomes = Counter(visit.outcome for visit in visits)
     told = [visit.retry_after_s for visit in visits if visit.retry_after_s is not None]
     return People(
@@ -78,7 +70,9 @@ def people(visits: Sequence[Visit], most_at_once: int) -> People:
         refused_by_us=outcomes["refused_by_us"],
         failed=outcomes["failed"],
         unfinished=outcomes["unfinished"],
-        most_at_once=most_at_once,
+        lost_with_process=outcomes["lost_with_process"],
+        moved=sum(visit.moves for visit in visits),
+        most_at_once=Inside(visits).most,
         retry_after_s=round(sum(told) / len(told), 2) if told else None,
         codes=dict(Counter(visit.code for visit in visits if visit.code).most_common()),
     )
@@ -88,13 +82,32 @@ def by_scenario(visits: Sequence[Visit]) -> dict[str, People]:
     found: dict[str, list[Visit]] = {}
     for visit in visits:
         found.setdefault(visit.scenario, []).append(visit)
-    return {name: people(those, _most_at_once(those)) for name, those in sorted(found.items())}
+    return {name: people(those) for name, those in sorted(found.items())}
 
 
-def _most_at_once(visits: Sequence[Visit]) -> int:
-    stayed = [visit for visit in visits if visit.ended_s is not None and visit.outcome != "refused_by_us"]
-    steps = sorted([(v.due_s, 1) for v in stayed] + [(v.ended_s or 0.0, -1) for v in stayed])
-    return max([0, *accumulate(step for _, step in steps)])
+class Inside:
+    """How many people there were at any moment, in all processes together."""
+
+    def __init__(self, visits: Iterable[Visit]) -> None:
+        steps = []
+        for visit in visits:
+            if visit.ended_s is not None and visit.outcome != "refused_by_us":
+                steps += [(visit.due_s + visit.late_s, 1), (visit.ended_s, -1)]
+        steps.sort()
+        self._at_s = [at_s for at_s, _ in steps]
+        self._counts = [0, *accumulate(step for _, step in steps)]
+
+    @property
+    def most(self) -> int:
+        return max(self._counts)
+
+    def at(self, at_s: float) -> int:
+        return self._counts[bisect_right(self._at_s, at_s)]
+
+    def between(self, begins_s: float, ends_s: float) -> float:
+        """On average."""
+        moments = [begins_s + (ends_s - begins_s) * (step + 0.5) / _STEPS for step in range(_STEPS)]
+        return sum(map(self.at, moments)) / _STEPS
 
 
 def answered(visits: Iterable[Visit], epoch_s: float) -> list[Sample]:
@@ -119,15 +132,12 @@ def answered(visits: Iterable[Visit], epoch_s: float) -> list[Sample]:
     return samples
 
 
-def judgement(visits: Sequence[Visit], against_log: dict[int, list[Finding]], compared: int) -> Judgement:
-    """`against_log`: by the person's number."""
+def judgement(visits: Sequence[Visit]) -> Judgement:
     counts = dict.fromkeys(oracles.KINDS, 0)
     examples: list[Fault] = []
     listeners = facts = answers = with_gaps = 0
     for visit in visits:
-        found: list[tuple[str, Finding]] = [
-            (visit.heard[0][0], one) for one in against_log.get(visit.number, [])
-        ]
+        found: list[tuple[str, Finding]] = [(visit.heard[0][0], one) for one in visit.differing]
         for session, notes in visit.heard:
             listeners += 1
             facts += len(notes.seqs)
@@ -137,43 +147,53 @@ def judgement(visits: Sequence[Visit], against_log: dict[int, list[Finding]], co
         for session, one in found:
             counts[one.kind] += 1
             if counts[one.kind] <= _EXAMPLES:
-                examples.append(
-                    Fault(
-                        kind=one.kind,
-                        person=visit.number,
-                        scenario=visit.scenario,
-                        session=session,
-                        words=one.words,
-                    )
-                )
+                fault = {"person": visit.number, "scenario": visit.scenario, "session": session}
+                examples.append(Fault(kind=one.kind, words=one.words, **fault))
     return Judgement(
         listeners=listeners,
         facts=facts,
         answers=answers,
         answers_with_gaps=with_gaps,
         counts=counts,
-        compared_with_log=compared,
+        compared_with_log=sum(visit.compared for visit in visits),
         examples=tuple(examples),
     )
 
 
-def timeline(run: Run, samples: Sequence[Sample]) -> tuple[Moment, ...]:
+def together(parts: Sequence[Judgement]) -> Judgement:
+    """Of several processes. Listeners are judged one by one, so that the parts add up."""
+    examples: list[Fault] = []
+    for one in (one for part in parts for one in part.examples):
+        if sum(other.kind == one.kind for other in examples) < _EXAMPLES:
+            examples.append(one)
+    return Judgement(
+        listeners=sum(part.listeners for part in parts),
+        facts=sum(part.facts for part in parts),
+        answers=sum(part.answers for part in parts),
+        answers_with_gaps=sum(part.answers_with_gaps for part in parts),
+        counts={kind: sum(part.counts[kind] for part in parts) for kind in oracles.KINDS},
+        compared_with_log=sum(part.compared_with_log for part in parts),
+        examples=tuple(examples),
+    )
+
+
+def timeline(visits: Sequence[Visit], samples: Sequence[Sample], seconds: float) -> tuple[Moment, ...]:
     """Stretches of one second at least."""
     fewest, most = _MOMENTS
-    step = max(1.0, run.seconds / min(most, max(fewest, len(run.visits) // _PEOPLE_EACH)))
+    step = max(1.0, seconds / min(most, max(fewest, len(visits) // _PEOPLE_EACH)))
+    inside = Inside(visits)
     moments = []
-    for number in range(int(run.seconds / step) + 1):
+    for number in range(int(seconds / step) + 1):
         begins, ends = number * step, (number + 1) * step
-        ticks = [tick.people for tick in run.ticks if begins <= tick.at_s < ends]
-        came = [visit for visit in run.visits if begins <= visit.due_s < ends]
-        gone = [v for v in run.visits if v.ended_s is not None and begins <= v.ended_s < ends]
+        came = [visit for visit in visits if begins <= visit.due_s < ends]
+        gone = [v for v in visits if v.ended_s is not None and begins <= v.ended_s < ends]
         first = [sample for sample in samples if begins <= sample.at_s < ends]
         audio = [sample.ms for sample in first if sample.series in ("ttfa", "v2v")]
         text = [sample.ms for sample in first if sample.series == "ttft"]
         moments.append(
             Moment(
                 at_s=round(begins, 1),
-                people=round(sum(ticks) / len(ticks), 1) if ticks else 0.0,
+                people=round(inside.between(begins, min(ends, seconds)), 1),
                 came=len(came),
                 refused=sum(visit.outcome in ("refused", "refused_by_us") for visit in gone),
                 failed=sum(visit.outcome == "failed" for visit in gone),
@@ -183,56 +203,3 @@ def timeline(run: Run, samples: Sequence[Sample]) -> tuple[Moment, ...]:
             )
         )
     return tuple(moments)
-
-
-def system(run: Run, why_not: str) -> SystemSeen:
-    """Growth is the slope of the second half; what is made once and kept is made in the first."""
-    memory = [
-        (look.at_s, look.figures["gateway_bytes"]) for look in run.looks if "gateway_bytes" in look.figures
-    ]
-    growth = None
-    if memory and memory[-1][0] - memory[0][0] >= _SHORTEST_GROWTH_S:
-        at_s, found = zip(*memory, strict=True)
-        growth = round(slope_per_minute(at_s, [value / _MEGABYTE for value in found]), 2)
-    every = max(1, len(run.looks) // _LOADS)
-    looks = run.looks[::every]
-    loads = [_load(run, before, look) for before, look in zip([None, *looks], looks, strict=False)]
-    return SystemSeen(
-        looked=bool(memory), why_not=why_not, loads=tuple(loads), gateway_growth_mb_per_min=growth
-    )
-
-
-def _load(run: Run, before: Look | None, look: Look) -> Load:
-    ticks = [tick.people for tick in run.ticks if abs(tick.at_s - look.at_s) <= 1.0]
-    now = look.figures
-
-    def rate(name: str) -> float | None:
-        if before is None or name not in now or name not in before.figures:
-            return None
-        return round(max(0.0, now[name] - before.figures[name]) / (look.at_s - before.at_s), 3)
-
-    def megabytes(name: str) -> float | None:
-        return round(now[name] / _MEGABYTE, 2) if name in now else None
-
-    return Load(
-        at_s=round(look.at_s, 1),
-        people=round(sum(ticks) / len(ticks), 1) if ticks else 0.0,
-        gateway_mb=megabytes("gateway_bytes"),
-        log_mb=megabytes("log_bytes"),
-        cores=rate("cpu_s"),
-        log_commands_per_s=rate("log_commands"),
-    )
-
-
-def client(run: Run) -> ClientSeen:
-    late = [tick.late_ms for tick in run.ticks] or [0.0]
-    starts = [visit.late_s * 1_000 for visit in run.visits] or [0.0]
-    used = run.ticks[-1].cpu_s - run.ticks[0].cpu_s if run.ticks else 0.0
-    return ClientSeen(
-        late_p99_ms=round(percentile(late, 0.99), 1),
-        late_most_ms=round(max(late), 1),
-        starts_late_p99_ms=round(percentile(starts, 0.99), 1),
-        cpu_s=round(used, 2),
-        frames=run.traffic.frames,
-        megabytes=round(run.traffic.bytes / 1e6, 2),
-    )

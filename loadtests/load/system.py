@@ -7,13 +7,12 @@ they are our own.
 import asyncio
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import psutil
-
+from loadtests.costs import processes
 from loadtests.load.door import Door, Failed
 from pipeline.metrics import names
 
@@ -32,10 +31,13 @@ _SUMMED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found at one moment. `cpu_s`: of all its processes, since they began."""
+    """What was found at one moment (monotonic). `cpu_s`: of all its processes, since they began."""
 
-    at_s: float
+    moment_s: float
     figures: dict[str, float]
+    part_cpu_s: dict[str, float] = field(default_factory=dict)
+    """Of each part: Gateway, LanguageModel, Log server, …"""
+    part_mb: dict[str, float] = field(default_factory=dict)
 
 
 class System:
@@ -47,15 +49,17 @@ class System:
         self.why_not = ""
         """Why its metrics could not be read; empty: they could."""
 
-    async def watch(self, looks: list[Look], epoch_s: float) -> None:
+    async def watch(self, looks: list[Look]) -> None:
         """Until cancelled."""
         while True:
             figures = await self._metrics()
+            cpu: dict[str, float] = {}
+            held: dict[str, float] = {}
             if self._home is not None:
-                used_s = await asyncio.to_thread(_processor_s, self._home)
-                figures |= {"cpu_s": used_s} if used_s else {}
+                cpu, held = await asyncio.to_thread(processes.used, self._home)
+                figures |= {"cpu_s": sum(cpu.values())} if cpu else {}
             if figures:
-                looks.append(Look(monotonic() - epoch_s, figures))
+                looks.append(Look(monotonic(), figures, cpu, held))
             await asyncio.sleep(_EVERY_S)
 
     async def _metrics(self) -> dict[str, float]:
@@ -88,15 +92,3 @@ def _lines(page: Iterable[str]) -> Iterator[tuple[str, str, float]]:
     for line in page:
         if (found := _LINE.fullmatch(line)) is not None and found[1] in _SUMMED:
             yield found[1], found[2] or "", float(found[3])
-
-
-def _processor_s(home: Path) -> float:
-    wanted, total = f"RHAPSODE_HOME={home}".encode(), 0.0
-    for process in psutil.process_iter():
-        try:
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes():
-                times = process.cpu_times()
-                total += times.user + times.system
-        except (psutil.Error, OSError):
-            continue  # it has just ended, or is not ours to look at
-    return total

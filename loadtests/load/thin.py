@@ -1,8 +1,8 @@
 """A blocking client, for Locust: it makes sockets cooperative by itself, and has no event loop."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 import httpx
@@ -13,25 +13,46 @@ from loadtests.load.door import Failed, parsed_block, trouble
 from loadtests.load.notes import Notes
 
 _PATIENCE_S: Final = 60.0
-_OVER: Final = frozenset({"error", "end", "reconnect"})
+
+
+class _Moved(Exception):
+    """The gateway is leaving: come back with the cursor, after so long."""
+
+    def __init__(self, cursor: str, after_s: float) -> None:
+        super().__init__(cursor)
+        self.cursor = cursor
+        self.after_s = after_s
 
 
 class Talk:
     """A session's socket, without sound: what there is of it is told by the facts."""
 
-    def __init__(self, socket: ClientConnection, notes: Notes) -> None:
-        self._socket = socket
+    def __init__(self, connect: Callable[[str], ClientConnection], notes: Notes) -> None:
+        self._connect = connect
+        self._socket = connect(str(notes.last))
         self._notes = notes
 
     def ask(self, **wish: Any) -> None:
         """Until the answer is over. Raises Refused, Failed or TimeoutError."""
         before = self._notes.latest
         self._notes.due_s = monotonic()
-        self._socket.send(orjson.dumps({"type": "turn.request", **wish}).decode())
+        # With a key it is asked once, however often it has to be said.
+        wish |= {"type": "turn.request", "key": f"{self._notes.mark}-{len(self._notes.turns)}"}
+        question = orjson.dumps(wish).decode()
+        self._socket.send(question)
         until_s = monotonic() + _PATIENCE_S
         while self._notes.latest is before or not _over(self._notes):
-            event = orjson.loads(self._socket.recv(max(0.0, until_s - monotonic())))
-            _take(self._notes, event)
+            try:
+                _take(self._notes, orjson.loads(self._socket.recv(max(0.0, until_s - monotonic()))))
+            except _Moved as hint:
+                self._socket.close()
+                sleep(hint.after_s)
+                self._socket = self._connect(hint.cursor)
+                if self._notes.latest is before:
+                    self._socket.send(question)
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class Thin:
@@ -57,17 +78,32 @@ class Thin:
 
     @contextmanager
     def socket(self, session: str, notes: Notes) -> Iterator[Talk]:
-        address = f"{self._url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={notes.last}"
-        with connect(
-            address, additional_headers=self._headers, max_size=None, compression=None, close_timeout=2
-        ) as socket:
-            yield Talk(socket, notes)
+        def connected(cursor: str) -> ClientConnection:
+            address = f"{self._url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={cursor}"
+            return connect(
+                address, additional_headers=self._headers, max_size=None, compression=None, close_timeout=2
+            )
+
+        talk = Talk(connected, notes)
+        try:
+            yield talk
+        finally:
+            talk.close()
 
     def follow(self, session: str, notes: Notes, **wish: Any) -> None:
         """Ask by a request, and read the events until the answer is over. Raises Refused or Failed."""
         notes.due_s = monotonic()
         self._checked(self._http.post(f"/v1/sessions/{session}/turns", json=wish))
-        with self._http.stream("GET", f"/v1/sessions/{session}/events", params={"from": "0"}) as answer:
+        cursor = "0"
+        while not _over(notes):
+            try:
+                self._read(session, notes, cursor)
+            except _Moved as hint:
+                cursor = hint.cursor
+                sleep(hint.after_s)
+
+    def _read(self, session: str, notes: Notes, cursor: str) -> None:
+        with self._http.stream("GET", f"/v1/sessions/{session}/events", params={"from": cursor}) as answer:
             waiting = b""
             for piece in answer.iter_raw():
                 *whole, waiting = (waiting + piece).split(b"\n\n")
@@ -96,5 +132,7 @@ def _take(notes: Notes, event: dict[str, Any]) -> None:
         notes.take(event, monotonic())
     elif event["type"] == "error":
         raise trouble(event)
-    elif event["type"] in _OVER:
-        raise Failed(f"stream.{event['type']}")
+    elif event["type"] == "reconnect":
+        raise _Moved(event["cursor"], event["after_s"])
+    elif event["type"] == "end":
+        raise Failed("stream.end")

@@ -18,7 +18,10 @@ _SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
 }
 _WISH: Final = re.compile(r"\s*(\w+)\s*(<=|>=|==|<|>)\s*(\d+(?:\.\d+)?)\s*")
-_COUNTED: Final = ("planned", "fine", "refused", "refused_by_us", "failed", "unfinished", "most_at_once")
+_COUNTED: Final = (
+    *("planned", "fine", "refused", "refused_by_us", "failed", "unfinished", "lost_with_process", "moved"),
+    "most_at_once",
+)
 _STATISTICS: Final = ("p50", "p95", "p99", "most")
 _OTHERS: Final[dict[str, Callable[[Result], float | None]]] = {
     "failed_share": lambda found: _share(found.people.failed, _asked(found)),
@@ -50,7 +53,7 @@ class Wish:
         return f"{self.name}{self.sign}{self.limit:g}"
 
 
-ALWAYS: Final = tuple(Wish(kind, "<=", 0.0) for kind in oracles.NEVER)
+ALWAYS: Final = tuple(Wish(name, "<=", 0.0) for name in (*oracles.NEVER, "lost_with_process"))
 """Asked for unless something else is said about the same name."""
 
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from loadtests.load.notes import Notes
+from loadtests.load.oracles import Finding
 
-Outcome = Literal["fine", "refused", "refused_by_us", "failed", "unfinished"]
+Outcome = Literal["fine", "refused", "refused_by_us", "failed", "unfinished", "lost_with_process"]
 """`refused`: by the system, politely. `refused_by_us`: there was no room for so many in this client, so that
-nothing was asked. `unfinished`: still there when the run was over."""
+nothing was asked. `unfinished`: still there when the run was over. `lost_with_process`: a process of this
+client died, and with it what its people had seen."""
 SERIES = {
     "open": "from when somebody was due to an open session",
     "ttft": "time to first text, from when the question was due",
@@ -49,6 +51,14 @@ class Visit:
     heard: list[tuple[str, Notes]] = field(default_factory=list)
     """Each listener of each session."""
     cuts: int = 0
+    differing: list[Finding] = field(default_factory=list)
+    """What was otherwise in the log, when it was read again."""
+    compared: int = 0
+    """Sessions that were read again."""
+    settled: bool = False
+    """Nothing of it is left to be read again or deleted."""
+    moves: int = 0
+    """How often a gateway that was leaving sent a listener on to another one."""
 
     @property
     def sessions(self) -> list[str]:

@@ -8,11 +8,10 @@ from time import monotonic
 import pytest
 
 from loadtests.load import person as person_module
-from loadtests.load import runner, thresholds
+from loadtests.load import runner, summary, thresholds
 from loadtests.load.door import Door, Refused
 from loadtests.load.person import Person
 from loadtests.load.runner import Plan, Run, run
-from loadtests.load.system import System
 from tests.support import RunningApp
 
 pytestmark = [pytest.mark.anyio]
@@ -44,7 +43,7 @@ async def run_of(
     )
     door = Door(app.url)
     try:
-        return await run(plan, door, System(door), lambda result, at_s: None)
+        return await run(plan, door, lambda count: None, asyncio.Event(), monotonic())
     finally:
         await door.aclose()
 
@@ -55,7 +54,7 @@ async def test_nobody_waits_for_the_others_and_who_has_no_room_is_counted_apart(
 
     done = await run_of(app, stays, [0.0, 0.001, 0.002, 0.003], most=2, grace_s=0.05)
     assert [visit.outcome for visit in done.visits] == ["unfinished"] * 2 + ["refused_by_us"] * 2
-    assert done.most == 2
+    assert summary.Inside(done.visits).most == 2
     assert done.inside == 0
 
 
@@ -86,7 +85,7 @@ async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(
             case 1:
                 raise KeyError("an error of this client")
             case 2:
-                await person.open(voice="nobody")
+                await person.open({"voice": "nobody"})
             case 3:
                 async with person.line("0198c0de-0000-7000-8000-000000000000") as line:
                     await line.ask(text="Is anybody there?")

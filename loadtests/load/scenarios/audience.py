@@ -1,16 +1,17 @@
 """One session, many listeners: sockets with sound and event streams beside them."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
 
-from loadtests.load.door import Failed, trouble
+from loadtests.load.door import Failed, Refused, trouble
+from loadtests.load.notes import Notes
 from loadtests.load.person import Person
 from loadtests.load.scenarios import texts
 from loadtests.load.scenarios.base import Knobs
 
 _SENTENCES = 6
-_OVER = frozenset({"error", "end", "reconnect"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,13 @@ class Audience:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line, asyncio.TaskGroup() as others:
+        async with person.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
             turn = await line.begin(
                 person.first_due(), text=texts.story(person.mark, person.dice, _SENTENCES)
             )
             for number in range(self.knobs.listeners - 1):
                 listening = by_events if number % 2 else _by_socket
-                others.create_task(listening(person, session, turn))
+                others.create_task(listening(person, line.session, turn))
             await line.finish(turn)
 
 
@@ -38,10 +38,9 @@ class Events:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line, asyncio.TaskGroup() as others:
+        async with person.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
             turn = await line.begin(person.first_due(), prompt=texts.question(person.mark, person.dice))
-            others.create_task(by_events(person, session, turn))
+            others.create_task(by_events(person, line.session, turn))
             await line.finish(turn)
 
 
@@ -51,16 +50,34 @@ async def _by_socket(person: Person, session: str, turn: int) -> None:
 
 
 async def by_events(person: Person, session: str, turn: int) -> None:
+    """One event stream after the other, where a gateway that leaves says to come back."""
     notes = person.notes(session, hears=False)
+    cursor = "0"
     async with asyncio.timeout(person.patience_s):
-        async with person.door.following(session) as events:
-            async for event in events:
-                person.traffic.frames += 1
-                if "data" in event:
-                    notes.take(event, monotonic())
-                    if notes.over(turn):
-                        return
-                elif event["type"] == "error":
-                    raise trouble(event)
-                elif event["type"] in _OVER:
-                    raise Failed(f"stream.{event['type']}")
+        while not notes.over(turn):
+            try:
+                cursor, after_s = await _followed(person, session, turn, notes, cursor)
+            except Refused as error:
+                if cursor == "0":
+                    raise
+                after_s = error.retry_after_s or 1.0  # sent away, and nobody there yet
+            await asyncio.sleep(after_s)
+
+
+async def _followed(person: Person, session: str, turn: int, notes: Notes, cursor: str) -> tuple[str, float]:
+    """Until the turn is over, or until sent away: with which cursor to come back, and after how long."""
+    async with aclosing(person.door.events(session, after=cursor)) as events:
+        async for event in events:
+            person.traffic.frames += 1
+            if "data" in event:
+                notes.take(event, monotonic())
+                if notes.over(turn):
+                    return cursor, 0.0
+            elif event["type"] == "reconnect":
+                person.visit.moves += 1
+                return event["cursor"], event["after_s"]
+            elif event["type"] == "error":
+                raise trouble(event)
+            elif event["type"] == "end":
+                raise Failed("stream.end")
+    raise Failed("connection", "the event stream ended before the answer")

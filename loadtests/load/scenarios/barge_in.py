@@ -20,8 +20,7 @@ class BargeIn:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line:
+        async with person.arrived(self.knobs.settings) as line:
             due_s = person.first_due()
             async with microphone(line) as mouth:
                 line.notes.spoken_to = False  # the question is a text

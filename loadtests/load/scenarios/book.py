@@ -14,8 +14,7 @@ class Book:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line:
+        async with person.arrived(self.knobs.settings) as line:
             text = "\n\n".join(texts.page(person.mark, person.dice) for _ in range(self.knobs.pages))
             turn = await line.begin(person.first_due(), text=text)
             limit_s = line.patience_s * max(1, self.knobs.pages)

@@ -1,13 +1,15 @@
 """Somebody who calls: recorded speech at the pace at which it was spoken, and an answer listened to."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from loadtests.load.door import Failed
-from loadtests.load.person import Line, Person
+from loadtests.load.line import Line, Voice
+from loadtests.load.person import Person
 from loadtests.load.scenarios.base import Knobs
 from loadtests.speech import Clip
 from loadtests.voice.microphone import Microphone
@@ -20,8 +22,7 @@ class Caller:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line, microphone(line) as mouth:
+        async with person.arrived(self.knobs.settings) as line, microphone(line) as mouth:
             for asked in range(self.knobs.turns):
                 if asked:
                     await line.read_for(person.dice.uniform(0.5, 1.5) * self.knobs.think_s)
@@ -33,9 +34,10 @@ class Caller:
 async def microphone(line: Line) -> AsyncIterator[Microphone]:
     """Open on this line, and never silent, until the block ends."""
     line.notes.spoken_to = True
-    await line.send(type="input.open")
-    await line.until(lambda: line.other.get("type") == "input.ready")
-    mouth = Microphone(line.send_sound)
+    line.voice = Voice(f"microphone-{uuid.uuid4()}")
+    await line.send(**line.voice.opening())
+    await line.until(lambda: "input.ready" in line.moments)
+    mouth = Microphone(line.speak)
     async with asyncio.TaskGroup() as tasks:
         speaking = tasks.create_task(mouth.run())
         await asyncio.sleep(0)  # its clock begins with its first step
@@ -43,6 +45,7 @@ async def microphone(line: Line) -> AsyncIterator[Microphone]:
             yield mouth
         finally:
             speaking.cancel()
+            line.voice = None
 
 
 async def spoken(line: Line, mouth: Microphone, clip: Clip) -> int:

@@ -14,12 +14,11 @@ class Chat:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line:
+        async with person.arrived(self.knobs.settings) as line:
             due_s = person.first_due()
             for asked in range(self.knobs.turns):
                 if asked:
-                    due_s = await person.think(self.knobs.think_s)
+                    due_s = await person.think(line, self.knobs.think_s)
                 turn = await line.begin(due_s, prompt=texts.question(person.mark, person.dice))
                 await line.finish(turn)
                 if self.knobs.listen:

@@ -14,8 +14,7 @@ class Narrate:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
-        async with person.line(session) as line:
+        async with person.arrived(self.knobs.settings) as line:
             turn = await line.begin(person.first_due(), text=texts.story(person.mark, person.dice))
             await line.finish(turn)
             if self.knobs.listen:

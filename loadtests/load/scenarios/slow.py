@@ -20,7 +20,7 @@ class Slow:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
+        session = await person.open(self.knobs.settings)
         notes = person.notes(session, hears=True)
         notes.punctual = False
         async with person.line(session, notes) as line:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from time import monotonic
 
+from loadtests.load.line import Line
 from loadtests.load.notes import Notes
-from loadtests.load.person import Line, Person
+from loadtests.load.person import Person
 from loadtests.load.scenarios import texts
 from loadtests.load.scenarios.base import Knobs
 
@@ -21,7 +22,7 @@ class Storm:
     knobs: Knobs
 
     async def play(self, person: Person) -> None:
-        session = await person.open(**self.knobs.settings)
+        session = await person.open(self.knobs.settings)
         notes = person.notes(session)
         async with person.line(session, notes) as line:
             turn = await line.begin(person.first_due(), text=texts.story(person.mark, person.dice, 8))
