@@ -12,7 +12,8 @@ from websockets.exceptions import WebSocketException
 from loadtests.load.notes import fingerprint
 
 REFUSALS: Final = frozenset({429, 503})
-_BUSY: Final = frozenset({"gateway.busy", "gateway.leaving", "engine.busy", "turn.queue_full"})
+LEAVING: Final = "gateway.leaving"
+_BUSY: Final = frozenset({"gateway.busy", LEAVING, "engine.busy", "turn.queue_full"})
 _OPEN_S: Final = 30.0
 
 

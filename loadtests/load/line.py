@@ -9,10 +9,10 @@ import orjson
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from loadtests.load.door import Door, Failed, Refused, trouble
+from loadtests.load.door import LEAVING, Door, Failed, Refused, trouble
 from loadtests.load.notes import Notes, Turn
 from loadtests.load.visit import Visit
-from loadtests.speech import PER_MS
+from loadtests.load.voice import Voice
 
 _AGAIN_S: Final = 0.2
 """Where nobody is there yet to go on with."""
@@ -24,39 +24,6 @@ class Traffic:
     def __init__(self) -> None:
         self.frames = 0
         self.bytes = 0
-
-
-class Voice:
-    """What is said into a line, kept until the server has it: a line that moves goes on from there."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._kept = bytearray()
-        self._from = 0
-        """Where in the input they begin."""
-        self._ready = False
-
-    def opening(self) -> dict[str, Any]:
-        """What opens it, or opens it anew; sound is kept back until the server says from where on."""
-        self._ready = False
-        return {"type": "input.open", "input": self._name}
-
-    def ready(self, from_ms: int) -> bytes:
-        """What has been said from there on, to be sent (again)."""
-        self.acknowledged(from_ms)
-        self._ready = True
-        return bytes(self._kept)
-
-    def acknowledged(self, ms: int) -> None:
-        """Before `ms` nothing will be wanted again."""
-        done = min(len(self._kept), max(0, ms * PER_MS - self._from))
-        del self._kept[:done]
-        self._from += done
-
-    def say(self, pcm: bytes) -> bool:
-        """Whether it can be sent now."""
-        self._kept += pcm
-        return self._ready
 
 
 class Line:
@@ -198,6 +165,8 @@ class Line:
             self.notes.take(event, now, sound)
         elif kind == "reconnect":
             self._sent_away = event["cursor"], now + event["after_s"]
+        elif kind == "error" and event["code"] == LEAVING:  # it took nobody any more
+            self._sent_away = str(self.notes.last), now + (event["retry_after_s"] or _AGAIN_S)
         elif kind == "error":
             raise trouble(event)
         elif kind == "end":

@@ -155,11 +155,16 @@ def _scenarios(result: Result) -> str:
 
     rows = [row(name, people) for name, people in result.by_scenario.items()]
     heads = ["what they did", "came", "fine", "refused", "failed", "unfinished", "moved", "at once", "codes"]
+    failed = [
+        [str(one.person), escape(one.scenario), f"{one.at_s:g} s", escape(one.code), escape(one.words)]
+        for one in result.failures
+    ]
+    why = table(["person", "did", "at", "code", "what"], failed, numbers={0, 2}) if failed else ""
     told = result.people.retry_after_s
     told_words = (
         f"<p class=soft>The refused were told to come back after {told:g} s, on average.</p>" if told else ""
     )
-    return f"<h2>What became of them</h2>{table(heads, rows, numbers={1, 2, 3, 4, 5, 6, 7})}{told_words}"
+    return f"<h2>What became of them</h2>{table(heads, rows, numbers={1, 2, 3, 4, 5, 6, 7})}{why}{told_words}"
 
 
 def _faults(result: Result) -> str:

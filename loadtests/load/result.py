@@ -53,6 +53,17 @@ class Fault(_Part):
     words: str
 
 
+class Failure(_Part):
+    """Why somebody failed, or was refused."""
+
+    person: int
+    scenario: str
+    at_s: float
+    code: str
+    words: str
+    sessions: tuple[str, ...]
+
+
 class Judgement(_Part):
     """What the oracles found."""
 
@@ -159,6 +170,8 @@ class Result(_Part):
     seed: int
     people: People
     by_scenario: dict[str, People]
+    failures: tuple[Failure, ...] = ()
+    """The first of each code."""
     latencies: dict[str, Latency]
     judgement: Judgement
     timeline: tuple[Moment, ...]

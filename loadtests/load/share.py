@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from loadtests.load import summary
 from loadtests.load.audit import audit
 from loadtests.load.door import Door
-from loadtests.load.result import Judgement
+from loadtests.load.result import Failure, Judgement
 from loadtests.load.runner import Count, Plan, Tick, run
 from loadtests.load.visit import Sample, Visit
 
@@ -19,6 +19,7 @@ class Share:
     visits: list[Visit]
     samples: list[Sample] = field(default_factory=list)
     judgement: Judgement = field(default_factory=lambda: summary.judgement([]))
+    failures: list[Failure] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     frames: int = 0
     bytes: int = 0
@@ -37,6 +38,7 @@ async def take_part(
         visits=done.visits,
         samples=summary.answered(done.visits, epoch_s),
         judgement=summary.judgement(done.visits),
+        failures=summary.failures(done.visits),
         ticks=done.ticks,
         frames=done.traffic.frames,
         bytes=done.traffic.bytes,

@@ -58,6 +58,7 @@ svg text { font-size: 10.5px; fill: var(--soft); }
 .bad.area, .bad.dot, .bad.key { fill: var(--bad); }
 .warn.area, .warn.dot, .warn.key { fill: var(--warn); }
 .dot { fill-opacity: .75; }
+.table + .table, .charts + .table { margin-top: .9rem; }
 .table { overflow-x: auto; padding: .2rem .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--rule);

@@ -10,6 +10,7 @@ from loadtests.figures import percentile
 from loadtests.load import oracles
 from loadtests.load.oracles import Finding
 from loadtests.load.result import (
+    Failure,
     Fault,
     Judgement,
     Latency,
@@ -83,6 +84,33 @@ def by_scenario(visits: Sequence[Visit]) -> dict[str, People]:
     for visit in visits:
         found.setdefault(visit.scenario, []).append(visit)
     return {name: people(those) for name, those in sorted(found.items())}
+
+
+def failures(visits: Iterable[Visit]) -> list[Failure]:
+    """Everybody who failed."""
+    return [
+        Failure(
+            person=visit.number,
+            scenario=visit.scenario,
+            at_s=round(visit.ended_s or 0.0, 1),
+            code=visit.code,
+            words=visit.words,
+            sessions=tuple(visit.sessions),
+        )
+        for visit in visits
+        if visit.outcome == "failed"
+    ]
+
+
+def first_of_each(found: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Some of each code, the earliest."""
+    seen: Counter[str] = Counter()
+    chosen = []
+    for one in sorted(found, key=lambda one: one.at_s):
+        seen[one.code] += 1
+        if seen[one.code] <= _EXAMPLES:
+            chosen.append(one)
+    return tuple(chosen)
 
 
 class Inside:

@@ -7,13 +7,17 @@ they are our own.
 import asyncio
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
+import psutil
+
 from loadtests.costs import processes
 from loadtests.load.door import Door, Failed
+from pipeline.log import embedded
 from pipeline.metrics import names
 
 _EVERY_S: Final = 2.0
@@ -56,7 +60,7 @@ class System:
             cpu: dict[str, float] = {}
             held: dict[str, float] = {}
             if self._home is not None:
-                cpu, held = await asyncio.to_thread(processes.used, self._home)
+                cpu, held = await asyncio.to_thread(_used, self._home)
                 figures |= {"cpu_s": sum(cpu.values())} if cpu else {}
             if figures:
                 looks.append(Look(monotonic(), figures, cpu, held))
@@ -73,6 +77,19 @@ class System:
             return {}
         self.why_not = ""
         return read(page.text.splitlines())
+
+
+def _used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Of each part, processor seconds and megabytes; of the log server the process, too."""
+    cpu, held = processes.used(home)
+    server = embedded.status(home)
+    if server is not None:
+        with suppress(psutil.Error):
+            log = psutil.Process(server.pid)
+            times = log.cpu_times()
+            cpu["Log server"] = times.user + times.system
+            held["Log server"] = log.memory_info().rss / 2**20
+    return cpu, held
 
 
 def read(page: Iterable[str]) -> dict[str, float]:

@@ -29,7 +29,7 @@ class Talk:
 
     def __init__(self, connect: Callable[[str], ClientConnection], notes: Notes) -> None:
         self._connect = connect
-        self._socket = connect(str(notes.last))
+        self.connection = connect(str(notes.last))
         self._notes = notes
 
     def ask(self, **wish: Any) -> None:
@@ -39,20 +39,20 @@ class Talk:
         # With a key it is asked once, however often it has to be said.
         wish |= {"type": "turn.request", "key": f"{self._notes.mark}-{len(self._notes.turns)}"}
         question = orjson.dumps(wish).decode()
-        self._socket.send(question)
+        self.connection.send(question)
         until_s = monotonic() + _PATIENCE_S
         while self._notes.latest is before or not _over(self._notes):
             try:
-                _take(self._notes, orjson.loads(self._socket.recv(max(0.0, until_s - monotonic()))))
+                _take(self._notes, orjson.loads(self.connection.recv(max(0.0, until_s - monotonic()))))
             except _Moved as hint:
-                self._socket.close()
+                self.connection.close()
                 sleep(hint.after_s)
-                self._socket = self._connect(hint.cursor)
+                self.connection = self._connect(hint.cursor)
                 if self._notes.latest is before:
-                    self._socket.send(question)
+                    self.connection.send(question)
 
     def close(self) -> None:
-        self._socket.close()
+        self.connection.close()
 
 
 class Thin:

@@ -76,6 +76,7 @@ class Work:
             "stopped": self.stop.is_set(),
             "people": summary.people(visits),
             "by_scenario": summary.by_scenario(visits),
+            "failures": summary.first_of_each(one for share in self.shares for one in share.failures),
             "latencies": summary.latencies(samples),
             "judgement": summary.together([share.judgement for share in self.shares]),
             "timeline": summary.timeline(visits, samples, seconds),

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
 
-from loadtests.load.door import Failed, Refused, trouble
+from loadtests.load.door import LEAVING, Failed, Refused, trouble
 from loadtests.load.notes import Notes
 from loadtests.load.person import Person
 from loadtests.load.scenarios import texts
@@ -58,9 +58,9 @@ async def by_events(person: Person, session: str, turn: int) -> None:
             try:
                 cursor, after_s = await _followed(person, session, turn, notes, cursor)
             except Refused as error:
-                if cursor == "0":
+                if error.code != LEAVING:
                     raise
-                after_s = error.retry_after_s or 1.0  # sent away, and nobody there yet
+                after_s = error.retry_after_s or 1.0
             await asyncio.sleep(after_s)
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from time import monotonic
 
 from loadtests.load.door import Failed
-from loadtests.load.line import Line, Voice
+from loadtests.load.line import Line
 from loadtests.load.person import Person
 from loadtests.load.scenarios.base import Knobs
+from loadtests.load.voice import Voice
 from loadtests.speech import Clip
 from loadtests.voice.microphone import Microphone
 
@@ -34,7 +35,7 @@ class Caller:
 async def microphone(line: Line) -> AsyncIterator[Microphone]:
     """Open on this line, and never silent, until the block ends."""
     line.notes.spoken_to = True
-    line.voice = Voice(f"microphone-{uuid.uuid4()}")
+    line.voice = Voice(str(uuid.uuid4()))
     await line.send(**line.voice.opening())
     await line.until(lambda: "input.ready" in line.moments)
     mouth = Microphone(line.speak)

@@ -1,0 +1,101 @@
+"""Gateways leave under people who listen and speak: they follow, and nothing is lost or doubled."""
+
+import asyncio
+import os
+import random
+import signal
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from loadtests.chaos.system import System
+from loadtests.load import oracles
+from loadtests.load.arguments import parsed
+from loadtests.load.command import measured
+from loadtests.load.notes import Notes
+from loadtests.load.thin import Thin
+from loadtests.load.voice import Voice
+from loadtests.speech import PER_MS, available
+from tests.eventually import eventually
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis]
+
+SCRIPT: dict[str, object] = {"echo": True, "delta_chars": 6, "per_delta_ms": 60}
+LONG = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 12
+
+
+async def replaced(system: System) -> None:
+    """Its only gateway is, when somebody listens to it; it has gone when this returns."""
+    async with httpx.AsyncClient(base_url=system.url) as http:
+        while not (there := await listened_to(http)):
+            await anyio.sleep(0.05)
+    system.start_one()
+    await system.ready()
+    os.kill(there[0], signal.SIGTERM)
+    await eventually(lambda: system.ended(there[0]) == 0)
+
+
+async def listened_to(http: httpx.AsyncClient) -> list[int]:
+    """The processes of gateways that have listeners."""
+    gateways = (await http.get("/v1/gateways")).json()["gateways"]
+    return [one["pid"] for one in gateways if one["listeners"]]
+
+
+@pytest.mark.parametrize("scenario", ["chat", "events", "audience", "call"])
+async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path, scenario: str) -> None:
+    if scenario == "call" and not available():
+        pytest.skip("needs Debian's pocketsphinx-testdata")
+    much = "--rate 1/s --turns 1" if scenario == "call" else "--rate 2/s --turns 3 --listeners 4"
+    words = f"--scenario {scenario} {much} --for 4 --arrivals constant --think 1"
+    arguments = parsed([*words.split(), "--quiet"])
+    arguments.command = "make load"
+    async with System(tmp_path, 1, SCRIPT, random.Random(1)) as system:
+        result, _ = await asyncio.gather(measured(arguments, system.url, None), replaced(system))
+    assert (result.people.codes, result.people.fine) == ({}, result.people.planned)
+    assert result.people.moved > 0
+    wrong = {kind: count for kind, count in result.judgement.counts.items() if count and kind != "gaps"}
+    assert wrong == {}, result.judgement.examples
+    assert result.judgement.compared_with_log == result.people.planned
+
+
+async def test_the_blocking_client_follows_as_well(tmp_path: Path) -> None:
+    notes = Notes("Zobababababa", hears=False)
+    by_events = Notes("Zobababababa", hears=False)
+
+    def talk() -> bool:
+        thin = Thin(system.url)
+        try:
+            with thin.session() as session, thin.socket(session, notes) as talk:
+                first = talk.connection
+                talk.ask(prompt=LONG)
+                return talk.connection is not first
+        finally:
+            thin.close()
+
+    def follow() -> None:
+        thin = Thin(system.url)
+        try:
+            with thin.session() as session:
+                thin.follow(session, by_events, prompt=LONG)
+        finally:
+            thin.close()
+
+    async with System(tmp_path, 1, SCRIPT, random.Random(1)) as system:
+        talking, following = asyncio.to_thread(talk), asyncio.to_thread(follow)
+        moved, _, _ = await asyncio.gather(talking, following, replaced(system))
+    assert moved
+    assert oracles.judge(notes) == oracles.judge(by_events) == []
+
+
+def test_what_was_said_into_a_line_that_moves_is_said_again_from_where_the_server_has_it() -> None:
+    voice = Voice("microphone")
+    first, second, third = (bytes([number]) * 20 * PER_MS for number in range(3))
+    assert not voice.say(first), "nobody has said from where on"
+    assert voice.ready(0) == first
+    assert voice.say(second)
+    voice.acknowledged(20)
+    voice.opening()
+    assert not voice.say(third), "it is opened anew"
+    assert voice.ready(30) == second[10 * PER_MS :] + third
