@@ -29,7 +29,7 @@ LONG = "The keeper lit the lamp, and the fox watched the sea until the morning c
 async def replaced(system: System) -> None:
     """Its only gateway is, when somebody listens to it; it has gone when this returns."""
     async with httpx.AsyncClient(base_url=system.url) as http:
-        while not (there := await listened_to(http)):
+        while not (there := await listened_to(http)):  # noqa: ASYNC110 - another process knows
             await anyio.sleep(0.05)
     system.start_one()
     await system.ready()

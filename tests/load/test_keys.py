@@ -1,0 +1,59 @@
+"""A system that asks who you are: with a key there is load, without one there is a sentence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtests.load.command import KEPT, WRONG
+from loadtests.load.result import Result
+from tests.access.people import People, settings_at
+from tests.load.test_command import SHORT, ended
+from tests.support import RunningApp, running_app
+
+WORDS = (*SHORT.split(), "--quiet")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def people(home: Path) -> People:
+    return People.at(home)
+
+
+@pytest.fixture(scope="module")
+def locked(home: Path, people: People) -> Iterator[RunningApp]:
+    with running_app(settings_at(home)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_with_somebodys_key_everything_is_judged_but_only_an_administrator_sees_the_system(
+    locked: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int
+) -> None:
+    words = ["--url", locked.url, *WORDS, "--processes", str(processes), "--out", str(tmp_path)]
+    for key, sees in ((people.anna, False), (people.root, True)):
+        assert ended(monkeypatch, *words, "--key", key) == KEPT
+        result = Result.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
+        assert (result.people.fine, result.people.codes) == (result.people.planned, {})
+        assert result.judgement.compared_with_log == result.people.fine > 0
+        assert result.system.looked == sees
+        assert ("administrators" in result.system.why_not) != sees
+        assert all(key not in file.read_text("utf-8") for file in tmp_path.iterdir())
+
+
+def test_the_key_can_be_in_the_environment_and_without_one_it_says_what_is_missing(
+    locked: RunningApp,
+    people: People,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    words = ["--url", locked.url, *WORDS, "--out", str(tmp_path)]
+    assert ended(monkeypatch, *words) == WRONG
+    assert "asks who you are: --key" in capsys.readouterr().err
+    monkeypatch.setenv("RHAPSODE_KEY", people.bob)
+    assert ended(monkeypatch, *words) == KEPT
