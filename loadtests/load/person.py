@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -14,28 +15,22 @@ from loadtests.load.notes import Notes
 from loadtests.load.visit import Sample, Visit
 
 
+@dataclass(slots=True)
 class Person:
-    """`due_s`: on the monotonic clock. `visit` is what is kept of it all."""
+    """What they have to do with. `visit` is what is kept of it all."""
 
-    def __init__(
-        self, door: Door, traffic: Traffic, visit: Visit, mark: str, dice: random.Random, patience_s: float
-    ) -> None:
-        self._door = door
-        self.traffic = traffic
-        self.visit = visit
-        self.mark = mark
-        self.dice = dice
-        self.patience_s = patience_s
-        self.late_s = 0.0
-        self.epoch_s = 0.0
-
-    @property
-    def door(self) -> Door:
-        return self._door
+    door: Door
+    traffic: Traffic
+    visit: Visit
+    mark: str
+    dice: random.Random
+    patience_s: float
+    epoch_s: float
+    """The run's beginning on the monotonic clock."""
 
     async def open(self, settings: Mapping[str, Any]) -> str:
         """A new session. Raises Refused or Failed."""
-        session = await self._door.create(settings)
+        session = await self.door.create(settings)
         self.measure("open", self.epoch_s + self.visit.due_s, monotonic())
         return session
 
@@ -51,7 +46,7 @@ class Person:
     ) -> AsyncIterator[Line]:
         """Connected from where the notes end. Raises Refused or Failed."""
         notes = notes if notes is not None else self.notes(session, hears=audio == "opus")
-        line = Line(self._door, session, notes, self.visit, self.traffic, self.patience_s)
+        line = Line(self.door, session, notes, self.visit, self.traffic, self.patience_s)
         await line.open(audio)
         try:
             yield line

@@ -158,8 +158,7 @@ async def _left(tasks: set[asyncio.Task[None]], stop: asyncio.Event, wait_s: flo
 async def _stay(plan: Plan, door: Door, result: Run, visit: Visit) -> None:
     dice = random.Random(plan.seed * 1_000_003 + visit.number)
     mark = marks.mark(plan.seed, visit.number)
-    person = Person(door, result.traffic, visit, mark, dice, plan.patience_s)
-    person.epoch_s = result.epoch_s
+    person = Person(door, result.traffic, visit, mark, dice, plan.patience_s, result.epoch_s)
     visit.late_s = max(0.0, monotonic() - result.epoch_s - visit.due_s)
     result.inside += 1
     try:

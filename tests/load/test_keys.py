@@ -15,26 +15,19 @@ WORDS = (*SHORT.split(), "--quiet")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def people(home: Path) -> People:
-    return People.at(home)
-
-
-@pytest.fixture(scope="module")
-def locked(home: Path, people: People) -> Iterator[RunningApp]:
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningApp, People]]:
+    home: Path = tmp_path_factory.mktemp("keys")
+    people = People.at(home)
     with running_app(settings_at(home)) as running:
-        yield running
+        yield running, people
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_with_somebodys_key_everything_is_judged_but_only_an_administrator_sees_the_system(
-    locked: RunningApp, people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int
+    locked: tuple[RunningApp, People], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: int
 ) -> None:
-    words = ["--url", locked.url, *WORDS, "--processes", str(processes), "--out", str(tmp_path)]
+    app, people = locked
+    words = ["--url", app.url, *WORDS, "--processes", str(processes), "--out", str(tmp_path)]
     for key, sees in ((people.anna, False), (people.root, True)):
         assert ended(monkeypatch, *words, "--key", key) == KEPT
         result = Result.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
@@ -46,13 +39,13 @@ def test_with_somebodys_key_everything_is_judged_but_only_an_administrator_sees_
 
 
 def test_the_key_can_be_in_the_environment_and_without_one_it_says_what_is_missing(
-    locked: RunningApp,
-    people: People,
+    locked: tuple[RunningApp, People],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    words = ["--url", locked.url, *WORDS, "--out", str(tmp_path)]
+    app, people = locked
+    words = ["--url", app.url, *WORDS, "--out", str(tmp_path)]
     assert ended(monkeypatch, *words) == WRONG
     assert "asks who you are: --key" in capsys.readouterr().err
     monkeypatch.setenv("RHAPSODE_KEY", people.bob)

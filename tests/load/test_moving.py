@@ -26,13 +26,11 @@ SCRIPT: dict[str, object] = {"echo": True, "delta_chars": 6, "per_delta_ms": 60}
 LONG = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 12
 
 
-async def replaced(system: System) -> None:
-    """Its only gateway is, when somebody listens to it; it has gone when this returns."""
+async def left(system: System) -> None:
+    """A gateway of two that somebody listens to is told to go; it has gone when this returns."""
     async with httpx.AsyncClient(base_url=system.url) as http:
         while not (there := await listened_to(http)):  # noqa: ASYNC110 - another process knows
             await anyio.sleep(0.05)
-    system.start_one()
-    await system.ready()
     os.kill(there[0], signal.SIGTERM)
     await eventually(lambda: system.ended(there[0]) == 0)
 
@@ -51,8 +49,8 @@ async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path
     words = f"--scenario {scenario} {much} --for 4 --arrivals constant --think 1"
     arguments = parsed([*words.split(), "--quiet"])
     arguments.command = "make load"
-    async with System(tmp_path, 1, SCRIPT, random.Random(1)) as system:
-        result, _ = await asyncio.gather(measured(arguments, system.url, None), replaced(system))
+    async with System(tmp_path, 2, SCRIPT, random.Random(1)) as system:
+        result, _ = await asyncio.gather(measured(arguments, system.url, None), left(system))
     assert (result.people.codes, result.people.fine) == ({}, result.people.planned)
     assert result.people.moved > 0
     wrong = {kind: count for kind, count in result.judgement.counts.items() if count and kind != "gaps"}
@@ -60,33 +58,26 @@ async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path
     assert result.judgement.compared_with_log == result.people.planned
 
 
-async def test_the_blocking_client_follows_as_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_blocking_client_follows_as_well(tmp_path: Path, streamed: bool) -> None:
     notes = Notes("Zobababababa", hears=False)
-    by_events = Notes("Zobababababa", hears=False)
 
-    def talk() -> bool:
-        thin = Thin(system.url)
-        try:
-            with thin.session() as session, thin.socket(session, notes) as talk:
-                first = talk.connection
-                talk.ask(prompt=LONG)
-                return talk.connection is not first
-        finally:
-            thin.close()
-
-    def follow() -> None:
+    def listen() -> None:
         thin = Thin(system.url)
         try:
             with thin.session() as session:
-                thin.follow(session, by_events, prompt=LONG)
+                if streamed:
+                    thin.follow(session, notes, prompt=LONG)
+                else:
+                    with thin.socket(session, notes) as talk:
+                        talk.ask(prompt=LONG)
         finally:
             thin.close()
 
-    async with System(tmp_path, 1, SCRIPT, random.Random(1)) as system:
-        talking, following = asyncio.to_thread(talk), asyncio.to_thread(follow)
-        moved, _, _ = await asyncio.gather(talking, following, replaced(system))
-    assert moved
-    assert oracles.judge(notes) == oracles.judge(by_events) == []
+    async with System(tmp_path, 2, SCRIPT, random.Random(1)) as system:
+        await asyncio.gather(asyncio.to_thread(listen), left(system))
+    assert oracles.judge(notes) == []
+    assert notes.over(next(iter(notes.turns)))
 
 
 def test_what_was_said_into_a_line_that_moves_is_said_again_from_where_the_server_has_it() -> None:

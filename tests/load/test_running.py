@@ -1,7 +1,10 @@
 """People on a real application: every scenario is played, nothing is wrong, and the report says so."""
 
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from loadtests.load.arguments import parsed
@@ -38,3 +41,33 @@ async def test_a_scenario_is_played_to_its_end_and_nothing_is_wrong(
     assert all(one.kept for one in result.requirements)
     assert {"open", "ttfa"} <= set(result.latencies) or "v2v" in result.latencies
     assert Result.model_validate_json(result.model_dump_json()) == result
+
+
+async def test_in_a_soak_sessions_are_compared_and_deleted_when_their_person_leaves(app: RunningApp) -> None:
+    gone: list[int] = []
+
+    async def sessions() -> int:
+        async with httpx.AsyncClient(base_url=app.url) as http:
+            return len((await http.get("/v1/sessions")).json()["sessions"])
+
+    async def watched(result: Awaitable[Result]) -> Result:
+        running = asyncio.ensure_future(result)
+        while not running.done():
+            gone.append(await sessions())
+            await asyncio.sleep(0.05)
+        return running.result()
+
+    before = await sessions()
+    result = await watched(result_of(app, "--scenario chat --arrivals soak --rate 12/s --for 2 --compare 5"))
+    assert result.people.fine == result.people.planned > 10
+    assert 5 <= result.judgement.compared_with_log <= 8, "evenly spread"
+    assert max(gone) - before < result.people.planned, "nobody waits for the end with tidying up"
+    assert await sessions() == before
+
+
+async def test_a_book_of_a_hundred_pages_is_heard_to_its_end(app: RunningApp) -> None:
+    result = await result_of(app, "--scenario book --pages 100 --rate 1/s --settings {}")
+    assert (result.people.fine, result.people.codes) == (1, {})
+    assert result.judgement.answers == 1
+    assert result.judgement.facts > 100 * 32 * 2, "each of its sentences is told and completed"
+    assert all(one.kept for one in result.requirements)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from loadtests.load.door import Failed
+from loadtests.load.line import Line
 from loadtests.load.person import Person
 from loadtests.load.scenarios import texts
 from loadtests.load.scenarios.base import Knobs
@@ -31,6 +33,12 @@ class BargeIn:
                 begins_ms = mouth.say(clip.pcm)
                 onset_s = mouth.instant_s(begins_ms + clip.bounds_ms[0])
                 for series, kind in (("held", "playback.paused"), ("flushed", "playback.flushed")):
-                    await line.until(lambda kind=kind: line.moments.get(kind, 0.0) > onset_s)  # type: ignore[misc]
+                    await self._noticed(line, kind, onset_s)
                     person.measure(series, onset_s, line.moments[kind])
                 await line.until(lambda: line.notes.over(turn))
+
+    async def _noticed(self, line: Line, kind: str, onset_s: float) -> None:
+        try:
+            await line.until(lambda: line.moments.get(kind, 0.0) > onset_s)
+        except TimeoutError as error:
+            raise Failed("timeout", f"no {kind} after speech over the answer") from error

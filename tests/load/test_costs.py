@@ -1,0 +1,53 @@
+"""What the system used is told by part and per person, as load grows."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.load import costs
+from loadtests.load.page_costs import costs as drawn
+from loadtests.load.result import SystemSeen
+from loadtests.load.summary import Inside
+from loadtests.load.system import Look
+from loadtests.load.visit import Visit
+
+MB = 2.0**20
+
+
+def grown(people: int, mb_each: float, cores_each: float) -> SystemSeen:
+    """One person comes each second and stays; each takes so much of the gateway."""
+    looks = []
+    used_s = 0.0
+    for second in range(0, people, 2):
+        used_s += 2 * cores_each * max(0, second - 1)
+        held = 100 + mb_each * second
+        figures = {"gateway_bytes": held * MB, "log_bytes": second * MB / 10, "cpu_s": used_s}
+        looks.append(Look(1_000.0 + second, figures, {"Gateway": used_s}, {"Gateway": held}))
+    visits = [Visit(number, "chat", float(number), ended_s=1_000.0) for number in range(people)]
+    return costs.system(looks, "", 1_000.0, Inside(visits))
+
+
+@given(st.integers(200, 400), st.floats(0.01, 1), st.floats(0.001, 0.1))
+def test_what_each_person_takes_is_found_again(people: int, mb_each: float, cores_each: float) -> None:
+    seen = grown(people, mb_each, cores_each)
+    last = seen.loads[-1]
+    assert abs(last.part_cores["Gateway"] / last.people - cores_each) < 0.1 * cores_each
+    assert abs((last.part_mb["Gateway"] - 100) / last.people - mb_each) < 0.1 * mb_each + 0.01
+    assert abs(seen.growth_mb_per_min["Gateway"] - mb_each * 60) < 0.02 * mb_each * 60
+    assert abs(seen.growth_mb_per_min["log"] - 6) < 0.1
+    assert seen.gateway_growth_mb_per_min is not None
+
+
+def test_the_report_has_cost_per_person_by_people_inside() -> None:
+    html = drawn(grown(200, 0.2, 0.01))
+    for words in ("Processor time per person", "Memory per person", "Cores used", "MB a minute, second half"):
+        assert words in html
+    assert "gateways, 100 people: 10" in html or "gateways, 99" in html, "thousandths of a core"
+
+
+def test_where_the_parts_are_not_ours_to_look_at_it_is_what_the_operators_page_says() -> None:
+    seen = grown(200, 0.2, 0.01)
+    loads = tuple(load.model_copy(update={"part_cores": {}, "part_mb": {}}) for load in seen.loads)
+    html = drawn(seen.model_copy(update={"loads": loads, "growth_mb_per_min": {}}))
+    assert "MB of the gateways" in html
+    assert "Cores used" not in html
+    assert "Not looked at: no key" in drawn(SystemSeen(looked=False, why_not="no key"))
