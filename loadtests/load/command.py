@@ -9,6 +9,7 @@ import tempfile
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +72,8 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
     door = Door(url, key)
     try:
         plan, notes = planned(arguments)
+        if home is not None and not plan.tidy:
+            plan = replace(plan, keep=True)  # it goes with its system, whole
         await door.greet()
         work = Work(plan, url, key, arguments.processes, System(door, home))
         with interruptible(work.stop):

@@ -15,6 +15,7 @@ from loadtests.load.runner import Count, Plan
 from loadtests.load.share import Share, take_part
 from loadtests.load.system import Look, System
 
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 _LEAD_S: Final = 0.3
 """From the word to the beginning, so that it has reached every process."""
 
@@ -99,15 +100,21 @@ class Work:
 
 @contextmanager
 def interruptible(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C sets it; a second one ends the program at once, as ever."""
-    loop = asyncio.get_running_loop()
+    """Ctrl-C or SIGTERM sets it; a second one ends the program at once."""
+    loop, before = asyncio.get_running_loop(), {one: signal.getsignal(one) for one in _ENDS}
+
+    def leave_it() -> None:
+        for one, handler in before.items():
+            loop.remove_signal_handler(one)
+            signal.signal(one, handler)
 
     def once() -> None:
         stop.set()
-        loop.remove_signal_handler(signal.SIGINT)
+        leave_it()
 
-    loop.add_signal_handler(signal.SIGINT, once)
+    for one in _ENDS:
+        loop.add_signal_handler(one, once)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        leave_it()
