@@ -130,14 +130,7 @@ class Line:
         while True:
             await asyncio.sleep(at_s - monotonic())
             try:
-                socket = await self._door.connect(self.session, after=cursor, audio=self._audio)
-                hello = orjson.loads(await socket.recv())
-                if hello["type"] == "error":
-                    raise trouble(hello)
-                if self.voice is not None:
-                    await socket.send(orjson.dumps(self.voice.opening()).decode())
-                if self._untaken is not None:
-                    await socket.send(self._untaken)
+                return await self._gone_on(cursor)
             except Refused as error:
                 at_s = monotonic() + (error.retry_after_s or _AGAIN_S)
             except Failed as error:
@@ -146,8 +139,26 @@ class Line:
                 at_s = monotonic() + _AGAIN_S
             except ConnectionClosed:
                 at_s = monotonic() + _AGAIN_S
-            else:
-                return socket
+
+    async def _gone_on(self, cursor: str) -> ClientConnection:
+        """Raises Refused, Failed or ConnectionClosed; then nothing is left open."""
+        socket = await self._door.connect(self.session, after=cursor, audio=self._audio)
+        try:
+            await self._say_again(socket)
+        except BaseException:
+            socket.transport.abort()
+            raise
+        return socket
+
+    async def _say_again(self, socket: ClientConnection) -> None:
+        """What the server must know of from before, once it has let us in."""
+        hello = orjson.loads(await socket.recv())
+        if hello["type"] == "error":
+            raise trouble(hello)
+        if self.voice is not None:
+            await socket.send(orjson.dumps(self.voice.opening()).decode())
+        if self._untaken is not None:
+            await socket.send(self._untaken)
 
     def _take(self, frame: str | bytes) -> dict[str, Any]:
         """Raises Refused or Failed, where that is what it says."""
