@@ -1,6 +1,7 @@
 """What a run cost the system under load, and this client itself. Pure arithmetic."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from loadtests.figures import percentile
@@ -17,6 +18,7 @@ _MEGABYTE: Final = 2.0**20
 
 def system(looks: Sequence[Look], why_not: str, epoch_s: float, inside: Inside) -> SystemSeen:
     """Growth is the slope of the second half; what is made once and kept is made in the first."""
+    looks = _whole(looks)
     every = max(1, len(looks) // _LOADS)
     chosen = looks[::every]
     loads = tuple(
@@ -25,7 +27,7 @@ def system(looks: Sequence[Look], why_not: str, epoch_s: float, inside: Inside) 
     )
     parts = {name for look in looks for name in look.part_mb}
     growth = {name: _growth(looks, [look.part_mb.get(name) for look in looks]) for name in sorted(parts)}
-    growth["log"] = _growth(looks, _megabytes(looks, "log_bytes"))
+    growth["log data"] = _growth(looks, _megabytes(looks, "log_bytes"))
     return SystemSeen(
         looked=any("gateway_bytes" in look.figures for look in looks),
         why_not=why_not,
@@ -33,6 +35,19 @@ def system(looks: Sequence[Look], why_not: str, epoch_s: float, inside: Inside) 
         gateway_growth_mb_per_min=_growth(looks, _megabytes(looks, "gateway_bytes")),
         growth_mb_per_min={name: value for name, value in growth.items() if value is not None},
     )
+
+
+def _whole(looks: Sequence[Look]) -> list[Look]:
+    """Where a gateway was too busy to tell, what the others hold is not what there is: that is left out."""
+    gateways = max((look.figures.get("gateways", 0.0) for look in looks), default=0.0)
+    return [
+        look
+        if look.figures.get("gateways", 0.0) == gateways
+        else replace(
+            look, figures={name: one for name, one in look.figures.items() if name != "gateway_bytes"}
+        )
+        for look in looks
+    ]
 
 
 def _megabytes(looks: Sequence[Look], name: str) -> list[float | None]:
@@ -61,7 +76,7 @@ def _load(before: Look | None, look: Look, at_s: float, inside: Inside) -> Load:
     since_s = 2.0 if before is None else look.moment_s - before.moment_s
     spent = {} if before is None else before.part_cpu_s
     return Load(
-        at_s=round(at_s, 1),
+        at_s=round(max(0.0, at_s), 1),
         people=round(inside.between(at_s - since_s, at_s), 1),  # what was used was used since the last look
         gateway_mb=megabytes("gateway_bytes"),
         log_mb=megabytes("log_bytes"),

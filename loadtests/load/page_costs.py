@@ -16,10 +16,10 @@ _ROLES: Final = {
     "SpeechToText": "engines",
     "QualitySpeechToText": "engines",
 }
-_REST: Final = "Ray and the rest"
+_REST: Final = "Ray, rest"
 _STYLES: Final = {"gateways": "one", "log server": "two", "engines": "three", _REST: "four"}
-_FEWEST: Final = 3
-"""Of fewer people a share of a fixed cost says nothing."""
+_FEWEST: Final = 0.1
+"""Of the most people: with fewer, a person's share of a fixed cost hides how the rest grows."""
 
 
 def costs(system: SystemSeen) -> str:
@@ -44,16 +44,18 @@ def _by_people(loads: Sequence[Load]) -> list[str]:
     """As load grows: what all of it takes, and each person's part."""
     if not any(load.part_cores for load in loads):
         return _whole(loads)
-    begins = _by_part(loads[0].part_mb)
+    begins, fewest = _by_part(loads[0].part_mb), _fewest(loads)
     cores = _series(loads, lambda load: _by_part(load.part_cores))
     each_core = _series(
         loads,
-        lambda load: _each(load, {part: 1_000 * used for part, used in _by_part(load.part_cores).items()}),
+        lambda load: _each(
+            load, {part: 1_000 * used for part, used in _by_part(load.part_cores).items()}, fewest
+        ),
     )
 
     def grown(load: Load) -> dict[str, float]:
         held = _by_part(load.part_mb)
-        return _each(load, {part: value - begins.get(part, 0.0) for part, value in held.items()})
+        return _each(load, {part: value - begins.get(part, 0.0) for part, value in held.items()}, fewest)
 
     memory = _series(loads, grown)
     return [
@@ -73,12 +75,12 @@ def _by_people(loads: Sequence[Load]) -> list[str]:
 
 def _whole(loads: Sequence[Load]) -> list[str]:
     """Of a system whose parts are not ours to look at."""
-    drawn = []
+    drawn, fewest = [], _fewest(loads)
     began = next((load.gateway_mb for load in loads if load.gateway_mb is not None), 0.0)
     memory = [
         (load.people, max(0.0, load.gateway_mb - began) / load.people)
         for load in loads
-        if load.gateway_mb is not None and load.people >= _FEWEST
+        if load.gateway_mb is not None and load.people >= fewest
     ]
     if memory:
         words = "MB of the gateways above what it was before anybody came, by people inside"
@@ -87,7 +89,7 @@ def _whole(loads: Sequence[Load]) -> list[str]:
     asked = [
         (load.people, load.log_commands_per_s / load.people)
         for load in loads
-        if load.log_commands_per_s is not None and load.people >= _FEWEST
+        if load.log_commands_per_s is not None and load.people >= fewest
     ]
     if asked:
         points = dots("Log commands per person", [Dots("log server", "two", asked)], plain)
@@ -103,8 +105,12 @@ def _by_part(roles: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _each(load: Load, values: Mapping[str, float]) -> dict[str, float]:
-    if load.people < _FEWEST:
+def _fewest(loads: Sequence[Load]) -> float:
+    return max(3.0, _FEWEST * max(load.people for load in loads))
+
+
+def _each(load: Load, values: Mapping[str, float], fewest: float) -> dict[str, float]:
+    if load.people < fewest:
         return {}
     return {part: max(0.0, value) / load.people for part, value in values.items()}
 

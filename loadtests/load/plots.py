@@ -184,7 +184,7 @@ def _legend(drawn: Sequence[Line | Dots]) -> list[str]:
         f'<tspan class="{line.style} key">&#9679; </tspan><tspan>{escape(line.name)}   </tspan>'
         for line in drawn
     )
-    return [f'<text x="{_LEFT + 4}" y="{_TOP + 2}" xml:space="preserve">{words}</text>']
+    return [f'<text x="{_LEFT + 4}" y="{_TOP - 4}" xml:space="preserve">{words}</text>']
 
 
 def _round_up(value: float) -> float:

@@ -101,6 +101,8 @@ def read(page: Iterable[str]) -> dict[str, float]:
             continue
         figure = _SUMMED[name]
         found[figure] = found.get(figure, 0.0) + value
+        if figure == "gateway_bytes":
+            found["gateways"] = found.get("gateways", 0.0) + 1
     return found
 
 

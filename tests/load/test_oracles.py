@@ -139,4 +139,9 @@ rhapsode_memory_bytes{process="worker-1.c"} 9e9
 rhapsode_log_memory_bytes 1e6
 rhapsode_log_commands_total 17.0
 rhapsode_turns_total{kind="prompt",input="text",outcome="completed"} 4"""
-    assert read(page.splitlines()) == {"gateway_bytes": 2e8, "log_bytes": 1e6, "log_commands": 17.0}
+    assert read(page.splitlines()) == {
+        "gateway_bytes": 2e8,
+        "gateways": 2.0,
+        "log_bytes": 1e6,
+        "log_commands": 17.0,
+    }
