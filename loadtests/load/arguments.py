@@ -78,6 +78,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--key", help="an API key or a token, where the system asks for one (or RHAPSODE_KEY)")
     add("--scenario", choices=list(SCENARIOS), default=TASTE["scenario"], metavar="NAME", help="below")
     add(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="of this client, each with its part of the people; auto: one per core; default 1",
+    )
+    add("--most", type=_count, default=2_000, metavar="N", help="people at once; default 2000")
+    add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
+    add("--patience", type=seconds, default=60.0, metavar="LENGTH", help="for one answer; default 60")
+    _when_people_come(parser)
+    _what_people_do(parser)
+    _what_comes_of_it(parser)
+    return parser
+
+
+def _when_people_come(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
         "--rate",
         type=rate,
         default=TASTE["rate"],
@@ -107,19 +125,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LENGTH",
         help="for those still inside then; default 60",
     )
-    add(
-        "--processes",
-        type=_processes,
-        default=1,
-        metavar="N",
-        help="of this client, each with its part of the people; auto: one per core; default 1",
-    )
-    add("--most", type=_count, default=2_000, metavar="N", help="people at once; default 2000")
-    add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
-    add("--patience", type=seconds, default=60.0, metavar="LENGTH", help="for one answer; default 60")
-    _what_people_do(parser)
-    _what_comes_of_it(parser)
-    return parser
 
 
 def _what_people_do(parser: argparse.ArgumentParser) -> None:
