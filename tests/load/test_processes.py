@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import anyio.to_thread
 import psutil
 import pytest
 from hypothesis import given
@@ -154,8 +155,9 @@ async def test_the_people_of_a_process_that_is_killed_are_told_as_lost(
 ) -> None:
     process = begun(app, tmp_path / "out")
     await people_inside(tmp_path / "out")
-    workers(process)[0].kill()
-    await eventually(lambda: len(workers(process)) < 2 or process.poll() is not None)
+    worker = workers(process)[0]
+    worker.kill()
+    await anyio.to_thread.run_sync(worker.wait, 30)  # until its parent knows
     process.send_signal(signal.SIGINT)
     assert await ended(process) == STOPPED
     result = Result.model_validate_json((tmp_path / "out" / "load.json").read_text())
