@@ -52,7 +52,7 @@ class Meter:
     def read(self) -> Usage:
         cpu: dict[str, float] = defaultdict(float)
         rss: dict[str, float] = defaultdict(float)
-        for role, process in _processes(self._home):
+        for role, process in processes(self._home):
             try:
                 times = process.cpu_times()
                 rss[role] += process.memory_info().rss / 2**20
@@ -75,7 +75,8 @@ class Meter:
         self.log.close()
 
 
-def _processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+def processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Those of the system whose home this is, each with the part that it plays."""
     wanted = f"RHAPSODE_HOME={home}".encode()
     for process in psutil.process_iter():
         try:

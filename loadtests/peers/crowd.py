@@ -125,7 +125,7 @@ class Step:
         return percentile(self.first_ms, 0.95) if self.first_ms else float("inf")
 
 
-async def step(hall: Hall, sessions: int, seconds: float) -> Step:
+async def step(hall: Hall, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S) -> Step:
     """Everybody asks, listens to the end, thinks for a moment and asks again, for so long."""
     taken: list[float] = []
     failures = 0
@@ -139,7 +139,7 @@ async def step(hall: Hall, sessions: int, seconds: float) -> Step:
             async with hall.talk(number) as talk:
                 while monotonic() < until:
                     taken.append(await talk.turn(f"Tell me more, number {number}."))
-                    await asyncio.sleep(chance.uniform(*_THINK_S))
+                    await asyncio.sleep(chance.uniform(*think_s))
         except FAILURES:
             failures += 1
 
