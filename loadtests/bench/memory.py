@@ -18,7 +18,8 @@ from loadtests.figures import Row, percentile
 
 STEPS: Final = 4
 """The sessions come in so many groups of the same size: each is a round."""
-_SETTLE_S: Final = 2.0
+SETTLE_S: Final = 2.0
+"""After a group has come; growing is over by then."""
 BUDGET_MB: Final = 2.0
 
 
@@ -53,24 +54,30 @@ def uss_mb(process: psutil.Process) -> float:
 
 
 async def holding(
-    url: str, home: Path, bare_url: str, sessions: int, seconds: float, wish: dict[str, Any]
+    url: str,
+    home: Path,
+    bare_url: str,
+    sessions: int,
+    wish: dict[str, Any],
+    seconds: float,
+    settle_s: float = SETTLE_S,
 ) -> Held:
     """`sessions` come in groups, and then go on for `seconds`."""
     group = max(1, sessions // STEPS)
     async with living(url, wish) as live:
         await live.grow(2)  # what is loaded with the first ones is nobody's
-        await asyncio.sleep(_SETTLE_S)
+        await asyncio.sleep(settle_s)
         each, before = [], await asyncio.to_thread(gateways_mb, home)
         start = before
         for number in range(1, STEPS + 1):
             say(f"f: {number * group} sessions")
             await live.grow(2 + number * group)
-            await asyncio.sleep(_SETTLE_S)
+            await asyncio.sleep(settle_s)
             now = await asyncio.to_thread(gateways_mb, home)
             each.append((now - before) / group)
             before = now
         later, events = await _later(live, lambda: gateways_mb(home) - start, seconds, group * STEPS)
-    bare = await _bare(bare_url, group)
+    bare = await _bare(bare_url, group, settle_s)
     return Held(group * STEPS, each, bare, later, events)
 
 
@@ -85,17 +92,17 @@ async def _later(
     return found, (live.facts - heard) / (sessions + 2)
 
 
-async def _bare(url: str, group: int) -> list[float]:
+async def _bare(url: str, group: int, settle_s: float) -> list[float]:
     """Connections of the same library to a process that does nothing but stream, group by group."""
     [process] = [each for each in psutil.Process().children(True) if url.rpartition(":")[2] in each.cmdline()]
     found: list[float] = []
     async with asyncio.TaskGroup() as tasks:
         listeners = [tasks.create_task(_listen(url)) for _ in range(2)]
-        await asyncio.sleep(_SETTLE_S)
+        await asyncio.sleep(settle_s)
         before = uss_mb(process)
         for _ in range(STEPS):
             listeners += [tasks.create_task(_listen(url)) for _ in range(group)]
-            await asyncio.sleep(_SETTLE_S)
+            await asyncio.sleep(settle_s)
             now = uss_mb(process)
             found.append((now - before) / group)
             before = now

@@ -120,7 +120,7 @@ def _narrations(rows: Collection[str], plan: Plan, folder: Path, cache: Path) ->
             _begin("f", plan)
             wish = {"max_tokens": plan.deltas}
             with bare_stream(folder, climbing.WRITER) as bare:
-                held = _run(lambda: memory.holding(url, home, bare, plan.held, plan.held_s, wish))
+                held = _run(lambda: memory.holding(url, home, bare, plan.held, wish, plan.held_s))
             yield from memory.memory_rows(held)
         if "e" in rows:
             _begin("e", plan)

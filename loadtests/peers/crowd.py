@@ -137,9 +137,11 @@ async def step(hall: Hall, sessions: int, seconds: float, think_s: tuple[float, 
         await asyncio.sleep(chance.uniform(0, min(4.0, seconds / 3)))
         try:
             async with hall.talk(number) as talk:
-                while monotonic() < until:
+                while True:  # at least once: who had to wait for a session is not left out
                     taken.append(await talk.turn(f"Tell me more, number {number}."))
                     await asyncio.sleep(chance.uniform(*think_s))
+                    if monotonic() >= until:
+                        break
         except FAILURES:
             failures += 1
 
