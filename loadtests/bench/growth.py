@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from loadtests.bench.live import living
+from loadtests.bench.live import living, refusals
 from loadtests.bench.measured import Measured
 from loadtests.console import say
 from loadtests.costs.processes import Meter, Usage
@@ -37,6 +37,8 @@ class Point:
     """From the engine to the client."""
     rate: list[float] = field(default_factory=list)
     """Events a second."""
+    refused: int = 0
+    """Times that a busy gateway took no session or question, until then."""
 
 
 async def growing(url: str, meter: Meter, counts: Sequence[int], windows: int, seconds: float) -> list[Point]:
@@ -66,6 +68,7 @@ async def growing(url: str, meter: Meter, counts: Sequence[int], windows: int, s
                 point.cpu_us.append(max(0.0, spent_s(used) - idle * used.at_s) / max(1, events) * 1e6)
                 point.delays_ms.append(taken)
                 point.rate.append(events / used.at_s)
+            point.refused = live.refused
             found.append(point)
     return found
 
@@ -88,7 +91,7 @@ def growth_rows(points: Sequence[Point]) -> list[Measured]:
     first, found = points[0], list[Measured]()
     for point in points[1:]:
         rate = percentile(point.rate, 0.5) / point.sessions
-        each = f"{rate:.0f} events/s each"
+        each = f"{rate:.0f} events/s each{refusals(point.refused)}"
         cpu = Row(
             f"CPU of gateways and log for an event, {point.sessions} sessions",
             "us",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psutil
 from websockets.asyncio.client import connect
 
-from loadtests.bench.live import Live, living
+from loadtests.bench.live import Live, living, refusals
 from loadtests.bench.measured import Measured
 from loadtests.console import say
 from loadtests.costs.processes import processes
@@ -36,6 +36,7 @@ class Held:
     """Of a session, again and again while all of them go on."""
     events: float
     """That each had by then, from the beginning of the later ones on."""
+    refused: int = 0
 
     @property
     def slope_kb(self) -> float:
@@ -78,7 +79,7 @@ async def holding(
             before = now
         later, events = await _later(live, lambda: gateways_mb(home) - start, seconds, group * STEPS)
     bare = await _bare(bare_url, group, settle_s)
-    return Held(group * STEPS, each, bare, later, events)
+    return Held(group * STEPS, each, bare, later, events, live.refused)
 
 
 async def _later(
@@ -132,7 +133,7 @@ def memory_rows(held: Held) -> list[Measured]:
         "a connection to a bare WebSocket server",
         f"<= {BUDGET_MB:g} MB",
         percentile(held.each_mb, 0.5) <= BUDGET_MB,
-        note="unique set size, in groups as they came",
+        note=f"unique set size, in groups as they came{refusals(held.refused)}",
     )
     later = Row(
         f"the same, {held.events:.0f} events later",
