@@ -34,7 +34,7 @@ class Plan:
     """e: steps of the climb."""
     step_s: float
     deltas: int
-    """e: of a narration; sixteen take a second."""
+    """e: of a narration; eleven take a second."""
     held: int
     """f: sessions."""
     held_s: float
@@ -60,7 +60,7 @@ FULL: Final = Plan(
     turns=10,
     narrations=(1, 10, 25, 50, 100, 150, 200, 300),
     step_s=20.0,
-    deltas=160,
+    deltas=120,
     held=200,
     held_s=40.0,
     sessions=(1, 10, 100, 200),
@@ -80,7 +80,7 @@ QUICK: Final = Plan(
     turns=3,
     narrations=(1, 50, 200),
     step_s=6.0,
-    deltas=80,
+    deltas=60,
     held=100,
     held_s=8.0,
     sessions=(1, 10, 100, 200),
