@@ -97,8 +97,12 @@ test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser 
 	@$(BIN)/python -m pytest -m 'not serve and not browser and not weights and not redis' $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.runtime ## Measure on this machine and compare with the budgets
+bench: $(VENV)/.runtime ## Every figure of the design beside its floor, in one table (ARGS=--help)
 	@$(BIN)/python -m loadtests $(ARGS)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.runtime ## Measure again, and fail where something got worse beyond its noise (ARGS=--help)
+	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 .PHONY: load
 load: $(VENV)/.runtime ## People on a running Rhapsode, or on one of its own: what they heard, and was it right (ARGS=--help)

@@ -35,19 +35,19 @@ BUDGET: Final = 2.5
 FACT: Final = NewFact(TextDelta(at=1_234, text=" the old lighthouse"), 1_795_234_444_369, TurnId(2))
 
 
-def measure() -> dict[str, Any]:
+def measure(rounds: int = ROUNDS) -> dict[str, Any]:
     """Microseconds of server CPU per event, and `ratio`, ours by plain; p50 and p95 over the rounds."""
     with tempfile.TemporaryDirectory(prefix="rhapsode-cost-") as folder:
         home = Path(folder)
         server = embedded.ensure(home, LogSettings())
         try:
             with Redis(unix_socket_path=str(server.socket_path), protocol=2) as redis:
-                return _measure(redis)
+                return _measure(redis, rounds)
         finally:
             embedded.stop(home)
 
 
-def _measure(redis: Redis) -> dict[str, Any]:
+def _measure(redis: Redis, count: int) -> dict[str, Any]:
     redis.function_load(LIBRARY)
     sessions = [new_session_id() for _ in range(SESSIONS)]
     for session in sessions:
@@ -56,7 +56,7 @@ def _measure(redis: Redis) -> dict[str, Any]:
     plain.run()  # both once to warm up
     ours.run()
     with _Listening(redis, sessions):
-        rounds = [(_cpu_per_event(redis, plain.run), _cpu_per_event(redis, ours.run)) for _ in range(ROUNDS)]
+        rounds = [(_cpu_per_event(redis, plain.run), _cpu_per_event(redis, ours.run)) for _ in range(count)]
     return {
         "events_per_round": EVENTS,
         "batch": BATCH,

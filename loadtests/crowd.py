@@ -118,7 +118,7 @@ async def ask(url: str, people: int, habit: Habit, prompts: Sequence[str]) -> He
             for turn in range(habit.turns):
                 prompt = prompts[(number * habit.turns + turn) % len(prompts)]
                 try:
-                    answers.append(await asyncio.wait_for(_one(stream, prompt, habit), _PATIENCE_S))
+                    answers.append(await asyncio.wait_for(answered(stream, prompt, habit), _PATIENCE_S))
                 except (TimeoutError, RuntimeError) as error:
                     failures.append(f"person {number}, question {turn}: {error or 'no answer'}")
                 await asyncio.sleep(habit.think_s)
@@ -136,7 +136,8 @@ def _audio(habit: Habit) -> str:
     return "opus" if habit.settings.get("speak", True) else "none"
 
 
-async def _one(stream: Stream, prompt: str, habit: Habit) -> Answer:
+async def answered(stream: Stream, prompt: str, habit: Habit) -> Answer:
+    """Ask, and hear the answer to its end. Raises RuntimeError where it has none, or not a good one."""
     wish = {"type": "turn.request", ("text" if habit.verbatim else "prompt"): prompt}
     ears = Ears((await stream.send(wish)) / 1e9)
     async with aclosing(_until_over(stream)) as arrivals:

@@ -18,16 +18,18 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def machine() -> str:
+def shape() -> str:
+    """What makes figures comparable: machines of the same shape."""
     cpu = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
     )
     memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
-    return (
-        f"{os.cpu_count()} cores ({cpu}), {int(memory) / 2**20:.0f} GiB, no GPU used, "
-        f"Python {platform.python_version()}"
-    )
+    return f"{os.cpu_count()} cores ({cpu}), {int(memory) / 2**20:.0f} GiB"
+
+
+def machine() -> str:
+    return f"{shape()}, no GPU used, Python {platform.python_version()}"
 
 
 def _lines(path: str) -> list[str]:

@@ -36,6 +36,14 @@ class Client:
         answer.raise_for_status()
         return str(answer.json()["session_id"])
 
+    async def post(self, path: str, body: dict[str, Any]) -> None:
+        """Raises httpx.HTTPStatusError."""
+        (await self._http.post(path, json=body)).raise_for_status()
+
+    async def page(self, path: str) -> str:
+        """All that is answered. Raises httpx.HTTPStatusError."""
+        return (await self._http.get(path)).raise_for_status().text
+
     async def health_ns(self) -> int:
         """How long the cheapest request takes on a warm connection."""
         began = monotonic_ns()

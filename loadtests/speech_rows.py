@@ -38,14 +38,26 @@ class Floor:
                     return monotonic_ns() - began
         raise RuntimeError(f"nothing to hear of {spoken.text!r}")
 
+    async def narrate(self, prompt: str, settings: SessionSettings) -> float:
+        """The whole answer, spoken: seconds of sound."""
+        buffer = SentenceBuffer(settings.sentences, settings.language)
+        texts: list[str] = []
+        async with aclosing(self._language_model.stream(_request(prompt, settings))) as items:
+            async for item in items:
+                if isinstance(item, str):
+                    texts += [fragment.text for fragment in buffer.push(item)]
+        texts += [fragment.text for fragment in buffer.flush()]
+        sound_ms = 0
+        for text in texts:
+            spoken = to_spoken(text, settings.language)
+            async with aclosing(self._speaker.speak(spoken.text, voice=settings.voice)) as chunks:
+                async for chunk in chunks:
+                    sound_ms += chunk.ms if isinstance(chunk, OpusChunk) else 0
+        return sound_ms / 1_000
+
     async def _first_fragment(self, prompt: str, settings: SessionSettings) -> str:
         buffer = SentenceBuffer(settings.sentences, settings.language)
-        request = ChatRequest(
-            (Message("system", settings.system_prompt), Message("user", prompt)),
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-        )
-        async with aclosing(self._language_model.stream(request)) as items:
+        async with aclosing(self._language_model.stream(_request(prompt, settings))) as items:
             async for item in items:
                 ready = buffer.push(item) if isinstance(item, str) else buffer.flush()
                 if ready:
@@ -55,6 +67,14 @@ class Floor:
     async def aclose(self) -> None:
         await self._language_model.aclose()
         await self._speaker.aclose()
+
+
+def _request(prompt: str, settings: SessionSettings) -> ChatRequest:
+    return ChatRequest(
+        (Message("system", settings.system_prompt), Message("user", prompt)),
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+    )
 
 
 async def first_audio_row(url: str, settings: AppSettings, rounds: int) -> Row:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from time import monotonic_ns
 from typing import Final
 
@@ -21,8 +21,18 @@ _WARM_UP: Final = 25
 
 async def delta_row(url: str, floor_url: str) -> Row:
     """From the engine making a delta to its arrival at the client, 10 streams of 50 a second at once."""
-    ours = await _together(_our_delays(url) for _ in range(STREAMS))
-    floor = await _together(_bare_delays(floor_url) for _ in range(STREAMS))
+    return delays_row(*await delays(url, floor_url))
+
+
+async def delays(url: str, floor_url: str, seconds: int = SECONDS) -> tuple[list[float], list[float]]:
+    """Ours and the floor's, in milliseconds; so long of each, after a moment that does not count."""
+    wanted = 50 * seconds
+    ours = await _together(_our_delays(url, wanted) for _ in range(STREAMS))
+    return ours, await _together(_bare_delays(floor_url, wanted) for _ in range(STREAMS))
+
+
+def delays_row(ours: Sequence[float], floor: Sequence[float]) -> Row:
+    """Of all that was measured."""
     kept = percentile(ours, 0.5) <= 2 and percentile(ours, 0.95) <= 8
     return Row(
         f"text delta, engine to client, {STREAMS} x 50/s",
@@ -108,15 +118,15 @@ async def _together(sources: Iterable[Awaitable[list[float]]]) -> list[float]:
     return [delay for series in lists for delay in series[_WARM_UP:]]
 
 
-async def _our_delays(url: str) -> list[float]:
+async def _our_delays(url: str, wanted: int) -> list[float]:
     client, delays = Client(url), []
     try:
-        session = await client.create(speak=False, max_tokens=4_096)
+        session = await client.create(speak=False, max_tokens=wanted)
         async with client.stream(session, after=1) as stream:
             await stream.ask("stream")
             async for arrival in stream.arrivals():
                 if arrival.event["type"] == "text.delta":
-                    delays += _ages(arrival.event["data"]["text"], arrival.at_ns)
+                    delays += ages(arrival.event["data"]["text"], arrival.at_ns)
                 if arrival.event["type"] == "turn.completed":
                     return delays
     finally:
@@ -124,16 +134,18 @@ async def _our_delays(url: str) -> list[float]:
     raise RuntimeError("the stream ended early")
 
 
-async def _bare_delays(url: str) -> list[float]:
+async def _bare_delays(url: str, wanted: int) -> list[float]:
     delays: list[float] = []
     async with connect(url, compression=None) as socket:
         await socket.send("stream")
         async for frame in socket:
             now = monotonic_ns()
-            delays += _ages(json.loads(frame)["data"]["text"], now)
+            delays += ages(json.loads(frame)["data"]["text"], now)
+            if len(delays) >= wanted:
+                break
     return delays
 
 
-def _ages(text: str, now: int) -> list[float]:
+def ages(text: str, now: int) -> list[float]:
     """How old each stamp in the text is, in milliseconds."""
     return [(now - int(stamp)) / _MS for stamp in text.split()]

@@ -41,6 +41,12 @@ class Conversation:
         self.latest_ms = 0
         self.settings = SessionSettings()
         self.turns: dict[TurnId, TurnState] = {}
+        self._open: dict[TurnId, TurnState] = {}
+        """Those that are not over: an owner asks for them with every batch, however long the past."""
+        self._told: Mapping[str, Any] = {}
+        """As settings were recorded last; turn after turn they mostly are the same ..."""
+        self._as_told = SessionSettings()
+        """... and need not be understood anew."""
         self.paused_by: Literal["user", "voice"] | None = None
         """Who holds what is heard; None: nobody."""
         self.ending = False
@@ -66,15 +72,15 @@ class Conversation:
     @property
     def waiting(self) -> list[TurnState]:
         """Requested turns that nobody has started."""
-        return [turn for turn in self.turns.values() if turn.status == "requested"]
+        return [turn for turn in self._open.values() if turn.status == "requested"]
 
     @property
     def running(self) -> TurnState | None:
-        return next((turn for turn in self.turns.values() if turn.status == "running"), None)
+        return next((turn for turn in self._open.values() if turn.status == "running"), None)
 
     @property
     def unfinished(self) -> list[TurnState]:
-        return [turn for turn in self.turns.values() if not turn.over]
+        return list(self._open.values())
 
     def apply(self, recorded: Recorded) -> None:
         """Take in the next fact. Facts of unknown types only move the head."""
@@ -85,7 +91,7 @@ class Conversation:
                 self._start(recorded)
             case "settings.changed" | "session.renamed":
                 self.title = data.get("title", self.title)
-                self.settings = _settings(data) if "settings" in data else self.settings
+                self.settings = self._taken(data) if "settings" in data else self.settings
             case "session.end_requested" | "session.ended":
                 self.ending, self.end_reason = True, data["reason"]
                 self.ended = recorded.type == "session.ended"
@@ -100,9 +106,21 @@ class Conversation:
             case kind if kind in INPUT_FACTS:
                 apply_to_inputs(self.inputs, recorded)
             case _ if known := self.turns.get(recorded.turn):
-                apply_to_turn(known, recorded)
+                self._go_on(known, recorded)
         self.head = recorded.seq
         self.latest_ms = recorded.ts_ms
+
+    def _go_on(self, turn: TurnState, recorded: Recorded) -> None:
+        apply_to_turn(turn, recorded)
+        if turn.over:
+            self._open.pop(turn.turn, None)
+
+    def _taken(self, data: Mapping[str, Any]) -> SessionSettings:
+        """As recorded, by this version or by a later one, whose new fields are passed over."""
+        if data["settings"] != self._told:
+            self._told = data["settings"]
+            self._as_told = SessionSettings.model_validate(self._told, extra="ignore")
+        return self._as_told
 
     def _hold(self, kind: str, by: Literal["user", "voice"]) -> None:
         """Who pressed a button means it: what is heard meanwhile changes nothing."""
@@ -116,18 +134,18 @@ class Conversation:
         self.parent = data.get("parent")
         self.parent_seq = Seq(data.get("parent_seq") or 0)
         self.title = data.get("title", "")
-        self.settings = _settings(data)
+        self.settings = self._taken(data)
         self.created_ms = recorded.ts_ms
 
     def _ask(self, recorded: Recorded) -> None:
         data, turn = recorded.data, TurnId(recorded.seq)
         self.paused_by = None  # who asks wants to hear the answer
-        state = TurnState(turn, data["kind"], data["text"], _settings(data), recorded.ts_ms)
+        state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms)
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by = data.get("by", "")
         if data.get("given") is not None:
             state.given = tuple(GivenMessage.model_validate(one, extra="ignore") for one in data["given"])
-        self.turns[turn] = state
+        self.turns[turn] = self._open[turn] = state
         if (heard := self.inputs.get(state.input or "")) is not None:
             heard.asked(data.get("utterances", ()))
 
@@ -209,8 +227,3 @@ def _sentence_to_skip(turn: TurnState, sentence: int | None) -> int:
         if s.spoken and s.status in ("ready", "voiced") and s.number not in turn.skips
     )
     return next(open_ones, len(turn.sentences))
-
-
-def _settings(data: Mapping[str, Any]) -> SessionSettings:
-    """As recorded, by this version or by a later one, whose new fields are passed over."""
-    return SessionSettings.model_validate(data["settings"], extra="ignore")

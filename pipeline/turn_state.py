@@ -221,6 +221,7 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
         case kind if kind in TERMINAL:
             turn.status = _STATUS_OF_TERMINAL[kind]
             turn.ended_at, turn.ended_ms = recorded.seq, recorded.ts_ms
+            turn.parts = [turn.answer]  # a long past is many words: nothing is added to them any more
             if kind == "turn.failed":
                 turn.error = dict(data)
         case _ if data.get("sentence") is not None and data["sentence"] < len(turn.sentences):

@@ -12,7 +12,8 @@ from schemas.errors import SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
-_PAGE = 2_000
+_PAGE = 500
+"""Facts that are read and folded in one go; nobody else of the process is served meanwhile."""
 
 
 class Folded(Protocol):

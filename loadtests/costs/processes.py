@@ -71,7 +71,7 @@ def used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
     """Processor seconds so far, and resident megabytes, of each role."""
     cpu: dict[str, float] = defaultdict(float)
     rss: dict[str, float] = defaultdict(float)
-    for role, process in _processes(home):
+    for role, process in processes(home):
         try:
             times = process.cpu_times()
             rss[role] += process.memory_info().rss / 2**20
@@ -81,7 +81,8 @@ def used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
     return dict(cpu), dict(rss)
 
 
-def _processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+def processes(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Those of the system whose home this is, each with the part that it plays."""
     wanted = f"RHAPSODE_HOME={home}".encode()
     for process in psutil.process_iter():
         try:

@@ -125,7 +125,7 @@ class Step:
         return percentile(self.first_ms, 0.95) if self.first_ms else float("inf")
 
 
-async def step(hall: Hall, sessions: int, seconds: float) -> Step:
+async def step(hall: Hall, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S) -> Step:
     """Everybody asks, listens to the end, thinks for a moment and asks again, for so long."""
     taken: list[float] = []
     failures = 0
@@ -137,9 +137,11 @@ async def step(hall: Hall, sessions: int, seconds: float) -> Step:
         await asyncio.sleep(chance.uniform(0, min(4.0, seconds / 3)))
         try:
             async with hall.talk(number) as talk:
-                while monotonic() < until:
+                while True:  # at least once: who had to wait for a session is not left out
                     taken.append(await talk.turn(f"Tell me more, number {number}."))
-                    await asyncio.sleep(chance.uniform(*_THINK_S))
+                    await asyncio.sleep(chance.uniform(*think_s))
+                    if monotonic() >= until:
+                        break
         except FAILURES:
             failures += 1
 

@@ -1,0 +1,151 @@
+"""What a live session holds of the gateways' memory, beside an open WebSocket that streams the same text."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from websockets.asyncio.client import connect
+
+from loadtests.bench.live import Live, living, refusals
+from loadtests.bench.measured import Measured
+from loadtests.console import say
+from loadtests.costs.processes import processes
+from loadtests.figures import Row, percentile
+
+STEPS: Final = 4
+"""The sessions come in so many groups of the same size: each is a round."""
+SETTLE_S: Final = 2.0
+"""After a group has come; growing is over by then."""
+BUDGET_MB: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Megabytes of one session; the first group, which makes room for all sorts of things, counts like the
+    others."""
+
+    sessions: int
+    each_mb: Sequence[float]
+    """Group by group, as they came."""
+    bare_mb: Sequence[float]
+    later_mb: Sequence[float]
+    """Of a session, again and again while all of them go on."""
+    events: float
+    """That each had by then, from the beginning of the later ones on."""
+    refused: int = 0
+
+    @property
+    def slope_kb(self) -> float:
+        """More for each 1,000 events of a session."""
+        grown = self.later_mb[-1] - self.later_mb[0]
+        return grown * 1_000 / max(self.events, 1.0) * 1_000
+
+
+def gateways_mb(home: Path) -> float:
+    """What only the gateways of this home hold (USS)."""
+    return sum(uss_mb(process) for role, process in processes(home) if role == "Gateway")
+
+
+def uss_mb(process: psutil.Process) -> float:
+    return float(process.memory_full_info().uss) / 2**20
+
+
+async def holding(
+    url: str,
+    home: Path,
+    bare_url: str,
+    sessions: int,
+    wish: dict[str, Any],
+    seconds: float,
+    settle_s: float = SETTLE_S,
+) -> Held:
+    """`sessions` come in groups, and then go on for `seconds`."""
+    group = max(1, sessions // STEPS)
+    async with living(url, wish) as live:
+        await live.grow(2)  # what is loaded with the first ones is nobody's
+        await asyncio.sleep(settle_s)
+        each, before = [], await asyncio.to_thread(gateways_mb, home)
+        start = before
+        for number in range(1, STEPS + 1):
+            say(f"f: {number * group} sessions")
+            await live.grow(2 + number * group)
+            await asyncio.sleep(settle_s)
+            now = await asyncio.to_thread(gateways_mb, home)
+            each.append((now - before) / group)
+            before = now
+        later, events = await _later(live, lambda: gateways_mb(home) - start, seconds, group * STEPS)
+    bare = await _bare(bare_url, group, settle_s)
+    return Held(group * STEPS, each, bare, later, events, live.refused)
+
+
+async def _later(
+    live: Live, held_mb: Callable[[], float], seconds: float, sessions: int
+) -> tuple[list[float], float]:
+    """Megabytes of a session at four moments, and how many events each session had in between."""
+    found, heard = [await asyncio.to_thread(held_mb) / sessions], live.facts
+    for _ in range(STEPS):
+        await asyncio.sleep(seconds / STEPS)
+        found.append(await asyncio.to_thread(held_mb) / sessions)
+    return found, (live.facts - heard) / (sessions + 2)
+
+
+async def _bare(url: str, group: int, settle_s: float) -> list[float]:
+    """Connections of the same library to a process that does nothing but stream, group by group."""
+    [process] = [each for each in psutil.Process().children(True) if url.rpartition(":")[2] in each.cmdline()]
+    found: list[float] = []
+    async with asyncio.TaskGroup() as tasks:
+        listeners = [tasks.create_task(_listen(url)) for _ in range(2)]
+        await asyncio.sleep(settle_s)
+        before = uss_mb(process)
+        for _ in range(STEPS):
+            listeners += [tasks.create_task(_listen(url)) for _ in range(group)]
+            await asyncio.sleep(settle_s)
+            now = uss_mb(process)
+            found.append((now - before) / group)
+            before = now
+        for listener in listeners:
+            listener.cancel()
+    return found
+
+
+async def _listen(url: str) -> None:
+    """For ever: one answer after the other, each over a connection of its own, as the bare server has it."""
+    while True:
+        async with connect(url, compression=None, max_size=None) as socket:
+            await socket.send("Go on.")
+            async for frame in socket:
+                json.loads(frame)
+
+
+def memory_rows(held: Held) -> list[Measured]:
+    """A session beside a bare connection, and beside itself after a while."""
+    grown = percentile(held.later_mb, 0.5)
+    slope = f"{held.slope_kb:+.0f} kB for 1,000 events more of a session"
+    now = Row(
+        f"memory of the gateways for a live session, {held.sessions} sessions",
+        "MB",
+        held.each_mb,
+        held.bare_mb,
+        "a connection to a bare WebSocket server",
+        f"<= {BUDGET_MB:g} MB",
+        percentile(held.each_mb, 0.5) <= BUDGET_MB,
+        note=f"unique set size, in groups as they came{refusals(held.refused)}",
+    )
+    later = Row(
+        f"the same, {held.events:.0f} events later",
+        "MB",
+        held.later_mb[1:],
+        held.later_mb[:1],
+        "when the last had come",
+        f"<= {BUDGET_MB:g} MB",
+        grown <= BUDGET_MB,
+        note=slope,
+    )
+    return [
+        Measured.each("f.session", now, paired=False),
+        Measured.each("f.later", later, paired=False),
+    ]

@@ -1,0 +1,170 @@
+"""The rows, system by system: each is started once for all the rows that it can give."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from loadtests import append_cost, speech
+from loadtests.bench import climbing, growth, lengths, memory, narrated
+from loadtests.bench.measured import Measured
+from loadtests.bench.plan import Plan
+from loadtests.console import say
+from loadtests.costs.processes import Meter
+from loadtests.figures import Row
+from loadtests.speech_rows import first_audio_row, settings_for
+from loadtests.stream_rows import SCRIPT, delays, delays_row, resume_row, stop_row
+from loadtests.target import bare_stream, rhapsode
+from loadtests.voice.floor import direct
+from loadtests.voice.talk import MAX_TOKENS, Scenario, talk
+
+_SILENCE_MS: Final = 500
+"""That the floor of a call waits before it believes that the question is over."""
+T = TypeVar("T")
+
+
+def measure(rows: Collection[str], plan: Plan, cache: Path) -> Iterator[Measured]:
+    """Row after row, as they are measured."""
+    with tempfile.TemporaryDirectory(prefix="rhapsode-bench-") as made:
+        folder = Path(made)
+        for letters, part in _PARTS:
+            if wanted := [letter for letter in letters if letter in rows]:
+                yield from part(wanted, plan, folder, cache)
+
+
+def _real(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
+    say("starting the system with its real engines")
+    home, settings = folder / "real", settings_for(cache)
+    with rhapsode(home, environment={"RHAPSODE_CACHE": str(cache)}, scripted=False) as url:
+        if "a" in rows:
+            _begin("a", plan)
+            row = _run(lambda: first_audio_row(url, settings, plan.pairs))
+            yield Measured.each("a.first-audio", row)
+        if "d" in rows:
+            if speech.available():
+                _begin("d", plan)
+                yield _run(lambda: _voice(url, cache, plan.turns))
+            else:
+                say("d: left out, the recordings are missing (make system installs them)")
+        if "h" in rows:
+            _begin("h", plan)
+            with closing(Meter(home)) as meter:
+                yield narrated.narrated_row(
+                    _run(lambda: narrated.narrating(url, meter, settings, plan.answers))
+                )
+
+
+async def _voice(url: str, cache: Path, turns: int) -> Measured:
+    clips = (speech.librivox() * turns)[:turns]
+    await talk(url, Scenario("warm-up", callers=2), clips[:1])  # of either gateway
+    outcome = await talk(url, Scenario("as delivered"), clips)
+    if outcome.failures:
+        raise RuntimeError(outcome.failures[0])
+    floor = await direct(settings_for(cache), clips, MAX_TOKENS)
+    row = Row(
+        "voice to voice, one caller, to the first audible byte",
+        "ms",
+        [trace.audible for trace in outcome.traces],
+        [each.voice_to_voice(_SILENCE_MS) for each in floor],
+        f"{_SILENCE_MS} ms of silence, then the same engines in one process",
+        "-",
+        None,
+    )
+    return Measured.each("d.voice", row)
+
+
+def _stamped(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
+    """Deltas that say when they were made."""
+    if "c" in rows:
+        _begin("c", plan)
+        yield Measured.each("c.append", _append_row(plan.append_rounds))
+    with _scripted(folder / "stamped", cache, language_model=SCRIPT) as url:
+        if "b" in rows:
+            _begin("b", plan)
+            with bare_stream(folder, SCRIPT) as floor_url:
+                yield _deltas(url, floor_url, plan)
+        if "c" in rows:
+            say(f"c: {plan.repeats} resumes and stops")
+            yield Measured.each("c.resume", _run(lambda: resume_row(url, plan.repeats)))
+            yield Measured.each("c.stop", _run(lambda: stop_row(url, plan.repeats)))
+
+
+def _deltas(url: str, floor_url: str, plan: Plan) -> Measured:
+    rounds = [_run(lambda: delays(url, floor_url, plan.delta_s)) for _ in range(plan.rounds)]
+    ours, floor = ([one[side] for one in rounds] for side in (0, 1))
+    row = delays_row([ms for one in ours for ms in one], [ms for one in floor for ms in one])
+    return Measured("b.delta", row, ours, floor)
+
+
+def _append_row(rounds: int) -> Row:
+    figures = append_cost.measure(rounds)
+    return Row(
+        "append + push, server CPU per event, batches of 4",
+        "us",
+        ours=[ours for _, ours in figures["rounds"]],
+        floor=[plain for plain, _ in figures["rounds"]],
+        floor_name="pipelined plain XADD",
+        budget=f"<= {figures['budget']}x at p50",
+        kept=figures["within_budget"],
+        note=f"ratio within a round {figures['ratio']['p50']} / {figures['ratio']['p95']}",
+    )
+
+
+def _narrations(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
+    home = folder / "narrations"
+    with _scripted(home, cache, language_model=climbing.WRITER, text_to_speech=climbing.VOICE) as url:
+        if "f" in rows:
+            _begin("f", plan)
+            wish = {"max_tokens": plan.deltas}
+            with bare_stream(folder, climbing.WRITER) as bare:
+                held = _run(lambda: memory.holding(url, home, bare, plan.held, wish, plan.held_s))
+            yield from memory.memory_rows(held)
+        if "e" in rows:
+            _begin("e", plan)
+            climbed = _run(lambda: climbing.climbing(url, plan.narrations, plan.step_s, plan.deltas))
+            yield from climbing.climb_rows(climbed)
+
+
+def _growth(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
+    home = folder / "growth"
+    with _scripted(home, cache, language_model=growth.SCRIPT) as url, closing(Meter(home)) as meter:
+        _begin("g", plan)
+        found = _run(lambda: lengths.lengthening(url, home, plan.lengths, plan.length_rounds))
+        points = _run(lambda: growth.growing(url, meter, plan.sessions, plan.windows, plan.window_s))
+        yield from growth.growth_rows(points)
+        yield from lengths.length_rows(found)
+
+
+_Part = Callable[[Collection[str], Plan, Path, Path], Iterator[Measured]]
+_PARTS: Final[tuple[tuple[str, _Part], ...]] = (
+    ("adh", _real),
+    ("bc", _stamped),
+    ("fe", _narrations),
+    ("g", _growth),
+)
+
+
+def _scripted(home: Path, cache: Path, **scripts: dict[str, Any]) -> Any:
+    """A system whose engines do what is said here. A context manager of its URL."""
+    say("starting a system with scripted engines")
+    home.mkdir(parents=True)
+    environment = {"RHAPSODE_CACHE": str(cache)}
+    for branch, script in scripts.items():
+        file = home / f"{branch}.json"
+        file.write_text(json.dumps(script))
+        environment[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(file)
+    return rhapsode(home, environment=environment, scripted=True)
+
+
+def _begin(row: str, plan: Plan) -> None:
+    say(f"{row}: about {plan.seconds[row]} s")
+
+
+def _run(measure: Callable[[], Awaitable[T]]) -> T:
+    async def alone() -> T:
+        return await measure()
+
+    return asyncio.run(alone())

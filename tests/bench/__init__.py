@@ -1,0 +1,1 @@
+"""The benchmark: its arithmetic, its rows in small, what it keeps, and how it complains."""
