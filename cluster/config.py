@@ -145,6 +145,8 @@ def _parse(file: Path) -> Any:
 
 def _unknown_keys(raw: Any, model: type[BaseModel], path: str) -> Iterator[Finding]:
     """Keys of `raw` that `model`, or a model below it, has no field for."""
+    if not isinstance(raw, dict):
+        return  # the model says what is wrong with it
     for key, value in raw.items():
         place = f"{path}.{key}" if path else str(key)
         field = model.model_fields.get(key)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from ray.serve.config import ProxyLocation
+
 from cluster.config import Config
 from cluster.problems import MISUSED, CliError
 from pipeline.access.door import is_loopback, is_open
@@ -41,6 +43,8 @@ def check(config: Config) -> str:
     """What to tell of a file's own addresses. Raises CliError for those that must not be."""
     settings = config.settings
     home = settings.home.expanduser()
+    if config.serve.proxy_location == ProxyLocation.EveryNode:
+        return "for several nodes, each of which looks for its own keys"
     hosts = [config.serve.http_options.host]
     if settings.gateway.direct_port is not None:
         hosts.append(settings.gateway.direct_host)

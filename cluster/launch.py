@@ -41,7 +41,7 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
                 f"{config.settings.profile} ({config.file})"
                 + (f", port {wished} is in use" if port != wished else "")
             )
-        _prepare_weights(config, steps)
+        prepare_weights(config, steps)
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         run_state = RunState(
             launcher=Process.of(psutil.Process()),
@@ -68,7 +68,8 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
             _stop(home, run_state, steps)
 
 
-def _prepare_weights(config: Config, steps: Steps) -> None:
+def prepare_weights(config: Config, steps: Steps) -> None:
+    """Raises CliError where the models of a configuration cannot be had."""
     settings = config.settings
     with steps.step("Models' weights") as note:
 

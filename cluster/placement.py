@@ -5,6 +5,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+from ray.serve.config import AutoscalingConfig
+
 from schemas.placement import FIELDS, Place
 from schemas.settings import AppSettings
 
@@ -33,11 +36,16 @@ def troubles(settings: AppSettings, deployments: list[dict[str, Any]]) -> Iterat
 
 
 def _autoscaling(deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
-    scaling = deployment.get("autoscaling_config")
-    if not isinstance(scaling, dict):
+    given = deployment.get("autoscaling_config")
+    if not isinstance(given, dict):
         return
-    least, most = scaling.get("min_replicas", 1), scaling.get("max_replicas", 1)
-    first = scaling.get("initial_replicas")
+    try:
+        scaling = AutoscalingConfig(**given)  # as it is understood: "2" is a number there
+    except ValidationError as wrong:
+        for one in wrong.errors():
+            yield f"{path}.autoscaling_config", one["msg"]
+        return
+    least, most, first = scaling.min_replicas, scaling.max_replicas, scaling.initial_replicas
     if least > most or (first is not None and not least <= first <= most):
         yield f"{path}.autoscaling_config", "min_replicas <= initial_replicas <= max_replicas must hold"
     if least < 1:
@@ -46,8 +54,8 @@ def _autoscaling(deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
             "must be 1 or more: a model takes minutes to come",
         )
     most_ongoing = deployment.get("max_ongoing_requests")
-    target = scaling.get("target_ongoing_requests", 2)
-    if most_ongoing is not None and target >= most_ongoing:
+    target = scaling.get_target_ongoing_requests()
+    if target is not None and most_ongoing is not None and target >= int(most_ongoing):
         place = f"{path}.autoscaling_config.target_ongoing_requests"
         yield place, f"must be below max_ongoing_requests ({most_ongoing}): it would never be reached"
 
@@ -65,7 +73,7 @@ def _leaving(settings: AppSettings, deployment: Mapping[str, Any], path: str) ->
     """Where the file says nothing, deployments/app.py gives the gateway what it needs."""
     needed = settings.gateway.leaving.longest_s + _SLACK_S
     given = deployment.get("graceful_shutdown_timeout_s")
-    if given is not None and given < needed:
+    if given is not None and float(given) < needed:
         yield (
             f"{path}.graceful_shutdown_timeout_s",
             f"must be {needed:g} or more: {_ARGS}.gateway.leaving takes so long",

@@ -7,7 +7,8 @@ from typing import Any
 
 from cluster import state
 from cluster.config import default_file, load
-from cluster.problems import CliError
+from cluster.problems import CliError, NotRunning
+from pipeline.log import embedded
 from pipeline.log.open import open_log
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_measures import RedisMeasures
@@ -24,6 +25,8 @@ from schemas.metrics import Measurement
 async def of_all(config: Path | None) -> dict[str, Any]:
     """Reads the log itself: a gateway has other things to do."""
     settings = load(config or default_file()).settings
+    if settings.log.embedded and embedded.status(state.home()) is None:
+        raise NotRunning  # reading alone must not start a log server
     log = open_log(settings.log, state.home(), settings.archive)
     try:
         total, sessions = Tally(), 0

@@ -1,8 +1,10 @@
 """Another configuration for a system that runs, without an interruption; and gateways that are sent away."""
 
+import logging
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -13,7 +15,10 @@ from cluster.console import Steps
 from cluster.problems import CliError, NotRunning
 from cluster.state import RunState
 
-_RELOAD_S: Final = 240.0
+log = logging.getLogger(__name__)
+
+_RELOAD_S: Final = 960.0
+"""A little more than what is deployed is given (cluster/ray_host.py)."""
 _LEAVE_S: Final = 120.0
 _POLL_S: Final = 0.1
 
@@ -22,13 +27,19 @@ def deploy_again(run_state: RunState, file: Path | None, steps: Steps) -> RunSta
     """In the process of `up`: read the file once more and let Serve change what has to be changed."""
     from cluster import ray_host
     from cluster.config import default_file, load
+    from cluster.launch import prepare_weights
 
     trouble = ""
     try:
+        config = load(file or default_file())
+        prepare_weights(config, steps)  # Serve stops the only replica of a model before it starts the next
         with steps.step("Reload") as note:
-            ray_host.deploy(load(file or default_file()).serve, note)
+            ray_host.deploy(config.serve, note)
     except CliError as error:
         trouble = f"{error} {error.advice}".strip()
+    except Exception as error:  # what runs outlives a reload, whatever is wrong with the file or with Ray
+        log.exception("reloading")
+        trouble = f"The reload failed: {type(error).__name__}: {error}"
     return run_state.model_copy(update={"reloads": run_state.reloads + 1, "reload_trouble": trouble})
 
 
@@ -47,7 +58,7 @@ def ask_for_reload() -> str:
             raise NotRunning
         if now.reloads > before.reloads:
             if now.reload_trouble:
-                raise CliError(now.reload_trouble, "What ran before runs on.")
+                raise CliError(now.reload_trouble, "rhapsode status says what runs.")
             return now.url
         sleep(_POLL_S)
     raise CliError("It takes very long.", "See rhapsode status.")
@@ -60,11 +71,28 @@ def gateways(url: str) -> list[dict[str, Any]]:
 
 
 def send_away(url: str, names: Sequence[str], steps: Steps) -> None:
-    """One after the other, so that there is always somebody to go to."""
+    """One after the other, each when there is somebody to go to. Raises CliError."""
+    alone = len(gateways(url)) == 1
     for name in names:
         with steps.step(f"Gateway {name}") as note:
+            if not alone:
+                note("waiting for another one")
+                _await_another(url, name)
             ask(url, "POST", f"/v1/gateways/{name}/drain")
             note(_await_leaving(url, name))
+
+
+def _await_another(url: str, name: str) -> None:
+    """Return when a gateway that stays is there: what has left comes back as a new one, after a while."""
+    deadline = monotonic() + _LEAVE_S
+    while monotonic() < deadline:
+        with suppress(CliError):
+            if any(one["gateway"] != name and not one["leaving"] for one in gateways(url)):
+                return
+        sleep(_POLL_S)
+    raise CliError(
+        f"{name} would leave nobody behind.", "Nothing took the place of those that left: rhapsode status."
+    )
 
 
 def _await_leaving(url: str, name: str) -> str:

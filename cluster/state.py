@@ -12,7 +12,7 @@ from typing import Final
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cluster.problems import CliError
+from cluster.problems import MISUSED, CliError
 from schemas.settings import AppSettings
 
 KEY: Final = "RHAPSODE_KEY"
@@ -154,6 +154,8 @@ def running(place: Path) -> RunState | None:
 def credential() -> dict[str, str]:
     """The headers that show the server who asks: the API key in RHAPSODE_KEY, if there is one."""
     key = os.environ.get(KEY)
+    if key and not key.isascii():
+        raise CliError(f"{KEY} is no key of ours.", "rhapsode keys create makes one.", status=MISUSED)
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

@@ -47,7 +47,11 @@ class _Environment(AppSettings, BaseSettings):
     """AppSettings with RHAPSODE_* variables on top: RHAPSODE_LANGUAGE_MODEL__THREADS=4."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="RHAPSODE_", env_nested_delimiter="__"
+        frozen=True,
+        extra="forbid",
+        env_prefix="RHAPSODE_",
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,  # a password may be among it
     )
 
     @classmethod

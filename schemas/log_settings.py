@@ -11,14 +11,18 @@ Address = Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$", examples=["10.0.0.
 class LogSettings(BaseModel):
     """Where the facts live."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # An error about the whole must not print its parts: passwords are among them.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     mode: Literal["single", "cluster", "sentinel"] = "single"
     """What answers: one server (or an address that leads to one), a Redis Cluster, or a master and its
     replicas watched by sentinels."""
     url: SecretStr | None = None
     """Any Redis >= 7.0 or Valkey >= 7.2; None: the embedded server under `home`. Mode "cluster": one of its
-    servers. Mode "sentinel": only user, password, database and TLS (rediss://) count, for the master."""
+    servers. Mode "sentinel": only user, password, database and TLS (rediss://) count, for the master;
+    TLS for the sentinels, too."""
     nodes: tuple[Address, ...] = ()
     """Mode "cluster": further servers to ask first, for when the one in `url` is down."""
     sentinels: tuple[Address, ...] = ()

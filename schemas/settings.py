@@ -221,6 +221,8 @@ class ArchiveSettings(_Settings):
 class AppSettings(_Settings):
     """The whole tree: the `args` of serve_config.yaml, overridden by RHAPSODE_* variables."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # a password may be among it
+
     profile: Annotated[str, Field(max_length=32)] = "laptop"
     release: Annotated[str, Field(max_length=64)] = ""
     """What you call this version of the deployment; shown beside each gateway."""

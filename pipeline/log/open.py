@@ -72,7 +72,7 @@ def _master(settings: LogSettings) -> ConnectionPool:
         (host, int(port)) for host, _, port in (address.rpartition(":") for address in settings.sentinels)
     ]
     options = _options(settings)
-    asking: dict[str, Any] = {"ssl": True} if options.get("ssl") else {}
+    asking = {name: value for name, value in options.items() if name.startswith("ssl")}
     if settings.sentinel_password is not None:
         asking["password"] = settings.sentinel_password.get_secret_value()
     return sentinel_dialer(sentinels, settings.master, options, asking)

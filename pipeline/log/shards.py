@@ -199,6 +199,8 @@ class Shards:
             except BROKEN:
                 found[address] = "?"  # asking it for its keys will say so
                 continue
+            if isinstance(reply, Exception):
+                raise LogError(f"The log server refuses: {reply}") from reply
             mine = next((line for line in reply.decode().splitlines() if "myself" in line), "")
             found[address] = " ".join(mine.split()[8:])
         return found

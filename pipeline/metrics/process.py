@@ -86,8 +86,9 @@ class ProcessMeter:
     async def snapshot(self) -> Snapshot:
         found: dict[Metric, float] = {names.MEMORY: self._self.memory_info().rss}
         if self._home is not None:
-            usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._home)
-            found |= {names.DISK_FREE: usage.free, names.DISK_SIZE: usage.total}
+            with suppress(OSError):  # nothing was written there yet, or it is away: no reason to end
+                usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._home)
+                found |= {names.DISK_FREE: usage.free, names.DISK_SIZE: usage.total}
         for gauges in self._gauges:
             found |= gauges()
         return Snapshot(

@@ -76,6 +76,7 @@ def test_the_bare_command_lists_what_there_is_and_where_to_begin() -> None:
     [
         ["say", "Hello", "--out", "x.wav"],
         ["narrate", "Hello"],
+        ["metrics"],
         ["replay", "0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f"],
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from cluster import config
+from cluster import config, exposure
 from cluster.problems import CliError
 from deployments.app import build
 from schemas.settings import AppSettings
@@ -79,9 +79,9 @@ def test_the_shipped_file_repeats_the_environment_that_the_code_gives_its_deploy
             "max_queued_requests",
         ),
         (
-            "num_cpus: 0.5",
-            "num_cpu: 0.5",
-            "applications.0.deployments.1.ray_actor_options.num_cpu",
+            "num_cpus: 0.2",
+            "num_cpu: 0.2",
+            "applications.0.deployments.0.ray_actor_options.num_cpu",
             "num_cpus",
         ),
     ],
@@ -108,6 +108,46 @@ def test_a_misspelt_key_is_named_with_its_place_and_what_was_probably_meant(
 )
 def test_a_wrong_value_is_named(refusal: Callable[[str], str], right: str, wrong: str, said: str) -> None:
     assert said in refusal(TEXT.replace(right, wrong, 1))
+
+
+@pytest.mark.parametrize("arguments", ["laptop", ["laptop"], 7])
+def test_arguments_that_are_no_mapping_are_named(refusal: Callable[[str], str], arguments: Any) -> None:
+    raw = yaml.safe_load(TEXT)
+    raw["applications"][0]["args"] = arguments
+    assert "applications.0.args" in refusal(yaml.safe_dump(raw))
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_numbers_in_quotes_are_numbers_as_they_are_to_ray(
+    refusal: Callable[[str], str], tmp_path: Path, quoted: bool
+) -> None:
+    def told(number: int) -> Any:
+        return str(number) if quoted else number
+
+    raw = yaml.safe_load(TEXT)
+    gateway = raw["applications"][0]["deployments"][0]
+    del gateway["num_replicas"]
+    gateway["autoscaling_config"] = {"min_replicas": told(1), "max_replicas": told(2)}
+    gateway["graceful_shutdown_timeout_s"] = told(600)
+    (tmp_path / "right.yaml").write_text(yaml.safe_dump(raw))
+    assert config.load(tmp_path / "right.yaml")
+    gateway["autoscaling_config"]["min_replicas"] = told(3)
+    gateway["graceful_shutdown_timeout_s"] = told(1)
+    said = refusal(yaml.safe_dump(raw))
+    assert "graceful_shutdown_timeout_s: must be" in said
+    assert "max_replicas" in said
+
+
+def test_an_engine_with_an_interpreter_of_its_own_gets_it_with_the_shipped_file() -> None:
+    """`ray_actor_options` in the file would hide which interpreter it is."""
+    deployments = {one["name"]: one for one in yaml.safe_load(TEXT)["applications"][0]["deployments"]}
+    for name in ("LanguageModel", "TextToSpeech", "QualitySpeechToText"):
+        assert "ray_actor_options" not in deployments[name]
+
+
+@pytest.mark.parametrize("file", ["cluster.yaml", "kubernetes/overlays/small/serve_config.yaml"])
+def test_keys_of_other_nodes_are_not_looked_for_here(file: str) -> None:
+    assert "each of which" in exposure.check(config.load(ROOT / "cluster" / file))
 
 
 @pytest.mark.parametrize("text", ["", "7", "[]", "applications: 7", "applications: []", "applications: [7]"])

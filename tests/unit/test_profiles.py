@@ -30,7 +30,6 @@ def tree() -> dict[str, Any]:
         "language_model": {"num_gpus": 0.6, "gpu_memory_mb": 14_000},
         "quality_speech_to_text": {"num_gpus": 0.2, "gpu_memory_mb": 4_500, "after_language_model": True},
     }
-    del raw["applications"][0]["deployments"][1]["ray_actor_options"]
     return raw
 
 

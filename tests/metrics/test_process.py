@@ -1,0 +1,19 @@
+"""What a process tells of itself, also where there is nothing to tell."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.metrics import names
+from pipeline.metrics.process import ProcessMeter
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_folder_that_is_not_there_is_no_reason_to_end(tmp_path: Path) -> None:
+    there = await ProcessMeter("one", "worker", home=tmp_path).snapshot()
+    nowhere = await ProcessMeter("two", "worker", home=tmp_path / "away").snapshot()
+    disk = {names.DISK_FREE.name, names.DISK_SIZE.name}
+    assert disk <= there.gauges.keys()
+    assert not disk & nowhere.gauges.keys()
+    assert nowhere.gauges[names.MEMORY.name] > 0
