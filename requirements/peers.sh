@@ -6,6 +6,8 @@ python="$1" venv=.venv-peers target=env-peers
 name="Pipecat, LiveKit Agents and RealtimeTTS, which the race runs beside ours"
 . requirements/environment.sh
 
+# Part of what the environment is made of: with PortAudio installed later it is made anew.
+if [ -f /usr/include/portaudio.h ]; then gpu=portaudio; else gpu=silent; fi
 begin 2 '(1 GB; about 2 minutes)' requirements/peers.txt
 if ! [ -f /usr/include/portaudio.h ]; then
     echo 'Without PortAudio (Debian: portaudio19-dev) RealtimeTTS is left out of the race.'
