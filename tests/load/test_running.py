@@ -65,8 +65,11 @@ async def test_in_a_soak_sessions_are_compared_and_deleted_when_their_person_lea
     assert await sessions() == before
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 async def test_a_book_of_a_hundred_pages_is_heard_to_its_end(app: RunningApp) -> None:
-    result = await result_of(app, "--scenario book --pages 100 --rate 1/s --settings {}")
+    words = "--scenario book --pages 100 --rate 1/s --settings {} --grace 500 --patience 500"
+    result = await result_of(app, words)
     assert (result.people.fine, result.people.codes) == (1, {})
     assert result.judgement.answers == 1
     assert result.judgement.facts > 100 * 32 * 2, "each of its sentences is told and completed"

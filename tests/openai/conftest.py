@@ -24,7 +24,7 @@ def app(
             "reply": STORY,
             "delta_chars": 6,
             "per_delta_ms": 4,
-            "reply_to": {"slowly": SLOWLY, "sleepily": SLOWLY, "at once": "Yes."},
+            "reply_to": {"slowly": SLOWLY, "sleepily": SLOWLY, "for ever": STORY * 200, "at once": "Yes."},
             "call_for": {"weather": [WEATHER], "both": [WEATHER, WEATHER], "Tell me": [WEATHER]},
         },
         tts={"fail_on": "unspeakable", "voices": ["joe", "alto"]},

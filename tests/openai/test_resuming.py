@@ -22,6 +22,8 @@ from tests.openai.asking import (
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
+LONG = {"max_tokens": 3_000}
+"""For "for ever": an answer that is not over before somebody has noticed that its listener went away."""
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -60,7 +62,7 @@ async def test_a_client_that_was_cut_and_returns_hears_all_of_it_once(
 
 
 async def test_who_goes_away_stops_the_answer(http: httpx.AsyncClient) -> None:
-    [*_, last] = await some_events(http, asked("Tell it slowly, and never mind."), 3)
+    [*_, last] = await some_events(http, asked("Tell it for ever, and never mind.", **LONG), 3)
     facts = await facts_of(http, last.id.rpartition("-")[0], to_its_end=True)
     assert "turn.stopped" in kinds(facts)
     assert "text.completed" not in kinds(facts)
@@ -155,7 +157,7 @@ async def test_an_answer_that_is_deleted_while_it_is_told_does_not_look_whole(
 
 
 async def test_who_comes_back_too_late_is_told_that_it_was_stopped(http: httpx.AsyncClient) -> None:
-    body = asked("Tell it slowly, and be gone.")
+    body = asked("Tell it for ever, and be gone.", **LONG)
     events = await some_events(http, body, 3)
     await facts_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)
     headers = {"Last-Event-ID": events[-1].id}

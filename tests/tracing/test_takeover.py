@@ -26,7 +26,7 @@ STORY = f"The {MARKED} lit the lamp, and the fox watched the sea until the morni
 def two(tmp_path: Path, collecting: Collector, quickly: None) -> Iterator[Gateways]:
     settings = scripted_settings(
         tmp_path,
-        llm={"reply": STORY, "delta_chars": 4, "per_delta_ms": 25, "fail_on": "fail"},
+        llm={"reply": STORY, "delta_chars": 4, "per_delta_ms": 60, "fail_on": "fail"},
         tts={"fail_on": "wolf"},
         stt={"texts": [f"{MARKED} please."]},
         tracing=traced(collecting.url),
