@@ -41,6 +41,8 @@ class System:
     dice: random.Random
     log: Mapping[str, object] = field(default_factory=dict)
     """Settings of the log; without any it is the embedded one."""
+    tts: Mapping[str, object] = field(default_factory=dict)
+    """The voice's script."""
     kills: list[tuple[int, int]] = field(default_factory=list)
     """When (ms since the epoch) which process was killed or stopped."""
     log_kills: list[int] = field(default_factory=list)
@@ -52,14 +54,15 @@ class System:
         self.home.mkdir(parents=True, exist_ok=True)
         self._reserved = reserve_port()
         self.port = self._reserved.getsockname()[1]
-        script = self.home / "script.json"
+        script, speech = self.home / "script.json", self.home / "speech.json"
         script.write_text(json.dumps(self.llm))
+        speech.write_text(json.dumps(self.tts))
         self.settings = AppSettings.model_validate(
             {
                 "home": self.home,
                 "cache": self.home / "cache",
                 "language_model": {"engine": "scripted", "script": script},
-                "text_to_speech": {"engine": "scripted"},
+                "text_to_speech": {"engine": "scripted", "script": speech},
                 "speech_to_text": {"engine": "scripted"},
                 "quality_speech_to_text": {"engine": "scripted"},
                 "gateway": {"direct_port": self.port},

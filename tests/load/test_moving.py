@@ -23,6 +23,8 @@ from tests.eventually import eventually
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 SCRIPT: dict[str, object] = {"echo": True, "delta_chars": 6, "per_delta_ms": 60}
+SLOWLY = {"per_chunk_ms": 150}
+"""What is read out takes seconds: somebody still listens when a gateway leaves."""
 LONG = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 12
 
 
@@ -49,7 +51,7 @@ async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path
     words = f"--scenario {scenario} {much} --for 4 --arrivals constant --think 1"
     arguments = parsed([*words.split(), "--quiet"])
     arguments.command = "make load"
-    async with System(tmp_path, 2, SCRIPT, random.Random(1)) as system:
+    async with System(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
         result, _ = await asyncio.gather(measured(arguments, system.url, None), left(system))
     assert (result.people.codes, result.people.fine) == ({}, result.people.planned)
     assert result.people.moved > 0
