@@ -12,9 +12,10 @@ from pipeline.engines.base import AS_CONFIGURED, Delivery, WordTimes
 from pipeline.engines.coqui_weights import checkpoint_of, is_xtts
 from pipeline.engines.coqui_work import Frames, SentenceWork, Sound, WindowWork
 from pipeline.engines.gathered import Gathered
+from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.slots import Slots
 from pipeline.engines.voice_windows import Piece, told_in_windows
-from schemas.errors import EngineFailed, UnknownVoice
+from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
     def __init__(self, voice: "VitsVoice", settings: TextToSpeechSettings, *, on_gpu: bool = False) -> None:
         super().__init__(voice, Slots(settings.streams))
         # Text is looked at beside the network: it must not wait for it, nor keep it waiting.
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="coqui-text")
+        self._reader = OwnThread("coqui-text")
         threads = 1 if on_gpu else settings.threads
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="coqui")
         self._device: Gathered[SentenceWork | WindowWork, Frames | Sound] = Gathered(
@@ -140,14 +141,14 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
     async def aclose(self) -> None:
         """Refuse further work; sentences under way fail with EngineDead at their next window."""
         self._device.close()
-        for pool in (self._readers, self._workers):
-            await asyncio.to_thread(pool.shutdown)
+        await self._reader.aclose()
+        await asyncio.to_thread(self._workers.shutdown)
 
     async def _pronounced(self, text: str) -> list[Piece]:
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._readers, self._voice.pronounce, text
-            )
+            return await self._reader.do(self._voice.pronounce, text)
+        except EngineDead:
+            raise
         except Exception as error:  # whatever cleaners and phonemizers come up with
             raise EngineFailed(f"The voice could not read this ({type(error).__name__}).") from error
 

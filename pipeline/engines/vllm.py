@@ -7,7 +7,6 @@ on a CPU, where it is tested.
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -21,6 +20,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from pipeline.engines.base import ChatRequest, Completion, ToolCall, Written
 from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
+from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.slots import Slots
 from pipeline.engines.vllm_place import SPARE, adapter_folders
@@ -62,7 +62,7 @@ class VllmLanguageModel:
             for number, (name, folder) in enumerate(adapter_folders(settings).items(), start=1)
         }
         self._slots = Slots(settings.slots, waiting=SPARE)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vllm-prompts")
+        self._thread = OwnThread("vllm-prompts")
         self._open: set[str] = set()
         self._closed = False
 
@@ -99,7 +99,7 @@ class VllmLanguageModel:
         self._closed = True
         with suppress(Exception):  # it may be dead already
             await self._engine.abort(tuple(self._open))
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        await self._thread.aclose()
         await asyncio.to_thread(self._engine.shutdown)
 
     def _items(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
@@ -116,8 +116,8 @@ class VllmLanguageModel:
     async def _answer(self, request: ChatRequest, *, calls: bool = False) -> AsyncGenerator[Written, None]:
         """`calls`: it may hold any, in the words of the model's family."""
         self.check()
-        loop = asyncio.get_running_loop()
-        prompt = await loop.run_in_executor(self._thread, self._prompts.make, request)
+        prompt = await self._thread.do(self._prompts.make, request)
+        self.check()  # it may have been shut down meanwhile
         reader = self._readers.reader(request, prompt.tokens, calls=calls)
         params = self._sampling.of(request, prompt.room, special=calls)
         tokens_out = 0

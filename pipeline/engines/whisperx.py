@@ -10,19 +10,19 @@ import time
 import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.pcm import RATE, samples
 from pipeline.engines.slots import Slots
 from pipeline.engines.whisper_weights import quality_model
 from pipeline.engines.whisperx_pieces import pieces
 from pipeline.engines.whisperx_words import joined
-from schemas.errors import EngineDead, EngineFailed
+from schemas.errors import EngineFailed
 from schemas.listening import QualitySpeechToTextSettings
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class WhisperX:
         self._batch = settings.batch
         self._name = f"whisperx {Path(settings.model).name} {settings.compute_type}"
         self._slots = Slots(settings.batch + settings.queued, waiting=0)
-        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="whisperx")
+        self._thread = OwnThread("whisperx")
         self._diarizing = asyncio.Lock()
         self._failures = 0
         self.batches: deque[int] = deque(maxlen=1_000)
@@ -109,11 +109,7 @@ class WhisperX:
 
     async def transcribe_together(self, utterances: Sequence[Utterance]) -> list[Answer]:
         """`transcribe_many` in its turn, on the engine's thread. Raises EngineDead after `aclose`."""
-        if self._thread is None:
-            raise EngineDead("WhisperX was closed")
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self.transcribe_many, utterances
-        )
+        return await self._thread.do(self.transcribe_many, utterances)
 
     def transcribe_many(self, utterances: Sequence[Utterance]) -> list[Answer]:
         """Each one's transcript or its own error, in the order given. Blocks; never two calls at a time.
@@ -126,9 +122,8 @@ class WhisperX:
         return [answers[at] for at in range(len(utterances))]
 
     async def aclose(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.shutdown(wait=False, cancel_futures=True)
+        """Refuse further work; utterances that wait for their turn fail with EngineDead."""
+        self._thread.close()
 
     async def _alone(self, piece: Utterance) -> Answer:
         return (await self.transcribe_together([piece]))[0]

@@ -22,7 +22,7 @@ from pipeline.engines.coqui_work import Frames, SentenceWork, WindowWork
 from pipeline.engines.device import NoDevice
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.whisper_whole import build as build_whisper
-from schemas.errors import EngineFailed
+from schemas.errors import EngineDead, EngineFailed
 from schemas.listening import QualitySpeechToTextSettings
 from tests.clips import word_errors
 from tests.contracts.busy_voices import is_busy_beyond_five, says_that_it_was_shut_down
@@ -120,6 +120,15 @@ async def test_more_sentences_than_it_can_queue_are_busy(joe: VitsVoice) -> None
 async def test_a_voice_that_was_shut_down_says_so(joe: VitsVoice) -> None:
     voice = CoquiTextToSpeech(joe, COQUI)
     await says_that_it_was_shut_down(voice, SENTENCE)
+
+
+async def test_who_waits_to_be_read_is_told_as_well(joe: VitsVoice) -> None:
+    tight = CoquiTextToSpeech(joe, COQUI.model_copy(update={"streams": 1}))
+    sentences = [asyncio.create_task(spoken(tight, SENTENCE)) for _ in range(2)]
+    await asyncio.sleep(0)  # both have asked
+    await tight.aclose()
+    told = await asyncio.gather(*sentences, return_exceptions=True)
+    assert [type(one) for one in told] == [EngineDead, EngineDead]
 
 
 async def test_a_network_that_fails_every_time_is_ill_until_it_does_not(

@@ -142,6 +142,16 @@ async def test_a_full_engine_says_so_before_anything_else(whisperx: WhisperX) ->
     assert tight.open_streams == 0
 
 
+async def test_who_waits_when_it_is_closed_is_told_that_it_is_dead(short_lived: WhisperX) -> None:
+    at_work = asyncio.create_task(short_lived.transcribe_together([said(librivox()[1])]))
+    waiting = asyncio.create_task(short_lived.transcribe_together([said(librivox()[1])]))
+    await asyncio.sleep(0)  # both have asked
+    await short_lived.aclose()
+    assert (await at_work)[0]
+    with pytest.raises(EngineDead):
+        await waiting
+
+
 async def test_a_closed_engine_is_dead(short_lived: WhisperX) -> None:
     await short_lived.aclose()
     with pytest.raises(EngineDead):
