@@ -13,15 +13,20 @@ pytestmark = [pytest.mark.anyio]
 async def test_the_refused_are_counted_apart_from_failures_with_when_they_were_told_to_come_back(
     tmp_path: Path,
 ) -> None:
-    llm = {"echo": True, "first_delta_ms": 4_000}
     limits = {"admission": {"waiting_turns": 3}}
-    with running_app(scripted_settings(tmp_path, llm=llm, limits=limits)) as app:
+    with running_app(scripted_settings(tmp_path, limits=limits)) as app:
+        assert app.services is not None
+        pressure = app.services.pressure
+        calls = [pressure.ask() for _ in range(3)]  # of others, whom no model answers for now
         result = await result_of(app, "--scenario chat --turns 1 --rate 12/s")
+        for call in calls:
+            pressure.give_up(call)
+        alone = await result_of(app, "--scenario chat --turns 1 --rate 1/s")
     people = result.people
-    assert (people.fine + people.refused, people.failed) == (12, 0)
-    assert people.refused >= 3
-    assert set(people.codes) == {"gateway.busy"}
+    assert (people.planned, people.refused, people.fine, people.failed) == (12, 12, 0, 0)
+    assert people.codes == {"gateway.busy": 12}
     assert people.retry_after_s is not None
     assert people.retry_after_s >= 1
     assert sum(moment.refused for moment in result.timeline) == people.refused
-    assert all(one.kept for one in result.requirements)
+    assert (alone.people.fine, alone.people.refused) == (1, 0)
+    assert all(one.kept for one in (*result.requirements, *alone.requirements))
