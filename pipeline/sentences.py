@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.text.abbreviations import lexicon
 from pipeline.text.characters import last_cut
 from pipeline.text.rules import Strength
 from pipeline.text.scanner import Break, Scanner
 from schemas.settings import SentenceSettings
 
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"
+_PHRASE_MORE: Final = 8
+"""Characters that a first fragment needs more than for a clause, where only a phrase ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class SentenceBuffer:
     def __init__(self, settings: SentenceSettings, language: str = "en") -> None:
         self._settings = settings
         self._scanner = Scanner(language)
+        self._joining = lexicon(language).joining
         self._start = 0
         self._code = False
         self._passed: list[Break] = []
@@ -63,6 +67,7 @@ class SentenceBuffer:
     def _consider(self, found: Break, ready: list[Fragment]) -> None:
         while found.at - self._start > self._settings.max_length:
             self._cut_by_force(ready)
+        self._end_phrase(found, ready)
         if found.end <= self._start:
             self._code = found.code
         elif self._ends_here(found):
@@ -71,6 +76,23 @@ class SentenceBuffer:
             self._passed.clear()
         else:
             self._passed.append(found)
+
+    def _end_phrase(self, found: Break, ready: list[Fragment]) -> None:
+        """The first fragment ends before the word that ends at `found`, if that one begins a phrase.
+
+        Not between numbers ("30 | and 40"), nor where something would be left hanging ("in | and out").
+        """
+        wanted = self._settings.first_length
+        if self._start or wanted is None or not self._passed or found.code:
+            return
+        *earlier, last = self._passed
+        if last.end < wanted + _PHRASE_MORE or last.strength != Strength.WORD:
+            return
+        before = self._scanner.slice(earlier[-1].at if earlier else 0, last.end)
+        word = self._scanner.slice(last.at, found.end)
+        if word in self._joining and before.isalpha() and before.lower() not in self._joining:
+            ready.append(self._cut(last.at))
+            self._passed.clear()
 
     def _ends_here(self, found: Break) -> bool:
         length, settings = found.end - self._start, self._settings

@@ -31,6 +31,8 @@ class Lexicon:
     """Whether ordinals are written with a full stop."""
     exclaiming: frozenset[str] = frozenset()
     """Names that end in an exclamation mark."""
+    joining: frozenset[str] = frozenset()
+    """Words that begin a phrase: who reads out may pause before one, though nothing is written there."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -71,6 +73,11 @@ ENGLISH: Final = Lexicon(
         "Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
     ),
     exclaiming=_words("Yahoo! Jeopardy! Oklahoma!"),
+    joining=_words(
+        "and but or because although though while when whenever where wherever who whom whose which that if "
+        "unless until since before after than in on at with without from into onto under through across "
+        "among against during for by near along around behind beside beyond toward towards within despite"
+    ),
 )
 
 GERMAN: Final = Lexicon(
@@ -110,6 +117,11 @@ GERMAN: Final = Lexicon(
     ),
     before_number=("str", "Str"),
     stops_after_numbers=True,
+    joining=_words(
+        "und aber oder denn weil dass wenn als wie ob obwohl während damit bevor nachdem im in am an auf "
+        "mit von vom bei beim zu zum zur aus nach für über unter vor hinter neben zwischen durch gegen ohne "
+        "um seit bis"
+    ),
     pairs=_words("zB dh id dR iA iV og so su va zZ uU zT nC vC"),
 )
 

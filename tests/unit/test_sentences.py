@@ -215,6 +215,40 @@ def test_a_clause_is_not_cut_inside_numbers_quotations_or_brackets(text: str) ->
     assert len(cut(text, SentenceSettings(first_length=10))) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "fragments"),
+    [
+        (
+            "An old keeper lived in a lighthouse at the edge of the sea. One night a fox came.",
+            "en",
+            ["An old keeper lived in a lighthouse ", "at the edge of the sea. ", "One night a fox came."],
+        ),
+        (
+            "Der alte Wärter wohnte in einem Leuchtturm am Rand des Meeres und war nie allein.",
+            "de",
+            ["Der alte Wärter wohnte in einem Leuchtturm ", "am Rand des Meeres und war nie allein."],
+        ),
+        (
+            "The captain of the boat came from under the bridge and waved.",
+            "en",
+            ["The captain of the boat came from under the bridge ", "and waved."],
+        ),
+        (
+            "Take the first hundred, then 200 and 300 for the rest",
+            "en",
+            ["Take the first hundred, then 200 and 300 for the rest"],
+        ),
+    ],
+)
+def test_the_first_fragment_may_end_before_a_phrase(text: str, language: str, fragments: list[str]) -> None:
+    assert texts(cut(text, SentenceSettings(first_length=24), language)) == fragments
+
+
+def test_who_wants_whole_sentences_gets_no_phrases() -> None:
+    text = "An old keeper lived in a lighthouse at the edge of the sea."
+    assert texts(cut(text, SentenceSettings(first_length=None))) == [text]
+
+
 def test_the_first_words_need_not_wait_for_a_clause() -> None:
     settings = SentenceSettings(first_threshold=20)
     first, *rest = texts(cut("A man who walked along the river one day found a boat and took it.", settings))
