@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any, Final, cast
 
 from redis.asyncio.connection import ConnectionPool
@@ -12,6 +11,7 @@ from pipeline.log.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.log.ear import RedisEar
 from pipeline.log.grace import Grace
 from pipeline.log.info import check_mode, run_id
+from pipeline.log.libraries import LIBRARIES
 from pipeline.log.outcomes import (
     LATER,
     TOO_LARGE,
@@ -30,21 +30,6 @@ from schemas.errors import InputTooLong, LogForeign
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
-LIBRARY: Final = files("pipeline.log").joinpath("append.lua").read_text("utf-8")
-LIBRARY_NAME: Final = "rhapsode2"
-WORKERS: Final = files("pipeline.log").joinpath("workers.lua").read_text("utf-8")
-ARCHIVE: Final = files("pipeline.log").joinpath("archive.lua").read_text("utf-8")
-LIMITS: Final = files("pipeline.log").joinpath("limits.lua").read_text("utf-8")
-LIBRARIES: Final[Mapping[str, str]] = {
-    LIBRARY_NAME: LIBRARY,
-    "rhapsode_workers1": WORKERS,
-    "rhapsode_archive1": ARCHIVE,
-    "rhapsode_limits1": LIMITS,
-}
-"""Every library of server functions, by name.
-
-Released code keeps its name and never changes: during a rollout two versions share one server.
-"""
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
 
