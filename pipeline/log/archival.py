@@ -104,7 +104,7 @@ class Archival:
     async def bury(self, session: SessionId, seq: Seq, generation: str) -> None:
         """A tombstone for a deleted session of which the log knows nothing any more.
 
-        Raises LogUnavailable as `EventLog.delete` does.
+        Raises NotCertain as `EventLog.delete` does.
         """
         command = await self._call("ea1_bury", session, seq, generation, TOMBSTONE_S)
         await self.log.write(session, command)

@@ -172,7 +172,7 @@ class EventLog(Protocol):
     async def delete(self, session: SessionId) -> None:
         """Erase facts and audio for good; a tombstone answers `deleted` for TOMBSTONE_S.
 
-        LogUnavailable also means: it is done, but not by enough replicas. May be called again.
+        May be called again, and must be where it raises NotCertain: too few replicas have it.
         """
         ...
 

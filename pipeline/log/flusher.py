@@ -14,7 +14,7 @@ from pipeline.log.lane import Lane, refusal
 from pipeline.log.retained import RetainedTail
 from pipeline.log.returning import GAP_S, Given, Returner
 from schemas.errors import LogError, LogUnavailable, RhapsodeError
-from schemas.ids import Seq
+from schemas.ids import Seq, SessionId
 
 FLUSH_BATCHES: Final = 256
 """Batches of one round trip; the others take the next."""
@@ -86,6 +86,10 @@ class Flusher:
             self._new.append((name, road))
             self._news.set()
         return road
+
+    async def erase(self, session: SessionId) -> None:
+        """As `Recorder.erase`."""
+        await self._returner.erase(session)
 
     async def drained(self) -> None:
         while self._at:
@@ -173,6 +177,8 @@ class Flusher:
         elif await self._repaired(lane, outcome):
             self._requeue(lane)
         else:
+            if outcome.verdict is Verdict.GONE:
+                self._returner.forget(lane.session)
             self._fail(lane, refusal(outcome.verdict))
 
     def _again(self, lane: Lane, error: RhapsodeError) -> None:

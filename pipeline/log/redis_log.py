@@ -1,7 +1,7 @@
 """The log on Redis >= 7.0 or Valkey >= 7.2."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 from redis.asyncio.connection import ConnectionPool
@@ -26,7 +26,7 @@ from pipeline.log.replication import marks, until_replicated
 from pipeline.log.server import Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
 from pipeline.log.wire import Doubt, FailedOver, Wire, Wires
-from schemas.errors import InputTooLong, LogForeign
+from schemas.errors import InputTooLong, LogForeign, LogUnavailable
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
@@ -151,7 +151,9 @@ class RedisEventLog:
     async def attend(self) -> None:
         """One try, which starts no server that is not there."""
         [reply] = await self._wire.each(("PING",))
-        if self._keys is not None and not isinstance(reply, Exception):
+        if isinstance(reply, Exception):
+            raise LogUnavailable("The log does not answer.") from reply
+        if self._keys is not None:
             await self._ready()
 
     def road(self, session: SessionId) -> str:
@@ -193,7 +195,7 @@ class RedisEventLog:
     async def write(self, session: SessionId, command: Command) -> Any:
         """The reply to a write about the session that may be repeated, once enough replicas have it.
 
-        Raises LogUnavailable where they have not in time: it is done, and may yet be lost with the server.
+        Raises NotCertain where they have not in time.
         """
         keys = await self._ready()
         return (await self._surely(command, *marks(keys, [keys.partition(session)])))[0]

@@ -6,14 +6,17 @@ from typing import Any, Final
 
 import anyio
 
-from pipeline.log.base import Verdict
 from pipeline.log.codec import Keys
-from pipeline.log.lane import refusal
 from pipeline.log.server import Command, Unreplicated
+from schemas.errors import LogUnavailable
 
 SYNC_MS: Final = 60_000
 _PAUSE_S: Final = 0.05
 """Between two tries, each of which waits for the replicas itself."""
+
+
+class NotCertain(LogUnavailable):
+    """It is done, and may yet be lost with the server."""
 
 
 def marks(keys: Keys, partitions: Iterable[int]) -> list[Command]:
@@ -27,7 +30,7 @@ def marks(keys: Keys, partitions: Iterable[int]) -> list[Command]:
 async def until_replicated(send: Callable[[], Awaitable[list[Any]]], patience_s: float) -> list[Any]:
     """The replies to commands that are sent again until enough replicas have what they write.
 
-    Raises LogUnavailable where they have not in time: it is done, and may yet be lost with the server.
+    Raises NotCertain where they have not in time.
     """
     deadline = time.monotonic() + patience_s
     while True:
@@ -35,5 +38,5 @@ async def until_replicated(send: Callable[[], Awaitable[list[Any]]], patience_s:
         if not any(isinstance(reply, Unreplicated) for reply in replies):
             return replies
         if time.monotonic() > deadline:
-            raise refusal(Verdict.UNREPLICATED)
+            raise NotCertain("Too few replicas of the log answer.")
         await anyio.sleep(_PAUSE_S)
