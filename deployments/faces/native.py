@@ -102,7 +102,7 @@ async def update_session(services: Open, session: Commanded, command: UpdateSess
 
 @router.delete("/sessions/{session_id}", status_code=204)
 async def delete_session(services: Open, session: Session) -> None:
-    """Erase it. 503 `log.unavailable`: it may not be for good yet; 410 `session.gone`: somebody has, for good."""
+    """Erase it. 503 `log.unavailable`: not for good yet, perhaps; 410 `session.gone`: it was, for good."""
     with suppress(SessionGone):
         await commanded(services, session)
     await services.sessions.delete(session)

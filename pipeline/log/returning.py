@@ -141,7 +141,7 @@ class Returner:
         return Given.SOME
 
     async def erase(self, session: SessionId) -> None:
-        """Delete it and let go of it; raises as `EventLog.delete`. What is not certain is tried again here."""
+        """Delete it and let go of it; raises as `EventLog.delete`. What is not certain is tried again."""
         try:
             await self._log.delete(session)
         except NotCertain:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
 from pipeline.log.server import BROKEN, Command, Server, passes
-from pipeline.log.slots import ANYWHERE, SlotMap
+from pipeline.log.slots import ANYWHERE, SlotMap, dead_of
 from schemas.errors import LogError, LogUnavailable
 
 REPLY_S: Final = 3.0
@@ -204,6 +204,16 @@ class Shards:
             mine = next((line for line in reply.decode().splitlines() if "myself" in line), "")
             found[address] = " ".join(mine.split()[8:])
         return found
+
+    async def everyone(self) -> list[str]:
+        """The addresses of all servers, also of replicas and of those that are dead."""
+        await self.look()
+        known = set() if self._map is None else {*self._map.addresses, *self._map.replicas}
+        for address in self.addresses:
+            with suppress(*BROKEN):
+                [reply] = await self.node(address).server.once([("CLUSTER", "NODES")])
+                return sorted(known | (dead_of(reply.decode()) if isinstance(reply, bytes) else set()))
+        return sorted(known)
 
     async def aclose(self) -> None:
         self.closed = True

@@ -70,6 +70,12 @@ def _address(node: Sequence[Any], asked: str) -> str:
     return f"{host}:{node[1]}"
 
 
+def dead_of(nodes: str) -> set[str]:
+    """The addresses of those that are dead, by CLUSTER NODES; CLUSTER SLOTS does not name them."""
+    words = [line.split() for line in nodes.splitlines() if line]
+    return {word[1].partition("@")[0] for word in words if {"fail", "fail?"} & {*word[2].split(",")}}
+
+
 def completed(address: str, asked: str) -> str:
     """The address in a redirection; without a host it means the server that was `asked`."""
     host, _, port = address.rpartition(":")
