@@ -168,7 +168,10 @@ class Flusher:
 
     async def _settle(self, lane: Lane, batch: Batch, outcome: Outcome) -> None:
         if outcome.verdict in _IN:
-            self._retained.keep(batch, outcome, time.monotonic())
+            now = time.monotonic()
+            self._retained.keep(batch, outcome, now)
+            if self._returner.owes_nothing(lane.session):
+                self._retained.let_go(lane.session, now)
             lane.settle(outcome)
             # To the end of the line, so that the first 256 lanes never starve the others.
             self._leave(lane)

@@ -28,7 +28,7 @@ class RetainedTail:
     """Acknowledged batches by session: each until it is `retain_s` old and its server is well.
 
     That the server is well shows when it takes another batch of the session, or when somebody looks. Until
-    then nothing is let go, so that an outage may be longer than `retain_s`: for LONGEST_S at most.
+    `let_go` says so nothing is, so that an outage may be longer than `retain_s`: for LONGEST_S at most.
     """
 
     def __init__(self, retain_s: float) -> None:
@@ -44,7 +44,6 @@ class RetainedTail:
         self._by_session.setdefault(batch.session, deque()).append(kept)
         self._by_session.move_to_end(batch.session)
         self._bytes += weight(batch.facts)
-        self.let_go(batch.session, now_s)
         while self._bytes > RETAINED_BYTES:
             self._drop_oldest()
 

@@ -62,23 +62,30 @@ class Returner:
         self._now_s = now_s
         self._uncertain: dict[SessionId, None] = {}
         """Deleted by servers that may yet be lost."""
+        self._seen = log.failovers
         self._owed: dict[SessionId, None] = {}
+        self._given: set[SessionId] = set()
+        """Those that are looked at now, or next on their road."""
         self._under_way: set[str] = set()
         self._gaps: dict[SessionId, float] = {}
         """Since when something of others is missing."""
 
     async def run(self) -> None:
         """For ever."""
-        seen = self._log.failovers
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._attend)
             tasks.start_soon(self._insist)
             while True:
                 await anyio.sleep(WATCH_S)
-                before, seen = seen, self._log.failovers
-                if seen != before:
+                before, self._seen = self._seen, self._log.failovers
+                if self._seen != before:
                     self._owed = dict.fromkeys(self._retained.sessions)
                 self._begin(tasks)
+
+    def owes_nothing(self, session: SessionId) -> bool:
+        """The server of today is the one that took all we have of the session, or has been given it."""
+        waits = session in self._owed or session in self._given
+        return not waits and self._seen == self._log.failovers
 
     def _begin(self, tasks: TaskGroup) -> None:
         kept = set(self._retained.sessions) if self._owed else set()
@@ -92,6 +99,7 @@ class Returner:
             for session in sessions:
                 del self._owed[session]  # here, so that the next failover can ask for it anew
             self._under_way.add(road)
+            self._given.update(sessions)
             tasks.start_soon(self._go, road, sessions)
 
     async def _go(self, road: str, sessions: list[SessionId]) -> None:
@@ -107,6 +115,7 @@ class Returner:
                     return
         finally:
             self._under_way.discard(road)
+            self._given.difference_update(sessions)
 
     async def give_back(self, session: SessionId) -> Given:
         """Each batch at its old place or not at all: whoever listens has read them there."""

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.log import returning
 from pipeline.log.base import TOMBSTONE_S, Batch, Head, Outcome, Verdict
 from pipeline.log.lane import weight
 from pipeline.log.memory import MemoryEventLog
+from pipeline.log.recorder import Recorder
 from pipeline.log.replication import NotCertain
 from pipeline.log.retained import LONGEST_S, RETAINED_BYTES, RetainedTail
 from pipeline.log.returning import Given, Returner
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
-from tests.log.support import batch, creation, delta, new
+from tests.eventually import eventually
+from tests.log.support import STARTED, batch, creation, delta, new
 
 SESSION = new_session_id()
 RETAIN_S = 5.0
@@ -24,6 +27,7 @@ def kept(tail: RetainedTail, session: SessionId, number: int, now_s: float, *, s
     """One fact, which the log has put at place `number`."""
     made = batch(session, number, new(delta(0), audio=bytes(size)))
     tail.keep(made, Outcome(Verdict.OK, Seq(number), Seq(number)), now_s)
+    tail.let_go(session, now_s)
     return made
 
 
@@ -77,16 +81,15 @@ STEPS = st.tuples(
 @given(st.lists(STEPS, max_size=60))
 def test_what_is_kept_is_what_a_list_of_everything_says(story: list[tuple[str, int, float, int]]) -> None:
     tail, names, now = RetainedTail(RETAIN_S), [new_session_id() for _ in range(4)], 0.0
-    model: list[dict[str, float]] = []  # whose, since, at, weight, number
+    model: list[dict[str, float]] = []
     for step, whose, pause, size in story:
         now += pause
         if step == "keep":
             made = kept(tail, names[whose], len(model) + 1, now, size=size)
-            model = [one for one in model if one["whose"] != whose or now - one["at"] <= RETAIN_S] + [
-                {"whose": whose, "since": now, "at": now, "weight": weight(made.facts)}
-            ]
+            model.append({"whose": whose, "since": now, "at": now, "weight": weight(made.facts)})
             while sum(one["weight"] for one in model) > RETAINED_BYTES:
                 del model[0]
+            model = [one for one in model if one["whose"] != whose or now - one["at"] <= RETAIN_S]
         elif step == "let go":
             tail.let_go(names[whose], now)
             model = [one for one in model if one["whose"] != whose or now - one["at"] <= RETAIN_S]
@@ -228,3 +231,32 @@ async def test_a_deletion_that_is_not_certain_is_told_so_and_remembered(process:
     process.log.alone = False
     await process.returner.erase(process.session)
     assert not process.returner._uncertain
+
+
+async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(returning, "ATTEND_S", 0.01)
+    log, session = Log(), new_session_id()
+    log.alone = True
+    async with Recorder(log) as recorder:
+        await recorder.post(session, STARTED, mode="create")
+        with pytest.raises(NotCertain):
+            await recorder.erase(session)
+        log.lose(session)  # a server that does not know of the deletion is in the log's place
+        await log.append([creation(session)])
+        log.alone = False
+        await eventually(lambda: log._sessions[session].state == "deleted")
+
+
+async def test_nothing_is_let_go_between_a_failover_and_a_look_at_the_new_server() -> None:
+    log, session = Log(), new_session_id()
+    async with Recorder(log) as recorder:
+        returner = recorder._flusher._returner
+        await recorder.post(session, STARTED, mode="create")
+        assert returner.owes_nothing(session)
+        log.lose(session)
+        log.failovers += 1
+        assert not returner.owes_nothing(session)
+        await eventually(lambda: returner.owes_nothing(session))
+        assert [fact.seq for fact in await log.read(session, Seq(0))] == [1]
