@@ -11,7 +11,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
 from pipeline.log.server import BROKEN, Command, Server, passes
-from pipeline.log.slots import ANYWHERE, SlotMap, dead_of
+from pipeline.log.slots import ANYWHERE, SlotMap, everyone_of
 from schemas.errors import LogError, LogUnavailable
 
 REPLY_S: Final = 3.0
@@ -205,15 +205,17 @@ class Shards:
             found[address] = " ".join(mine.split()[8:])
         return found
 
-    async def everyone(self) -> list[str]:
-        """The addresses of all servers, also of replicas and of those that are dead."""
+    async def everyone(self) -> set[str]:
+        """The addresses of all servers, also of replicas and of those that are away."""
         await self.look()
-        known = set() if self._map is None else {*self._map.addresses, *self._map.replicas}
         for address in self.addresses:
             with suppress(*BROKEN):
-                [reply] = await self.node(address).server.once([("CLUSTER", "NODES")])
-                return sorted(known | (dead_of(reply.decode()) if isinstance(reply, bytes) else set()))
-        return sorted(known)
+                commands: list[Command] = [("CLUSTER", "SLOTS"), ("CLUSTER", "NODES")]
+                slots, nodes = await self.node(address).server.once(commands)
+                for refused in (reply for reply in (slots, nodes) if isinstance(reply, Exception)):
+                    raise LogError(f"The log server refuses: {refused}") from refused
+                return everyone_of(slots, nodes.decode(), address)
+        raise LogUnavailable("No server of the log answers.")
 
     async def aclose(self) -> None:
         self.closed = True

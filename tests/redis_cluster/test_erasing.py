@@ -21,6 +21,7 @@ from pipeline.log.archival import Archival
 from pipeline.log.cluster_log import ClusterEventLog
 from pipeline.log.codec import Keys
 from pipeline.log.open import open_hot_log
+from pipeline.log.recorder import Recorder
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.replication import NotCertain
 from pipeline.log.rewriting import Rewritten, rewrite
@@ -48,10 +49,17 @@ async def hasty(cluster: RedisCluster) -> AsyncGenerator[RedisEventLog, None]:
     await log.aclose()
 
 
+def serving(cluster: RedisCluster, session: SessionId) -> tuple[RedisServer, RedisServer]:
+    """The primary and the replica that have the session, once everybody has heard of both."""
+    primary = cluster.primary_of(slot_of(Keys(64).meta(session)))
+    wait_for(lambda: replicas_of(cluster, primary), "a replica that is known")
+    [replica] = replicas_of(cluster, primary)
+    return primary, replica
+
+
 @contextmanager
 def without_replica(cluster: RedisCluster, session: SessionId) -> Iterator[None]:
-    primary = cluster.primary_of(slot_of(Keys(64).meta(session)))
-    [replica] = replicas_of(cluster, primary)
+    _, replica = serving(cluster, session)
     replica.freeze()
     try:
         yield
@@ -106,6 +114,36 @@ async def test_everything_before_is_settled_only_with_every_shards_replica(
     await certain(hasty.settled)
     with without_replica(cluster, new_session_id()), pytest.raises(NotCertain):
         await hasty.settled()
+
+
+@pytest.mark.long
+async def test_a_session_that_a_failover_brings_back_is_deleted_again(
+    cluster: RedisCluster, hasty: RedisEventLog
+) -> None:
+    session = new_session_id()
+    key = Keys(64).meta(session)
+    primary, replica = serving(cluster, session)
+    async with Recorder(hasty) as recorder:
+        await hasty.append([creation(session)])
+        await certain(hasty.settled)
+        replica.freeze()
+        primary.ask("CLIENT", "KILL", "TYPE", "replica")
+        with pytest.raises(NotCertain):
+            await recorder.erase(session)
+        primary.kill()
+        replica.thaw()
+        with replica.client() as client:
+            client.readonly()
+            assert client.hget(key, "st") is None, "the replica knew, so the test shows nothing"
+        await anyio.to_thread.run_sync(
+            wait_for, lambda: cluster.primary_of(slot_of(key)) is replica, "a new primary"
+        )
+        await anyio.to_thread.run_sync(primary.start)
+        await anyio.to_thread.run_sync(wait_for, lambda: cluster.whole() and cluster.replicated(), "all")
+        await eventually(lambda: not recorder._flusher._returner._uncertain)
+    [head] = await hasty.heads([session])
+    assert head is not None
+    assert head.state == "deleted"
 
 
 def told(servers: Sequence[RedisServer]) -> list[str]:
