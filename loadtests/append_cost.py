@@ -18,7 +18,7 @@ from redis import Redis
 from pipeline.log import embedded
 from pipeline.log.base import Batch
 from pipeline.log.codec import Keys, append_arguments, encode
-from pipeline.log.redis_log import LIBRARY
+from pipeline.log.libraries import LIBRARY
 from schemas.events import SessionStarted, TextDelta
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.recorded import NewFact

@@ -27,7 +27,7 @@ from schemas.commands import (
     RequestTurn,
     UpdateSession,
 )
-from schemas.errors import SessionEnded, TurnNotFound
+from schemas.errors import SessionEnded, SessionGone, TurnNotFound
 from schemas.events import (
     EndReason,
     Fact,
@@ -265,12 +265,19 @@ class Sessions:
         return (await self._recorder.post(session, SessionRenamed(title=title))).last
 
     async def delete(self, session: SessionId) -> None:
-        """End the session, tell its listeners, then erase its facts and audio."""
-        conversation, head = await self._views.get(session)
+        """End the session, tell its listeners, then erase its facts and audio.
+
+        Raises SessionGone where somebody else has, once that is certain.
+        """
+        try:
+            conversation, head = await self._views.get(session)
+        except SessionGone:
+            await self._recorder.erase(session)
+            raise
         if head.state == "live":
             with suppress(SessionEnded):  # meanwhile, by itself
                 await self._end(session, None if conversation.ending else "deleted", head.seq)
-        await self._views.log.delete(session)
+        await self._recorder.erase(session)
         self._views.forget(session)
 
     async def finish(self, session: SessionId) -> None:

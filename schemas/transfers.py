@@ -67,6 +67,17 @@ class ErasureProof(BaseModel):
     erased_at: str
     sessions: tuple[ErasedSession, ...]
     found_after: int
-    """Streams, descriptions and archived files that were there when it was looked again."""
+    """Streams, descriptions and archived files that were there when it was looked again.
+
+    1 where that could not be done, because the erasure failed midway: ask for it again, and keep both proofs.
+    """
     log_rewritten: bool
-    """The log server was told to write its file anew, without what was erased; False: it rewrites later."""
+    """Every server of the log, replicas included, has written its append-only file anew since, or keeps none.
+
+    False: some had not finished when this was written, could not be reached, or nothing was erased. Dumps
+    (RDB), backups, snapshots of disks, and servers that the log does not know any more are not looked at.
+    """
+    log_servers: int = 0
+    """How many servers the log was known to have, those that were away included; 0: none was asked."""
+    log_servers_rewritten: int = 0
+    """How many of those had finished."""

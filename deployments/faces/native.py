@@ -1,5 +1,6 @@
 """The native face, commands and state: `/v1/sessions` as docs/protocol.md describes it."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -11,7 +12,7 @@ from pipeline.conversation import Conversation
 from pipeline.log.base import Head
 from pipeline.turn_state import TurnState
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
-from schemas.errors import InputError, SessionNotFound, StateError
+from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
 from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
 from schemas.wire import (
@@ -100,7 +101,10 @@ async def update_session(services: Open, session: Commanded, command: UpdateSess
 
 
 @router.delete("/sessions/{session_id}", status_code=204)
-async def delete_session(services: Open, session: Commanded) -> None:
+async def delete_session(services: Open, session: Session) -> None:
+    """Erase it. 503 `log.unavailable`: not for good yet, perhaps; 410 `session.gone`: it was, for good."""
+    with suppress(SessionGone):
+        await commanded(services, session)
     await services.sessions.delete(session)
     services.renderings.forget(session)
 

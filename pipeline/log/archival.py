@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pipeline.archive.chain import FIRST_LINK, StoredFact
-from pipeline.log.base import State
+from pipeline.log.base import TOMBSTONE_S, State
 from pipeline.log.codec import Argument, Keys, entry_seq
-from pipeline.log.outcomes import STATES
-from pipeline.log.redis_log import TOMBSTONE_S, RedisEventLog, good, named
+from pipeline.log.outcomes import STATES, good, named
+from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.server import Command
 from schemas.ids import Seq, SessionId, parse_session_id
 
@@ -53,9 +53,12 @@ class Archival:
         self.log = log
 
     async def _function(self, name: str, session: SessionId, *arguments: Argument) -> Any:
-        keys = _keys(await self.log.keys(), session)
-        [reply] = await self.log.call(("FCALL", name, len(keys), *keys, session, *arguments))
+        [reply] = await self.log.call(await self._call(name, session, *arguments))
         return reply
+
+    async def _call(self, name: str, session: SessionId, *arguments: Argument) -> Command:
+        keys = _keys(await self.log.keys(), session)
+        return ("FCALL", name, len(keys), *keys, session, *arguments)
 
     async def entries(self, session: SessionId, after: Seq, limit: int) -> list[StoredFact]:
         """At most `limit` facts of the hot log, byte for byte, from `after` + 1 or its beginning on."""
@@ -99,8 +102,12 @@ class Archival:
         return int(await self._function("ea1_trim", session, keep))
 
     async def bury(self, session: SessionId, seq: Seq, generation: str) -> None:
-        """A tombstone for a deleted session of which the log knows nothing any more."""
-        await self._function("ea1_bury", session, seq, generation, TOMBSTONE_S)
+        """A tombstone for a deleted session of which the log knows nothing any more.
+
+        Raises NotCertain as `EventLog.delete` does.
+        """
+        command = await self._call("ea1_bury", session, seq, generation, TOMBSTONE_S)
+        await self.log.write(session, command)
 
     async def intents(self, before_ms: int) -> list[SessionId]:
         """Sessions that somebody began to archive or erase before then, and has not settled.

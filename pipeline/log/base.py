@@ -10,6 +10,8 @@ from schemas.recorded import NewFact, Recorded
 
 ANY: Final = -1
 """As `Batch.expected`: append wherever the session's end is now."""
+TOMBSTONE_S: Final = 86_400
+"""So long the log knows of a deleted session that there was one."""
 
 
 State = Literal["live", "sealed", "archived", "deleted"]
@@ -168,7 +170,10 @@ class EventLog(Protocol):
         ...
 
     async def delete(self, session: SessionId) -> None:
-        """Erase facts and audio for good; a tombstone answers `deleted` for a day."""
+        """Erase facts and audio for good; a tombstone answers `deleted` for TOMBSTONE_S.
+
+        May be called again, and must be where it raises NotCertain: too few replicas have it.
+        """
         ...
 
     async def ping(self) -> None:

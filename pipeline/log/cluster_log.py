@@ -10,9 +10,11 @@ from pipeline.log.base import Ear
 from pipeline.log.cluster_ear import ClusterEar
 from pipeline.log.cluster_wire import ClusterWire
 from pipeline.log.codec import Keys
-from pipeline.log.grace import run_id
+from pipeline.log.info import run_id
+from pipeline.log.libraries import LIBRARIES
+from pipeline.log.outcomes import good, named
 from pipeline.log.polling import PollingWaiter
-from pipeline.log.redis_log import CONFIG_KEY, LIBRARIES, SCHEMA, RedisEventLog, good, named
+from pipeline.log.redis_log import CONFIG_KEY, SCHEMA, RedisEventLog
 from pipeline.log.server import passes
 from pipeline.log.shards import Node
 from pipeline.log.slots import slot_of
@@ -44,6 +46,7 @@ class ClusterEventLog(RedisEventLog):
             max_session_bytes=max_session_bytes,
             replicas=replicas,
             grace_s=grace_s,
+            patience_s=patience_s,
         )
 
     def ear(self) -> Ear:

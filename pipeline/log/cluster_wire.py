@@ -10,7 +10,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
-from pipeline.log.server import BROKEN, NO_FUNCTION, Command, in_trouble, passes
+from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, in_trouble, passes
 from pipeline.log.shards import Node, Shards
 from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
@@ -66,6 +66,7 @@ class ClusterWire:
     ) -> None:
         """`startup`: host:port of some of its servers."""
         self.shards = Shards(startup, dial)
+        self._dial = dial
         self._patience_s = patience_s
         self.greet: Greet | None = None
         """Called before a server is sent anything after a break. Raises LogForeign where it is another."""
@@ -150,6 +151,9 @@ class ClusterWire:
         for trouble in (reply for reply in replies if isinstance(reply, Exception)):
             _raise(trouble)
         return replies
+
+    async def everyone(self) -> list[Server]:
+        return [Server(self._dial(address)) for address in await self.shards.everyone()]
 
     async def _ask(self, address: str, command: Command) -> Any:
         """The reply of one server, which may be an exception."""

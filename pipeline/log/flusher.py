@@ -14,7 +14,7 @@ from pipeline.log.lane import Lane, refusal
 from pipeline.log.retained import RetainedTail
 from pipeline.log.returning import GAP_S, Given, Returner
 from schemas.errors import LogError, LogUnavailable, RhapsodeError
-from schemas.ids import Seq
+from schemas.ids import Seq, SessionId
 
 FLUSH_BATCHES: Final = 256
 """Batches of one round trip; the others take the next."""
@@ -86,6 +86,10 @@ class Flusher:
             self._new.append((name, road))
             self._news.set()
         return road
+
+    async def erase(self, session: SessionId) -> None:
+        """As `Recorder.erase`."""
+        await self._returner.erase(session)
 
     async def drained(self) -> None:
         while self._at:
@@ -164,7 +168,10 @@ class Flusher:
 
     async def _settle(self, lane: Lane, batch: Batch, outcome: Outcome) -> None:
         if outcome.verdict in _IN:
-            self._retained.keep(batch, outcome, time.monotonic())
+            now = time.monotonic()
+            self._retained.keep(batch, outcome, now)
+            if self._returner.owes_nothing(lane.session):
+                self._retained.let_go(lane.session, now)
             lane.settle(outcome)
             # To the end of the line, so that the first 256 lanes never starve the others.
             self._leave(lane)
@@ -173,6 +180,8 @@ class Flusher:
         elif await self._repaired(lane, outcome):
             self._requeue(lane)
         else:
+            if outcome.verdict is Verdict.GONE:
+                self._returner.forget(lane.session)
             self._fail(lane, refusal(outcome.verdict))
 
     def _again(self, lane: Lane, error: RhapsodeError) -> None:

@@ -1,11 +1,12 @@
 """What the server functions of the log answer, in the log's words. No I/O."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from pipeline.log.base import ANY, Batch, Head, Outcome, State, Verdict
 from pipeline.log.server import Unreplicated
 from schemas.events import TERMINAL
-from schemas.ids import Seq
+from schemas.ids import Seq, SessionId
 
 STATES: Final[dict[bytes | None, State]] = {
     None: "live",
@@ -54,3 +55,12 @@ def head_of(reply: list[Any]) -> Head | None:
         generation=(generation or b"").decode(),
         state=STATES[state],
     )
+
+
+def good(replies: Iterable[Any]) -> Iterator[Any]:
+    """Of servers that answered."""
+    return (reply for reply in replies if not isinstance(reply, Exception))
+
+
+def named(replies: Iterable[Iterable[bytes]]) -> list[SessionId]:
+    return [SessionId(name.decode()) for names in replies for name in names]

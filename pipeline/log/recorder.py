@@ -182,6 +182,14 @@ class Recorder:
         self._add(lane)
         return await _answer(entry)
 
+    async def erase(self, session: SessionId) -> None:
+        """Delete it from the log, and keep nothing of it to give back.
+
+        Raises as `EventLog.delete`. A deletion that is not certain yet goes on to be tried while this process
+        lives.
+        """
+        await self._flusher.erase(session)
+
     def _add(self, lane: Lane) -> None:
         if self._closed:
             raise LogUnavailable("This process is closing its log.")

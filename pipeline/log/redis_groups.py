@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pipeline.log.codec import Keys
+from pipeline.log.outcomes import good
 from pipeline.log.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
-from pipeline.log.redis_log import RedisEventLog, good
+from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.server import Command
 from pipeline.workers.base import Change, Delivery, Member, Pointer
 

@@ -1,43 +1,37 @@
 """The log on Redis >= 7.0 or Valkey >= 7.2."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.log.base import Batch, Ear, Head, Outcome
+from pipeline.log.base import TOMBSTONE_S, Batch, Ear, Head, Outcome
 from pipeline.log.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.log.ear import RedisEar
-from pipeline.log.grace import Grace, run_id
-from pipeline.log.outcomes import LATER, TOO_LARGE, certain, head_of, is_fresh, must_be_replicated
+from pipeline.log.grace import Grace
+from pipeline.log.info import check_mode, run_id
+from pipeline.log.libraries import LIBRARIES
+from pipeline.log.outcomes import (
+    LATER,
+    TOO_LARGE,
+    certain,
+    good,
+    head_of,
+    is_fresh,
+    must_be_replicated,
+    named,
+)
+from pipeline.log.replication import marks, until_replicated
 from pipeline.log.server import Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
 from pipeline.log.wire import Doubt, FailedOver, Wire, Wires
-from schemas.errors import InputTooLong, LogError, LogForeign
+from schemas.errors import InputTooLong, LogForeign, LogUnavailable
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
-LIBRARY: Final = files("pipeline.log").joinpath("append.lua").read_text("utf-8")
-LIBRARY_NAME: Final = "rhapsode2"
-WORKERS: Final = files("pipeline.log").joinpath("workers.lua").read_text("utf-8")
-ARCHIVE: Final = files("pipeline.log").joinpath("archive.lua").read_text("utf-8")
-LIMITS: Final = files("pipeline.log").joinpath("limits.lua").read_text("utf-8")
-LIBRARIES: Final[Mapping[str, str]] = {
-    LIBRARY_NAME: LIBRARY,
-    "rhapsode_workers1": WORKERS,
-    "rhapsode_archive1": ARCHIVE,
-    "rhapsode_limits1": LIMITS,
-}
-"""Every library of server functions, by name.
-
-Released code keeps its name and never changes: during a rollout two versions share one server.
-"""
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
-TOMBSTONE_S: Final = 86_400
-SYNC_MS: Final = 60_000
 
 
 class RedisEventLog:
@@ -57,7 +51,7 @@ class RedisEventLog:
         heal: Callable[[], object] | None = None,
         patience_s: float = 10.0,
     ) -> None:
-        """`replicas`: so many must have commands and the ends of turns before these count as appended.
+        """`replicas`: so many must have commands, the ends of turns and deletions before these count as done.
 
         `grace_s`: see Grace.
         """
@@ -66,6 +60,7 @@ class RedisEventLog:
             address = self._single = Wire(address, libraries=libraries, heal=heal, patience_s=patience_s)
         self._wire: Wires = address
         self._replicas = replicas
+        self._patience_s = patience_s
         self._partitions = partitions
         self._max_session_bytes = max_session_bytes
         self._keys: Keys | None = None
@@ -104,16 +99,12 @@ class RedisEventLog:
     ) -> list[Outcome]:
         sent = [command for command in commands if not isinstance(command, Outcome)]
         replicas = self._replicas if any(map(must_be_replicated, batches)) else 0
-        # A batch that is sent again writes nothing, and the server waits only for what was written.
-        marks: list[Command] = [
-            ("SET", keys.beside(p, "sync"), 1, "PX", SYNC_MS)
-            for p in {keys.partition(batch.session) for batch in batches if replicas}
-        ]
+        behind = marks(keys, {keys.partition(batch.session) for batch in batches if replicas})
 
         def outdated() -> bool:
             return self.failovers != failovers
 
-        replies = iter(await self._call(*sent, *marks, replicas=replicas, outdated=outdated) if sent else [])
+        replies = iter(await self._call(*sent, *behind, replicas=replicas, outdated=outdated) if sent else [])
         return [
             command if isinstance(command, Outcome) else certain(batch, next(replies))
             for batch, command in zip(batches, commands, strict=True)
@@ -160,7 +151,9 @@ class RedisEventLog:
     async def attend(self) -> None:
         """One try, which starts no server that is not there."""
         [reply] = await self._wire.each(("PING",))
-        if self._keys is not None and not isinstance(reply, Exception):
+        if isinstance(reply, Exception):
+            raise LogUnavailable("The log does not answer.") from reply
+        if self._keys is not None:
             await self._ready()
 
     def road(self, session: SessionId) -> str:
@@ -197,7 +190,26 @@ class RedisEventLog:
 
     async def delete(self, session: SessionId) -> None:
         keys = await self._ready()
-        await self._call(("FCALL", "ev2_delete", 6, *keys.of(session), session, TOMBSTONE_S))
+        await self.write(session, ("FCALL", "ev2_delete", 6, *keys.of(session), session, TOMBSTONE_S))
+
+    async def write(self, session: SessionId, command: Command) -> Any:
+        """The reply to a write about the session that may be repeated, once enough replicas have it.
+
+        Raises NotCertain where they have not in time.
+        """
+        keys = await self._ready()
+        return (await self._surely(command, *marks(keys, [keys.partition(session)])))[0]
+
+    async def settled(self) -> None:
+        """Return once enough replicas have all that was written before. Raises as `write`."""
+        if self._replicas:
+            keys = await self._ready()
+            await self._surely(*marks(keys, range(keys.partitions)))
+
+    async def _surely(self, *commands: Command) -> list[Any]:
+        return await until_replicated(
+            lambda: self._call(*commands, replicas=self._replicas), self._patience_s
+        )
 
     async def ping(self) -> None:
         await self._ready()
@@ -280,21 +292,3 @@ class RedisEventLog:
         await self._see_failover(run_id(about), self._keys)
         self._log_id, self._known_at = log_id, breaks
         return self._keys
-
-
-def good(replies: Iterable[Any]) -> Iterator[Any]:
-    """Of servers that answered."""
-    return (reply for reply in replies if not isinstance(reply, Exception))
-
-
-def named(replies: Iterable[Iterable[bytes]]) -> list[SessionId]:
-    return [SessionId(name.decode()) for names in replies for name in names]
-
-
-def check_mode(about: object) -> None:
-    """Raises LogError where the server is not of the kind that this log is for."""
-    if isinstance(about, bytes):
-        if b"mode:cluster" in about:
-            raise LogError("The log server is a node of a Redis Cluster: set log.mode to cluster.")
-        if b"mode:sentinel" in about:
-            raise LogError("This is a sentinel, no log server: set log.mode to sentinel, and log.sentinels.")

@@ -1,10 +1,10 @@
 """What was counted, who counts, and how the log server is, on Redis."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pipeline.log.info import fields
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.metrics.process import Snapshot
 from pipeline.metrics.tally import Tally
@@ -65,7 +65,7 @@ class RedisMeasures:
             *(("ZCARD", keys.live(partition)) for partition in range(keys.partitions)),
         )
         answer_s = time.monotonic() - begun
-        about = [_fields(info) for info in await self._log.wire.everywhere(("INFO", "memory", "stats"))]
+        about = [fields(info) for info in await self._log.wire.everywhere(("INFO", "memory", "stats"))]
         limits = [int(one.get("maxmemory", 0)) for one in about]
         return ServerState(
             answer_s=answer_s,
@@ -74,8 +74,3 @@ class RedisMeasures:
             commands=sum(int(one.get("total_commands_processed", 0)) for one in about),
             live=sum(map(int, live)),
         )
-
-
-def _fields(info: bytes) -> Mapping[str, str]:
-    lines = info.decode().splitlines()
-    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}

@@ -4,8 +4,9 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
+from pipeline.log.outcomes import good
 from pipeline.log.pointers import LETTERS, letter_of, parking
-from pipeline.log.redis_log import RedisEventLog, good
+from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import ask_for_rebuild
 from pipeline.log.redis_standing import standings
 from pipeline.log.server import Command

@@ -1,8 +1,13 @@
-"""Gives a server that came in another's place what it lacks, also where nobody has anything to say now."""
+"""Sees to it that what was said stays said, and what was deleted deleted, whatever becomes of a server.
+
+A server that came in another's place is given what it lacks, also where nobody has anything to say now.
+"""
 
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from typing import Final
 
@@ -10,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.log.base import EventLog, Verdict
+from pipeline.log.replication import NotCertain
 from pipeline.log.retained import RetainedTail
 from schemas.errors import LogError
 from schemas.ids import Seq, SessionId
@@ -21,6 +27,8 @@ ROADS: Final = 8
 """Roads on which something is given back at the same time."""
 GAP_S: Final = 8.0
 """So long what others wrote in between may be missing: longer than fresh commands wait (GRACE_S)."""
+DELETIONS: Final = 4_096
+"""So many that are not certain yet are tried again here; the oldest are left to whoever asked for them."""
 _THERE: Final = (Verdict.OK, Verdict.DUP, Verdict.UNREPLICATED)
 """Right after a failover there is no second copy."""
 _NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP)
@@ -46,25 +54,38 @@ class Returner:
     What cannot be given back now is tried again for as long as it is retained.
     """
 
-    def __init__(self, log: EventLog, retained: RetainedTail) -> None:
+    def __init__(
+        self, log: EventLog, retained: RetainedTail, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._log = log
         self._retained = retained
+        self._now_s = now_s
+        self._uncertain: dict[SessionId, None] = {}
+        """Deleted by servers that may yet be lost."""
+        self._seen = log.failovers
         self._owed: dict[SessionId, None] = {}
+        self._given: set[SessionId] = set()
+        """Those that are looked at now, or next on their road."""
         self._under_way: set[str] = set()
         self._gaps: dict[SessionId, float] = {}
         """Since when something of others is missing."""
 
     async def run(self) -> None:
         """For ever."""
-        seen = self._log.failovers
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._attend)
+            tasks.start_soon(self._insist)
             while True:
                 await anyio.sleep(WATCH_S)
-                before, seen = seen, self._log.failovers
-                if seen != before:
+                before, self._seen = self._seen, self._log.failovers
+                if self._seen != before:
                     self._owed = dict.fromkeys(self._retained.sessions)
                 self._begin(tasks)
+
+    def owes_nothing(self, session: SessionId) -> bool:
+        """The server of today is the one that took all we have of the session, or has been given it."""
+        waits = session in self._owed or session in self._given
+        return not waits and self._seen == self._log.failovers
 
     def _begin(self, tasks: TaskGroup) -> None:
         kept = set(self._retained.sessions) if self._owed else set()
@@ -78,6 +99,7 @@ class Returner:
             for session in sessions:
                 del self._owed[session]  # here, so that the next failover can ask for it anew
             self._under_way.add(road)
+            self._given.update(sessions)
             tasks.start_soon(self._go, road, sessions)
 
     async def _go(self, road: str, sessions: list[SessionId]) -> None:
@@ -87,17 +109,29 @@ class Returner:
                     if await self.give_back(session) is Given.SOME:
                         self._owed[session] = None
                 except LogError as error:
-                    _logger.warning("cannot give the log back what it lost: %s", error)
+                    _logger.warning("cannot see what the log lacks, or give it back: %s", error)
                     # The others to the front: one session's trouble is no reason to forget theirs.
                     self._owed |= dict.fromkeys([*sessions[at + 1 :], session])
                     return
         finally:
             self._under_way.discard(road)
+            self._given.difference_update(sessions)
 
     async def give_back(self, session: SessionId) -> Given:
         """Each batch at its old place or not at all: whoever listens has read them there."""
         [head] = await self._log.heads([session])
-        lost = self._retained.beyond(session, head.seq if head else Seq(0))
+        if head is not None and head.state == "deleted":
+            self._retained.erase(session)
+            return Given.NOTHING
+        given = await self._give_back(session, head.seq if head else Seq(0))
+        if given is Given.ALL:
+            self._retained.renew(session, self._now_s())
+        elif given is not Given.SOME:
+            self._retained.let_go(session, self._now_s())
+        return given
+
+    async def _give_back(self, session: SessionId, head: Seq) -> Given:
+        lost = self._retained.beyond(session, head)
         outcomes = await self._log.append(lost) if lost else []
         placed = [
             outcome.verdict is Verdict.STALE
@@ -109,16 +143,51 @@ class Returner:
         if refused or all(placed):
             self._gaps.pop(session, None)
             return Given.NOTHING if refused else Given.ALL if lost else Given.WHOLE
-        since = self._gaps.setdefault(session, time.monotonic())
-        if time.monotonic() - since > GAP_S:
+        since = self._gaps.setdefault(session, self._now_s())
+        if self._now_s() - since > GAP_S:
             del self._gaps[session]
             return Given.NOTHING
         return Given.SOME
 
+    async def erase(self, session: SessionId) -> None:
+        """Delete it and let go of it; raises as `EventLog.delete`. What is not certain is tried again."""
+        try:
+            await self._log.delete(session)
+        except NotCertain:
+            self._uncertain[session] = None
+            if len(self._uncertain) > DELETIONS:
+                del self._uncertain[next(iter(self._uncertain))]
+            raise
+        self.forget(session)
+
+    def forget(self, session: SessionId) -> None:
+        """It is known to be deleted."""
+        self._retained.erase(session)
+        self._uncertain.pop(session, None)
+        self._gaps.pop(session, None)
+
+    async def _insist(self) -> None:
+        while True:
+            await anyio.sleep(ATTEND_S)
+            for session in list(self._uncertain):
+                with suppress(LogError):
+                    await self.erase(session)
+
     async def _attend(self) -> None:
         while True:
-            try:
-                await self._log.attend()
-            except LogError as error:
-                _logger.debug("the log's servers cannot be looked at: %s", error)
+            await self.look()
             await anyio.sleep(ATTEND_S)
+
+    async def look(self) -> None:
+        """At the servers, and at sessions that nobody here has written to for a while.
+
+        What the log has of those after so long it keeps without us; what it lacks, it is owed.
+        """
+        if dropped := self._retained.let_go_of_the_oldest(self._now_s()):
+            _logger.error("%d batches were kept for a server that was away for too long", dropped)
+        try:
+            await self._log.attend()
+        except LogError as error:
+            _logger.debug("the log's servers cannot be looked at: %s", error)
+            return
+        self._owed |= dict.fromkeys(self._retained.idle(self._now_s()))

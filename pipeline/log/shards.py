@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
 from pipeline.log.server import BROKEN, Command, Server, passes
-from pipeline.log.slots import ANYWHERE, SlotMap
+from pipeline.log.slots import ANYWHERE, SlotMap, everyone_of
 from schemas.errors import LogError, LogUnavailable
 
 REPLY_S: Final = 3.0
@@ -204,6 +204,18 @@ class Shards:
             mine = next((line for line in reply.decode().splitlines() if "myself" in line), "")
             found[address] = " ".join(mine.split()[8:])
         return found
+
+    async def everyone(self) -> set[str]:
+        """The addresses of all servers, also of replicas and of those that are away."""
+        await self.look()
+        for address in self.addresses:
+            with suppress(*BROKEN):
+                commands: list[Command] = [("CLUSTER", "SLOTS"), ("CLUSTER", "NODES")]
+                slots, nodes = await self.node(address).server.once(commands)
+                for refused in (reply for reply in (slots, nodes) if isinstance(reply, Exception)):
+                    raise LogError(f"The log server refuses: {refused}") from refused
+                return everyone_of(slots, nodes.decode(), address)
+        raise LogUnavailable("No server of the log answers.")
 
     async def aclose(self) -> None:
         self.closed = True

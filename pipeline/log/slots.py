@@ -70,6 +70,20 @@ def _address(node: Sequence[Any], asked: str) -> str:
     return f"{host}:{node[1]}"
 
 
+def everyone_of(slots: Sequence[Sequence[Any]], nodes: str, asked: str) -> set[str]:
+    """The addresses of all servers, by the replies of CLUSTER SLOTS and CLUSTER NODES of the one `asked`.
+
+    The first has the names that clients shall use, but not those of replicas that are away or new.
+    """
+    lines = [line.split() for line in nodes.splitlines() if line]
+    found = {
+        word[0]: completed(word[1].partition("@")[0], asked) for word in lines if "handshake" not in word[2]
+    }
+    for _, _, *servers in slots:
+        found |= {server[2].decode(): _address(server, asked) for server in servers}
+    return set(found.values())
+
+
 def completed(address: str, asked: str) -> str:
     """The address in a redirection; without a host it means the server that was `asked`."""
     host, _, port = address.rpartition(":")

@@ -10,6 +10,7 @@ import anyio.to_thread
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ResponseError
 
+from pipeline.log.neighbours import attached, beside, watched
 from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, dialer, in_trouble, passes
 from schemas.errors import LogError, LogUnavailable
 
@@ -59,6 +60,10 @@ class Wires(Protocol):
         """The replies of all servers that take writes."""
         ...
 
+    async def everyone(self) -> list[Server]:
+        """All servers that are known, also those that take no writes or are away. The caller closes them."""
+        ...
+
     def scan(self, pattern: str, count: int) -> AsyncGenerator[list[bytes], None]:
         """The names of hashes by this pattern, page by page; some may come twice."""
         ...
@@ -77,7 +82,8 @@ class Wire:
         heal: Callable[[], object] | None = None,
         patience_s: float = 10.0,
     ) -> None:
-        self._server = Server(dialer(address) if isinstance(address, str) else address)
+        self._dialer = dialer(address) if isinstance(address, str) else address
+        self._server = Server(self._dialer)
         self._libraries = libraries
         self._heal = heal
         self._patience_s = patience_s
@@ -127,6 +133,11 @@ class Wire:
 
     async def everywhere(self, command: Command) -> list[Any]:
         return await self.call(command)
+
+    async def everyone(self) -> list[Server]:
+        [about] = await self.each(("INFO", "replication"))
+        replicas = await watched(self._dialer) or attached(about)
+        return [Server(self._dialer), *(Server(beside(self._dialer, at)) for at in replicas)]
 
     async def scan(self, pattern: str, count: int) -> AsyncGenerator[list[bytes], None]:
         cursor = b"0"

@@ -3,15 +3,22 @@
 import json
 from collections.abc import AsyncGenerator
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from pipeline.archive.chain import FIRST_LINK, link
 from pipeline.erasure import Eraser
+from pipeline.log import embedded
+from pipeline.log.archival import Archival
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.replication import NotCertain
 from pipeline.log.tiered import TieredLog
+from schemas.errors import LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings
+from schemas.transfers import ErasureProof
 from tests.archive.support import Tiers, tell, whole
 from tests.log.support import ENDED, batch, delta, new
 
@@ -67,6 +74,7 @@ async def test_a_user_is_erased_hot_and_archived_and_nobody_else(tiers: Tiers) -
         cold: (62, chains[cold]),
     }
     assert proof.found_after == 0
+    assert (proof.log_rewritten, proof.log_servers, proof.log_servers_rewritten) == (True, 1, 1)
     assert proof.principal_sha256 == sha256(b"anna").hexdigest()
     for session in (hot, trimmed, cold):
         assert await log.read(session, Seq(0)) == []
@@ -101,6 +109,40 @@ async def test_what_could_not_be_erased_is_not_denied(tiers: Tiers) -> None:
     proof = await Eraser(tiers.log, Listed(), forgetful, tiers.time).erase("anna")
     assert proof.found_after > 0
     assert len(await tiers.log.read(session, Seq(0))) == 61
+
+
+async def test_nothing_is_erased_while_it_could_come_back(tiers: Tiers, archive_home: Path) -> None:
+    """The log's server has no replica, and must."""
+    session = await diary(tiers.log, "anna")
+    hot = RedisEventLog(str(embedded.socket_path(archive_home)), replicas=1, patience_s=0.1)
+    log = TieredLog(Archival(hot), tiers.log.archive)
+    with pytest.raises(NotCertain):
+        await Eraser(log, Listed(), log.delete, tiers.time).erase("anna")
+    assert len(await tiers.log.read(session, Seq(0))) == 61
+    assert not (tiers.root / "proofs").exists()
+    await hot.aclose()
+
+
+async def test_an_erasure_that_fails_midway_has_a_proof_of_what_it_did(tiers: Tiers) -> None:
+    for _ in range(3):
+        await diary(tiers.log, "anna")
+    deleted: list[SessionId] = []
+
+    async def fails_later(session: SessionId) -> None:
+        if len(deleted) == 1:
+            raise LogUnavailable("The log does not answer.")
+        await tiers.log.delete(session)
+        deleted.append(session)
+
+    with pytest.raises(LogUnavailable):
+        await Eraser(tiers.log, Listed(), fails_later, tiers.time).erase("anna")
+    [note] = (tiers.root / "proofs").iterdir()
+    half = ErasureProof.model_validate_json(note.read_text())
+    assert (half.found_after, half.log_rewritten, len(half.sessions)) == (1, False, 2)
+    tiers.time.ms += 1_000
+    rest = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
+    assert (rest.found_after, rest.log_rewritten, len(rest.sessions)) == (0, True, 2)
+    assert len({one.session_id for one in (*half.sessions, *rest.sessions)}) == 3
 
 
 async def test_who_has_nothing_is_erased_all_the_same(tiers: Tiers) -> None:

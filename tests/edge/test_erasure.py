@@ -1,24 +1,32 @@
 """DELETE /v1/users/{id}: the user's sessions are gone, and the answer proves it."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from pipeline.log.tiered import TieredLog
 from schemas.commands import CreateSession
-from tests.edge.listeners import create
+from schemas.ids import SessionId
+from tests.edge.listeners import create, frames, open_stream
 from tests.support import RunningApp
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
+
+
+async def on_loop(app: RunningApp, doing: Coroutine[Any, Any, T]) -> T:
+    """Done where the application does it."""
+    assert app.loop is not None
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(doing, app.loop))
 
 
 async def owned(app: RunningApp, principal: str) -> str:
-    """A session of this principal, on the application's own loop."""
+    """A session of this principal."""
     assert app.services is not None
-    assert app.loop is not None
-    creating = app.services.sessions.create(CreateSession(), principal=principal)
-    session, *_ = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(creating, app.loop))
+    session, *_ = await on_loop(app, app.services.sessions.create(CreateSession(), principal=principal))
     return session
 
 
@@ -36,5 +44,28 @@ async def test_a_user_is_erased_with_proof(app: RunningApp, http: httpx.AsyncCli
         assert (await http.get(f"/v1/sessions/{session}")).status_code == 200
     assert app.services is not None
     assert isinstance(app.services.log, TieredLog)
+    assert (proof["log_rewritten"], proof["log_servers"], proof["log_servers_rewritten"]) == (True, 1, 1)
     again = (await http.delete("/v1/users/anna")).json()
     assert (again["sessions"], again["found_after"]) == ([], 0)
+
+
+async def test_a_deletion_that_may_be_undone_is_not_said_to_be_done(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = SessionId(await create(http))
+    assert app.services is not None
+    assert isinstance(app.services.log, TieredLog)
+    async with open_stream(app.ws_url, session) as socket:
+        await on_loop(app, app.services.sessions.finish(session))
+        said = [event["type"] async for event, _ in frames(socket)]
+    assert said[-1] == "end"
+    with monkeypatch.context() as patch:
+        patch.setattr(app.services.log.hot, "_replicas", 1)  # and there is none
+        patch.setattr(app.services.log.hot, "_patience_s", 0.1)
+        for _ in range(2):
+            answer = await http.delete(f"/v1/sessions/{session}")
+            assert (answer.status_code, answer.json()["code"]) == (503, "log.unavailable")
+            assert answer.headers["retry-after"]
+            assert answer.json()["retryable"]
+    answer = await http.delete(f"/v1/sessions/{session}")
+    assert (answer.status_code, answer.json()["code"]) == (410, "session.gone")

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from pipeline.log.base import Batch, Outcome, Push, Verdict
 from pipeline.log.lane import BATCH_BYTES, BATCH_FACTS, Entry, Lane, Mode, weight
 from pipeline.log.listener import Listener
-from pipeline.log.retained import RetainedTail
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.recorded import Recorded
-from tests.log.support import batch, delta, new
+from tests.log.support import delta, new
 
 SESSION = new_session_id()
 MODES = st.sampled_from(["append"] * 12 + ["create", "seal"])
@@ -98,21 +97,3 @@ def test_a_listener_is_given_every_fact_once(
             missing = [recorded(seq) for seq in range(listener.cursor + 1, head + 1)]
             given_out += listener.deliver(missing)
     assert [fact.seq for fact in given_out] == list(range(after + 1, listener.cursor + 1))
-
-
-def test_the_tail_is_given_back_from_the_head_on_and_at_its_old_place() -> None:
-    tail = RetainedTail(retain_s=5.0)
-    for number in range(1, 5):
-        place = Outcome(Verdict.OK, Seq(2 * number - 1), Seq(2 * number))
-        tail.keep(batch(SESSION, number, delta(0), delta(1)), place, now_s=float(number))
-    assert [(one.number, one.expected) for one in tail.beyond(SESSION, Seq(4))] == [(3, 4), (4, 6)]
-    assert tail.beyond(new_session_id(), Seq(0)) == []
-
-
-def test_the_tail_lets_go_of_what_is_old() -> None:
-    tail = RetainedTail(retain_s=5.0)
-    for number in range(1, 20):
-        tail.keep(
-            batch(SESSION, number, delta(0)), Outcome(Verdict.OK, Seq(number), Seq(number)), float(number)
-        )
-    assert [one.number for one in tail.beyond(SESSION, Seq(0))] == list(range(14, 20))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipeline.log.codec import Keys
 from pipeline.log.grace import Grace
-from pipeline.log.slots import SLOTS, SlotMap, completed, from_slot_on, slot_of, slot_of_command
+from pipeline.log.slots import SLOTS, SlotMap, completed, everyone_of, from_slot_on, slot_of, slot_of_command
 from schemas.ids import Seq, new_session_id
 
 
@@ -58,3 +58,20 @@ def test_after_a_failover_only_the_old_holder_takes_a_session_that_had_work() ->
         False,
         True,
     )
+
+
+def test_replicas_that_are_away_and_dead_primaries_are_servers_as_well() -> None:
+    nodes = """\
+a :7000@17000,one.example myself,master - 0 0 1 connected 0-16383
+b 10.0.0.2:7001@17001,two.example slave,nofailover a 0 0 1 connected
+c 10.0.0.3:7002@17002,three.example slave,fail a 0 0 1 disconnected
+d 10.0.0.4:7003@17003 master,fail - 0 0 2 disconnected
+e 10.0.0.5:7004@17004 handshake - 0 0 0 connected
+"""
+    slots = [[0, 16383, [b"one.example", 7000, b"a"], [b"two.example", 7001, b"b"]]]
+    assert everyone_of(slots, nodes, "one.example:7000") == {
+        "one.example:7000",
+        "two.example:7001",
+        "10.0.0.3:7002",
+        "10.0.0.4:7003",
+    }

@@ -1,0 +1,42 @@
+"""Writes that count only once replicas have them, too."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+import anyio
+
+from pipeline.log.codec import Keys
+from pipeline.log.server import Command, Unreplicated
+from schemas.errors import LogUnavailable
+
+SYNC_MS: Final = 60_000
+_PAUSE_S: Final = 0.05
+"""Between two tries, each of which waits for the replicas itself."""
+
+
+class NotCertain(LogUnavailable):
+    """It is done, and may yet be lost with the server."""
+
+
+def marks(keys: Keys, partitions: Iterable[int]) -> list[Command]:
+    """To be sent behind writes to these partitions.
+
+    A write that is sent again writes nothing, and the server waits only for what was written.
+    """
+    return [("SET", keys.beside(p, "sync"), 1, "PX", SYNC_MS) for p in partitions]
+
+
+async def until_replicated(send: Callable[[], Awaitable[list[Any]]], patience_s: float) -> list[Any]:
+    """The replies to commands that are sent again until enough replicas have what they write.
+
+    Raises NotCertain where they have not in time.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        replies = await send()
+        if not any(isinstance(reply, Unreplicated) for reply in replies):
+            return replies
+        if time.monotonic() > deadline:
+            raise NotCertain("Too few replicas of the log answer.")
+        await anyio.sleep(_PAUSE_S)

@@ -1,0 +1,104 @@
+"""Has every server of the log write its append-only file anew, so that what was erased is in none of them."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from redis.exceptions import MovedError, ResponseError
+
+from pipeline.log.info import fields
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.server import BROKEN, Command, Server
+from schemas.errors import LogError
+
+_MARK_MS: Final = 600_000
+_LOOK_S: Final = 0.1
+_UNDER_WAY: Final = "in progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What became of it."""
+
+    servers: int
+    """Those that are known, replicas included, and those that are away."""
+    done: int
+    """Of those: they have finished a file that was begun after the call, or keep none."""
+
+
+async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
+    """Ask all servers at once and wait so long for them; those that need longer go on without us.
+
+    A replica is asked when it has what was written before the call. Nothing is done where the log is away.
+    """
+    keys = await log.keys()
+    name = f"erased:{uuid.uuid4().hex}"
+    marks = [keys.beside(partition, name) for partition in range(keys.partitions)]
+    try:
+        await log.call(*(("SET", mark, 1, "PX", _MARK_MS) for mark in marks))
+        servers = await log.wire.everyone()
+    except LogError:
+        return Rewritten(0, 0)
+    # Only clusters know READONLY, and need it; others refuse it, which does not matter.
+    looks: list[Command] = [("READONLY",), *(("GET", mark) for mark in marks)]
+    done: list[bool] = []
+
+    async def ask(server: Server) -> None:
+        with anyio.move_on_after(within_s), suppress(*BROKEN):
+            done.append(await _rewritten(server, looks))
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for server in servers:
+                tasks.start_soon(ask, server)
+    finally:
+        for server in servers:
+            await server.aclose()
+    return Rewritten(len(servers), sum(done))
+
+
+async def _rewritten(server: Server, looks: Sequence[Command]) -> bool:
+    """False where it refuses, or could not write."""
+    while True:
+        _, *marks = await server.once(looks)
+        if all(isinstance(mark, MovedError) or mark == b"1" for mark in marks):
+            break  # it has those of the partitions that are its own
+        await anyio.sleep(_LOOK_S)
+    state = await _state(server)
+    before = state.rewrites  # one that is under way now has begun too early
+    while state.keeps_file:
+        if state.rewrites > before and not state.busy:
+            return state.well
+        if not state.busy:
+            [reply] = await server.once([("BGREWRITEAOF",)])
+            if isinstance(reply, ResponseError) and _UNDER_WAY not in str(reply):
+                return False
+        await anyio.sleep(_LOOK_S)
+        state = await _state(server)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Of a server's append-only file."""
+
+    keeps_file: bool
+    rewrites: int
+    """Begun since the server started."""
+    busy: bool
+    well: bool
+    """The last one that ended."""
+
+
+async def _state(server: Server) -> _State:
+    [info] = await server.once([("INFO", "persistence")])
+    said = fields(info)
+    return _State(
+        keeps_file=said.get("aof_enabled") != "0",
+        rewrites=int(said.get("aof_rewrites", 0)),
+        busy="1" in (said.get("aof_rewrite_in_progress"), said.get("aof_rewrite_scheduled")),
+        well=said.get("aof_last_bgrewrite_status") == "ok",
+    )
