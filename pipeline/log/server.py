@@ -66,9 +66,12 @@ class Server:
         With `replicas`, so many must confirm what was written, or every reply is Unreplicated.
         """
         wait: list[Command] = [("WAIT", replicas, REPLICATED_MS)] if replicas else []
+        breaks = self.breaks
         async with self._turns:
             if self.closed:
                 raise ConnectionError("closed")
+            if self.breaks != breaks:  # or a server that is silent is tried by all who wait, a few at a time
+                raise ConnectionError("broken while this waited for its turn")
             connection = self._idle.pop() if self._idle else self.dial()
             self._busy.add(connection)
             try:
