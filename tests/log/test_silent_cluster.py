@@ -1,4 +1,4 @@
-"""A cluster of which no server says a word: whoever calls is told when their patience is out, however many call."""
+"""A cluster of which no server says a word: callers are told when their patience is out."""
 
 import asyncio
 from typing import Any, cast
