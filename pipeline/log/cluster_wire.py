@@ -9,7 +9,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
-from pipeline.log.server import BROKEN, NO_FUNCTION, Command, in_trouble, passes
+from pipeline.log.server import BROKEN, NO_FUNCTION, Command, in_trouble, lacks_group, passes
 from pipeline.log.shards import Greet, Shards
 from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
@@ -109,7 +109,7 @@ class ClusterWire:
 
     async def each(self, *commands: Command) -> list[Any]:
         sent = self._sent(commands)
-        troubles = await self._try(sent, range(len(commands)))
+        troubles = _but_groups(await self._try(sent, range(len(commands))))
         if troubles:
             await self._mend(sent, troubles, 0)
         return sent.replies
@@ -118,7 +118,7 @@ class ClusterWire:
         sent = self._sent(commands)
         todo: Sequence[int] = range(len(commands))
         for attempt in range(_CHASES):
-            troubles = await self._try(sent, todo)
+            troubles = _but_groups(await self._try(sent, todo))
             for trouble in troubles.values():
                 if not passes(trouble):
                     _raise(trouble)
@@ -126,7 +126,7 @@ class ClusterWire:
                 break
             sent.asks = await self._mend(sent, troubles, attempt)
             todo = list(from_slot_on(sent.slots, troubles))
-        if commands and all(isinstance(reply, Exception) for reply in sent.replies):
+        if commands and all(isinstance(r, Exception) and not lacks_group(r) for r in sent.replies):
             raise LogUnavailable("The log does not answer.") from sent.replies[0]
         return sent.replies
 
@@ -248,6 +248,11 @@ class ClusterWire:
 
     async def aclose(self) -> None:
         await self.shards.aclose()
+
+
+def _but_groups(troubles: Mapping[int, Exception]) -> Mapping[int, Exception]:
+    """Whoever called makes the group that is missing: neither a look nor another try does."""
+    return {place: trouble for place, trouble in troubles.items() if not lacks_group(trouble)}
 
 
 def _raise(trouble: Exception) -> NoReturn:

@@ -34,6 +34,7 @@ REPLY_S: Final = 5.0
 REPLICATED_MS: Final = 100
 """So long one pipeline waits for replicas to confirm what they were sent."""
 NO_FUNCTION: Final = "Function not found"
+_NO_GROUP: Final = "NOGROUP"
 _PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
 _OF_CLUSTERS: Final = (AskError, ClusterDownError, TryAgainError)
 """A slot is elsewhere, on its way, or for the moment nowhere."""
@@ -148,6 +149,11 @@ async def _reply(connection: AbstractConnection) -> Any:
 def in_trouble(reply: Any) -> bool:
     """Is it an error that calls for another try?"""
     return isinstance(reply, Exception) and not isinstance(reply, Unreplicated)
+
+
+def lacks_group(reply: Any) -> bool:
+    """Is the stream there no more, or not yet, or without the consumer group?"""
+    return isinstance(reply, ResponseError) and str(reply).startswith(_NO_GROUP)
 
 
 def passes(trouble: Exception) -> bool:
