@@ -23,8 +23,8 @@ GAP_S: Final = 8.0
 """So long what others wrote in between may be missing: longer than fresh commands wait (GRACE_S)."""
 _THERE: Final = (Verdict.OK, Verdict.DUP, Verdict.UNREPLICATED)
 """Right after a failover there is no second copy."""
-_NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP)
-"""What is before it is missing, and then what follows it."""
+_NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP, Verdict.NO_SESSION)
+"""What is before it is missing, even the session's beginning, and then what follows it."""
 _logger = logging.getLogger(__name__)
 
 
