@@ -113,7 +113,7 @@ class SessionOwner:
         self._expected = max(self._expected, seq)
 
     async def run(self) -> None:
-        """Take the lease, do the work, give the lease back; nothing is left to do where the session is deleted.
+        """Take the lease, do the work, give the lease back; nothing is left to do once it is deleted.
 
         Returns at once while somebody else holds the lease: should they die or leave work behind,
         `Owners` finds the session again.
