@@ -97,7 +97,9 @@ class RemoteSpeaker:
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        reply = self._speak.remote(text, voice, speed, asdict(delivery), come=carried())
+        wishes = asdict(delivery)
+        del wishes["waited_s"]  # whose patience it is, is this side's to know
+        reply = self._speak.remote(text, voice, speed, wishes, come=carried())
         async with aclosing(items_of(reply)) as items:
             async for item in items:
                 if "words" in item:

@@ -21,7 +21,7 @@ from pipeline.tracing.tracer import Tracing
 from pipeline.turn import Turn, TurnPlan
 from pipeline.turn_state import TurnState
 from pipeline.views import fold
-from schemas.errors import InputTooLong, LogUnavailable, RhapsodeError, SessionFull
+from schemas.errors import InputTooLong, LogUnavailable, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.limits import LimitSettings
@@ -78,6 +78,7 @@ class SessionOwner:
         self._settled: set[TurnId] = set()
         self._epoch = 0
         self._refused = False
+        self._gone = False
         self._leaving = False
         self._duties: anyio.CancelScope | None = None
         self._over = anyio.Event()
@@ -102,6 +103,7 @@ class SessionOwner:
         conversation = self._conversation
         return (
             not self._refused
+            and not self._gone
             and not conversation.ended
             and (conversation.has_work or conversation.head < self._expected)
         )
@@ -111,7 +113,7 @@ class SessionOwner:
         self._expected = max(self._expected, seq)
 
     async def run(self) -> None:
-        """Take the lease, do the work, give the lease back.
+        """Take the lease, do the work, give the lease back; nothing is left to do once it is deleted.
 
         Returns at once while somebody else holds the lease: should they die or leave work behind,
         `Owners` finds the session again.
@@ -130,6 +132,9 @@ class SessionOwner:
                 duties.start_soon(self._keep_lease, duties.cancel_scope)
                 await self._own()
                 duties.cancel_scope.cancel()
+        except* SessionGone:
+            self._gone = True
+            log.info("session %s was deleted while it was owned", self.session)
         finally:
             self.closing = True
             try:

@@ -146,7 +146,7 @@ class PatientSpeaker:
     async def speak(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
-        patience = _Patience(self._pressure, delivery.provider)
+        patience = _Patience(self._pressure, delivery.provider, waited_s=delivery.waited_s)
         speak = partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery)
         async with aclosing(patience.asked(speak)) as items:
             async for item in items:
@@ -171,10 +171,10 @@ class _Patience:
     Providers elsewhere have been asked again by who guards them, and say nothing about our engines.
     """
 
-    def __init__(self, pressure: Pressure, provider: str | None) -> None:
+    def __init__(self, pressure: Pressure, provider: str | None, *, waited_s: float = 0.0) -> None:
         self._pressure = pressure
         self._ours = provider in (None, LOCAL)
-        self._until = pressure.clock.monotonic() + pressure.limits.patience_s
+        self._until = pressure.clock.monotonic() + pressure.limits.patience_s - waited_s
         self._pause_s = _PAUSE_S
 
     async def asked(self, ask: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:

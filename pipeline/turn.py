@@ -11,10 +11,11 @@ from pipeline.answer import Answer, Models
 from pipeline.asking import Question
 from pipeline.clock import Clock
 from pipeline.engines.base import Message
+from pipeline.line import Line
 from pipeline.log.recorder import SessionWriter
 from pipeline.resuming import Progress, Remainder
 from pipeline.sentences import Fragment, SentenceBuffer
-from pipeline.speech import Line, Narrator
+from pipeline.speech import Narrator
 from pipeline.spoken import plainly, to_spoken
 from pipeline.tracing.turns import telling
 from schemas.chat import GivenMessage

@@ -116,6 +116,8 @@ class Delivery:
     """
     extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Handed to the provider as they are; the voice in this server knows none."""
+    waited_s: float = 0.0
+    """What earlier tries of the same sentence took: so much of the caller's patience is gone."""
 
 
 AS_CONFIGURED: Final = Delivery()

@@ -1,8 +1,7 @@
 """The way to a Redis Cluster: each command goes where its slot is, and follows it when it moves."""
 
-import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -10,8 +9,8 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
-from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, in_trouble, passes
-from pipeline.log.shards import Node, Shards
+from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, in_trouble, lacks_group, passes
+from pipeline.log.shards import Greet, Shards
 from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
 from schemas.errors import LogError, LogUnavailable
@@ -22,8 +21,6 @@ _ASKING: Final[Command] = ("ASKING",)
 _CHASES: Final = 3
 """So often a slot is followed without a pause."""
 
-Greet = Callable[["Node"], Awaitable[None]]
-
 
 @dataclass
 class _Sent:
@@ -33,6 +30,8 @@ class _Sent:
     slots: Sequence[int]
     replicas: int
     replies: list[Any]
+    until: float
+    """The end of the caller's patience, on the event loop's clock."""
     outdated: Doubt | None = None
     asks: dict[int, str] = field(default_factory=dict)
     """By place among the commands: the server to ask this once."""
@@ -85,9 +84,7 @@ class ClusterWire:
         outdated: Doubt | None = None,
     ) -> list[Any]:
         """`before_again` is not needed: servers are greeted again after every break."""
-        deadline = time.monotonic() + self._patience_s
-        slots = [slot_of_command(command) for command in commands]
-        sent = _Sent(commands, slots, replicas, [None] * len(commands), outdated)
+        sent = self._sent(commands, replicas, outdated)
         todo: Sequence[int] = range(len(commands))
         attempt = 0
         while True:
@@ -100,34 +97,37 @@ class ClusterWire:
             trouble = next(iter(troubles.values()))
             if self.shards.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
-            if time.monotonic() > deadline:
+            if anyio.current_time() > sent.until:
                 raise LogUnavailable("A part of the log does not answer.") from trouble
-            sent.asks = await self._mend(slots, troubles, attempt)
-            todo = list(from_slot_on(slots, troubles))
+            sent.asks = await self._mend(sent, troubles, attempt)
+            todo = list(from_slot_on(sent.slots, troubles))
             attempt += 1
 
-    async def each(self, *commands: Command) -> list[Any]:
+    def _sent(self, commands: Sequence[Command], replicas: int = 0, outdated: Doubt | None = None) -> _Sent:
         slots = [slot_of_command(command) for command in commands]
-        sent = _Sent(commands, slots, 0, [None] * len(commands))
-        troubles = await self._try(sent, range(len(commands)))
+        until = anyio.current_time() + self._patience_s
+        return _Sent(commands, slots, replicas, [None] * len(commands), until, outdated)
+
+    async def each(self, *commands: Command) -> list[Any]:
+        sent = self._sent(commands)
+        troubles = _but_groups(await self._try(sent, range(len(commands))))
         if troubles:
-            await self._mend(slots, troubles, 0)
+            await self._mend(sent, troubles, 0)
         return sent.replies
 
     async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
-        slots = [slot_of_command(command) for command in commands]
-        sent = _Sent(commands, slots, 0, [None] * len(commands))
+        sent = self._sent(commands)
         todo: Sequence[int] = range(len(commands))
         for attempt in range(_CHASES):
-            troubles = await self._try(sent, todo)
+            troubles = _but_groups(await self._try(sent, todo))
             for trouble in troubles.values():
                 if not passes(trouble):
                     _raise(trouble)
             if not troubles:
                 break
-            sent.asks = await self._mend(slots, troubles, attempt)
-            todo = list(from_slot_on(slots, troubles))
-        if commands and all(isinstance(reply, Exception) for reply in sent.replies):
+            sent.asks = await self._mend(sent, troubles, attempt)
+            todo = list(from_slot_on(sent.slots, troubles))
+        if commands and all(isinstance(r, Exception) and not lacks_group(r) for r in sent.replies):
             raise LogUnavailable("The log does not answer.") from sent.replies[0]
         return sent.replies
 
@@ -165,7 +165,7 @@ class ClusterWire:
     async def _try(self, sent: _Sent, todo: Sequence[int]) -> Mapping[int, Exception]:
         """One attempt at these; what went wrong, by place."""
         if not self.shards.found:
-            await self.shards.look()
+            await self.shards.look(until=sent.until)
         troubles: dict[int, Exception] = {}
         refused: list[LogError] = []
 
@@ -201,7 +201,8 @@ class ClusterWire:
             return [ConnectionRefusedError("no server has this slot")] * len(commands)
         node = self.shards.node(address)
         try:
-            await self._greeted(node)
+            if self.greet is not None:
+                await node.meet(self.greet)
             if outdated is not None and outdated():
                 raise FailedOver(f"The log server {address} came in another's place.")
             if not asking:
@@ -211,26 +212,15 @@ class ClusterWire:
         except (*BROKEN, ResponseError) as trouble:
             return [trouble] * len(commands)
 
-    async def _greeted(self, node: Node) -> None:
-        if self.greet is None or node.known:
-            return
-        async with node.greeting:
-            if not node.known:
-                state = node.state
-                await self.greet(node)
-                node.greeted(state)
-
-    async def _mend(
-        self, slots: Sequence[int], troubles: Mapping[int, Exception], attempt: int
-    ) -> dict[int, str]:
+    async def _mend(self, sent: _Sent, troubles: Mapping[int, Exception], attempt: int) -> dict[int, str]:
         """Learn where things are now, and wait where waiting may help; whom to ask next time, by place."""
         asks: dict[int, str] = {}
         dead: set[str] = set()
         moved: dict[int, str] = {}
         for place, trouble in troubles.items():
-            at = self.shards.primary(slots[place])
+            at = self.shards.primary(sent.slots[place])
             if isinstance(trouble, MovedError):
-                moved[slots[place]] = completed(str(trouble).rpartition(" ")[2], at)
+                moved[sent.slots[place]] = completed(str(trouble).rpartition(" ")[2], at)
             elif isinstance(trouble, AskError):
                 asks[place] = completed(str(trouble).rpartition(" ")[2], at)
             elif NO_FUNCTION in str(trouble):
@@ -238,7 +228,7 @@ class ClusterWire:
             else:
                 dead.add(at)
         if moved or dead:
-            await self.shards.look(first=moved.values(), last=dead)
+            await self.shards.look(first=moved.values(), last=dead, until=sent.until)
             self.shards.move(moved)
         if attempt > 0 and (dead or attempt > _CHASES):
             await anyio.sleep(pause_s(attempt, PAUSE_S))
@@ -262,6 +252,11 @@ class ClusterWire:
 
     async def aclose(self) -> None:
         await self.shards.aclose()
+
+
+def _but_groups(troubles: Mapping[int, Exception]) -> Mapping[int, Exception]:
+    """Whoever called makes the group that is missing: neither a look nor another try does."""
+    return {place: trouble for place, trouble in troubles.items() if not lacks_group(trouble)}
 
 
 def _raise(trouble: Exception) -> NoReturn:

@@ -24,7 +24,10 @@ IDLE_S: Final = 60.0
 UNSURE_S: Final = 10.0
 """As long as the log's own patience."""
 _IN: Final = (Verdict.OK, Verdict.DUP)
-_LATER: Final = (Verdict.UNREPLICATED, Verdict.ARCHIVE_AWAY, Verdict.CONFLICT, Verdict.PRODUCER_GAP)
+_LATER: Final = (
+    *(Verdict.UNREPLICATED, Verdict.ARCHIVE_AWAY, Verdict.CONFLICT),
+    *(Verdict.PRODUCER_GAP, Verdict.NO_SESSION),
+)
 """Nothing is gained by sending it again at once."""
 
 
@@ -143,7 +146,10 @@ class Flusher:
                 self._again(lane, refusal(outcome.verdict))
             else:
                 await self._settle(lane, batch, outcome)
-        if all(outcome.verdict in _LATER for outcome in outcomes):
+        if all(
+            lane in self._at and outcome.verdict in _LATER
+            for (lane, _), outcome in zip(sent, outcomes, strict=True)
+        ):
             await anyio.sleep(RETRY_S)
 
     def _wait_for_replicas(self, lane: Lane, outcome: Outcome) -> None:

@@ -1,14 +1,14 @@
 """The same reads on a cluster, where no command may wait for streams of two slots."""
 
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import anyio
 
 from pipeline.log.cluster_wire import ClusterWire
-from pipeline.log.server import Command, passes
-from pipeline.log.waiting import Ready, Streams
+from pipeline.log.server import Command, lacks_group, passes
+from pipeline.log.waiting import NO_GROUP, Joins, Ready, Streams
 from schemas.errors import LogError
 
 SHORTEST_S: Final = 0.005
@@ -27,15 +27,18 @@ class PollingWaiter:
         self._ready = ready
         self._pause_s = SHORTEST_S
 
-    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
+    async def read(
+        self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
+    ) -> Streams:
         await self._ready()
         deadline = time.monotonic() + wait_s
         commands: list[Command] = [(*words, "STREAMS", name, place) for name, place in places.items()]
         while True:
             replies = await self._wire.each(*commands)
-            for reply in replies:
-                if isinstance(reply, Exception) and not passes(reply):
-                    raise LogError(f"The log server refuses: {reply}") from reply
+            lacking = [name for name, reply in zip(places, replies, strict=True) if lacks_group(reply)]
+            missing = [join[name] for name in lacking if name in join]
+            joined = await self._wire.each(*missing) if missing else []
+            _check(reply for reply in replies if not (join and lacks_group(reply)))
             found = [
                 (name, entries)
                 for reply in replies
@@ -45,6 +48,7 @@ class PollingWaiter:
             if found:
                 self._pause_s = SHORTEST_S
                 return found
+            _check(joined)  # not before: what was found is ours already
             if time.monotonic() > deadline:
                 return []
             await anyio.sleep(self._pause_s)
@@ -52,3 +56,10 @@ class PollingWaiter:
 
     async def aclose(self) -> None:
         """Its connections are the wire's."""
+
+
+def _check(replies: Iterable[Any]) -> None:
+    """Raises LogError where a server refuses; one that is away may answer next time."""
+    for reply in replies:
+        if isinstance(reply, Exception) and not passes(reply):
+            raise LogError(f"The log server refuses: {reply}") from reply

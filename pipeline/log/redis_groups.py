@@ -31,16 +31,14 @@ class RedisGroups:
 
     async def join(self, group: str) -> None:
         keys = await self._log.keys()
-        await self._log.call(
-            *(("FCALL", "ew1_join", 1, keys.triggers(p), group) for p in range(keys.partitions))
-        )
+        await self._log.partly(*_joins(keys, group).values())
 
     async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[Delivery]:
         keys = await self._log.keys()
-        streams = [keys.triggers(p) for p in range(keys.partitions)]
+        joins = _joins(keys, member.group)
         words = ("XREADGROUP", "GROUP", member.group, member.consumer, "COUNT", _share(count, keys))
-        found = await self._waiter.read(words, dict.fromkeys(streams, ">"), wait_s)
-        partition_of = {name.encode(): partition for partition, name in enumerate(streams)}
+        found = await self._waiter.read(words, dict.fromkeys(joins, ">"), wait_s, join=joins)
+        partition_of = {name.encode(): partition for partition, name in enumerate(joins)}
         return [
             Delivery(pointer_of(partition_of[stream], entry))
             for stream, entries in found
@@ -126,6 +124,13 @@ class RedisGroups:
     @staticmethod
     def _fcall(function: str, keys: Keys, partition: int, member: Member, *arguments: str | int) -> Command:
         return ("FCALL", function, 1, keys.triggers(partition), member.group, member.consumer, *arguments)
+
+
+def _joins(keys: Keys, group: str) -> dict[str, Command]:
+    """What makes the group in each trigger stream, by the stream's name; in the order of the partitions."""
+    return {
+        keys.triggers(p): ("FCALL", "ew1_join", 1, keys.triggers(p), group) for p in range(keys.partitions)
+    }
 
 
 def _share(count: int, keys: Keys) -> int:

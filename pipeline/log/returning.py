@@ -31,8 +31,8 @@ DELETIONS: Final = 4_096
 """So many that are not certain yet are tried again here; the oldest are left to whoever asked for them."""
 _THERE: Final = (Verdict.OK, Verdict.DUP, Verdict.UNREPLICATED)
 """Right after a failover there is no second copy."""
-_NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP)
-"""What is before it is missing, and then what follows it."""
+_NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP, Verdict.NO_SESSION)
+"""What is before it is missing, even the session's beginning, and then what follows it."""
 _logger = logging.getLogger(__name__)
 
 

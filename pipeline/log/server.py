@@ -34,6 +34,7 @@ REPLY_S: Final = 5.0
 REPLICATED_MS: Final = 100
 """So long one pipeline waits for replicas to confirm what they were sent."""
 NO_FUNCTION: Final = "Function not found"
+_NO_GROUP: Final = "NOGROUP"
 _PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
 _OF_CLUSTERS: Final = (AskError, ClusterDownError, TryAgainError)
 """A slot is elsewhere, on its way, or for the moment nowhere."""
@@ -66,9 +67,12 @@ class Server:
         With `replicas`, so many must confirm what was written, or every reply is Unreplicated.
         """
         wait: list[Command] = [("WAIT", replicas, REPLICATED_MS)] if replicas else []
+        breaks = self.breaks
         async with self._turns:
             if self.closed:
                 raise ConnectionError("closed")
+            if self.breaks != breaks:  # or a server that is silent is tried by all who wait, a few at a time
+                raise ConnectionError("broken while this waited for its turn")
             connection = self._idle.pop() if self._idle else self.dial()
             self._busy.add(connection)
             try:
@@ -145,6 +149,11 @@ async def _reply(connection: AbstractConnection) -> Any:
 def in_trouble(reply: Any) -> bool:
     """Is it an error that calls for another try?"""
     return isinstance(reply, Exception) and not isinstance(reply, Unreplicated)
+
+
+def lacks_group(reply: Any) -> bool:
+    """Is the stream there no more, or not yet, or without the consumer group?"""
+    return isinstance(reply, ResponseError) and str(reply).startswith(_NO_GROUP)
 
 
 def passes(trouble: Exception) -> bool:

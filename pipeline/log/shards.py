@@ -1,7 +1,8 @@
 """The servers of a Redis Cluster, and which slots they have now."""
 
+import math
 import random
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,13 +28,15 @@ class Node:
 
     address: str
     server: Server
-    greeting: anyio.Lock = field(default_factory=anyio.Lock)
     run_id: bytes = b""
     promotions: int = 0
     """How often it took a place that another had: it may lack the last facts."""
     promotions_seen: int = 0
     _doubts: int = 0
     _known_at: tuple[int, int] | None = None
+    _greeting: anyio.Lock = field(default_factory=anyio.Lock)
+    _trouble: Exception | None = None
+    """What the last greeting came to, if it was in vain."""
 
     @property
     def state(self) -> tuple[int, int]:
@@ -45,7 +48,25 @@ class Node:
         return self._known_at == self.state
 
     def greeted(self, state: tuple[int, int]) -> None:
-        self._known_at = state
+        self._known_at, self._trouble = state, None
+
+    async def meet(self, greet: "Greet") -> None:
+        """Greet it unless it is known. One greeting is for all who wait for it, also one that is in vain."""
+        if self.known:
+            return
+        before = self._trouble
+        async with self._greeting:
+            if self.known:
+                return
+            if self._trouble is not None and self._trouble is not before:
+                raise self._trouble
+            state = self.state
+            try:
+                await greet(self)
+            except Exception as trouble:
+                self._trouble = trouble
+                raise
+            self.greeted(state)
 
     def doubt(self) -> None:
         """Greet it again."""
@@ -54,6 +75,9 @@ class Node:
     def promote(self) -> None:
         self.promotions += 1
         self.doubt()
+
+
+Greet = Callable[[Node], Awaitable[None]]
 
 
 class Shards:
@@ -68,6 +92,8 @@ class Shards:
         self._looking = anyio.Lock()
         self._said_new: set[str] = set()
         """Only a redirection has named them so far: how many slots they have is not known yet."""
+        self._rounds = 0
+        """Of asking where the slots are, in vain or not."""
         self.looks = 0
         self.closed = False
         self.failovers = 0
@@ -107,23 +133,30 @@ class Shards:
                     self.node(address).promote()
                 self._map = self._map.with_slot(slot, address)
 
-    async def look(self, *, first: Iterable[str] = (), last: Collection[str] = ()) -> None:
+    async def look(
+        self, *, first: Iterable[str] = (), last: Collection[str] = (), until: float = math.inf
+    ) -> None:
         """Ask one server after the other where the slots are, until one answers.
 
-        Changes nothing if none does. Raises LogError where there is no cluster.
+        One round is for all who wait for it, also one that is in vain. Changes nothing if nobody answers, or
+        not `until` then (on the event loop's clock). Raises LogError where there is no cluster.
         """
-        looks = self.looks
-        async with self._looking:
-            if self.looks != looks:
-                return  # somebody has just looked
-            known = [] if self._map is None else [*self._map.addresses, *self._map.replicas]
-            random.shuffle(known)
-            likely = [address for address in dict.fromkeys((*first, *known, *self._startup)) if address]
-            for address in sorted(likely, key=lambda address: address in last):
-                if (found := await self._asked(address)) is not None:
-                    self._adopt(found)
-                    await self._forget()
-                    return
+        rounds = self._rounds
+        with anyio.CancelScope(deadline=until):
+            async with self._looking:
+                if self._rounds == rounds:
+                    await self._ask_around(first, last)
+                    self._rounds += 1
+
+    async def _ask_around(self, first: Iterable[str], last: Collection[str]) -> None:
+        known = [] if self._map is None else [*self._map.addresses, *self._map.replicas]
+        random.shuffle(known)
+        likely = [address for address in dict.fromkeys((*first, *known, *self._startup)) if address]
+        for address in sorted(likely, key=lambda address: address in last):
+            if (found := await self._asked(address)) is not None:
+                self._adopt(found)
+                await self._forget()
+                return
 
     def _adopt(self, found: SlotMap) -> None:
         """Who takes writes now and did not was a replica, known or not, and may lack the last facts."""

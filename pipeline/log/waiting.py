@@ -2,25 +2,33 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
-from pipeline.log.server import BROKEN, REPLY_S, Command, connected, pack
+from pipeline.log.server import BROKEN, REPLY_S, Command, connected, lacks_group, pack
 from pipeline.log.wire import Wire
 from schemas.errors import LogError
 
 Ready = Callable[[], Awaitable[object]]
 Streams = list[tuple[bytes, list[Any]]]
 """Of each stream that has something new: its name and its entries."""
+Joins = Mapping[str, Command]
+"""By stream: what makes the reader's group."""
+NO_GROUP: Final[Joins] = {}
 
 
 class Waiter(Protocol):
     """For one reader. Never reads twice: a break is the same as nothing new."""
 
-    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
-        """XREAD or XREADGROUP (`words` are what stands before BLOCK) from these places of these streams."""
+    async def read(
+        self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
+    ) -> Streams:
+        """XREAD or XREADGROUP (`words` are what stands before BLOCK) from these places of these streams.
+
+        `join` is sent where the group turns out to be missing.
+        """
         ...
 
     async def aclose(self) -> None: ...
@@ -35,13 +43,18 @@ class BlockingWaiter:
         self._connection: AbstractConnection | None = None
         self._breaks = 0
 
-    async def read(self, words: Command, places: Mapping[str, str], wait_s: float) -> Streams:
+    async def read(
+        self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
+    ) -> Streams:
         await self._ready()  # after a break: is it the same log?
         block: Command = ("BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
         try:
             reply = await self._once((*words, *block, *places, *places.values()), wait_s)
         except ResponseError as error:
-            raise LogError(f"The log server refuses: {error}") from error
+            if not (join and lacks_group(error)):
+                raise LogError(f"The log server refuses: {error}") from error
+            await self._wire.call(*join.values(), before_again=self._ready)
+            return []
         except BROKEN as trouble:
             self._wire.broke()
             self._breaks += 1

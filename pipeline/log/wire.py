@@ -11,7 +11,16 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ResponseError
 
 from pipeline.log.neighbours import attached, beside, watched
-from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, dialer, in_trouble, passes
+from pipeline.log.server import (
+    BROKEN,
+    NO_FUNCTION,
+    Command,
+    Server,
+    dialer,
+    in_trouble,
+    lacks_group,
+    passes,
+)
 from schemas.errors import LogError, LogUnavailable
 
 Look = Callable[[], Awaitable[object]]
@@ -53,7 +62,10 @@ class Wires(Protocol):
         ...
 
     async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
-        """As `call`, but the replies of servers that are away are exceptions. Raises if those of all are."""
+        """As `call`, but the replies of servers that are away are exceptions. Raises if those of all are.
+
+        So are those for streams without the consumer group.
+        """
         ...
 
     async def everywhere(self, command: Command) -> list[Any]:
@@ -99,12 +111,22 @@ class Wire:
         replicas: int = 0,
         outdated: Doubt | None = None,
     ) -> list[Any]:
+        return await self._until_done(commands, in_trouble, before_again, replicas, outdated)
+
+    async def _until_done(
+        self,
+        commands: Sequence[Command],
+        troubled: Callable[[Any], bool],
+        before_again: Look | None,
+        replicas: int = 0,
+        outdated: Doubt | None = None,
+    ) -> list[Any]:
         deadline = time.monotonic() + self._patience_s
         attempt = 0
         while True:
             try:
                 replies = await self._server.once(commands, replicas=replicas)
-                trouble: Exception | None = next(filter(in_trouble, replies), None)
+                trouble: Exception | None = next(filter(troubled, replies), None)
             except BROKEN as error:
                 trouble = error
             if trouble is None:
@@ -129,7 +151,9 @@ class Wire:
             return [error] * len(commands)
 
     async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
-        return await self.call(*commands, before_again=before_again)
+        return await self._until_done(
+            commands, lambda reply: in_trouble(reply) and not lacks_group(reply), before_again
+        )
 
     async def everywhere(self, command: Command) -> list[Any]:
         return await self.call(command)

@@ -117,7 +117,10 @@ class GroupLog(Protocol):
     """
 
     async def join(self, group: str) -> None:
-        """Make the group where it is not there yet; it begins with the oldest pointer."""
+        """Make the group where it is not there yet; it begins with the oldest pointer.
+
+        A partition whose server is away is joined by `fetch`, when it answers again.
+        """
         ...
 
     async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[Delivery]:

@@ -204,6 +204,26 @@ async def test_of_two_gateways_one_runs_each_turn() -> None:
     assert len(ends) == len(set(ends)) == 3
 
 
+@pytest.mark.parametrize("when", ["its turn runs", "its owner waits for work"])
+async def test_nobody_comes_back_to_a_session_that_is_deleted_under_its_owner(
+    when: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, session, model = MemoryEventLog(), new_session_id(), Patient()
+    async with Recorder(log) as recorder, gateway(log, recorder, model=model) as owners:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        owners.wake(session, (await recorder.post(session, request())).last)
+        await eventually(lambda: model.asking == 1)
+        if when == "its owner waits for work":
+            model.go.set()
+            await until_over(log, session, "turn.completed")
+        await log.delete(session)
+        model.go.set()
+        await eventually(lambda: not owners.owned)
+        assert owners.setbacks(session) == 0
+        assert await log.acquire(session, "somebody else", 1_000)
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
+
+
 class Damaged(MemoryEventLog):
     """A log in which one session's facts cannot be read."""
 

@@ -10,26 +10,11 @@ from pipeline.engines.base import ChatRequest, Completion, Message, Written
 from pipeline.pressure import PatientLanguageModel, Pressure
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings
+from tests.clocks import Hours
 
 pytestmark = pytest.mark.anyio
 LIMITS = AdmissionSettings(waiting_turns=4, wait_s=10, busy_s=2, patience_s=5)
 REQUEST = ChatRequest((Message("user", "Hello"),))
-
-
-class Hours:
-    """A clock that goes on only when somebody sleeps, or when it is told to."""
-
-    def __init__(self) -> None:
-        self.s = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.s * 1_000)
-
-    def monotonic(self) -> float:
-        return self.s
-
-    async def sleep(self, seconds: float) -> None:
-        self.s += seconds
 
 
 class Crowded:

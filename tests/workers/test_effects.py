@@ -235,3 +235,16 @@ async def test_no_more_are_worked_on_at_a_time_than_allowed(log: RedisEventLog) 
         assert len(effect.seen) == 8
         gate.set()
         await until(lambda: len(effect.done) == 60)
+
+
+async def test_a_group_that_is_gone_is_made_again_and_work_goes_on(log: RedisEventLog, home: Path) -> None:
+    effect = Noted()
+    async with running(log, effect):
+        before = await session_with(log, COMPLETED)
+        await until(lambda: before in {pointer.session for pointer in effect.done})
+        with raw(home) as server:
+            for p in range(16):
+                server.xgroup_destroy(f"ev:{{p{p}}}:t", "noted")
+        after = await session_with(log, COMPLETED)
+        await until(lambda: after in {pointer.session for pointer in effect.done})
+        await until(lambda: pending(home) == 0)
