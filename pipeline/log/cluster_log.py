@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from redis.asyncio.connection import ConnectionPool
 
+from pipeline.log.about import run_id
 from pipeline.log.base import Ear
 from pipeline.log.cluster_ear import ClusterEar
 from pipeline.log.cluster_wire import ClusterWire
 from pipeline.log.codec import Keys
-from pipeline.log.grace import run_id
 from pipeline.log.polling import PollingWaiter
 from pipeline.log.redis_log import CONFIG_KEY, LIBRARIES, SCHEMA, RedisEventLog, good, named
-from pipeline.log.server import passes
+from pipeline.log.server import judge
 from pipeline.log.shards import Node
 from pipeline.log.slots import slot_of
-from schemas.errors import LogError, LogForeign
+from schemas.errors import LogForeign
 from schemas.ids import SessionId
 
 _MARK: Final = "log"
@@ -122,6 +122,5 @@ class ClusterEventLog(RedisEventLog):
 def _raise(replies: Sequence[Any]) -> None:
     for reply in replies:
         if isinstance(reply, Exception):
-            if passes(reply):
-                raise reply
-            raise LogError(f"The log server refuses: {reply}") from reply
+            judge(reply)
+            raise reply

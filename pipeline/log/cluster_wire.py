@@ -10,7 +10,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
-from pipeline.log.server import BROKEN, NO_FUNCTION, Command, in_trouble, passes
+from pipeline.log.server import BROKEN, NO_FUNCTION, Command, in_trouble, judge
 from pipeline.log.shards import Node, Shards
 from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
@@ -79,11 +79,11 @@ class ClusterWire:
     async def call(
         self,
         *commands: Command,
-        before_again: Look | None = None,
+        look: Look | None = None,
         replicas: int = 0,
         outdated: Doubt | None = None,
     ) -> list[Any]:
-        """`before_again` is not needed: servers are greeted again after every break."""
+        """`look` is not needed: every server is greeted, and again after every break."""
         deadline = time.monotonic() + self._patience_s
         slots = [slot_of_command(command) for command in commands]
         sent = _Sent(commands, slots, replicas, [None] * len(commands), outdated)
@@ -94,8 +94,7 @@ class ClusterWire:
             if not troubles:
                 return sent.replies
             for trouble in troubles.values():
-                if not passes(trouble):
-                    _raise(trouble)
+                judge(trouble)
             trouble = next(iter(troubles.values()))
             if self.shards.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
@@ -113,15 +112,14 @@ class ClusterWire:
             await self._mend(slots, troubles, 0)
         return sent.replies
 
-    async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
+    async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
         slots = [slot_of_command(command) for command in commands]
         sent = _Sent(commands, slots, 0, [None] * len(commands))
         todo: Sequence[int] = range(len(commands))
         for attempt in range(_CHASES):
             troubles = await self._try(sent, todo)
             for trouble in troubles.values():
-                if not passes(trouble):
-                    _raise(trouble)
+                judge(trouble)
             if not troubles:
                 break
             sent.asks = await self._mend(slots, troubles, attempt)
@@ -201,9 +199,9 @@ class ClusterWire:
             if outdated is not None and outdated():
                 raise FailedOver(f"The log server {address} came in another's place.")
             if not asking:
-                return await node.server.once(commands, replicas=replicas)
+                return await node.server.once(commands, replicas=replicas, run=node.run_id)
             pairs = [word for command in commands for word in (_ASKING, command)]
-            return (await node.server.once(pairs, replicas=replicas))[1::2]
+            return (await node.server.once(pairs, replicas=replicas, run=node.run_id))[1::2]
         except (*BROKEN, ResponseError) as trouble:
             return [trouble] * len(commands)
 

@@ -76,11 +76,3 @@ class Grace:
     def gone(self, session: SessionId, owner: str) -> None:
         if self._held.get(session) == owner:
             del self._held[session]
-
-
-def run_id(info: object) -> bytes:
-    """Of INFO server: another one after every start of a server. b"" where it may not be asked."""
-    if not isinstance(info, bytes):
-        return b""
-    found = (line.removeprefix(b"run_id:") for line in info.splitlines() if line.startswith(b"run_id:"))
-    return next(found, b"").strip()

@@ -7,9 +7,8 @@ from typing import Final
 import anyio
 
 from pipeline.log.cluster_wire import ClusterWire
-from pipeline.log.server import Command, passes
+from pipeline.log.server import Command, judge
 from pipeline.log.waiting import Ready, Streams
-from schemas.errors import LogError
 
 SHORTEST_S: Final = 0.005
 LONGEST_S: Final = 0.1
@@ -34,8 +33,8 @@ class PollingWaiter:
         while True:
             replies = await self._wire.each(*commands)
             for reply in replies:
-                if isinstance(reply, Exception) and not passes(reply):
-                    raise LogError(f"The log server refuses: {reply}") from reply
+                if isinstance(reply, Exception):
+                    judge(reply)
             found = [
                 (name, entries)
                 for reply in replies

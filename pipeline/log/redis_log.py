@@ -7,15 +7,16 @@ from typing import Any, Final, cast
 
 from redis.asyncio.connection import ConnectionPool
 
+from pipeline.log.about import check_mode, run_id
 from pipeline.log.base import Batch, Ear, Head, Outcome
 from pipeline.log.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.log.ear import RedisEar
-from pipeline.log.grace import Grace, run_id
+from pipeline.log.grace import Grace
 from pipeline.log.outcomes import LATER, TOO_LARGE, certain, head_of, is_fresh, must_be_replicated
 from pipeline.log.server import Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
-from pipeline.log.wire import Doubt, FailedOver, Wire, Wires
-from schemas.errors import InputTooLong, LogError, LogForeign
+from pipeline.log.wire import FailedOver, Wire, Wires
+from schemas.errors import InputTooLong, LogForeign
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 
@@ -110,10 +111,9 @@ class RedisEventLog:
             for p in {keys.partition(batch.session) for batch in batches if replicas}
         ]
 
-        def outdated() -> bool:
-            return self.failovers != failovers
-
-        replies = iter(await self._call(*sent, *marks, replicas=replicas, outdated=outdated) if sent else [])
+        replies = iter(
+            await self._call(*sent, *marks, replicas=replicas, failovers=failovers) if sent else []
+        )
         return [
             command if isinstance(command, Outcome) else certain(batch, next(replies))
             for batch, command in zip(batches, commands, strict=True)
@@ -200,8 +200,7 @@ class RedisEventLog:
         await self._call(("FCALL", "ev2_delete", 6, *keys.of(session), session, TOMBSTONE_S))
 
     async def ping(self) -> None:
-        await self._ready()
-        await self._call(("PING",))
+        await self.call(("PING",))
 
     async def aclose(self) -> None:
         await self._wire.aclose()
@@ -228,12 +227,15 @@ class RedisEventLog:
     async def partly(self, *commands: Command) -> list[Any]:
         """What the servers say that answer, and exceptions for the others: for what is done again anyway."""
         await self._ready()
-        return await self._wire.partly(*commands, before_again=self._ready)
+        return await self._wire.partly(*commands, look=self._look)
 
-    async def _call(self, *commands: Command, replicas: int = 0, outdated: Doubt | None = None) -> list[Any]:
-        return await self._wire.call(
-            *commands, before_again=self._ready, replicas=replicas, outdated=outdated
-        )
+    async def _call(self, *commands: Command, replicas: int = 0, failovers: int | None = None) -> list[Any]:
+        """Raises FailedOver once there have been more than `failovers`."""
+
+        def outdated() -> bool:
+            return failovers not in (None, self.failovers)
+
+        return await self._wire.call(*commands, look=self._look, replicas=replicas, outdated=outdated)
 
     async def _see_failover(self, run: bytes, keys: Keys) -> None:
         if self._run_id and run != self._run_id:
@@ -253,6 +255,10 @@ class RedisEventLog:
         self._grace.suspect(
             {session: Seq(int(end or 0)) for session, end in found if not isinstance(end, Exception)}
         )
+
+    async def _look(self) -> bytes:
+        await self._ready()
+        return self._run_id
 
     async def _ready(self) -> Keys:
         """The key names; after each break, only once the server has shown that it is still the same log."""
@@ -289,12 +295,3 @@ def good(replies: Iterable[Any]) -> Iterator[Any]:
 
 def named(replies: Iterable[Iterable[bytes]]) -> list[SessionId]:
     return [SessionId(name.decode()) for names in replies for name in names]
-
-
-def check_mode(about: object) -> None:
-    """Raises LogError where the server is not of the kind that this log is for."""
-    if isinstance(about, bytes):
-        if b"mode:cluster" in about:
-            raise LogError("The log server is a node of a Redis Cluster: set log.mode to cluster.")
-        if b"mode:sentinel" in about:
-            raise LogError("This is a sentinel, no log server: set log.mode to sentinel, and log.sentinels.")

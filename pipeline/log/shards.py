@@ -10,7 +10,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-from pipeline.log.server import BROKEN, Command, Server, passes
+from pipeline.log.server import BROKEN, Command, Server, judge
 from pipeline.log.slots import ANYWHERE, SlotMap
 from schemas.errors import LogError, LogUnavailable
 
@@ -143,9 +143,8 @@ class Shards:
             if isinstance(reply, ResponseError):
                 if _NOT_A_CLUSTER in str(reply):
                     raise LogError(f"{address} is no Redis Cluster: set log.mode to single or sentinel.")
-                if passes(reply):
-                    return None
-                raise LogError(f"The log server refuses: {reply}")
+                judge(reply)
+                return None
             return SlotMap.parse(reply, address)
         return None
 
