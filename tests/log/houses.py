@@ -1,14 +1,17 @@
-"""A scripted server, and an address at which one server may come in another's place."""
+"""A scripted server, an address at which one may come in another's place, and who calls there."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import anyio.lowlevel
 from hiredis import Reader
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 
-from pipeline.log.server import OPTIONS
+from pipeline.log.about import run_id
+from pipeline.log.server import OPTIONS, Command
+from pipeline.log.wire import Wire
 
 Reply = Callable[[list[bytes]], bytes]
 ONE_SHARD = b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$4\r\nhere\r\n:1\r\n$2\r\nid\r\n"
@@ -81,3 +84,33 @@ class Address(ConnectionPool):
 
     def make_connection(self) -> UnixDomainSocketConnection:
         return UnixDomainSocketConnection(path=str(self.house.path), **OPTIONS)
+
+
+class Caller:
+    """Looks at the server as the log does: again after every break."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._known_at = -1
+        self.run = b""
+        self.looks: list[bytes] = []
+
+    async def look(self) -> bytes:
+        if self._known_at != self._wire.breaks:
+            breaks = self._wire.breaks
+            [about] = await self._wire.each(("INFO", "server"))
+            self.run = run_id(about) or self.run
+            self._known_at = breaks
+            self.looks.append(self.run)
+        return self.run
+
+    async def say(self, *words: str) -> None:
+        """To whichever server is there."""
+        await self._wire.call(words, look=self.look)
+
+    async def say_here(self) -> None:
+        """To the server that is known now, whose name is what is said. Raises FailedOver."""
+        run = await self.look()
+        await anyio.lowlevel.checkpoint()  # others may look in between
+        command: Command = ("HERE", run)
+        await self._wire.call(command, look=self.look, outdated=lambda: self.run != run)

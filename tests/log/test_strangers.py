@@ -13,46 +13,16 @@ from hypothesis import strategies as st
 
 from pipeline.log.about import run_id
 from pipeline.log.cluster_wire import ClusterWire
-from pipeline.log.server import CONNECTIONS, Command
+from pipeline.log.server import CONNECTIONS
 from pipeline.log.shards import Node
 from pipeline.log.wire import FailedOver, Wire
 from tests.eventually import eventually
-from tests.log.houses import ONE_SHARD, Address, House, house
+from tests.log.houses import ONE_SHARD, Address, Caller, House, house
 
 pytestmark = pytest.mark.anyio
 
 TURNS = 50
 """Of the event loop: more than a call and its look need, with both ends in this process."""
-
-
-class Caller:
-    """Looks at the server as the log does: again after every break."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._known_at = -1
-        self.run = b""
-        self.looks: list[bytes] = []
-
-    async def look(self) -> bytes:
-        if self._known_at != self._wire.breaks:
-            breaks = self._wire.breaks
-            [about] = await self._wire.each(("INFO", "server"))
-            self.run = run_id(about) or self.run
-            self._known_at = breaks
-            self.looks.append(self.run)
-        return self.run
-
-    async def say(self, *words: str) -> None:
-        """To whichever server is there."""
-        await self._wire.call(words, look=self.look)
-
-    async def say_here(self) -> None:
-        """To the server that is known now, whose name is what is said. Raises FailedOver."""
-        run = await self.look()
-        await anyio.lowlevel.checkpoint()
-        command: Command = ("HERE", run)
-        await self._wire.call(command, look=self.look, outdated=lambda: self.run != run)
 
 
 @asynccontextmanager
