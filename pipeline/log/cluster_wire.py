@@ -261,6 +261,5 @@ class ClusterWire:
 def _raise(trouble: Exception) -> NoReturn:
     if isinstance(trouble, LogError):
         raise trouble
-    if isinstance(trouble, ResponseError):
-        raise LogError(f"The log server refuses: {trouble}") from trouble
+    judge(trouble)
     raise LogUnavailable("A part of the log does not answer.") from trouble

@@ -182,7 +182,8 @@ class Shards:
             except BROKEN as trouble:
                 raise LogUnavailable("A part of the log does not answer.") from trouble
             if isinstance(reply, Exception):
-                raise LogError(f"The log server refuses: {reply}") from reply
+                judge(reply)
+                raise LogUnavailable("A part of the log does not answer.") from reply
             cursor, names = reply
             yield names
             if cursor == b"0":
@@ -195,11 +196,12 @@ class Shards:
         for address in self.addresses:
             try:
                 [reply] = await self.node(address).server.once([("CLUSTER", "NODES")])
-            except BROKEN:
+            except BROKEN as trouble:
+                reply = trouble
+            if isinstance(reply, Exception):
+                judge(reply)
                 found[address] = "?"  # asking it for its keys will say so
                 continue
-            if isinstance(reply, Exception):
-                raise LogError(f"The log server refuses: {reply}") from reply
             mine = next((line for line in reply.decode().splitlines() if "myself" in line), "")
             found[address] = " ".join(mine.split()[8:])
         return found

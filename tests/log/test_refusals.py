@@ -1,4 +1,4 @@
-"""Who waits for news takes what a server refuses for the moment for none, and the rest for an error."""
+"""What a server refuses for the moment is tried again by whoever asked; the rest is an error, everywhere."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from pipeline.log.cluster_wire import ClusterWire
 from pipeline.log.polling import PollingWaiter
 from pipeline.log.waiting import BlockingWaiter, Waiter
 from pipeline.log.wire import Wire
-from schemas.errors import LogError
+from schemas.errors import LogError, LogUnavailable
 from tests.log.houses import ONE_SHARD, Address, House, house
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +87,19 @@ async def test_a_lasting_refusal_is_an_error(case: tuple[Waiter, Callable[[str],
         await waiter.read(("XREAD",), PLACES, 0.0)
     refuse("")
     assert await waiter.read(("XREAD",), PLACES, 0.0) == FOUND
+
+
+@pytest.mark.parametrize("error", [*LATER, *NEVER], ids=lambda error: error.split()[0])
+async def test_a_shard_that_refuses_for_the_moment_is_away(tmp_path: Path, error: str) -> None:
+    def reply(command: list[bytes]) -> bytes:
+        return ONE_SHARD if command == [b"CLUSTER", b"SLOTS"] else f"-{error}\r\n".encode()
+
+    async with house(tmp_path / "house", reply) as at:
+        wire = ClusterWire(["here:1"], lambda _: Address(at))
+        with pytest.raises(LogError) as scanned:
+            await anext(wire.scan("*", 10))
+        with pytest.raises(LogError) as asked:
+            await wire.everywhere(("DBSIZE",))
+        away = LogUnavailable if error in LATER else LogError
+        assert (type(scanned.value), type(asked.value)) == (away, away)
+        await wire.aclose()
