@@ -230,6 +230,7 @@ def _join(cluster: RedisCluster, ports: Sequence[int], shards: int) -> None:
     wait_for(cluster.whole, "a whole cluster")
     if len(cluster.servers) > shards:
         wait_for(cluster.replicated, "replicas in step")
+        wait_for(lambda: all(shard[3:] for shard in first.ask("CLUSTER", "SLOTS")), "word of the replicas")
 
 
 @dataclass(eq=False)
