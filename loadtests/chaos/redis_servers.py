@@ -230,6 +230,7 @@ def _join(cluster: RedisCluster, ports: Sequence[int], shards: int) -> None:
     wait_for(cluster.whole, "a whole cluster")
     if len(cluster.servers) > shards:
         wait_for(cluster.replicated, "replicas in step")
+        wait_for(lambda: all(shard[3:] for shard in first.ask("CLUSTER", "SLOTS")), "word of the replicas")
 
 
 @dataclass(eq=False)
@@ -242,7 +243,13 @@ class Watched:
 
     def master(self) -> RedisServer:
         """As the first living sentinel sees it."""
-        sentinel = next(s for s in self.sentinels if s.process is not None)
+        return self._master(next(s for s in self.sentinels if s.process is not None))
+
+    def masters(self) -> set[RedisServer]:
+        """As all living sentinels see them."""
+        return {self._master(sentinel) for sentinel in self.sentinels if sentinel.process is not None}
+
+    def _master(self, sentinel: RedisServer) -> RedisServer:
         _, port = sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)
         return next(server for server in self.servers if server.port == int(port))
 

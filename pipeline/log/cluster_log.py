@@ -15,10 +15,10 @@ from pipeline.log.libraries import LIBRARIES
 from pipeline.log.outcomes import good, named
 from pipeline.log.polling import PollingWaiter
 from pipeline.log.redis_log import CONFIG_KEY, SCHEMA, RedisEventLog
-from pipeline.log.server import passes
+from pipeline.log.server import judge
 from pipeline.log.shards import Node
 from pipeline.log.slots import slot_of
-from schemas.errors import LogError, LogForeign
+from schemas.errors import LogForeign
 from schemas.ids import SessionId
 
 _MARK: Final = "log"
@@ -125,6 +125,5 @@ class ClusterEventLog(RedisEventLog):
 def _raise(replies: Sequence[Any]) -> None:
     for reply in replies:
         if isinstance(reply, Exception):
-            if passes(reply):
-                raise reply
-            raise LogError(f"The log server refuses: {reply}") from reply
+            judge(reply)
+            raise reply

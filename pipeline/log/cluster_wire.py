@@ -9,7 +9,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
-from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, in_trouble, lacks_group, passes
+from pipeline.log.server import BROKEN, NO_FUNCTION, Command, Server, in_trouble, judge, lacks_group
 from pipeline.log.shards import Greet, Shards
 from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
@@ -79,11 +79,11 @@ class ClusterWire:
     async def call(
         self,
         *commands: Command,
-        before_again: Look | None = None,
+        look: Look | None = None,
         replicas: int = 0,
         outdated: Doubt | None = None,
     ) -> list[Any]:
-        """`before_again` is not needed: servers are greeted again after every break."""
+        """`look` is not needed: every server is greeted, and again after every break."""
         sent = self._sent(commands, replicas, outdated)
         todo: Sequence[int] = range(len(commands))
         attempt = 0
@@ -92,8 +92,7 @@ class ClusterWire:
             if not troubles:
                 return sent.replies
             for trouble in troubles.values():
-                if not passes(trouble):
-                    _raise(trouble)
+                judge(trouble)
             trouble = next(iter(troubles.values()))
             if self.shards.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
@@ -115,14 +114,13 @@ class ClusterWire:
             await self._mend(sent, troubles, 0)
         return sent.replies
 
-    async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
+    async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
         sent = self._sent(commands)
         todo: Sequence[int] = range(len(commands))
         for attempt in range(_CHASES):
             troubles = _but_groups(await self._try(sent, todo))
             for trouble in troubles.values():
-                if not passes(trouble):
-                    _raise(trouble)
+                judge(trouble)
             if not troubles:
                 break
             sent.asks = await self._mend(sent, troubles, attempt)
@@ -206,9 +204,9 @@ class ClusterWire:
             if outdated is not None and outdated():
                 raise FailedOver(f"The log server {address} came in another's place.")
             if not asking:
-                return await node.server.once(commands, replicas=replicas)
+                return await node.server.once(commands, replicas=replicas, run=node.run_id)
             pairs = [word for command in commands for word in (_ASKING, command)]
-            return (await node.server.once(pairs, replicas=replicas))[1::2]
+            return (await node.server.once(pairs, replicas=replicas, run=node.run_id))[1::2]
         except (*BROKEN, ResponseError) as trouble:
             return [trouble] * len(commands)
 
@@ -262,6 +260,5 @@ def _but_groups(troubles: Mapping[int, Exception]) -> Mapping[int, Exception]:
 def _raise(trouble: Exception) -> NoReturn:
     if isinstance(trouble, LogError):
         raise trouble
-    if isinstance(trouble, ResponseError):
-        raise LogError(f"The log server refuses: {trouble}") from trouble
+    judge(trouble)
     raise LogUnavailable("A part of the log does not answer.") from trouble

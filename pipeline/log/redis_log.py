@@ -25,7 +25,7 @@ from pipeline.log.outcomes import (
 from pipeline.log.replication import marks, until_replicated
 from pipeline.log.server import Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
-from pipeline.log.wire import Doubt, FailedOver, Wire, Wires
+from pipeline.log.wire import FailedOver, Wire, Wires
 from schemas.errors import InputTooLong, LogForeign, LogUnavailable
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
@@ -101,10 +101,9 @@ class RedisEventLog:
         replicas = self._replicas if any(map(must_be_replicated, batches)) else 0
         behind = marks(keys, {keys.partition(batch.session) for batch in batches if replicas})
 
-        def outdated() -> bool:
-            return self.failovers != failovers
-
-        replies = iter(await self._call(*sent, *behind, replicas=replicas, outdated=outdated) if sent else [])
+        replies = iter(
+            await self._call(*sent, *behind, replicas=replicas, failovers=failovers) if sent else []
+        )
         return [
             command if isinstance(command, Outcome) else certain(batch, next(replies))
             for batch, command in zip(batches, commands, strict=True)
@@ -212,8 +211,7 @@ class RedisEventLog:
         )
 
     async def ping(self) -> None:
-        await self._ready()
-        await self._call(("PING",))
+        await self.call(("PING",))
 
     async def aclose(self) -> None:
         await self._wire.aclose()
@@ -240,12 +238,15 @@ class RedisEventLog:
     async def partly(self, *commands: Command) -> list[Any]:
         """What the servers say that answer, and exceptions for the others: for what is done again anyway."""
         await self._ready()
-        return await self._wire.partly(*commands, before_again=self._ready)
+        return await self._wire.partly(*commands, look=self._look)
 
-    async def _call(self, *commands: Command, replicas: int = 0, outdated: Doubt | None = None) -> list[Any]:
-        return await self._wire.call(
-            *commands, before_again=self._ready, replicas=replicas, outdated=outdated
-        )
+    async def _call(self, *commands: Command, replicas: int = 0, failovers: int | None = None) -> list[Any]:
+        """Raises FailedOver once there have been more than `failovers`."""
+
+        def outdated() -> bool:
+            return failovers not in (None, self.failovers)
+
+        return await self._wire.call(*commands, look=self._look, replicas=replicas, outdated=outdated)
 
     async def _see_failover(self, run: bytes, keys: Keys) -> None:
         if self._run_id and run != self._run_id:
@@ -265,6 +266,10 @@ class RedisEventLog:
         self._grace.suspect(
             {session: Seq(int(end or 0)) for session, end in found if not isinstance(end, Exception)}
         )
+
+    async def _look(self) -> bytes:
+        await self._ready()
+        return self._run_id
 
     async def _ready(self) -> Keys:
         """The key names; after each break, only once the server has shown that it is still the same log."""

@@ -36,15 +36,36 @@ class TlsMasterConnection(MasterConnection, SSLConnection):
     """The same over TLS."""
 
 
+class MasterPool(SentinelConnectionPool):
+    """Closing it closes the connections to the sentinels as well, and nobody asks them any more."""
+
+    closed = False
+
+    async def get_master_address(self) -> tuple[str, int]:
+        try:
+            if self.closed:
+                raise ConnectionError("closed")
+            address: tuple[str, int] = await super().get_master_address()  # type: ignore[no-untyped-call]
+            return address
+        finally:
+            if self.closed:  # meanwhile: the question may have opened another one
+                await self.sentinel_manager.aclose()
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
 def sentinel_dialer(
     sentinels: Sequence[tuple[str, int]],
     master: str,
     options: Mapping[str, Any],
     sentinel_options: Mapping[str, Any],
-) -> SentinelConnectionPool:
+) -> MasterPool:
     """`options` of connections to the master, `sentinel_options` of those to the sentinels."""
     asking = OPTIONS | {"socket_timeout": _ASK_S, "socket_connect_timeout": _ASK_S} | dict(sentinel_options)
-    return SentinelConnectionPool(
+    return MasterPool(
         master,
         Sentinel(sentinels, sentinel_kwargs=asking),  # type: ignore[no-untyped-call]
         connection_class=TlsMasterConnection if options.get("ssl") else MasterConnection,

@@ -22,6 +22,8 @@ from redis.exceptions import (
 )
 
 from pipeline.log.codec import Argument
+from pipeline.log.info import run_id
+from schemas.errors import LogError
 
 Command = tuple[Argument, ...]
 BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)
@@ -48,8 +50,12 @@ class Unreplicated(ResponseError):
         self.reply = reply
 
 
+class Stranger(ConnectionError):
+    """The connection leads to another server than the caller has looked at: nothing was sent."""
+
+
 class Server:
-    """Sends each pipeline once."""
+    """Sends each pipeline once. Which server it is, is asked on every new connection."""
 
     def __init__(self, dialer: ConnectionPool, *, reply_s: float = REPLY_S) -> None:
         self._dialer = dialer
@@ -59,14 +65,16 @@ class Server:
         self.closed = False
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self.breaks = 0
-        """How many times a connection has failed: what was known of the server may be out of date."""
+        """How often a connection failed or led to another server: what was known may be out of date."""
+        self._run = b""
+        """Of the server that idle connections lead to; its run id, where it may be asked."""
 
-    async def once(self, commands: Sequence[Command], *, replicas: int = 0) -> list[Any]:
+    async def once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
         """One try; an error reply stands among the replies as an exception.
 
-        With `replicas`, so many must confirm what was written, or every reply is Unreplicated.
+        With `replicas`, so many must confirm what was written, or every reply is Unreplicated. With `run`,
+        no other run of a server is sent anything: raises Stranger.
         """
-        wait: list[Command] = [("WAIT", replicas, REPLICATED_MS)] if replicas else []
         breaks = self.breaks
         async with self._turns:
             if self.closed:
@@ -77,10 +85,9 @@ class Server:
             self._busy.add(connection)
             try:
                 async with asyncio.timeout(self._reply_s):
-                    await connected(connection)
-                    await connection.send_packed_command([pack(c) for c in itertools.chain(commands, wait)])
-                    replies = [await _reply(connection) for _ in commands]
-                    confirmed = await self._confirmation(connection) if wait else 0
+                    here = self._run if connection.is_connected else await self._meet(connection)
+                    strange = run not in (b"", here)
+                    replies = [] if strange else await self._ask(connection, commands, replicas)
             except RuntimeError as error:  # so event loops call it when a connection is closed under its user
                 await self._broken(connection)
                 raise ConnectionError(f"closed meanwhile: {error}") from error
@@ -89,17 +96,48 @@ class Server:
                 raise
             finally:
                 self._busy.discard(connection)
-            self._idle.append(connection)
-            if self.closed:
-                await self._hang_up(connection)
-        if wait and not (isinstance(confirmed, int) and confirmed >= replicas):
-            return [reply if isinstance(reply, Exception) else Unreplicated(reply) for reply in replies]
+            await self._keep(connection, here)
+        if strange:
+            raise Stranger("another server is here now")
         return replies
+
+    async def _ask(
+        self, connection: AbstractConnection, commands: Sequence[Command], replicas: int
+    ) -> list[Any]:
+        wait: list[Command] = [("WAIT", replicas, REPLICATED_MS)] if replicas else []
+        await connection.send_packed_command([pack(c) for c in itertools.chain(commands, wait)])
+        replies = [await reply_of(connection) for _ in commands]
+        if wait:
+            confirmed = await self._confirmation(connection)
+            if not isinstance(confirmed, int) or confirmed < replicas:
+                return [reply if isinstance(reply, Exception) else Unreplicated(reply) for reply in replies]
+        return replies
+
+    async def _meet(self, connection: AbstractConnection) -> bytes:
+        """Connect, and ask which run of which server this is. Unless it says so it is the last one's."""
+        await connected(connection)
+        await connection.send_packed_command([pack(("INFO", "server"))])
+        about = await reply_of(connection)
+        if isinstance(about, Exception) and passes(about):
+            raise ConnectionError(str(about)) from about
+        before, here = self._run, run_id(about) or self._run
+        self._run = here
+        if before not in (b"", here):
+            self.breaks += 1
+            await self._hang_up()
+        return here
+
+    async def _keep(self, connection: AbstractConnection, run: bytes) -> None:
+        """For the next one, unless it leads to a server in whose place another has come meanwhile."""
+        if self.closed or run != self._run:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
 
     async def _confirmation(self, connection: AbstractConnection) -> object:
         """None from a server that died waiting: it had done it, and whoever listened may know."""
         try:
-            return await _reply(connection)
+            return await reply_of(connection)
         except BROKEN:
             await self._broken(connection)
             return None
@@ -109,10 +147,10 @@ class Server:
         self.breaks += 1
         await self._hang_up(connection)
 
-    async def _hang_up(self, connection: AbstractConnection) -> None:
+    async def _hang_up(self, *connections: AbstractConnection) -> None:
         """Where one connection broke the others are likely dead as well."""
         idle, self._idle = self._idle, []
-        for stale in (connection, *idle):
+        for stale in (*connections, *idle):
             await stale.disconnect(nowait=True)
 
     def dial(self) -> AbstractConnection:
@@ -139,7 +177,8 @@ def pack(command: Command) -> bytes:
     return packed
 
 
-async def _reply(connection: AbstractConnection) -> Any:
+async def reply_of(connection: AbstractConnection) -> Any:
+    """The next one; an error reply is an exception."""
     try:
         return await connection.read_response()
     except ResponseError as error:
@@ -165,6 +204,12 @@ def passes(trouble: Exception) -> bool:
     if isinstance(trouble, _OF_CLUSTERS) or NO_FUNCTION in str(trouble):
         return True
     return str(trouble).partition(" ")[0] in _PASSING
+
+
+def judge(trouble: Exception) -> None:
+    """Raises LogError where the same command will not do later either."""
+    if not passes(trouble):
+        raise LogError(f"The log server refuses: {trouble}") from trouble
 
 
 OPTIONS: Final[dict[str, Any]] = {

@@ -11,7 +11,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-from pipeline.log.server import BROKEN, Command, Server, passes
+from pipeline.log.server import BROKEN, Command, Server, judge
 from pipeline.log.slots import ANYWHERE, SlotMap, everyone_of
 from schemas.errors import LogError, LogUnavailable
 
@@ -176,9 +176,8 @@ class Shards:
             if isinstance(reply, ResponseError):
                 if _NOT_A_CLUSTER in str(reply):
                     raise LogError(f"{address} is no Redis Cluster: set log.mode to single or sentinel.")
-                if passes(reply):
-                    return None
-                raise LogError(f"The log server refuses: {reply}")
+                judge(reply)
+                return None
             return SlotMap.parse(reply, address)
         return None
 
@@ -216,7 +215,8 @@ class Shards:
             except BROKEN as trouble:
                 raise LogUnavailable("A part of the log does not answer.") from trouble
             if isinstance(reply, Exception):
-                raise LogError(f"The log server refuses: {reply}") from reply
+                judge(reply)
+                raise LogUnavailable("A part of the log does not answer.") from reply
             cursor, names = reply
             yield names
             if cursor == b"0":
@@ -229,11 +229,12 @@ class Shards:
         for address in self.addresses:
             try:
                 [reply] = await self.node(address).server.once([("CLUSTER", "NODES")])
-            except BROKEN:
+            except BROKEN as trouble:
+                reply = trouble
+            if isinstance(reply, Exception):
+                judge(reply)
                 found[address] = "?"  # asking it for its keys will say so
                 continue
-            if isinstance(reply, Exception):
-                raise LogError(f"The log server refuses: {reply}") from reply
             mine = next((line for line in reply.decode().splitlines() if "myself" in line), "")
             found[address] = " ".join(mine.split()[8:])
         return found

@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
 
-from pipeline.log.server import BROKEN, REPLY_S, Command, connected, lacks_group, pack
+from pipeline.log.server import BROKEN, REPLY_S, Command, connected, judge, lacks_group, pack, reply_of
 from pipeline.log.wire import Wire
-from schemas.errors import LogError
 
 Ready = Callable[[], Awaitable[object]]
 Streams = list[tuple[bytes, list[Any]]]
@@ -20,14 +18,15 @@ NO_GROUP: Final[Joins] = {}
 
 
 class Waiter(Protocol):
-    """For one reader. Never reads twice: a break is the same as nothing new."""
+    """For one reader. Never reads twice: a break, or a server that is busy, is the same as nothing new."""
 
     async def read(
         self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
     ) -> Streams:
         """XREAD or XREADGROUP (`words` are what stands before BLOCK) from these places of these streams.
 
-        `join` is sent where the group turns out to be missing.
+        `join` is sent where the group turns out to be missing. Raises LogError where the server will refuse
+        it later as well.
         """
         ...
 
@@ -41,7 +40,7 @@ class BlockingWaiter:
         self._wire = wire
         self._ready = ready
         self._connection: AbstractConnection | None = None
-        self._breaks = 0
+        self._troubles = 0
 
     async def read(
         self, words: Command, places: Mapping[str, str], wait_s: float, *, join: Joins = NO_GROUP
@@ -50,17 +49,18 @@ class BlockingWaiter:
         block: Command = ("BLOCK", max(1, int(wait_s * 1000)), "STREAMS")
         try:
             reply = await self._once((*words, *block, *places, *places.values()), wait_s)
-        except ResponseError as error:
-            if not (join and lacks_group(error)):
-                raise LogError(f"The log server refuses: {error}") from error
-            await self._wire.call(*join.values(), before_again=self._ready)
-            return []
         except BROKEN as trouble:
             self._wire.broke()
-            self._breaks += 1
-            await self._wire.recover(trouble, self._breaks)
+            reply = trouble
+        if join and lacks_group(reply):
+            await self._wire.call(*join.values())
             return []
-        self._breaks = 0
+        if isinstance(reply, Exception):
+            judge(reply)
+            self._troubles += 1
+            await self._wire.recover(reply, self._troubles)
+            return []
+        self._troubles = 0
         return [(name, entries) for name, entries in reply or ()]
 
     async def _once(self, command: Command, wait_s: float) -> Any:
@@ -70,7 +70,7 @@ class BlockingWaiter:
             async with asyncio.timeout(wait_s + REPLY_S):
                 await connected(connection)
                 await connection.send_packed_command([pack(command)])
-                reply = await connection.read_response()
+                reply = await reply_of(connection)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

@@ -16,14 +16,16 @@ from pipeline.log.server import (
     NO_FUNCTION,
     Command,
     Server,
+    Stranger,
     dialer,
     in_trouble,
+    judge,
     lacks_group,
-    passes,
 )
-from schemas.errors import LogError, LogUnavailable
+from schemas.errors import LogUnavailable
 
-Look = Callable[[], Awaitable[object]]
+Look = Callable[[], Awaitable[bytes]]
+"""Looks at the server where that is needed. The run that was looked at; b"" where it may not be asked."""
 Doubt = Callable[[], bool]
 
 
@@ -39,20 +41,20 @@ class Wires(Protocol):
 
     @property
     def breaks(self) -> int:
-        """How many times a connection has failed: what was known of the server may be out of date."""
+        """How often a connection failed or led to another server: what was known may be out of date."""
         ...
 
     async def call(
         self,
         *commands: Command,
-        before_again: Look | None = None,
+        look: Look | None = None,
         replicas: int = 0,
         outdated: Doubt | None = None,
     ) -> list[Any]:
         """One reply per command, one round trip to each server. Raises LogUnavailable when patience is out.
 
-        `before_again` may look at the server before the commands are sent to it on a new connection. With
-        `replicas`, the replies of a server of which fewer have what was written are Unreplicated. Where a new
+        Only the run that `look` has looked at is sent anything, however old or new the connection. With
+        `replicas`, the replies of a server of which fewer have what was written are Unreplicated. Where a
         look makes the call `outdated`, nothing more is sent and FailedOver is raised.
         """
         ...
@@ -61,7 +63,7 @@ class Wires(Protocol):
         """One try, for commands of which some may fail: their replies are exceptions."""
         ...
 
-    async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
+    async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
         """As `call`, but the replies of servers that are away are exceptions. Raises if those of all are.
 
         So are those for streams without the consumer group.
@@ -107,42 +109,40 @@ class Wire:
     async def call(
         self,
         *commands: Command,
-        before_again: Look | None = None,
+        look: Look | None = None,
         replicas: int = 0,
         outdated: Doubt | None = None,
     ) -> list[Any]:
-        return await self._until_done(commands, in_trouble, before_again, replicas, outdated)
+        return await self._until_done(commands, in_trouble, look, replicas, outdated)
 
     async def _until_done(
         self,
         commands: Sequence[Command],
         troubled: Callable[[Any], bool],
-        before_again: Look | None,
+        look: Look | None,
         replicas: int = 0,
         outdated: Doubt | None = None,
     ) -> list[Any]:
         deadline = time.monotonic() + self._patience_s
         attempt = 0
         while True:
+            run = b"" if look is None else await look()
+            if outdated is not None and outdated():
+                raise FailedOver("The log server is another one now.")
             try:
-                replies = await self._server.once(commands, replicas=replicas)
+                replies = await self._server.once(commands, replicas=replicas, run=run)
                 trouble: Exception | None = next(filter(troubled, replies), None)
             except BROKEN as error:
                 trouble = error
             if trouble is None:
                 return replies
-            if not passes(trouble):
-                raise LogError(f"The log server refuses: {trouble}") from trouble
+            judge(trouble)
             if self._server.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
             if time.monotonic() > deadline:
                 raise LogUnavailable("The log does not answer.") from trouble
             await self.recover(trouble, attempt)
             attempt += 1
-            if before_again is not None:
-                await before_again()
-            if outdated is not None and outdated():
-                raise FailedOver("The log server is another one now.")
 
     async def each(self, *commands: Command) -> list[Any]:
         try:
@@ -150,9 +150,9 @@ class Wire:
         except BROKEN as error:
             return [error] * len(commands)
 
-    async def partly(self, *commands: Command, before_again: Look | None = None) -> list[Any]:
+    async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
         return await self._until_done(
-            commands, lambda reply: in_trouble(reply) and not lacks_group(reply), before_again
+            commands, lambda reply: in_trouble(reply) and not lacks_group(reply), look
         )
 
     async def everywhere(self, command: Command) -> list[Any]:
@@ -178,7 +178,7 @@ class Wire:
         if NO_FUNCTION in str(trouble):
             await self._load_libraries()
             return
-        if self._heal is not None and not isinstance(trouble, ResponseError):
+        if self._heal is not None and not isinstance(trouble, ResponseError | Stranger):
             await anyio.to_thread.run_sync(self._heal, abandon_on_cancel=True)
         if attempt > 0:
             await anyio.sleep(pause_s(attempt))
@@ -203,6 +203,7 @@ class Wire:
 
     async def aclose(self) -> None:
         await self._server.aclose()
+        await self._dialer.aclose()
 
 
 def pause_s(attempt: int, longest_s: float = 0.5) -> float:
