@@ -23,11 +23,6 @@ _HEADINGS: Final = ["sessions", "first words", "first sound", "fell silent", "bu
 def main() -> None:
     """Simulate, or look after the tables of docs/scaling.md, or measure the small end."""
     arguments = _arguments()
-    if arguments.write or arguments.check:
-        stale = document.update(check=arguments.check)
-        if stale and arguments.check:
-            sys.exit(f"docs/scaling.md is not what the model says: {', '.join(stale)}. Run --write.")
-        return
     if arguments.measure:
         # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -35,6 +30,11 @@ def main() -> None:
             print(row, flush=True)
             if arguments.keep:
                 small.keep([row])
+    if arguments.write or arguments.check:
+        stale = document.update(check=arguments.check)
+        if stale and arguments.check:
+            sys.exit(f"docs/scaling.md is not what the model says: {', '.join(stale)}. Run --write.")
+    if arguments.measure or arguments.write or arguments.check:
         return
     rows_of = [
         _row(_plan(arguments, sessions), sessions, arguments.seconds) for sessions in arguments.sessions
