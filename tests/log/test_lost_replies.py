@@ -98,9 +98,12 @@ async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Pa
     await log.aclose()
 
 
-async def test_what_nobody_has_kept_is_reported_lost(home: Path, tmp_path: Path) -> None:
+async def test_what_nobody_has_kept_is_reported_lost(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.log.retained.RETAINED_BYTES", 0)
     log, session = open_log(LogSettings(), home), new_session_id()
-    async with Recorder(log, retain_s=0.0) as recorder:
+    async with Recorder(log) as recorder:
         await recorder.post(session, STARTED, mode="create")
         kill_server(home)
         shutil.copytree(home / "log" / "appendonlydir", tmp_path / "kept")
