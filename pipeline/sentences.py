@@ -12,6 +12,8 @@ from schemas.settings import SentenceSettings
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"
 _PHRASE_MORE: Final = 8
 """Characters that a first fragment needs more than for a clause, where only a phrase ends."""
+_EARLY: Final = (1, 2)
+"""So many times as long must the first and the second one be: each is heard while the next is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class SentenceBuffer:
         self._scanner = Scanner(language)
         self._joining = lexicon(language).joining
         self._start = 0
+        self._fragments = 0
         self._code = False
         self._passed: list[Break] = []
 
@@ -78,17 +81,16 @@ class SentenceBuffer:
             self._passed.append(found)
 
     def _end_phrase(self, found: Break, ready: list[Fragment]) -> None:
-        """The first fragment ends before the word that ends at `found`, if that one begins a phrase.
+        """An early fragment ends before the word that ends at `found`, if that one begins a phrase.
 
         Not between numbers ("30 | and 40"), nor where something would be left hanging ("in | and out").
         """
-        wanted = self._settings.first_length
-        if self._start or wanted is None or not self._passed or found.code:
+        if not self._passed or found.code or self._passed[-1].strength != Strength.WORD:
             return
         *earlier, last = self._passed
-        if last.end < wanted + _PHRASE_MORE or last.strength != Strength.WORD:
+        if not self._may_end_early(last.end - self._start, _PHRASE_MORE):
             return
-        before = self._scanner.slice(earlier[-1].at if earlier else 0, last.end)
+        before = self._scanner.slice(earlier[-1].at if earlier else self._start, last.end)
         word = self._scanner.slice(last.at, found.end)
         if word in self._joining and before.isalpha() and before.lower() not in self._joining:
             ready.append(self._cut(last.at))
@@ -101,10 +103,17 @@ class SentenceBuffer:
         if self._start == 0 and settings.first_threshold is not None and length >= settings.first_threshold:
             return True
         if found.strength == Strength.CLAUSE:
-            return self._start == 0 and settings.first_length is not None and length >= settings.first_length
+            return self._may_end_early(length)
         if found.strength == Strength.SENTENCE:
             return length >= settings.min_length
         return found.strength == Strength.PARAGRAPH
+
+    def _may_end_early(self, length: int, more: int = 0) -> bool:
+        """Whether a fragment of this length, being one of the first, need not reach its sentence's end."""
+        wanted = self._settings.first_length
+        if wanted is None or self._fragments >= len(_EARLY):
+            return False
+        return length >= _EARLY[self._fragments] * (wanted + more)
 
     def _cut_by_force(self, ready: list[Fragment]) -> None:
         place = self._best_place()
@@ -131,4 +140,5 @@ class SentenceBuffer:
     def _cut(self, end: int) -> Fragment:
         fragment = Fragment(self._start, end, self._scanner.slice(self._start, end), self._code)
         self._start = end
+        self._fragments += 1
         return fragment

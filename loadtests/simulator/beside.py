@@ -9,9 +9,9 @@ from loadtests.simulator.plan import Curve, Machines, People, Plan, Speech, Stag
 from loadtests.simulator.profiles import laptop, overheads
 from loadtests.simulator.run import Result, simulate
 from loadtests.simulator.small import Small
+from pipeline.sentences import SentenceBuffer
+from schemas.settings import SentenceSettings
 
-FIRST_SENTENCE: Final = 65.0
-"""Characters after which the first sentence of the story is certain."""
 _CORES: Final = 2.0
 _LEAST_CORES: Final = 0.5
 """However busy strangers are, the system's share is more than that."""
@@ -52,7 +52,7 @@ def scripted(found: Mapping[str, Any], cores: float) -> Plan:
     """Engines that keep everybody to the same timetable, however many there are; only the rest is work."""
     unit_s = small.NEXT_CHUNK_MS / small.CHUNK_MS
     tokens = len(small.STORY) / small.TOKEN_CHARS
-    first = FIRST_SENTENCE / small.TOKEN_CHARS
+    first = _first_chars() / small.TOKEN_CHARS
     speech = Speech(
         tokens_per_s=1_000 / (small.TOKEN_CHARS * small.CHAR_MS),
         first_tokens=first,
@@ -75,6 +75,12 @@ def scripted(found: Mapping[str, Any], cores: float) -> Plan:
             small.FIRST_TOKEN_MS / small.TOKEN_MS - 1,
         ),
     )
+
+
+def _first_chars() -> int:
+    """After so many characters of the story its first fragment is certain."""
+    buffer = SentenceBuffer(SentenceSettings())
+    return next(at for at, char in enumerate(small.STORY, start=1) if buffer.push(char))
 
 
 def real(found: Mapping[str, Any], row: Small, cores: float) -> Plan:

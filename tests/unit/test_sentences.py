@@ -194,7 +194,20 @@ def test_a_paragraph_ends_even_a_short_sentence() -> None:
     assert texts(cut("Yes.\n\nI think that is right.", settings)) == ["Yes.\n\n", "I think that is right."]
 
 
-def test_only_the_first_fragment_may_end_at_a_clause() -> None:
+def test_the_second_fragment_may_end_early_when_it_is_twice_as_long() -> None:
+    text = (
+        "When the night had come, the old keeper of the lighthouse climbed the narrow stairs as he had done "
+        "for forty years, and all was dark. When the morning had come at last, he slept until the bell."
+    )
+    assert texts(cut(text, SentenceSettings(first_length=24))) == [
+        "When the night had come, ",
+        "the old keeper of the lighthouse climbed the narrow stairs as he had done ",
+        "for forty years, and all was dark. ",
+        "When the morning had come at last, he slept until the bell.",
+    ]
+
+
+def test_only_the_first_fragments_may_end_at_a_clause() -> None:
     text = "When the night had come, and all was dark, he left. When the morning had come, he came back."
     assert texts(cut(text, SentenceSettings(first_length=24))) == [
         "When the night had come, ",
