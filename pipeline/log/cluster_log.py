@@ -116,10 +116,11 @@ class ClusterEventLog(RedisEventLog):
         ]
         if loading:
             _raise(await node.server.once(loading))
-        if promotions > node.promotions_seen or node.run_id not in (b"", run_id(about)):
+        run = run_id(about) or node.run_id  # where it may not be asked, nobody can tell
+        if promotions > node.promotions_seen or node.run_id not in (b"", run):
             await self._suspect(named(good(work)), node.server.once)
             self._cluster.shards.failovers += 1
-        node.promotions_seen, node.run_id = promotions, run_id(about)
+        node.promotions_seen, node.run_id = promotions, run
 
 
 def _raise(replies: Sequence[Any]) -> None:

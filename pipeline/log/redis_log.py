@@ -25,7 +25,7 @@ from pipeline.log.outcomes import (
 from pipeline.log.replication import marks, until_replicated
 from pipeline.log.server import Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
-from pipeline.log.wire import FailedOver, Wire, Wires
+from pipeline.log.wire import FailedOver, Wire, Wires, about_server
 from schemas.errors import InputTooLong, LogForeign, LogUnavailable
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
@@ -249,7 +249,7 @@ class RedisEventLog:
         return await self._wire.call(*commands, look=self._look, replicas=replicas, outdated=outdated)
 
     async def _see_failover(self, run: bytes, keys: Keys) -> None:
-        if self._run_id and run != self._run_id:
+        if self._run_id and run not in (b"", self._run_id):
             work = await self._wire.call(*(("ZRANGE", keys.work(p), 0, -1) for p in range(keys.partitions)))
             await self._suspect(named(work), lambda commands: self._wire.call(*commands))
             self._failovers += 1
@@ -276,8 +276,7 @@ class RedisEventLog:
         if self._keys is not None and self._known_at == self._wire.breaks:
             return self._keys
         breaks = self._wire.breaks
-        [about] = await self._wire.each(("INFO", "server"))
-        check_mode(about)
+        check_mode(about := await about_server(self._wire))
         replies = await self._wire.call(
             ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
             ("HSETNX", CONFIG_KEY, "partitions", self._partitions),

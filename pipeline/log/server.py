@@ -88,6 +88,9 @@ class Server:
                     here = self._run if connection.is_connected else await self._meet(connection)
                     strange = run not in (b"", here)
                     replies = [] if strange else await self._ask(connection, commands, replicas)
+            except asyncio.CancelledError:  # of the caller: the server is none the worse
+                await connection.disconnect(nowait=True)
+                raise
             except RuntimeError as error:  # so event loops call it when a connection is closed under its user
                 await self._broken(connection)
                 raise ConnectionError(f"closed meanwhile: {error}") from error
@@ -146,6 +149,11 @@ class Server:
         """Replies may still be on their way: nobody else may take them for theirs."""
         self.breaks += 1
         await self._hang_up(connection)
+
+    async def fell_silent(self) -> None:
+        """Somebody has waited in vain for as long as was right: nobody else needs to."""
+        self.breaks += 1
+        await self._hang_up()
 
     async def _hang_up(self, *connections: AbstractConnection) -> None:
         """Where one connection broke the others are likely dead as well."""

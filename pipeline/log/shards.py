@@ -168,9 +168,10 @@ class Shards:
             self.node(address).promote()
 
     async def _asked(self, address: str) -> SlotMap | None:
+        server = self.node(address).server
         with anyio.move_on_after(LOOK_S):
             try:
-                [reply] = await self.node(address).server.once([("CLUSTER", "SLOTS")])
+                [reply] = await server.once([("CLUSTER", "SLOTS")])
             except BROKEN:
                 return None
             if isinstance(reply, ResponseError):
@@ -179,6 +180,7 @@ class Shards:
                 judge(reply)
                 return None
             return SlotMap.parse(reply, address)
+        await server.fell_silent()
         return None
 
     async def _forget(self) -> None:

@@ -53,6 +53,8 @@ class BlockingWaiter:
             self._wire.broke()
             reply = trouble
         if join and lacks_group(reply):
+            self._wire.broke()
+            await self._ready()  # the groups may be gone because the log is
             await self._wire.call(*join.values())
             return []
         if isinstance(reply, Exception):

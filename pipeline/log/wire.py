@@ -206,6 +206,13 @@ class Wire:
         await self._dialer.aclose()
 
 
+async def about_server(wire: Wires) -> object:
+    """What the one server says of itself (INFO server), or its refusal to. Raises LogUnavailable."""
+    while isinstance(about := (await wire.each(("INFO", "server")))[0], BROKEN):
+        await wire.call(("PING",))  # as patient as every call
+    return about
+
+
 def pause_s(attempt: int, longest_s: float = 0.5) -> float:
     """A little longer each time; not the same for all who wait."""
     longest: float = min(longest_s, 0.005 * 2 ** min(attempt, 16))
