@@ -103,6 +103,6 @@ async def expected_total(text: str, settings: SessionSettings, *, cut: int, know
 
 @lru_cache(maxsize=64)
 def _count(text: str, cutting: SentenceSettings, language: str) -> int:
-    buffer = SentenceBuffer(cutting, language)
+    buffer = SentenceBuffer(cutting, language, being_written=False)
     fragments = [*buffer.push(text), *buffer.flush()]
     return sum(bool(to_spoken(each.text, language, code=each.code).text) for each in fragments)

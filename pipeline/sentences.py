@@ -10,6 +10,8 @@ from pipeline.text.scanner import Break, Scanner
 from schemas.settings import SentenceSettings
 
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"
+_PAIRS: Final = ("()", "[]", "{}", "“”", "„“", "«»", "‘’")
+_DOUBLES: Final = ('"', "**", "*", "__", "`", "~~")
 _PHRASE_MORE: Final = 8
 """Characters that a first fragment needs more than for a clause, where only a phrase ends."""
 _EARLY: Final = (1, 2)
@@ -35,8 +37,12 @@ class SentenceBuffer:
     fragment after it begin with the rest.
     """
 
-    def __init__(self, settings: SentenceSettings, language: str = "en") -> None:
+    def __init__(
+        self, settings: SentenceSettings, language: str = "en", *, being_written: bool = True
+    ) -> None:
+        """Not `being_written`: all of the text is there, and nobody waits for it phrase by phrase."""
         self._settings = settings
+        self._being_written = being_written
         self._scanner = Scanner(language)
         self._joining = lexicon(language).joining
         self._start = 0
@@ -54,6 +60,7 @@ class SentenceBuffer:
         ready = self._take(final=True)
         if self._start < self._scanner.length:
             ready.append(self._cut(self._scanner.length))
+        self._passed.clear()
         return ready
 
     def _take(self, *, final: bool) -> list[Fragment]:
@@ -83,16 +90,18 @@ class SentenceBuffer:
     def _end_phrase(self, found: Break, ready: list[Fragment]) -> None:
         """An early fragment ends before the word that ends at `found`, if that one begins a phrase.
 
-        Not between numbers ("30 | and 40"), nor where something would be left hanging ("in | and out").
+        Not between numbers ("30 | and 40"), where something would be left hanging ("in | and out"), nor
+        inside quotations, brackets, links and emphasis.
         """
-        if not self._passed or found.code or self._passed[-1].strength != Strength.WORD:
+        if not self._being_written or not self._passed or found.code:
             return
         *earlier, last = self._passed
-        if not self._may_end_early(last.end - self._start, _PHRASE_MORE):
+        if last.strength != Strength.WORD or not self._may_end_early(last.end - self._start, _PHRASE_MORE):
             return
         before = self._scanner.slice(earlier[-1].at if earlier else self._start, last.end)
         word = self._scanner.slice(last.at, found.end)
-        if word in self._joining and before.isalpha() and before.lower() not in self._joining:
+        hanging = not before.isalpha() or before.lower() in self._joining
+        if word in self._joining and not hanging and not _open(self._scanner.slice(self._start, last.end)):
             ready.append(self._cut(last.at))
             self._passed.clear()
 
@@ -111,7 +120,7 @@ class SentenceBuffer:
     def _may_end_early(self, length: int, more: int = 0) -> bool:
         """Whether a fragment of this length, being one of the first, need not reach its sentence's end."""
         wanted = self._settings.first_length
-        if wanted is None or self._fragments >= len(_EARLY):
+        if wanted is None or self._fragments >= (len(_EARLY) if self._being_written else 1):
             return False
         return length >= _EARLY[self._fragments] * (wanted + more)
 
@@ -142,3 +151,9 @@ class SentenceBuffer:
         self._start = end
         self._fragments += 1
         return fragment
+
+
+def _open(text: str) -> bool:
+    """Whether something that belongs together goes on beyond the end of this."""
+    pairs = any(text.count(opening) > text.count(closing) for opening, closing in _PAIRS)
+    return pairs or any(text.count(mark) % 2 for mark in _DOUBLES) or text.lstrip().startswith("|")

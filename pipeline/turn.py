@@ -84,7 +84,9 @@ class Turn:
             progress=self._progress,
             whole=plan.settings.listening.mode == "legacy",
         )
-        self._buffer = SentenceBuffer(plan.settings.sentences, plan.settings.language)
+        self._buffer = SentenceBuffer(
+            plan.settings.sentences, plan.settings.language, being_written=plan.kind == "prompt"
+        )
         self._scope = anyio.CancelScope()
         self._stopped: StopReason | None = None
         self._failure: RhapsodeError | None = None

@@ -257,6 +257,39 @@ def test_the_first_fragment_may_end_before_a_phrase(text: str, language: str, fr
     assert texts(cut(text, SentenceSettings(first_length=24), language)) == fragments
 
 
+@pytest.mark.parametrize(
+    "opened",
+    [
+        'He told her "the boats come home in the evening at the latest',
+        "Read [the complete guide to small boats around the island](https://a.b/c) first",
+        "The old lamp (which nobody had lit in forty years with any luck) burned",
+        "The **old keeper of the lighthouse at the edge of the sea** smiled",
+        "| the keeper of the lighthouse | at the edge of the sea |",
+    ],
+)
+def test_no_phrase_ends_inside_what_belongs_together(opened: str) -> None:
+    assert texts(cut(opened, SentenceSettings())) == [opened]
+
+
+def test_a_text_that_is_there_already_is_not_cut_at_phrases() -> None:
+    text = (
+        "An old keeper lived in a lighthouse at the edge of the sea, and every evening in all those years "
+        "he climbed the stairs, and lit the lamp."
+    )
+    buffer = SentenceBuffer(SentenceSettings(), being_written=False)
+    first, second = "An old keeper lived in a lighthouse at the edge of the sea, ", text.partition(", ")[2]
+    assert texts([*buffer.push(text), *buffer.flush()]) == [first, second]
+
+
+def test_what_follows_a_flush_is_cut_by_itself_alone() -> None:
+    buffer = SentenceBuffer(SentenceSettings(max_length=40))
+    before = [*buffer.push("Let me look that up for you at once and"), *buffer.flush()]
+    after = [*buffer.push("x" * 200), *buffer.flush()]
+    assert "".join(texts(before)) == "Let me look that up for you at once and"
+    assert "".join(texts(after)) == "x" * 200
+    assert all(one.end > one.start for one in (*before, *after))
+
+
 def test_who_wants_whole_sentences_gets_no_phrases() -> None:
     text = "An old keeper lived in a lighthouse at the edge of the sea."
     assert texts(cut(text, SentenceSettings(first_length=None))) == [text]
