@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import orjson
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import log_of
 from tests.browser.cable import Cable
@@ -191,5 +192,5 @@ def test_a_long_session_keeps_only_its_latest_turns_unfolded(open_page: OpenPage
     assert folded.count() == 4
     folded.first.get_by_role("button", name="Show").click()
     assert folded.count() == 3
-    shown = reader.page.locator(".turn .prose").first.text_content()
-    assert shown == "Turn 0. " + "It goes on for a while. " * 10
+    shown = reader.page.locator(".turn .prose").first
+    expect(shown).to_have_text("Turn 0. " + "It goes on for a while. " * 10)
