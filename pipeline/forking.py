@@ -1,7 +1,7 @@
 """Another way to go on: a session's past up to some fact, then other settings or another question."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from pipeline.documents.readable import check_readable
 from pipeline.log.base import EventLog
 from pipeline.sessions import Sessions
 from schemas.commands import RequestTurn
-from schemas.errors import CursorAhead, InputError, LogLost
+from schemas.errors import CursorAhead, InputError, LogError, LogLost
 from schemas.events import SessionStarted, SettingsChanged
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.recorded import NewFact, Recorded
@@ -84,7 +84,7 @@ class Forks:
         try:
             return await self._sessions.request(fork, RequestTurn(prompt=command.prompt, text=command.text))
         except BaseException:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), suppress(LogError):  # what went wrong is told, not this
                 await self._log.delete(fork)
             raise
 

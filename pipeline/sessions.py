@@ -27,7 +27,7 @@ from schemas.commands import (
     RequestTurn,
     UpdateSession,
 )
-from schemas.errors import SessionEnded, SessionGone, TurnNotFound
+from schemas.errors import LogUnavailable, SessionEnded, SessionGone, TurnNotFound
 from schemas.events import (
     EndReason,
     Fact,
@@ -267,18 +267,21 @@ class Sessions:
     async def delete(self, session: SessionId) -> None:
         """End the session, tell its listeners, then erase its facts and audio.
 
-        Raises SessionGone where somebody else has, once that is certain.
+        Raises SessionGone where somebody else has, once that is certain. A log that takes no end now, for
+        want of replicas, is told to erase the session all the same: that is remembered and tried again.
         """
         try:
-            conversation, head = await self._views.get(session)
-        except SessionGone:
+            try:
+                conversation, head = await self._views.get(session)
+            except SessionGone:
+                await self._recorder.erase(session)
+                raise
+            if head.state == "live":
+                with suppress(SessionEnded, LogUnavailable):  # ended meanwhile, by itself
+                    await self._end(session, None if conversation.ending else "deleted", head.seq)
             await self._recorder.erase(session)
-            raise
-        if head.state == "live":
-            with suppress(SessionEnded):  # meanwhile, by itself
-                await self._end(session, None if conversation.ending else "deleted", head.seq)
-        await self._recorder.erase(session)
-        self._views.forget(session)
+        finally:
+            self._views.forget(session)
 
     async def finish(self, session: SessionId) -> None:
         """Everything that was wanted of it is there: it closes, and stays as long as its like does."""

@@ -43,6 +43,14 @@ def known_id(session_id: str) -> SessionId:
     return session
 
 
+async def erase(services: Services, session: SessionId) -> None:
+    """Nothing of it stays in this process's memory, whatever the log says. Raises as `Sessions.delete`."""
+    try:
+        await services.sessions.delete(session)
+    finally:
+        services.renderings.forget(session)
+
+
 Open = Annotated[Services, Depends(services_of)]
 Session = Annotated[SessionId, Depends(known_id)]
 
@@ -102,11 +110,13 @@ async def update_session(services: Open, session: Commanded, command: UpdateSess
 
 @router.delete("/sessions/{session_id}", status_code=204)
 async def delete_session(services: Open, session: Session) -> None:
-    """Erase it. 503 `log.unavailable`: not for good yet, perhaps; 410 `session.gone`: it was, for good."""
+    """Erase it. 503 `log.unavailable`: perhaps not for good yet, but this gateway goes on trying.
+
+    410 `session.gone`: it was, for good. 404 says nothing where this gateway does not know whose it was.
+    """
     with suppress(SessionGone):
         await commanded(services, session)
-    await services.sessions.delete(session)
-    services.renderings.forget(session)
+    await erase(services, session)
 
 
 @router.post("/sessions/{session_id}/turns", status_code=202)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import anyio.to_thread
@@ -10,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from deployments.access import Caller
-from deployments.faces.native import Open, Session, links
+from deployments.faces.native import Open, Session, erase, links
 from deployments.services import Services
 from pipeline.bundles.exporting import export
 from pipeline.bundles.importing import import_bundle
@@ -19,7 +20,7 @@ from pipeline.forking import Forks
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.tiered import TieredLog
 from pipeline.workers.directory import Directory
-from schemas.errors import BundleInvalid, BundleTooLarge, StateError
+from schemas.errors import BundleInvalid, BundleTooLarge, SessionGone, StateError
 from schemas.ids import SessionId, created_ms, generation
 from schemas.retrieval import CollectionId
 from schemas.transfers import ErasureProof, ForkSession, SessionForked, SessionImported
@@ -118,11 +119,13 @@ async def erase_user(
 
 def _deleting(services: Services) -> Callable[[SessionId], Awaitable[None]]:
     async def delete(session: SessionId) -> None:
-        conversation, _ = await services.sessions.view(session)
-        if conversation.kind == "collection":
+        kind = None
+        with suppress(SessionGone):  # perhaps not for good yet: `erase` sees to it
+            conversation, _ = await services.sessions.view(session)
+            kind = conversation.kind
+        if kind == "collection":
             await services.collections.delete(CollectionId(session))
         else:
-            await services.sessions.delete(session)
-        services.renderings.forget(session)
+            await erase(services, session)
 
     return delete

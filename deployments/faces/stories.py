@@ -1,14 +1,14 @@
 """The stories face: stories, scenes, and a scene that is heard while it is being written."""
 
 import base64
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
 
 from deployments.access import Caller, owns
 from deployments.faces.bodies import form_or_json, schema_of
-from deployments.faces.native import Open, known_id
+from deployments.faces.native import Open, erase, known_id
 from deployments.faces.scene_messages import FORMAT, SceneMessages, Told
 from deployments.faces.sockets import JsonSocket, conversing
 from deployments.services import Services
@@ -20,7 +20,7 @@ from pipeline.sentence_audio import encode
 from pipeline.stories import premise_of
 from pipeline.turn_state import NarrationState, TurnState
 from schemas.commands import Control
-from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionNotFound
+from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.principals import Principal
 from schemas.stories import (
@@ -86,14 +86,19 @@ async def delete_story(services: Open, story: Story) -> None:
     conversation = await services.stories.story(story)
     made = [name for state in conversation.narrations.values() for name in (*state.earlier, state.session)]
     for narration in made:
-        try:
-            told, _ = await services.sessions.view(narration)
-            if told.parent == story:  # a fork's may be those of the story that it comes from
-                await services.sessions.delete(narration)
-        except InputError:
-            continue  # gone already
-    await services.sessions.delete(story)
-    services.renderings.forget(story)
+        with suppress(SessionGone, SessionNotFound):
+            if await _is_of(services, narration, story):
+                await erase(services, narration)
+    await erase(services, story)
+
+
+async def _is_of(services: Services, narration: SessionId, story: SessionId) -> bool:
+    """A fork's may be those of the story that it comes from. One that is gone is: perhaps not for good."""
+    try:
+        told, _ = await services.sessions.view(narration)
+    except SessionGone:
+        return True
+    return told.parent == story
 
 
 @router.post(

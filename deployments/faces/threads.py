@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
-from deployments.faces.native import Open, known_id
+from deployments.faces.native import Open, erase, known_id
 from deployments.faces.thread_views import listed_thread, thread_view
 from deployments.services import Services
 from schemas.access_errors import Forbidden
@@ -82,8 +82,7 @@ async def rename_thread(services: Open, thread: OwnThread, wish: ChangeThread) -
 
 @router.delete("/{thread_id}", status_code=204)
 async def delete_thread(services: Open, thread: OwnThread) -> None:
-    await services.sessions.delete(thread)
-    services.renderings.forget(thread)
+    await erase(services, thread)
 
 
 @router.put("/{thread_id}/members", status_code=204)

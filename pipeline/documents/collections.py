@@ -114,10 +114,12 @@ class Collections:
         by whoever adds it.
         """
         await self._librarian.drop(collection)
-        with suppress(SessionGone, SessionNotFound):
-            await self._sessions.delete(SessionId(collection))
-        await self._librarian.drop(collection)
-        self._views.forget(SessionId(collection))
+        try:
+            with suppress(SessionGone, SessionNotFound):
+                await self._sessions.delete(SessionId(collection))
+            await self._librarian.drop(collection)
+        finally:
+            self._views.forget(SessionId(collection))
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
         """Have a received document added; the place of the first fact about it.

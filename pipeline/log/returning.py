@@ -15,9 +15,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.log.base import EventLog, Verdict
-from pipeline.log.replication import NotCertain
 from pipeline.log.retained import RetainedTail
-from schemas.errors import LogError
+from schemas.errors import LogError, LogUnavailable
 from schemas.ids import Seq, SessionId
 
 WATCH_S: Final = 0.2
@@ -31,8 +30,8 @@ DELETIONS: Final = 4_096
 """So many that are not certain yet are tried again here; the oldest are left to whoever asked for them."""
 _THERE: Final = (Verdict.OK, Verdict.DUP, Verdict.UNREPLICATED)
 """Right after a failover there is no second copy."""
-_NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP, Verdict.NO_SESSION)
-"""What is before it is missing, even the session's beginning, and then what follows it."""
+_NOT_YET: Final = (Verdict.CONFLICT, Verdict.PRODUCER_GAP, Verdict.NO_SESSION, Verdict.ARCHIVE_AWAY)
+"""What is before it is missing, even the session's beginning, and then what follows it; or nobody can say."""
 _logger = logging.getLogger(__name__)
 
 
@@ -61,7 +60,7 @@ class Returner:
         self._retained = retained
         self._now_s = now_s
         self._uncertain: dict[SessionId, None] = {}
-        """Deleted by servers that may yet be lost."""
+        """Deleted by servers that may yet be lost, or by none so far."""
         self._seen = log.failovers
         self._owed: dict[SessionId, None] = {}
         self._given: set[SessionId] = set()
@@ -93,6 +92,7 @@ class Returner:
         for session in list(self._owed):
             if session not in kept:
                 del self._owed[session]
+                self._gaps.pop(session, None)
             elif (road := self._log.road(session)) not in self._under_way:
                 roads[road].append(session)
         for road, sessions in list(roads.items())[: ROADS - len(self._under_way)]:
@@ -143,6 +143,9 @@ class Returner:
         if refused or all(placed):
             self._gaps.pop(session, None)
             return Given.NOTHING if refused else Given.ALL if lost else Given.WHOLE
+        if any(outcome.verdict is Verdict.ARCHIVE_AWAY for outcome in outcomes):
+            self._gaps.pop(session, None)  # so long nothing is known to be missing
+            return Given.SOME
         since = self._gaps.setdefault(session, self._now_s())
         if self._now_s() - since > GAP_S:
             del self._gaps[session]
@@ -150,10 +153,13 @@ class Returner:
         return Given.SOME
 
     async def erase(self, session: SessionId) -> None:
-        """Delete it and let go of it; raises as `EventLog.delete`. What is not certain is tried again."""
+        """Delete it and let go of it; raises as `EventLog.delete`.
+
+        What is not certain, or was perhaps not done at all, is tried again.
+        """
         try:
             await self._log.delete(session)
-        except NotCertain:
+        except LogUnavailable:
             self._uncertain[session] = None
             if len(self._uncertain) > DELETIONS:
                 del self._uncertain[next(iter(self._uncertain))]

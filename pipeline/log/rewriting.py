@@ -34,10 +34,10 @@ async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
 
     A replica is asked when it has what was written before the call. Nothing is done where the log is away.
     """
-    keys = await log.keys()
     name = f"erased:{uuid.uuid4().hex}"
-    marks = [keys.beside(partition, name) for partition in range(keys.partitions)]
     try:
+        keys = await log.keys()
+        marks = [keys.beside(partition, name) for partition in range(keys.partitions)]
         await log.call(*(("SET", mark, 1, "PX", _MARK_MS) for mark in marks))
         servers = await log.wire.everyone()
     except LogError:
@@ -47,7 +47,7 @@ async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
     done: list[bool] = []
 
     async def ask(server: Server) -> None:
-        with anyio.move_on_after(within_s), suppress(*BROKEN):
+        with anyio.move_on_after(within_s), suppress(*BROKEN, LogError):
             done.append(await _rewritten(server, looks))
 
     try:
@@ -61,7 +61,7 @@ async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
 
 
 async def _rewritten(server: Server, looks: Sequence[Command]) -> bool:
-    """False where it refuses, or could not write."""
+    """False where it refuses, or could not write. Raises LogError where it does not say what it does."""
     while True:
         _, *marks = await server.once(looks)
         if all(isinstance(mark, MovedError) or mark == b"1" for mark in marks):
@@ -96,9 +96,12 @@ class _State:
 async def _state(server: Server) -> _State:
     [info] = await server.once([("INFO", "persistence")])
     said = fields(info)
+    keeps_file, rewrites = said.get("aof_enabled") != "0", said.get("aof_rewrites", "")
+    if keeps_file and not rewrites.isdecimal():  # it would be asked for one file after the other
+        raise LogError("A server of the log does not say how often it has written its file anew.")
     return _State(
-        keeps_file=said.get("aof_enabled") != "0",
-        rewrites=int(said.get("aof_rewrites", 0)),
+        keeps_file=keeps_file,
+        rewrites=int(rewrites or 0),
         busy="1" in (said.get("aof_rewrite_in_progress"), said.get("aof_rewrite_scheduled")),
         well=said.get("aof_last_bgrewrite_status") == "ok",
     )

@@ -59,7 +59,7 @@ class Node:
             if self.known:
                 return
             if self._trouble is not None and self._trouble is not before:
-                raise self._trouble
+                raise self._trouble.with_traceback(None)  # or it would grow with each who waits
             state = self.state
             try:
                 await greet(self)
@@ -242,15 +242,20 @@ class Shards:
         return found
 
     async def everyone(self) -> set[str]:
-        """The addresses of all servers, also of replicas and of those that are away."""
+        """The addresses of all servers, also of replicas and of those that are away.
+
+        Raises LogUnavailable where nobody says so now, LogError where one refuses for good.
+        """
         await self.look()
         for address in self.addresses:
             with suppress(*BROKEN):
                 commands: list[Command] = [("CLUSTER", "SLOTS"), ("CLUSTER", "NODES")]
                 slots, nodes = await self.node(address).server.once(commands)
-                for refused in (reply for reply in (slots, nodes) if isinstance(reply, Exception)):
-                    raise LogError(f"The log server refuses: {refused}") from refused
-                return everyone_of(slots, nodes.decode(), address)
+                refused = [reply for reply in (slots, nodes) if isinstance(reply, Exception)]
+                for trouble in refused:
+                    judge(trouble)
+                if not refused:
+                    return everyone_of(slots, nodes.decode(), address)
         raise LogUnavailable("No server of the log answers.")
 
     async def aclose(self) -> None:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import erasure
 from pipeline.archive.chain import FIRST_LINK, link
 from pipeline.erasure import Eraser
 from pipeline.log import embedded
 from pipeline.log.archival import Archival
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.replication import NotCertain
+from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.log.tiered import TieredLog
-from schemas.errors import LogUnavailable
+from schemas.errors import LogError, LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings
@@ -143,6 +145,28 @@ async def test_an_erasure_that_fails_midway_has_a_proof_of_what_it_did(tiers: Ti
     rest = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
     assert (rest.found_after, rest.log_rewritten, len(rest.sessions)) == (0, True, 2)
     assert len({one.session_id for one in (*half.sessions, *rest.sessions)}) == 3
+
+
+async def test_a_log_that_goes_away_after_the_last_deletion_takes_no_proof_along(
+    tiers: Tiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await diary(tiers.log, "anna")
+
+    async def away(log: RedisEventLog, within_s: float) -> Rewritten:
+        raise LogError("The server refuses.")
+
+    monkeypatch.setattr(erasure, "rewrite", away)
+    proof = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
+    [note] = (tiers.root / "proofs").iterdir()
+    assert ErasureProof.model_validate_json(note.read_text()) == proof
+    assert [one.session_id for one in proof.sessions] == [session]
+    assert (proof.found_after, proof.log_rewritten, proof.log_servers) == (0, False, 0)
+
+
+async def test_a_log_that_is_away_has_written_nothing_anew(tmp_path: Path) -> None:
+    log = RedisEventLog(str(tmp_path / "nobody.sock"), patience_s=0.1)
+    assert await rewrite(log, 1) == Rewritten(0, 0)
+    await log.aclose()
 
 
 async def test_who_has_nothing_is_erased_all_the_same(tiers: Tiers) -> None:

@@ -1,12 +1,14 @@
 """DELETE /v1/users/{id}: the user's sessions are gone, and the answer proves it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 
+from pipeline.log import flusher
 from pipeline.log.tiered import TieredLog
 from schemas.commands import CreateSession
 from schemas.ids import SessionId
@@ -49,19 +51,28 @@ async def test_a_user_is_erased_with_proof(app: RunningApp, http: httpx.AsyncCli
     assert (again["sessions"], again["found_after"]) == ([], 0)
 
 
+@contextmanager
+def without_replicas(app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One is wanted."""
+    assert app.services is not None
+    assert isinstance(app.services.log, TieredLog)
+    with monkeypatch.context() as patch:
+        patch.setattr(app.services.log.hot, "_replicas", 1)
+        patch.setattr(app.services.log.hot, "_patience_s", 0.1)
+        patch.setattr(flusher, "UNSURE_S", 0.1)
+        yield
+
+
 async def test_a_deletion_that_may_be_undone_is_not_said_to_be_done(
     app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = SessionId(await create(http))
     assert app.services is not None
-    assert isinstance(app.services.log, TieredLog)
     async with open_stream(app.ws_url, session) as socket:
         await on_loop(app, app.services.sessions.finish(session))
         said = [event["type"] async for event, _ in frames(socket)]
     assert said[-1] == "end"
-    with monkeypatch.context() as patch:
-        patch.setattr(app.services.log.hot, "_replicas", 1)  # and there is none
-        patch.setattr(app.services.log.hot, "_patience_s", 0.1)
+    with without_replicas(app, monkeypatch):
         for _ in range(2):
             answer = await http.delete(f"/v1/sessions/{session}")
             assert (answer.status_code, answer.json()["code"]) == (503, "log.unavailable")
@@ -69,3 +80,28 @@ async def test_a_deletion_that_may_be_undone_is_not_said_to_be_done(
             assert answer.json()["retryable"]
     answer = await http.delete(f"/v1/sessions/{session}")
     assert (answer.status_code, answer.json()["code"]) == (410, "session.gone")
+
+
+async def test_a_session_that_cannot_be_ended_for_want_of_replicas_is_deleted_and_forgotten(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = SessionId(await create(http))
+    assert app.services is not None
+    with without_replicas(app, monkeypatch):
+        assert (await http.delete(f"/v1/sessions/{session}")).status_code == 503
+        assert session not in app.services.sessions._views._views
+    assert (await http.delete(f"/v1/sessions/{session}")).status_code == 410
+
+
+async def test_a_story_is_not_gone_before_its_narrations_are_for_good(
+    app: RunningApp, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = (await http.post("/api/stories", json={})).json()["id"]
+    scene = (await http.post(f"/api/stories/{story}/scenes", json={"content": "A short scene."})).json()["id"]
+    narration = (await http.post(f"/api/tts/generate/{scene}", json={})).json()["session_id"]
+    with without_replicas(app, monkeypatch):
+        for _ in range(2):
+            assert (await http.delete(f"/api/stories/{story}")).status_code == 503
+            assert (await http.get(f"/v1/sessions/{narration}")).status_code == 410
+    assert (await http.get(f"/api/stories/{story}")).status_code == 200
+    assert (await http.delete(f"/api/stories/{story}")).status_code == 204

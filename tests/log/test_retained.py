@@ -121,6 +121,7 @@ class Log(MemoryEventLog):
         super().__init__()
         self.away = False
         self.alone = False
+        self.silent = False
         self.asked = 0
 
     async def attend(self) -> None:
@@ -132,6 +133,8 @@ class Log(MemoryEventLog):
         return await super().heads(sessions)
 
     async def delete(self, session: SessionId) -> None:
+        if self.silent:
+            raise LogUnavailable("The log does not answer.")
         await super().delete(session)
         if self.alone:
             raise NotCertain("Too few replicas of the log answer.")
@@ -231,6 +234,13 @@ async def test_a_deletion_that_is_not_certain_is_told_so_and_remembered(process:
     process.log.alone = False
     await process.returner.erase(process.session)
     assert not process.returner._uncertain
+
+
+async def test_a_deletion_that_perhaps_was_not_done_at_all_is_remembered_as_well(process: Process) -> None:
+    process.log.silent = True
+    with pytest.raises(LogUnavailable):
+        await process.returner.erase(process.session)
+    assert list(process.returner._uncertain) == [process.session]
 
 
 async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(

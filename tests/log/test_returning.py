@@ -1,17 +1,18 @@
 """Facts that a new server lacks come back from those who wrote them, in whatever order these look."""
 
 import time
+from collections.abc import Sequence
 from itertools import permutations
 
 import pytest
 
 from pipeline.log import returning
-from pipeline.log.base import Batch, Verdict
+from pipeline.log.base import Batch, Outcome, Verdict
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.retained import RetainedTail
 from pipeline.log.returning import Given, Returner
-from schemas.ids import SessionId, new_session_id
+from schemas.ids import Seq, SessionId, new_session_id
 from tests.log.support import batch, creation, delta, offsets
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +78,30 @@ async def test_facts_of_a_session_whose_beginning_nobody_has_are_given_up_in_the
     assert await owner.give_back(session) is Given.SOME
     monkeypatch.setattr(returning, "GAP_S", 0.0)
     assert await owner.give_back(session) is Given.NOTHING
+
+
+class Unread(Forgetful):
+    """What may be in its archive cannot be said while that is away."""
+
+    away = False
+
+    async def append(self, batches: Sequence[Batch]) -> list[Outcome]:
+        if self.away:
+            return [Outcome(Verdict.ARCHIVE_AWAY, Seq(0), Seq(0)) for _ in batches]
+        return await super().append(batches)
+
+
+async def test_an_archive_that_does_not_answer_is_no_reason_to_give_facts_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(returning, "GAP_S", -1.0)
+    log, session = Unread(), new_session_id()
+    creator, *_ = await written_by_three(log, session)
+    log.fail_over()
+    log.away = True
+    assert [await creator.give_back(session) for _ in range(3)] == [Given.SOME] * 3
+    log.away = False
+    assert await creator.give_back(session) is Given.ALL
 
 
 async def test_an_erased_session_gets_nothing_back() -> None:

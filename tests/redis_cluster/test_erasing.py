@@ -220,6 +220,11 @@ async def test_a_server_that_may_not_be_asked_has_not_been(pair: list[RedisServe
     pair[1].ask("ACL", "SETUSER", "default", "-bgrewriteaof")
     log = open_hot_log(LogSettings.model_validate({"url": f"redis://{pair[0].address}"}), tmp_path)
     assert await rewrite(log, 20) == Rewritten(2, 1)
+    begun = pair[1].info("persistence")["aof_rewrites"]
+    pair[1].ask("ACL", "SETUSER", "default", "+bgrewriteaof", "-info")
+    assert await rewrite(log, 20) == Rewritten(2, 1)
+    pair[1].ask("ACL", "SETUSER", "default", "+info")
+    assert pair[1].info("persistence")["aof_rewrites"] == begun
     pair[1].ask("CONFIG", "SET", "appendonly", "no")
     assert await rewrite(log, 20) == Rewritten(2, 2)
     await log.aclose()

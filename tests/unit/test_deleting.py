@@ -8,12 +8,13 @@ from pipeline.access.allowance import open_allowance
 from pipeline.choices import Choices
 from pipeline.clock import SystemClock
 from pipeline.heard import HeardLedger
-from pipeline.log.base import Batch, Outcome
+from pipeline.log.base import Batch, EventLog, Outcome
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.sessions import Sessions
 from pipeline.views import SessionViews
+from schemas.errors import LogUnavailable
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.ids import SessionId, new_session_id
 from schemas.limits import LimitSettings
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.anyio
 class Overtaken(Recorder):
     """Somebody else closes the session just before its end is asked for."""
 
-    def __init__(self, log: MemoryEventLog) -> None:
+    def __init__(self, log: EventLog) -> None:
         super().__init__(log)
         self._log = log
 
@@ -37,9 +38,19 @@ class Overtaken(Recorder):
         return await super().post(session, *facts, **how)
 
 
-async def test_a_session_that_ends_by_itself_meanwhile_is_deleted_all_the_same() -> None:
+class Alone(Recorder):
+    """No replica answers: nothing that must be certain is taken."""
+
+    async def post(self, session: SessionId, *facts: Fact, **how: Any) -> Outcome:
+        if isinstance(facts[0], SessionEndRequested):
+            raise LogUnavailable("Too few replicas of the log answer.")
+        return await super().post(session, *facts, **how)
+
+
+@pytest.mark.parametrize("trouble", [Overtaken, Alone])
+async def test_a_session_whose_end_is_not_taken_is_deleted_all_the_same(trouble: type[Recorder]) -> None:
     log, session = MemoryEventLog(), new_session_id()
-    async with Overtaken(log) as recorder, Tailer(log) as tailer, gateway(log, recorder) as owners:
+    async with trouble(log) as recorder, Tailer(log) as tailer, gateway(log, recorder) as owners:
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         allowance = open_allowance(log, LimitSettings())
         sessions = Sessions(

@@ -1,9 +1,19 @@
 """What a cluster's map says of its servers, also when it is out of date. No I/O."""
 
-from redis.asyncio.connection import ConnectionPool
+from collections.abc import Sequence
+from traceback import walk_tb
+from typing import Any
 
-from pipeline.log.shards import Shards
+import anyio
+import anyio.lowlevel
+import pytest
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import NoPermissionError, ResponseError
+
+from pipeline.log.server import Command, Server
+from pipeline.log.shards import Node, Shards
 from pipeline.log.slots import SLOTS, SlotMap
+from schemas.errors import LogError, LogUnavailable
 
 A, B, C = "a:1", "b:1", "c:1"
 
@@ -60,3 +70,72 @@ def test_what_happens_during_a_greeting_calls_for_another_one() -> None:
     assert not node.known
     node.greeted(node.state)
     assert node.known
+
+
+class Says(Server):
+    """One reply to everything."""
+
+    def __init__(self, reply: object = None) -> None:
+        super().__init__(ConnectionPool())
+        self._reply = reply
+
+    async def once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
+        if self._reply is not None:
+            return [self._reply] * len(commands)
+        slots = [[0, SLOTS - 1, [b"a", 1, b"id"]]]
+        nodes = b"id a:1@2 myself,master - 0 0 1 connected\nold d:4@5 slave,fail id 0 0 1 disconnected\n"
+        return [nodes if command[1] == "NODES" else slots for command in commands]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("busy", [A, B])
+async def test_everyone_is_named_by_a_server_that_is_not_busy(busy: str) -> None:
+    shards = opened(mapped(A, B))
+    for address in (A, B):
+        shards.node(address).server = Says(ResponseError("BUSY a script runs") if address == busy else None)
+    shards.look = _nothing  # type: ignore[method-assign]
+    assert await shards.everyone() == {"a:1", "d:4"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (ResponseError("BUSY a script runs"), LogUnavailable),
+        (NoPermissionError("NOPERM no CLUSTER for you"), LogError),
+    ],
+)
+async def test_nobody_is_named_where_all_refuse(reply: Exception, error: type[LogError]) -> None:
+    shards = opened(mapped(A, B))
+    for address in (A, B):
+        shards.node(address).server = Says(reply)
+    shards.look = _nothing  # type: ignore[method-assign]
+    with pytest.raises(LogError) as told:
+        await shards.everyone()
+    assert type(told.value) is error
+
+
+async def _nothing(**_: object) -> None:
+    """Asks nobody."""
+
+
+@pytest.mark.anyio
+async def test_a_greeting_in_vain_tells_each_who_waited_no_more_than_the_first() -> None:
+    node = Node(A, Says())
+    depths: list[int] = []
+
+    async def in_vain(_: Node) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise LogUnavailable("The log does not answer.")
+
+    async def meet() -> None:
+        try:
+            await node.meet(in_vain)
+        except LogUnavailable as trouble:
+            depths.append(len(list(walk_tb(trouble.__traceback__))))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(meet)
+    assert len(depths) == 20
+    assert max(depths[1:]) <= depths[0]
