@@ -271,15 +271,14 @@ class Sessions:
         want of replicas, is told to erase the session all the same: that is remembered and tried again.
         """
         try:
-            try:
-                conversation, head = await self._views.get(session)
-            except SessionGone:
-                await self._recorder.erase(session)
-                raise
+            conversation, head = await self._views.get(session)
             if head.state == "live":
                 with suppress(SessionEnded, LogUnavailable):  # ended meanwhile, by itself
                     await self._end(session, None if conversation.ending else "deleted", head.seq)
             await self._recorder.erase(session)
+        except SessionGone:
+            await self._recorder.erase(session)
+            raise
         finally:
             self._views.forget(session)
 

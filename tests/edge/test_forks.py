@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.archive.archiver import Archiver
 from pipeline.log.open import open_log
+from pipeline.log.replication import NotCertain
 from pipeline.log.tiered import TieredLog
 from schemas.ids import SessionId
 from tests.edge.listeners import Heard, ask, create, listen_until_over
@@ -135,3 +136,19 @@ async def test_a_fork_that_is_refused_does_not_exist(
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem.get("field")) == (status, code, field)
     assert await living() == before
+
+
+async def test_what_refused_a_fork_is_told_also_where_the_fork_cannot_be_deleted(
+    app: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[SessionId] = []
+
+    async def uncertain(session: SessionId) -> None:
+        deleted.append(session)
+        raise NotCertain("Too few replicas of the log answer.")
+
+    assert app.services is not None
+    monkeypatch.setattr(app.services.log, "delete", uncertain)
+    answer = await http.post(f"/v1/sessions/{told[0]}/fork", json={"prompt": "x" * 100_000})
+    assert (answer.status_code, answer.json()["code"]) == (422, "input.too_long")
+    assert len(deleted) == 1
