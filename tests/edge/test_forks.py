@@ -149,6 +149,6 @@ async def test_what_refused_a_fork_is_told_also_where_the_fork_cannot_be_deleted
 
     assert app.services is not None
     monkeypatch.setattr(app.services.log, "delete", uncertain)
-    answer = await http.post(f"/v1/sessions/{told[0]}/fork", json={"prompt": "x" * 100_000})
+    answer = await http.post(f"/v1/sessions/{told[0]}/fork", json={"prompt": "x" * 2_001})
     assert (answer.status_code, answer.json()["code"]) == (422, "input.too_long")
     assert len(deleted) == 1
