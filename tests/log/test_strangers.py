@@ -35,20 +35,27 @@ async def two_houses(folder: Path) -> AsyncGenerator[tuple[House, House, Address
         await wire.aclose()
 
 
-async def test_a_new_connection_to_another_server_is_sent_nothing_before_the_look(tmp_path: Path) -> None:
-    async with two_houses(tmp_path) as (old, new, address, wire), anyio.create_task_group() as tasks:
+@asynccontextmanager
+async def replaced(folder: Path) -> AsyncGenerator[tuple[House, Wire, Caller], None]:
+    """The new house, while a call hangs in the old one, where the caller has spoken before."""
+    async with two_houses(folder) as (old, new, address, wire), anyio.create_task_group() as tasks:
         caller = Caller(wire)
         await caller.say("first")
         old.awake.clear()
         tasks.start_soon(caller.say, "hangs")
         await eventually(lambda: old.heard[1:] == [[b"hangs"]])
         address.house = new
+        yield new, wire, caller
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_new_connection_to_another_server_is_sent_nothing_before_the_look(tmp_path: Path) -> None:
+    async with replaced(tmp_path) as (new, wire, caller):
         with pytest.raises(FailedOver):
             await wire.call(("fresh",), look=caller.look, outdated=lambda: caller.run != b"old")
         assert (caller.looks, new.heard) == ([b"old", b"new"], [])
         await caller.say("again")
         assert (caller.looks, new.heard) == ([b"old", b"new"], [[b"again"]])
-        tasks.cancel_scope.cancel()
 
 
 async def test_who_waited_for_a_turn_meanwhile_looks_first(tmp_path: Path) -> None:
@@ -122,19 +129,12 @@ async def test_a_shard_that_came_back_meanwhile_is_greeted_first(tmp_path: Path)
 
 
 async def test_many_who_find_a_new_server_look_at_it_and_all_are_served(tmp_path: Path) -> None:
-    async with two_houses(tmp_path) as (old, new, address, wire), anyio.create_task_group() as tasks:
-        caller = Caller(wire)
-        await caller.say("first")
-        old.awake.clear()
-        tasks.start_soon(caller.say, "hangs")
-        await eventually(lambda: len(wire._server._busy) == 1)
-        address.house = new
+    async with replaced(tmp_path) as (new, wire, caller):
         async with anyio.create_task_group() as many:
             for number in range(100):
                 many.start_soon(caller.say, str(number))
         assert sorted(new.heard) == sorted([str(number).encode()] for number in range(100))
         assert wire.breaks == 1
-        tasks.cancel_scope.cancel()
 
 
 async def test_a_late_answer_of_the_old_server_brings_nobody_back_to_it(tmp_path: Path) -> None:
@@ -175,16 +175,10 @@ async def test_who_meets_the_new_server_last_leaves_no_way_to_the_old_one(tmp_pa
 
 
 async def test_a_server_that_may_not_be_asked_is_taken_for_the_same(tmp_path: Path) -> None:
-    async with two_houses(tmp_path) as (old, new, address, wire), anyio.create_task_group() as tasks:
-        caller = Caller(wire)
-        await caller.say("first")
-        old.awake.clear()
-        tasks.start_soon(caller.say, "hangs")
-        await eventually(lambda: len(wire._server._busy) == 1)
-        address.house, new.tells = new, False
+    async with replaced(tmp_path) as (new, _, caller):
+        new.tells = False
         await caller.say("second")
         assert new.heard == [[b"second"]]
-        tasks.cancel_scope.cancel()
 
 
 ACTS = st.sampled_from(["say", "say", "sleep", "wake", "move", "drop"])
