@@ -12,7 +12,7 @@ from pipeline.resuming import Remainder
 from pipeline.spoken import Spoken
 from pipeline.tracing.sentences import SentenceTold, synthesizing
 from schemas.errors import EngineBusy, RhapsodeError
-from schemas.providers import LOCAL
+from schemas.providers import is_ours
 from schemas.settings import SessionSettings
 from schemas.turn_facts import Word
 
@@ -139,5 +139,4 @@ class Line:
 
 def _may_help(error: RhapsodeError, settings: SessionSettings) -> bool:
     """Another try: our own voice, when it is busy, has been asked for as long as patience lasts."""
-    ours = settings.tts_provider in (None, LOCAL)
-    return error.retryable and not (ours and isinstance(error, EngineBusy))
+    return error.retryable and not (is_ours(settings.tts_provider) and isinstance(error, EngineBusy))

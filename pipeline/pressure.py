@@ -21,7 +21,7 @@ from pipeline.engines.base import (
 )
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings
-from schemas.providers import LOCAL
+from schemas.providers import is_ours
 
 T = TypeVar("T")
 _WINDOW_S: Final = 10.0
@@ -173,7 +173,7 @@ class _Patience:
 
     def __init__(self, pressure: Pressure, provider: str | None, *, waited_s: float = 0.0) -> None:
         self._pressure = pressure
-        self._ours = provider in (None, LOCAL)
+        self._ours = is_ours(provider)
         self._until = pressure.clock.monotonic() + pressure.limits.patience_s - waited_s
         self._pause_s = _PAUSE_S
 

@@ -11,7 +11,7 @@ from schemas.errors import UnknownVoice
 from schemas.listening import Mode, SpeechToTextSettings
 from schemas.openai_errors import ModelNotFound
 from schemas.openai_settings import DEFAULT, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
-from schemas.providers import LOCAL
+from schemas.providers import LOCAL, is_ours
 from schemas.settings import AppSettings, LanguageModelSettings
 
 Kind = Literal["chat", "speech", "transcription"]
@@ -133,7 +133,7 @@ class Names:
     def _default(self) -> NamedModel:
         """The language model that sessions here begin with."""
         defaults = self._choices.defaults
-        if defaults.llm_provider in (None, LOCAL):
+        if is_ours(defaults.llm_provider):
             return self._models.get(defaults.llm_model or self._local, self._models[self._local])
         of_theirs = (one for one in self._models.values() if one.provider == defaults.llm_provider)
         wished = defaults.llm_model
