@@ -108,6 +108,10 @@ bench-check: $(VENV)/.runtime ## Measure again, and fail where something got wor
 load: $(VENV)/.runtime ## People on a running Rhapsode, or on one of its own: what they heard, and was it right (ARGS=--help)
 	@$(BIN)/python -m loadtests.load $(ARGS)
 
+.PHONY: load-curve
+load-curve: $(VENV)/.runtime ## More and more people: where load is felt, and that beyond it some are refused, not all served badly
+	@$(BIN)/python -m loadtests.load.curve $(ARGS)
+
 .PHONY: bench-faces
 bench-faces: $(VENV)/.runtime $(VENV)/.dev ## What each face (native, conversations, OpenAI's) adds to words and sound
 	@$(BIN)/python -m loadtests.faces $(ARGS)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from cluster.problems import ADVICE, CliError
-from cluster.state import credential
+from cluster.state import credential, is_encrypted
 
 if TYPE_CHECKING:
     from cluster.readings import Page
@@ -48,7 +48,13 @@ def _answer(
     url = f"{address.rstrip('/')}{path}"
     try:
         answer = httpx.request(
-            method, url, params=query, headers=credential(), timeout=patience_s, trust_env=False
+            method,
+            url,
+            params=query,
+            headers=credential(),
+            timeout=patience_s,
+            trust_env=False,
+            verify=is_encrypted(url),
         )
     except httpx.HTTPError as error:
         raise CliError(f"No answer from {url}.", "See rhapsode status.") from error

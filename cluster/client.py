@@ -49,7 +49,11 @@ class Client:
         self._url = url.rstrip("/")
         self._headers = state.credential()
         self._http = httpx.AsyncClient(
-            base_url=self._url, headers=self._headers, timeout=_PATIENCE_S, trust_env=False
+            base_url=self._url,
+            headers=self._headers,
+            timeout=_PATIENCE_S,
+            trust_env=False,
+            verify=state.is_encrypted(self._url),
         )
 
     async def __aenter__(self) -> Self:

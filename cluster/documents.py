@@ -11,7 +11,7 @@ import httpx
 from cluster.asking import refusal
 from cluster.console import Note, Steps
 from cluster.problems import MISUSED, CliError
-from cluster.state import credential
+from cluster.state import credential, is_encrypted
 from schemas.ids import parse_session_id
 
 _KINDS: Final = frozenset({".pdf", ".docx", ".html", ".htm", ".md", ".markdown", ".txt"})
@@ -101,7 +101,11 @@ class _Shelves:
 
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(
-            base_url=url.rstrip("/"), headers=credential(), timeout=_PATIENCE, trust_env=False
+            base_url=url.rstrip("/"),
+            headers=credential(),
+            timeout=_PATIENCE,
+            trust_env=False,
+            verify=is_encrypted(url),
         )
 
     async def __aenter__(self) -> "_Shelves":

@@ -109,7 +109,7 @@ def _await_health(url: str) -> str:
     said = "no answer"
     while monotonic() < deadline:
         try:
-            answer = httpx.get(f"{url}v1/health", timeout=10, trust_env=False)
+            answer = httpx.get(f"{url}v1/health", timeout=10, trust_env=False, verify=state.is_encrypted(url))
             if answer.status_code == httpx.codes.OK:
                 return "everything answers"
             said = ", ".join(f"{part}: {word}" for part, word in answer.json().items() if word != "ok")

@@ -12,11 +12,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
+import psutil
 import ray
 from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
+from cluster import processes
 from cluster.accelerators import Accelerators
 from cluster.problems import CliError
 
@@ -24,6 +26,8 @@ _OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
 _DEPLOY_S: Final = 900.0
 """A large language model is fetched, loaded and warmed up meanwhile."""
 _POLL_S: Final = 0.25
+_TRIES: Final = 3
+_TOO_LATE: Final = "timed out during startup"
 
 
 def folder_for(home: Path) -> Path:
@@ -42,22 +46,34 @@ def start(
     """
     os.environ["RHAPSODE_GATEWAY__DIRECT_HOST"] = host
     os.environ["RHAPSODE_GATEWAY__DIRECT_PORT"] = str(port)
-    shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(mode=0o700, exist_ok=True)
     if folder.parent.stat().st_uid != os.getuid():
         raise CliError(f"{folder.parent} belongs to another user.", "Ask them to remove it.")
-    folder.mkdir(mode=0o700)
-    try:
-        _start_ray(folder, gpus or Accelerators())
-    except Exception as error:  # Ray raises a bare Exception when its node does not come up
-        advice = f"If the machine was not just very busy, look into {folder / 'session_latest' / 'logs'}."
-        raise CliError(f"Ray did not start: {error}", advice) from error
+    _start_patiently(folder, gpus or Accelerators())
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     serve.start(
         proxy_location=config.proxy_location,
         http_options={**config.http_options.model_dump(), "host": "127.0.0.1", "port": _free_port()},
         logging_config=config.logging_config,
     )
+
+
+def _start_patiently(folder: Path, gpus: Accelerators) -> None:
+    """Ray gives its node half a minute, always: a starved machine needs more. Raises CliError."""
+    ours = psutil.Process().children(recursive=True)
+    for tries in range(1, _TRIES + 1):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            return _start_ray(folder, gpus)
+        except Exception as error:  # Ray raises a bare Exception when its node does not come up
+            if tries == _TRIES or _TOO_LATE not in str(error):
+                logs = folder / "session_latest" / "logs"
+                advice = f"If the machine was not just very busy, look into {logs}."
+                raise CliError(f"Ray did not start: {error}", advice) from error
+            # What it had started goes on without it, and the next try would meet it.
+            family = psutil.Process().children(recursive=True)
+            processes.end([process for process in family if process not in ours])
 
 
 def _start_ray(folder: Path, gpus: Accelerators) -> None:

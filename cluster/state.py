@@ -159,6 +159,11 @@ def credential() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+def is_encrypted(url: str) -> bool:
+    """As `verify` of an HTTP client: reading the certificates costs every command 60 ms or more."""
+    return not url.lower().startswith("http:")
+
+
 def log_url() -> str | None:
     """The log server that the environment names; None: the embedded one."""
     return os.environ.get("RHAPSODE_LOG__URL") or os.environ.get("REDIS_URL") or None

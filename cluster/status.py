@@ -122,7 +122,12 @@ def look_elsewhere(url: str) -> Status:
 def _health(url: str) -> dict[str, str]:
     """Told also where something is not well."""
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/v1/health", timeout=_PATIENCE_S, trust_env=False)
+        answer = httpx.get(
+            f"{url.rstrip('/')}/v1/health",
+            timeout=_PATIENCE_S,
+            trust_env=False,
+            verify=state.is_encrypted(url),
+        )
         found = answer.json()
     except (httpx.HTTPError, ValueError):
         return {}

@@ -26,6 +26,8 @@ _RAY: Final[Mapping[str, str]] = {
     # A laptop may be busy when it starts us; Ray would give up after half a minute.
     "RAY_agent_register_timeout_ms": "120000",
     "RAY_raylet_start_wait_time_s": "120",
+    # Ray's log monitor keeps files of dead processes open until it has so many, else 200; nobody reads them.
+    "RAY_LOG_MONITOR_MAX_OPEN_FILES": "40",
     # Ray's 15 has replicas wait for whatever else runs on the machine; somebody waits for ours to speak.
     "RAY_worker_niceness": "0",
 }

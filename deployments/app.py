@@ -38,6 +38,9 @@ _GATEWAY_ENVIRONMENT: Final = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
+    # Else whoever asks an engine after ten seconds of rest first asks it how much it has to do, and waits for
+    # that while another engine has every core; a full replica refuses by itself (docs/adr/0154).
+    "RAY_SERVE_QUEUE_LENGTH_CACHE_TIMEOUT_S": "120",
 }
 _FAREWELL_SLACK_S: Final = 2.0
 """Beyond what a gateway gives those who are with it, before Serve ends it."""
@@ -51,6 +54,7 @@ class _Environment(AppSettings, BaseSettings):
         extra="forbid",
         env_prefix="RHAPSODE_",
         env_nested_delimiter="__",
+        env_parse_none_str="null",  # no setting means these four letters
         hide_input_in_errors=True,  # a password may be among it
     )
 

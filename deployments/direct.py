@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import uvicorn
+from anyio.abc import TaskStatus
 from fastapi import FastAPI
 
 from pipeline.departure import Departure
@@ -54,7 +55,7 @@ async def listening(
         )
     )
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_serve, server, settings.direct_host, settings.direct_port)
+        await tasks.start(_serve, server, settings.direct_host, settings.direct_port)
         tasks.start_soon(_close_door, server, departure)
         yield
         server.should_exit = True
@@ -62,21 +63,33 @@ async def listening(
 
 
 async def _close_door(server: uvicorn.Server, departure: Departure) -> None:
-    await departure.wait()
-    for listener in getattr(server, "servers", ()):  # there are none before it has started
-        listener.close()
+    try:
+        await departure.wait()
+    finally:  # also where a part of this gateway broke: the kernel must deal its connections to others
+        for listener in getattr(server, "servers", ()):  # there are none before it has started
+            listener.close()
 
 
-async def _serve(server: uvicorn.Server, host: str, port: int) -> None:
+async def _serve(server: uvicorn.Server, host: str, port: int, *, task_status: TaskStatus[None]) -> None:
+    """Started when the port takes connections, or is somebody else's and waited for."""
+    bound = _free(host, port)
+    task_status.started()
     while not server.should_exit:
-        try:
-            bound = _bind(host, port)
-        except OSError as error:
-            log.debug("port %d is not free yet: %s", port, error)
+        if bound is not None:
+            with bound:
+                await server.serve([bound])
+        else:
             await asyncio.sleep(_RETRY_S)
-            continue
-        with bound:
-            await server.serve([bound])
+        bound = None if server.should_exit else _free(host, port)
+
+
+def _free(host: str, port: int) -> socket.socket | None:
+    """Listening there; None where somebody else is."""
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        log.debug("port %d is not free yet: %s", port, error)
+        return None
 
 
 def _bind(host: str, port: int) -> socket.socket:

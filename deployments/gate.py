@@ -18,6 +18,7 @@ from deployments.services import Services
 from pipeline.access.door import is_loopback
 from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
 from schemas.errors import GatewayBusy, RhapsodeError
+from schemas.principals import Principal
 
 PUBLIC: Final = frozenset(
     {"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
@@ -74,20 +75,20 @@ class Gate:
             await self._pass(scope, receive, _accepting(send, offered) if offered else send)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        principal = scope.get(PRINCIPAL)
-        if principal is None or not lasts(scope):
-            await self._app(scope, receive, send)
-            return
         departure = _services(scope).leaving.departure
-        with ExitStack() as stay:
+        guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
+        with ExitStack() as seat:
             try:
-                departure.check()
-                stay.enter_context(departure.guest())
-                stay.enter_context(self._audience.seat(principal, _services(scope).settings.limits))
+                if not is_public(scope):
+                    departure.check_closed()
+                if guest is not None:
+                    departure.check()
+                    seat.enter_context(departure.guest())
+                    seat.enter_context(self._audience.seat(guest, _services(scope).settings.limits))
             except (GatewayBusy, ListenerLimit) as error:
                 await _refuse(error, scope, receive, send)
                 return
-            if scope["type"] == "websocket" and not _sees_itself_out(scope):
+            if guest is not None and scope["type"] == "websocket" and not _sees_itself_out(scope):
                 await seen_out(self._app, departure, scope, receive, send)
             else:
                 await self._app(scope, receive, send)

@@ -3,11 +3,12 @@
 import gc
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayError
@@ -16,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import log_lines
 from deployments.http import create_app
+from deployments.inbox import Inbox
 from deployments.language_model import RemoteLanguageModel
 from deployments.librarian import RemoteLibrarian
 from deployments.opening import open_services
@@ -61,14 +63,25 @@ class GatewayReplica:
         )
 
     async def check_health(self) -> None:
-        """Called by Serve: a gateway that was sent away is replaced, once nobody is there any more."""
-        if self._services is not None and self._services.leaving.departure.over:
-            raise GatewayLeaving("this gateway has gone")
+        """Called by Serve: who was sent away is replaced once nobody is there, who broke, too."""
+        departure = None if self._services is None else self._services.leaving.departure
+        if departure is not None and departure.over:
+            raise GatewayLeaving(f"this gateway has gone: {departure.why}")
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[Services, None]:
-        language_model = RemoteLanguageModel(self._language_model)
-        speaker = await RemoteSpeaker.connect(self._text_to_speech)
+        async with AsyncExitStack() as stack:
+            try:
+                inbox = await stack.enter_async_context(Inbox(ray.util.get_node_ip_address()))
+            except OSError as error:  # Ray's address of this node is not one of its own
+                log.warning("what engines make comes through Serve: %s", error)
+                inbox = None
+            yield await stack.enter_async_context(self._opened(inbox))
+
+    @asynccontextmanager
+    async def _opened(self, inbox: Inbox | None) -> AsyncGenerator[Services, None]:
+        language_model = RemoteLanguageModel(self._language_model, inbox)
+        speaker = await RemoteSpeaker.connect(self._text_to_speech, inbox)
         realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
         quality = RemoteSpeechToText(self._quality_speech_to_text)
         checks = {

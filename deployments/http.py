@@ -1,5 +1,6 @@
 """The web application: health, the page, the faces. Knows no Ray, so that tests run it in-process."""
 
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ _PAGE_HEADERS: Final = {
 }
 """Nothing of anybody else's runs in the page, and no other page shows it in a frame to have it clicked."""
 
+logger = logging.getLogger(__name__)
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 
@@ -46,12 +48,16 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with open_services() as services:
-            app.state.services = services
-            leaving = services.leaving
-            async with listening(app, gateway or GatewaySettings(), leaving.departure):
-                yield
-                await leaving.go("stopped")
+        try:
+            async with open_services() as services:
+                app.state.services = services
+                leaving = services.leaving
+                async with listening(app, gateway or GatewaySettings(), leaving.departure):
+                    yield
+                    await leaving.go("stopped")
+        except Exception:  # whoever runs this may say so as well, in the midst of what is around it
+            logger.exception("this gateway could not be opened, or a part of it broke: it is closed")
+            raise
 
     app = FastAPI(
         title="Rhapsode",

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.remote import error_item, items_of
+from deployments.inbox import Inbox
+from deployments.remote import error_item, handed_in
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall, Written
@@ -57,14 +58,17 @@ class LanguageModelReplica(Observed):
 
 
 class RemoteLanguageModel:
-    """Satisfies LanguageModel over a Serve handle."""
+    """Satisfies LanguageModel over a Serve handle; what is written comes to `inbox`."""
 
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+    def __init__(self, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> None:
+        self._inbox = inbox
         self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
         self._ready = handle.options(method_name="ready", _by_reference=False)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
-        async with aclosing(items_of(self._stream.remote(asdict(request), come=carried()))) as items:
+        asked = asdict(request)
+        reply = handed_in(self._inbox, lambda back: self._stream.remote(asked, come={**carried(), **back}))
+        async with aclosing(reply) as items:
             async for item in items:
                 yield _written(item)
 

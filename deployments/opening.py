@@ -28,6 +28,7 @@ from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian
 from pipeline.tools.house import FunctionHouse
 from pipeline.tracing.open import open_tracing
+from pipeline.views import SessionViews
 from schemas.settings import AppSettings
 
 
@@ -69,7 +70,7 @@ async def open_services(
             HeardLedger(recorder, clock) as ledger,
         ):
             outside = (settings, models, transcribers, log, clock, allowance, pressure)
-            parts = Parts(*outside, recorder, tailer, ledger, library, tracing)
+            parts = Parts(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
             async with Owners(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, told_to_go)
                 services = parts.for_faces(owners, metrics, checks, leaving)

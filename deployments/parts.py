@@ -72,6 +72,7 @@ class Parts:
     ledger: HeardLedger
     library: Librarian
     tracing: Tracing | None
+    views: SessionViews
 
     def for_owners(self) -> OwnerServices:
         return OwnerServices(
@@ -88,6 +89,7 @@ class Parts:
             allowance=self.allowance,
             tracing=self.tracing,
             pressure=self.pressure,
+            views=self.views,
         )
 
     def leaving(self, node: str, owners: Owners, told_to_go: Callable[[], bool]) -> Leaving:
@@ -116,8 +118,7 @@ class Parts:
         self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
     ) -> Services:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
-        views = SessionViews(log)
-        allowance, choices = self.allowance, self.choices
+        views, allowance, choices = self.views, self.allowance, self.choices
         sessions = Sessions(
             views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices
         )

@@ -1,9 +1,13 @@
 """What all remote clients share: one bounded call, always cancelled, errors in our own words."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any, Final
 
+import anyio
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import (
     BackPressureError,
@@ -12,13 +16,15 @@ from ray.serve.exceptions import (
     RequestCancelledError,
 )
 
+from deployments.inbox import WHOLE, Call, Inbox, Item
 from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.retrieval_errors import BY_CODE
 
-Item = Mapping[str, Any]
-"""What crosses a handle: str, bytes, numbers, lists and dicts only, so that environments may differ."""
-
+__all__ = ["Item", "answer_of", "error_item", "handed_in", "items_of"]
+_CLOSE_S: Final = 2.0
+_GONE: Final = (StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
+"""Ray tells of a replica that shuts down in gRPC's words, where it does so in the middle of a stream."""
 _BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {
     kind.code: kind
     for kind in (
@@ -44,6 +50,52 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
                 yield _unless_error(item)
     finally:
         reply.cancel()
+
+
+async def handed_in(
+    inbox: Inbox | None, ask: Callable[[Mapping[str, str | int]], Any]
+) -> AsyncGenerator[Item, None]:
+    """As `items_of`, for a call whose items come past Serve. `ask` makes it, with what it brings along.
+
+    Without an inbox they come through Serve.
+    """
+    if inbox is None:
+        async with aclosing(items_of(ask({}))) as items:
+            async for item in items:
+                yield item
+        return
+    with inbox.call() as call:
+        reply = ask(call.back)
+        following = asyncio.create_task(_follow(reply, call))
+        try:
+            async for item in call:
+                yield _unless_error(item)
+        finally:
+            reply.cancel()
+            following.cancel()
+            # Whoever is cancelled would be so again at the next `await`.
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                await asyncio.wait({following})
+
+
+async def _follow(reply: Any, call: Call) -> None:
+    """The call in Serve: how it ends, and its items where the replica has no other way to us."""
+    failure: RhapsodeError | None = None
+    try:
+        with _in_our_words():
+            async for item in reply:
+                if WHOLE in item:
+                    call.expect(item[WHOLE])
+                else:
+                    call.put(item)
+    except asyncio.CancelledError:  # Serve may cancel the call, too, with a request that it was made in
+        call.end(EngineDead("the call was cancelled"))
+        raise
+    except RhapsodeError as error:
+        failure = error
+    except Exception as error:
+        failure = EngineFailed(f"the call failed: {type(error).__name__}")
+    call.end(failure)
 
 
 async def answer_of(reply: Any) -> Item:
@@ -73,5 +125,9 @@ def _in_our_words() -> Iterator[None]:
         raise EngineDead("the replica was stopped") from error
     except EngineError:
         raise
+    except AioRpcError as error:
+        if error.code() not in _GONE:
+            raise EngineFailed(f"the replica failed: {error.code().name}") from error
+        raise EngineDead("the replica has gone") from error
     except (RayError, RayServeException) as error:
         raise EngineFailed(f"the replica failed: {type(error).__name__}") from error

@@ -10,10 +10,13 @@ from typing import Any, Final
 from ray import serve
 
 from deployments import log_lines
-from deployments.remote import Item
+from deployments.inbox import WHOLE, Item
+from deployments.outbox import Outbox
+from deployments.remote import error_item
 from pipeline.tracing.crossing import NOWHERE, Carried, Served
 from pipeline.tracing.open import Exporting
 from pipeline.tracing.tracer import Tracing
+from schemas.errors import RhapsodeError
 from schemas.telemetry import TelemetrySettings
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,11 @@ class Observed:
     def tracing(self) -> Tracing | None:
         return None if self.telemetry is None else self.telemetry.tracing
 
+    @functools.cached_property
+    def outbox(self) -> Outbox:
+        """Its ways to the gateways."""
+        return Outbox()
+
     def __del__(self) -> None:
         """Called by Serve when the replica should go."""
         if self.telemetry is not None:
@@ -71,7 +79,10 @@ class Observed:
 
 
 def streaming(name: str) -> Callable[[Any], Any]:
-    """A method whose stream is a part of the turn that `come` names; see `crossing.carried`."""
+    """A method whose stream is a part of the turn that `come` names; see `crossing.carried`.
+
+    Where `come` also says to which gateway the items should be brought, they go there past Serve.
+    """
 
     def decorate(method: Any) -> Any:
         @functools.wraps(method)
@@ -79,12 +90,25 @@ def streaming(name: str) -> Callable[[Any], Any]:
             self: Observed, *arguments: Any, come: Carried = NOWHERE
         ) -> AsyncGenerator[dict[str, Any], None]:
             served = Served(name, come, self.tracing)
+            delivery = None
             try:
+                delivery = await self.outbox.to(come)
                 async with aclosing(method(self, *arguments)) as items:
                     async for item in items:
                         served.item(item)
-                        yield item
+                        if delivery is None:
+                            yield item
+                        else:
+                            await delivery.hand_in(item)
                 served.whole()
+                if delivery is not None:
+                    yield {WHOLE: delivery.count}
+            except RhapsodeError as error:
+                told = error_item(error)
+                # On the same way as what was made before it.
+                if delivery is not None and await delivery.took(told):
+                    told = {WHOLE: delivery.count}
+                yield told
             finally:
                 served.end()
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.remote import error_item, items_of
+from deployments.inbox import Inbox
+from deployments.remote import error_item, handed_in
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
@@ -66,25 +67,27 @@ class TextToSpeechReplica(Observed):
 
 
 class RemoteSpeaker:
-    """Satisfies Speaker over a Serve handle."""
+    """Satisfies Speaker over a Serve handle; the sound comes to `inbox`."""
 
     def __init__(
         self,
         handle: DeploymentHandle[Any],
+        inbox: Inbox | None,
         voices: tuple[str, ...],
         providers: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
         self._voices_of = handle.options(method_name="voices", _by_reference=False)
+        self._inbox = inbox
         self._voices = voices
         self._providers = providers
 
     @classmethod
-    async def connect(cls, handle: DeploymentHandle[Any]) -> "RemoteSpeaker":
+    async def connect(cls, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> "RemoteSpeaker":
         """Ask a replica for its voices; waits until there is one."""
         voices = await handle.options(method_name="voices", _by_reference=False).remote()
         providers = await handle.options(method_name="providers", _by_reference=False).remote()
-        return cls(handle, tuple(voices), {name: tuple(names) for name, names in providers.items()})
+        return cls(handle, inbox, tuple(voices), {name: tuple(names) for name, names in providers.items()})
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -99,8 +102,11 @@ class RemoteSpeaker:
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         wishes = asdict(delivery)
         del wishes["waited_s"]  # whose patience it is, is this side's to know
-        reply = self._speak.remote(text, voice, speed, wishes, come=carried())
-        async with aclosing(items_of(reply)) as items:
+        reply = handed_in(
+            self._inbox,
+            lambda back: self._speak.remote(text, voice, speed, wishes, come={**carried(), **back}),
+        )
+        async with aclosing(reply) as items:
             async for item in items:
                 if "words" in item:
                     yield WordTimes(tuple(SpokenWord(*word) for word in item["words"]))

@@ -1,5 +1,7 @@
 """`python -m loadtests`: the benchmark."""
 
+import sys
+
 from loadtests.bench.command import main
 
-main()
+sys.exit(main())

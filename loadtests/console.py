@@ -9,6 +9,11 @@ def say(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
 
 
+def first(error: Exception) -> Exception:
+    """Of a group, what began it."""
+    return first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
+
+
 def numbers(text: str) -> tuple[int, ...]:
     """Of sessions, as an argument: "1,4,16"."""
     try:

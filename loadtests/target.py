@@ -25,19 +25,29 @@ def free_port() -> int:
 
 @contextmanager
 def rhapsode(
-    home: Path, *, environment: Mapping[str, str], scripted: bool, config: Path | None = None
+    home: Path,
+    *,
+    environment: Mapping[str, str],
+    scripted: bool,
+    config: Path | None = None,
+    choosy: bool = False,
 ) -> Iterator[str]:
-    """`rhapsode up` with a home of its own; yields its URL, stops it afterwards."""
+    """`rhapsode up` with a home of its own; yields its URL, stops it afterwards.
+
+    `choosy`: newcomers are refused as it is delivered. Else all are let in: it is measured what is carried.
+    """
     port = free_port()
     program = str(Path(sys.executable).with_name("rhapsode"))
     command = [program, "up", "--port", str(port)]
     command += ["--scripted"] if scripted else []
     command += ["--config", str(config)] if config else []
-    variables = {**os.environ, **environment, "RHAPSODE_HOME": str(home)}
+    welcome = {} if choosy else {"RHAPSODE_LIMITS__ADMISSION": '{"slowdown": null}'}
+    variables = {**os.environ, **welcome, **environment, "RHAPSODE_HOME": str(home)}
     with _process(command, variables, home / "up.txt", down=[program, "down"]) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            _await(process, lambda: httpx.get(f"{url}/v1/health", timeout=5).status_code == httpx.codes.OK)
+            # When the first gateway answers, the second may still be on its way, and be missed for minutes.
+            _await(process, lambda: "Rhapsode is ready" in (home / "up.txt").read_text(errors="replace"))
         except RuntimeError as error:
             raise RuntimeError(f"{error}:\n{_last_lines(home / 'up.txt')}") from error
         yield url

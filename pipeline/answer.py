@@ -20,6 +20,7 @@ from schemas.answer_facts import AnswerCited, PassagesFound
 from schemas.chat import GivenMessage
 from schemas.errors import EngineDead
 from schemas.events import TextCompleted
+from schemas.providers import is_ours
 from schemas.retrieval import NumberedPassage
 
 log = logging.getLogger(__name__)
@@ -109,8 +110,11 @@ class Answer:
             self._passages = fact.passages
 
     async def _ask_on(self) -> tuple[ChatRequest, list[ToolCall]]:
-        """Let the model write; if its replica dies, the next one goes on with the text so far."""
-        deaths = 0
+        """Let the model write; if its replica dies, the next one goes on with the text so far.
+
+        Providers have been asked again already, and others in their place, before there was a text.
+        """
+        deaths, ours = 0, is_ours(self._question.settings.llm_provider)
         while True:
             request, written = self._request(), len(self._text)
             try:
@@ -118,7 +122,7 @@ class Answer:
             except EngineDead:
                 deaths += 1
                 document = request.json_schema is not None  # half of one cannot be gone on with
-                if document or deaths > _DEATHS or not self._text:
+                if deaths > _DEATHS or (document if self._text else not ours):
                     raise
                 log.warning("the language model died in an answer; another one is asked for the rest")
                 if len(self._text) == written:

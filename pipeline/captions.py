@@ -36,10 +36,10 @@ def _of_sentence(sentence: SentenceState, answer: str, *, words: bool) -> Iterat
     end_ms = sentence.at_ms + sentence.ms
     if words and sentence.words:
         for word in sentence.words:
-            if word["start_ms"] >= end_ms:
+            if word.start_ms >= end_ms:
                 return  # the sentence was cut off before this word
-            if text := _one_line(answer[word["start"] : word["end"]]):
-                yield Cue(word["start_ms"], min(word["end_ms"], end_ms), text)
+            if text := _one_line(answer[word.start : word.end]):
+                yield Cue(word.start_ms, min(word.end_ms, end_ms), text)
     elif text := _one_line(answer[sentence.start : sentence.end]):
         yield Cue(sentence.at_ms, end_ms, text)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 import anyio
 
@@ -34,17 +34,22 @@ class CoalescingLanguageModel:
         held, due = "", 0.0
         try:
             while True:
-                upcoming = upcoming or asyncio.create_task(_following(items))
-                patience = max(0.0, due - self._now()) if held else None
-                done, _ = await asyncio.wait({upcoming}, timeout=patience)
-                if done and held and upcoming.exception() is not None:
-                    yield held  # what was written before the engine failed stands
-                item = upcoming.result() if done else ""
-                upcoming = None if done else upcoming
+                came, item = True, cast(Written | None, "")
+                if held or upcoming is not None:
+                    upcoming = upcoming or asyncio.create_task(_following(items))
+                    patience = max(0.0, due - self._now()) if held else None
+                    done, _ = await asyncio.wait({upcoming}, timeout=patience)
+                    came = bool(done)
+                    if came and held and upcoming.exception() is not None:
+                        yield held  # what was written before the engine failed stands
+                    if came:
+                        item, upcoming = upcoming.result(), None
+                else:  # nothing is held, so nobody need be quicker: no task for most deltas
+                    item = await _following(items)
                 if isinstance(item, str):
                     held += item
                 early = due - self._now() - _SLACK * self._interval
-                if held and (early <= 0 or not done or not isinstance(item, str)):
+                if held and (early <= 0 or not came or not isinstance(item, str)):
                     yield held
                     # The pace is kept on the whole: one late delta does not make the next one early.
                     held, due = "", max(due, self._now() - _SLACK * self._interval) + self._interval

@@ -20,9 +20,11 @@ class Departure:
     def __init__(self, settings: LeavingSettings) -> None:
         self.settings = settings
         self.why = ""
-        """Empty: nobody has asked us to go."""
+        """Empty: nobody has asked us to go, and nothing has broken."""
         self.over = False
-        """Everything that was here is elsewhere."""
+        """Everything that was here is elsewhere, or cannot be here any more."""
+        self.closed = False
+        """What it needs to serve anybody is closed."""
         self.alone = False
         """There is no other gateway that stays."""
         self.guests = 0
@@ -44,6 +46,16 @@ class Departure:
         if not self.asked:
             self.why = why
             self._asked.set()
+
+    def close(self, why: str) -> None:
+        """Nobody can be served here from now on, whether that was asked for or a part broke."""
+        self.ask(why)
+        self.over = self.closed = True
+
+    def check_closed(self) -> None:
+        """Raises GatewayLeaving: neither commands nor questions are taken any more."""
+        if self.closed:
+            raise GatewayLeaving("this gateway has gone; try again", retry_after_s=_ALONE_S)
 
     async def wait(self) -> None:
         """Return when we have been asked to go."""

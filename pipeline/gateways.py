@@ -1,7 +1,7 @@
 """The gateways of one log: what each says of itself, and how one of them goes without anybody missing it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.clock import Clock
 from pipeline.departure import Departure
+from pipeline.newcomers import Neighbours
 from pipeline.owners import Owners
 from pipeline.pressure import Pressure
 from schemas.errors import LogError
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 LOST_MS: Final = 5_000
 """Who has not been heard of for so long is not there."""
 _SAY_S: Final = 0.5
+_SILENT_MS: Final = 1_500
+"""Who says nothing for three times as long as usual runs nothing that counts."""
 _LOOK_S: Final = 0.1
 _GOODBYE_S: Final = 0.5
 _ASK_S: Final = 2.0
@@ -44,6 +47,8 @@ class Presence:
     waiting: int = 0
     """Calls that no engine has begun to answer."""
     saturated: str = ""
+    lately: Sequence[tuple[float, float]] = ()
+    """How long before that (seconds) its latest answers began, and how many times as late as usual."""
     leaving: str = ""
     """Why it goes; empty: it stays."""
 
@@ -110,6 +115,7 @@ class Leaving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         self._tasks.cancel_scope.cancel()
+        self.departure.close("broken" if kind is not None else "closed")
         result = await self._tasks.__aexit__(kind, error, trace)
         with anyio.move_on_after(_GOODBYE_S, shield=True):
             try:
@@ -126,6 +132,7 @@ class Leaving:
     @property
     def presence(self) -> Presence:
         """Of this gateway, now."""
+        lately = [(round(ago_s, 2), round(times, 2)) for ago_s, times in self._pressure.newcomers.lately]
         return replace(
             self._first,
             seen_ms=self._clock.now_ms(),
@@ -133,7 +140,8 @@ class Leaving:
             sessions=self._owners.owned,
             listeners=self.departure.guests,
             waiting=self._pressure.waiting,
-            saturated=self._pressure.saturated,
+            saturated=self._pressure.crowded,
+            lately=lately,
             leaving=self.departure.why,
         )
 
@@ -142,8 +150,9 @@ class Leaving:
             try:
                 if await self.register.announce(self.presence):
                     self.departure.ask("asked")
+                self._pressure.newcomers.hear(neighbours(self._first, await self.register.present()))
             except LogError as error:
-                log.debug("nobody knows of this gateway: %s", error)
+                log.debug("nobody hears of this gateway, or it hears of nobody: %s", error)
             await anyio.sleep(_SAY_S)
 
     async def _obey(self) -> None:
@@ -192,3 +201,17 @@ class Leaving:
         self.departure.alone = not any(
             not other.leaving for name, other in others.items() if name != self._first.gateway
         )
+
+
+def neighbours(ours: Presence, present: Mapping[str, Presence]) -> Neighbours:
+    """The other gateways of our machine: what keeps their answers waiting keeps ours.
+
+    Who is silent may have died: what it said last grows old, and its turns are not counted.
+    """
+    now_ms = max((one.seen_ms for one in present.values()), default=0)
+    beside = [one for name, one in present.items() if name != ours.gateway and one.host == ours.host]
+    living = [one for one in beside if now_ms - one.seen_ms < _SILENT_MS]
+    lately = [
+        (ago_s + (now_ms - one.seen_ms) / 1_000, times) for one in beside for ago_s, times in one.lately
+    ]
+    return Neighbours(len(living), sum(one.turns for one in living), lately)

@@ -7,11 +7,11 @@ from typing import Self
 import anyio
 
 from pipeline.clock import Clock
-from pipeline.engines.base import Delivery, OpusChunk, Speaker, WordTimes
+from pipeline.engines.base import Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.resuming import Remainder
 from pipeline.spoken import Spoken
 from pipeline.tracing.sentences import SentenceTold, synthesizing
-from schemas.errors import EngineBusy, RhapsodeError
+from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.providers import is_ours
 from schemas.settings import SessionSettings
 from schemas.turn_facts import Word
@@ -19,7 +19,7 @@ from schemas.turn_facts import Word
 _BUFFERED_CHUNKS = 16
 """Chunks of one sentence waiting for their turn to be recorded; when full its synthesis waits."""
 _ATTEMPTS = 3
-"""Tries of a sentence whose engine died, or a provider elsewhere was busy, before there was a sound."""
+"""Tries of a sentence whose engine died, or which a provider elsewhere was too busy to begin."""
 _RETRY_S = 0.2
 
 
@@ -38,6 +38,10 @@ class Line:
         """When its first sound was there, if there was one."""
         self.voice_s = 0.0
         """What the voice has taken for it, as far as it waited for nobody."""
+        self._words: tuple[SpokenWord, ...] = ()
+        """Of the latest rendering, of which so much has gone out."""
+        self._made_ms = 0
+        self._made_whole = False
         self._held: list[WordTimes | OpusChunk] | None = None
         self._scope = anyio.CancelScope()
 
@@ -78,18 +82,18 @@ class Line:
     ) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             self.error = None
-            made_sound = await self._attempt(speaker, settings, clock, told)
+            await self._attempt(speaker, settings, clock, told)
             error: RhapsodeError | None = self.error
-            if error is None or made_sound or attempt == _ATTEMPTS or not _may_help(error, settings):
+            if error is None or attempt == _ATTEMPTS or not self._may_help(error, settings):
                 return
             told.retried(error, attempt)
             await clock.sleep(_RETRY_S * attempt)
 
     async def _attempt(
         self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceTold
-    ) -> bool:
-        """Speak once; True if any item got out."""
-        produced = False
+    ) -> None:
+        """Speak once; where a part has gone out already, only the rest of it does."""
+        begun = Remainder(0, heard_ms=self._made_ms, words=self._words) if self._sounded else None
         waiting_since = clock.monotonic()
         try:
             items = speaker.speak(
@@ -100,21 +104,51 @@ class Line:
                     settings.tts_provider,
                     settings.tts_timeout_s,
                     settings.tts_extra,
-                    waited_s=waiting_since - self.begun_at,
+                    # Who has been heard waits anew: until then nobody had to be patient.
+                    waited_s=0.0 if self._sounded else waiting_since - self.begun_at,
                 ),
             )
             async with aclosing(items):
-                async for item in items:
-                    told.made(item)
+                async for made in items:
                     now = clock.monotonic()
                     self.voice_s += now - waiting_since
-                    if self.first_at is None and isinstance(item, OpusChunk):
-                        self.first_at = now
-                    await self._send.send(item)
-                    produced, waiting_since = True, clock.monotonic()
+                    if (item := made if begun is None else self._rest(made, begun)) is not None:
+                        told.made(item)
+                        self._note(item, now)
+                        await self._send.send(item)
+                    waiting_since = clock.monotonic()
         except RhapsodeError as error:
-            self.error = error
-        return produced
+            self.error = None if self._made_whole else error
+
+    @property
+    def _sounded(self) -> bool:
+        return self.first_at is not None
+
+    def _rest(self, made: WordTimes | OpusChunk, begun: Remainder) -> OpusChunk | None:
+        """What of it has not gone out yet: words have."""
+        if isinstance(made, OpusChunk):
+            return begun.part(made)
+        begun.align(made.words)
+        self._words, self._made_ms = made.words, begun.left_out_ms
+        return None
+
+    def _note(self, item: WordTimes | OpusChunk, now: float) -> None:
+        if isinstance(item, WordTimes):
+            self._words = item.words
+            return
+        self.first_at = now if self.first_at is None else self.first_at
+        self._made_ms += item.ms
+        self._made_whole = item.last
+
+    def _may_help(self, error: RhapsodeError, settings: SessionSettings) -> bool:
+        """Another try: our own voice, when it is busy, has been asked for as long as patience lasts.
+
+        Where there was a sound, only another of our own voices goes on as if it had been the same.
+        """
+        ours = is_ours(settings.tts_provider)
+        if self._sounded:
+            return ours and isinstance(error, EngineDead)
+        return error.retryable and not (ours and isinstance(error, EngineBusy))
 
     def words(self, times: WordTimes, at_ms: int) -> tuple[Word, ...]:
         """Word times of the spoken text, told of the shown text and of the turn's audio."""
@@ -135,8 +169,3 @@ class Line:
         """Let go of the buffer, however far it got."""
         self._send.close()
         self.items.close()
-
-
-def _may_help(error: RhapsodeError, settings: SessionSettings) -> bool:
-    """Another try: our own voice, when it is busy, has been asked for as long as patience lasts."""
-    return error.retryable and not (is_ours(settings.tts_provider) and isinstance(error, EngineBusy))

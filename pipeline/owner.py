@@ -11,27 +11,24 @@ from pipeline.access.allowance import Allowance
 from pipeline.answer import Models
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
-from pipeline.history import history
+from pipeline.first_answer import FirstAnswer, first_answer
+from pipeline.leases import Leases
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
 from pipeline.log.tailer import Tailer
+from pipeline.plans import planned
 from pipeline.pressure import Pressure
-from pipeline.resuming import progress
 from pipeline.tracing.tracer import Tracing
-from pipeline.turn import Turn, TurnPlan
+from pipeline.turn import Turn
 from pipeline.turn_state import TurnState
-from pipeline.views import fold
-from schemas.errors import InputTooLong, LogUnavailable, RhapsodeError, SessionFull, SessionGone
+from pipeline.views import SessionViews, fold
+from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.limits import LimitSettings
-from schemas.providers import LOCAL
 
 log = logging.getLogger(__name__)
 
-LEASE_MS = 1_000
-"""Bounds how long a takeover takes. Who stalls for longer loses its sessions to another, and no facts."""
-_RENEW_S = LEASE_MS / 4_000
 _STALLED_AT_MOST = 5
 """A turn that so many owners died on in a row, without a word, is given up: it may be what they died of."""
 _LINGER_S = 10.0
@@ -58,6 +55,8 @@ class OwnerServices:
     """None: nothing is traced."""
     pressure: Pressure | None = None
     """Says whether one more turn can be taken; None: always."""
+    views: SessionViews | None = None
+    """What this process knows of sessions already; None: every owner begins with the first fact."""
 
 
 class SessionOwner:
@@ -66,15 +65,19 @@ class SessionOwner:
     It learns of commands only from the log, so it does not matter which replica received them.
     """
 
-    def __init__(self, session: SessionId, name: str, services: OwnerServices) -> None:
+    def __init__(self, session: SessionId, name: str, services: OwnerServices, leases: Leases) -> None:
         self.session = session
         self.closing = False
         self._name = name
         self._services = services
+        self._leases = leases
         self._conversation = Conversation()
         self._expected = Seq(0)
         self._news = anyio.Event()
         self._turn: Turn | None = None
+        self._first = FirstAnswer()
+        self._free_ms = 0
+        """When the turn before was over here, wall clock."""
         self._settled: set[TurnId] = set()
         self._epoch = 0
         self._refused = False
@@ -118,7 +121,7 @@ class SessionOwner:
         Returns at once while somebody else holds the lease: should they die or leave work behind,
         `Owners` finds the session again.
         """
-        held = await self._services.log.acquire(self.session, self._name, LEASE_MS)
+        held = await self._leases.take(self.session, self._name)
         if held and self._leaving:  # told to go meanwhile: somebody else may have it at once
             await self._services.log.release(self.session, self._name)
             held = False
@@ -129,8 +132,8 @@ class SessionOwner:
         try:
             async with anyio.create_task_group() as duties:
                 self._duties = duties.cancel_scope
-                duties.start_soon(self._keep_lease, duties.cancel_scope)
-                await self._own()
+                with self._leases.keep(self.session, self._name, duties.cancel_scope):
+                    await self._own()
                 duties.cancel_scope.cancel()
         except* SessionGone:
             self._gone = True
@@ -140,6 +143,7 @@ class SessionOwner:
             try:
                 await self._let_go()
             finally:
+                self._services.recorder.put_away(self.session, producer=self._name, epoch=self._epoch)
                 self._over.set()
 
     async def _let_go(self) -> None:
@@ -147,7 +151,7 @@ class SessionOwner:
             if self._leaving and self._epoch:
                 with suppress(RhapsodeError):
                     await self._writer.drain()  # what was said here is in the log before another goes on
-            await self._services.log.release(self.session, self._name)
+            await self._leases.give_back(self.session, self._name)
 
     async def hand_over(self, patience_s: float) -> None:
         """Begin no further sentence, and give the session back when the one that is being said is over."""
@@ -161,22 +165,14 @@ class SessionOwner:
 
     async def _catch_up(self) -> int:
         """Fold what the log has; the present epoch."""
+        known = None if self._services.views is None else await self._services.views.copied(self.session)
         head = (await self._services.log.heads([self.session]))[0]
         if head is None:
             return 0
+        if known is not None and known.head <= head.seq:
+            self._conversation = known
         await fold(self._services.log, self.session, self._conversation, upto=head.seq)
         return head.epoch
-
-    async def _keep_lease(self, scope: anyio.CancelScope) -> None:
-        while True:
-            await anyio.sleep(_RENEW_S)
-            try:
-                held = await self._services.log.acquire(self.session, self._name, LEASE_MS)
-            except LogUnavailable:
-                continue  # nobody else can take it either; the epoch fences us should one have
-            if not held:
-                log.warning("lost the lease on session %s", self.session)
-                scope.cancel()
 
     async def _own(self) -> None:
         before = await self._catch_up()
@@ -242,21 +238,8 @@ class SessionOwner:
         return False
 
     async def _run_turn(self, state: TurnState) -> None:
-        services, provider = self._services, state.settings.llm_provider or LOCAL
-        room = services.history_chars_of.get(provider, services.history_chars)
-        told = room // 2 if state.settings.collections else room  # passages want their share
-        plan = TurnPlan(
-            turn=state.turn,
-            kind=state.kind,
-            text=state.text,
-            settings=state.settings,
-            history=history(self._conversation, before=state.turn, room=told),
-            requested_ms=state.requested_ms,
-            given=state.given,
-            room=room,
-            session=self.session,
-            progress=progress(state),
-        )
+        services = self._services
+        plan = planned(self.session, state, self._conversation, services)
         self._settled.add(state.turn)
         self._turn = Turn(
             plan,
@@ -266,12 +249,14 @@ class SessionOwner:
             sentences_ahead=services.limits.sentences_ahead,
         )
         try:
-            await self._reconcile()
-            await self._turn.run(epoch=self._epoch, node=self._name)
+            with first_answer(services, state, after_ms=self._free_ms) as self._first:
+                await self._reconcile()
+                await self._turn.run(epoch=self._epoch, node=self._name)
         except (SessionFull, InputTooLong) as full:  # the next owner would come to the same end
             await self._fail(state.turn, full.code, str(full))
         finally:
             self._turn = None
+            self._free_ms = services.clock.now_ms()
         while not state.over:
             await self._news.wait()
         if services.allowance is not None:
@@ -283,6 +268,7 @@ class SessionOwner:
         for state in conversation.unfinished:
             reason = "session_ended" if conversation.ending else state.stopping
             if self._turn is not None and self._turn.plan.turn == state.turn:
+                self._first.see(state, held=conversation.paused or self._leaving)
                 if reason is not None:
                     self._turn.stop(reason)
                 for sentence in state.skips:

@@ -2,11 +2,13 @@
 
 import logging
 import random
+from contextvars import Context
 
 import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.lasting import Lasting
+from pipeline.leases import Leases
 from pipeline.lookout import Lookout
 from pipeline.owner import OwnerServices, SessionOwner
 from pipeline.tracing.here import in_session
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.25
 _RETRY_MOST_S = 30.0
+_INSIDE_MS = 300_000
+"""Who asks in a session where something has happened since is no newcomer."""
 
 
 def rest_s(failures: int) -> float:
@@ -41,17 +45,25 @@ class Owners(Lasting):
         self._failures: dict[SessionId, int] = {}
         """In a row, of sessions that nobody here can run: they are tried less and less often."""
         self._leaving = False
+        self._leases = Leases(services.log)
         self.lookout = Lookout(services.log, node)
 
     def _begin(self, tasks: TaskGroup) -> None:
+        tasks.start_soon(self._leases.run)
         tasks.start_soon(self._look_for_work)
 
-    def admit(self) -> None:
-        """Raises GatewayBusy when this replica runs as many turns as it may, or the engines lag behind."""
+    def admit(self, latest_ms: int | None = None) -> None:
+        """Raises GatewayBusy when this replica runs as many turns as it may, or the engines lag behind.
+
+        `latest_ms`: when something happened last in the session, wall clock; None: it is new. To newcomers
+        also when answers begin so late that not everybody can be let in.
+        """
         if self._full:
             raise GatewayBusy(f"this replica runs {self.running} turns; try again shortly")
         if self._services.pressure is not None:
             self._services.pressure.check()
+            if latest_ms is None or self._services.clock.now_ms() - latest_ms > _INSIDE_MS:
+                self._services.pressure.newcomers.check()
 
     async def hand_over(self, patience_s: float) -> None:
         """Run nothing from now on. Returns when every session that was run here is free for another replica.
@@ -73,6 +85,9 @@ class Owners(Lasting):
                 found = await self._services.log.abandoned()
             except RhapsodeError:
                 continue  # nobody can work without the log
+            except Exception:  # all owners of this process would end with us
+                log.exception("work that nobody does cannot be looked for")
+                continue
             random.shuffle(found)  # where nobody gives out the looks, several look at the same time
             for session in found:
                 if session not in self._owners and self._has_room:
@@ -109,15 +124,17 @@ class Owners(Lasting):
 
     def wake(self, session: SessionId, seq: Seq) -> None:
         """A command is in the log at `seq`: see that some owner acts on it; who is leaving lets others."""
-        if self._leaving:
+        if self._leaving or self._group is None:
             return
         owner = self._owners.get(session)
         if owner is None or owner.closing:
             self._count += 1
             owner = self._owners[session] = SessionOwner(
-                session, f"{self._node}.{self._count}", self._services
+                session, f"{self._node}.{self._count}", self._services, self._leases
             )
-            self._tasks.start_soon(self._run, owner)
+            # In no request's context: Serve cancels what was called in one with the request, and a turn goes
+            # on when whoever asked has left.
+            Context().run(self._tasks.start_soon, self._run, owner)
         owner.expect(seq)
 
     async def _run(self, owner: SessionOwner) -> None:

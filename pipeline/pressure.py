@@ -19,6 +19,7 @@ from pipeline.engines.base import (
     WordTimes,
     Written,
 )
+from pipeline.newcomers import Newcomers
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings
 from schemas.providers import is_ours
@@ -38,6 +39,7 @@ class Pressure:
     def __init__(self, limits: AdmissionSettings, clock: Clock) -> None:
         self.limits = limits
         self.clock = clock
+        self.newcomers = Newcomers(limits, clock)
         self._waiting: dict[int, float] = {}
         """Call -> since when; the oldest first."""
         self._calls = 0
@@ -96,6 +98,11 @@ class Pressure:
         """Raises GatewayBusy."""
         if why := self.saturated:
             raise GatewayBusy(f"{why}; try again shortly", retry_after_s=self.retry_after_s)
+
+    @property
+    def crowded(self) -> str:
+        """Why nobody new should be sent here, in words; empty: they may."""
+        return self.saturated or self.newcomers.crowded
 
     def _forget(self) -> None:
         oldest = self.clock.monotonic() - _WINDOW_S

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audio.opus import PACKET_MS, frame, unframe
-from pipeline.engines.base import OpusChunk
+from pipeline.engines.base import OpusChunk, SpokenWord
 from pipeline.sentences import Fragment
 from pipeline.turn_state import CallState, SentenceState, TurnState
 from schemas.retrieval import NumberedPassage
 from schemas.turn_facts import Word
+
+Words = Sequence[Word] | Sequence[SpokenWord]
+"""With their times in the sound of one rendering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Remainder:
     words, not by its milliseconds.
     """
 
-    def __init__(self, at_ms: int, *, chunks: int = 0, heard_ms: int = 0, words: Sequence[Word] = ()) -> None:
+    def __init__(self, at_ms: int, *, chunks: int = 0, heard_ms: int = 0, words: Words = ()) -> None:
         self.at_ms = at_ms
         self.chunks = chunks
         self._words = words
@@ -91,10 +94,15 @@ class Remainder:
 
     @classmethod
     def of(cls, begun: SentenceState) -> "Remainder":
-        words = tuple(Word(**word) for word in begun.words)
+        words = tuple(Word(**word._asdict()) for word in begun.words)
         return cls(begun.at_ms, chunks=begun.chunks, heard_ms=begun.ms, words=words)
 
-    def align(self, words: Sequence[Word]) -> None:
+    @property
+    def left_out_ms(self) -> int:
+        """Of the second rendering, from here on."""
+        return self._left_out
+
+    def align(self, words: Words) -> None:
         """Told the words of the second rendering, before its sound."""
         place = same_place(self._words, words, self.at_ms + self._heard_ms) - self.at_ms
         self._left_out = max(0, round(place / PACKET_MS) * PACKET_MS)
@@ -112,7 +120,7 @@ class Remainder:
         return OpusChunk(frame(kept), ms=PACKET_MS * len(kept), last=chunk.last) if kept else None
 
 
-def same_place(before: Sequence[Word], after: Sequence[Word], ms: int) -> int:
+def same_place(before: Words, after: Words, ms: int) -> int:
     """Where in the second rendering the word is that the first one had reached after `ms`."""
     if not before or [(w.start, w.end) for w in before] != [(w.start, w.end) for w in after]:
         return ms

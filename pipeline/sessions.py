@@ -18,15 +18,9 @@ from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.views import SessionViews
-from pipeline.wishes import SpokenQuestion, check_guest, check_length, conversational
+from pipeline.wishes import Overtaken, SpokenQuestion, check_guest, check_length, conversational
 from schemas.chat import GivenMessage
-from schemas.commands import (
-    AcknowledgePlayback,
-    Control,
-    CreateSession,
-    RequestTurn,
-    UpdateSession,
-)
+from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import LogUnavailable, SessionEnded, SessionGone, TurnNotFound
 from schemas.events import (
     EndReason,
@@ -51,10 +45,6 @@ _UNSPOKEN: Final = frozenset({"user", "collection"})
 """Kinds of sessions that have no turns."""
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
-
-
-class Overtaken(Exception):
-    """The turn that a question takes up is being answered already."""
 
 
 class Sessions:
@@ -106,7 +96,7 @@ class Sessions:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
         if kind not in _UNSPOKEN:
-            self._owners.admit()  # before there is anything: a session without its turn is of no use
+            self.welcome()  # before there is anything: a session without its turn is of no use
         if kind == "completion":  # one for each request: its turns are what is counted
             self.choices.check(settings)
         else:
@@ -117,6 +107,10 @@ class Sessions:
         fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
         outcome = await self._recorder.post(session, fact, *also, mode="create")
         return session, mark, outcome.last, settings
+
+    def welcome(self) -> None:
+        """Somebody comes who was not here. Raises GatewayBusy."""
+        self._owners.admit()
 
     async def readable(self, settings: SessionSettings, principal: str) -> SessionSettings:
         """Without the collections that this principal does not have (any more)."""
@@ -188,7 +182,7 @@ class Sessions:
         settings = await self.readable(wish.settings, conversation.principal)
         wish = wish.model_copy(update={"settings": settings})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
-        self._owners.admit()
+        self._owners.admit(conversation.latest_ms)
         await self._allowance.turn(conversation.principal, wish.chars)
         outcome = await self._recorder.post(session, *before, fact, key=key)
         self._owners.wake(session, outcome.last)
@@ -243,7 +237,8 @@ class Sessions:
         wanted = None if command.turn is None else TurnId(command.turn)
         turn, fact = conversation.control(command.action, turn=wanted, sentence=command.sentence)
         outcome = await self._recorder.post(session, fact, turn=turn)
-        self._owners.wake(session, outcome.last)
+        if conversation.has_work:  # else there is nothing that an owner would do about it
+            self._owners.wake(session, outcome.last)
         return outcome.last
 
     async def update(self, session: SessionId, command: UpdateSession) -> tuple[Seq, SessionSettings]:

@@ -67,6 +67,7 @@ class Threads:
                 continue
             except SessionNotFound:
                 defaults = self._sessions.choices.defaults
+                self._sessions.welcome()
                 await self._sessions.admit(principal)
                 started = SessionStarted(settings=defaults, kind="thread", principal=principal)
                 await self._recorder.post(thread, started, mode="create", key=internal_key("chat"))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.spoken_words import SpokenWords
 from schemas.chat import GivenMessage
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId, TurnId
@@ -25,7 +26,7 @@ class SentenceState:
     status: SentenceStatus = "ready"
     at_ms: int = 0
     ms: int = 0
-    words: list[dict[str, int]] = field(default_factory=list)
+    words: SpokenWords = field(default_factory=SpokenWords)
     chunks: int = 0
     whole: bool = False
     """Its last chunk is in the log."""
@@ -131,7 +132,7 @@ class TurnState:
             if sentence.chunks and sentence.at_ms + sentence.ms <= ms:
                 end = sentence.end
                 continue
-            spoken = (word["end"] for word in sentence.words if word["end_ms"] <= ms)
+            spoken = (word.end for word in sentence.words if word.end_ms <= ms)
             end = max(end, max(spoken, default=0))
             if sentence.chunks:
                 break
@@ -273,7 +274,7 @@ def _apply_to_sentence(turn: TurnState, sentence: SentenceState, recorded: Recor
     match recorded.type:
         case "sentence.voiced":
             sentence.status, sentence.at_ms = "voiced", data["at_ms"]
-            sentence.words = list(data["words"])
+            sentence.words = SpokenWords.of(data["words"])
         case "audio.chunk":
             sentence.ms += data["ms"]
             turn.stalled = 0

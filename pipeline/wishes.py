@@ -24,6 +24,10 @@ class SpokenQuestion:
     merges: TurnId | None = None
 
 
+class Overtaken(Exception):
+    """The turn that a question takes up is being answered already."""
+
+
 def check_guest(wish: SettingsPatch, settings: SessionSettings) -> None:
     """Who takes part in somebody's session uses what is in it. Raises Forbidden."""
     beyond = wish.model_fields_set - _GUESTS

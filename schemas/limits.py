@@ -16,6 +16,12 @@ class AdmissionSettings(_Settings):
     pace; what was taken before is served.
     """
 
+    slowdown: float | None = Field(default=1.5, gt=1)
+    """So many times as late as with hardly anybody here answers may begin: newcomers are let in up to there.
+
+    Newcomers are new sessions, and questions in sessions where nothing has happened for five minutes. None:
+    all are let in, up to the bounds below.
+    """
     waiting_turns: int = Field(default=64, ge=1)
     """Calls of this replica that an engine has not begun to answer."""
     wait_s: float = Field(default=30.0, gt=0)

@@ -37,6 +37,8 @@ class EndpointingSettings(_Listening):
     """A longer utterance is cut at its quietest place and goes on as the next; nobody answers in between."""
     speculate_ms: int | None = Field(default=96, ge=64, le=5_000)
     """After so much silence the text is made, as if this were the end; None: only at the end."""
+    speculate_elsewhere_ms: int | None = Field(default=192, ge=64, le=5_000)
+    """The same where a provider writes down: later, as each time is a request of all that was said so far."""
     hint: bool = True
     """May the text so far shorten or lengthen the wait?"""
     complete_ms: int = Field(default=300, ge=100, le=5_000)
@@ -74,6 +76,14 @@ class ListeningSettings(_Listening):
     """So much speech over an answer, and it is stopped; less than that is a word of agreement or a noise."""
     record: bool = True
     """Keep the sound that came in, as facts."""
+
+    @property
+    def ends(self) -> EndpointingSettings:
+        """`endpointing`, as it holds for who writes down."""
+        if self.provider is None:
+            return self.endpointing
+        speculate_ms = self.endpointing.speculate_elsewhere_ms
+        return self.endpointing.model_copy(update={"speculate_ms": speculate_ms})
 
 
 class TranscriptionProviderSettings(_Listening):

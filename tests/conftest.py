@@ -1,5 +1,7 @@
 """What every test may use."""
 
+import os
+import ssl
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +13,11 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.chat_server import ChatHouse, chat_house
 from tests.speech_server import SpeechHouse, speech_house
 from tests.thorough import UNTIMED
+
+# There are thousands of HTTP clients in these tests, all of them for this machine. Each would read 140
+# certificates, which takes 60 to 100 ms. From a folder they are read only when somebody is to be trusted.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = ssl.get_default_verify_paths().openssl_capath
 
 settings.load_profile(UNTIMED)  # unless an option says otherwise, which is looked at later
 

@@ -34,5 +34,6 @@ def serving_somewhere(app: Any, what: str) -> Iterator[str]:
     """On a free port of the loopback interface; yields the address."""
     listener = socket.create_server(("127.0.0.1", 0))
     options: dict[str, Any] = {"log_level": "critical", "lifespan": "off", "timeout_graceful_shutdown": 1}
+    options["timeout_keep_alive"] = 600  # or it hangs up on a client that asks again at that very moment
     with serving(app, listener, what, **options):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

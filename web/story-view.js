@@ -43,7 +43,7 @@ export class StoryView {
   _add(turn) {
     const onUnfold = () => {
       this._wanted.add(turn.id);
-      this._views.get(turn.id).update(turn, false);
+      this._views.get(turn.id).show();
     };
     const view = new TurnView(turn, { ...this._handlers, onUnfold });
     this._views.set(turn.id, view);

@@ -69,6 +69,11 @@ export class TurnView {
     this.footer.hidden = [this.unfold, this.replay, this.state].every((part) => part.hidden);
   }
 
+  /** Unfolded, as it is now: it has gone on since it was put on the page. */
+  show() {
+    this.update(this._turn, false);
+  }
+
   _compare({ compared }) {
     if (compared === this._compared || this._folded) return;
     this._compared = compared;

@@ -21,6 +21,8 @@ async def ready(services: Open, response: Response) -> Readiness:
         found, wait_s = Readiness(status="leaving", detail=departure.why), departure.after_s
     elif why := pressure.saturated:
         found, wait_s = Readiness(status="saturated", detail=why), pressure.retry_after_s
+    elif why := pressure.newcomers.crowded:
+        found, wait_s = Readiness(status="saturated", detail=why), pressure.newcomers.retry_after_s
     else:
         return Readiness(status="ready")
     response.status_code = 503

@@ -1,16 +1,18 @@
 """The native face over WebSocket: facts and audio out, commands in."""
 
+import asyncio
 import logging
 from contextlib import aclosing, suppress
 
 import anyio
+import anyio.lowlevel
 import orjson
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 
 from deployments import problems
 from deployments.access import Caller, still_welcome
-from deployments.delivery import delivery
+from deployments.delivery import deliver
 from deployments.faces.native import known_id, may_command, refuse_affairs
 from deployments.faces.native_input import Microphone
 from deployments.faces.native_listen import Feed, WishQuery, dumps
@@ -41,6 +43,7 @@ router = APIRouter(prefix="/v1")
 log = logging.getLogger(__name__)
 
 _NORMAL = 1000
+_BREATH = 16
 
 
 @router.websocket("/sessions/{session_id}/stream")
@@ -86,7 +89,7 @@ class _Connection:
         self.services = services
         self._caller = caller
         self._socket = websocket
-        self._sending = anyio.Lock()
+        self._sending = asyncio.Lock()
         self._told = 0
         """The last fact that was sent here."""
 
@@ -99,9 +102,8 @@ class _Connection:
         async with self._sending:  # no frame is cut off, and none follows
             cursor = hello.generation, max(self._told, hello.from_seq)
             hint = Reconnect(cursor="{}-{}".format(*cursor), after_s=departure.after_s)
-            with delivery():
-                await self._socket.send_text(hint.model_dump_json())
-                await self._socket.close(SERVICE_RESTART)
+            await deliver(self._socket.send_text, hint.model_dump_json())
+            await deliver(self._socket.close, SERVICE_RESTART)
             scope.cancel()
 
     async def send(self, frame: BaseModel) -> None:
@@ -110,16 +112,14 @@ class _Connection:
     async def _send(self, data: str | bytes) -> None:
         """One frame. Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
         async with self._sending:
-            with delivery():
-                if isinstance(data, str):
-                    await self._socket.send_text(data)
-                else:
-                    await self._socket.send_bytes(data)
+            if isinstance(data, str):
+                await deliver(self._socket.send_text, data)
+            else:
+                await deliver(self._socket.send_bytes, data)
 
     async def _close(self, code: int) -> None:
         async with self._sending:
-            with delivery():
-                await self._socket.close(code)
+            await deliver(self._socket.close, code)
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""
@@ -141,6 +141,7 @@ class _Connection:
     async def feed(self, feed: Feed) -> None:
         """Send facts until there are no more; a fact with audio is one binary frame."""
         async with aclosing(feed.frames()) as frames:
+            sent = 0
             async for frame in frames:
                 if frame is None:
                     await self.send(Heartbeat(head_seq=feed.last))
@@ -149,6 +150,9 @@ class _Connection:
                 text = dumps(wire)
                 await self._send(len(text).to_bytes(4, "big") + text + audio if audio else text.decode())
                 self._told = recorded.seq
+                sent += 1
+                if sent % _BREATH == 0:  # a past is sent as fast as it is taken
+                    await anyio.lowlevel.checkpoint()
         await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
         await self._close(_NORMAL)
 

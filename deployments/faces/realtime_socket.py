@@ -9,7 +9,7 @@ import orjson
 from fastapi import WebSocket, WebSocketDisconnect
 
 from deployments import problems
-from deployments.delivery import delivery
+from deployments.delivery import deliver
 from deployments.realtime_errors import error_event
 from schemas.errors import RhapsodeError
 
@@ -29,8 +29,7 @@ class RealtimeSocket:
         """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
         text = orjson.dumps(event).decode()
         async with self._sending:
-            with delivery():
-                await self._socket.send_text(text)
+            await deliver(self._socket.send_text, text)
 
     async def receive(self) -> str | bytes | None:
         """What the client sent; None: it left."""
@@ -41,8 +40,8 @@ class RealtimeSocket:
         return message.get("bytes") or b"" if text is None else text
 
     async def close(self, code: int = _NORMAL) -> None:
-        with suppress(WebSocketDisconnect, TimeoutError), delivery():
-            await self._socket.close(code)
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await deliver(self._socket.close, code)
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""

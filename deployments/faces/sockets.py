@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from deployments import problems
 from deployments.access import while_welcome
-from deployments.delivery import delivery
+from deployments.delivery import deliver
 from schemas.errors import InputError, RhapsodeError
 from schemas.stories import SocketCommand
 
@@ -41,8 +41,7 @@ class JsonSocket:
         """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
         text = orjson.dumps(message).decode()
         async with self._sending:
-            with delivery():
-                await self._socket.send_text(text)
+            await deliver(self._socket.send_text, text)
 
     async def commands(self, spoken: "Spoken[C]") -> None:
         """Obey the client's messages until it leaves; what is wrong with one is its answer."""
@@ -64,8 +63,7 @@ class JsonSocket:
                 await self.send(error_message(error))
 
     async def close(self, code: int = _NORMAL) -> None:
-        with delivery():
-            await self._socket.close(code)
+        await deliver(self._socket.close, code)
 
     async def refuse(self, error: RhapsodeError) -> None:
         """Say why, then close."""

@@ -40,7 +40,12 @@ def _before(arguments: argparse.Namespace) -> tuple[list[Run], str | None]:
 
 
 def _measured(arguments: argparse.Namespace) -> Run:
-    return as_run(measured(arguments), quick=arguments.quick)
+    """Raises RuntimeError."""
+    missed: list[str] = []
+    run = as_run(measured(arguments, missed), quick=arguments.quick)
+    if missed:
+        raise RuntimeError(f"not all of {' '.join(missed)} could be measured")
+    return run
 
 
 def _chosen(run: Run, rows: Iterable[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from loadtests.console import say
 from loadtests.crowd import Answer, Habit, answered
 from loadtests.figures import Row
 from loadtests.listener import Client, Stream
-from loadtests.peers.crowd import LATE, Step, carried, step
+from loadtests.peers.crowd import LATE, Step, carried, limit_of, step
 
 WRITER: Final = {
     "reply": "The small fox slept beside the fire again. " * 80,
@@ -79,14 +79,14 @@ async def climbing(url: str, counts: Sequence[int], seconds: float, deltas: int)
     hall = Narrations(url, deltas)
     await step(hall, 2, 5.0, _AT_ONCE)  # warms up
     for count in counts:
-        if steps and carried(steps) < steps[-1].sessions and count != BUDGET:
+        if steps and carried(steps, limit_of(steps)) < steps[-1].sessions and count != BUDGET:
             continue
         say(f"e: {count} narrations")
         hall = Narrations(url, deltas)
         steps.append(await step(hall, count, seconds * (3 if count == 1 else 1), _AT_ONCE))
         rates[count] = _rate(hall.answers)
         stalled[count] = sum(answer.stalled for answer in hall.answers) / max(1, len(hall.answers))
-    return Climbed(steps, carried(steps), rates, stalled)
+    return Climbed(steps, carried(steps, limit_of(steps)), rates, stalled)
 
 
 def _rate(answers: Sequence[Answer]) -> float:

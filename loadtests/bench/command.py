@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,37 +13,59 @@ from loadtests.bench.keeping import Run, as_run, keep
 from loadtests.bench.measured import Measured
 from loadtests.bench.plan import FULL, QUICK, expected_s
 from loadtests.bench.running import measure
-from loadtests.console import say
+from loadtests.console import first, say
 from loadtests.figures import table
-from loadtests.here import commit, machine, when
+from loadtests.here import commit, machine, thefts, when
 
 _NOISE: Final = (
     "Behind n: the noise of the ratio within this run, three standard deviations by a bootstrap over rounds."
 )
 
 
-def main() -> None:
-    """Measure, print the table, and with --keep put it into docs/."""
+def main() -> int:
+    """Measure, print the table, and with --keep put it into docs/. 1: a row could not be measured."""
     arguments = words.bench()
-    rows = measured(arguments)
+    missed: list[str] = []
+    rows = measured(arguments, missed)
     report = text(rows, quick=arguments.quick)
     print(report)
     if arguments.keep:
         keep(as_run(rows, quick=arguments.quick), report)
+    return 1 if missed else 0
 
 
-def measured(arguments: argparse.Namespace) -> list[Measured]:
-    """All that was asked for; also written to --json."""
+def measured(arguments: argparse.Namespace, missed: list[str]) -> list[Measured]:
+    """All that could be measured, also until Ctrl-C; written to --json as well. The others are `missed`."""
     if arguments.key:
         os.environ["RHAPSODE_KEY"] = arguments.key
     # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     plan = QUICK if arguments.quick else FULL
     say(f"rows {' '.join(arguments.rows)}: about {expected_s(plan, arguments.rows) // 60 + 1} min")
-    rows = sorted(measure(arguments.rows, plan, arguments.cache), key=lambda row: row.key[0])
+
+    def miss(rows: Sequence[str], error: Exception) -> None:
+        missed.extend(rows)
+        say(f"{' '.join(rows)}: not all of it could be measured: {first(error)!r}")
+
+    found: list[Measured] = []
+    try:
+        for row in _watched(measure(arguments.rows, plan, arguments.cache, miss)):
+            found.append(row)
+    except KeyboardInterrupt:
+        missed.append("interrupted")
+        say("interrupted: what was measured until then is told")
+    rows = sorted(found, key=lambda row: row.key[0])
     if arguments.json:
         write(as_run(rows, quick=arguments.quick), arguments.json)
     return rows
+
+
+def _watched(rows: Iterable[Measured]) -> Iterator[Measured]:
+    """Each with what other machines on the same hardware took while it was measured."""
+    shares = thefts()
+    next(shares)
+    for row in rows:
+        yield replace(row, stolen=next(shares))
 
 
 def write(run: Run, file: Path) -> None:

@@ -48,6 +48,7 @@ def _as_row(measured: Measured) -> Run:
         "budget": row.budget,
         "kept": row.kept,
         "note": row.note,
+        "stolen": _rounded(measured.stolen),
         "paired": measured.paired,
         "rounds": {
             "ours": [[_rounded(value) for value in one] for one in measured.ours],

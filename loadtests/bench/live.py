@@ -1,6 +1,7 @@
 """Sessions that are answered without end, each heard over a socket of its own: load that stays as it is."""
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -29,7 +30,14 @@ def refusals(times: int) -> str:
 class Live:
     """`grow` adds sessions; they stay until the block of `living` ends."""
 
-    def __init__(self, client: Client, tasks: asyncio.TaskGroup, wish: Mapping[str, Any], take: Take) -> None:
+    def __init__(
+        self,
+        client: Client,
+        tasks: asyncio.TaskGroup,
+        wish: Mapping[str, Any],
+        take: Take,
+        rest_s: float,
+    ) -> None:
         self.facts = 0
         """That have come to all of them."""
         self.refused = 0
@@ -38,11 +46,16 @@ class Live:
         self._tasks = tasks
         self._wish = wish
         self._take = take
+        self._rest_s = rest_s
+        self._dice = random.Random(1)  # so that who came together does not ask together for ever
         self._people: list[asyncio.Task[None]] = []
         self._begun: list[asyncio.Event] = []
 
     async def grow(self, many: int) -> None:
-        """Return when there are so many, and each of them has begun to hear an answer."""
+        """Return when there are so many, and each of them has begun to hear an answer.
+
+        Raises TimeoutError where that does not come to pass.
+        """
         while len(self._people) < many:
             self._begun.append(begun := asyncio.Event())
             self._people.append(self._tasks.create_task(self._person(begun)))
@@ -50,6 +63,11 @@ class Live:
         async with asyncio.timeout(_PATIENCE_S):
             for begun in self._begun:
                 await begun.wait()
+
+    @property
+    def begun(self) -> int:
+        """Sessions that have begun to hear an answer."""
+        return sum(begun.is_set() for begun in self._begun)
 
     def leave(self) -> None:
         for person in self._people:
@@ -73,6 +91,7 @@ class Live:
                 self.facts += 1
                 self._take(arrival)
                 if kind in TERMINAL:
+                    await asyncio.sleep(self._rest_s * self._dice.uniform(0.5, 1.5))
                     await stream.ask(_PROMPT)
         raise RuntimeError("a session's connection ended")
 
@@ -91,15 +110,18 @@ class Live:
 
 
 @asynccontextmanager
-async def living(url: str, wish: Mapping[str, Any], take: Take = unseen) -> AsyncGenerator[Live, None]:
-    """Nobody is there yet. `take` is handed every frame that comes to anybody.
+async def living(
+    url: str, wish: Mapping[str, Any], take: Take = unseen, *, rest_s: float = 0.0
+) -> AsyncGenerator[Live, None]:
+    """Nobody is there yet. `take` is handed every frame that comes to anybody; about so long everybody rests
+    between an answer and the next question.
 
     Raises RuntimeError, in a group, when a session fails.
     """
     client = Client(url)
     try:
         async with asyncio.TaskGroup() as tasks:
-            live = Live(client, tasks, wish, take)
+            live = Live(client, tasks, wish, take, rest_s)
             yield live
             live.leave()
     finally:

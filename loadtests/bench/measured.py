@@ -15,6 +15,7 @@ _MOST: Final = 2_000
 """Values of a series that is resampled; a longer one is thinned evenly: its percentiles stay."""
 _ENOUGH: Final = 3
 """Fewer rounds say nothing of their spread."""
+_WORTH_TELLING: Final = 0.02
 _SIDES: Final = NormalDist().inv_cdf(0.95)
 
 
@@ -31,6 +32,8 @@ class Measured:
     paired: bool = True
     """Rounds of ours and of the floor happened in turns: what disturbed one disturbed the other."""
     share: float = 0.5
+    stolen: float = 0.0
+    """Which part of the processors other machines had meanwhile."""
 
     @classmethod
     def each(cls, key: str, row: Row, *, paired: bool = True, share: float = 0.5) -> Self:
@@ -40,11 +43,15 @@ class Measured:
 
     @property
     def told(self) -> Row:
-        """The row, with the noise of its ratio in its note."""
-        if self.spread is None:
-            return self.row
-        noise = f"±{math.expm1(3 * self.spread):.0%}" + (" of the p95" if self.share > 0.5 else "")
-        return replace(self.row, note=f"{noise}; {self.row.note}" if self.row.note else noise)
+        """The row, with the noise of its ratio and what other machines took in its note."""
+        said = [self.row.note] if self.row.note else []
+        if self.stolen >= _WORTH_TELLING:
+            said.insert(0, f"{self.stolen:.0%} of the processors stolen")
+        if self.spread is not None:
+            said.insert(
+                0, f"±{math.expm1(3 * self.spread):.0%}" + (" of the p95" if self.share > 0.5 else "")
+            )
+        return replace(self.row, note="; ".join(said))
 
     @property
     def ratio(self) -> float | None:

@@ -65,11 +65,11 @@ FULL: Final = Plan(
     held_s=40.0,
     sessions=(1, 10, 100, 200),
     windows=5,
-    window_s=4.0,
+    window_s=8.0,
     lengths=(10, 100, 1_000, 10_000, 100_000),
     length_rounds=5,
     answers=8,
-    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 240, "f": 90, "g": 240, "h": 90},
+    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 270, "f": 120, "g": 420, "h": 90},
 )
 QUICK: Final = Plan(
     pairs=6,

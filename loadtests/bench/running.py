@@ -3,10 +3,12 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+import httpx
 
 from loadtests import append_cost, speech
 from loadtests.bench import climbing, growth, lengths, memory, narrated
@@ -26,13 +28,18 @@ _SILENCE_MS: Final = 500
 T = TypeVar("T")
 
 
-def measure(rows: Collection[str], plan: Plan, cache: Path) -> Iterator[Measured]:
-    """Row after row, as they are measured."""
+def measure(
+    rows: Collection[str], plan: Plan, cache: Path, missed: Callable[[Sequence[str], Exception], None]
+) -> Iterator[Measured]:
+    """Row after row, as they are measured. `missed` is told of rows whose system failed; the others go on."""
     with tempfile.TemporaryDirectory(prefix="rhapsode-bench-") as made:
         folder = Path(made)
         for letters, part in _PARTS:
             if wanted := [letter for letter in letters if letter in rows]:
-                yield from part(wanted, plan, folder, cache)
+                try:
+                    yield from part(wanted, plan, folder, cache)
+                except (RuntimeError, OSError, httpx.HTTPError, ExceptionGroup) as error:
+                    missed(wanted, error)
 
 
 def _real(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
@@ -113,19 +120,23 @@ def _append_row(rounds: int) -> Row:
     )
 
 
+def _memory(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
+    home = folder / "memory"
+    with _scripted(home, cache, language_model=climbing.WRITER, text_to_speech=climbing.VOICE) as url:
+        _begin("f", plan)
+        wish = {"max_tokens": plan.deltas}
+        with bare_stream(folder, climbing.WRITER) as bare:
+            held = _run(lambda: memory.holding(url, home, bare, plan.held, wish, plan.held_s))
+        yield from memory.memory_rows(held)
+
+
 def _narrations(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
+    """On a system of its own: the answers that a crowd has left are written to their ends."""
     home = folder / "narrations"
     with _scripted(home, cache, language_model=climbing.WRITER, text_to_speech=climbing.VOICE) as url:
-        if "f" in rows:
-            _begin("f", plan)
-            wish = {"max_tokens": plan.deltas}
-            with bare_stream(folder, climbing.WRITER) as bare:
-                held = _run(lambda: memory.holding(url, home, bare, plan.held, wish, plan.held_s))
-            yield from memory.memory_rows(held)
-        if "e" in rows:
-            _begin("e", plan)
-            climbed = _run(lambda: climbing.climbing(url, plan.narrations, plan.step_s, plan.deltas))
-            yield from climbing.climb_rows(climbed)
+        _begin("e", plan)
+        climbed = _run(lambda: climbing.climbing(url, plan.narrations, plan.step_s, plan.deltas))
+        yield from climbing.climb_rows(climbed)
 
 
 def _growth(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Iterator[Measured]:
@@ -133,16 +144,17 @@ def _growth(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Ite
     with _scripted(home, cache, language_model=growth.SCRIPT) as url, closing(Meter(home)) as meter:
         _begin("g", plan)
         found = _run(lambda: lengths.lengthening(url, home, plan.lengths, plan.length_rounds))
+        yield from lengths.length_rows(found)
         points = _run(lambda: growth.growing(url, meter, plan.sessions, plan.windows, plan.window_s))
         yield from growth.growth_rows(points)
-        yield from lengths.length_rows(found)
 
 
 _Part = Callable[[Collection[str], Plan, Path, Path], Iterator[Measured]]
 _PARTS: Final[tuple[tuple[str, _Part], ...]] = (
     ("adh", _real),
     ("bc", _stamped),
-    ("fe", _narrations),
+    ("f", _memory),
+    ("e", _narrations),
     ("g", _growth),
 )
 

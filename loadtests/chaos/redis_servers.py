@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from pipeline.log.slots import SLOTS
 
 NODE_TIMEOUT_MS: Final = 1_000
-_PATIENCE_S: Final = 30.0
+_PATIENCE_S: Final = 90.0
 
 
 def find_server() -> Path:

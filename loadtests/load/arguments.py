@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from loadtests.load import oracles, thresholds
 from loadtests.load.arrivals import PROFILES
+from loadtests.load.kills import PARTS, schedule
 from loadtests.load.scenarios import SCENARIOS
 from loadtests.voice.arguments import seconds
 
@@ -45,6 +46,11 @@ arrivals (people come when they are due, whether or not the others have been ans
 faults that are looked for; all but gaps must not happen, whatever --require says of other figures:
 {faults}
 
+--kill-every: from a minute after the beginning (less, where they are closer to each other) to as long before
+the last people come, in an order that --seed decides, each once in a round: {", ".join(PARTS.values())}.
+Connections that break are then gone on with from their last fact, and requests that meet nobody are tried
+again for as long as --patience; people fail who get no answer all the same.
+
 --require: a figure, one of <= < >= > ==, and a number. The figures:
   {", ".join(thresholds.NAMES)}
 
@@ -63,7 +69,23 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--rate 0 brings nobody")
     if found.key and not found.url:
         parser.error("--key works only with --url: a system of its own asks nobody who they are")
+    _kills(parser, found)
+    if found.keep and found.arrivals != "soak":
+        parser.error(
+            "--keep works only with --arrivals soak: that is what docs/measurements.md has a table of"
+        )
     return found
+
+
+def _kills(parser: argparse.ArgumentParser, found: argparse.Namespace) -> None:
+    if found.kill_every is None:
+        return
+    if found.url:
+        parser.error("--kill-every works only without --url: only a system of its own is killed")
+    if not schedule(found.kill_every, found.seconds, found.seed):
+        parser.error(
+            "--kill-every kills nothing in so short a run: make --for longer, or --kill-every shorter"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--url", type=_address, help="a system that runs; else one is started, with scripted engines")
+    add("--url", type=address, help="a system that runs; else one is started, with scripted engines")
     add("--key", help="an API key or a token, where the system asks for one (or RHAPSODE_KEY)")
     add("--scenario", choices=list(SCENARIOS), default=TASTE["scenario"], metavar="NAME", help="below")
     add(
@@ -84,8 +106,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of this client, each with its part of the people; auto: one per core; default 1",
     )
-    add("--most", type=_count, default=2_000, metavar="N", help="people at once; default 2000")
+    add("--most", type=count, default=2_000, metavar="N", help="people at once; default 2000")
     add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
+    add(
+        "--kill-every",
+        type=seconds,
+        metavar="LENGTH",
+        help="kill -9 of one process of the system each time; without --url only; below",
+    )
     add("--patience", type=seconds, default=60.0, metavar="LENGTH", help="for one answer; default 60")
     _when_people_come(parser)
     _what_people_do(parser)
@@ -129,11 +157,11 @@ def _when_people_come(parser: argparse.ArgumentParser) -> None:
 
 def _what_people_do(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--turns", type=_count, default=3, metavar="N", help="questions of somebody who chats; default 3")
+    add("--turns", type=count, default=3, metavar="N", help="questions of somebody who chats; default 3")
     add("--think", type=float, default=4.0, metavar="S", help="between two questions, about; default 4")
     add("--no-listen", dest="listen", action="store_false", help="nobody waits for the sound to be over")
-    add("--pages", type=_count, default=100, metavar="N", help="of a book; default 100")
-    add("--listeners", type=_count, default=20, metavar="N", help="of one session; default 20")
+    add("--pages", type=count, default=100, metavar="N", help="of a book; default 100")
+    add("--listeners", type=count, default=20, metavar="N", help="of one session; default 20")
     add("--settings", type=_settings, default={}, metavar="JSON", help="of every session")
     add("--recordings", type=Path, metavar="FOLDER", help="WAV files to speak, 16 kHz mono; default Debian's")
 
@@ -142,7 +170,7 @@ def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--compare",
-        type=_count,
+        type=count,
         default=200,
         metavar="N",
         help="sessions read again from the log; default 200",
@@ -156,6 +184,8 @@ def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
         metavar="FIGURE<=N",
         help="below; as often as wanted",
     )
+    add("--plots", type=Path, metavar="FOLDER", help="its pictures over time go there as SVG files")
+    add("--keep", action="store_true", help="a soak's table goes into docs/measurements.md")
     add("--out", type=Path, metavar="FOLDER", help="of load.json and load.html; default: a new one")
     add("--quiet", action="store_true", help="no line of progress, and the report is not opened")
 
@@ -170,21 +200,23 @@ def rate(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no rate: such as 2/s, 30/m or 500/h") from None
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
+    """Raises ArgumentTypeError."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise argparse.ArgumentTypeError(f"{text!r} is no address: such as http://127.0.0.1:8000")
     return text.rstrip("/")
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """From 1 on. Raises ArgumentTypeError."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
     return int(text)
 
 
 def _processes(text: str) -> int:
-    return os.cpu_count() or 1 if text == "auto" else _count(text)
+    return os.cpu_count() or 1 if text == "auto" else count(text)
 
 
 def _settings(text: str) -> Any:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from loadtests.load import oracles
@@ -40,8 +39,10 @@ async def settle(door: Door, visit: Visit, *, compared: bool, keep: bool) -> Non
             visit.differing += await _compared(door, visit, session)
             visit.compared += 1
         if not keep:
-            with suppress(Failed, Refused):
+            try:
                 await door.delete(session)
+            except (Failed, Refused):
+                visit.undeleted += 1
     visit.settled = True
 
 

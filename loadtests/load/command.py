@@ -13,12 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from loadtests.here import commit, machine, when
+from loadtests.here import commit, machine, thefts, when
 from loadtests.load import marks, thresholds
 from loadtests.load.arguments import parsed
 from loadtests.load.arrivals import arrivals
 from loadtests.load.crew import room
 from loadtests.load.door import Door, Failed
+from loadtests.load.keeping import keep, plotted
+from loadtests.load.killer import Killer
+from loadtests.load.kills import schedule
 from loadtests.load.own import own
 from loadtests.load.page import page
 from loadtests.load.result import Result
@@ -28,16 +31,16 @@ from loadtests.load.system import System
 from loadtests.load.work import Work, interruptible
 
 KEPT, BROKEN, WRONG, STOPPED = 0, 1, 2, 130
+_WORTH_TELLING: Final = 0.02
 _COLUMNS: Final = 100
 
 
 def main() -> int:
     arguments = parsed()
-    words = shlex.join(_said(sys.argv[1:])).replace('"', '\\"')
-    arguments.command = f'make load ARGS="{words}"' if words else "make load"
+    arguments.command = as_typed("make load")
     folder = arguments.out or Path(tempfile.mkdtemp(prefix="rhapsode-load-"))
     try:
-        with _system(arguments, folder) as (url, home):
+        with system_of(arguments) as (url, home):
             result = asyncio.run(measured(arguments, url, home))
     except (ValueError, Failed, RuntimeError) as error:
         sys.stderr.write(f"load: {error}\n")
@@ -50,18 +53,22 @@ def main() -> int:
     return KEPT if all(one.kept for one in result.requirements) else BROKEN
 
 
-def _said(words: list[str]) -> list[str]:
-    """Without the key: the report is passed on."""
+def as_typed(target: str) -> str:
+    """This command line as `make` takes it, without the key: the report is passed on."""
+    words = sys.argv[1:]
     hidden = ["***" if before == "--key" else word for before, word in zip(["", *words], words, strict=False)]
-    return ["--key=***" if word.startswith("--key=") else word for word in hidden]
+    told = shlex.join("--key=***" if word.startswith("--key=") else word for word in hidden)
+    quoted = told.replace('"', '\\"')
+    return f'{target} ARGS="{quoted}"' if words else target
 
 
 @contextmanager
-def _system(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path | None]]:
+def system_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Path | None]]:
+    """The address of the one that runs, or of one of its own, with its home."""
     if arguments.url:
         yield arguments.url, None
         return
-    _say(arguments, "starting a system with scripted engines\n")
+    say(arguments, "starting a system with scripted engines\n")
     with tempfile.TemporaryDirectory(prefix="rhapsode-load-own-") as made, own(Path(made)) as url:
         yield url, Path(made) / "home"
 
@@ -75,10 +82,17 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
         if home is not None and not plan.tidy:
             plan = replace(plan, keep=True)  # it goes with its system, whole
         await door.greet()
-        work = Work(plan, url, key, arguments.processes, System(door, home))
+        killer = None
+        if home is not None and arguments.kill_every is not None:
+            dues = schedule(arguments.kill_every, arguments.seconds, arguments.seed)
+            killer = Killer(home, dues, arguments.seed)
+        work = Work(plan, url, key, arguments.processes, System(door, home), killer)
+        shares = thefts()
+        next(shares)
         with interruptible(work.stop):
             await work.through(lambda count, at_s: _progress(arguments, count, at_s))
-        _say(arguments, "\n")
+        stolen = round(next(shares), 3)
+        say(arguments, "\n")
     finally:
         await door.aclose()
     about = {
@@ -91,9 +105,15 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
         "scenario": arguments.scenario,
         "arrivals": _in_words(arguments),
         "seed": arguments.seed,
+        "stolen": stolen,
     }
-    result = Result(**about, **work.figures(), notes=(*notes, *work.notes()))
+    result = Result(**about, **work.figures(), notes=(*notes, *work.notes(), *_taken(stolen)))
     return result.model_copy(update={"requirements": thresholds.checked(result, arguments.require)})
+
+
+def _taken(stolen: float) -> Iterator[str]:
+    if stolen >= _WORTH_TELLING:
+        yield f"Other machines on the same hardware had {stolen:.0%} of the processors meanwhile."
 
 
 def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
@@ -128,6 +148,7 @@ def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
         compare=arguments.compare,
         keep=arguments.keep_sessions,
         tidy=arguments.arrivals == "soak",
+        killing=arguments.kill_every is not None,
     )
     if (places := room(plan.most)) < min(plan.most, len(due_s)):
         notes += (f"This machine lets a process open files for about {places} people only (ulimit -n).",)
@@ -144,10 +165,11 @@ def _progress(arguments: argparse.Namespace, count: Count, at_s: float) -> None:
         f"{at_s:6.0f} s  {count.inside} inside, {count.fine} fine, {count.refused} refused, "
         f"{count.failed} failed{'; reading the log again' if count.over else ''}"
     )
-    _say(arguments, f"\r{words:<{_COLUMNS}}")
+    say(arguments, f"\r{words:<{_COLUMNS}}")
 
 
-def _say(arguments: argparse.Namespace, words: str) -> None:
+def say(arguments: argparse.Namespace, words: str) -> None:
+    """How far it is, unless that is not wanted."""
     if not arguments.quiet:
         sys.stderr.write(words)
         sys.stderr.flush()
@@ -158,14 +180,19 @@ def _publish(result: Result, folder: Path, arguments: argparse.Namespace) -> Non
     report = folder / "load.html"
     (folder / "load.json").write_text(result.model_dump_json(indent=1), "utf-8")
     report.write_text(page(result), "utf-8")
+    if arguments.plots is not None:
+        plotted(result.system, arguments.arrivals, arguments.plots)
+    if arguments.keep and not result.stopped:
+        keep(result)
     for one in result.requirements:
         if not one.kept:
             found = "no figures" if one.value is None else f"{one.value:g}"
             sys.stdout.write(f"NOT KEPT {one.wish} (found: {found})\n")
     sys.stdout.write(f"{report.resolve()}\n")
-    if not arguments.quiet and _has_display():
+    if not arguments.quiet and has_display():
         webbrowser.open(report.resolve().as_uri())
 
 
-def _has_display() -> bool:
+def has_display() -> bool:
+    """Whether a browser can show something here."""
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

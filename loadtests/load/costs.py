@@ -1,53 +1,86 @@
 """What a run cost the system under load, and this client itself. Pure arithmetic."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Final
 
 from loadtests.figures import percentile
-from loadtests.load.result import ClientSeen, Load, ProcessSeen, SystemSeen
+from loadtests.load.lives import growth_of_all
+from loadtests.load.members import Member
+from loadtests.load.result import ClientSeen, Kill, Load, ProcessSeen, SystemSeen
 from loadtests.load.share import Share
 from loadtests.load.summary import Inside
 from loadtests.load.system import Look
 from loadtests.voice.soak import slope_per_minute
 
-_LOADS: Final = 120
+_LOADS: Final = 360
 _SHORTEST_GROWTH_S: Final = 120.0
 _MEGABYTE: Final = 2.0**20
 
 
-def system(looks: Sequence[Look], why_not: str, epoch_s: float, inside: Inside) -> SystemSeen:
-    """Growth is the slope of the second half; what is made once and kept is made in the first."""
-    looks = _whole(looks)
+def system(
+    looks: Sequence[Look],
+    why_not: str,
+    epoch_s: float,
+    inside: Inside,
+    *,
+    seconds: float = inf,
+    kills: Sequence[Kill] = (),
+) -> SystemSeen:
+    """What is made once and kept is no growth: it is made in the first half, of the run or of a life.
+
+    Nor is it told by what is given back after so many `seconds`, when nobody comes any more.
+    """
     every = max(1, len(looks) // _LOADS)
     chosen = looks[::every]
+    usual = _usual_gateways(looks)
     loads = tuple(
-        _load(before, look, look.moment_s - epoch_s, inside)
+        _load(before, look, look.moment_s - epoch_s, inside, usual)
         for before, look in zip([None, *chosen], chosen, strict=False)
     )
-    parts = {name for look in looks for name in look.part_mb}
-    growth = {name: _growth(looks, [look.part_mb.get(name) for look in looks]) for name in sorted(parts)}
-    growth["log data"] = _growth(looks, _megabytes(looks, "log_bytes"))
+    looked = any(look.gateway_bytes for look in looks)
+    looks = [look for look in looks if look.moment_s - epoch_s <= seconds]
+    growth = _by_part(looks, lambda one: one.mb)
+    if (data := _growth(looks, _megabytes(looks, "log_bytes"))) is not None:
+        growth["log data"] = data
+    gateways = _of_lives(looks, [look.gateway_bytes for look in looks])
     return SystemSeen(
-        looked=any("gateway_bytes" in look.figures for look in looks),
+        looked=looked,
         why_not=why_not,
         loads=loads,
-        gateway_growth_mb_per_min=_growth(looks, _megabytes(looks, "gateway_bytes")),
-        growth_mb_per_min={name: value for name, value in growth.items() if value is not None},
+        gateway_growth_mb_per_min=None if gateways is None else round(gateways / _MEGABYTE, 3),
+        growth_mb_per_min=growth,
+        fd_growth_per_min=_by_part(looks, lambda one: one.fds),
+        thread_growth_per_min=_by_part(looks, lambda one: one.threads),
+        task_growth_per_min=_of_lives(looks, [look.each.get("tasks", {}) for look in looks]),
+        process_growth_per_min=_growth(looks, [float(len(look.members)) or None for look in looks]),
+        key_growth_per_min=_growth(looks, [look.figures.get("keys") for look in looks]),
+        stream_growth_per_min=_growth(looks, [look.figures.get("streams") for look in looks]),
+        kills=tuple(kills),
     )
 
 
-def _whole(looks: Sequence[Look]) -> list[Look]:
-    """Where a gateway was too busy to tell, what the others hold is not what there is: that is left out."""
-    gateways = max((look.figures.get("gateways", 0.0) for look in looks), default=0.0)
-    return [
-        look
-        if look.figures.get("gateways", 0.0) == gateways
-        else replace(
-            look, figures={name: one for name, one in look.figures.items() if name != "gateway_bytes"}
-        )
-        for look in looks
-    ]
+def _by_part(looks: Sequence[Look], value: Callable[[Member], float]) -> dict[str, float]:
+    """Growth of each part, while its processes live."""
+    found = {}
+    for part in sorted({one.part for look in looks for one in look.members}):
+        of_part = [{one.life: value(one) for one in look.members if one.part == part} for look in looks]
+        if (grown := _of_lives(looks, of_part)) is not None:
+            found[part] = grown
+    return found
+
+
+def _of_lives(looks: Sequence[Look], values: Sequence[Mapping[str, float]]) -> float | None:
+    """Who has told nothing, or is not there, is left out of the look."""
+    there = [(look.moment_s, found) for look, found in zip(looks, values, strict=True) if found]
+    grown = growth_of_all([at_s for at_s, _ in there], [found for _, found in there])
+    return None if grown is None else round(grown, 3)
+
+
+def _usual_gateways(looks: Sequence[Look]) -> int:
+    counts = Counter(len(look.gateway_bytes) for look in looks if look.gateway_bytes)
+    return max(counts, key=lambda count: counts[count], default=0)
 
 
 def _megabytes(looks: Sequence[Look], name: str) -> list[float | None]:
@@ -55,40 +88,69 @@ def _megabytes(looks: Sequence[Look], name: str) -> list[float | None]:
 
 
 def _growth(looks: Sequence[Look], values: Sequence[float | None]) -> float | None:
+    """Slope of the second half, of what no process keeps for itself."""
     known = [(look.moment_s, value) for look, value in zip(looks, values, strict=True) if value is not None]
     if not known or known[-1][0] - known[0][0] < _SHORTEST_GROWTH_S:
         return None
-    at_s, megabytes = zip(*known, strict=True)
-    return round(slope_per_minute(at_s, megabytes), 3)
+    at_s, held = zip(*known, strict=True)
+    return round(slope_per_minute(at_s, held), 3)
 
 
-def _load(before: Look | None, look: Look, at_s: float, inside: Inside) -> Load:
+def _load(before: Look | None, look: Look, at_s: float, inside: Inside, usual: int) -> Load:
     now = look.figures
+    since_s = 2.0 if before is None else look.moment_s - before.moment_s
 
     def rate(name: str) -> float | None:
         if before is None or name not in now or name not in before.figures:
             return None
-        return round(max(0.0, now[name] - before.figures[name]) / (look.moment_s - before.moment_s), 3)
+        return round(max(0.0, now[name] - before.figures[name]) / since_s, 3)
 
     def megabytes(name: str) -> float | None:
         return round(now[name] / _MEGABYTE, 2) if name in now else None
 
-    since_s = 2.0 if before is None else look.moment_s - before.moment_s
-    spent = {} if before is None else before.part_cpu_s
+    gateways, tasks = look.gateway_bytes, look.each.get("tasks", {})
+    cores = {} if before is None else _cores(before.members, look.members, since_s)
     return Load(
         at_s=round(max(0.0, at_s), 1),
         people=round(inside.between(at_s - since_s, at_s), 1),  # what was used was used since the last look
-        gateway_mb=megabytes("gateway_bytes"),
+        # Where a gateway was too busy to tell, or a dead one is still told of, that is not what there is.
+        gateway_mb=round(sum(gateways.values()) / _MEGABYTE, 2) if len(gateways) == usual > 0 else None,
         log_mb=megabytes("log_bytes"),
-        cores=rate("cpu_s"),
+        cores=round(sum(cores.values()), 3) if cores else None,
         log_commands_per_s=rate("log_commands"),
-        part_cores={
-            name: round(max(0.0, used_s - spent[name]) / since_s, 4)
-            for name, used_s in look.part_cpu_s.items()
-            if name in spent
-        },
-        part_mb={name: round(held, 2) for name, held in look.part_mb.items()},
+        part_cores={part: round(used, 4) for part, used in cores.items()},
+        part_mb={part: round(held, 2) for part, held in _sums(look, lambda one: one.mb).items()},
+        part_fds={part: round(count) for part, count in _sums(look, lambda one: one.fds).items()},
+        part_threads={part: round(count) for part, count in _sums(look, lambda one: one.threads).items()},
+        processes=len(look.members) or None,
+        tasks=sum(tasks.values()) if tasks else None,
+        keys=_whole(now.get("keys")),
+        streams=_whole(now.get("streams")),
+        log_disk_mb=megabytes("log_disk_bytes"),
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _sums(look: Look, value: Callable[[Member], float]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for one in look.members:
+        found[one.part] = found.get(one.part, 0.0) + value(one)
+    return found
+
+
+def _cores(before: Sequence[Member], now: Sequence[Member], since_s: float) -> dict[str, float]:
+    """By part; of a process that was not there before, all that it has used."""
+    spent = {one.process: one.cpu_s for one in before}
+    known = {one.part for one in before}
+    found: dict[str, float] = {}
+    for one in now:
+        if one.part in known:
+            used_s = max(0.0, one.cpu_s - spent.get(one.process, 0.0))
+            found[one.part] = found.get(one.part, 0.0) + used_s / since_s
+    return found
 
 
 def client(shares: Sequence[Share]) -> ClientSeen:

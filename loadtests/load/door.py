@@ -1,52 +1,72 @@
 """The way into a Rhapsode, for any number of people of one process: requests, sockets, event streams."""
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 import httpx
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from loadtests.load.notes import fingerprint
 
+_T = TypeVar("_T")
 REFUSALS: Final = frozenset({429, 503})
 LEAVING: Final = "gateway.leaving"
 _BUSY: Final = frozenset({"gateway.busy", LEAVING, "engine.busy", "turn.queue_full"})
 _OPEN_S: Final = 30.0
+AGAIN_S: Final = 0.2
+"""Where nobody is there yet to go on with."""
 
 
 class Refused(Exception):
-    """The system said that it will not, now; politely, with when to come back."""
+    """The system said that it will not, now; politely, with when to come back.
+
+    `passing`: a part of it is away, rather than that it has had enough.
+    """
 
     def __init__(self, code: str, retry_after_s: float | None = None) -> None:
         super().__init__(code)
         self.code = code
         self.retry_after_s = retry_after_s
+        self.passing = code == LEAVING or not _of_admission(code)
 
 
 class Failed(Exception):
-    """It went wrong; the code says how."""
+    """It went wrong; the code says how. `passing`: as it does where a process died; later it may go well."""
 
-    def __init__(self, code: str, words: str = "") -> None:
+    def __init__(self, code: str, words: str = "", *, passing: bool = False) -> None:
         super().__init__(f"{code}: {words}" if words else code)
         self.code = code
+        self.passing = passing or code == "connection"
+
+
+def _of_admission(code: str) -> bool:
+    return code in _BUSY or code.startswith("limit.")
 
 
 def trouble(frame: Mapping[str, Any]) -> Refused | Failed:
     """What an `error` frame of a socket or an event stream means."""
     code = str(frame.get("code", "unknown"))
-    if code in _BUSY or code.startswith("limit."):
+    if _of_admission(code):
         return Refused(code, frame.get("retry_after_s"))
-    return Failed(code, str(frame.get("message", "")))
+    return Failed(code, str(frame.get("message", "")), passing=bool(frame.get("retryable")))
 
 
 class Door:
-    """`key`: an API key or a token, where the system asks for one. One per process."""
+    """`key`: an API key or a token, where the system asks for one. One per process.
 
-    def __init__(self, url: str, key: str | None = None, *, connections: int = 200) -> None:
+    `again_s`: for so long is tried again what met a process that died; 0: then it has failed.
+    """
+
+    def __init__(
+        self, url: str, key: str | None = None, *, connections: int = 200, again_s: float = 0.0
+    ) -> None:
         self.url = url.rstrip("/")
+        self.again_s = again_s
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60, limits=limits)
@@ -67,20 +87,32 @@ class Door:
             raise Failed(f"http.{page.status_code}", f"{self.url} is no Rhapsode, or not ready")
 
     async def create(self, settings: Mapping[str, Any]) -> str:
-        """A new session's id. Raises Refused or Failed."""
+        """A new session's id. Raises Refused or Failed.
+
+        There is no key by which a second try would be known: it may leave an empty session behind.
+        """
         answer = await self._ask("POST", "/v1/sessions", json={"settings": dict(settings)})
         return str(orjson.loads(answer.content)["session_id"])
 
     async def delete(self, session: str) -> None:
-        await self._ask("DELETE", f"/v1/sessions/{session}")
+        try:
+            await self._ask("DELETE", f"/v1/sessions/{session}")
+        except Failed as error:
+            if not (self.again_s and error.code == "session.gone"):  # by a try that was never answered
+                raise
 
     async def log(self, session: str) -> dict[int, int]:
-        """Number and checksum of every fact, read as fast as they come."""
+        """Number and checksum of every fact, read as fast as they come. Raises Refused or Failed."""
+        return await self._patiently(lambda: self._log(session))
+
+    async def _log(self, session: str) -> dict[int, int]:
         found: dict[int, int] = {}
         async with aclosing(self.events(session, speed="0")) as events:
             async for event in events:
                 if "data" in event:
                     found[event["seq"]] = fingerprint(event)
+                elif event["type"] == "error":
+                    raise trouble(event)
         return found
 
     async def page(self, path: str) -> httpx.Response:
@@ -124,7 +156,30 @@ class Door:
         except httpx.HTTPError as error:
             raise Failed("connection", type(error).__name__) from error
 
+    def comes_back(self, error: Exception) -> bool:
+        """Whether that is no reason to give up.
+
+        An input that was "opened somewhere else" was opened by an earlier connection of the same listener,
+        which a slow gateway heard late.
+        """
+        passing = isinstance(error, ConnectionClosed) or getattr(error, "passing", False)
+        overtaken = isinstance(error, Failed) and error.code == "input.not_open"
+        return self.again_s > 0 and (passing or overtaken)
+
     async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return await self._patiently(lambda: self._ask_once(method, path, **options))
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        until_s = monotonic() + self.again_s
+        while True:
+            try:
+                return await attempt()
+            except (Refused, Failed) as error:
+                if not self.comes_back(error) or monotonic() > until_s:
+                    raise
+            await asyncio.sleep(AGAIN_S)
+
+    async def _ask_once(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             answer = await self._http.request(method, path, **options)
         except httpx.HTTPError as error:
@@ -147,7 +202,8 @@ def _of_answer(answer: httpx.Response) -> Refused | Failed:
     if answer.status_code in REFUSALS:
         after = answer.headers.get("Retry-After", "")
         return Refused(code, float(after) if after.isdigit() else None)
-    return Failed(code, str(problem.get("detail", "")))
+    passing = answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and problem.get("retryable", True)
+    return Failed(code, str(problem.get("detail", "")), passing=passing)
 
 
 def _of_handshake(error: Exception) -> Refused | Failed:
@@ -155,7 +211,9 @@ def _of_handshake(error: Exception) -> Refused | Failed:
     if status in REFUSALS:
         after = error.response.headers.get("Retry-After", "")  # type: ignore[attr-defined]
         return Refused(f"http.{status}", float(after) if after.isdigit() else None)
-    return Failed(f"http.{status}" if status else "connection", f"{type(error).__name__}: {error}")
+    passing = status is not None and status >= httpx.codes.INTERNAL_SERVER_ERROR
+    words = f"{type(error).__name__}: {error}"
+    return Failed(f"http.{status}" if status else "connection", words, passing=passing)
 
 
 async def _blocks(answer: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:

@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from loadtests.load.door import LEAVING, Door, Failed, Refused, trouble
+from loadtests.load.door import AGAIN_S, LEAVING, Door, Failed, Refused, trouble
 from loadtests.load.notes import Notes, Turn
 from loadtests.load.visit import Visit
 from loadtests.load.voice import Voice
-
-_AGAIN_S: Final = 0.2
-"""Where nobody is there yet to go on with."""
 
 
 class Traffic:
@@ -26,11 +24,22 @@ class Traffic:
         self.bytes = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """Where to come back with, and when (monotonic)."""
+
+    cursor: str
+    at_s: float
+    broken: bool = False
+    """Nobody said so."""
+
+
 class Line:
     """A listener's connection to a session. What comes is read where it is waited for, one task at a time.
 
     A gateway that leaves says so (`reconnect`): then this line comes back after the time and with the cursor
-    that it was told, asks again what had not been taken, and goes on.
+    that it was told, asks again what had not been taken, and goes on. Where the door says that things may
+    break, it does so too when the connection just ends, from the last fact that it has.
     """
 
     def __init__(
@@ -48,15 +57,14 @@ class Line:
         self._socket: ClientConnection
         self._audio = "opus"
         self._reading = asyncio.Lock()
-        self._sent_away: tuple[str, float] | None = None
-        """The cursor to come back with, and when to (monotonic)."""
+        self._away: _Away | None = None
         self._untaken: str | None = None
         """A question whose request has not been seen in the log."""
 
     async def open(self, audio: str) -> None:
         """From where the notes end. Raises Refused or Failed."""
         self._audio = audio
-        if self.notes.last:
+        if self.notes.last or self._door.again_s:
             async with asyncio.timeout(self.patience_s):
                 self._socket = await self._back(str(self.notes.last), monotonic())
         else:
@@ -75,8 +83,15 @@ class Line:
 
     async def speak(self, pcm: bytes) -> None:
         """Sound, for the voice of this line."""
-        if self.voice is not None and self.voice.say(pcm):
-            await self._tell(pcm)
+        if self.voice is not None:
+            self.voice.say(pcm)
+            await self._pour()
+
+    async def _pour(self) -> None:
+        """All that this connection has not been told, in order: a piece is taken and sent without a pause."""
+        socket = self._socket
+        while self.voice is not None and self._socket is socket and (piece := self.voice.untold()):
+            await self._tell(piece)
 
     async def _tell(self, frame: str | bytes) -> None:
         socket = self._socket
@@ -102,43 +117,47 @@ class Line:
             return
 
     async def _hear(self, of: ClientConnection | None = None) -> None:
-        """One frame, or the move that the last one asked for; a cancelled move is made the next time.
-
-        Nothing where it is no longer about the connection `of`.
-        """
+        """One frame, or the move that the last one asked for (or that was cancelled), of `of` alone."""
         async with self._reading:
             if of is not None and of is not self._socket:
                 return
-            if self._sent_away is not None:
-                await self._move(*self._sent_away)
+            if self._away is not None:
+                await self._move(self._away)
                 return
-            event = self._take(await self._socket.recv())
-        if (
-            event["type"] == "input.ready"
-            and self.voice is not None
-            and (said := self.voice.ready(event["from_ms"]))
-        ):
-            await self._tell(said)
+            try:
+                event = self._take(await self._socket.recv())
+            except (ConnectionClosed, Refused, Failed) as error:
+                if not self._door.comes_back(error):
+                    raise
+                self.notes.disturb()
+                self._away = _Away(str(self.notes.last), monotonic(), broken=True)
+                return
+        if event["type"] == "input.ready" and self.voice is not None:
+            self.voice.ready(event["from_ms"])
+            await self._pour()
 
-    async def _move(self, cursor: str, at_s: float) -> None:
+    async def _move(self, away: _Away) -> None:
         await self._socket.close()
-        self._socket, self._sent_away = await self._back(cursor, at_s), None
-        self._visit.moves += 1
+        self._socket, self._away = await self._back(away.cursor, away.at_s), None
+        self._visit.broken += away.broken
+        self._visit.moves += not away.broken
 
     async def _back(self, cursor: str, at_s: float) -> ClientConnection:
-        """Tried again while nobody is there, as long as the caller waits. Raises Failed."""
+        """Tried again as long as the caller waits. Raises Failed; Refused where nothing was heard yet."""
         while True:
             await asyncio.sleep(at_s - monotonic())
             try:
                 return await self._gone_on(cursor)
             except Refused as error:
-                at_s = monotonic() + (error.retry_after_s or _AGAIN_S)
-            except Failed as error:
-                if error.code != "connection":
+                if not (error.passing or self.notes.last):
                     raise
-                at_s = monotonic() + _AGAIN_S
+                at_s = monotonic() + (error.retry_after_s or AGAIN_S)
+            except Failed as error:
+                if not error.passing:
+                    raise
+                at_s = monotonic() + AGAIN_S
             except ConnectionClosed:
-                at_s = monotonic() + _AGAIN_S
+                at_s = monotonic() + AGAIN_S
 
     async def _gone_on(self, cursor: str) -> ClientConnection:
         """Raises Refused, Failed or ConnectionClosed; then nothing is left open."""
@@ -175,9 +194,9 @@ class Line:
             self.moments[kind] = now
             self.notes.take(event, now, sound)
         elif kind == "reconnect":
-            self._sent_away = event["cursor"], now + event["after_s"]
+            self._away = _Away(event["cursor"], now + event["after_s"])
         elif kind == "error" and event["code"] == LEAVING:  # it took nobody any more
-            self._sent_away = str(self.notes.last), now + (event["retry_after_s"] or _AGAIN_S)
+            self._away = _Away(str(self.notes.last), now + (event["retry_after_s"] or AGAIN_S))
         elif kind == "error":
             raise trouble(event)
         elif kind == "end":
@@ -213,7 +232,7 @@ class Line:
         await self.until(lambda: self.notes.over(turn))
         heard = self.notes.turns[turn]
         if heard.answer.ended != "turn.completed":
-            raise Failed(heard.answer.ended)
+            raise Failed(heard.answer.ended, heard.why)
         return heard
 
     async def hear_out(self, number: int) -> None:

@@ -2,6 +2,7 @@
 
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +13,7 @@ from loadtests.crowd import Answer, Ears
 from loadtests.load import marks
 from schemas.events import TERMINAL
 
+_GIVEN_UP: Final = frozenset({"turn.failed", "sentence.failed", "transcript.failed"})
 PACKET_MS: Final = 20
 """Every Opus packet holds exactly so much."""
 
@@ -39,6 +41,8 @@ class Turn:
     disturbed: bool = False
     """Its sound was held or flushed, or a connection was cut: silence in it is nobody's fault."""
     tail: str = ""
+    why: str = ""
+    """Where it failed: of what."""
 
     @property
     def answer(self) -> Answer:
@@ -62,6 +66,8 @@ class Notes:
         self.prints = array("L")
         """A checksum of each fact, by which it is compared with the log."""
         self.turns: dict[int, Turn] = {}
+        self.given_up: Counter[str] = Counter()
+        """What the system said that it could not do: by fact and code."""
         self.foreign: set[str] = set()
         """Marks of others that were seen here."""
         self.due_s: float | None = None
@@ -88,6 +94,8 @@ class Notes:
             self._turn(turn, kind, data, now_s, sound)
         elif kind in ("playback.paused", "playback.resumed") and (latest := self.latest) is not None:
             latest.disturbed = True
+        if kind in _GIVEN_UP:
+            self.given_up[f"{kind} {data['code']}"] += 1
         if isinstance(text := data.get("text"), str):
             self._read(turn, kind, text)
 
@@ -105,6 +113,8 @@ class Notes:
             turn.sentences.setdefault(data["sentence"], Sentence()).told_ms = data["ms"]
         elif kind == "turn.completed":
             turn.told_ms = data["audio_ms"]
+        elif kind == "turn.failed":
+            turn.why = f"{data['stage']}, {data['code']}: {data['message']}"
         elif kind in ("playback.paused", "playback.resumed", "playback.flushed", "turn.resumed"):
             turn.disturbed = True
 

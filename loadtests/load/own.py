@@ -25,5 +25,5 @@ def own(folder: Path) -> Iterator[str]:
         path = folder / f"{branch}.json"
         path.write_text(json.dumps(script))
         environment[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(path)
-    with rhapsode(folder / "home", environment=environment, scripted=True) as url:
+    with rhapsode(folder / "home", environment=environment, scripted=True, choosy=True) as url:
         yield url

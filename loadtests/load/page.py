@@ -4,7 +4,9 @@ from html import escape
 from typing import Final
 
 from loadtests.load import oracles
+from loadtests.load.kills import PARTS
 from loadtests.load.page_costs import costs
+from loadtests.load.page_growth import growth
 from loadtests.load.pieces import figure, table
 from loadtests.load.plots import Line, histogram, lines, milliseconds, plain
 from loadtests.load.result import People, ProcessSeen, Result
@@ -20,7 +22,7 @@ _NAMES: Final = {
     "v2v": "Voice to voice",
     "whole": "The whole answer",
     "resume": "Coming back",
-    "held": "Held when spoken over",
+    "held": "Silent when spoken over",
     "flushed": "Given up when spoken over",
 }
 
@@ -34,6 +36,7 @@ def page(result: Result) -> str:
         _latencies(result),
         _timelines(result),
         costs(result.system),
+        growth(result.system),
         _scenarios(result),
         _faults(result),
         _client(result),
@@ -122,6 +125,7 @@ def _latencies(result: Result) -> str:
 def _timelines(result: Result) -> str:
     at_s = [moment.at_s for moment in result.timeline]
     moments = result.timeline
+    kills = [(kill.at_s, f"{kill.at_s:.0f} s: {PARTS[kill.part]} killed") for kill in result.system.kills]
     audio = [
         Line("p50", "one", [moment.ttfa_p50_ms for moment in moments]),
         Line("p95", "two", [moment.ttfa_p95_ms for moment in moments]),
@@ -134,14 +138,24 @@ def _timelines(result: Result) -> str:
     people = [Line("people", "one", [moment.people for moment in moments], filled=True)]
     came = [Line("came", "one", [float(moment.came) for moment in moments], filled=True)]
     drawn = [
-        figure("People at once", "who were inside", lines("People at once", at_s, people, plain)),
-        figure("Who came", f"per {step}, as planned beforehand", lines("Who came", at_s, came, plain)),
+        figure(
+            "People at once", "who were inside", lines("People at once", at_s, people, plain, moments=kills)
+        ),
+        figure(
+            "Who came",
+            f"per {step}, as planned beforehand",
+            lines("Who came", at_s, came, plain, moments=kills),
+        ),
         figure(
             "To first sound",
             "typed and spoken questions, by when the wait began",
-            lines("Time to first audio over time", at_s, audio, milliseconds),
+            lines("Time to first audio over time", at_s, audio, milliseconds, moments=kills),
         ),
-        figure("Turned away", f"per {step}, when they left", lines("Refused and failed", at_s, gone, plain)),
+        figure(
+            "Turned away",
+            f"per {step}, when they left",
+            lines("Refused and failed", at_s, gone, plain, moments=kills),
+        ),
     ]
     return f'<h2>As it went</h2><div class="charts">{"".join(drawn)}</div>'
 
@@ -149,12 +163,21 @@ def _timelines(result: Result) -> str:
 def _scenarios(result: Result) -> str:
     def row(name: str, people: People) -> list[str]:
         gone = people.unfinished + people.lost_with_process
-        counted = (people.planned, people.fine, people.refused, people.failed, gone, people.moved)
+        counted = (
+            people.planned,
+            people.fine,
+            people.refused,
+            people.failed,
+            gone,
+            people.moved,
+            people.broken,
+        )
         codes = ", ".join(f"{escape(code)} {count}" for code, count in people.codes.items())
         return [escape(name), *map(str, counted), str(people.most_at_once), codes]
 
     rows = [row(name, people) for name, people in result.by_scenario.items()]
-    heads = ["what they did", "came", "fine", "refused", "failed", "unfinished", "moved", "at once", "codes"]
+    heads = ["what they did", "came", "fine", "refused", "failed", "unfinished", "moved", "broken"]
+    heads += ["at once", "codes"]
     failed = [
         [str(one.person), escape(one.scenario), f"{one.at_s:g} s", escape(one.code), escape(one.words)]
         for one in result.failures
@@ -164,7 +187,7 @@ def _scenarios(result: Result) -> str:
     told_words = (
         f"<p class=soft>The refused were told to come back after {told:g} s, on average.</p>" if told else ""
     )
-    return f"<h2>What became of them</h2>{table(heads, rows, numbers={1, 2, 3, 4, 5, 6, 7})}{why}{told_words}"
+    return f"<h2>What became of them</h2>{table(heads, rows, numbers=set(range(1, 9)))}{why}{told_words}"
 
 
 def _faults(result: Result) -> str:
@@ -190,7 +213,9 @@ def _faults(result: Result) -> str:
     ]
     shown = table(["fault", "person", "did", "what", "session"], examples, numbers={1}) if examples else ""
     counted = table(["fault", "", "times"], rows, numbers={2})
-    return f'<h2>Was it right?</h2><p class="soft">{looked}</p>{counted}{shown}'
+    told = [[f"<code>{escape(what)}</code>", str(times)] for what, times in judged.given_up.items()]
+    given_up = table(["the system said that it could not", "times"], told, numbers={1}) if told else ""
+    return f'<h2>Was it right?</h2><p class="soft">{looked}</p>{counted}{shown}{given_up}'
 
 
 def _client(result: Result) -> str:

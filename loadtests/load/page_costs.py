@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from loadtests.load.pieces import figure, table
-from loadtests.load.plots import Dots, Line, dots, lines, plain
+from loadtests.load.pieces import figure
+from loadtests.load.plots import Dots, dots, plain
 from loadtests.load.result import Load, SystemSeen
 
 _ROLES: Final = {
@@ -17,7 +17,7 @@ _ROLES: Final = {
     "QualitySpeechToText": "engines",
 }
 _REST: Final = "Ray, rest"
-_STYLES: Final = {"gateways": "one", "log server": "two", "engines": "three", _REST: "four"}
+STYLES: Final = {"gateways": "one", "log server": "two", "engines": "three", _REST: "four"}
 _FEWEST: Final = 0.1
 """Of the most people: with fewer, a person's share of a fixed cost hides how the rest grows."""
 
@@ -27,34 +27,25 @@ def costs(system: SystemSeen) -> str:
     if not system.loads:
         why = escape(system.why_not or "the run was too short")
         return f'<h2>What it cost the system</h2><p class="soft">Not looked at: {why}</p>'
-    drawn = [*_by_people(system.loads), *_over_time(system.loads)]
-    growth = system.gateway_growth_mb_per_min
-    said = (
-        "too short a run to say whether memory grows"
-        if growth is None
-        else f"gateways grow by {growth:+.2f} MB a minute (second half)"
-    )
-    rows = [[escape(name), f"{value:+.3f}"] for name, value in system.growth_mb_per_min.items()]
-    grown = table(["part", "MB a minute, second half"], rows, numbers={1}) if rows else ""
-    charts = f'<div class="charts">{"".join(drawn)}</div>'
-    return f'<h2>What it cost the system</h2><p class="soft">{said}</p>{charts}{grown}'
+    charts = f'<div class="charts">{"".join(_by_people(system.loads))}</div>'
+    return f"<h2>What it cost the system</h2>{charts}"
 
 
 def _by_people(loads: Sequence[Load]) -> list[str]:
     """As load grows: what all of it takes, and each person's part."""
     if not any(load.part_cores for load in loads):
         return _whole(loads)
-    begins, fewest = _by_part(loads[0].part_mb), _fewest(loads)
-    cores = _series(loads, lambda load: _by_part(load.part_cores))
+    begins, fewest = by_part(loads[0].part_mb), _fewest(loads)
+    cores = _series(loads, lambda load: by_part(load.part_cores))
     each_core = _series(
         loads,
         lambda load: _each(
-            load, {part: 1_000 * used for part, used in _by_part(load.part_cores).items()}, fewest
+            load, {part: 1_000 * used for part, used in by_part(load.part_cores).items()}, fewest
         ),
     )
 
     def grown(load: Load) -> dict[str, float]:
-        held = _by_part(load.part_mb)
+        held = by_part(load.part_mb)
         return _each(load, {part: value - begins.get(part, 0.0) for part, value in held.items()}, fewest)
 
     memory = _series(loads, grown)
@@ -97,7 +88,8 @@ def _whole(loads: Sequence[Load]) -> list[str]:
     return drawn
 
 
-def _by_part(roles: Mapping[str, float]) -> dict[str, float]:
+def by_part(roles: Mapping[str, float]) -> dict[str, float]:
+    """Gateways, log server, engines, and the rest."""
     found: dict[str, float] = {}
     for role, value in roles.items():
         part = _ROLES.get(role, _REST)
@@ -116,22 +108,8 @@ def _each(load: Load, values: Mapping[str, float], fewest: float) -> dict[str, f
 
 
 def _series(loads: Sequence[Load], values: Callable[[Load], Mapping[str, float]]) -> list[Dots]:
-    found: dict[str, list[tuple[float, float]]] = {part: [] for part in _STYLES}
+    found: dict[str, list[tuple[float, float]]] = {part: [] for part in STYLES}
     for load in loads:
         for part, value in values(load).items():
             found[part].append((load.people, value))
-    return [Dots(part, _STYLES[part], points) for part, points in found.items() if points]
-
-
-def _over_time(loads: Sequence[Load]) -> list[str]:
-    drawn = []
-    for title, words, name in (
-        ("Memory of the gateways", "MB, over time", "gateway_mb"),
-        ("Memory of the log server", "MB, over time", "log_mb"),
-        ("Commands of the log server", "per second, over time", "log_commands_per_s"),
-    ):
-        values = [getattr(load, name) for load in loads]
-        if any(value is not None for value in values):
-            line = Line(title, "one", values, filled=True)
-            drawn.append(figure(title, words, lines(title, [load.at_s for load in loads], [line], plain)))
-    return drawn
+    return [Dots(part, STYLES[part], points) for part, points in found.items() if points]

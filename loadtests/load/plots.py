@@ -92,19 +92,31 @@ def _mark(x: float, words: str, number: int) -> str:
     )
 
 
-def lines(name: str, at_s: Sequence[float], drawn: Sequence[Line], shown: Show) -> str:
-    """Over time; with a legend where there is more than one."""
+def lines(
+    name: str,
+    at: Sequence[float],
+    drawn: Sequence[Line],
+    shown: Show,
+    *,
+    along: Callable[[float], list[str]] | None = None,
+    marked: Sequence[tuple[float, str]] = (),
+    moments: Sequence[tuple[float, str]] = (),
+) -> str:
+    """Over seconds, or `along` what the axis says up to its end; with a legend where there is more than one.
+
+    `marked`: where, and what is to be known of that place. `moments`: many, told where one points.
+    """
     high = _round_up(
         max([value for line in drawn for value in line.values if value is not None], default=0.0)
     )
-    end = max([*at_s, 1.0])
+    end = max([*at, 1.0, *(moment for moment, _ in moments)])
 
-    def place(at: float, value: float) -> tuple[float, float]:
-        return _LEFT + at / end * _INNER, _FLOOR - value / high * (_FLOOR - _TOP)
+    def place(x: float, value: float) -> tuple[float, float]:
+        return _LEFT + x / end * _INNER, _FLOOR - value / high * (_FLOOR - _TOP)
 
-    parts = _levels(high, shown)
+    parts = [*_levels(high, shown), *(_moment(_LEFT + x / end * _INNER, words) for x, words in moments)]
     for line in drawn:
-        for run in _runs(at_s, line.values):
+        for run in _runs(at, line.values):
             points = [place(*point) for point in run]
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             if line.filled:
@@ -114,7 +126,13 @@ def lines(name: str, at_s: Sequence[float], drawn: Sequence[Line], shown: Show) 
                 [(x, y)] = points
                 parts.append(f'<circle class="{line.style} dot" cx="{x:.1f}" cy="{y:.1f}" r="2"/>')
             parts.append(f'<polyline class="{line.style} line" points="{path}"/>')
-    return _svg(name, [*parts, *_seconds(end), *_legend(drawn)])
+    parts += [_mark(_LEFT + x / end * _INNER, words, number) for number, (x, words) in enumerate(marked)]
+    return _svg(name, [*parts, *(along or _seconds)(end), *_legend(drawn)])
+
+
+def _moment(x: float, words: str) -> str:
+    where = f'x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_FLOOR}"'
+    return f'<line class="kill" {where}><title>{escape(words)}</title></line>'
 
 
 def dots(name: str, drawn: Sequence[Dots], shown: Show) -> str:
@@ -175,6 +193,14 @@ def _seconds(end: float) -> list[str]:
             )
         )
     return parts
+
+
+def per_second(end: float) -> list[str]:
+    """An axis of people who come."""
+    return [
+        _text(_LEFT + share * _INNER, _HEIGHT - 8, f"{plain(share * end)}{words}", anchor)
+        for share, words, anchor in ((0.0, "", "middle"), (0.5, "", "middle"), (1.0, " come a second", "end"))
+    ]
 
 
 def _legend(drawn: Sequence[Line | Dots]) -> list[str]:

@@ -38,9 +38,19 @@ class People(_Part):
     """A process of this client died: what its people saw is not known, and those yet to come did not."""
     moved: int = 0
     """How often a gateway that was leaving sent one of their listeners on to another, and they followed."""
+    broken: int = 0
+    """How often a connection just ended, and its listener came back: only where things are killed."""
+    undeleted: int = 0
+    """Sessions that could not be deleted."""
     most_at_once: int
     retry_after_s: float | None
     """What the refused were told, on average; None: nothing, or nobody was refused."""
+    retry_after_range_s: tuple[float, float] | None = None
+    """The least and the most of it."""
+    refused_untold: int = 0
+    """Refused without being told when to come back."""
+    refused_inside: int = 0
+    """Refused although an earlier question of theirs had been taken."""
     codes: dict[str, int]
     """Refusals and failures by their code."""
 
@@ -75,6 +85,8 @@ class Judgement(_Part):
     """Faults of each kind, kinds without any included."""
     compared_with_log: int
     """Sessions that were read again from the log and compared with what was heard."""
+    given_up: dict[str, int] = {}
+    """What the system said that it could not do, by fact and code: "sentence.failed engine.dead"."""
     examples: tuple[Fault, ...]
     """The first of each kind."""
 
@@ -104,6 +116,28 @@ class Load(_Part):
     part_cores: dict[str, float] = {}
     """Of each part of the system; only of one on this machine that this command has started itself."""
     part_mb: dict[str, float] = {}
+    part_fds: dict[str, int] = {}
+    """Open file descriptors, the same way."""
+    part_threads: dict[str, int] = {}
+    processes: int | None = None
+    tasks: float | None = None
+    """Of the event loops of all gateways and workers."""
+    keys: int | None = None
+    """In the log server, without those that expire."""
+    streams: int | None = None
+    """In the log server, of all sessions and for the workers."""
+    log_disk_mb: float | None = None
+
+
+class Kill(_Part):
+    """A process that was killed with SIGKILL."""
+
+    at_s: float
+    part: str
+    pid: int | None = None
+    """None: there was none to be killed."""
+    back_s: float | None = None
+    """Until a process of the same part with another number was there; None: none came while we looked."""
 
 
 class SystemSeen(_Part):
@@ -114,9 +148,18 @@ class SystemSeen(_Part):
     """Where nobody looked: why."""
     loads: tuple[Load, ...] = ()
     gateway_growth_mb_per_min: float | None = None
-    """Slope of the second half of the run; None: not looked at, or too short to say."""
+    """Of all gateways, while they live (lives.py); None: not looked at, or too short to say."""
     growth_mb_per_min: dict[str, float] = {}
     """The same of each part whose memory was looked at, the log's own included."""
+    fd_growth_per_min: dict[str, float] = {}
+    """Of each part, in the same way; so are the next two."""
+    thread_growth_per_min: dict[str, float] = {}
+    task_growth_per_min: float | None = None
+    process_growth_per_min: float | None = None
+    """Of a system of its own: slope of the second half of the run; so are those below."""
+    key_growth_per_min: float | None = None
+    stream_growth_per_min: float | None = None
+    kills: tuple[Kill, ...] = ()
 
 
 class ProcessSeen(_Part):
@@ -178,5 +221,7 @@ class Result(_Part):
     system: SystemSeen
     client: ClientSeen
     requirements: tuple[Requirement, ...] = Field(default=())
+    stolen: float = 0.0
+    """Which part of the processors other machines on the same hardware had meanwhile, where that is told."""
     notes: tuple[str, ...] = ()
     """What a reader should know beside the figures."""

@@ -42,8 +42,15 @@ class Plan:
     """Sessions are not deleted."""
     tidy: bool = False
     """Sessions are compared and deleted when their person has left, not after the run."""
+    killing: bool = False
+    """Parts of the system are killed: what that breaks is tried again for as long as somebody's patience."""
     process: int = 0
     processes: int = 1
+
+    @property
+    def again_s(self) -> float:
+        """For so long is tried again what met a process that died."""
+        return self.patience_s if self.killing else 0.0
 
     @property
     def numbers(self) -> range:
@@ -169,6 +176,7 @@ async def _stay(plan: Plan, door: Door, result: Run, visit: Visit) -> None:
     finally:
         result.inside -= 1
         visit.ended_s = monotonic() - result.epoch_s
+        visit.asked = max((len(notes.turns) for _, notes in visit.heard), default=0)
     if plan.tidy:
         each = max(1, len(plan.due_s) // plan.compare)
         await settle(door, visit, compared=visit.number % each == 0, keep=plan.keep)

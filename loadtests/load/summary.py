@@ -73,8 +73,13 @@ def people(visits: Sequence[Visit]) -> People:
         unfinished=outcomes["unfinished"],
         lost_with_process=outcomes["lost_with_process"],
         moved=sum(visit.moves for visit in visits),
+        broken=sum(visit.broken for visit in visits),
+        undeleted=sum(visit.undeleted for visit in visits),
         most_at_once=Inside(visits).most,
         retry_after_s=round(sum(told) / len(told), 2) if told else None,
+        retry_after_range_s=(min(told), max(told)) if told else None,
+        refused_untold=sum(visit.outcome == "refused" and visit.retry_after_s is None for visit in visits),
+        refused_inside=sum(visit.outcome == "refused" and visit.asked > 0 for visit in visits),
         codes=dict(Counter(visit.code for visit in visits if visit.code).most_common()),
     )
 
@@ -162,10 +167,13 @@ def answered(visits: Iterable[Visit], epoch_s: float) -> list[Sample]:
 
 def judgement(visits: Sequence[Visit]) -> Judgement:
     counts = dict.fromkeys(oracles.KINDS, 0)
+    given_up: Counter[str] = Counter()
     examples: list[Fault] = []
     listeners = facts = answers = with_gaps = 0
     for visit in visits:
         found: list[tuple[str, Finding]] = [(visit.heard[0][0], one) for one in visit.differing]
+        for notes in {session: notes for session, notes in reversed(visit.heard)}.values():
+            given_up += notes.given_up  # of several listeners of a session the first, who asked
         for session, notes in visit.heard:
             listeners += 1
             facts += len(notes.seqs)
@@ -184,6 +192,7 @@ def judgement(visits: Sequence[Visit]) -> Judgement:
         answers_with_gaps=with_gaps,
         counts=counts,
         compared_with_log=sum(visit.compared for visit in visits),
+        given_up=dict(given_up),
         examples=tuple(examples),
     )
 
@@ -201,6 +210,7 @@ def together(parts: Sequence[Judgement]) -> Judgement:
         answers_with_gaps=sum(part.answers_with_gaps for part in parts),
         counts={kind: sum(part.counts[kind] for part in parts) for kind in oracles.KINDS},
         compared_with_log=sum(part.compared_with_log for part in parts),
+        given_up=dict(sum((Counter(part.given_up) for part in parts), Counter[str]())),
         examples=tuple(examples),
     )
 

@@ -1,4 +1,4 @@
-"""The system under load as its operator sees it: GET /metrics, and the processor time of its processes.
+"""The system under load as its operator sees it: GET /metrics, its processes, and the keys of its log.
 
 Only where we may: a stranger without an operator's key has no metrics, and processes are only looked at where
 they are our own.
@@ -7,41 +7,48 @@ they are our own.
 import asyncio
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
-import psutil
-
-from loadtests.costs import processes
 from loadtests.load.door import Door, Failed
-from pipeline.log import embedded
+from loadtests.load.keys import keys
+from loadtests.load.members import Member, members
 from pipeline.metrics import names
 
 _EVERY_S: Final = 2.0
+_KEYS_EVERY: Final = 5
+"""Looks: going through all keys is work for the log server."""
 _LINE: Final = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 _PROCESS: Final = re.compile(r'process="([^"]*)"')
 _SUMMED: Final = {
-    names.MEMORY.name: "gateway_bytes",
     names.RUNNING.name: "turns_running",
     names.LISTENERS.name: "listeners",
     names.LOG_MEMORY.name: "log_bytes",
     names.LOG_COMMANDS.name: "log_commands",
     names.LIVE.name: "sessions_live",
 }
+_EACH: Final = {names.MEMORY.name: "bytes", names.TASKS.name: "tasks"}
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found at one moment (monotonic). `cpu_s`: of all its processes, since they began."""
+    """What was found at one moment (monotonic)."""
 
     moment_s: float
     figures: dict[str, float]
-    part_cpu_s: dict[str, float] = field(default_factory=dict)
-    """Of each part: Gateway, LanguageModel, Log server, …"""
-    part_mb: dict[str, float] = field(default_factory=dict)
+    """Of the whole system."""
+    each: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What gateways and workers tell of themselves: figure, then process."""
+    members: tuple[Member, ...] = ()
+    """Of a system of our own: its processes."""
+
+    @property
+    def gateway_bytes(self) -> dict[str, float]:
+        """Of each gateway that has told."""
+        found = self.each.get("bytes", {})
+        return {process: value for process, value in found.items() if process.startswith("gateway")}
 
 
 class System:
@@ -55,59 +62,47 @@ class System:
 
     async def watch(self, looks: list[Look]) -> None:
         """Until cancelled."""
+        number = 0
         while True:
-            figures = await self._metrics()
-            cpu: dict[str, float] = {}
-            held: dict[str, float] = {}
+            figures, each = await self._metrics()
+            found: list[Member] = []
             if self._home is not None:
-                cpu, held = await asyncio.to_thread(_used, self._home)
-                figures |= {"cpu_s": sum(cpu.values())} if cpu else {}
-            if figures:
-                looks.append(Look(monotonic(), figures, cpu, held))
+                found = await asyncio.to_thread(members, self._home)
+                if number % _KEYS_EVERY == 0:
+                    figures |= await asyncio.to_thread(keys, self._home)
+            if figures or found:
+                looks.append(Look(monotonic(), figures, each, tuple(found)))
+            number += 1
             await asyncio.sleep(_EVERY_S)
 
-    async def _metrics(self) -> dict[str, float]:
+    async def _metrics(self) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         try:
             page = await self._door.page("/metrics")
         except Failed as error:
             self.why_not = f"GET /metrics: {error}"
-            return {}
+            return {}, {}
         if not page.is_success:
             self.why_not = f"GET /metrics answered {page.status_code}: that is for administrators"
-            return {}
+            return {}, {}
         self.why_not = ""
         return read(page.text.splitlines())
 
 
-def _used(home: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Of each part, processor seconds and megabytes; of the log server the process, too."""
-    cpu, held = processes.used(home)
-    server = embedded.status(home)
-    if server is not None:
-        with suppress(psutil.Error):
-            log = psutil.Process(server.pid)
-            times = log.cpu_times()
-            cpu["Log server"] = times.user + times.system
-            held["Log server"] = log.memory_info().rss / 2**20
-    return cpu, held
-
-
-def read(page: Iterable[str]) -> dict[str, float]:
-    """Sums over processes, of memory only the gateways'."""
-    found: dict[str, float] = {}
+def read(page: Iterable[str]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Sums over processes; and what each of them says of itself: figure, then process."""
+    summed: dict[str, float] = {}
+    each: dict[str, dict[str, float]] = {}
     for name, labels, value in _lines(page):
-        process = _PROCESS.search(labels)
-        if name == names.MEMORY.name and not (process and process[1].startswith("gateway")):
-            continue
-        figure = _SUMMED[name]
-        found[figure] = found.get(figure, 0.0) + value
-        if figure == "gateway_bytes":
-            found["gateways"] = found.get("gateways", 0.0) + 1
-    return found
+        if name in _SUMMED:
+            figure = _SUMMED[name]
+            summed[figure] = summed.get(figure, 0.0) + value
+        elif process := _PROCESS.search(labels):
+            each.setdefault(_EACH[name], {})[process[1]] = value
+    return summed, each
 
 
 def _lines(page: Iterable[str]) -> Iterator[tuple[str, str, float]]:
     """Only what is wanted: a page has thousands of lines, and is read beside people who listen."""
     for line in page:
-        if (found := _LINE.fullmatch(line)) is not None and found[1] in _SUMMED:
+        if (found := _LINE.fullmatch(line)) is not None and (found[1] in _SUMMED or found[1] in _EACH):
             yield found[1], found[2] or "", float(found[3])

@@ -20,7 +20,7 @@ _SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
 _WISH: Final = re.compile(r"\s*(\w+)\s*(<=|>=|==|<|>)\s*(\d+(?:\.\d+)?)\s*")
 _COUNTED: Final = (
     *("planned", "fine", "refused", "refused_by_us", "failed", "unfinished", "lost_with_process", "moved"),
-    "most_at_once",
+    *("broken", "undeleted", "most_at_once"),
 )
 _STATISTICS: Final = ("p50", "p95", "p99", "most")
 _OTHERS: Final[dict[str, Callable[[Result], float | None]]] = {
@@ -30,7 +30,18 @@ _OTHERS: Final[dict[str, Callable[[Result], float | None]]] = {
     "answers": lambda found: found.judgement.answers,
     "compared_with_log": lambda found: found.judgement.compared_with_log,
     "client_late_p99_ms": lambda found: found.client.late_p99_ms,
+    "turns_failed": lambda found: _given_up(found, "turn.failed"),
+    "sentences_failed": lambda found: _given_up(found, "sentence.failed"),
+    "transcripts_failed": lambda found: _given_up(found, "transcript.failed"),
+    "kills": lambda found: sum(kill.pid is not None for kill in found.system.kills),
+    "kills_not_followed": lambda found: sum(kill.back_s is None for kill in found.system.kills),
     "gateway_growth_mb_per_min": lambda found: found.system.gateway_growth_mb_per_min,
+    "fd_growth_per_min": lambda found: max(found.system.fd_growth_per_min.values(), default=None),
+    "thread_growth_per_min": lambda found: max(found.system.thread_growth_per_min.values(), default=None),
+    "task_growth_per_min": lambda found: found.system.task_growth_per_min,
+    "stream_growth_per_min": lambda found: found.system.stream_growth_per_min,
+    "key_growth_per_min": lambda found: found.system.key_growth_per_min,
+    "process_growth_per_min": lambda found: found.system.process_growth_per_min,
 }
 NAMES: Final = (
     *(f"{series}_{statistic}_ms" for series in SERIES for statistic in _STATISTICS),
@@ -93,6 +104,10 @@ def figure(result: Result, name: str) -> float | None:
 
 def _asked(result: Result) -> int:
     return result.people.planned - result.people.refused_by_us
+
+
+def _given_up(result: Result, fact: str) -> int:
+    return sum(times for what, times in result.judgement.given_up.items() if what.partition(" ")[0] == fact)
 
 
 def _share(part: int, whole: int) -> float | None:

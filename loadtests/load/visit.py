@@ -17,7 +17,7 @@ SERIES = {
     "v2v": "voice to voice: from the last sound of the question to the first of the answer",
     "whole": "from when the question was due to the end of the answer's facts",
     "resume": "from a cut connection to the first fact after it",
-    "held": "from the onset of speech over an answer to its being held",
+    "held": "from the onset of speech over an answer to silence: it is held, or given up at once",
     "flushed": "from the onset of speech over an answer to its being given up",
 }
 """Every latency that is measured; all in milliseconds."""
@@ -47,6 +47,8 @@ class Visit:
     code: str = ""
     words: str = ""
     retry_after_s: float | None = None
+    asked: int = 0
+    """Questions of theirs that had been taken when they left."""
     samples: list[Sample] = field(default_factory=list)
     heard: list[tuple[str, Notes]] = field(default_factory=list)
     """Each listener of each session."""
@@ -59,6 +61,10 @@ class Visit:
     """Nothing of it is left to be read again or deleted."""
     moves: int = 0
     """How often a gateway that was leaving sent a listener on to another one."""
+    broken: int = 0
+    """How often a connection ended without a word, and its listener came back."""
+    undeleted: int = 0
+    """Sessions that could not be deleted."""
 
     @property
     def sessions(self) -> list[str]:

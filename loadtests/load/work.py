@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from loadtests.load import costs, summary
 from loadtests.load.crew import Crew
 from loadtests.load.door import Door
+from loadtests.load.killer import Killer
 from loadtests.load.runner import Count, Plan
 from loadtests.load.share import Share, take_part
 from loadtests.load.system import Look, System
@@ -29,10 +30,15 @@ class Work:
     key: str | None
     processes: int
     system: System
+    killer: Killer | None = None
+    """None: nothing is killed."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     shares: list[Share] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     epoch_s: float = 0.0
+    _killing: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _troubles: list[str] = field(default_factory=list, init=False)
+    """Of whoever looked at the system or killed it: what people heard is told all the same."""
 
     async def through(self, said: Callable[[Count, float], None]) -> None:
         """`said` is called now and then, with the seconds so far. Raises Failed, RuntimeError."""
@@ -40,19 +46,27 @@ class Work:
 
         def told(count: Count) -> None:
             if count.over:
-                looking.cancel()  # what follows is our own reading
+                for task in (looking, *self._killing):  # what follows is our own reading
+                    task.cancel()
             said(count, monotonic() - self.epoch_s)
 
         try:
             await (self._alone(told) if self.processes == 1 else self._with_a_crew(told))
         finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            beside = [looking, *self._killing]
+            for task in beside:
+                task.cancel()
+            ended = await asyncio.gather(*beside, return_exceptions=True)
+            self._troubles += [f"{type(one).__name__}: {one}" for one in ended if isinstance(one, Exception)]
+
+    def _begin(self, epoch_s: float) -> None:
+        self.epoch_s = epoch_s
+        if self.killer is not None:
+            self._killing = [asyncio.create_task(self.killer.run(epoch_s))]
 
     async def _alone(self, told: Callable[[Count], None]) -> None:
-        self.epoch_s = monotonic()
-        door = Door(self.url, self.key)
+        self._begin(monotonic())
+        door = Door(self.url, self.key, again_s=self.plan.again_s)
         try:
             self.shares = [await take_part(self.plan, door, told, self.stop, self.epoch_s)]
         finally:
@@ -62,7 +76,7 @@ class Work:
         crew = Crew(told, self.stop)
         try:
             await crew.begin(self.plan, self.url, self.key, self.processes)
-            self.epoch_s = monotonic() + _LEAD_S
+            self._begin(monotonic() + _LEAD_S)
             self.shares = await crew.work(self.epoch_s)
         finally:
             await crew.close()
@@ -81,7 +95,14 @@ class Work:
             "latencies": summary.latencies(samples),
             "judgement": summary.together([share.judgement for share in self.shares]),
             "timeline": summary.timeline(visits, samples, seconds),
-            "system": costs.system(self.looks, self.system.why_not, self.epoch_s, summary.Inside(visits)),
+            "system": costs.system(
+                self.looks,
+                self.system.why_not,
+                self.epoch_s,
+                summary.Inside(visits),
+                seconds=self.plan.seconds,
+                kills=() if self.killer is None else self.killer.kills,
+            ),
             "client": costs.client(self.shares),
         }
 
@@ -92,6 +113,7 @@ class Work:
             for share in self.shares
             if share.died
         ]
+        said += [f"Looking at the system, or killing, ended before its time: {one}" for one in self._troubles]
         if self.stop.is_set():
             came = sum(len(share.visits) for share in self.shares)
             said.append(f"Stopped by hand: {len(self.plan.due_s) - came} people had not come yet.")

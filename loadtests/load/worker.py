@@ -27,7 +27,7 @@ async def _work(out: BinaryIO) -> None:
     orders: Orders | None = await received(reader)
     if orders is None:
         return
-    door = Door(orders.url, orders.key)
+    door = Door(orders.url, orders.key, again_s=orders.plan.again_s)
     try:
         await door.greet()
         say(Ready())

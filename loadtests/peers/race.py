@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests import speech
+from loadtests.console import first
 from loadtests.here import commit, machine, when
 from loadtests.peers import laps
 from loadtests.peers.contestants import Contestant, Ours, Peer
@@ -60,8 +61,11 @@ def main() -> None:
                 _real(Path(name) / "real", arguments, races)
             if "sessions" in arguments.rows:
                 _scripted(Path(name) / "scripted", arguments, climbs)
+    except (RuntimeError, OSError, ExceptionGroup) as error:
+        sys.exit(f"Not all of it could be raced: {first(error)}")
     finally:
-        _publish(races, climbs, arguments)
+        if races or climbs:
+            _publish(races, climbs, arguments)
 
 
 def _arguments() -> argparse.Namespace:

@@ -51,7 +51,7 @@ class ReadBundle:
             _check_sound(recorded)
             try:
                 conversation.apply(recorded)
-            except (LookupError, ValueError, TypeError, AttributeError) as error:
+            except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"fact {recorded.seq} does not fit those before it") from error
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")

@@ -15,6 +15,9 @@ _KEY_REFUSED: Final = (401, 403)
 _MESSAGE_CHARS: Final = 200
 _MESSAGE_BYTES: Final = 4_096
 _CONNECTIONS: Final = 64
+_KEPT_S: Final = 120.0
+"""An idle connection stays open so long: people listen and think between two questions, and a new one takes a
+few round trips before it can be asked anything."""
 
 
 class Provider:
@@ -26,9 +29,8 @@ class Provider:
         headers = {"Accept-Encoding": "identity", "User-Agent": "rhapsode"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        self.http = httpx.AsyncClient(
-            headers=headers, limits=httpx.Limits(max_connections=_CONNECTIONS), follow_redirects=False
-        )
+        limits = httpx.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEPT_S)
+        self.http = httpx.AsyncClient(headers=headers, limits=limits, follow_redirects=False)
 
     async def aclose(self) -> None:
         await self.http.aclose()

@@ -72,6 +72,8 @@ class LanguageScript(_Script):
     """Characters of one delta; a delta counts as one token."""
     first_delta_ms: float = Field(default=0.0, ge=0)
     per_delta_ms: float = Field(default=0.0, ge=0)
+    hurries: bool = True
+    """What is late is made up for; False: who was held up goes on at its pace, as a model does."""
     stamp: bool = False
     """Each delta is the time it was made at, monotonic nanoseconds and a space, instead of its text."""
     fail_after: int | None = Field(default=None, ge=0)
@@ -127,7 +129,7 @@ class ScriptedLanguageModel:
             yield Completion("tool_calls", tokens_in=words_in, tokens_out=len(calls))
             return
         deltas, finish = _cut(self._reply(request), script.delta_chars, request)
-        pace = _Pace(script.first_delta_ms, script.per_delta_ms)
+        pace = _Pace(script.first_delta_ms, script.per_delta_ms, hurries=script.hurries)
         fail_after = script.fail_after
         if script.fail_on is not None and script.fail_on in _question(request):
             fail_after = min(2, len(deltas))
@@ -245,15 +247,17 @@ def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> Scripte
 
 
 class _Pace:
-    """Waits by a fixed timetable, so that a late step does not delay the ones after it."""
+    """Waits by a timetable: a late step delays the ones after it only where nobody `hurries`."""
 
-    def __init__(self, first_ms: float, each_ms: float) -> None:
-        self._due = asyncio.get_running_loop().time() + first_ms / 1_000
+    def __init__(self, first_ms: float, each_ms: float, *, hurries: bool = True) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._due = self._clock() + first_ms / 1_000
         self._each_s = each_ms / 1_000
+        self._hurries = hurries
 
     async def wait(self) -> None:
-        await asyncio.sleep(max(0.0, self._due - asyncio.get_running_loop().time()))
-        self._due += self._each_s
+        await asyncio.sleep(max(0.0, self._due - self._clock()))
+        self._due = (self._due if self._hurries else max(self._due, self._clock())) + self._each_s
 
 
 def _read(path: Path | None) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import av
 import httpx
 
+from pipeline.engines.onset import Onset
 from pipeline.engines.provider import Provider, body_of
 from pipeline.engines.sound import BadSound, CutShort, decoder_of
 from schemas.errors import EngineError, EngineFailed
@@ -69,17 +70,17 @@ class SpeechClient:
         most, total, waiting = 2 * rate * _LONGEST_S, 0, b""
         enough = 2 * rate * _FIRST_MS // 1_000
         try:
-            decoder = decoder_of(response.headers.get("content-type", ""), rate)
+            decoder, onset = decoder_of(response.headers.get("content-type", ""), rate), Onset(rate)
             async with aclosing(body_of(response)) as parts:
                 async for data in parts:
-                    waiting += await asyncio.to_thread(decoder.feed, data)
+                    waiting += onset.push(await asyncio.to_thread(decoder.feed, data))
                     if len(waiting) >= enough:
                         total += len(waiting)
                         yield waiting
                         waiting, enough = b"", 2 * rate * _LATER_MS // 1_000
                     if total > most:
                         raise BadSound("does not come to an end")  # noqa: TRY301
-            waiting += await asyncio.to_thread(decoder.finish)
+            waiting += onset.push(await asyncio.to_thread(decoder.finish)) + onset.finish()
         except BadSound as error:
             raise EngineFailed(f"{name} {self._provider.hidden(str(error))}.") from error
         except av.error.FFmpegError as error:

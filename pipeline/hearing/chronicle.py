@@ -15,9 +15,8 @@ class Chronicle:
         self._opening = opening
         self._recorder = services.recorder
         self._outbox = outbox
-        self.writer: SessionWriter = services.recorder.open(
-            opening.session, producer=f"input:{opening.input}:{opening.seq}"
-        )
+        self._producer = f"input:{opening.input}:{opening.seq}"
+        self.writer: SessionWriter = services.recorder.open(opening.session, producer=self._producer)
 
     async def tell_once(self, fact: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
         """Whoever hears the same sound again says the same: only the first of them is heard."""
@@ -26,6 +25,10 @@ class Chronicle:
 
     async def tell(self, fact: InputProgress | TranscriptPartial) -> None:
         await self._outbox.put(lambda: self.writer.record(fact))
+
+    def close(self) -> None:
+        """Nothing more will be told; what was goes on into the log."""
+        self._recorder.put_away(self._opening.session, producer=self._producer)
 
     def partials(self, utterance: int) -> Callable[[str, int, int], Awaitable[None]]:
         """Tells what has been understood of it."""

@@ -3,7 +3,8 @@
 import re
 from difflib import SequenceMatcher
 
-from pipeline.hearing.scribe import Scribe, Written
+from pipeline.hearing.ahead import Written
+from pipeline.hearing.scribe import Scribe
 from schemas.voice_facts import SpeechEnded, TranscriptCompared, WayReport, WordDifference
 
 _WORD = re.compile(r"[\w'’]+(?:[.,:]\d+)*", re.UNICODE)

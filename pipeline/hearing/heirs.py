@@ -10,7 +10,6 @@ from anyio.abc import TaskGroup
 from pipeline.hearing.held import Held
 from pipeline.hearing.inputs import InputState
 from pipeline.hearing.opening import IntakeServices
-from schemas.commands import OpenInput
 from schemas.errors import RhapsodeError
 from schemas.voice_facts import InputClosed
 
@@ -51,9 +50,14 @@ class Heirs:
     async def _beat(self, tasks: TaskGroup) -> None:
         await self._services.held.hold(self._intakes.held, self.lease_ms)
         for held in await self._services.held.left(2 * _AT_ONCE):
-            if held not in self._taken and len(self._taken) < _AT_ONCE:
+            if self._may_take(held):
                 self._taken.add(held)
                 tasks.start_soon(self._inherit, held)
+
+    def _may_take(self, held: Held) -> bool:
+        """Where a stall of ours made our own lapse, it is not left: its speaker is still here."""
+        ours = self._intakes.has(held) or held in self._taken
+        return not ours and len(self._taken) < _AT_ONCE and not self._intakes.full
 
     async def _inherit(self, held: Held) -> None:
         try:
@@ -70,6 +74,8 @@ class Heirs:
             self._taken.discard(held)
 
     async def _forget(self, held: Held) -> None:
+        if self._intakes.has(held):
+            return  # its speaker has come back to it here
         try:
             await self._services.held.let_go(held)
         except RhapsodeError as error:
@@ -78,6 +84,8 @@ class Heirs:
     async def _finish(self, held: Held) -> None:
         """Hear the rest of what is in the log, and close the input."""
         conversation, _ = await self._services.sessions.view(held.session)
+        if self._intakes.has(held):
+            return
         state = conversation.inputs.get(held.input)
         if state is None or state.closed or conversation.ended or conversation.ending:
             await self._services.held.let_go(held)
@@ -86,9 +94,9 @@ class Heirs:
         if state.source == "file":
             await self._close_file(held, state)
             return
-        wish = OpenInput(input=held.input, at_ms=0)
-        handle = await self._intakes.open(held.session, wish, _nobody)
-        await handle.close("cut")
+        handle = await self._intakes.take_up(held, _nobody)
+        if handle is not None:
+            await handle.close("cut")
 
     async def _close_file(self, held: Held, state: InputState) -> None:
         """Whoever sent it got no answer, and may send it again: nothing is asked of a part."""

@@ -90,7 +90,7 @@ class Intake:
 
     def _new_endpointer(self) -> Endpointer:
         manual = self.settings.turn_detection == "manual"
-        return Endpointer(self.settings.endpointing, manual=manual, at_ms=self.at_ms)
+        return Endpointer(self.settings.ends, manual=manual, at_ms=self.at_ms)
 
     async def hear(self, pcm: bytes) -> None:
         """16-bit mono PCM at 16 kHz. Raises ClosedResourceError or BrokenResourceError when it is over."""
@@ -104,6 +104,12 @@ class Intake:
 
     async def run(self) -> None:
         """Return when all that was heard before `close` is written down and recorded."""
+        try:
+            await self._hear_all()
+        finally:
+            self._chronicle.close()
+
+    async def _hear_all(self) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._outbox.run)
             if not self.opening.is_file:

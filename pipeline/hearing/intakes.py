@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -32,6 +33,19 @@ from schemas.voice_facts import InputClosed, InputOpened
 log = logging.getLogger(__name__)
 
 _DECODERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """An input that is about to be listened to."""
+
+    held: Held
+    wish: OpenInput
+    acknowledge: Acknowledge
+    source: Source = "microphone"
+    name: str = ""
+    origin: SoundFile | None = None
+    refused: Refused | None = None
 
 
 class Intakes(Lasting):
@@ -94,35 +108,69 @@ class Intakes(Lasting):
         held = Held(session, wish.input or str(uuid.uuid4()))
         async with self._locks.setdefault(held, anyio.Lock()):
             await self._displace(held)
-            if len(self._open) + self._opening >= self._limits.inputs:
-                raise GatewayBusy(f"this replica listens to {self._limits.inputs} inputs; try again shortly")
-            self._opening += 1
-            try:
-                opening, restored = await self._record_opening(held, wish, source, name, origin)
-                intake = Intake(opening, self._services, acknowledge, refused)
-                handle = OpenInputHandle(intake, Incoming(wish.format, wish.samples_per_s), restored.from_ms)
-                self._open[held] = handle
-            finally:
-                self._opening -= 1
-            self._tasks.start_soon(self._run, handle)
+            beginning = _Beginning(held, wish, acknowledge, source, name, origin, refused)
+            handle, before = await self._start(beginning)
+        return await self._hearing_first(handle, before)
+
+    @property
+    def full(self) -> bool:
+        """No room for another input."""
+        return len(self._open) + self._opening >= self._limits.inputs
+
+    def has(self, held: Held) -> bool:
+        """Somebody here listens to it, or is about to."""
+        return held in self._locks or self._hears(held)
+
+    def _hears(self, held: Held) -> bool:
+        handle = self._open.get(held)
+        return handle is not None and not handle.scope.cancel_called
+
+    async def take_up(self, held: Held, acknowledge: Acknowledge) -> OpenInputHandle | None:
+        """Go on where the log ends, as nobody listens to it any more; None if somebody does, here.
+
+        Raises what `open` raises.
+        """
+        wish = OpenInput(input=held.input, at_ms=0)
+        async with self._locks.setdefault(held, anyio.Lock()):
+            if self._hears(held):
+                return None
+            await self._displace(held)
+            handle, before = await self._start(_Beginning(held, wish, acknowledge))
+        return await self._hearing_first(handle, before)
+
+    async def _start(self, new: _Beginning) -> tuple[OpenInputHandle, bytes]:
+        """Under its lock: listened to from now on, and the sound of the log that must be heard first."""
+        if self.full:
+            raise GatewayBusy(f"this replica listens to {self._limits.inputs} inputs; try again shortly")
+        self._opening += 1
         try:
-            await handle.give(restored.pcm)
+            opening, restored = await self._record_opening(new)
+            intake = Intake(opening, self._services, new.acknowledge, new.refused)
+            incoming = Incoming(new.wish.format, new.wish.samples_per_s)
+            handle = OpenInputHandle(intake, incoming, restored.from_ms)
+            self._open[new.held] = handle
+        finally:
+            self._opening -= 1
+        self._tasks.start_soon(self._run, handle)
+        return handle, restored.pcm
+
+    async def _hearing_first(self, handle: OpenInputHandle, pcm: bytes) -> OpenInputHandle:
+        try:
+            await handle.give(pcm)
         except BaseException:
             handle.scope.cancel()  # who takes it up next hears all of it
             raise
         return handle
 
-    async def _record_opening(
-        self, held: Held, wish: OpenInput, source: Source, name: str, origin: SoundFile | None
-    ) -> tuple[Opening, Restored]:
-        session, known = held
+    async def _record_opening(self, new: _Beginning) -> tuple[Opening, Restored]:
+        (session, known), wish, source, origin = new.held, new.wish, new.source, new.origin
         conversation, _ = await self._services.sessions.view(session)
         if conversation.ended or conversation.ending:
             raise SessionEnded("this session has ended; create a new one")
         settings = for_source(conversation.settings.listening, source)
         language = settings.language or conversation.settings.language
         restored = await restore(self._log, session, conversation.inputs.get(known), wish.at_ms, settings)
-        await self._services.held.hold([held], self._heirs.lease_ms)
+        await self._services.held.hold([new.held], self._heirs.lease_ms)
         fact = InputOpened(
             input=known,
             source=source,
@@ -130,7 +178,7 @@ class Intakes(Lasting):
             rate=origin.rate if origin else wish.samples_per_s,
             total_ms=origin.total_ms if origin else None,
             at_ms=restored.from_ms,
-            name=name,
+            name=new.name,
             reference=wish.reference,
             language="" if language == "auto" else language,
             settings=settings,

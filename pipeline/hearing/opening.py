@@ -72,6 +72,7 @@ def for_source(settings: ListeningSettings, source: Source) -> ListeningSettings
     """A file is not live: nobody waits for its words one by one, and it interrupts nobody."""
     if source == "microphone":
         return settings
-    endpointing = settings.endpointing.model_copy(update={"speculate_ms": None, "hint": False})
+    only_at_the_end = {"speculate_ms": None, "speculate_elsewhere_ms": None, "hint": False}
+    endpointing = settings.endpointing.model_copy(update=only_at_the_end)
     changes = {"endpointing": endpointing, "partials_ms": 0, "barge_in": False, "turn_detection": "vad"}
     return settings.model_copy(update=changes)

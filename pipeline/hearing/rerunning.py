@@ -64,7 +64,7 @@ class Rerun:
         self._done_ms = 0
         """What was said before is written down."""
         self._tape = Tape(max_ms=_KEPT_MS, at_ms=self._at_ms)
-        self._endpointer = Endpointer(settings.endpointing, at_ms=self._at_ms)
+        self._endpointer = Endpointer(settings.ends, at_ms=self._at_ms)
         self._language: str | None = stored.opened.data["language"] or None
         self._in_a_row = 0
         """Utterances, up to the last one, that were not written down in both ways."""

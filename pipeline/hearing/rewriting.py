@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from math import ceil
 
+from pipeline.hearing.ahead import Written
 from pipeline.hearing.audio_time import AudioClock
 from pipeline.hearing.comparing import report
 from pipeline.hearing.endpointing import Ended
-from pipeline.hearing.scribe import Scribe, Written
+from pipeline.hearing.scribe import Scribe
 from pipeline.hearing.vad import FRAME_MS
 from schemas.errors import EngineError, EngineFailed
 from schemas.listening import ListeningSettings, Mode

@@ -5,7 +5,7 @@ import re
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
 import anyio
@@ -14,10 +14,11 @@ from anyio.abc import TaskGroup
 from pipeline.clock import Clock
 from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.hearing.agreement import Agreement
+from pipeline.hearing.ahead import Ahead, Told, Written
 from pipeline.hearing.hints import reads_as
 from pipeline.hearing.tape import Tape
 from pipeline.tracing.hearing import UtteranceTold
-from schemas.errors import EngineError, EngineFailed, RhapsodeError
+from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
 from schemas.listening import ListeningSettings, Mode
 
 log = logging.getLogger(__name__)
@@ -35,21 +36,7 @@ Tell = Callable[[str, int, int], Awaitable[None]]
 Hint = Callable[[Literal["complete", "incomplete"] | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one way made of an utterance."""
-
-    mode: Mode
-    transcript: Transcript
-    from_ms: int
-    """Where the sound began that it was made from."""
-    cpu_ms: float
-    revisions: int = 0
-
-
-async def write_down(
-    engine: SpeechToText, utterance: Utterance, told: Callable[[str], Awaitable[None]] | None = None
-) -> Transcript:
+async def write_down(engine: SpeechToText, utterance: Utterance, told: Told | None = None) -> Transcript:
     """The whole answer; `told` hears the text as far as it has come. Raises EngineError, InputError."""
     text = ""
     async with aclosing(_items(engine, utterance)) as items:
@@ -108,7 +95,7 @@ class Scribe:
         self._cpu_ms = 0.0
         self._partial: anyio.CancelScope | None = None
         self._next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
-        self._ahead: _Ahead | None = None
+        self._ahead: Ahead | None = None
         self._sound: bytes | None = None
         """All of it, once it is over."""
         self.over = False
@@ -116,6 +103,7 @@ class Scribe:
 
     @property
     def _listens_along(self) -> bool:
+        """Not with a server elsewhere: each partial text would be a request for all of the sound so far."""
         return self._settings.mode == "realtime" and self._settings.provider is None
 
     def grow(self, at_ms: int, tell: Tell) -> None:
@@ -148,18 +136,18 @@ class Scribe:
 
     def pause(self, end_ms: int, at_ms: int, hint: Hint) -> None:
         """Silence: write down what would be the text if it ended here, and say how that reads."""
-        if not self._listens_along:
+        if self._settings.mode != "realtime":
             return
         self._drop_partial()
-        self._ahead = _Ahead(end_ms)
+        self._ahead = Ahead(end_ms)
         sound = self._tape.slice(self.from_ms, at_ms)
         self._tasks.start_soon(self._write_ahead, self._ahead, sound, hint)
 
-    async def _write_ahead(self, ahead: "_Ahead", sound: bytes, hint: Hint) -> None:
+    async def _write_ahead(self, ahead: Ahead, sound: bytes, hint: Hint) -> None:
         with ahead.scope:
             try:
-                ahead.written = await self._write(self._ways.realtime, "realtime", sound)
-            except EngineError:
+                ahead.written = await self._write(self._ways.realtime, "realtime", sound, ahead.told)
+            except (EngineError, InputError):
                 return  # then at the end
             finally:
                 ahead.done.set()
@@ -189,14 +177,18 @@ class Scribe:
             self.end(end_ms, self._tape.at_ms)
         self._drop_partial()
         ahead, self._ahead = self._ahead, None
+        self.over = True
+
+        async def told(text: str) -> None:
+            await tell(text, len(text), end_ms)
+
+        written: Written | None = None
         if ahead is not None and ahead.end_ms == end_ms:
-            await ahead.done.wait()
+            written = await ahead.adopted(told)
         elif ahead is not None:
             ahead.scope.cancel()
-        self.over = True
-        written = ahead.written if ahead is not None and ahead.end_ms == end_ms else None
         if written is None:
-            written = await self._write_with_patience(self._whole, end_ms, tell)
+            written = await self._write_with_patience(self._whole, told)
         self._agreement.final(written.transcript.text)
         self.told.end()
         return Written(
@@ -214,14 +206,10 @@ class Scribe:
             return await self._write(self._ways.quality, "quality", self._whole)
         return await self._write(self._ways.realtime, "realtime", self._whole)
 
-    async def _write_with_patience(self, sound: bytes, end_ms: int, tell: Tell) -> Written:
+    async def _write_with_patience(self, sound: bytes, told: Told) -> Written:
         """By the session's way; where that fails for good, by the other one."""
         realtime = self._settings.mode == "realtime"
         way = self._ways.realtime if realtime else self._ways.quality
-
-        async def told(text: str) -> None:
-            await tell(text, len(text), end_ms)
-
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._write(way, self._settings.mode, sound, told)
@@ -238,7 +226,7 @@ class Scribe:
         way: SpeechToText,
         mode: Mode,
         sound: bytes,
-        told: Callable[[str], Awaitable[None]] | None = None,
+        told: Told | None = None,
     ) -> Written:
         provider = self._settings.provider if way is self._ways.realtime else None
         utterance = Utterance(
@@ -260,21 +248,3 @@ class Scribe:
         self._drop_partial()
         self.go_on()
         self.told.end()
-
-
-class _Ahead:
-    """A text made in the hope that the silence is the end."""
-
-    def __init__(self, end_ms: int) -> None:
-        self.end_ms = end_ms
-        self.scope = anyio.CancelScope()
-        self.done = anyio.Event()
-        self.written: Written | None = None
-
-    @property
-    def text(self) -> str:
-        return self.written.transcript.text if self.written is not None else ""
-
-    @property
-    def language(self) -> str:
-        return self.written.transcript.language if self.written is not None else ""

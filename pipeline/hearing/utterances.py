@@ -8,15 +8,15 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.hearing.ahead import Written
 from pipeline.hearing.comparing import compare
 from pipeline.hearing.opening import IntakeServices, Opening
 from pipeline.hearing.orders import Order
 from pipeline.hearing.outbox import Outbox
-from pipeline.hearing.scribe import Scribe, Tell, Written
+from pipeline.hearing.scribe import Scribe, Tell
 from pipeline.hearing.taking import Said, Taking, take
-from pipeline.sessions import Overtaken
 from pipeline.tracing.hearing import transcribed
-from pipeline.wishes import SpokenQuestion
+from pipeline.wishes import Overtaken, SpokenQuestion
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptCompared, TranscriptFailed, TranscriptFinal

@@ -13,6 +13,9 @@ ANY: Final = -1
 TOMBSTONE_S: Final = 86_400
 """So long the log knows of a deleted session that there was one."""
 
+Lease = tuple[SessionId, str]
+"""A session and who runs its turns, or wants to."""
+
 
 State = Literal["live", "sealed", "archived", "deleted"]
 
@@ -159,6 +162,10 @@ class EventLog(Protocol):
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         """Take or renew the lease on running this session's turns; False: somebody else holds it."""
+        ...
+
+    async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
+        """As `acquire` for many of one road in one call; whether each is held, in their order."""
         ...
 
     async def release(self, session: SessionId, owner: str) -> None:

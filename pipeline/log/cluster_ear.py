@@ -13,7 +13,7 @@ from redis.exceptions import MovedError, ResponseError
 
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.ear import RETRY_S, SILENCE_S, understand
-from pipeline.log.server import BROKEN, REPLY_S, pack
+from pipeline.log.server import BROKEN, REPLY_S, Command, connected, send
 from pipeline.log.shards import Shards
 from pipeline.log.slots import completed, slot_of
 from pipeline.log.wire import pause_s
@@ -38,7 +38,7 @@ class _Line:
         """Without a connection there is nothing to say: the next one begins with all subscriptions."""
         if self.connection is not None:
             try:
-                await self.connection.send_packed_command(pack(words))
+                await send(self.connection, words)
             except BROKEN:
                 return  # whoever reads finds the same break
 
@@ -156,12 +156,11 @@ class ClusterEar:
         connection = self._shards.node(line.address).server.dial()
         try:
             async with asyncio.timeout(REPLY_S):
-                await connection.connect()  # type: ignore[no-untyped-call]
+                await connected(connection)
             line.heard_at = time.monotonic()
             line.connection = connection
-            await connection.send_packed_command(
-                [pack((b"SSUBSCRIBE", channel)) for channel in line.channels] or [pack((b"PING",))]
-            )
+            wishes: list[Command] = [(b"SSUBSCRIBE", channel) for channel in line.channels]
+            await send(connection, *(wishes or [(b"PING",)]))
             while line.channels:
                 try:
                     message = await connection.read_response()

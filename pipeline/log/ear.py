@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.codec import decode_push
-from pipeline.log.server import BROKEN, REPLY_S, pack
+from pipeline.log.server import BROKEN, REPLY_S, connected, send
 from pipeline.log.wire import Wire
 from schemas.errors import LogError
 from schemas.ids import SessionId
@@ -51,7 +51,7 @@ class RedisEar:
         """Without a connection there is nothing to say: the next one begins with all subscriptions."""
         if self._connection is not None:
             try:
-                await self._connection.send_packed_command(pack(words))
+                await send(self._connection, words)
             except BROKEN:
                 return  # `hear` finds the same break and repairs it
 
@@ -85,13 +85,12 @@ class RedisEar:
 
     async def _open(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(REPLY_S):
-            await connection.connect()  # type: ignore[no-untyped-call]
+            await connected(connection)
         self._heard_at = time.monotonic()
         # Sessions that join during the write below go out by `_say`; being subscribed twice is harmless.
         self._connection = connection
         if self._sessions:
-            commands = [pack((b"SSUBSCRIBE", channel)) for channel in self._sessions]
-            await connection.send_packed_command(commands)
+            await send(connection, *((b"SSUBSCRIBE", channel) for channel in self._sessions))
 
     async def check(self) -> None:
         """A server that stays silent after being asked is given up; `hear` then finds another connection."""

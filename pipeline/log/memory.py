@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from pipeline.log.base import ANY, Batch, Head, Outcome, Push, State, Subscribed, Verdict
+from pipeline.log.base import ANY, Batch, Head, Lease, Outcome, Push, State, Subscribed, Verdict
 from pipeline.log.codec import encode, quota_for, size_of
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, payload
@@ -101,6 +101,9 @@ class MemoryEventLog:
             return False
         self._leases[session] = owner, self._clock_s() + ttl_ms / 1_000
         return True
+
+    async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
+        return [await self.acquire(session, owner, ttl_ms) for session, owner in leases]
 
     async def release(self, session: SessionId, owner: str) -> None:
         if self._leases.get(session, ("", 0.0))[0] == owner:

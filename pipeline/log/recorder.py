@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -25,7 +26,7 @@ HIGH_WATER: Final = 2 << 20
 """Bytes that one session may have waiting; its writer waits while there are more."""
 LOW_WATER: Final = HIGH_WATER // 2
 WRITERS: Final = 2_048
-"""Writers remembered; beyond it those that have nothing to say are forgotten, the oldest first."""
+"""Writers remembered; beyond it the oldest are forgotten that have no epoch and nothing to say."""
 CLOSE_S: Final = 5.0
 _logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class SessionWriter:
         self._add = add
         self._clock_ms = clock_ms
         self._room = asyncio.Event()
+        self._written: Callable[[], None] | None = None
         lane.on_progress = self._progressed
 
     @property
@@ -84,6 +86,14 @@ class SessionWriter:
         if last is not None:
             await _answer(last)
 
+    def when_written(self, then: Callable[[], None] | None) -> None:
+        """`then` is called once everything recorded so far is in the log, or at once if it is there.
+
+        None takes back what was said before.
+        """
+        self._written = then
+        self._progressed()
+
     def _put(self, facts: tuple[Fact, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
         entry = Entry(new_facts(facts, self._clock_ms(), turn, cause, audio), mode_of(facts))
         self.lane.put(entry)
@@ -95,6 +105,9 @@ class SessionWriter:
             self._room.set()
         if self.failed is not None:
             self.stopped.set()
+        if self._written is not None and self.lane.empty:
+            then, self._written = self._written, None
+            then()
 
 
 class Recorder:
@@ -116,7 +129,6 @@ class Recorder:
         self._flusher = Flusher(log, retain_s, appended)
         self._clock_ms = clock_ms
         self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
-        self._incarnation = secrets.token_hex(4)
         self._closed = True
         self._tasks: TaskGroup
 
@@ -124,6 +136,10 @@ class Recorder:
     def outbox(self) -> tuple[int, int]:
         """Writers with facts that are not in the log yet, and roughly how many bytes those take."""
         return self._flusher.waiting, self._flusher.weight
+
+    def producers(self, session: SessionId) -> list[str]:
+        """Who has a pen in it that is not put away."""
+        return [producer for name, producer, _ in list(self._writers) if name == session]
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()
@@ -143,23 +159,34 @@ class Recorder:
         await self._tasks.__aexit__(None, None, None)
 
     def open(self, session: SessionId, *, producer: str, epoch: int = 0) -> SessionWriter:
-        """The pen of this producer at this epoch: the same one each time, until it has failed."""
+        """The pen of this producer at this epoch: the same one each time, until it has failed or is put away.
+
+        Each has a name of its own in the log, where one that counted from one again would be called stale.
+        """
         name = (session, producer, epoch)
         writer = self._writers.get(name)
         if writer is None or writer.failed is not None:
+            alias = f"{producer}.{secrets.token_hex(4)}" if writer is None else writer.lane.producer
             number = 0 if writer is None else writer.lane.number
-            lane = Lane(session, f"{producer}.{self._incarnation}", epoch, number=number)
-            writer = self._writers[name] = SessionWriter(lane, self._add, self._clock_ms)
+            lane = Lane(session, alias, epoch, number=number)
+            self._writers.pop(name, None)
             self._forget()
+            writer = self._writers[name] = SessionWriter(lane, self._add, self._clock_ms)
+        writer.when_written(None)
         return writer
 
+    def put_away(self, session: SessionId, *, producer: str, epoch: int = 0) -> None:
+        """This producer has said all it had to say; what is on its way into the log goes on."""
+        name = (session, producer, epoch)
+        if (writer := self._writers.get(name)) is not None:
+            writer.when_written(partial(self._writers.__delitem__, name))
+
     def _forget(self) -> None:
-        """A forgotten writer that is opened again must not count from one: the log would call it stale."""
-        if len(self._writers) <= WRITERS:
-            return
-        self._incarnation = secrets.token_hex(4)
-        for name in [name for name, writer in self._writers.items() if writer.lane.empty][: WRITERS // 2]:
-            del self._writers[name]
+        """Not those of owners: under another name in the same epoch they would pass for somebody else."""
+        if len(self._writers) >= WRITERS:
+            idle = [name for name, writer in self._writers.items() if writer.lane.empty and not name[2]]
+            for name in idle[: WRITERS // 2]:
+                del self._writers[name]
 
     async def post(
         self,

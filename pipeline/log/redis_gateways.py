@@ -36,7 +36,7 @@ class RedisGateways:
         Nobody is missing because the log was away: what counts is how long others have been heard since.
         """
         [flat] = await self._log.call(("HGETALL", HERE))
-        found = [Presence.unpacked(packed) for packed in flat[1::2]]
+        found = [one for one in map(_unpacked, flat[1::2]) if one is not None]
         latest = min(await self._log.now_ms(), max((one.seen_ms for one in found), default=0))
         if lost := [one.gateway for one in found if one.seen_ms < latest - _FORGET_MS]:
             await self._log.call(("HDEL", HERE, *lost), ("HDEL", LEAVE, *lost))
@@ -48,3 +48,11 @@ class RedisGateways:
             return False
         await self._log.call(("HSET", LEAVE, gateway, present[gateway].seen_ms))
         return True
+
+
+def _unpacked(packed: bytes) -> Presence | None:
+    """None: nothing that we understand. All gateways read it, and none may end by what another wrote."""
+    try:
+        return Presence.unpacked(packed)
+    except (TypeError, ValueError):
+        return None

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.log.base import TOMBSTONE_S, Batch, Ear, Head, Outcome
+from pipeline.log.base import TOMBSTONE_S, Batch, Ear, Head, Lease, Outcome
 from pipeline.log.codec import Keys, append_arguments, decode_entry, entry_seq
 from pipeline.log.ear import RedisEar
 from pipeline.log.grace import Grace
@@ -22,6 +22,7 @@ from pipeline.log.outcomes import (
     must_be_replicated,
     named,
 )
+from pipeline.log.redis_leases import RedisLeases
 from pipeline.log.replication import marks, until_replicated
 from pipeline.log.server import Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
@@ -67,6 +68,7 @@ class RedisEventLog:
         self._log_id: bytes | None = None
         self._known_at = -1
         self._grace = Grace(grace_s)
+        self._leases = RedisLeases(self._ready, self._call, self._grace)
         self._run_id = b""
         self._failovers = 0
 
@@ -162,20 +164,13 @@ class RedisEventLog:
         return (await self._ready()).meta(session)
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
-        keys = await self._ready()
-        if not self._grace.may_take(session, owner):
-            return False
-        [taken] = await self._call(("FCALL", "ev2_acquire", 1, keys.lease(session), owner, ttl_ms))
-        if taken and not self._grace.may_take(session, owner):
-            await self.release(session, owner)  # the failover was at this very moment
-            return False
-        (self._grace.taken if taken else self._grace.gone)(session, owner)
-        return bool(taken)
+        return (await self._leases.take([(session, owner)], ttl_ms))[0]
+
+    async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
+        return await self._leases.take(leases, ttl_ms)
 
     async def release(self, session: SessionId, owner: str) -> None:
-        self._grace.gone(session, owner)
-        keys = await self._ready()
-        await self._call(("FCALL", "ev2_release", 1, keys.lease(session), owner))
+        await self._leases.release((session, owner))
 
     async def abandoned(self) -> list[SessionId]:
         keys = await self._ready()

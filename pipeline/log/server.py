@@ -91,9 +91,6 @@ class Server:
             except asyncio.CancelledError:  # of the caller: the server is none the worse
                 await connection.disconnect(nowait=True)
                 raise
-            except RuntimeError as error:  # so event loops call it when a connection is closed under its user
-                await self._broken(connection)
-                raise ConnectionError(f"closed meanwhile: {error}") from error
             except BaseException:
                 await self._broken(connection)
                 raise
@@ -108,7 +105,7 @@ class Server:
         self, connection: AbstractConnection, commands: Sequence[Command], replicas: int
     ) -> list[Any]:
         wait: list[Command] = [("WAIT", replicas, REPLICATED_MS)] if replicas else []
-        await connection.send_packed_command([pack(c) for c in itertools.chain(commands, wait)])
+        await send(connection, *itertools.chain(commands, wait))
         replies = [await reply_of(connection) for _ in commands]
         if wait:
             confirmed = await self._confirmation(connection)
@@ -119,7 +116,7 @@ class Server:
     async def _meet(self, connection: AbstractConnection) -> bytes:
         """Connect, and ask which run of which server this is. Unless it says so it is the last one's."""
         await connected(connection)
-        await connection.send_packed_command([pack(("INFO", "server"))])
+        await send(connection, ("INFO", "server"))
         about = await reply_of(connection)
         if isinstance(about, Exception) and passes(about):
             raise ConnectionError(str(about)) from about
@@ -177,7 +174,25 @@ class Server:
 async def connected(connection: AbstractConnection) -> None:
     """Sending would connect, too, but past the sentinels."""
     if not connection.is_connected:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise _closed(error) from error
+
+
+async def send(connection: AbstractConnection, *commands: Command) -> None:
+    """All of them in one go; raises BROKEN. Never connects: what was said on the old connection is lost."""
+    if not connection.is_connected:
+        raise ConnectionError("closed meanwhile")
+    try:
+        await connection.send_packed_command([pack(command) for command in commands])
+    except RuntimeError as error:
+        raise _closed(error) from error
+
+
+def _closed(error: RuntimeError) -> ConnectionError:
+    """uvloop says RuntimeError to who writes before its reader has been told that the server hung up."""
+    return ConnectionError(f"closed meanwhile: {error}")
 
 
 def pack(command: Command) -> bytes:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.archive.reader import ArchiveReader
 from pipeline.log.archival import Archival
-from pipeline.log.base import Batch, Ear, Head, Outcome, Verdict
+from pipeline.log.base import Batch, Ear, Head, Lease, Outcome, Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable, LogLost
 from schemas.ids import Seq, SessionId, created_ms, generation
 from schemas.recorded import Recorded
@@ -134,6 +134,9 @@ class TieredLog:
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         return await self.hot.acquire(session, owner, ttl_ms)
+
+    async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
+        return await self.hot.renew(leases, ttl_ms)
 
     async def release(self, session: SessionId, owner: str) -> None:
         await self.hot.release(session, owner)

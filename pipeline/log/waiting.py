@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from pipeline.log.server import BROKEN, REPLY_S, Command, connected, judge, lacks_group, pack, reply_of
+from pipeline.log.server import BROKEN, REPLY_S, Command, connected, judge, lacks_group, reply_of, send
 from pipeline.log.wire import Wire
 
 Ready = Callable[[], Awaitable[object]]
@@ -71,7 +71,7 @@ class BlockingWaiter:
         try:
             async with asyncio.timeout(wait_s + REPLY_S):
                 await connected(connection)
-                await connection.send_packed_command([pack(command)])
+                await send(connection, command)
                 reply = await reply_of(connection)
         except BaseException:
             await connection.disconnect(nowait=True)

@@ -142,6 +142,7 @@ FOLLOWED: Final = _of_process("sessions_followed", "Sessions that somebody reads
 OUTBOX: Final = _of_process("outbox_sessions", "Writers with facts that are not in the log yet.")
 OUTBOX_BYTES: Final = _of_process("outbox_bytes", "Memory that those facts take, roughly.")
 MEMORY: Final = _of_process("memory_bytes", "Resident memory of the process.")
+TASKS: Final = _of_process("tasks", "Tasks of the process's event loop.")
 DISK_FREE: Final = _of_process("disk_free_bytes", "Free where the process keeps its files.")
 DISK_SIZE: Final = _of_process("disk_size_bytes", "Size of that file system.")
 

@@ -1,5 +1,6 @@
 """What one process alone knows of itself: measured as it happens, told now and then, gone with it."""
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +85,10 @@ class ProcessMeter:
         self._tally.observe(names.LOOP_LAG, late_s, self.process)
 
     async def snapshot(self) -> Snapshot:
-        found: dict[Metric, float] = {names.MEMORY: self._self.memory_info().rss}
+        found: dict[Metric, float] = {
+            names.MEMORY: self._self.memory_info().rss,
+            names.TASKS: len(asyncio.all_tasks()),
+        }
         if self._home is not None:
             with suppress(OSError):  # nothing was written there yet, or it is away: no reason to end
                 usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._home)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.retrieval.reading.extracted import ExtractedText, Place
+from pipeline.retrieval.reading.extracted import ExtractedText
 from schemas.retrieval import ChunkSettings
 
 _PARAGRAPH_END: Final = re.compile(r"\n\s*\n")
@@ -36,13 +36,19 @@ def chunks(extracted: ExtractedText, settings: ChunkSettings) -> list[Chunk]:
     nothing under it belongs to what comes next.
     """
     return [
-        Chunk(start, end, extracted.text[start:end], place.page, place.headings)
-        for begin, stop, place in _sections(extracted)
+        _chunk(extracted, start, end)
+        for begin, stop in _sections(extracted)
         for start, end in _cut(extracted.text, begin, stop, settings)
     ]
 
 
-def _sections(extracted: ExtractedText) -> Iterator[tuple[int, int, Place]]:
+def _chunk(extracted: ExtractedText, start: int, end: int) -> Chunk:
+    """Its place is that of its end: headings may stand on the page before, and be a passage of their own."""
+    place = extracted.place(end - 1)
+    return Chunk(start, end, extracted.text[start:end], place.page, place.headings)
+
+
+def _sections(extracted: ExtractedText) -> Iterator[tuple[int, int]]:
     """Ranges that have one place, after joining lonely headings to what follows them."""
     ends = [*(place.start for place in extracted.places[1:]), len(extracted.text)]
     waiting: int | None = None
@@ -53,7 +59,7 @@ def _sections(extracted: ExtractedText) -> Iterator[tuple[int, int, Place]]:
             waiting = start
         else:
             waiting = None
-            yield start, end, place
+            yield start, end
 
 
 def _cut(text: str, begin: int, stop: int, settings: ChunkSettings) -> Iterator[tuple[int, int]]:

@@ -128,7 +128,8 @@ class ProjectionReader:
                 letters += [Parking(pointer, error, TRIES) for pointer in some]
         if await self._advance(lease, Step(news[-1].entry, changes, letters)):
             for session in wishes & parked:
-                await self._free(self._leases[lease.partition], session)
+                if (kept := self._leases.get(lease.partition)) is not None:  # another may have it meanwhile
+                    await self._free(kept, session)
 
     async def _try(self, session: SessionId, news: Sequence[Pointer]) -> tuple[Sequence[Change], str]:
         """What changes, or why nothing can."""

@@ -92,9 +92,9 @@ async def test_an_open_server_has_nothing_to_renew(tmp_path: Path) -> None:
 
 async def test_a_socket_ends_with_its_token_where_no_key_vouches_for_it(app: RunningApp, home: Path) -> None:
     """Such a token cannot be revoked; its end is all there is."""
-    token = forged(home, sub="frieda", exp=SystemClock().now_ms() // 1_000 + 3)
-    async with client(app, token) as http:
+    async with client(app, forged(home, sub="frieda")) as http:
         session = (await http.post("/v1/sessions")).json()["session_id"]
+    token = forged(home, sub="frieda", exp=SystemClock().now_ms() // 1_000 + 3)
 
     async def until_let_go(path: str, ends: list[Sequence[object]]) -> None:
         said, closed = await said_by_socket(app, path, token, frames=1_000)

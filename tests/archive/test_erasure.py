@@ -116,7 +116,7 @@ async def test_what_could_not_be_erased_is_not_denied(tiers: Tiers) -> None:
 async def test_nothing_is_erased_while_it_could_come_back(tiers: Tiers, archive_home: Path) -> None:
     """The log's server has no replica, and must."""
     session = await diary(tiers.log, "anna")
-    hot = RedisEventLog(str(embedded.socket_path(archive_home)), replicas=1, patience_s=0.1)
+    hot = RedisEventLog(str(embedded.socket_path(archive_home)), replicas=1, patience_s=1.0)
     log = TieredLog(Archival(hot), tiers.log.archive)
     with pytest.raises(NotCertain):
         await Eraser(log, Listed(), log.delete, tiers.time).erase("anna")

@@ -70,8 +70,16 @@ def test_the_narrations_that_stay_in_time_are_told_with_those_of_the_budget() ->
     assert "1 failed" in rows[-1].row.note
 
 
+def test_sessions_that_could_not_all_be_answered_are_told_and_miss_their_budget() -> None:
+    points = [growth.Point(1, [300.0], [[2.0]], [20.0]), growth.Point(200, refused=9, begun=140)]
+    for row in growth.growth_rows(points):
+        assert row.ratio is None
+        assert "only 140 were answered; refused 9 times" in row.told.note
+    assert growth.growth_rows(points)[0].row.kept is False
+
+
 async def test_more_sessions_are_told_beside_the_first_ones_with_what_their_events_cost(apart: Apart) -> None:
-    points = await growth.growing(apart.url, apart.meter, (1, 4), windows=3, seconds=0.4)
+    points = await growth.growing(apart.url, apart.meter, (1, 4), windows=3, seconds=0.4, rest_s=0.0)
     cpu, delay = growth.growth_rows(points)
     assert (cpu.key, delay.key) == ("g.sessions.4.cpu", "g.sessions.4.delta")
     assert len(cpu.ours) == len(delay.ours) == 3

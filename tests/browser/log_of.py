@@ -15,13 +15,13 @@ class Sentence:
 
 
 def turns(url: str, session: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{url}/v1/sessions/{session}").raise_for_status().json()
+    answer = httpx.get(f"{url}/v1/sessions/{session}", timeout=30).raise_for_status().json()
     found: list[dict[str, Any]] = answer["turns"]
     return found
 
 
 def facts(url: str, session: str) -> list[dict[str, Any]]:
-    body = httpx.get(f"{url}/v1/sessions/{session}/events?follow=false").raise_for_status().text
+    body = httpx.get(f"{url}/v1/sessions/{session}/events?follow=false", timeout=30).raise_for_status().text
     lines = (line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data: "))
     return [fact for fact in map(orjson.loads, lines) if "type" in fact and "seq" in fact]
 

@@ -84,6 +84,13 @@ class Reader:
             self.page.click("#unlock")
 
     @property
+    def begun_ms(self) -> float:
+        """The place in the turn where this page began to play it, if it has not paused or skipped since."""
+        stats = self.stats
+        begun: float = stats["positionMs"] - stats["samplesPlayed"] / 48
+        return begun
+
+    @property
     def stats(self) -> dict[str, Any]:
         stats: dict[str, Any] = self.page.evaluate("rhapsode.stats()")
         return stats

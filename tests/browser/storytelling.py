@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
 
 def prefer(url: str, **wishes: Any) -> None:
     """The settings are the defaults, but for these."""
-    httpx.put(f"{url}/api/tts/settings", json=DEFAULTS | wishes).raise_for_status()
+    httpx.put(f"{url}/api/tts/settings", json=DEFAULTS | wishes, timeout=30).raise_for_status()
 
 
 def new_story(url: str, title: str = "The lighthouse", *prompts: str) -> str:

@@ -35,13 +35,13 @@ def new_collection(url: str, name: str = "Bee keeping", **files: str) -> str:
 def new_talk(url: str, *collections: str, character: str | None = None, title: str = "") -> str:
     """The address of a talk's page."""
     wish = {"title": title, "character": character, "settings": {"collections": list(collections)}}
-    made = httpx.post(f"{url}/v1/threads", json=wish).raise_for_status().json()
+    made = httpx.post(f"{url}/v1/threads", json=wish, timeout=30).raise_for_status().json()
     return f"/?thread={made['id']}"
 
 
 def new_character(url: str, name: str, *collections: str) -> str:
     wish = {"name": name, "persona": "Dry and kind.", "collections": list(collections)}
-    made = httpx.post(f"{url}/v1/characters", json=wish).raise_for_status().json()
+    made = httpx.post(f"{url}/v1/characters", json=wish, timeout=30).raise_for_status().json()
     return str(made["id"])
 
 

@@ -1,10 +1,13 @@
 """Speaking over an answer: it is held, then stopped, or goes on; and the server is told what was heard."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 
+import anyio
 import pytest
 from playwright.sync_api import expect
 
+from pipeline.engines.base import ChatRequest, Written
 from tests.browser import log_of
 from tests.browser.spoken import AMIABLE, YOUNG_MAN, Visit, of_type, state_is
 from tests.support import RunningApp, running_app, scripted_settings
@@ -28,6 +31,20 @@ def app(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
     )
     with running_app(settings) as running:
         yield running
+
+
+def all_but(question: str, app: RunningApp) -> Callable[[ChatRequest], AsyncGenerator[Written, None]]:
+    """Answers every question but this one, which is left waiting."""
+    answer = app.engines["language_model"].stream
+
+    async def stream(request: ChatRequest) -> AsyncGenerator[Written, None]:
+        if request.messages[-1].content == question:
+            await anyio.sleep_forever()
+        async with aclosing(answer(request)) as answered:
+            async for item in answered:
+                yield item
+
+    return stream
 
 
 def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app: RunningApp) -> None:
@@ -71,10 +88,10 @@ def test_a_word_of_agreement_lets_the_answer_go_on(visit: Visit, app: RunningApp
     expect(reader.page.locator("#speech")).to_be_hidden()
 
 
-@pytest.mark.parametrize("app", [{"llm": {"first_delta_ms": 6_000}}], indirect=True)
 def test_who_speaks_on_before_anything_was_heard_has_asked_one_question(
-    visit: Visit, app: RunningApp
+    visit: Visit, app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(app.engines["language_model"], "stream", all_but(INTERRUPTION, app))
     reader = visit(0.3, YOUNG_MAN, 1.0, AMIABLE, 60.0)
     reader.page.click("#microphone")
     reader.page.get_by_role("heading", name=f"{INTERRUPTION} {INTERRUPTION}").wait_for()

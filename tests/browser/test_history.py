@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import log_of
-from tests.browser.conftest import SHORT
+from tests.browser.conftest import SHORT, STORY
 from tests.browser.reader import Reader
 from tests.support import RunningApp
 
@@ -18,10 +18,14 @@ OpenPage = Callable[..., Reader]
 
 @pytest.fixture
 def told(app: RunningApp) -> str:
-    """A session in which something was asked, and answered to the end."""
+    return asked_in(app, "briefly")
+
+
+def asked_in(app: RunningApp, prompt: str) -> str:
+    """A session in which this was asked, and answered to the end."""
     with httpx.Client(base_url=app.url, timeout=30) as http:
         session: str = http.post("/v1/sessions", json={"title": "Asked once"}).json()["session_id"]
-        http.post(f"/v1/sessions/{session}/turns", json={"prompt": "briefly"}).raise_for_status()
+        http.post(f"/v1/sessions/{session}/turns", json={"prompt": prompt}).raise_for_status()
         with http.stream("GET", f"/v1/sessions/{session}/events") as events:
             for line in events.iter_lines():
                 if '"turn.completed"' in line:
@@ -59,10 +63,13 @@ def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: 
     expect(reader.page.get_by_role("table", name="The session itself")).to_contain_text("Begun")
 
 
-@pytest.mark.parametrize(("choice", "speed"), [("4×", 4), ("As it was", 1)])
+@pytest.mark.parametrize(
+    ("choice", "speed", "prompt", "answer"), [("4×", 4, "a story", STORY), ("As it was", 1, "briefly", SHORT)]
+)
 def test_it_is_told_again_at_its_pace(
-    open_page: OpenPage, app: RunningApp, told: str, choice: str, speed: int
+    open_page: OpenPage, app: RunningApp, choice: str, speed: int, prompt: str, answer: str
 ) -> None:
+    told = asked_in(app, prompt)
     reader = open_page(f"/?timeline={told}")
     head = len(log_of.facts(app.url, told))
     reader.wait("s.lastSeq === arg", head)
@@ -74,6 +81,6 @@ def test_it_is_told_again_at_its_pace(
     if speed == 1:
         reader.hears()
     reader.wait("s.lastSeq === arg", head)
-    assert reader.answer == SHORT
+    assert reader.answer == answer
     if speed == 4:
         assert reader.stats["samplesPlayed"] == 0

@@ -236,6 +236,18 @@ class EventLogContract:
         await log.release(session, "a")
         assert await log.acquire(session, "b", 60_000)
 
+    async def test_many_leases_are_renewed_in_one_call_and_each_is_told_of(
+        self, log: EventLog, session: SessionId
+    ) -> None:
+        free, lost = new_session_id(), new_session_id()
+        assert await log.acquire(session, "a", 20)
+        assert await log.acquire(lost, "b", 60_000)
+        held = await log.renew([(session, "a"), (lost, "a"), (free, "a")], 60_000)
+        assert held == [True, False, True]
+        await anyio.sleep(0.03)
+        assert not await log.acquire(session, "b", 60_000)
+        assert await log.renew([], 60_000) == []
+
     async def test_a_lease_runs_out(self, log: EventLog, session: SessionId) -> None:
         assert await log.acquire(session, "a", 20)
         await anyio.sleep(0.03)

@@ -71,7 +71,8 @@ class TextToSpeechContract:
             await anext(voice.synthesize(SENTENCE, voice="nobody"))
 
     async def test_two_sentences_take_turns(self, voice: CountingTextToSpeech) -> None:
-        streams = [voice.synthesize(SENTENCE, voice=voice.voices[0]) for _ in range(2)]
+        # Long enough that a busy machine does not hand over all of one at once.
+        streams = [voice.synthesize(SENTENCE * 4, voice=voice.voices[0]) for _ in range(2)]
         assert await take_turns(*streams)
 
     async def test_closing_stops_the_work(self, voice: CountingTextToSpeech) -> None:

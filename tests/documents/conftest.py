@@ -9,7 +9,7 @@ import pytest
 from tests.documents.libraries import Shelves
 from tests.support import RunningApp, running_app, scripted_settings
 
-QUICK = {"embedding": "wordllama", "judge": None, "interrupted_s": 0.4}
+QUICK = {"embedding": "wordllama", "judge": None, "interrupted_s": 1.5}
 
 
 @pytest.fixture(scope="package")

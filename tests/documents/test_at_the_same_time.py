@@ -52,7 +52,9 @@ async def another_gateway(services: Services, librarian: Any) -> AsyncGenerator[
     async with Recorder(services.log) as recorder:
         shelf = Shelf(librarian, Views(services.log, CollectionState), recorder)
         held = RedisInputs(hot, DOCUMENTS)
-        async with Additions(shelf, held, services.clock, services.settings.retrieval) as additions:
+        # It runs beside the application, and must not seem to have died where both stood still.
+        patient = services.settings.retrieval.model_copy(update={"interrupted_s": 60.0})
+        async with Additions(shelf, held, services.clock, patient) as additions:
             yield additions
 
 

@@ -60,7 +60,8 @@ def split_frame(frame: str | bytes) -> tuple[Event, bytes]:
 
 def open_stream(ws_url: str, session: str, **query: Any) -> connect:
     path = f"{ws_url}/v1/sessions/{session}/stream?{urlencode({k.rstrip('_'): v for k, v in query.items()})}"
-    return connect(path, max_size=None, compression=None)
+    # Unbounded: whoever leaves with a full queue does not see the close of the other side for ten seconds.
+    return connect(path, max_size=None, compression=None, max_queue=None)
 
 
 async def frames(socket: ClientConnection) -> AsyncGenerator[tuple[Event, bytes], None]:

@@ -38,7 +38,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 @pytest.fixture(scope="module")
 def known(app: RunningApp) -> dict[str, str]:
     """Ids that lead somewhere."""
-    with httpx.Client(base_url=app.url) as http:
+    with httpx.Client(base_url=app.url, timeout=30) as http:
         return {
             "session_id": http.post("/v1/sessions").json()["session_id"],
             "thread_id": http.post("/v1/threads").json()["id"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deployments.inbox import Inbox
 from pipeline.engines.llama import LlamaLanguageModel, load
 from pipeline.engines.openai_chat import OpenAiChat
 from pipeline.engines.openai_transcription import OpenAiTranscription
@@ -14,6 +15,7 @@ from pipeline.engines.piper_voice import Voice
 from pipeline.engines.weights import language_model_file, voice_files
 from schemas.providers import ChatProviderSettings
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
+from tests.engines.near import HERE
 from tests.engines.transcribing import SAID
 from tests.transcription_server import TranscriptionHouse, transcription_house
 
@@ -80,3 +82,9 @@ async def cloud(there: TranscriptionHouse) -> AsyncGenerator[OpenAiTranscription
     ear = OpenAiTranscription("cloud", there.settings())
     yield ear
     await ear.aclose()
+
+
+@pytest.fixture
+async def inbox() -> AsyncGenerator[Inbox, None]:
+    async with Inbox(HERE) as inbox:
+        yield inbox

@@ -1,10 +1,13 @@
 """llama.cpp: its port is locked, a freed slot is used at once, and long conversations fit."""
 
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 import anyio
 import httpx
+import psutil
 import pytest
 
 from pipeline.engines.base import ChatRequest, Message
@@ -18,7 +21,7 @@ STORY = "Tell me a story about a lighthouse keeper and a fox."
 
 
 async def test_nobody_gets_in_by_its_http_port(llama: LlamaLanguageModel) -> None:
-    async with httpx.AsyncClient(base_url=llama.address) as stranger:
+    async with httpx.AsyncClient(base_url=llama.address, timeout=30) as stranger:
         question = {"messages": [{"role": "user", "content": "Hi"}]}
         for call in (
             stranger.post("/v1/chat/completions", json=question),
@@ -32,6 +35,22 @@ async def test_nobody_gets_in_by_its_http_port(llama: LlamaLanguageModel) -> Non
 
 async def test_its_threads_sleep_while_they_wait(llama: LlamaLanguageModel) -> None:
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own only on Linux")
+async def test_who_writes_stands_behind_who_speaks(llama: LlamaLanguageModel) -> None:
+    """The threads that write, and no others of the process."""
+
+    def busy_s() -> dict[int, float]:
+        return {each.id: each.user_time + each.system_time for each in psutil.Process().threads()}
+
+    before = busy_s()
+    await answer(llama, asking(STORY, max_tokens=100))
+    worked = sorted((now - before.get(thread, 0.0), thread) for thread, now in busy_s().items())
+    ours = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    assert os.getpriority(os.PRIO_PROCESS, worked[-1][1]) == min(19, ours + 5)
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(os.getpriority, os.PRIO_PROCESS, 0).result() == ours
 
 
 async def test_an_answer_nobody_listens_to_does_not_hold_its_slot(llama: LlamaLanguageModel) -> None:

@@ -143,8 +143,8 @@ async def test_characters_and_lines_cut_in_the_middle_are_put_together(
 
 async def test_thoughts_are_waited_for_and_not_told(elsewhere: ChatHouse) -> None:
     """The thinking goes on for longer than the server may be silent."""
-    elsewhere.chatter = (event(choices=[{"delta": {"reasoning_content": "Hm."}}]), 240)
-    model = OpenAiChat("cloud", elsewhere.settings(timeout_s=1))
+    elsewhere.chatter = (event(choices=[{"delta": {"reasoning_content": "Hm."}}]), 840)
+    model = OpenAiChat("cloud", elsewhere.settings(timeout_s=4))
     assert (await answer(model, QUESTION))[0] == WORDS
     await model.aclose()
 

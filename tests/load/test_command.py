@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,10 @@ from loadtests.load.arguments import parsed
 from loadtests.load.command import BROKEN, KEPT, WRONG, main
 from loadtests.load.page import page
 from loadtests.load.result import Result
+from tests.load.typed import ended, refused
 from tests.support import RunningApp
 
 SHORT = "--scenario chat --rate 6/s --for 1 --turns 2 --think 0.01 --no-listen"
-
-
-def ended(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["load", *words])
-    monkeypatch.delenv("DISPLAY", raising=False)
-    return main()
 
 
 @pytest.mark.parametrize(
@@ -36,15 +30,15 @@ def ended(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         ("--key k", "--key works only with --url"),
         ("--rate 0/s", "brings nobody"),
         ("--most 0", "no number from 1 on"),
+        ("--kill-every 60 --url http://127.0.0.1:9", "only a system of its own is killed"),
+        ("--kill-every 60 --for 90", "kills nothing in so short a run"),
+        ("--keep", "--keep works only with --arrivals soak"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        ended(monkeypatch, *words.split())
-    assert end.value.code == WRONG
-    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert said in refused(main, words, monkeypatch, capsys)
 
 
 def test_help_teaches_by_three_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +55,7 @@ def test_help_teaches_by_three_examples(capsys: pytest.CaptureFixture[str]) -> N
 def test_where_nothing_can_be_run_it_says_why(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert ended(monkeypatch, *words.format(empty=tmp_path).split()) == WRONG
+    assert ended(main, monkeypatch, *words.format(empty=tmp_path).split()) == WRONG
     assert re.search(r"load: (connection: ConnectError|.* has no \*\.wav)", capsys.readouterr().err)
 
 
@@ -69,14 +63,13 @@ def test_a_run_ends_by_its_requirements_and_leaves_a_report(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = ["--url", app.url, *SHORT.split(), "--out", str(tmp_path)]
-    assert ended(monkeypatch, *words, "--require", "failed<=0", "--require", "ttfa_p50_ms>0") == KEPT
+    kept = ["--require", "failed<=0", "--require", "ttfa_p50_ms>0"]
+    assert ended(main, monkeypatch, *words, *kept) == KEPT
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == str(tmp_path / "load.html")
     assert "inside" in said.err
-    assert (
-        ended(monkeypatch, *words, "--quiet", "--require", "ttfa_p95_ms<=0.01", "--require", "v2v_p50_ms<=9")
-        == BROKEN
-    )
+    broken = ["--require", "ttfa_p95_ms<=0.01", "--require", "v2v_p50_ms<=9"]
+    assert ended(main, monkeypatch, *words, "--quiet", *broken) == BROKEN
     said = capsys.readouterr()
     assert re.search(r"NOT KEPT ttfa_p95_ms<=0.01 \(found: \d", said.out)
     assert "NOT KEPT v2v_p50_ms<=9 (found: no figures)" in said.out
@@ -94,6 +87,6 @@ def test_a_run_ends_by_its_requirements_and_leaves_a_report(
 
 def test_a_key_is_not_in_the_report(app: RunningApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["--url", app.url, *SHORT.split(), "--quiet", "--out", str(tmp_path)]
-    ended(monkeypatch, *words, "--key", "rhapsode_secret")
-    ended(monkeypatch, *words, "--key=rhapsode_secret")
+    ended(main, monkeypatch, *words, "--key", "rhapsode_secret")
+    ended(main, monkeypatch, *words, "--key=rhapsode_secret")
     assert all("rhapsode_secret" not in file.read_text("utf-8") for file in tmp_path.iterdir())

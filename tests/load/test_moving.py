@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadtests.chaos.system import System
 from loadtests.load import oracles
@@ -16,7 +18,7 @@ from loadtests.load.arguments import parsed
 from loadtests.load.command import measured
 from loadtests.load.notes import Notes
 from loadtests.load.thin import Thin
-from loadtests.load.voice import Voice
+from loadtests.load.voice import PIECE_MS, Voice
 from loadtests.speech import PER_MS, available
 from tests.eventually import eventually
 
@@ -30,7 +32,7 @@ LONG = "The keeper lit the lamp, and the fox watched the sea until the morning c
 
 async def left(system: System) -> None:
     """A gateway of two that somebody listens to is told to go; it has gone when this returns."""
-    async with httpx.AsyncClient(base_url=system.url) as http:
+    async with httpx.AsyncClient(base_url=system.url, timeout=30) as http:
         while not (there := await listened_to(http)):  # noqa: ASYNC110 - another process knows
             await anyio.sleep(0.05)
     os.kill(there[0], signal.SIGTERM)
@@ -85,10 +87,60 @@ async def test_the_blocking_client_follows_as_well(tmp_path: Path, streamed: boo
 def test_what_was_said_into_a_line_that_moves_is_said_again_from_where_the_server_has_it() -> None:
     voice = Voice("microphone")
     first, second, third = (bytes([number]) * 20 * PER_MS for number in range(3))
-    assert not voice.say(first), "nobody has said from where on"
-    assert voice.ready(0) == first
-    assert voice.say(second)
+    voice.say(first)
+    assert voice.untold() == b"", "nobody has said from where on"
+    voice.ready(0)
+    assert voice.untold() == first
+    voice.say(second)
+    assert voice.untold() == second
     voice.acknowledged(20)
     voice.opening()
-    assert not voice.say(third), "it is opened anew"
-    assert voice.ready(30) == second[10 * PER_MS :] + third
+    voice.say(third)
+    assert voice.untold() == b"", "it is opened anew"
+    voice.ready(30)
+    assert voice.untold() == second[10 * PER_MS :] + third
+    assert voice.untold() == b""
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("say"), st.integers(1, 3_000)),
+            st.tuples(st.just("told"), st.integers(1, 3)),
+            st.tuples(st.just("has"), st.integers(0, 3_000)),
+            st.tuples(st.just("moves"), st.just(0)),
+        ),
+        max_size=15,
+    )
+)
+def test_the_server_gets_every_sound_once_and_in_order_however_often_a_line_moves(
+    steps: list[tuple[str, int]],
+) -> None:
+    voice, spoken, heard, acknowledged = Voice("microphone"), 0, 0, 0
+    voice.ready(0)
+    sound = bytes(PER_MS)
+    for step, number in steps:
+        match step:
+            case "say":
+                voice.say(b"".join(marked(ms) for ms in range(spoken, spoken + number)))
+                spoken += number
+            case "told":
+                for _ in range(number):
+                    piece = voice.untold()
+                    assert len(piece) <= PIECE_MS * PER_MS
+                    assert piece[: len(sound)] in (b"", marked(heard))
+                    heard += len(piece) // PER_MS
+            case "has":
+                acknowledged = max(acknowledged, min(number, heard))
+                voice.acknowledged(acknowledged)
+            case "moves":
+                # What was under way is lost, and the server says so; what it has said to have, it has.
+                acknowledged = heard = max(acknowledged, heard - 7)
+                voice.opening()
+                assert voice.untold() == b""
+                voice.ready(heard)
+
+
+def marked(ms: int) -> bytes:
+    """A millisecond of sound by whose bytes it is known."""
+    return ms.to_bytes(4, "big") * (PER_MS // 4)

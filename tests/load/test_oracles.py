@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from loadtests.load import oracles
 from loadtests.load.notes import fingerprint, packets
-from loadtests.load.system import read
 from tests.load.doctored import MINE, Frame, noted, places, sound, stream
 
 THEIRS = "Zodadadadada"
@@ -129,19 +128,3 @@ def test_a_fact_is_the_same_whatever_carries_it() -> None:
     turned = dict(reversed(event.items()))
     assert fingerprint(event) == fingerprint(turned | {"audio": "AAAA"})
     assert fingerprint(event) != fingerprint(event | {"ts": 5})
-
-
-def test_of_the_operators_page_the_gateways_memory_is_added_up() -> None:
-    page = """# HELP rhapsode_memory_bytes Resident memory of the process.
-rhapsode_memory_bytes{process="gateway-1.a"} 1.5e8
-rhapsode_memory_bytes{process="gateway-2.b"} 5e7
-rhapsode_memory_bytes{process="worker-1.c"} 9e9
-rhapsode_log_memory_bytes 1e6
-rhapsode_log_commands_total 17.0
-rhapsode_turns_total{kind="prompt",input="text",outcome="completed"} 4"""
-    assert read(page.splitlines()) == {
-        "gateway_bytes": 2e8,
-        "gateways": 2.0,
-        "log_bytes": 1e6,
-        "log_commands": 17.0,
-    }

@@ -43,11 +43,20 @@ async def test_a_scenario_is_played_to_its_end_and_nothing_is_wrong(
     assert Result.model_validate_json(result.model_dump_json()) == result
 
 
+@pytest.mark.skipif(not available(), reason="needs Debian's pocketsphinx-testdata")
+async def test_who_is_flushed_at_once_has_fallen_silent_too(app: RunningApp) -> None:
+    """As by a gateway that was so late that it heard the first word as an interruption."""
+    settings = '{"listening":{"hold_ms":600,"interrupt_ms":600}}'
+    result = await result_of(app, f"--scenario barge-in --rate 1/s --turns 1 --settings {settings}")
+    assert (result.people.fine, result.people.codes) == (1, {})
+    assert result.latencies["held"] == result.latencies["flushed"]
+
+
 async def test_in_a_soak_sessions_are_compared_and_deleted_when_their_person_leaves(app: RunningApp) -> None:
     gone: list[int] = []
 
     async def sessions() -> int:
-        async with httpx.AsyncClient(base_url=app.url) as http:
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             return len((await http.get("/v1/sessions")).json()["sessions"])
 
     async def watched(result: Awaitable[Result]) -> Result:

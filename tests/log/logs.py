@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import anyio
 
-from pipeline.log.base import Batch, Ear, EventLog, Head, Outcome, Push, Subscribed
+from pipeline.log.base import Batch, Ear, EventLog, Head, Lease, Outcome, Push, Subscribed
 from pipeline.log.memory import MemoryEventLog
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId
@@ -114,6 +114,9 @@ class LossyLog:
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
         return await self.log.acquire(session, owner, ttl_ms)
+
+    async def renew(self, leases: Sequence[Lease], ttl_ms: int) -> list[bool]:
+        return await self.log.renew(leases, ttl_ms)
 
     async def release(self, session: SessionId, owner: str) -> None:
         await self.log.release(session, owner)

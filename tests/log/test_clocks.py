@@ -38,3 +38,15 @@ async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_t
     for name in (*clocks, "dead"):
         await gateways.retire(name)
     await log.aclose()
+
+
+async def test_what_another_version_wrote_and_nobody_here_can_read_hides_nobody(valkey_home: Path) -> None:
+    log = RedisEventLog(str(embedded.socket_path(valkey_home)))
+    gateways = RedisGateways(log)
+    await gateways.announce(Presence("mine", "host", 1, "0", since_ms=0, seen_ms=0))
+    with raw(valkey_home) as server:
+        server.hset(HERE, mapping={"older": b'{"gateway": "older"}', "torn": b'{"gateway'})
+    assert set(await gateways.present()) == {"mine"}
+    for name in ("mine", "older", "torn"):
+        await gateways.retire(name)
+    await log.aclose()

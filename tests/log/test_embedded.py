@@ -77,11 +77,8 @@ def _ensures(home: Path, enough: Event) -> None:
         embedded.ensure(home, LogSettings())
 
 
-def test_whoever_needs_the_server_does_not_start_it_again_before_it_is_gone(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_needs_the_server_does_not_start_it_again_before_it_is_gone(home: Path) -> None:
     """A stop would wait in vain: the next one holds the same files."""
-    monkeypatch.setattr(embedded, "START_S", 2.0)
     fork = multiprocessing.get_context("fork")
     enough = fork.Event()
     needy = fork.Process(target=_ensures, args=(home, enough))

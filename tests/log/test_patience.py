@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_facts_wait_for_a_full_server_and_commands_are_refused(home: Path) -> None:
     embedded.ensure(home, LogSettings())
-    log, session = RedisEventLog(str(embedded.socket_path(home)), patience_s=0.05), new_session_id()
+    log, session = RedisEventLog(str(embedded.socket_path(home)), patience_s=0.5), new_session_id()
     with raw(home) as server:
         async with Recorder(log) as recorder:
             await recorder.post(session, STARTED, mode="create")

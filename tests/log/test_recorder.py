@@ -8,7 +8,7 @@ import pytest
 from pipeline.log.base import EventLog, Outcome, Verdict
 from pipeline.log.codec import AUDIO_MAX
 from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.log.recorder import WRITERS, Recorder
 from schemas.errors import (
     Conflict,
     Fenced,
@@ -125,6 +125,46 @@ async def test_one_writer_per_producer_and_epoch(
         await writer.commit(delta(1), audio=bytes(AUDIO_MAX + 1))
     await recorder.open(session, producer="owner", epoch=1).commit(delta(2))
     assert await offsets(log, session) == [0, 2]
+
+
+async def test_a_pen_that_was_put_away_is_followed_by_one_that_is_not_called_stale(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    first = recorder.open(session, producer="heard")
+    await first.record(delta(0))
+    recorder.put_away(session, producer="heard")
+    assert recorder.open(session, producer="heard") is first, "it has something to write"
+    recorder.put_away(session, producer="heard")
+    await first.drain()
+    second = recorder.open(session, producer="heard")
+    await second.commit(delta(1))
+    assert second is not first
+    assert await offsets(log, session) == [0, 1]
+
+
+async def test_of_many_pens_those_of_owners_are_not_forgotten(
+    log: MemoryEventLog, recorder: Recorder, session: SessionId
+) -> None:
+    mine = recorder.open(session, producer="owner", epoch=1)
+    await mine.commit(delta(0))
+    for number in range(WRITERS):
+        recorder.open(new_session_id(), producer=f"heard.{number}")
+    assert recorder.open(session, producer="owner", epoch=1) is mine
+    await mine.commit(delta(1))
+    assert await offsets(log, session) == [0, 1]
+
+
+async def test_a_pen_that_is_put_away_while_the_log_refuses_it_is_gone(
+    recorder: Recorder, session: SessionId
+) -> None:
+    await recorder.open(session, producer="new", epoch=2).commit(delta(0))
+    old = recorder.open(session, producer="old", epoch=1)
+    await old.record(delta(1))
+    recorder.put_away(session, producer="old", epoch=1)
+    assert recorder.producers(session) == ["new", "old"]
+    with anyio.fail_after(5):
+        await old.stopped.wait()
+    assert recorder.producers(session) == ["new"]
 
 
 async def test_a_full_session_can_still_be_ended() -> None:

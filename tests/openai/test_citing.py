@@ -50,7 +50,7 @@ def test_an_answer_has_citations_that_open_their_passage(app: RunningApp, client
     [annotation] = message.annotations or ()
     cited = annotation.url_citation
     assert "1908" in ANSWER[cited.start_index : cited.end_index]
-    text = httpx.get(app.url + cited.url).json()
+    text = httpx.get(app.url + cited.url, timeout=30).json()
     assert "1908" in str(text)
 
 

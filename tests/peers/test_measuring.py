@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
+from loadtests.peers import crowd
 from loadtests.peers.contestants import Heard
-from loadtests.peers.crowd import Step, carried
+from loadtests.peers.crowd import Step, carried, limit_of
 from loadtests.peers.ear import RATE, Ear
 from loadtests.peers.laps import Laps, prompt, spoken, text, typed
 from loadtests.peers.report import Race, crowd_table
@@ -173,10 +174,46 @@ def test_sessions_are_counted_up_to_the_first_step_that_is_late_or_fails() -> No
         Step(8, [151.0], 0),
         Step(16, [90.0], 0),
     ]
-    assert carried(steps) == 4
-    assert carried([*steps[:2], Step(4, [120.0], 1)]) == 2
+    assert carried(steps, limit_of(steps)) == 4
+    assert carried([*steps[:2], Step(4, [120.0], 1)], 150) == 2
     told = crowd_table({"Pipecat": steps[:2], "Rhapsode": steps}, 3.0)
-    assert "| Rhapsode | 4 | 2.0 | MISSED |" in told
+    assert "| Rhapsode | 4 | 2.0 | MISSED | 16 | 8.0 |" in told
+
+
+@pytest.mark.parametrize(
+    ("found", "counts", "kept"),
+    [
+        ([(100, 0.3), (90, 0.0), (120, 0.0)], (1, 4), [(90, 2), (120, 1)]),
+        ([(100, 0.0), (400, 0.3), (120, 0.1)], (1, 4), [(100, 1), (120, 2)]),
+        ([(100, 0.0), (120, 0.3), (400, 0.1)], (1, 4), [(100, 1), (400, 2)]),
+        ([(100, 0.0), (400, 0.3), (300, 0.2), (500, 0.4)], (1, 4), [(100, 1), (300, 3)]),
+        (
+            [(100, 0.0), (400, 0.0), (900, 0.0), (1100, 0.0)],
+            (1, 4, 8, 12, 16),
+            [(100, 1), (400, 1), (900, 1), (1100, 1)],
+        ),
+        ([(900, 0.0), (1200, 0.0), (1400, 0.0)], (1, 4, 8, 12), [(900, 1), (1200, 1), (1400, 1)]),
+    ],
+    ids=["the first", "late", "not late", "always", "late by its own limit", "late by the common one"],
+)
+@pytest.mark.anyio
+async def test_people_are_added_until_both_limits_are_broken_and_disturbed_steps_are_made_again(
+    found: list[tuple[float, float]],
+    counts: tuple[int, ...],
+    kept: list[tuple[float, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps, shares = iter(p95 for p95, _ in found), iter(share for _, share in found)
+
+    async def made(_: object, sessions: int, seconds: float) -> Step:
+        return Step(sessions, [next(steps) if sessions != 2 else 0.0], 0)  # two warm up
+
+    monkeypatch.setattr(crowd, "step", made)
+    monkeypatch.setattr(crowd, "stolen", lambda before, after: next(shares))
+    if len(counts) > len(kept):  # so that it would go on if it could
+        steps, shares = chain(steps, repeat(2_000.0)), chain(shares, repeat(0.0))
+    climbed = await crowd.climb(crowd.OurHall("ours", "", {}), counts, 1)
+    assert [(each.p95, each.tries) for each in climbed] == kept
 
 
 def test_nobody_to_compare_with_is_no_verdict() -> None:

@@ -20,11 +20,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
             "reply": ANSWER,
             "delta_chars": 6,
             "per_delta_ms": 4,
-            "reply_to": {"slowly": SLOWLY, "echo": "You said so."},
+            "reply_to": {"slowly": SLOWLY, "for ever": ANSWER * 200, "echo": "You said so."},
             "call_for": {"weather": [{"name": "weather", "arguments": '{"city": "Kiel"}'}]},
         },
         stt={"texts": ["Please tell me a story."], "per_request_ms": 5},
         limits={"heartbeat_s": 0.2, "rejoin_s": 0.3},
+        session={"max_tokens": 4_000},
     )
     with running_app(settings) as running:
         yield running

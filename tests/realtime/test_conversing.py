@@ -76,7 +76,7 @@ async def test_a_response_ends_where_its_tokens_do(app: RunningApp) -> None:
 
 async def test_one_response_may_be_beside_another(app: RunningApp) -> None:
     async with client(app) as caller:
-        await caller.say("slowly")
+        await caller.say("for ever")
         await caller.send("response.create")
         await caller.event("response.created")
         await caller.send("response.create", response={"conversation": "none", "input": []})
@@ -115,6 +115,6 @@ async def test_names_of_voices_mean_here_what_they_mean_everywhere(tmp_path: Pat
         async with client(app) as caller:
             await caller.update(audio={"output": {"voice": "alloy"}})
             session = caller.session["id"].removeprefix("sess_")
-            async with httpx.AsyncClient(base_url=app.url) as http:
+            async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
                 settings = (await http.get(f"/v1/sessions/{session}")).json()["settings"]
     assert settings["voice"] == "alto"

@@ -92,7 +92,7 @@ async def test_g711_goes_on_inside_a_sentence_as_if_nothing_had_been(app: Runnin
 
 
 async def test_an_ordinary_session_is_heard_and_spoken_to_as_well(app: RunningApp) -> None:
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         session = (await http.post("/v1/sessions", json={})).json()["session_id"]
         async with client(app, session_id=session) as caller:
             await http.post(f"/v1/sessions/{session}/turns", json={"prompt": "Who comes by?"})
@@ -129,14 +129,14 @@ async def test_a_wrong_wish_is_refused_with_a_reason(
 
 async def answering(*apps: RunningApp) -> None:
     """Return when all of them do: a port may be bound a moment after its process is ready."""
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=10)) as http:
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=10), timeout=30) as http:
         for app in apps:
             assert (await http.get(f"{app.url}/v1/health")).status_code == 200
 
 
 async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> None:
     settings = scripted_settings(
-        tmp_path, llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 4}, limits={"heartbeat_s": 0.2}
+        tmp_path, llm={"reply": SLOWLY, "delta_chars": 6, "per_delta_ms": 20}, limits={"heartbeat_s": 0.2}
     )
     with Gateways(settings) as gateways:
         first, second = gateways.start(2)
@@ -161,7 +161,7 @@ async def test_another_replica_goes_on_when_one_is_killed(tmp_path: Path) -> Non
 
 
 async def test_who_listens_hears_that_the_session_is_gone(app: RunningApp) -> None:
-    async with client(app) as caller, httpx.AsyncClient(base_url=app.url) as http:
+    async with client(app) as caller, httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         name = caller.session["id"].removeprefix("sess_")
         await http.delete(f"/v1/sessions/{name}")
         assert await caller.dismissed() in (1000, 4410)

@@ -145,7 +145,7 @@ async def test_a_wrong_wish_for_a_secret_names_its_field(
 
 
 async def test_without_a_key_no_secret_is_made(app: RunningApp) -> None:
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         assert (await http.post("/v1/realtime/client_secrets", json=WISH)).status_code == 401
 
 

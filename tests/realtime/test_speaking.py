@@ -76,7 +76,7 @@ async def test_silence_that_is_committed_by_hand_is_an_item_too(app: RunningApp)
 
 async def test_who_speaks_over_an_answer_ends_it(app: RunningApp) -> None:
     async with client(app) as caller:
-        await caller.say("slowly")
+        await caller.say("for ever")
         await caller.send("response.create")
         await caller.event("response.output_audio.delta")
         await caller.speak(silence(300) + speech() + silence(1_500))

@@ -121,7 +121,7 @@ async def _ask(connection: AsyncRealtimeConnection, text: str) -> None:
 
 async def test_an_answer_is_cancelled_and_truncated(app: RunningApp) -> None:
     async with connected(app) as connection:
-        await _ask(connection, "slowly")
+        await _ask(connection, "for ever")
         events = await until(connection, "response.output_audio.delta")
         item = events[-1].item_id
         await connection.response.cancel()

@@ -51,7 +51,7 @@ async def refused(caller: Client, row: RealtimeRow, param: str) -> None:
 async def test_an_event(app: RunningApp, row: RealtimeRow) -> None:
     kind = row.field.partition(":")[0]
     async with client(app) as caller:
-        item = (await caller.say("slowly" if kind == "response.cancel" else "Hello"))["item"]["id"]
+        item = (await caller.say("for ever" if kind == "response.cancel" else "Hello"))["item"]["id"]
         answer = ""
         if "{answer}" in str(row.value):
             answer = (await caller.respond())["response"]["output"][0]["id"]

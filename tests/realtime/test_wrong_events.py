@@ -177,7 +177,7 @@ async def test_the_largest_piece_of_sound_is_taken(app: RunningApp) -> None:
 
 async def test_a_second_response_at_a_time_is_refused(app: RunningApp) -> None:
     async with client(app) as caller:
-        await caller.say("slowly")
+        await caller.say("for ever")
         await caller.send("response.create")
         created = await caller.event("response.created")
         await caller.send("response.create")

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import pytest
 from redis.asyncio.connection import ConnectionPool
@@ -27,6 +28,7 @@ from pipeline.log.replication import NotCertain
 from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.log.server import OPTIONS
 from pipeline.log.slots import slot_of
+from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import LogSettings
 from tests.eventually import eventually
@@ -37,6 +39,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 SECRET = "the keeper's daughter lives in the mill"
 
 
+async def reached(log: RedisEventLog) -> bool:
+    try:
+        await log.ping()
+    except LogUnavailable:
+        return False
+    return True
+
+
 @pytest.fixture
 async def hasty(cluster: RedisCluster) -> AsyncGenerator[RedisEventLog, None]:
     """A log that wants a second copy, and does not wait for it long."""
@@ -44,7 +54,10 @@ async def hasty(cluster: RedisCluster) -> AsyncGenerator[RedisEventLog, None]:
     def dial(address: str) -> ConnectionPool:
         return ConnectionPool(host="127.0.0.1", port=int(address.rpartition(":")[2]), **OPTIONS)
 
-    log = ClusterEventLog(cluster.nodes, dial, replicas=1, patience_s=0.3)
+    log = ClusterEventLog(cluster.nodes, dial, replicas=1, patience_s=1.0)
+    with anyio.fail_after(30):
+        while not await reached(log):
+            pass
     yield log
     await log.aclose()
 
@@ -178,7 +191,7 @@ async def test_a_replica_that_says_nothing_is_not_said_to_have_forgotten(
     session = new_session_id()
     await erased(hasty, cluster.servers)
     with without_replica(cluster, session):
-        assert await rewrite(hasty, 1) == Rewritten(6, 5)
+        assert await rewrite(hasty, 20) == Rewritten(6, 5)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
+from pipeline.log import flusher
 from pipeline.log.codec import Keys
 from pipeline.log.open import open_hot_log
 from pipeline.log.recorder import Recorder
@@ -25,6 +26,14 @@ from tests.redis_cluster.conftest import settings_for
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 KEYS = Keys(64)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a replica waits for the whole failover, however long that takes here."""
+    monkeypatch.setattr(flusher, "UNSURE_S", 60.0)
+
+
 STOPPED = TurnStopped(reason="user")
 
 

@@ -32,7 +32,7 @@ WISH = TurnRequested(kind="prompt", text="Go on", settings=SessionSettings())
 
 @asynccontextmanager
 async def opened(cluster: RedisCluster, away: str = "") -> AsyncGenerator[ClusterEventLog, None]:
-    """Nobody answers where we look for the server `away`."""
+    """Nobody answers where we look for the server `away`; then we are not patient."""
     [nowhere] = free_ports(1)
 
     def dial(address: str) -> ConnectionPool:
@@ -40,7 +40,7 @@ async def opened(cluster: RedisCluster, away: str = "") -> AsyncGenerator[Cluste
         return ConnectionPool(host="127.0.0.1", port=port, **OPTIONS)
 
     nodes = [address for address in cluster.nodes if address != away]
-    log = ClusterEventLog(nodes, dial, patience_s=0.2)
+    log = ClusterEventLog(nodes, dial, patience_s=1.0 if away else 10.0)
     yield log
     await log.aclose()
 

@@ -19,7 +19,7 @@ STORY = "The keeper lit the lamp. The fox watched the sea."
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[RunningApp]:
-    script = {"reply": STORY, "first_delta_ms": 4_000}
+    script = {"reply": STORY, "first_delta_ms": 6_000}
     limits = {"admission": {"waiting_turns": ROOM}}
     with running_app(scripted_settings(tmp_path, llm=script, limits=limits)) as running:
         yield running

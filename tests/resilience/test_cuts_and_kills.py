@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.log import embedded
 from tests.edge.listeners import Heard, ask, create, frames, open_stream
+from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,7 @@ async def test_three_kills_of_the_log_server_lose_nothing_acknowledged_and_the_t
                         if heard.is_over(turn):
                             break
                         if kills < 3 and len(heard.of("text.delta")) > 12 * (kills + 1):
+                            await eventually(lambda: embedded.status(settings.home) is not None)
                             server = embedded.status(settings.home)
                             assert server is not None
                             os.kill(server.pid, signal.SIGKILL)

@@ -22,12 +22,12 @@ from tests.voice.gateways import Gateways
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 5
-SCRIPT = {"reply": STORY, "delta_chars": 6, "per_delta_ms": 30}
+SCRIPT = {"reply": STORY, "delta_chars": 6, "per_delta_ms": 60}
 
 
 @pytest.fixture
 def gateways(tmp_path: Path) -> Iterator[Gateways]:
-    leaving = {"sentence_s": 3.0, "spread_s": 0.2, "grace_s": 5.0}
+    leaving = {"sentence_s": 10.0, "spread_s": 0.2, "grace_s": 5.0}
     with Gateways(scripted_settings(tmp_path, llm=SCRIPT, gateway={"leaving": leaving})) as started:
         yield started
 

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.retrieval.chunking import chunks
@@ -74,6 +74,10 @@ def test_passages_move_on_and_go_back_at_most_by_the_overlap(
         assert after.start >= before.end - settings.overlap
 
 
+@example(
+    [(1, "Bees"), (1, "The long winter of 1903"), (1, "The long winter of 1903"), 1, "0" * 45],
+    ChunkSettings(size=100, overlap=0),
+)
 @given(_BLOCKS, _SETTINGS)
 def test_a_passage_is_on_one_page(blocks: list[object], settings: ChunkSettings) -> None:
     extracted = _extracted(blocks)

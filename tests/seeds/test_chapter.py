@@ -49,7 +49,7 @@ class Gateway:
     async def ready(self) -> None:
         async def up() -> bool:
             try:
-                async with httpx.AsyncClient(base_url=self.app.url) as http:
+                async with httpx.AsyncClient(base_url=self.app.url, timeout=30) as http:
                     return (await http.get("/v1/health")).is_success
             except httpx.TransportError:
                 return False

@@ -1,11 +1,13 @@
 """Seed 001, "Feature 2 Testing": a scene that is heard while it is being written, point by point."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 import anyio
 import pytest
 
+from pipeline.engines.base import ChatRequest, Written
 from tests.eventually import eventually
 from tests.seeds.conftest import CROWD, LENGTHS, PUNCTUATED, SLOW, SLOWLY, STORY
 from tests.seeds.people import (
@@ -21,8 +23,11 @@ from tests.seeds.people import (
     until,
 )
 from tests.speech_server import SpeechHouse
+from tests.support import RunningApp
 
 pytestmark = pytest.mark.anyio
+
+GATED_CHARS = 250
 
 
 async def test_1_enable_real_time_tts(person: Person) -> None:
@@ -94,8 +99,29 @@ async def test_2_the_messages_are_those_of_the_seed(person: Person) -> None:
     assert seqs == sorted(set(seqs))
 
 
-async def test_3_text_appears_progressively(person: Person) -> None:
-    got = await heard(person, "slowly")
+async def test_3_text_appears_progressively(
+    person: Person, app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ""
+    answer = app.engines["language_model"].stream
+
+    async def no_faster_than_it_is_shown(request: ChatRequest) -> AsyncGenerator[Written, None]:
+        """For the first sentences: each delta comes once the one before has reached the listener."""
+        written = 0
+        async with aclosing(answer(request)) as answered:
+            async for item in answered:
+                yield item
+                written += len(item) if isinstance(item, str) else 0
+                due = min(written, GATED_CHARS)
+                await eventually(lambda due=due: len(shown) >= due)
+
+    def note(got: list[Message]) -> bool:
+        nonlocal shown
+        shown = text_of(got)
+        return False
+
+    monkeypatch.setattr(app.engines["language_model"], "stream", no_faster_than_it_is_shown)
+    got = await messages(person, await person.stream(await person.story(), "slowly"), until=note)
     chunks = of(got, "text_chunk")
     assert len(chunks) > 20
     assert text_of(got) == SLOW

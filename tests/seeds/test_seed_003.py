@@ -76,6 +76,7 @@ async def test_progress_is_n_of_m_and_m_is_right_from_the_start(person: Person, 
     house.forget()
     got = await messages(person, answer["websocket_url"])
     total = len(of(got, "chunk_ready"))
+    assert (got[-1]["type"], got[-1]["missing_chunks"]) == ("complete", 0)
     assert (connected[0]["chunks_ready"], connected[0]["total_chunks"]) == (0, total)
     assert answer["total_chunks"] == total
     counts = [(chunk["chunks_ready"], chunk["total_chunks"]) for chunk in of(got, "chunk_ready")]

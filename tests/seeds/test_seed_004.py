@@ -52,7 +52,7 @@ async def test_the_way_may_change_from_one_utterance_to_the_next(app: RunningApp
         await caller.open()
         await caller.speak(SPEECH)
         await caller.fact("transcript.final")
-        async with httpx.AsyncClient(base_url=app.url) as http:
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             change = {"settings": {"listening": {"mode": "quality"}}}
             assert (await http.patch(f"/v1/sessions/{session}", json=change)).status_code == 200
         for count in (2, 3):
@@ -76,7 +76,7 @@ async def test_both_ways_may_write_the_same_utterance_down(app: RunningApp, mode
 
 
 async def test_whoever_lets_people_choose_finds_the_ways_described(app: RunningApp) -> None:
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         answer = await http.get("/v1/listening/modes")
         health = (await http.get("/v1/health")).json()
     assert answer.status_code == 200

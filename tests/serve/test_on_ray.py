@@ -1,14 +1,19 @@
 """The deployed application: streaming across handles, cancelling, and what a killed replica costs."""
 
+from pathlib import Path
+from typing import Any
+
 import httpx
 import psutil
 import pytest
 from websockets.exceptions import WebSocketException
 
+from cluster.state import RunState
+from schemas.events import TERMINAL
 from tests.edge.listeners import Heard, ask, create, frames, listen_until_over, open_stream
 from tests.serve.conftest import STORY, replicas
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 
 
 def owner_of(heard: Heard, turn: int) -> int:
@@ -52,18 +57,46 @@ async def test_a_turn_streams_across_the_deployments(url: str, http: httpx.Async
     assert types.index("audio.chunk") < len(types) - 1 - types[::-1].index("text.delta")
 
 
+async def test_what_engines_make_comes_past_serve(
+    running: RunState, url: str, http: httpx.AsyncClient
+) -> None:
+    session = await create(http)
+    await listen_until_over(ws(url), session, await ask(http, session, prompt="Tell me a story"))
+    listening = {port_of(one.laddr) for gateway in replicas("Gateway") for one in sockets(gateway, "LISTEN")}
+    for engine in ("LanguageModel", "TextToSpeech"):
+        [replica] = replicas(engine)
+        assert listening & {port_of(one.raddr) for one in sockets(replica, "ESTABLISHED")}, engine
+    assert not complaints(Path(running.ray_folder), "cannot be reached past Serve")
+
+
+def sockets(process: psutil.Process, status: str) -> list[Any]:
+    return [one for one in process.net_connections("tcp") if one.status == status]
+
+
+def complaints(folder: Path, words: str) -> list[Path]:
+    return [told for told in folder.rglob("*.err") if words in told.read_text(errors="replace")]
+
+
+def port_of(address: Any) -> int:
+    return int(address[1]) if address else 0
+
+
 async def test_documents_are_read_and_searched_beside_the_gateways(http: httpx.AsyncClient) -> None:
     made = await http.post("/v1/collections", json={"name": "bees"})
     path = f"/v1/collections/{made.json()['id']}"
     added = await http.post(f"{path}/documents", files={"file": ("bees.txt", b"Bees dance. " * 100)})
-    assert (added.status_code, added.json()["name"]) == (201, "bees.txt"), added.text
+    assert added.status_code == 201, added.text
+    assert added.json()["name"] == "bees.txt"
     found = await http.post(f"{path}/search", json={"question": "Who dances?", "top_k": 1})
     assert [passage["document"] for passage in found.json()["passages"]] == [added.json()["id"]]
-    for process in replicas("Librarian"):
-        process.kill()
+    not_a_pdf = {"file": ("bees.pdf", b"%PDF-1.4")}
+    [librarian] = replicas("Librarian")
+    librarian.kill()
     while (await http.post(f"{path}/search", json={"question": "Who dances?"})).status_code != 200:
         assert (await http.get("/v1/health")).status_code in (200, 503)
-    refused = await http.post(f"{path}/documents", files={"file": ("bees.pdf", b"%PDF-1.4")})
+    # The other gateway may hear later of the replica that came.
+    while (refused := await http.post(f"{path}/documents", files=not_a_pdf)).status_code == 503:
+        assert refused.json()["code"] == "retrieval.unavailable"
     assert refused.json()["code"] == "document.unreadable"
 
 
@@ -77,12 +110,15 @@ async def test_stop_ends_the_turn_across_the_deployments(url: str, http: httpx.A
                 heard.take(event, sound)
                 if event["type"] == "audio.chunk":
                     await socket.send('{"type": "control", "action": "stop"}')
-                if event["type"] == "turn.stopped":
+                if event["type"] in TERMINAL:
                     break
+    assert heard.types(2)[-1] == "turn.stopped"
     assert heard.text(2) != STORY
 
 
-async def test_a_killed_voice_replica_costs_at_most_a_sentence(url: str, http: httpx.AsyncClient) -> None:
+async def test_a_killed_voice_replica_is_followed_by_the_next_in_the_middle_of_a_sentence(
+    url: str, http: httpx.AsyncClient
+) -> None:
     session, heard = await create(http), Heard()
     turn = await ask(http, session, prompt="Tell me a story")
     async with open_stream(ws(url), session, audio="opus") as socket:
@@ -92,14 +128,14 @@ async def test_a_killed_voice_replica_costs_at_most_a_sentence(url: str, http: h
                 heard.take(event, sound)
             if event["type"] == "audio.chunk" and not killed:
                 killed = True
-                for process in replicas("TextToSpeech"):
-                    process.kill()
+                [voice] = replicas("TextToSpeech")
+                voice.kill()
             if heard.is_over(turn):
                 break
     assert heard.text(turn) == STORY
     assert heard.types(turn)[-1] == "turn.completed"
-    done = len(heard.of("sentence.completed", turn)) + len(heard.of("sentence.failed", turn))
-    assert done == len(heard.of("sentence.ready", turn))
+    assert len(heard.of("sentence.completed", turn)) == len(heard.of("sentence.ready", turn))
+    assert heard.of("sentence.failed", turn) == []
 
 
 async def test_a_killed_gateway_is_followed_by_the_other_and_nobody_misses_a_word(

@@ -13,7 +13,7 @@ from schemas.events import TERMINAL
 from tests.edge.listeners import Heard, frames, open_stream
 from tests.serve.conftest import STORY, Rhapsode
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 
 PEOPLE = 4
 

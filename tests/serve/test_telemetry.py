@@ -13,7 +13,7 @@ from tests.eventually import eventually
 from tests.serve.conftest import STORY
 from tests.tracing.collector import Collector, Span, tree
 
-pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 MARKED = "Xylophonist"
 
 

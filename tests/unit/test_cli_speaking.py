@@ -43,13 +43,14 @@ async def cutting_relay(url: str, after_bytes: int, cuts: int) -> AsyncGenerator
     async def pass_on(source: SocketStream, sink: SocketStream, most: float) -> None:
         passed = 0
         try:
-            async for piece in source:
+            while True:
+                piece = await source.receive(2_000)
                 await sink.send(piece)
                 passed += len(piece)
                 if passed > most:
                     broken.append(passed)
                     break
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass
         await source.aclose()
         await sink.aclose()

@@ -11,7 +11,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster import config, exposure
 from cluster.problems import CliError
-from deployments.app import build
+from deployments.app import build, load_settings
 from schemas.settings import AppSettings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -162,12 +162,12 @@ def test_all_misspelt_keys_are_named_at_once(refusal: Callable[[str], str]) -> N
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RHAPSODE_LANGUAGE_MODEL__THREADS", "7")
-    monkeypatch.setenv("REDIS_URL", "redis://elsewhere:6379/3")
+    monkeypatch.setenv("REDIS_URL", "redis://faraway:6379/3")
     settings = config.load(FILE).settings
     assert settings.language_model.threads == 7
     assert settings.log.url is not None
-    assert settings.log.url.get_secret_value() == "redis://elsewhere:6379/3"
-    assert "elsewhere" not in repr(settings)
+    assert settings.log.url.get_secret_value() == "redis://faraway:6379/3"
+    assert "faraway" not in repr(settings)
 
 
 def test_a_providers_key_comes_from_the_environment_and_is_not_shown(
@@ -251,3 +251,10 @@ def test_functions_are_registered_in_one_place_before_sessions_use_them(
 ) -> None:
     text = TEXT.replace("    profile: laptop\n", f"    profile: laptop\n    {wrong}\n")
     assert words in refusal(text)
+
+
+def test_null_in_the_environment_is_null_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RHAPSODE_LIMITS__ADMISSION__SLOWDOWN", "null")
+    file = {"limits": {"admission": {"slowdown": 3.0, "waiting_turns": 5}}}
+    admission = load_settings(file).limits.admission
+    assert (admission.slowdown, admission.waiting_turns) == (None, 5)

@@ -1,8 +1,14 @@
 """The rules of a session, without any I/O."""
 
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from pipeline.conversation import Conversation
+from pipeline.views import own_copy
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     AudioChunk,
@@ -26,6 +32,7 @@ from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
 from schemas.voice_facts import PlaybackFlushed
 
+GOLDEN = Path(__file__).parent.parent / "golden"
 WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())
 
 
@@ -34,12 +41,20 @@ class Story:
 
     def __init__(self) -> None:
         self.conversation = Conversation()
+        self.facts: list[Recorded] = []
         self.tell(SessionStarted(settings=SessionSettings()))
 
     def tell(self, fact: Fact, turn: TurnId = NO_TURN) -> TurnId:
         seq = Seq(self.conversation.head + 1)
-        self.conversation.apply(Recorded(seq, 1_000 + seq, turn, fact.type, fact.v, payload(fact)))
+        self.facts.append(Recorded(seq, 1_000 + seq, turn, fact.type, fact.v, payload(fact)))
+        self.conversation.apply(self.facts[-1])
         return TurnId(seq)
+
+    def take(self, entry: dict[str, Any], turn: TurnId) -> None:
+        """A fact as a file has it, said of this turn."""
+        seq = Seq(self.conversation.head + 1)
+        self.facts.append(Recorded(seq, 1_000 + seq, turn, entry["type"], entry["v"], entry["data"]))
+        self.conversation.apply(self.facts[-1])
 
     def answered_turn(self, prompt: str, answer: str) -> TurnId:
         turn = self.tell(WISH.model_copy(update={"text": prompt}))
@@ -161,3 +176,28 @@ def test_an_unknown_fact_moves_only_the_head() -> None:
     before = story.conversation.head
     story.conversation.apply(Recorded(Seq(before + 1), 0, NO_TURN, "moon.risen", 7, {"phase": "full"}))
     assert story.conversation.head == before + 1
+
+
+def test_a_copy_goes_on_from_any_fact_as_if_it_had_heard_all_of_them() -> None:
+    told = Story()
+    told.answered_turn("Who?", "A fox.")
+    heard = told.spoken_turn()
+    told.tell(PlaybackFlushed(reason="stopped"), heard)
+    told.tell(WISH)
+    told.spoken_turn()
+    for file in sorted(GOLDEN.glob("*.json")):  # one of each kind
+        told.take(json.loads(file.read_text()), heard)
+    for known in range(len(told.facts) + 1):
+        first = Conversation()
+        for fact in told.facts[:known]:
+            first.apply(fact)
+        second, before = own_copy(first), contents(first)
+        for fact in told.facts[known:]:
+            second.apply(fact)
+        assert contents(second) == contents(told.conversation)
+        assert all(turn is second.turns[turn.turn] for turn in second.unfinished)
+        assert contents(first) == before, "who took it along has changed it"
+
+
+def contents(conversation: Conversation) -> dict[str, object]:
+    return copy.deepcopy(vars(conversation) | {"items": vars(conversation.items)})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipeline.engines.base import ChatRequest, Completion
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.recorded import Recorded
+from schemas.settings import SessionSettings
 from tests.unit.test_turn import TEXT, Stage, Voice, Writer
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,20 @@ async def test_the_next_one_is_told_what_was_written_and_has_fewer_tokens_left()
     assert second.max_tokens == first.max_tokens - 25
 
 
+async def test_who_dies_before_the_first_word_is_followed_as_well() -> None:
+    writer = Mortal(0, 40)
+    facts = await Stage(writer, Voice()).run()
+    assert (text_of(facts), facts[-1].type) == (TEXT, "turn.completed")
+    assert writer.asked[1] == writer.asked[0]
+
+
+async def test_a_provider_that_never_began_has_been_asked_again_already() -> None:
+    writer = Mortal(0)
+    facts = await Stage(writer, Voice(), settings=SessionSettings(llm_provider="cloud")).run()
+    assert facts[-1].type == "turn.failed"
+    assert len(writer.asked) == 1
+
+
 async def test_who_dies_after_the_last_word_is_not_asked_again() -> None:
     writer = Mortal(40)
     writer.dies_at_the_end = True
@@ -69,8 +84,8 @@ async def test_who_dies_after_the_last_word_is_not_asked_again() -> None:
 
 @pytest.mark.parametrize(
     ("lives", "error", "asked"),
-    [((0,), None, 1), ((9, 9, 0, 9), None, 4), ((9,), EngineFailed("no"), 1)],
-    ids=["nothing was written", "too many died", "it lives"],
+    [((0, 0, 0, 0), None, 4), ((9, 9, 0, 9), None, 4), ((9,), EngineFailed("no"), 1)],
+    ids=["nobody wrote anything", "too many died", "it lives"],
 )
 async def test_else_the_turn_fails(lives: tuple[int, ...], error: RhapsodeError | None, asked: int) -> None:
     writer = Mortal(*lives, error=error)

@@ -3,11 +3,13 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.audio.opus import frame, unframe
+from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, SpokenWord, WordTimes
 from pipeline.line import Line
 from pipeline.pressure import PatientSpeaker, Pressure
 from pipeline.spoken import plainly
@@ -93,3 +95,105 @@ async def test_a_busy_provider_elsewhere_is_asked_again_soon() -> None:
     line, voice = await spoken(busy(2), SessionSettings(tts_provider="cloud"))
     assert line.error is None
     assert voice.asked_at[-1] == pytest.approx(PAUSES_S)
+
+
+PACKETS = 30
+"""Of a rendering; the second one of a sentence is slower by a half."""
+
+
+class Dying(Troubled):
+    """Says a sentence of two words in packets that are marked by the rendering, and dies after so many."""
+
+    def __init__(self, clock: Hours, lives: Sequence[int], *, words: bool) -> None:
+        super().__init__(clock, [])
+        self._lives = list(lives)
+        self._knows_words = words
+        self.waited_s: list[float] = []
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        self.asked_at.append(self._clock.s)
+        self.waited_s.append(delivery.waited_s)
+        rendering = len(self.asked_at)
+        packets = PACKETS if rendering == 1 else PACKETS * 3 // 2
+        if self._knows_words:
+            middle, end = packets * 10, packets * 20
+            yield WordTimes((SpokenWord(0, 3, 0, middle), SpokenWord(4, 10, middle, end)))
+        life = self._lives.pop(0) if self._lives else packets
+        for number in range(min(life, packets)):
+            yield OpusChunk(frame([bytes([rendering, number])]), 20, last=number == packets - 1)
+            self._clock.s += LIMITS.patience_s
+        if life <= packets:
+            raise EngineDead("gone")
+
+
+async def rendered(
+    lives: Sequence[int], *, words: bool = True, settings: SessionSettings | None = None
+) -> tuple[Line, list[WordTimes], list[OpusChunk]]:
+    return await said_by(Dying(clock := Hours(), lives, words=words), clock, settings)
+
+
+async def said_by(
+    voice: Dying, clock: Hours, settings: SessionSettings | None = None
+) -> tuple[Line, list[WordTimes], list[OpusChunk]]:
+    line = Line(0, 0, plainly("The keeper", 0))
+    line.begin()
+    items: list[WordTimes | OpusChunk] = []
+
+    async def take() -> None:
+        items.extend([item async for item in line.items])
+
+    async with anyio.create_task_group() as both:
+        both.start_soon(take)
+        await line.synthesize(voice, settings or SessionSettings(), clock)
+    line.close()
+    told = [item for item in items if isinstance(item, WordTimes)]
+    return line, told, [item for item in items if isinstance(item, OpusChunk)]
+
+
+@given(st.integers(0, PACKETS), st.booleans())
+async def test_the_rest_of_a_sentence_is_said_by_the_next_voice_from_the_word_where_the_first_died(
+    life: int, words: bool
+) -> None:
+    line, told, chunks = await rendered([life], words=words)
+    assert line.error is None
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    by_first, by_second = ([c for c in map(packet_of, chunks) if c[0] == rendering] for rendering in (1, 2))
+    assert [number for _, number in by_first] == list(range(life))
+    if life < PACKETS:
+        left_out = life * 3 // 2 if words else life
+        assert [number for _, number in by_second] == list(range(by_second[0][1], PACKETS * 3 // 2))
+        assert abs(by_second[0][1] - left_out) <= 1, "one packet is as exact as it gets"
+    assert len(told) == (0 if not words else 1 if life else 2), "no words after a sound"
+
+
+def packet_of(chunk: OpusChunk) -> bytes:
+    [packet] = unframe(chunk.packets)
+    return packet
+
+
+async def test_who_was_heard_for_long_before_it_died_has_used_up_nobodys_patience() -> None:
+    clock = Hours()
+    voice = Dying(clock, [4], words=True)
+    line, _, _ = await said_by(voice, clock)
+    assert line.error is None
+    assert voice.waited_s == [0.0, 0.0]
+
+
+async def test_a_voice_that_dies_after_the_last_sound_has_said_all() -> None:
+    line, _, chunks = await rendered([PACKETS])
+    assert line.error is None
+    assert len(chunks) == PACKETS
+
+
+async def test_a_sentence_that_every_voice_dies_of_fails_with_what_was_said_of_it() -> None:
+    line, _, chunks = await rendered([4, 8, 12])
+    assert isinstance(line.error, EngineDead)
+    assert [c[0] for c in map(packet_of, chunks)] == [1] * 4 + [2] * 2 + [3] * 4
+
+
+async def test_a_provider_elsewhere_that_dies_in_a_sentence_is_not_asked_for_the_rest() -> None:
+    line, _, chunks = await rendered([4], settings=SessionSettings(tts_provider="cloud"))
+    assert isinstance(line.error, EngineDead)
+    assert len(chunks) == 4

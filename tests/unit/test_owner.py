@@ -15,6 +15,7 @@ from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
+from pipeline.views import SessionViews
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,
@@ -80,6 +81,13 @@ class AwayOnce(MemoryEventLog):
         return await super().acquire(session, owner, ttl_ms)
 
 
+class NeverReleased(MemoryEventLog):
+    """A log that is out of reach when a lease is given back."""
+
+    async def release(self, session: SessionId, owner: str) -> None:
+        raise LogUnavailable("away")
+
+
 @asynccontextmanager
 async def gateway(
     log: EventLog,
@@ -88,16 +96,13 @@ async def gateway(
     *,
     model: LanguageModel | None = None,
     limits: LimitSettings | None = None,
+    views: SessionViews | None = None,
 ) -> AsyncGenerator[Owners, None]:
-    models = Models(model or Echo(), Voice())
-    async with (
-        Tailer(log) as tailer,
-        Owners(
-            node=name,
-            services=OwnerServices(log, recorder, tailer, models, SystemClock(), limits or LimitSettings()),
-        ) as owners,
-    ):
-        yield owners
+    models, limits = Models(model or Echo(), Voice()), limits or LimitSettings()
+    async with Tailer(log) as tailer:
+        services = OwnerServices(log, recorder, tailer, models, SystemClock(), limits, views=views)
+        async with Owners(node=name, services=services) as owners:
+            yield owners
 
 
 async def until_over(log: EventLog, session: SessionId, kind: str, count: int = 1) -> list[Recorded]:
@@ -177,6 +182,18 @@ async def test_a_session_that_was_asked_to_end_before_it_had_an_owner_ends() -> 
             owners.wake(session, outcome.last)
             facts = await until_over(log, session, "session.ended")
     assert [fact.type for fact in facts][-2:] == ["turn.stopped", "session.ended"]
+
+
+@pytest.mark.parametrize("log", [MemoryEventLog(), NeverReleased()])
+async def test_an_owner_that_goes_leaves_no_pen_behind(log: MemoryEventLog) -> None:
+    session = new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, SessionEndRequested(reason="deleted"))
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            await until_over(log, session, "session.ended")
+            await eventually(lambda: not recorder.producers(session))
 
 
 async def test_an_owner_that_could_not_reach_the_log_is_followed_by_another() -> None:

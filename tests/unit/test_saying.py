@@ -12,9 +12,10 @@ from pipeline.heard import HeardLedger
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
-from pipeline.sessions import Overtaken, Sessions
+from pipeline.sessions import Sessions
 from pipeline.views import SessionViews
-from pipeline.wishes import SpokenQuestion
+from pipeline.wishes import Overtaken, SpokenQuestion
+from schemas.commands import Control
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id
@@ -61,3 +62,13 @@ async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:
         await recorder.post(session, TurnStarted(epoch=1), ready, chunk, turn=turn)
         with pytest.raises(Overtaken):
             await sessions.say(session, SpokenQuestion("One. Two.", "i", (0, 1), turn), key="late")
+
+
+async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
+    async with asking() as (sessions, recorder, session):
+        await sessions.control(session, Control(action="pause"))
+        assert sessions._owners.owned == 0
+        wish = TurnRequested(kind="prompt", text="One.", settings=QUIET)
+        await recorder.post(session, wish)
+        await sessions.control(session, Control(action="pause"))
+        assert sessions._owners.owned == 1

@@ -90,7 +90,16 @@ class Voice:
 class Stage:
     """Everything that a turn needs, and what it has recorded."""
 
-    def __init__(self, writer: Writer, voice: Voice, *, ahead: int = 2, kind: str = "prompt") -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        voice: Voice,
+        *,
+        ahead: int = 2,
+        kind: str = "prompt",
+        settings: SessionSettings | None = None,
+    ) -> None:
+        self.settings = settings or SessionSettings()
         self.log = MemoryEventLog()
         self.session = new_session_id()
         self.writer, self.voice = writer, voice
@@ -102,7 +111,7 @@ class Stage:
         async with Recorder(self.log) as recorder:
             await recorder.post(self.session, SessionStarted(settings=SessionSettings()), mode="create")
             pen = recorder.open(self.session, producer="test", epoch=1)
-            plan = TurnPlan(TURN, self._kind, TEXT, SessionSettings())  # type: ignore[arg-type]
+            plan = TurnPlan(TURN, self._kind, TEXT, self.settings)  # type: ignore[arg-type]
             models = Models(self.writer, self.voice)
             self.turn = Turn(plan, pen, models, SystemClock(), sentences_ahead=self._ahead)
             async with anyio.create_task_group() as both:

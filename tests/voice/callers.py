@@ -136,7 +136,7 @@ class Caller:
 
 async def new_session(app: RunningApp, **listening: Any) -> str:
     """Of settings that listen as wished."""
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         answer = await http.post("/v1/sessions", json={"settings": {"listening": listening}})
         assert answer.status_code == 201, answer.text
         session: str = answer.json()["session_id"]

@@ -1,6 +1,7 @@
 """Gateways as processes of their own, on one log: they may be killed at any moment."""
 
 import time
+from contextlib import ExitStack
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ class Gateways:
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
         self._running: dict[str, ForkServerProcess] = {}
+        self._ports = ExitStack()
+        """Nobody else's, until the block ends."""
 
     def __enter__(self) -> Self:
         return self
@@ -28,8 +31,9 @@ class Gateways:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._running.values():
-            end(process)
+        with self._ports:
+            for process in self._running.values():
+                end(process)
         embedded.stop(self._settings.home)
 
     def start(self, count: int) -> list[RunningApp]:
@@ -58,8 +62,8 @@ class Gateways:
         return self._settings.home / "gateways.txt"
 
     def _start(self) -> RunningApp:
-        with reserve_port() as reserved:
-            port = reserved.getsockname()[1]
+        reserved = self._ports.enter_context(reserve_port())
+        port = reserved.getsockname()[1]
         gateway = self._settings.gateway.model_copy(update={"direct_port": port})
         settings = self._settings.model_copy(update={"gateway": gateway})
         file = self._settings.home / f"settings-{port}.json"

@@ -151,7 +151,7 @@ async def test_a_conversation_that_cannot_begin_leaves_no_session_behind(
     assert (await refused(app))[0] == "gateway.busy"
     kept = await new_session(app)
     assert (await refused(app, session_id=kept))[0] == "gateway.busy"
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         found = [(await http.get(f"/v1/sessions/{name}")).status_code for name in made]
     assert found == [410, 410, 200]
 
@@ -166,7 +166,7 @@ async def heard_of(app: RunningApp, **query: Any) -> list[Message]:
 
 
 async def ask(app: RunningApp, session: str, prompt: str) -> int:
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         answer = await http.post(f"/v1/sessions/{session}/turns", json={"prompt": prompt})
     turn: int = answer.json()["turn"]
     return turn
@@ -185,12 +185,12 @@ async def test_who_comes_back_is_told_the_answer_that_is_being_given_from_its_be
     app: RunningApp,
 ) -> None:
     session = await new_session(app)
-    turn = await ask(app, session, "slowly")
+    turn = await ask(app, session, "at length")
     async with calling(app, session, **{"from": 0}) as caller:
         await caller.fact("audio.chunk", count=3)
     heard = await heard_of(app, session_id=session)
     assert heard[-1] == {"type": "done", "turn": turn}
-    assert text_of(heard) == ANSWER * 6
+    assert text_of(heard) == ANSWER * 24
     lengths: dict[int, int] = {}
     for data in of(await facts_of(app, session), "audio.chunk"):
         lengths[data["sentence"]] = lengths.get(data["sentence"], 0) + data["ms"]

@@ -3,12 +3,14 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from pipeline.log import embedded
+from schemas.ids import SessionId
 from tests.eventually import eventually
 from tests.support import RunningApp
 from tests.voice.callers import Fact, austen, calling, facts_of, new_session
@@ -22,6 +24,13 @@ INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     with an_app(tmp_path_factory.mktemp("connections")) as running:
+        yield running
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[RunningApp]:
+    """Nobody comes back too late."""
+    with an_app(tmp_path, limits={"rejoin_s": 30}) as running:
         yield running
 
 
@@ -52,6 +61,8 @@ async def nobody_listens(app: RunningApp, session: str) -> None:
     services = app.services
     assert services is not None
     await eventually(lambda: not [held for held in services.intakes.held if held.session == session])
+    pens = partial(services.intakes._services.recorder.producers, SessionId(session))
+    await eventually(lambda: not [pen for pen in pens() if pen.startswith("input:")])
 
 
 # ---------------------------------------------------------------- connections
@@ -70,7 +81,8 @@ async def test_what_was_said_before_the_connection_broke_is_answered(app: Runnin
     assert of(facts, "turn.requested")[0]["text"] == TEXT
 
 
-async def test_who_comes_back_in_time_is_not_interrupted(app: RunningApp) -> None:
+async def test_who_comes_back_in_time_is_not_interrupted(patient: RunningApp) -> None:
+    app = patient
     session = await new_session(app)
     half = len(SPEECH) // 2 // 32_000 * 32_000
     async with calling(app, session) as caller:

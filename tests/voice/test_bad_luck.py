@@ -158,7 +158,7 @@ async def test_a_queue_without_room_is_told_and_the_speech_is_kept(tmp_path: Pat
 
 async def test_an_unknown_provider_is_told(app: RunningApp) -> None:
     """The settings are the user's; what they name may be gone."""
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         wish = {"settings": {"listening": {"provider": "nobody"}}}
         answer = await http.post("/v1/sessions", json=wish)
     assert answer.status_code == 422

@@ -27,7 +27,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = scripted_settings(
         tmp_path_factory.mktemp("clearing"),
         llm={"reply": "Yes.", "first_delta_ms": 60_000},
-        stt={"by_ms": TEXTS, "per_request_ms": 1_000},
+        stt={"by_ms": TEXTS, "per_request_ms": 2_500},
         limits={"rejoin_s": 10},
     )
     with running_app(settings) as running:

@@ -187,6 +187,6 @@ async def test_a_second_comparison_at_once_is_refused_until_the_first_is_over(ap
 
 
 async def test_an_unknown_session_cannot_be_compared(app: RunningApp) -> None:
-    async with httpx.AsyncClient(base_url=app.url) as http:
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         answer = await http.post("/v1/sessions/nobody/comparisons")
     assert answer.status_code == 404

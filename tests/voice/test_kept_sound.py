@@ -97,7 +97,7 @@ async def test_who_asks_not_to_be_recorded_any_more_is_not_while_the_microphone_
         await caller.open()
         await caller.speak(SPEECH)
         await caller.fact("transcript.final")
-        async with httpx.AsyncClient(base_url=app.url) as http:
+        async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             patch = {"settings": {"listening": {"record": False}}}
             assert (await http.patch(f"/v1/sessions/{session}", json=patch)).status_code == 200
         await caller.speak(silence(600))

@@ -1,7 +1,8 @@
 """Inputs that nobody listens to any more, and what is wrong with them: nobody else suffers from it."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from pipeline.log.redis_inputs import RedisInputs
 from schemas.commands import OpenInput
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings
+from schemas.settings import AppSettings
 from schemas.voice_facts import InputAudio, InputOpened, SpeechStarted
 from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
@@ -26,14 +28,13 @@ INPUT = "0190163d-8694-739b-aea5-966c26f8ad90"
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    settings = scripted_settings(
-        tmp_path_factory.mktemp("left"),
-        llm={"reply": "Something."},
-        stt={"texts": ["Say something."]},
-        limits={"rejoin_s": 0.2},
-    )
-    with running_app(settings) as running:
+    with running_app(settings_of(tmp_path_factory.mktemp("left"), rejoin_s=0.2)) as running:
         yield running
+
+
+def settings_of(home: Path, *, rejoin_s: float) -> AppSettings:
+    stt = {"texts": ["Say something."]}
+    return scripted_settings(home, llm={"reply": "Something."}, stt=stt, limits={"rejoin_s": rejoin_s})
 
 
 async def within(app: RunningApp, work: Coroutine[Any, Any, None]) -> None:
@@ -69,8 +70,13 @@ async def test_sound_that_cannot_be_decoded_ends_its_own_input_only(app: Running
 
 
 async def test_who_is_cancelled_while_recorded_sound_is_heard_again_leaves_nothing_open(
-    app: RunningApp,
+    tmp_path: Path,
 ) -> None:
+    with running_app(settings_of(tmp_path, rejoin_s=1.0)) as app:
+        await cancelled_while_it_is_heard_again(app)
+
+
+async def cancelled_while_it_is_heard_again(app: RunningApp) -> None:
     session = await new_session(app, turn_detection="manual", partials_ms=0)
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
@@ -88,6 +94,57 @@ async def test_who_is_cancelled_while_recorded_sound_is_heard_again_leaves_nothi
     await eventually(lambda: app.services.intakes.listening == 0)
 
 
+async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_from_themselves(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.services is not None
+    list_of_all = app.services.intakes._services.held
+    hold, left, looked = list_of_all.hold, list_of_all.left, []
+
+    async def hold_too_briefly(held: Sequence[Held], lease_ms: int) -> None:
+        await hold(held, -1_000)
+
+    async def look(limit: int) -> list[Held]:
+        found = await left(limit)
+        looked.append(found)
+        return found
+
+    monkeypatch.setattr(list_of_all, "hold", hold_too_briefly)
+    monkeypatch.setattr(list_of_all, "left", look)
+    session = await new_session(app, reply=False)
+    async with calling(app, session) as caller:
+        await caller.open(input=INPUT)
+        await eventually(lambda: sum(Held(SessionId(session), INPUT) in found for found in looked) >= 3)
+        await caller.speak(austen() + silence(1_200))
+        await caller.fact("transcript.final")
+        monkeypatch.undo()
+    assert not [frame for frame in caller.frames if frame["type"] == "error"]
+    assert not of(caller.facts, "input.closed")
+
+
+async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningApp) -> None:
+    session = await new_session(app, reply=False)
+    held = Held(SessionId(session), INPUT)
+    found: list[object] = []
+
+    async def take_up() -> None:
+        assert app.services is not None
+        found.append(await app.services.intakes.take_up(held, nobody))
+
+    async with calling(app, session) as caller:
+        await caller.open(input=INPUT)
+        await within(app, take_up())
+        await caller.speak(austen() + silence(1_200))
+        await caller.fact("transcript.final")
+    assert found == [None]
+    assert not [frame for frame in caller.frames if frame["type"] == "error"]
+    assert len(of(caller.facts, "input.opened")) == 1
+
+
+async def nobody(_: int) -> None:
+    """No sound comes that could be acknowledged."""
+
+
 async def open_and_be_cancelled(app: RunningApp, session: str) -> None:
     """As a request is whose client goes away."""
     assert app.services is not None
@@ -99,9 +156,6 @@ async def open_and_be_cancelled(app: RunningApp, session: str) -> None:
             while [h for held, h in intakes._open.items() if held.session == session] in ([], before):
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
-
-        async def nobody(_: int) -> None:
-            """No sound comes that could be acknowledged."""
 
         tasks.start_soon(cancel)
         await intakes.open(SessionId(session), OpenInput(input=INPUT, at_ms=5_000), nobody)

@@ -117,7 +117,7 @@ async def test_who_has_closed_the_microphone_is_heard_in_all_else(
         await caller.send(type="input.commit", ref="commit")
         await caller.send(type="input.close", ref="close")
         assert (await caller.answered(type="ping"))["type"] == "pong"
-        turn = (await caller.answered(type="turn.request", prompt="slowly"))["turn"]
+        turn = (await caller.answered(type="turn.request", prompt="for ever"))["turn"]
         await caller.send(type="playback.ack", turn=turn, heard_ms=10)
         assert (await caller.answered(type="control", action="stop"))["type"] == "accepted"
         await caller.raw(bytes(640))

@@ -19,6 +19,8 @@ from tests.log.support import batch, creation
 COMPLETED = TextCompleted(chars=3, finish="stop")
 SCANTY = WorkerSettings(claim_idle_s=0.3, retry_s=0.01, lease_s=0.3, upkeep_s=0.1)
 """Times that a test can wait for."""
+UNHURRIED = SCANTY.model_copy(update={"claim_idle_s": 3.0})
+"""Nobody is taken for dead because the machine stood still for a moment."""
 _names = count(1)
 
 

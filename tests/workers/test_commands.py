@@ -52,7 +52,7 @@ def rhapsode(*arguments: str) -> Result:
 
 def test_dead_letters_are_listed_tried_again_and_dropped(app: RunningApp) -> None:
     assert rhapsode("dead", "list").stdout == "There are no dead letters.\n"
-    sessions = {httpx.post(f"{app.url}/v1/sessions").json()["session_id"] for _ in range(2)}
+    sessions = {httpx.post(f"{app.url}/v1/sessions", timeout=30).json()["session_id"] for _ in range(2)}
     anyio.run(bury, app)
     letters = json.loads(rhapsode("dead", "list", "--json").stdout)
     assert {letter["session_id"] for letter in letters} == sessions
@@ -71,7 +71,7 @@ def test_a_projection_is_made_anew_by_its_name(app: RunningApp) -> None:
     refused = rhapsode("projections", "rebuild", "nonsense")
     assert refused.exit_code == 1
     assert "Code: projection.not_found." in refused.stderr
-    httpx.post(f"{app.url}/v1/sessions")
+    httpx.post(f"{app.url}/v1/sessions", timeout=30)
     while (said := rhapsode("projections", "rebuild", "directory")).exit_code:  # it has begun in a moment
         assert "projection.not_found" in said.stderr
     assert "directory is being made anew" in said.stdout

@@ -17,7 +17,7 @@ from pipeline.workers.base import Change, Delivery, Member
 from schemas.errors import LogUnavailable
 from schemas.ids import SessionId
 from tests.log.support import batch, kill_server, raw, until
-from tests.workers.support import COMPLETED, SCANTY, Noted, running, session_with
+from tests.workers.support import COMPLETED, SCANTY, UNHURRIED, Noted, running, session_with
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +65,7 @@ async def test_every_fact_of_its_types_is_applied_once_also_those_from_before(
 
 async def test_several_workers_share_the_work_and_do_nothing_twice(log: RedisEventLog, home: Path) -> None:
     one, two = Noted(), Noted()
-    async with running(log, one), running(log, two):
+    async with running(log, one, UNHURRIED), running(log, two, UNHURRIED):
         sessions = [await session_with(log, *[COMPLETED] * 5) for _ in range(20)]
         await until(lambda: len(one.done) + len(two.done) == 100)
         await until(lambda: pending(home) == 0)
@@ -84,7 +84,7 @@ async def test_a_failure_is_tried_again_soon_and_then_forgotten(log: RedisEventL
 
     effect = Noted(fail_thrice)
     await session_with(log, COMPLETED)
-    async with running(log, effect):
+    async with running(log, effect, UNHURRIED):
         await until(lambda: len(effect.done) == 1)
         await until(lambda: pending(home) == 0)
     assert len(effect.seen) == 4
@@ -102,7 +102,7 @@ async def test_poison_is_a_dead_letter_after_five_tries_and_stops_nobody(
 
     effect = Noted(refuse)
     others = [await session_with(log, COMPLETED) for _ in range(30)]
-    async with running(log, effect):
+    async with running(log, effect, UNHURRIED):
         await until(lambda: len(letters(home)) == 1)
         await until(lambda: len(effect.done) == len(others))
         await until(lambda: pending(home) == 0)
@@ -128,12 +128,12 @@ async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: 
 
 
 async def test_a_long_try_keeps_its_fact_as_long_as_it_shows_life(log: RedisEventLog, home: Path) -> None:
-    gate = anyio.Event()
+    gate, patient = anyio.Event(), SCANTY.model_copy(update={"claim_idle_s": 1.5})
     slow, idle = Noted(gate=gate), Noted()
     session = await session_with(log, COMPLETED)
-    async with running(log, slow):
+    async with running(log, slow, patient):
         await until(lambda: len(slow.seen) == 1)
-        async with running(log, idle):
+        async with running(log, idle, patient):
             await until(signs_of_life(home, session, 4))  # time enough to be claimed from the dead
             gate.set()
             await until(lambda: pending(home) == 0)

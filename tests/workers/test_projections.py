@@ -164,6 +164,45 @@ async def test_a_retry_takes_a_parked_session_up_where_it_was_left(log: RedisEve
     assert letters(home) == []
 
 
+class Robbed(Journal):
+    """Loses its leases to somebody else while it takes a session up again."""
+
+    def __init__(self, thief: RedisProjections, bad: set[SessionId]) -> None:
+        super().__init__(bad)
+        self._thief = thief
+
+    async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
+        made = await super().project(session, news)
+        while session not in await self._sessions_of_the_thief():
+            pass  # the lease lasts a little longer
+        return made
+
+    async def _sessions_of_the_thief(self) -> set[SessionId]:
+        taken = await self._thief.lease(self.name, "thief", ttl_s=60)
+        return {session for lease in taken for session in await self._thief.sessions(lease.partition)}
+
+
+async def test_who_loses_a_partition_while_several_are_taken_up_leaves_the_rest(
+    log: RedisEventLog, home: Path
+) -> None:
+    keys, made = await log.keys(), dict[int, SessionId]()
+    while (other := made.get(keys.partition(bad := await session_with(log)))) is None:
+        made[keys.partition(bad)] = bad
+    port = RedisProjections(log)
+    projection = Robbed(port, {*made.values(), bad})
+    reader = ProjectionReader(projection, port, SCANTY, reader="one")
+    with anyio.fail_after(30):
+        while len(parked(home)) < len(projection.bad):
+            await reader.step()
+        for letter in await RedisUpkeep(log).letters(None, 100):
+            assert letter.session not in (bad, other) or await RedisUpkeep(log).retry(letter)
+        projection.bad.clear()
+        await reader.step()
+    assert len(projection.seen.keys() & {bad, other}) == 1
+    assert {bad, other} <= parked(home).keys()
+    await port.aclose()
+
+
 async def test_a_session_is_free_when_its_last_letter_was_dropped(log: RedisEventLog, home: Path) -> None:
     bad = await session_with(log, COMPLETED)
     projection = Journal({bad})

@@ -115,7 +115,9 @@ class SettingsPanel {
     });
   }
 
-  _wishes() {
+  /** Also of somebody who has chosen a voice a moment ago. */
+  async _wishes() {
+    await this._saving;
     const { default_voice: voice, tts_provider: provider, speech_speed: speed } = this._preferences;
     const first = this._voices.find((one) => one.provider === (provider ?? LOCAL)) ?? this._voices[0];
     return { voice: voice ?? first?.id, provider, speed };

@@ -4,7 +4,7 @@ import { orElse } from "../api.js";
 import { asSentence, icon, make } from "../dom.js";
 
 export class Preview {
-  /** `wishes()`: {voice, provider, speed}. */
+  /** `wishes()` comes to {voice, provider, speed}. */
   constructor(api, wishes) {
     this._api = api;
     this._wishes = wishes;
@@ -25,7 +25,7 @@ export class Preview {
     this._say("…");
     const refused = ({ message }) => this._say(asSentence(message));
     await orElse(refused, async () => {
-      const sound = new Audio(await this._api.preview(this._wishes()));
+      const sound = new Audio(await this._api.preview(await this._wishes()));
       this._sound = sound;
       sound.addEventListener("ended", () => this.stop());
       try {

@@ -57,10 +57,13 @@ async def by_events(person: Person, session: str, turn: int) -> None:
         while not notes.over(turn):
             try:
                 cursor, after_s = await _followed(person, session, turn, notes, cursor)
-            except Refused as error:
-                if error.code != LEAVING:
+            except (Refused, Failed) as error:
+                if person.door.comes_back(error):
+                    person.visit.broken += 1
+                    cursor = str(notes.last)
+                elif error.code != LEAVING:
                     raise
-                after_s = error.retry_after_s or 1.0
+                after_s = getattr(error, "retry_after_s", None) or 1.0
             await asyncio.sleep(after_s)
 
 

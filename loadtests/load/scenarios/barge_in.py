@@ -1,6 +1,8 @@
 """Somebody who speaks over the answer: it has to fall silent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from loadtests.load.door import Failed
 from loadtests.load.line import Line
@@ -9,6 +11,7 @@ from loadtests.load.scenarios import texts
 from loadtests.load.scenarios.base import Knobs
 from loadtests.load.scenarios.caller import microphone
 
+_SILENCE: Final = ("playback.paused", "playback.flushed")
 _LISTEN_S = 0.8
 """To the answer, before it is spoken over."""
 _SENTENCES = 200
@@ -32,13 +35,19 @@ class BargeIn:
                 clip = person.dice.choice(self.knobs.recordings)
                 begins_ms = mouth.say(clip.pcm)
                 onset_s = mouth.instant_s(begins_ms + clip.bounds_ms[0])
-                for series, kind in (("held", "playback.paused"), ("flushed", "playback.flushed")):
-                    await self._noticed(line, kind, onset_s)
-                    person.measure(series, onset_s, line.moments[kind])
+                # A gateway that is late hears an interruption at once: it flushes, and never paused.
+                for series, kinds in (("held", _SILENCE), ("flushed", _SILENCE[1:])):
+                    person.measure(series, onset_s, await self._noticed(line, kinds, onset_s))
                 await line.until(lambda: line.notes.over(turn))
 
-    async def _noticed(self, line: Line, kind: str, onset_s: float) -> None:
+    async def _noticed(self, line: Line, kinds: Sequence[str], onset_s: float) -> float:
+        """When the first of them came."""
+
+        def since() -> list[float]:
+            return [at_s for kind in kinds if (at_s := line.moments.get(kind, 0.0)) > onset_s]
+
         try:
-            await line.until(lambda: line.moments.get(kind, 0.0) > onset_s)
+            await line.until(lambda: bool(since()))
         except TimeoutError as error:
-            raise Failed("timeout", f"no {kind} after speech over the answer") from error
+            raise Failed("timeout", f"no {' or '.join(kinds)} after speech over the answer") from error
+        return min(since())

@@ -58,9 +58,9 @@ async def spoken(line: Line, mouth: Microphone, clip: Clip) -> int:
     await line.until(
         lambda: _answered(line, before, began_s, mouth), limit_s=clip.ms / 1_000 + line.patience_s
     )
-    last = next(reversed(line.notes.turns))
-    if line.notes.turns[last].answer.ended != "turn.completed":
-        raise Failed(line.notes.turns[last].answer.ended)
+    last, turn = next(reversed(line.notes.turns.items()))
+    if turn.answer.ended != "turn.completed":
+        raise Failed(turn.answer.ended, turn.why)
     return last
 
 

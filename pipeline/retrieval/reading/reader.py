@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import math
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -17,7 +18,11 @@ from pipeline.retrieval.reading.kinds import DOCX, HEAD_BYTES, HTML, MARKDOWN, P
 from schemas.retrieval import MediaType, ReadingLimits
 from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow, DocumentUnreadable
 
+log = logging.getLogger(__name__)
+
 _CHILD: Final = "pipeline.retrieval.reading.child"
+_TRIES: Final = 2
+"""A process may be killed by what is not its document; twice in a row it is the document."""
 _READERS: Final = {PDF: "pdf", DOCX: "docx", HTML: "html", MARKDOWN: "markdown", PLAIN: "plain"}
 
 
@@ -56,13 +61,27 @@ class DocumentReader:
             head = await opened.read(HEAD_BYTES)
         kind = kind_of(head, upload.name, upload.declared)
         async with self._places:
-            answer = await self._ask(kind, upload.path)
+            try:
+                async with asyncio.timeout(self._limits.seconds):
+                    answer = await self._answer(kind, upload.path)
+            except TimeoutError:
+                raise DocumentTooSlow(f"Reading the document took over {self._limits.seconds:g} s.") from None
         if "code" in answer:
             raise _error(answer["code"], answer["message"])
         places = tuple(Place(start, page, tuple(headings)) for start, page, headings in answer["places"])
         return ReadDocument(kind, ExtractedText(answer["text"], places, answer["title"], answer["pages"]))
 
-    async def _ask(self, kind: MediaType, path: Path) -> dict[str, Any]:
+    async def _answer(self, kind: MediaType, path: Path) -> dict[str, Any]:
+        """What a reader says. Raises DocumentUnreadable where none lives to say it."""
+        for _ in range(_TRIES):
+            said, status = await self._ask(kind, path)
+            answer = await asyncio.to_thread(_parsed, said) if status == 0 else None
+            if answer is not None:
+                return answer
+            log.warning("a process that read a document ended with status %s", status)
+        raise DocumentUnreadable(f"The document is damaged: its reader gave up (status {status}).")
+
+    async def _ask(self, kind: MediaType, path: Path) -> tuple[bytes, int | None]:
         order = {
             "reader": _READERS[kind],
             "memory_mb": self._limits.memory_mb,
@@ -75,13 +94,10 @@ class DocumentReader:
                 sys.executable, "-m", _CHILD, json.dumps(order), stdin=source, stdout=PIPE, stderr=DEVNULL
             )
         try:
-            async with asyncio.timeout(self._limits.seconds):
-                said, _ = await child.communicate()
-        except TimeoutError:
-            raise DocumentTooSlow(f"Reading the document took over {self._limits.seconds:g} s.") from None
+            said, _ = await child.communicate()
         finally:
             await _ended(child)
-        return await asyncio.to_thread(_answer, said, child.returncode)
+        return said, child.returncode
 
 
 async def _ended(child: Process) -> None:
@@ -93,12 +109,11 @@ async def _ended(child: Process) -> None:
             await child.wait()
 
 
-def _answer(said: bytes, status: int | None) -> dict[str, Any]:
-    if status == 0:
-        with suppress(ValueError):
-            answer: dict[str, Any] = json.loads(said)
-            return answer
-    raise DocumentUnreadable("The document is damaged: its reader gave up.")
+def _parsed(said: bytes) -> dict[str, Any] | None:
+    with suppress(ValueError):
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+    return None
 
 
 def _error(code: str, message: str) -> DocumentError:

@@ -57,6 +57,11 @@ def first_delta(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if ".text.delta." in event["type"])
 
 
+def first_words(events: list[dict[str, Any]]) -> list[dict[str, int]]:
+    words: list[dict[str, int]] = next(e for e in events if ".sentence.voiced." in e["type"])["data"]["words"]
+    return words
+
+
 def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
     return next(event for event in events if "audioref" in event)
 
@@ -119,6 +124,10 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
     ),
     "a sentence that is not there": (
         lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=-99))),
+        "bundle.invalid",
+    ),
+    "a word beyond all numbers": (
+        lambda files: zipped(with_events(files, lambda e: first_words(e)[0].update(end=2**63))),
         "bundle.invalid",
     ),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),

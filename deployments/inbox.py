@@ -1,0 +1,209 @@
+"""Where a gateway takes in what engines make: one connection from each replica, for all of its calls.
+
+A call goes to its replica through Serve, which routes, queues, refuses and cancels it. Its items come back
+past Serve, whose stream costs more for a delta than all that happens to it afterwards. On the wire: frames
+of a length (4 bytes, big-endian) and a msgpack array [call, item]; the first frame is the token that the
+call brought along.
+"""
+
+import asyncio
+import hmac
+import secrets
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+import msgpack
+
+from schemas.errors import EngineDead, RhapsodeError
+
+Item = Mapping[str, Any]
+"""What crosses a process: str, bytes, numbers, lists and dicts only, so that environments may differ."""
+
+LENGTH: Final = 4
+LARGEST: Final = 4 << 20
+"""Bytes of a frame; whoever announces more is no replica of ours."""
+WHOLE: Final = "handed_in"
+"""The one item of a call's stream in Serve: so many came here."""
+WELCOME: Final = b"+"
+"""The only thing that a gateway says: the token is its own."""
+_ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_USER_TIMEOUT": 10_000}
+"""Seconds, times, and milliseconds after which what was sent and not taken ends the connection."""
+_GREETING: Final = 64
+_GREETED_S: Final = 5.0
+"""Whoever has not said the token by then is sent away."""
+_LATE_S: Final = 10.0
+"""The last items are on their way for so long at most, once Serve has said that the call is over."""
+
+
+def watch_over(transport: asyncio.BaseTransport) -> None:
+    """A machine that has gone, or a way that was forgotten in between, is noticed within seconds."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:  # Linux has all of them
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+class Call:
+    """The items of one call, in order. One reader; ends where the call does, raising what it failed with.
+
+    Nobody waits for a slow reader: it holds what the rest of its sentence or answer is.
+    """
+
+    def __init__(self, back: dict[str, str | int]) -> None:
+        self.back = back
+        """For the replica: where to bring them."""
+        self._items: deque[Item] = deque()
+        self._taken = 0
+        self._whole: int | None = None
+        self._error: RhapsodeError | None = None
+        self._over = False
+        self._news: asyncio.Future[None] | None = None
+
+    def put(self, item: Item) -> None:
+        self._items.append(item)
+        self._wake()
+
+    def expect(self, whole: int) -> None:
+        """It is over after so many items."""
+        self._whole = whole
+        self._wake()
+
+    def end(self, error: RhapsodeError | None = None) -> None:
+        """Serve's stream is over: nothing comes after what is here or on its way."""
+        self._over, self._error = True, error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        while not self._items:
+            if self._error is not None:
+                raise self._error
+            if self._over and (self._whole is None or self._taken >= self._whole):
+                raise StopAsyncIteration
+            self._news = asyncio.get_running_loop().create_future()
+            if self._over:
+                await self._late(self._news)
+            else:
+                await self._news
+        self._taken += 1
+        return self._items.popleft()
+
+    async def _late(self, news: asyncio.Future[None]) -> None:
+        try:
+            async with asyncio.timeout(_LATE_S):
+                await news
+        except TimeoutError:
+            raise EngineDead("the replica's connection was lost") from None
+
+
+class Inbox:
+    """Listens while its context is open. `host`: an address of this machine that replicas can reach."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._port = 0
+        self._token = secrets.token_hex(16)
+        self._number = 0
+        self._calls: dict[int, Call] = {}
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self), self._host, 0)
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    @contextmanager
+    def call(self) -> Iterator[Call]:
+        """Its items are taken in until the block is left; what comes later is thrown away."""
+        self._number += 1
+        number = self._number
+        call = self._calls[number] = Call(
+            {"back_host": self._host, "back_port": self._port, "back_token": self._token, "call": number}
+        )
+        try:
+            yield call
+        finally:
+            del self._calls[number]
+
+    def came(self, connection: "_Connection") -> None:
+        self._connections.add(connection)
+
+    def went(self, connection: "_Connection") -> None:
+        self._connections.discard(connection)
+
+    def knows(self, token: bytes) -> bool:
+        return hmac.compare_digest(token, self._token.encode())
+
+    def take(self, frame: bytes) -> None:
+        """Raises ValueError where it is no frame of a replica's."""
+        number, item = msgpack.unpackb(frame)
+        if (call := self._calls.get(number)) is not None:
+            call.put(item)
+
+
+class _Connection(asyncio.Protocol):
+    """One replica's. It is closed at the first thing that is not as it should be."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._take: Callable[[bytes], None] = self._greet
+        self._largest = _GREETING
+        self._rest = b""
+        self._transport: asyncio.Transport
+        self._patience: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        watch_over(transport)
+        self._patience = asyncio.get_running_loop().call_later(_GREETED_S, self.close)
+        self._inbox.came(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._patience.cancel()
+        self._inbox.went(self)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        data, at = self._rest + data if self._rest else data, 0
+        while len(data) - at >= LENGTH:
+            size = int.from_bytes(data[at : at + LENGTH], "big")
+            if size > self._largest:
+                return self.close()
+            end = at + LENGTH + size
+            if end > len(data):
+                break
+            try:
+                self._take(data[at + LENGTH : end])
+            except (ValueError, TypeError):
+                return self.close()
+            at = end
+        self._rest = data[at:]
+
+    def _greet(self, token: bytes) -> None:
+        if not self._inbox.knows(token):
+            raise ValueError("a stranger")
+        self._patience.cancel()
+        self._take, self._largest = self._inbox.take, LARGEST
+        self._transport.write(WELCOME)

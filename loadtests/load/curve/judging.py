@@ -1,0 +1,150 @@
+"""From the result of each step to the curve, and to what can be said of it. Pure arithmetic."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from loadtests.load import oracles
+from loadtests.load.curve.result import Step, Verdict
+from loadtests.load.result import Load, Result
+
+_GATEWAY: Final = "Gateway"
+LATE_MS: Final = 25.0
+"""A client that is so late itself (p99) measures itself."""
+
+
+def steps(rates: Sequence[float], results: Sequence[Result], seconds: Sequence[float]) -> tuple[Step, ...]:
+    """The first one is what the others are compared with. `seconds`: how long people came in each."""
+    found = [_step(*one) for one in zip(rates, results, seconds, strict=True)]
+    if not found:
+        return ()
+    first = found[0]
+    return tuple(
+        one.model_copy(
+            update={
+                "ratio_p50": _ratio(one.ttfa_p50_ms, first.ttfa_p50_ms),
+                "ratio_p95": _ratio(one.ttfa_p95_ms, first.ttfa_p95_ms),
+            }
+        )
+        for one in found
+    )
+
+
+def _step(per_s: float, result: Result, seconds: float) -> Step:
+    people, heard = result.people, result.latencies.get("ttfa")
+    moments = [moment.people for moment in result.timeline if moment.at_s < seconds]
+    admitted = people.planned - people.refused_by_us - (people.refused - people.refused_inside)
+    return Step(
+        per_s=per_s,
+        came=people.planned,
+        people_mean=round(sum(moments) / len(moments), 1) if moments else 0.0,
+        people_most=people.most_at_once,
+        admitted=admitted,
+        refused=people.refused,
+        refused_inside=people.refused_inside,
+        refused_untold=people.refused_untold,
+        codes=people.codes,
+        retry_after_s=people.retry_after_range_s,
+        not_answered=people.failed + people.unfinished + people.lost_with_process + people.refused_by_us,
+        answers=result.judgement.answers,
+        ttfa_p50_ms=heard.p50 if heard else None,
+        ttfa_p95_ms=heard.p95 if heard else None,
+        ratio_p50=None,
+        ratio_p95=None,
+        answers_with_gaps=result.judgement.answers_with_gaps,
+        faults={kind: result.judgement.counts[kind] for kind in oracles.NEVER},
+        gateway_cpu_ms_each=_gateway_cpu_ms(result.system.loads, admitted),
+        gateway_mb_each=_gateway_mb(result.system.loads, people.most_at_once),
+        cores=_cores([load for load in result.system.loads if load.at_s <= seconds]),
+        client_late_p99_ms=result.client.late_p99_ms,
+        client_late=result.client.late_p99_ms > LATE_MS,
+        stolen=result.stolen,
+    )
+
+
+def _ratio(value: float | None, first: float | None) -> float | None:
+    return round(value / first, 2) if value is not None and first else None
+
+
+def _gateway_cpu_ms(loads: Sequence[Load], admitted: int) -> float | None:
+    """Each look says what was used since the one before."""
+    spent = [
+        load.part_cores[_GATEWAY] * (load.at_s - before.at_s) * 1_000
+        for before, load in pairwise(loads)
+        if _GATEWAY in load.part_cores
+    ]
+    return round(sum(spent) / admitted, 1) if spent and admitted else None
+
+
+def _gateway_mb(loads: Sequence[Load], people: int) -> float | None:
+    held = [
+        megabytes for load in loads if (megabytes := load.part_mb.get(_GATEWAY, load.gateway_mb)) is not None
+    ]
+    return round(max(0.0, max(held) - held[0]) / people, 2) if held and people else None
+
+
+def _cores(loads: Sequence[Load]) -> float | None:
+    used = [load.cores for load in loads if load.cores is not None]
+    return round(sum(used) / len(used), 2) if used else None
+
+
+def knee(found: Sequence[Step], late: float) -> int:
+    """The number of the last step, from the first on, whose p95 is within `late` times the first one's.
+
+    -1: not even the first can be judged.
+    """
+    for number, step in enumerate(found):
+        if step.ratio_p95 is None or step.ratio_p95 > late:
+            return number - 1
+    return len(found) - 1
+
+
+def verdicts(found: Sequence[Step], late: float, flat: float) -> tuple[Verdict, ...]:
+    """What issue is taken with: quality up to where load is felt, and beyond."""
+    last = knee(found, late)
+    return (_up_to(found, last, late), _beyond(found, last, flat))
+
+
+def _up_to(found: Sequence[Step], last: int, late: float) -> Verdict:
+    says = f"Where first audio is still within {late:g}x (p95): no gap is heard, nothing lost or out of order"
+    if last < 0:
+        return Verdict(says=says, kept=None, found="nobody was heard in the first step")
+    step = found[last]
+    words = (
+        f"{_rate(step)}, {step.people_mean:g} people at once ({step.people_most} at most): "
+        f"p95 {step.ratio_p95:g}x, {step.answers_with_gaps} of {step.answers} answers with a gap, "
+        f"{step.wrong} faults, {step.not_answered} not answered"
+    )
+    return Verdict(
+        says=says, kept=not (step.answers_with_gaps or step.wrong or step.not_answered), found=words
+    )
+
+
+def _beyond(found: Sequence[Step], last: int, flat: float) -> Verdict:
+    says = (
+        f"Beyond it: first audio of those who are let in stays within {flat:g}x (p95), the others are "
+        "refused with a code and a wait, nobody who was inside is, and nothing is lost"
+    )
+    past = found[last + 1 :]
+    refused = sum(step.refused for step in found)
+    if not refused:
+        return Verdict(says=says, kept=None, found="nobody was refused: more has to be offered (--rates)")
+    judged = past or [step for step in found if step.refused]
+    worst = max(judged, key=lambda step: step.ratio_p95 or 0.0)
+    inside, untold, lost, wrong = (
+        sum(step.refused_inside for step in judged),
+        sum(step.refused_untold for step in judged),
+        sum(step.not_answered for step in judged),
+        sum(step.wrong for step in found),
+    )
+    known = all(step.ratio_p95 is not None for step in judged)
+    kept = known and (worst.ratio_p95 or 0.0) <= flat and not (inside or untold or lost or wrong)
+    words = (
+        f"at most {worst.ratio_p95 or 0:g}x ({_rate(worst)}); {refused} refused, {untold} of them without "
+        f"a wait and {inside} from inside; {lost} let in and not answered, {wrong} faults in all steps"
+    )
+    return Verdict(says=says, kept=kept, found=words)
+
+
+def _rate(step: Step) -> str:
+    return f"{step.per_s:g}/s"

@@ -1,0 +1,83 @@
+"""Kills processes of a system of our own with SIGKILL, and notes when another one has taken the place."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import psutil
+
+from loadtests.costs.processes import processes
+from loadtests.load.kills import Due
+from loadtests.load.members import LOG, log_server
+from loadtests.load.result import Kill
+
+_LOOK_S: Final = 0.5
+"""Between looks for a new process: each look reads a page about every process of this machine."""
+
+
+@dataclass(slots=True)
+class Killer:
+    """`home`: of the system, by which its processes are found; nobody else's are touched."""
+
+    home: Path
+    dues: Sequence[Due]
+    seed: int
+    kills: list[Kill] = field(default_factory=list)
+
+    async def run(self, epoch_s: float) -> None:
+        """Until the last process that was killed has been followed by another, or until cancelled."""
+        dice = random.Random(self.seed)
+        async with asyncio.TaskGroup() as watching:
+            for due in self.dues:
+                await asyncio.sleep(epoch_s + due.at_s - monotonic())
+                before = await asyncio.to_thread(_of_part, self.home, due.part)
+                pid = _killed(dice.choice(before)) if before else None
+                killed_s = monotonic()
+                self.kills.append(Kill(at_s=round(killed_s - epoch_s, 1), part=due.part, pid=pid))
+                if pid is not None:
+                    known = {process.pid for process in before}
+                    watching.create_task(self._follow(len(self.kills) - 1, due.part, known, killed_s))
+
+    async def _follow(self, number: int, part: str, known: set[int], killed_s: float) -> None:
+        """Note when there is a process of this part that nobody knew."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = await asyncio.to_thread(_of_part, self.home, part)
+            if {process.pid for process in now} - known:
+                back_s = round(monotonic() - killed_s, 1)
+                self.kills[number] = self.kills[number].model_copy(update={"back_s": back_s})
+                return
+
+
+def _killed(victim: psutil.Process) -> int | None:
+    """Its number; None: it was gone before us."""
+    try:
+        victim.kill()  # psutil looks first whether it still is that process
+    except psutil.NoSuchProcess:
+        return None
+    return victim.pid
+
+
+def _of_part(home: Path, part: str) -> list[psutil.Process]:
+    """Those that live, in order of their numbers."""
+    found = _log_server(home) if part == LOG else [one for role, one in processes(home) if role == part]
+    return sorted(filter(_lives, found), key=lambda one: one.pid)
+
+
+def _log_server(home: Path) -> list[psutil.Process]:
+    pid = log_server(home)
+    try:
+        return [] if pid is None else [psutil.Process(pid)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

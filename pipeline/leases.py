@@ -1,0 +1,115 @@
+"""The leases of all owners of a process, renewed together."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from pipeline.log.base import EventLog
+from schemas.errors import LogUnavailable
+from schemas.ids import SessionId
+
+log = logging.getLogger(__name__)
+
+LEASE_MS: Final = 1_000
+"""Bounds how long a takeover takes. Who stalls for longer loses its sessions to another, and no facts."""
+RENEW_S: Final = LEASE_MS / 4_000
+AT_ONCE: Final = 256
+"""So many in one call: what else waits for the log meanwhile does so for a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    session: SessionId
+    owner: str
+    work: anyio.CancelScope
+
+
+class Leases:
+    """Renews what is kept, with one call for all that is on one road of the log (docs/adr/0164)."""
+
+    def __init__(self, events: EventLog) -> None:
+        self._log = events
+        self._kept: dict[str, _Kept] = {}
+        self._asked: dict[str, anyio.Event] = {}
+        """By owner: set once the call that renews its lease has come back."""
+        self._under_way: set[str] = set()
+        """Roads whose calls before have not come back."""
+        self._failing: set[str] = set()
+
+    async def take(self, session: SessionId, owner: str) -> bool:
+        """False: somebody else has it. Raises LogUnavailable."""
+        return await self._log.acquire(session, owner, LEASE_MS)
+
+    @contextmanager
+    def keep(self, session: SessionId, owner: str, work: anyio.CancelScope) -> Iterator[None]:
+        """Renew it meanwhile; `work` is cancelled once somebody else has it. No two owners have one name."""
+        self._kept[owner] = _Kept(session, owner, work)
+        try:
+            yield
+        finally:
+            del self._kept[owner]
+
+    async def give_back(self, session: SessionId, owner: str) -> None:
+        """Once nothing that is under way can take it again. Cancelled meanwhile, that does it afterwards."""
+        if (asked := self._asked.get(owner)) is not None:
+            await asked.wait()
+        await self._log.release(session, owner)
+
+    async def run(self) -> None:
+        """Until cancelled. A road that is blocked keeps no other from being used."""
+        async with anyio.create_task_group() as calls:
+            while True:
+                await anyio.sleep(RENEW_S)
+                for road, kept in self._by_road().items():
+                    if road not in self._under_way:
+                        self._under_way.add(road)
+                        calls.start_soon(self._renew, road, kept)
+
+    def _by_road(self) -> dict[str, list[_Kept]]:
+        roads: dict[str, list[_Kept]] = {}
+        for kept in self._kept.values():
+            roads.setdefault(self._log.road(kept.session), []).append(kept)
+        return roads
+
+    async def _renew(self, road: str, kept: list[_Kept]) -> None:
+        try:
+            for start in range(0, len(kept), AT_ONCE):
+                if still_kept := [one for one in kept[start : start + AT_ONCE] if self._is_kept(one)]:
+                    await self._try(road, still_kept)
+        finally:
+            self._under_way.discard(road)
+
+    def _is_kept(self, one: _Kept) -> bool:
+        return self._kept.get(one.owner) is one
+
+    async def _try(self, road: str, kept: list[_Kept]) -> None:
+        """Whatever happens here happens to all owners of this process: none is ended by what is not known."""
+        try:
+            await self._renew_some(kept)
+            self._failing.discard(road)
+        except LogUnavailable:
+            pass  # nobody else can take them either; the epoch fences us should one have
+        except Exception:
+            if road not in self._failing:
+                log.exception("leases cannot be renewed; this is tried again, and not said again")
+            self._failing.add(road)
+
+    async def _renew_some(self, kept: list[_Kept]) -> None:
+        back = anyio.Event()
+        self._asked |= {one.owner: back for one in kept}
+        try:
+            held = await self._log.renew([(one.session, one.owner) for one in kept], LEASE_MS)
+        finally:
+            for one in kept:
+                self._asked.pop(one.owner, None)
+            back.set()
+        for one, still in zip(kept, held, strict=True):
+            if still and not self._is_kept(one):  # taken again after its owner had given up waiting for us
+                await self._log.release(one.session, one.owner)
+            elif not still and self._is_kept(one):
+                log.warning("lost the lease on session %s", one.session)
+                one.work.cancel()

@@ -1,0 +1,222 @@
+"""What engines make comes to the gateway past Serve: whole, in order, and never mixed up."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from deployments import outbox
+from deployments.inbox import Inbox
+from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
+from deployments.remote import handed_in
+from deployments.telemetry import Observed, streaming
+from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
+from pipeline.engines.scripted import ScriptedLanguageModel
+from pipeline.tracing import names
+from schemas.errors import EngineDead, EngineFailed
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from tests.contracts.language_model import LanguageModelContract
+from tests.contracts.speaker import SpeakerContract
+from tests.engines.near import HERE, NearHandle, NearReply
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+class Counter(Observed):
+    """Counts as far as it is told; may stop and wait on the way."""
+
+    def __init__(self) -> None:
+        self.held = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    @streaming(names.REPLICA_CHAT)
+    async def count(self, to: int, stop_at: int = -1) -> AsyncGenerator[dict[str, Any], None]:
+        try:
+            for number in range(to):
+                if number == stop_at:
+                    await self.held.wait()
+                yield {"number": number, "sound": bytes([number % 256]) * number}
+        finally:
+            self.closed.set()
+
+    @streaming(names.REPLICA_CHAT)
+    async def break_down(self) -> AsyncGenerator[dict[str, Any], None]:
+        yield {"number": 0}
+        raise EngineFailed("it broke")
+
+
+def counted(
+    inbox: Inbox | None, handle: NearHandle, *arguments: int, method: str = "count"
+) -> AsyncGenerator[Any, None]:
+    call = handle.options(method_name=method)
+    return handed_in(inbox, lambda back: call.remote(*arguments, come=back))
+
+
+async def until_it_failed(
+    stream: AsyncIterator[Any], found: list[int], then: Callable[[int], Awaitable[None]]
+) -> None:
+    """`then` is told how many came, with each."""
+    async for item in stream:
+        found.append(item["number"])
+        await then(len(found))
+
+
+async def numbers(stream: AsyncIterator[Any]) -> list[int]:
+    return [item["number"] async for item in stream]
+
+
+class CountingRemote(RemoteLanguageModel):
+    """Knows the engine behind the replica."""
+
+    engine: ScriptedLanguageModel
+
+    @property
+    def open_streams(self) -> int:
+        return self.engine.open_streams
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items come past Serve, however long it takes until there is a way."""
+    monkeypatch.setattr(outbox, "_PATIENCE_S", 30.0)
+
+
+class TestRemoteLanguageModel(LanguageModelContract):
+    @pytest.fixture
+    async def model(self, tmp_path: Path, inbox: Inbox) -> CountingRemote:
+        script = tmp_path / "script.json"
+        script.write_text(json.dumps({"delta_chars": 8, "per_delta_ms": 1}))
+        settings = LanguageModelSettings(engine="scripted", script=script, coalesce_ms=0)
+        replica = LanguageModelReplica.__new__(LanguageModelReplica)
+        engine = ScriptedLanguageModel(settings)
+        await replica._begin(engine, settings)
+        model = CountingRemote(cast(Any, NearHandle(replica)), inbox)
+        model.engine = engine
+        return model
+
+
+class TestRemoteSpeaker(SpeakerContract):
+    @pytest.fixture
+    async def speaker(self, tmp_path: Path, inbox: Inbox) -> RemoteSpeaker:
+        replica = TextToSpeechReplica.__new__(TextToSpeechReplica)
+        await TextToSpeechReplica.__init__(replica, TextToSpeechSettings(engine="scripted"), tmp_path)
+        return await RemoteSpeaker.connect(cast(Any, NearHandle(replica)), inbox)
+
+
+async def test_items_come_whole_in_order_and_not_through_serve(inbox: Inbox, patient: None) -> None:
+    handle = NearHandle(Counter())
+    items = [item async for item in counted(inbox, handle, 300)]
+    assert [item["number"] for item in items] == list(range(300))
+    assert all(item["sound"] == bytes([n % 256]) * n for n, item in enumerate(items))
+    assert handle.replies[0].past_serve
+
+
+async def test_calls_at_once_share_a_connection_and_are_not_mixed_up(inbox: Inbox) -> None:
+    handle = NearHandle(Counter())
+    lengths = [0, 1, 7, 50, 200] * 6
+    found = await asyncio.gather(*(numbers(counted(inbox, handle, length)) for length in lengths))
+    assert found == [list(range(length)) for length in lengths]
+    assert len(inbox._connections) == 1
+
+
+async def test_a_replica_that_cannot_reach_the_gateway_answers_through_serve(inbox: Inbox) -> None:
+    with socket.create_server((HERE, 0)) as nobody:
+        gone = nobody.getsockname()[1]
+    handle = NearHandle(Counter())
+    inbox._port = gone
+    assert await numbers(counted(inbox, handle, 20)) == list(range(20))
+    assert not handle.replies[0].past_serve
+
+
+async def test_a_call_that_names_no_inbox_is_answered_through_serve() -> None:
+    handle = NearHandle(Counter())
+    assert await numbers(counted(None, handle, 20)) == list(range(20))
+
+
+async def test_an_error_comes_after_what_was_made_before_it(inbox: Inbox) -> None:
+    found: list[int] = []
+
+    async def then(_: int) -> None:
+        pass
+
+    with pytest.raises(EngineFailed, match="it broke"):
+        await until_it_failed(counted(inbox, NearHandle(Counter()), method="break_down"), found, then)
+    assert found == [0]
+
+
+async def test_whoever_stops_listening_stops_the_replica(inbox: Inbox) -> None:
+    counter = Counter()
+    async with aclosing(counted(inbox, NearHandle(counter), 100, 3)) as stream:
+        async for item in stream:
+            if item["number"] == 2:
+                break
+    async with asyncio.timeout(5):
+        await counter.closed.wait()
+    assert not inbox._calls
+
+
+async def test_a_lost_connection_ends_the_call_and_the_next_one_makes_another(
+    inbox: Inbox, patient: None
+) -> None:
+    counter, found = Counter(), list[int]()
+    handle = NearHandle(counter)
+
+    async def then(count: int) -> None:
+        if count == 3:
+            for connection in list(inbox._connections):
+                connection.close()
+            await eventually(lambda: not inbox._connections)
+            counter.held.set()
+
+    with pytest.raises(EngineDead):
+        await until_it_failed(counted(inbox, handle, 100, 3), found, then)
+    assert found == [0, 1, 2]
+    assert await numbers(counted(inbox, handle, 5)) == list(range(5))
+
+
+@pytest.mark.parametrize("fate", [NearReply.kill, NearReply.cancel_for_its_request])
+async def test_of_a_call_that_is_cut_off_what_was_made_is_heard(
+    inbox: Inbox, fate: Callable[[NearReply], None]
+) -> None:
+    handle, found = NearHandle(Counter()), list[int]()
+
+    async def then(count: int) -> None:
+        if count == 3:
+            fate(handle.replies[0])
+
+    with pytest.raises(EngineDead):
+        await until_it_failed(counted(inbox, handle, 100, 3), found, then)
+    assert found == [0, 1, 2]
+
+
+async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through_serve(inbox: Inbox) -> None:
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, HERE, 0) as sidecar:
+        inbox._port = sidecar.sockets[0].getsockname()[1]
+        handle = NearHandle(Counter())
+        for _ in range(3):
+            assert await numbers(counted(inbox, handle, 20)) == list(range(20))
+    assert not any(reply.past_serve for reply in handle.replies)
+
+
+async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(inbox: Inbox) -> None:
+    held = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await held.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, HERE, 0) as silent:
+        inbox._port = silent.sockets[0].getsockname()[1]
+        handle = NearHandle(Counter())
+        assert await numbers(counted(inbox, handle, 20)) == list(range(20))
+        assert not handle.replies[0].past_serve
+        held.set()

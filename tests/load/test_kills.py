@@ -1,0 +1,197 @@
+"""Processes die under people who listen and speak: they come back, and what was acknowledged is there."""
+
+import asyncio
+import random
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import Redis
+
+from loadtests.chaos.system import System
+from loadtests.load import keeping
+from loadtests.load.arguments import parsed
+from loadtests.load.command import KEPT, main, measured
+from loadtests.load.door import Failed, Refused
+from loadtests.load.keys import keys
+from loadtests.load.killer import Killer
+from loadtests.load.kills import PARTS, Due, schedule
+from loadtests.load.members import members
+from loadtests.load.result import Result
+from loadtests.speech import available
+from pipeline.log import embedded
+from schemas.settings import LogSettings
+from tests.eventually import eventually
+from tests.load.test_moving import SCRIPT, SLOWLY, listened_to
+
+pytestmark = [pytest.mark.anyio]
+
+
+@given(st.floats(1, 600), st.floats(1, 20_000), st.integers(0, 999))
+def test_kills_come_in_rounds_of_all_parts_and_leave_the_ends_of_the_run_alone(
+    every_s: float, seconds: float, seed: int
+) -> None:
+    dues = schedule(every_s, seconds, seed)
+    assert dues == schedule(every_s, seconds, seed)
+    margin_s = min(60.0, every_s)
+    assert all(margin_s <= due.at_s <= seconds - margin_s for due in dues)
+    assert all(after.at_s - before.at_s == pytest.approx(every_s) for before, after in pairwise(dues))
+    for start in range(0, len(dues), len(PARTS)):
+        of_round = [due.part for due in dues[start : start + len(PARTS)]]
+        assert len(set(of_round)) == len(of_round)
+    if not dues:
+        assert seconds < 2 * margin_s
+
+
+def test_the_order_of_a_round_is_the_seeds() -> None:
+    orders = {tuple(due.part for due in schedule(60, 480, seed)) for seed in range(20)}
+    assert len(orders) > 10
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (Failed("connection", "ConnectError"), True),
+        (Failed("http.500", passing=True), True),
+        (Failed("log.unavailable", passing=True), True),
+        (Refused("log.unavailable"), True),
+        (Refused("gateway.leaving"), True),
+        (Refused("gateway.busy"), False),
+        (Refused("limit.turns"), False),
+        (Failed("turn.failed"), False),
+        (Failed("cursor.ahead"), False),
+    ],
+)
+def test_only_what_may_go_by_itself_is_tried_again(error: Refused | Failed, passes: bool) -> None:
+    assert error.passing is passes
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("scenario", ["chat", "events", "audience", "storm", "call"])
+async def test_people_go_on_after_their_gateway_was_killed_and_miss_nothing(
+    tmp_path: Path, scenario: str
+) -> None:
+    if scenario == "call" and not available():
+        pytest.skip("needs Debian's pocketsphinx-testdata")
+    much = "--rate 1/s --turns 1" if scenario == "call" else "--rate 2/s --turns 3 --listeners 4"
+    words = f"--scenario {scenario} {much} --for 4 --arrivals constant --think 1 --kill-every 2 --quiet"
+    arguments = parsed(words.split())
+    arguments.command = "make load"
+    async with System(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
+
+        async def killed() -> None:
+            async with httpx.AsyncClient(base_url=system.url, timeout=30) as http:
+                while not (there := await listened_to(http)):  # noqa: ASYNC110 - another process knows
+                    await anyio.sleep(0.05)
+            system.kill_gateway(there[0])
+            system.kill_log()
+
+        result, _ = await asyncio.gather(measured(arguments, system.url, None), killed())
+    assert (result.people.codes, result.people.fine) == ({}, result.people.planned)
+    assert result.people.broken > 0 or scenario == "storm", "who storms may have cut that line at that moment"
+    wrong = {kind: count for kind, count in result.judgement.counts.items() if count and kind != "gaps"}
+    assert wrong == {}, result.judgement.examples
+    assert result.judgement.compared_with_log == result.people.planned
+
+
+@pytest.fixture
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Two, each with a log server of its own."""
+    found = [tmp_path / "ours", tmp_path / "others"]
+    for home in found:
+        started(home, monkeypatch)
+    yield found
+    for home in found:
+        embedded.stop(home)
+
+
+def started(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of its log server, which was started or runs already."""
+    monkeypatch.setenv("RHAPSODE_HOME", str(home))
+    return embedded.ensure(home, LogSettings()).pid
+
+
+async def test_only_processes_of_that_home_are_killed_and_who_follows_is_noted(
+    homes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, others = homes
+    first, spared = started(ours, monkeypatch), started(others, monkeypatch)
+    killer = Killer(ours, [Due(0.0, "Log server"), Due(0.0, "LanguageModel")], 1)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(killer.run(monotonic()))
+        await eventually(lambda: len(killer.kills) == 2)
+        second = started(ours, monkeypatch)
+    assert second != first
+    assert started(others, monkeypatch) == spared
+    log, nobody = killer.kills
+    assert (log.part, log.pid) == ("Log server", first)
+    assert log.back_s is not None
+    assert (nobody.part, nobody.pid, nobody.back_s) == ("LanguageModel", None, None)
+
+
+def test_what_a_system_holds_is_told_by_part_and_by_the_keys_of_its_log(
+    homes: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = homes
+    server = Redis(unix_socket_path=str(embedded.socket_path(ours)), protocol=2)
+    server.set("a", 1)
+    server.xadd("b", {"c": 1})
+    server.set("tombstone", 1, ex=9_000)
+    server.close()
+    found = keys(ours)
+    assert (found["keys"], found["streams"]) == (2, 1)
+    assert found["log_disk_bytes"] > 0
+    [log] = members(ours)
+    assert (log.part, log.process.split()[0]) == ("Log server", str(started(ours, monkeypatch)))
+    assert log.mb > 0
+    assert log.fds > 0
+    assert log.threads > 0
+    embedded.stop(ours)
+    assert keys(ours).keys() == {"log_disk_bytes"}
+    assert members(ours) == []
+
+
+@pytest.mark.serve
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_a_soak_of_a_system_of_its_own_loses_nothing_although_its_parts_are_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = "--arrivals soak --scenario chat --rate 1/s --for 40 --kill-every 12 --seed 81 --quiet"
+    wishes = "--require broken>=1 --require kills>=2 --require kills_not_followed<=0 --require failed<=0"
+    folders = f"--out {tmp_path} --plots {tmp_path / 'plots'}"
+    monkeypatch.setattr(sys, "argv", ["load", *f"{words} {wishes} {folders}".split()])
+    assert main() == KEPT, (tmp_path / "load.json").read_text("utf-8")[-4_000:]
+    result = Result.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
+    assert [kill.part for kill in result.system.kills] == ["Gateway", "Log server"]
+    html = (tmp_path / "load.html").read_text("utf-8")
+    assert "What was killed" in html
+    names = {file.stem for file in (tmp_path / "plots").iterdir()}
+    assert names >= {"soak-memory", "soak-descriptors", "soak-tasks", "soak-streams"}
+    check_what_is_kept(result, tmp_path / "measurements.md")
+    for file in (tmp_path / "plots").iterdir():
+        drawing = ET.fromstring(file.read_text("utf-8"))
+        assert len(drawing.findall(".//*[@class='kill']")) == 2
+
+
+def check_what_is_kept(result: Result, tables: Path) -> None:
+    """In the place that docs/measurements.md has for it, before what was there."""
+    text = keeping.TABLES.read_text("utf-8")
+    tables.write_text(text, "utf-8")
+    keeping.keep(result, tables)
+    before, _, after = text.partition(keeping.MARK)
+    kept = tables.read_text("utf-8")
+    assert kept.startswith(before + keeping.MARK)
+    assert kept.endswith(after)
+    table = kept.removeprefix(before).removesuffix(after)
+    assert "| killed: a gateway | 1 times; another one after" in table
+    assert "| kills_not_followed" not in table
+    assert "| `kills_not_followed<=0` | 0: kept |" in table

@@ -1,0 +1,49 @@
+"""A document's reader is a process of its own, and processes die of more than documents."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.retrieval.reading import reader
+from pipeline.retrieval.reading.reader import DocumentReader, Upload
+from schemas.retrieval import ReadingLimits
+from schemas.retrieval_errors import DocumentUnreadable
+from tests.retrieval import dying_child
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in here for each death to come."""
+    folder = tmp_path / "deaths"
+    folder.mkdir()
+    monkeypatch.setenv(dying_child.DEATHS, str(folder))
+    monkeypatch.setattr(reader, "_CHILD", dying_child.__name__)
+    return folder
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Upload:
+    path = tmp_path / "bees.txt"
+    path.write_text("Bees dance.")
+    return Upload(path, "bees.txt")
+
+
+def left(deaths: Path) -> list[str]:
+    return [death.name for death in deaths.iterdir()]
+
+
+async def test_a_document_whose_reader_was_killed_is_read_all_the_same(deaths: Path, upload: Upload) -> None:
+    (deaths / "only").touch()
+    read = await DocumentReader(ReadingLimits(), 1).read(upload)
+    assert read.extracted.text == "Bees dance."
+    assert left(deaths) == []
+
+
+async def test_a_document_that_kills_whoever_reads_it_is_damaged(deaths: Path, upload: Upload) -> None:
+    for death in "abc":
+        (deaths / death).touch()
+    with pytest.raises(DocumentUnreadable, match="status -9"):
+        await DocumentReader(ReadingLimits(), 1).read(upload)
+    assert left(deaths) == ["c"]

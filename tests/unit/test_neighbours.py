@@ -1,0 +1,38 @@
+"""What a gateway makes of what the others of its machine have announced."""
+
+from dataclasses import replace
+
+from pipeline.gateways import Presence, neighbours
+from pipeline.newcomers import Neighbours
+
+NOW_MS = 1_000_000
+OURS = Presence("ours", "here", 1, "1", since_ms=0, seen_ms=NOW_MS)
+OTHER = replace(OURS, gateway="other", turns=3, lately=[(0.5, 2.0)])
+
+
+def among(*others: Presence) -> Neighbours:
+    return neighbours(OURS, {one.gateway: one for one in (OURS, *others)})
+
+
+def test_it_is_none_of_its_own_neighbours() -> None:
+    assert (among().gateways, among().turns, list(among().lately)) == (0, 0, [])
+
+
+def test_others_of_its_machine_count_together() -> None:
+    third = replace(OTHER, gateway="third", turns=1, lately=[(0.0, 1.0)])
+    found = among(OTHER, third)
+    assert (found.gateways, found.turns, found.lately) == (2, 4, [(0.5, 2.0), (0.0, 1.0)])
+
+
+def test_other_machines_have_processors_of_their_own() -> None:
+    found = among(replace(OTHER, host="there"))
+    assert (found.gateways, found.turns, found.lately) == (0, 0, [])
+
+
+def test_who_fell_silent_runs_nothing_and_what_it_said_grows_old() -> None:
+    found = among(replace(OTHER, seen_ms=NOW_MS - 2_000))
+    assert (found.gateways, found.turns, found.lately) == (0, 0, [(2.5, 2.0)])
+
+
+def test_what_is_announced_arrives_as_it_was() -> None:
+    assert among(Presence.unpacked(OTHER.packed())) == among(replace(OTHER, lately=[[0.5, 2.0]]))
