@@ -51,7 +51,7 @@ class Reader:
         try:
             self.page.wait_for_function(body, arg=argument)
         except TimeoutError as error:
-            raise AssertionError(f"never came true: {condition} ({argument}); {self.stats}") from error
+            raise AssertionError(f"never came true: {condition} ({argument}); {self._seen}") from error
 
     @contextmanager
     def waits(self, condition: str, argument: object = None) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Reader:
         try:
             self.page.wait_for_function("(watching) => watching.came", arg=watching)
         except TimeoutError as error:
-            raise AssertionError(f"never came true: {condition} ({argument}); {self.stats}") from error
+            raise AssertionError(f"never came true: {condition} ({argument}); {self._seen}") from error
 
     def sees(self, condition: Callable[[], bool]) -> None:
         """Until it holds, of the server or of the page: what was told last is recorded a moment later."""
@@ -82,6 +82,11 @@ class Reader:
         )
         if self.page.is_visible("#unlock"):
             self.page.click("#unlock")
+
+    @property
+    def _seen(self) -> dict[str, Any]:
+        """What a failure should tell of the page: its figures, and what it says itself."""
+        return self.stats | {"says": self.page.inner_text("body")[-1_500:], "mistakes": self.mistakes}
 
     @property
     def begun_ms(self) -> float:
