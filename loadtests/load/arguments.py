@@ -43,7 +43,7 @@ scenarios:
 arrivals (people come when they are due, whether or not the others have been answered):
 {profiles}
 
-faults that are looked for; all but gaps must not happen, whatever --require says of other figures:
+faults that are looked for; all but gaps must not happen, unless --require says something of the same name:
 {faults}
 
 --kill-every: from a minute after the beginning (less, where they are closer to each other) to as long before
@@ -51,7 +51,9 @@ the last people come, in an order that --seed decides, each once in a round: {",
 Connections that break are then gone on with from their last fact, and requests that meet nobody are tried
 again for as long as --patience; people fail who get no answer all the same.
 
---require: a figure, one of <= < >= > ==, and a number. The figures:
+--require: a figure, one of <= < >= > ==, and a number. Without a word of the same name are required: none of
+the faults but gaps; lost_with_process<=0; failed<=0, or with --kill-every kills>0 and kills_not_followed<=0;
+and answered>0, unless everybody was refused politely. The figures:
   {", ".join(thresholds.NAMES)}
 
 ends with 0; 1 where a requirement is not kept; 2 where it was told something that cannot be; 130

@@ -108,7 +108,8 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
         "stolen": stolen,
     }
     result = Result(**about, **work.figures(), notes=(*notes, *work.notes(), *_taken(stolen)))
-    return result.model_copy(update={"requirements": thresholds.checked(result, arguments.require)})
+    required = thresholds.checked(result, arguments.require, killing=killer is not None)
+    return result.model_copy(update={"requirements": required})
 
 
 def _taken(stolen: float) -> Iterator[str]:

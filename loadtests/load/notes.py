@@ -48,6 +48,12 @@ class Turn:
     def answer(self) -> Answer:
         return self.ears.answer
 
+    @property
+    def answered(self) -> bool:
+        """Something of it came, or it is complete."""
+        text = self.answer.ttft_ms is not None and not self.read_out
+        return text or self.answer.ttfa_ms is not None or self.answer.ended == "turn.completed"
+
 
 class Notes:
     """Takes one listener's facts as they come, over however many connections.

@@ -28,7 +28,7 @@ class People(_Part):
     planned: int
     fine: int
     refused: int
-    """By the system, politely: 503 or 429, or the same on a socket. No failure."""
+    """By the system, politely: 429, or a code of admission control. No failure."""
     refused_by_us: int
     """This client had no room for so many at once: nothing was asked of the system."""
     failed: int
@@ -80,6 +80,9 @@ class Judgement(_Part):
     listeners: int
     facts: int
     answers: int
+    """Questions that were taken, each with the answer that belongs to it, whatever became of it."""
+    answered: int = 0
+    """Of them, those of which text (unless it was given) or sound came, or that were completed."""
     answers_with_gaps: int
     counts: dict[str, int]
     """Faults of each kind, kinds without any included."""

@@ -169,7 +169,7 @@ def judgement(visits: Sequence[Visit]) -> Judgement:
     counts = dict.fromkeys(oracles.KINDS, 0)
     given_up: Counter[str] = Counter()
     examples: list[Fault] = []
-    listeners = facts = answers = with_gaps = 0
+    listeners = facts = answers = answered = with_gaps = 0
     for visit in visits:
         found: list[tuple[str, Finding]] = [(visit.heard[0][0], one) for one in visit.differing]
         for notes in {session: notes for session, notes in reversed(visit.heard)}.values():
@@ -178,6 +178,7 @@ def judgement(visits: Sequence[Visit]) -> Judgement:
             listeners += 1
             facts += len(notes.seqs)
             answers += len(notes.turns)
+            answered += sum(turn.answered for turn in notes.turns.values())
             with_gaps += sum(bool(oracles.audible(notes, turn)) for turn in notes.turns.values())
             found += [(session, one) for one in oracles.judge(notes)]
         for session, one in found:
@@ -189,6 +190,7 @@ def judgement(visits: Sequence[Visit]) -> Judgement:
         listeners=listeners,
         facts=facts,
         answers=answers,
+        answered=answered,
         answers_with_gaps=with_gaps,
         counts=counts,
         compared_with_log=sum(visit.compared for visit in visits),
@@ -207,6 +209,7 @@ def together(parts: Sequence[Judgement]) -> Judgement:
         listeners=sum(part.listeners for part in parts),
         facts=sum(part.facts for part in parts),
         answers=sum(part.answers for part in parts),
+        answered=sum(part.answered for part in parts),
         answers_with_gaps=sum(part.answers_with_gaps for part in parts),
         counts={kind: sum(part.counts[kind] for part in parts) for kind in oracles.KINDS},
         compared_with_log=sum(part.compared_with_log for part in parts),

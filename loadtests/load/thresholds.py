@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,7 @@ _OTHERS: Final[dict[str, Callable[[Result], float | None]]] = {
     "refused_share": lambda found: _share(found.people.refused, _asked(found)),
     "gap_share": lambda found: _share(found.judgement.answers_with_gaps, found.judgement.answers),
     "answers": lambda found: found.judgement.answers,
+    "answered": lambda found: found.judgement.answered,
     "compared_with_log": lambda found: found.judgement.compared_with_log,
     "client_late_p99_ms": lambda found: found.client.late_p99_ms,
     "turns_failed": lambda found: _given_up(found, "turn.failed"),
@@ -66,6 +67,10 @@ class Wish:
 
 ALWAYS: Final = tuple(Wish(name, "<=", 0.0) for name in (*oracles.NEVER, "lost_with_process"))
 """Asked for unless something else is said about the same name."""
+_WITHOUT_KILLS: Final = (Wish("failed", "<=", 0.0),)
+"""Where parts are killed, somebody may fail now and then: how many is said by --require."""
+_WITH_KILLS: Final = (Wish("kills", ">", 0.0), Wish("kills_not_followed", "<=", 0.0))
+_SOMEBODY: Final = Wish("answered", ">", 0.0)
 
 
 def wish(text: str) -> Wish:
@@ -78,15 +83,34 @@ def wish(text: str) -> Wish:
     return Wish(found[1], found[2], float(found[3]))
 
 
-def checked(result: Result, wishes: Sequence[Wish]) -> tuple[Requirement, ...]:
-    """A figure that there is not is a requirement that is not kept."""
+def checked(result: Result, wishes: Sequence[Wish], *, killing: bool = False) -> tuple[Requirement, ...]:
+    """A figure that there is not is a requirement that is not kept. `killing`: parts were to be killed."""
     said = {one.name for one in wishes}
     found = []
-    for one in (*wishes, *(always for always in ALWAYS if always.name not in said)):
+    for one in (*wishes, *(usual for usual in _usual(result, killing) if usual.name not in said)):
         value = figure(result, one.name)
         kept = value is not None and _SIGNS[one.sign](value, one.limit)
         found.append(Requirement(wish=str(one), value=value, kept=kept))
     return tuple(found)
+
+
+def _usual(result: Result, killing: bool) -> Iterator[Wish]:
+    """Of a run that was stopped by hand nobody can say what would have come yet."""
+    yield from ALWAYS
+    if not killing:
+        yield from _WITHOUT_KILLS
+    elif not result.stopped:
+        yield from _WITH_KILLS
+    if not result.stopped and _expects_answers(result):
+        yield _SOMEBODY
+
+
+def _expects_answers(result: Result) -> bool:
+    """Not where everybody was politely turned away, nor where people did all they wanted and never asked."""
+    people = result.people
+    turned_away = people.refused + people.refused_by_us
+    unasked = people.fine if result.judgement.answers == 0 else 0
+    return turned_away + unasked < people.planned
 
 
 def figure(result: Result, name: str) -> float | None:

@@ -19,6 +19,8 @@ from loadtests.load.system import Look, System
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 _LEAD_S: Final = 0.3
 """From the word to the beginning, so that it has reached every process."""
+_FOLLOWED_S: Final = 60.0
+"""For whoever follows the last process that was killed, when all have left; else nobody followed it."""
 
 
 @dataclass(slots=True)
@@ -46,18 +48,28 @@ class Work:
 
         def told(count: Count) -> None:
             if count.over:
-                for task in (looking, *self._killing):  # what follows is our own reading
-                    task.cancel()
+                looking.cancel()  # what follows is our own reading
             said(count, monotonic() - self.epoch_s)
 
         try:
             await (self._alone(told) if self.processes == 1 else self._with_a_crew(told))
+            if self._killing:
+                await self._followed()
         finally:
             beside = [looking, *self._killing]
             for task in beside:
                 task.cancel()
             ended = await asyncio.gather(*beside, return_exceptions=True)
             self._troubles += [f"{type(one).__name__}: {one}" for one in ended if isinstance(one, Exception)]
+
+    async def _followed(self) -> None:
+        """Return when the last process that was killed has been followed, or when nobody waits for it."""
+        stopped = asyncio.create_task(self.stop.wait())
+        try:
+            ends = {*self._killing, stopped}
+            await asyncio.wait(ends, timeout=_FOLLOWED_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
 
     def _begin(self, epoch_s: float) -> None:
         self.epoch_s = epoch_s
