@@ -9,12 +9,11 @@ from typing import Any, Final, TypeVar
 import httpx
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from loadtests.load.notes import fingerprint
 
 _T = TypeVar("_T")
-REFUSALS: Final = frozenset({429, 503})
 LEAVING: Final = "gateway.leaving"
 _BUSY: Final = frozenset({"gateway.busy", LEAVING, "engine.busy", "turn.queue_full"})
 _OPEN_S: Final = 30.0
@@ -38,10 +37,13 @@ class Refused(Exception):
 class Failed(Exception):
     """It went wrong; the code says how. `passing`: as it does where a process died; later it may go well."""
 
-    def __init__(self, code: str, words: str = "", *, passing: bool = False) -> None:
+    def __init__(
+        self, code: str, words: str = "", *, passing: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(f"{code}: {words}" if words else code)
         self.code = code
         self.passing = passing or code == "connection"
+        self.retry_after_s = retry_after_s
 
 
 def _of_admission(code: str) -> bool:
@@ -194,26 +196,31 @@ class Door:
 
 
 def _of_answer(answer: httpx.Response) -> Refused | Failed:
-    try:
-        problem = orjson.loads(answer.content)
-        code = str(problem["code"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        code, problem = f"http.{answer.status_code}", {}
-    if answer.status_code in REFUSALS:
-        after = answer.headers.get("Retry-After", "")
-        return Refused(code, float(after) if after.isdigit() else None)
-    passing = answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and problem.get("retryable", True)
-    return Failed(code, str(problem.get("detail", "")), passing=passing)
+    return _of_status(answer.status_code, answer.headers, answer.content)
 
 
 def _of_handshake(error: Exception) -> Refused | Failed:
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status in REFUSALS:
-        after = error.response.headers.get("Retry-After", "")  # type: ignore[attr-defined]
-        return Refused(f"http.{status}", float(after) if after.isdigit() else None)
-    passing = status is not None and status >= httpx.codes.INTERNAL_SERVER_ERROR
     words = f"{type(error).__name__}: {error}"
-    return Failed(f"http.{status}" if status else "connection", words, passing=passing)
+    if not isinstance(error, InvalidStatus):
+        return Failed("connection", words)
+    answer = error.response
+    return _of_status(answer.status_code, answer.headers, bytes(answer.body), words)
+
+
+def _of_status(status: int, headers: Mapping[str, str], content: bytes, words: str = "") -> Refused | Failed:
+    """A 503 alone is no polite refusal: a part that is broken, or a proxy that finds nobody, says it too."""
+    try:
+        problem = orjson.loads(content)
+        code = str(problem["code"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        code, problem = f"http.{status}", {}
+    after = headers.get("Retry-After", "")
+    wait_s = float(after) if after.isdigit() else None
+    if status == httpx.codes.TOO_MANY_REQUESTS or _of_admission(code):
+        return Refused(code, wait_s)
+    away = status >= httpx.codes.INTERNAL_SERVER_ERROR and problem.get("retryable", True)
+    passing = status == httpx.codes.SERVICE_UNAVAILABLE or away
+    return Failed(code, str(problem.get("detail", words)), passing=passing, retry_after_s=wait_s)
 
 
 async def _blocks(answer: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:

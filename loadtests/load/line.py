@@ -155,7 +155,7 @@ class Line:
             except Failed as error:
                 if not error.passing:
                     raise
-                at_s = monotonic() + AGAIN_S
+                at_s = monotonic() + (error.retry_after_s or AGAIN_S)
             except ConnectionClosed:
                 at_s = monotonic() + AGAIN_S
 
