@@ -57,7 +57,8 @@ env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .
 	@bash requirements/clients.sh $(BIN)/python
 
 .PHONY: env-peers
-env-peers: $(BIN)/python ## Pipecat, LiveKit Agents and RealtimeTTS, which "make race" runs beside ours, in .venv-peers
+race env-peers: export PEERS := yes
+env-peers: $(BIN)/python system ## Pipecat, LiveKit Agents and RealtimeTTS, which "make race" runs beside ours, in .venv-peers
 	@bash requirements/peers.sh $(BIN)/python
 
 # Not a file: whether the machine has them can change. SYSTEM=no leaves the machine's packages alone.
@@ -100,11 +101,11 @@ test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser 
 	@$(BIN)/python -m pytest -m 'not serve and not browser and not weights and not redis' $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.runtime ## Every figure of the design beside its floor, in one table (ARGS=--help)
+bench: $(VENV)/.runtime system ## Every figure of the design beside its floor, in one table (ARGS=--help)
 	@$(BIN)/python -m loadtests $(ARGS)
 
 .PHONY: bench-check
-bench-check: $(VENV)/.runtime ## Measure again, and fail where something got worse beyond its noise (ARGS=--help)
+bench-check: $(VENV)/.runtime system ## Measure again, and fail where something got worse beyond its noise (ARGS=--help)
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 .PHONY: load

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 
 _START_S = 300.0
 _STOP_S = 40.0
@@ -110,7 +109,7 @@ def _await(process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> Non
         try:
             if answers():
                 return
-        except (OSError, httpx.HTTPError):
+        except OSError:
             pass
         time.sleep(0.2)
     raise RuntimeError(f"{process.args!r} did not get ready in {_START_S:.0f} s")

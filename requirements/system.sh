@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what some tests use and pip cannot bring: a browser for the page, Redis as a second kind of log server,
 # PostgreSQL as a second kind of store for documents, people who speak (recordings of LibriVox readers with their text),
-# and Prometheus, which reads our metrics and tests the alert rules.
+# and Prometheus, which reads our metrics and tests the alert rules. PEERS=yes: also what RealtimeTTS is built with.
 # Where it may not or cannot, it says what will be skipped and succeeds.
 set -u
 
@@ -11,10 +11,11 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 [ -d /usr/share/pocketsphinx/test/data/librivox ] || missing+=(pocketsphinx-testdata)
 command -v promtool >/dev/null || missing+=(prometheus)
+[ "${PEERS:-no}" = no ] || [ -f /usr/include/portaudio.h ] || missing+=(portaudio19-dev)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {
-    echo "Without ${missing[*]} ($1), the tests that need them will be skipped."
+    echo "Without ${missing[*]} ($1), the tests and measurements that need them will be skipped."
     exit 0
 }
 [ "${SYSTEM:-yes}" = yes ] || skip "SYSTEM=$SYSTEM"
@@ -25,7 +26,7 @@ if [ "$(id -u)" -ne 0 ]; then
     root=(sudo -n)
 fi
 
-echo "Installing ${missing[*]} with apt-get for the tests (make test SYSTEM=no leaves the machine alone)"
+echo "Installing ${missing[*]} with apt-get for tests and measurements (SYSTEM=no leaves the machine alone)"
 # RUNLEVEL=1 keeps Debian from starting services that nobody asked for.
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update >/dev/null || skip "apt-get update failed"
 # The browser without windows is smaller, and opens a page in half of the time; not every release has it.

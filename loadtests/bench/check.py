@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from loadtests.bench import arguments as words
@@ -29,7 +29,7 @@ def main() -> int:
     print(markdown(_HEADINGS, _cells(now["rows"], verdicts)))
     for words_of_it in complaints(verdicts):
         print(words_of_it)
-    return WORSE if any(one.found is Found.WORSE for one in verdicts.values()) else FINE
+    return WORSE if any(one.found in (Found.WORSE, Found.LOST) for one in verdicts.values()) else FINE
 
 
 def _before(arguments: argparse.Namespace) -> tuple[list[Run], str | None]:
@@ -54,15 +54,20 @@ def _chosen(run: Run, rows: Iterable[str]) -> dict[str, Any]:
 
 def judged(rows: Mapping[str, Mapping[str, Any]], before: Mapping[str, list[Past]]) -> dict[str, Verdict]:
     """Each row of a run beside the same row of those before."""
-    return {
-        key: judge(Past(row["ratio"], row["spread"]) if row["ratio"] else None, before.get(key, ()))
-        for key, row in rows.items()
-    }
+    return {key: _judged(row, before.get(key, ())) for key, row in rows.items()}
+
+
+def _judged(row: Mapping[str, Any], kept: Sequence[Past]) -> Verdict:
+    if kept and not row["ours"]["n"]:
+        return Verdict(Found.LOST, None, runs=len(kept))
+    return judge(Past(row["ratio"], row["spread"]) if row["ratio"] else None, kept)
 
 
 def complaints(verdicts: Mapping[str, Verdict]) -> Iterable[str]:
     """What got worse, each in a line; and how many rows could not be compared."""
     for key, one in verdicts.items():
+        if one.found is Found.LOST:
+            yield f"WORSE: {key} could be measured in {one.runs} kept runs, and cannot any more"
         if one.found is Found.WORSE and one.expected is not None:
             yield (
                 f"WORSE: {key} is {one.ratio:.3g}, expected {one.expected:.3g} "

@@ -13,7 +13,7 @@ from loadtests.bench.keeping import Run, as_run, keep
 from loadtests.bench.measured import Measured
 from loadtests.bench.plan import FULL, QUICK, expected_s
 from loadtests.bench.running import measure
-from loadtests.console import first, say
+from loadtests.console import as_typed, first, say
 from loadtests.figures import table
 from loadtests.here import commit, machine, thefts, when
 
@@ -22,16 +22,26 @@ _NOISE: Final = (
 )
 
 
+FINE, MISSED, STOPPED = 0, 1, 130
+_INTERRUPTED: Final = "interrupted"
+
+
 def main() -> int:
-    """Measure, print the table, and with --keep put it into docs/. 1: a row could not be measured."""
+    """Measure, print the table, and with --keep put it into docs/.
+
+    1: a row could not be measured. 130: it was stopped.
+    """
     arguments = words.bench()
     missed: list[str] = []
     rows = measured(arguments, missed)
-    report = text(rows, quick=arguments.quick)
+    report = text(rows, missed)
     print(report)
-    if arguments.keep:
+    stopped = _INTERRUPTED in missed
+    if arguments.keep and (stopped or not rows):
+        say("nothing is kept of a run that was stopped or found nothing")
+    elif arguments.keep:
         keep(as_run(rows, quick=arguments.quick), report)
-    return 1 if missed else 0
+    return STOPPED if stopped else MISSED if missed else FINE
 
 
 def measured(arguments: argparse.Namespace, missed: list[str]) -> list[Measured]:
@@ -52,7 +62,7 @@ def measured(arguments: argparse.Namespace, missed: list[str]) -> list[Measured]
         for row in _watched(measure(arguments.rows, plan, arguments.cache, miss)):
             found.append(row)
     except KeyboardInterrupt:
-        missed.append("interrupted")
+        missed.append(_INTERRUPTED)
         say("interrupted: what was measured until then is told")
     rows = sorted(found, key=lambda row: row.key[0])
     if arguments.json:
@@ -72,8 +82,8 @@ def write(run: Run, file: Path) -> None:
     file.write_text(json.dumps(run, indent=1) + "\n")
 
 
-def text(rows: list[Measured], *, quick: bool) -> str:
-    """The table under its heading."""
-    how = "make bench ARGS=--quick" if quick else "make bench"
-    heading = f"## {when()}\n\n{machine()}; `{how}`, commit {commit()}. {_NOISE}\n\n"
-    return heading + table([row.told for row in rows])
+def text(rows: list[Measured], missed: Sequence[str] = ()) -> str:
+    """The table under its heading, which says what is not in it."""
+    how = f"`{as_typed('make bench')}`, commit {commit()}. {_NOISE}"
+    without = f" Something failed; not all is here of: {', '.join(missed)}." if missed else ""
+    return f"### {when()}\n\n{machine()}; {how}{without}\n\n" + table([row.told for row in rows])

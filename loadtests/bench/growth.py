@@ -22,7 +22,8 @@ SCRIPT: Final[dict[str, Any]] = {
 }
 """Two seconds, each delta with the time it was made at."""
 _REST_S: Final = 18.0
-"""One in ten is being answered; one replica of the model writes for 32 at a time."""
+"""One in ten is being answered; one replica of the model writes for 32 at a time. The session that the
+others are compared with does not rest: alone it would make too few events to say what one costs."""
 _WISH: Final = {"speak": False, "max_tokens": 4_096}
 _SETTLE_S: Final = 2.0
 _IDLE_WINDOWS: Final = 3
@@ -46,6 +47,12 @@ class Point:
     begun: int | None = None
     """So many were answered, where not all of them could be: nothing was measured then."""
 
+    def add(self, events: int, cpu_s: float, seconds: float, delays_ms: list[float]) -> None:
+        """A window in which there were so many events, one at least."""
+        self.cpu_us.append(max(0.0, cpu_s) / events * 1e6)
+        self.delays_ms.append(delays_ms)
+        self.rate.append(events / seconds)
+
 
 async def growing(
     url: str,
@@ -58,7 +65,7 @@ async def growing(
 ) -> list[Point]:
     """Each count on top of the one before it. What idle gateways take is measured first, and taken off.
 
-    `rest_s`: about so long everybody rests between an answer and the next question.
+    `rest_s`: about so long everybody rests between an answer and the next question, where there are several.
     """
     delays: list[float] = []
 
@@ -69,17 +76,18 @@ async def growing(
     await asyncio.sleep(_SETTLE_S)
     idle = await _idle(meter, seconds)
     found: list[Point] = []
-    async with living(url, _WISH, take, rest_s=rest_s) as live:
-        for count in counts:
+    async with living(url, _WISH, take) as live:
+        for place, count in enumerate(counts):
             say(f"g: {count} sessions")
             try:
                 await live.grow(count)
             except TimeoutError as error:
                 if not found:
                     raise RuntimeError(f"not one of {count} sessions was answered") from error
-                found.append(Point(count, refused=live.refused, begun=live.begun))
+                found += [Point(more, refused=live.refused, begun=live.begun) for more in counts[place:]]
                 break
-            await asyncio.sleep(max(_SETTLE_S, rest_s))  # until they ask at different times
+            live.rest_s = 0.0 if count == 1 else rest_s
+            await asyncio.sleep(max(_SETTLE_S, live.rest_s))  # until they ask at different times
             point = Point(count)
             for _ in range(windows):
                 delays.clear()
@@ -89,9 +97,8 @@ async def growing(
                 events = live.facts - heard
                 taken = list(delays)
                 used = (await asyncio.to_thread(meter.read)).since(before)
-                point.cpu_us.append(max(0.0, spent_s(used) - idle * used.at_s) / max(1, events) * 1e6)
-                point.delays_ms.append(taken)
-                point.rate.append(events / used.at_s)
+                if events:
+                    point.add(events, spent_s(used) - idle * used.at_s, used.at_s, taken)
             point.refused = live.refused
             found.append(point)
     return found
@@ -118,7 +125,7 @@ def growth_rows(points: Sequence[Point]) -> list[Measured]:
     first, found = points[0], list[Measured]()
     for point in points[1:]:
         if point.begun is None:
-            rate = percentile(point.rate, 0.5) / point.sessions
+            rate = percentile(point.rate, 0.5) / point.sessions if point.rate else 0.0
             each = f"{rate:.1f} events/s each{refusals(point.refused)}"
         else:
             each = f"only {point.begun} were answered{refusals(point.refused)}"
@@ -142,7 +149,7 @@ def growth_rows(points: Sequence[Point]) -> list[Measured]:
             None,
             note=each,
         )
-        found.append(Measured.each(f"g.sessions.{point.sessions}.cpu", cpu, paired=False))
-        key = f"g.sessions.{point.sessions}.delta"
+        found.append(Measured.each(f"g.resting.{point.sessions}.cpu", cpu, paired=False))
+        key = f"g.resting.{point.sessions}.delta"
         found.append(Measured(key, delay, point.delays_ms, first.delays_ms, paired=False))
     return found

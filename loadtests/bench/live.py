@@ -46,7 +46,8 @@ class Live:
         self._tasks = tasks
         self._wish = wish
         self._take = take
-        self._rest_s = rest_s
+        self.rest_s = rest_s
+        """About so long everybody rests from now on between an answer and the next question."""
         self._dice = random.Random(1)  # so that who came together does not ask together for ever
         self._people: list[asyncio.Task[None]] = []
         self._begun: list[asyncio.Event] = []
@@ -91,7 +92,7 @@ class Live:
                 self.facts += 1
                 self._take(arrival)
                 if kind in TERMINAL:
-                    await asyncio.sleep(self._rest_s * self._dice.uniform(0.5, 1.5))
+                    await asyncio.sleep(self.rest_s * self._dice.uniform(0.5, 1.5))
                     await stream.ask(_PROMPT)
         raise RuntimeError("a session's connection ended")
 

@@ -43,7 +43,7 @@ class Measured:
 
     @property
     def told(self) -> Row:
-        """The row, with the noise of its ratio and what other machines took in its note."""
+        """The row after its letter, with the noise of its ratio and what other machines took in its note."""
         said = [self.row.note] if self.row.note else []
         if self.stolen >= _WORTH_TELLING:
             said.insert(0, f"{self.stolen:.0%} of the processors stolen")
@@ -51,7 +51,7 @@ class Measured:
             said.insert(
                 0, f"±{math.expm1(3 * self.spread):.0%}" + (" of the p95" if self.share > 0.5 else "")
             )
-        return replace(self.row, note="; ".join(said))
+        return replace(self.row, name=f"{self.key[0]}: {self.row.name}", note="; ".join(said))
 
     @property
     def ratio(self) -> float | None:

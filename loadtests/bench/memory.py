@@ -18,6 +18,8 @@ from loadtests.figures import Row, percentile
 
 STEPS: Final = 4
 """The sessions come in so many groups of the same size: each is a round."""
+FEW: Final = 8
+"""Sessions that are listened to for longer, before the others come: so few that nobody waits for anything."""
 SETTLE_S: Final = 2.0
 """After a group has come; growing is over by then."""
 BUDGET_MB: Final = 2.0
@@ -33,7 +35,7 @@ class Held:
     """Group by group, as they came."""
     bare_mb: Sequence[float]
     later_mb: Sequence[float]
-    """Of a session, again and again while all of them go on."""
+    """Of one of the first `FEW`, again and again while they go on."""
     events: float
     """That each had by then, from the beginning of the later ones on."""
     refused: int = 0
@@ -63,34 +65,35 @@ async def holding(
     seconds: float,
     settle_s: float = SETTLE_S,
 ) -> Held:
-    """`sessions` come in groups, and then go on for `seconds`."""
+    """A few go on for `seconds`; then `sessions` come in groups."""
     group = max(1, sessions // STEPS)
     async with living(url, wish) as live:
         await live.grow(2)  # what is loaded with the first ones is nobody's
         await asyncio.sleep(settle_s)
+        start = await asyncio.to_thread(gateways_mb, home)
+        say(f"f: {FEW} sessions for {seconds:g} s")
+        await live.grow(2 + FEW)
+        await asyncio.sleep(settle_s)
+        later, events = await _later(live, lambda: gateways_mb(home) - start, seconds)
         each, before = [], await asyncio.to_thread(gateways_mb, home)
-        start = before
         for number in range(1, STEPS + 1):
             say(f"f: {number * group} sessions")
-            await live.grow(2 + number * group)
+            await live.grow(2 + FEW + number * group)
             await asyncio.sleep(settle_s)
             now = await asyncio.to_thread(gateways_mb, home)
             each.append((now - before) / group)
             before = now
-        later, events = await _later(live, lambda: gateways_mb(home) - start, seconds, group * STEPS)
     bare = await _bare(bare_url, group, settle_s)
     return Held(group * STEPS, each, bare, later, events, live.refused)
 
 
-async def _later(
-    live: Live, held_mb: Callable[[], float], seconds: float, sessions: int
-) -> tuple[list[float], float]:
+async def _later(live: Live, held_mb: Callable[[], float], seconds: float) -> tuple[list[float], float]:
     """Megabytes of a session at four moments, and how many events each session had in between."""
-    found, heard = [await asyncio.to_thread(held_mb) / sessions], live.facts
+    found, heard = [await asyncio.to_thread(held_mb) / FEW], live.facts
     for _ in range(STEPS):
         await asyncio.sleep(seconds / STEPS)
-        found.append(await asyncio.to_thread(held_mb) / sessions)
-    return found, (live.facts - heard) / (sessions + 2)
+        found.append(await asyncio.to_thread(held_mb) / FEW)
+    return found, (live.facts - heard) / (FEW + 2)
 
 
 async def _bare(url: str, group: int, settle_s: float) -> list[float]:
@@ -136,16 +139,16 @@ def memory_rows(held: Held) -> list[Measured]:
         note=f"unique set size, in groups as they came{refusals(held.refused)}",
     )
     later = Row(
-        f"the same, {held.events:.0f} events later",
+        f"the same, of the first {FEW}, up to {held.events:.0f} events later",
         "MB",
         held.later_mb[1:],
         held.later_mb[:1],
-        "when the last had come",
+        "when they had just come",
         f"<= {BUDGET_MB:g} MB",
         grown <= BUDGET_MB,
         note=slope,
     )
     return [
         Measured.each("f.session", now, paired=False),
-        Measured.each("f.later", later, paired=False),
+        Measured.each("f.longer", later, paired=False),
     ]

@@ -27,6 +27,8 @@ class Found(StrEnum):
     WORSE = "WORSE"
     NEW = "no history"
     NOTHING = "no ratio"
+    LOST = "NO MORE"
+    """There was a ratio, and now nobody was answered any more."""
 
 
 @dataclass(frozen=True, slots=True)

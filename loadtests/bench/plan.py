@@ -38,7 +38,7 @@ class Plan:
     held: int
     """f: sessions."""
     held_s: float
-    """f: so long they go on."""
+    """f: so long the first few go on."""
     sessions: tuple[int, ...]
     """g: at once."""
     windows: int
@@ -62,14 +62,14 @@ FULL: Final = Plan(
     step_s=20.0,
     deltas=120,
     held=200,
-    held_s=40.0,
+    held_s=120.0,
     sessions=(1, 10, 100, 200),
     windows=5,
     window_s=8.0,
     lengths=(10, 100, 1_000, 10_000, 100_000),
     length_rounds=5,
     answers=8,
-    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 270, "f": 120, "g": 420, "h": 90},
+    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 270, "f": 190, "g": 430, "h": 90},
 )
 QUICK: Final = Plan(
     pairs=6,
@@ -82,14 +82,14 @@ QUICK: Final = Plan(
     step_s=6.0,
     deltas=60,
     held=100,
-    held_s=8.0,
+    held_s=24.0,
     sessions=(1, 10, 100, 200),
     windows=3,
-    window_s=2.0,
+    window_s=4.0,
     lengths=(10, 1_000, 100_000),
     length_rounds=3,
     answers=3,
-    seconds={"a": 45, "b": 40, "c": 15, "d": 35, "e": 60, "f": 35, "g": 70, "h": 20},
+    seconds={"a": 45, "b": 40, "c": 15, "d": 35, "e": 60, "f": 50, "g": 160, "h": 20},
 )
 
 

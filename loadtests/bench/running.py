@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import httpx
+from redis.exceptions import RedisError
 
 from loadtests import append_cost, speech
 from loadtests.bench import climbing, growth, lengths, memory, narrated
@@ -17,15 +17,19 @@ from loadtests.bench.plan import Plan
 from loadtests.console import say
 from loadtests.costs.processes import Meter
 from loadtests.figures import Row
+from loadtests.peers.contestants import FAILURES
 from loadtests.speech_rows import first_audio_row, settings_for
 from loadtests.stream_rows import SCRIPT, delays, delays_row, resume_row, stop_row
 from loadtests.target import bare_stream, rhapsode
 from loadtests.voice.floor import direct
 from loadtests.voice.talk import MAX_TOKENS, Scenario, talk
+from schemas.errors import RhapsodeError
 
 _SILENCE_MS: Final = 500
 """That the floor of a call waits before it believes that the question is over."""
 T = TypeVar("T")
+_FAILURES: Final = (*FAILURES, RedisError, RhapsodeError, ExceptionGroup)
+"""Of a system, or of the way to it or to its log."""
 
 
 def measure(
@@ -38,7 +42,7 @@ def measure(
             if wanted := [letter for letter in letters if letter in rows]:
                 try:
                     yield from part(wanted, plan, folder, cache)
-                except (RuntimeError, OSError, httpx.HTTPError, ExceptionGroup) as error:
+                except _FAILURES as error:
                     missed(wanted, error)
 
 
@@ -50,18 +54,17 @@ def _real(rows: Collection[str], plan: Plan, folder: Path, cache: Path) -> Itera
             _begin("a", plan)
             row = _run(lambda: first_audio_row(url, settings, plan.pairs))
             yield Measured.each("a.first-audio", row)
-        if "d" in rows:
-            if speech.available():
-                _begin("d", plan)
-                yield _run(lambda: _voice(url, cache, plan.turns))
-            else:
-                say("d: left out, the recordings are missing (make system installs them)")
         if "h" in rows:
             _begin("h", plan)
             with closing(Meter(home)) as meter:
                 yield narrated.narrated_row(
                     _run(lambda: narrated.narrating(url, meter, settings, plan.answers))
                 )
+        if "d" in rows:
+            _begin("d", plan)
+            if not speech.available():
+                raise RuntimeError("d needs recordings: make system installs them")
+            yield _run(lambda: _voice(url, cache, plan.turns))
 
 
 async def _voice(url: str, cache: Path, turns: int) -> Measured:

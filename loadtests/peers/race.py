@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests import speech
-from loadtests.console import first
+from loadtests.console import as_typed, first
 from loadtests.here import commit, machine, when
 from loadtests.peers import laps
-from loadtests.peers.contestants import Contestant, Ours, Peer
+from loadtests.peers.contestants import FAILURES, Contestant, Ours, Peer
 from loadtests.peers.crowd import Hall, OurHall, PeerHall, Step, climb
 from loadtests.peers.houses import Services, peer, services, there_are_peers, there_is_realtimetts
 from loadtests.peers.report import Race, crowd_table, figures
@@ -61,7 +61,7 @@ def main() -> None:
                 _real(Path(name) / "real", arguments, races)
             if "sessions" in arguments.rows:
                 _scripted(Path(name) / "scripted", arguments, climbs)
-    except (RuntimeError, OSError, ExceptionGroup) as error:
+    except (*FAILURES, ExceptionGroup) as error:
         sys.exit(f"Not all of it could be raced: {first(error)}")
     finally:
         if races or climbs:
@@ -176,7 +176,8 @@ def _publish(
     parts = [f"**{race.name}**\n\n{race.table()}\n{race.stages_table()}" for race in races]
     if climbs:
         parts.append(f"**sessions on this machine, scripted engines**\n\n{crowd_table(climbs, 3.0)}")
-    heading = f"### {when()}\n\n{machine()}; `make race`, commit {commit()}\n\n"
+    without = "" if there_is_realtimetts() else ". RealtimeTTS is left out: there is no PortAudio here"
+    heading = f"### {when()}\n\n{machine()}; `{as_typed('make race')}`, commit {commit()}{without}\n\n"
     report = heading + "\n".join(parts)
     print(report)
     if arguments.json:

@@ -72,7 +72,7 @@ def test_what_is_kept_is_a_table_and_a_line_that_says_how_much_the_rounds_differ
     tables, history = tmp_path / "measurements.md", tmp_path / "history.jsonl"
     tables.write_text(f"# Measurements\n\n{keeping.MARK}\n## before\n")
     for rows in (STILL, SLOWER):
-        keeping.keep(keeping.as_run(rows, quick=False), text(rows, quick=False), tables, history)
+        keeping.keep(keeping.as_run(rows, quick=False), text(rows), tables, history)
     kept = tables.read_text()
     assert kept.count("| what | ours p50 / p95 |") == 2
     assert kept.index("30.00 / 30.20 ms") < kept.index("20.00 / 20.20 ms") < kept.index("## before")
@@ -83,6 +83,16 @@ def test_what_is_kept_is_a_table_and_a_line_that_says_how_much_the_rounds_differ
     assert [one.ratio for one in found["b.delta"]] == [2.0, 3.0]
     assert all(one.spread is not None for one in found["b.delta"])
     assert keeping.past(runs, "another machine") == {}
+
+
+def test_a_row_that_nobody_is_answered_in_any_more_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = Measured("b.delta", Row("row b.delta", "ms", [], [], "a floor", "flat", False), [], [])
+    now, before = saved([STILL[0], nobody], tmp_path / "now.json"), saved(STILL, tmp_path / "before.json")
+    assert run(monkeypatch, "--given", now, "--against", before) == check.WORSE
+    assert "WORSE: b.delta could be measured in 1 kept runs, and cannot any more" in capsys.readouterr().out
+    assert run(monkeypatch, "--given", now, "--against", now) == check.FINE
 
 
 def test_a_history_that_is_broken_names_the_line(tmp_path: Path) -> None:

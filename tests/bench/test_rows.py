@@ -81,7 +81,7 @@ def test_sessions_that_could_not_all_be_answered_are_told_and_miss_their_budget(
 async def test_more_sessions_are_told_beside_the_first_ones_with_what_their_events_cost(apart: Apart) -> None:
     points = await growth.growing(apart.url, apart.meter, (1, 4), windows=3, seconds=0.4, rest_s=0.0)
     cpu, delay = growth.growth_rows(points)
-    assert (cpu.key, delay.key) == ("g.sessions.4.cpu", "g.sessions.4.delta")
+    assert (cpu.key, delay.key) == ("g.resting.4.cpu", "g.resting.4.delta")
     assert len(cpu.ours) == len(delay.ours) == 3
     assert delay.ratio is not None
     assert all(ms > 0 for window in delay.ours for ms in window)
@@ -94,7 +94,7 @@ async def test_a_live_session_holds_memory_and_is_told_beside_a_bare_connection(
     with bare_stream(tmp_path, growth.SCRIPT) as bare:
         held = await memory.holding(apart.url, apart.home, bare, 8, {"speak": False}, 0.5, 0.1)
     now, later = memory.memory_rows(held)
-    assert (now.key, later.key) == ("f.session", "f.later")
+    assert (now.key, later.key) == ("f.session", "f.longer")
     assert held.sessions == 8
     assert len(held.each_mb) == len(held.bare_mb) == memory.STEPS
     assert held.events > 0

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,32 @@ def test_what_was_measured_is_printed_and_written(
     found = tmp_path / "found.json"
     monkeypatch.setattr(command, "measure", until_somebody_stops_it)
     monkeypatch.setattr("sys.argv", ["bench", "--rows", "a", "b", "--json", str(found)])
-    assert command.main() == 1
+    assert command.main() == command.STOPPED
     assert "a row that was there" in capsys.readouterr().out
     assert list(json.loads(found.read_text())["rows"]) == ["x.y"]
+
+
+def test_nothing_is_kept_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    kept: list[object] = []
+    monkeypatch.setattr(command, "measure", until_somebody_stops_it)
+    monkeypatch.setattr(command, "keep", lambda *told: kept.append(told))
+    monkeypatch.setattr("sys.argv", ["bench", "--rows", "a", "--keep"])
+    assert command.main() == command.STOPPED
+    assert kept == []
+    assert "nothing is kept" in capsys.readouterr().err
+
+
+def test_rows_that_failed_are_named_above_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*told: Any) -> Iterator[Measured]:
+        yield next(until_somebody_stops_it())
+        told[-1](["b", "c"], OSError("no room"))
+
+    monkeypatch.setattr(command, "measure", failing)
+    monkeypatch.setattr("sys.argv", ["bench", "--key", "rk_secret", "--quick"])
+    assert command.main() == command.MISSED
+    out = capsys.readouterr().out
+    assert "make bench ARGS=\"--key '***' --quick\"" in out
+    assert "not all is here of: b, c." in out
+    assert "| x: a row that was there |" in out

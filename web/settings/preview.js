@@ -9,6 +9,7 @@ export class Preview {
     this._api = api;
     this._wishes = wishes;
     this._sound = null;
+    this._asked = false; // the server is being asked for it
     this.button = make("button", { type: "button", class: "quiet preview" }, icon("sound"), make("span", {}, "Listen"));
     this.button.addEventListener("click", () => (this._sound ? this.stop() : this._play()));
   }
@@ -22,10 +23,16 @@ export class Preview {
   }
 
   async _play() {
+    if (this._asked) return; // twice at once would be two voices, one of which nobody could stop
     this._say("…");
+    this._asked = true;
     const refused = ({ message }) => this._say(asSentence(message));
     await orElse(refused, async () => {
       const sound = new Audio(await this._api.preview(await this._wishes()));
+      if (!this.button.checkVisibility()) {
+        this._say("Listen");
+        return; // the settings were closed meanwhile
+      }
       this._sound = sound;
       sound.addEventListener("ended", () => this.stop());
       try {
@@ -36,6 +43,8 @@ export class Preview {
         this.stop();
         this._say("The browser does not play it.");
       }
+    }).finally(() => {
+      this._asked = false;
     });
   }
 
