@@ -9,7 +9,7 @@ from typing import Any, cast
 from ray.serve.handle import DeploymentHandle
 
 from deployments.inbox import Inbox
-from deployments.remote import error_item, handed_in
+from deployments.remote import handed_in
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall, Written
@@ -17,7 +17,7 @@ from pipeline.engines.registry import build_language_model
 from pipeline.providers.open_answering import open_language_model
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
-from schemas.errors import EngineError, RhapsodeError
+from schemas.errors import EngineError
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -43,12 +43,9 @@ class LanguageModelReplica(Observed):
 
         Or, instead of what would come, {"error", "message", "field"}.
         """
-        try:
-            async with aclosing(self._engine.stream(_request_from(request))) as items:
-                async for item in items:
-                    yield _item(item)
-        except RhapsodeError as error:
-            yield error_item(error)
+        async with aclosing(self._engine.stream(_request_from(request))) as items:
+            async for item in items:
+                yield _item(item)
 
     async def check_health(self) -> None:
         """Called by Serve; the engine's own thread is in this process, so answering is the check."""

@@ -40,7 +40,8 @@ class Outbox:
     async def _connected(self, address: Address) -> "_Way | None":
         loop = asyncio.get_running_loop()
         host, port, token = address
-        way = _Way(lambda: self._lost(address))
+        ours = asyncio.current_task()
+        way = _Way(lambda: self._lost(address, ours))
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await loop.create_connection(lambda: way, host, port)
@@ -49,12 +50,14 @@ class Outbox:
         except (OSError, TimeoutError, EngineDead) as error:
             log.warning("the gateway at %s cannot be reached past Serve: %r", host, error)
             way.close()
-            loop.call_later(_AGAIN_S, self._lost, address)
+            loop.call_later(_AGAIN_S, self._lost, address, ours)
             return None
         return way
 
-    def _lost(self, address: Address) -> None:
-        self._ways.pop(address, None)
+    def _lost(self, address: Address, way: object) -> None:
+        """It is known no more, unless another one has been made since."""
+        if self._ways.get(address) is way:
+            del self._ways[address]
 
 
 class Delivery:
@@ -108,6 +111,8 @@ class _Way(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         self._room.set()
+        if self.welcome.cancelled():
+            return  # given up, and not to be tried again for a while
         if self.welcome.done():
             self._when_lost()
         else:  # it was never one

@@ -88,7 +88,7 @@ async def _follow(reply: Any, call: Call) -> None:
                     call.expect(item[WHOLE])
                 else:
                     call.put(item)
-    except asyncio.CancelledError:  # Serve may cancel the call, too, with a request that it was made in
+    except asyncio.CancelledError:
         call.end(EngineDead("the call was cancelled"))
         raise
     except RhapsodeError as error:
@@ -117,6 +117,12 @@ def _unless_error(item: Item) -> Item:
 def _in_our_words() -> Iterator[None]:
     try:
         yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled us: Serve ended the call with the request that it was made in.
+        raise EngineDead("the call was cancelled with its request") from error
     except BackPressureError as error:
         raise EngineBusy("all replicas are at their limit") from error
     except (RayActorError, DeploymentUnavailableError) as error:

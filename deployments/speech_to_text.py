@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.remote import Item, error_item, items_of
+from deployments.remote import Item, items_of
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.base import SpeechToText, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
-from schemas.errors import EngineError, RhapsodeError
+from schemas.errors import EngineError
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -42,12 +42,9 @@ class SpeechToTextReplica(Observed):
     @streaming(names.REPLICA_TRANSCRIBE)
     async def transcribe(self, utterance: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """{"delta"} items, then the transcript as {"text", ...}; or {"error", "message", "field"}."""
-        try:
-            async with aclosing(self._ear.transcribe(Utterance(**utterance))) as items:
-                async for item in items:
-                    yield {"delta": item} if isinstance(item, str) else asdict(item)
-        except RhapsodeError as error:
-            yield error_item(error)
+        async with aclosing(self._ear.transcribe(Utterance(**utterance))) as items:
+            async for item in items:
+                yield {"delta": item} if isinstance(item, str) else asdict(item)
 
     async def check_health(self) -> None:
         """Called by Serve; the ear listens in this process, so answering is the check."""

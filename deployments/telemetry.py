@@ -105,6 +105,8 @@ def streaming(name: str) -> Callable[[Any], Any]:
                     yield {WHOLE: delivery.count}
             except RhapsodeError as error:
                 told = error_item(error)
+                served.item(told)
+                served.whole()
                 # On the same way as what was made before it.
                 if delivery is not None and await delivery.took(told):
                     told = {WHOLE: delivery.count}

@@ -9,14 +9,14 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.inbox import Inbox
-from deployments.remote import error_item, handed_in
+from deployments.remote import handed_in
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.providers.open import open_speaker
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
-from schemas.errors import EngineDead, EngineError, RhapsodeError
+from schemas.errors import EngineDead, EngineError
 from schemas.settings import TextToSpeechSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -50,15 +50,12 @@ class TextToSpeechReplica(Observed):
     ) -> AsyncGenerator[dict[str, Any], None]:
         """At most one {"words"}, then {"packets", "ms", "last"} items; or {"error", "message", "field"}."""
         sound = self._speaker.speak(text, voice=voice, speed=speed, delivery=Delivery(**delivery))
-        try:
-            async with aclosing(sound) as items:
-                async for item in items:
-                    if isinstance(item, WordTimes):
-                        yield {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in item.words]}
-                    else:
-                        yield {"packets": item.packets, "ms": item.ms, "last": item.last}
-        except RhapsodeError as error:
-            yield error_item(error)
+        async with aclosing(sound) as items:
+            async for item in items:
+                if isinstance(item, WordTimes):
+                    yield {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in item.words]}
+                else:
+                    yield {"packets": item.packets, "ms": item.ms, "last": item.last}
 
     async def check_health(self) -> None:
         """Called by Serve, which replaces a replica whose engine says that nothing succeeds any more."""

@@ -57,9 +57,14 @@ class Presence:
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "Presence":
-        """What another version says and we do not know is left out."""
+        """What another version says and we do not know is left out.
+
+        Raises TypeError or ValueError where what is reckoned with later is no number.
+        """
         found = orjson.loads(packed)
-        return cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
+        told = cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
+        lately = [(float(ago_s), float(times)) for ago_s, times in told.lately]
+        return replace(told, seen_ms=int(told.seen_ms), turns=int(told.turns), lately=lately)
 
 
 class Register(Protocol):

@@ -1,10 +1,14 @@
 """Objects with tasks of their own, which end with them."""
 
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
+
+Arguments = TypeVarTuple("Arguments")
 
 
 class Lasting:
@@ -18,6 +22,15 @@ class Lasting:
         """Where to start them, within the block."""
         assert self._group is not None
         return self._group
+
+    def _outlive(
+        self, work: Callable[[*Arguments], Coroutine[Any, Any, None]], *arguments: *Arguments
+    ) -> None:
+        """Start what goes on when whoever asked for it has left.
+
+        In no request's context: Serve cancels, with a request, what was called in its context.
+        """
+        Context().run(lambda: self._tasks.start_soon(work, *arguments))
 
     def _begin(self, tasks: TaskGroup) -> None:
         """Start what runs all the time; nothing by itself."""

@@ -17,7 +17,8 @@ from schemas.settings import SessionSettings
 from schemas.turn_facts import Word
 
 _BUFFERED_CHUNKS = 16
-"""Chunks of one sentence waiting for their turn to be recorded; when full its synthesis waits."""
+"""Chunks of one sentence waiting for their turn to be recorded. When full, a voice in this process waits; one
+elsewhere goes on, and the rest of its sentence waits where it came in."""
 _ATTEMPTS = 3
 """Tries of a sentence whose engine died, or which a provider elsewhere was too busy to begin."""
 _RETRY_S = 0.2

@@ -248,17 +248,18 @@ class SessionOwner:
             services.clock,
             sentences_ahead=services.limits.sentences_ahead,
         )
-        try:
-            with first_answer(services, state, after_ms=self._free_ms) as self._first:
+        with first_answer(services, state, after_ms=self._free_ms) as self._first:
+            try:
                 await self._reconcile()
                 await self._turn.run(epoch=self._epoch, node=self._name)
-        except (SessionFull, InputTooLong) as full:  # the next owner would come to the same end
-            await self._fail(state.turn, full.code, str(full))
-        finally:
-            self._turn = None
-            self._free_ms = services.clock.now_ms()
-        while not state.over:
-            await self._news.wait()
+            except (SessionFull, InputTooLong) as full:  # the next owner would come to the same end
+                await self._fail(state.turn, full.code, str(full))
+            finally:
+                self._turn = None
+                self._free_ms = services.clock.now_ms()
+            while not state.over:
+                await self._news.wait()
+            self._first.see(state, held=False)  # a short one is over before its beginning was looked at
         if services.allowance is not None:
             await services.allowance.spoken(self._conversation.principal, state.audio_ms)
 

@@ -2,7 +2,6 @@
 
 import logging
 import random
-from contextvars import Context
 
 import anyio
 from anyio.abc import TaskGroup
@@ -79,9 +78,9 @@ class Owners(Lasting):
         """Take up what nobody does: its owner died, or whoever asked for it owns no sessions."""
         while True:
             await anyio.sleep(self.lookout.pause_s)
-            if not self._has_room or not await self.lookout.may_look():
-                continue
             try:
+                if not self._has_room or not await self.lookout.may_look():
+                    continue
                 found = await self._services.log.abandoned()
             except RhapsodeError:
                 continue  # nobody can work without the log
@@ -132,9 +131,7 @@ class Owners(Lasting):
             owner = self._owners[session] = SessionOwner(
                 session, f"{self._node}.{self._count}", self._services, self._leases
             )
-            # In no request's context: Serve cancels what was called in one with the request, and a turn goes
-            # on when whoever asked has left.
-            Context().run(self._tasks.start_soon, self._run, owner)
+            self._outlive(self._run, owner)
         owner.expect(seq)
 
     async def _run(self, owner: SessionOwner) -> None:

@@ -108,7 +108,7 @@ class Additions(Lasting):
         except BaseException:
             self._release(held)
             raise
-        self._tasks.start_soon(self._run, held, document, new, began)
+        self._outlive(self._run, held, document, new, began)
         return began
 
     async def _first_word(self, held: Held, document: DocumentId, new: NewUpload) -> Seq:

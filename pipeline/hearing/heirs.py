@@ -45,6 +45,8 @@ class Heirs:
                     await self._beat(tasks)
                 except RhapsodeError as error:
                     log.info("open inputs could not be looked after: %s", error)
+                except Exception:  # all microphones of this process hang on the task group that this runs in
+                    log.exception("open inputs could not be looked after")
                 await self._services.clock.sleep(self._every_s)
 
     async def _beat(self, tasks: TaskGroup) -> None:

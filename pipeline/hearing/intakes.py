@@ -151,7 +151,7 @@ class Intakes(Lasting):
             self._open[new.held] = handle
         finally:
             self._opening -= 1
-        self._tasks.start_soon(self._run, handle)
+        self._outlive(self._run, handle)
         return handle, restored.pcm
 
     async def _hearing_first(self, handle: OpenInputHandle, pcm: bytes) -> OpenInputHandle:

@@ -207,16 +207,38 @@ async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through
     assert not any(reply.past_serve for reply in handle.replies)
 
 
-async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(inbox: Inbox) -> None:
-    held = asyncio.Event()
+async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_CONNECT_S", 0.05)
+    held, came = asyncio.Event(), list[int]()
 
     async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(1)
         await held.wait()
         writer.close()
 
     async with await asyncio.start_server(say_nothing, HERE, 0) as silent:
         inbox._port = silent.sockets[0].getsockname()[1]
-        handle = NearHandle(Counter())
-        assert await numbers(counted(inbox, handle, 20)) == list(range(20))
-        assert not handle.replies[0].past_serve
+        counter = Counter()
+        handle = NearHandle(counter)
+        for _ in range(3):
+            assert await numbers(counted(inbox, handle, 20)) == list(range(20))
+            [way] = counter.outbox._ways.values()
+            assert await way is None
+        assert not any(reply.past_serve for reply in handle.replies)
+        assert len(came) == 1, "it is not tried again for a while"
         held.set()
+
+
+async def test_a_way_that_was_made_since_outlives_the_wait_for_the_one_before(
+    inbox: Inbox, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = Counter()
+    handle = NearHandle(counter)
+    assert await numbers(counted(inbox, handle, 5)) == list(range(5))
+    [(address, way)] = counter.outbox._ways.items()
+    counter.outbox._lost(address, object())
+    assert counter.outbox._ways == {address: way}
+    counter.outbox._lost(address, way)
+    assert counter.outbox._ways == {}

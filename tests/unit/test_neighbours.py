@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import orjson
+import pytest
+
 from pipeline.gateways import Presence, neighbours
 from pipeline.newcomers import Neighbours
 
@@ -35,4 +38,20 @@ def test_who_fell_silent_runs_nothing_and_what_it_said_grows_old() -> None:
 
 
 def test_what_is_announced_arrives_as_it_was() -> None:
-    assert among(Presence.unpacked(OTHER.packed())) == among(replace(OTHER, lately=[[0.5, 2.0]]))
+    assert among(Presence.unpacked(OTHER.packed())) == among(OTHER)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"lately": [(0.5, 2.0, 1.0)]},
+        {"lately": [(0.5, None)]},
+        {"seen_ms": "now"},
+        {"turns": None},
+        {"lately": 3},
+    ],
+)
+def test_what_cannot_be_reckoned_with_is_refused_where_it_is_read(strange: dict[str, object]) -> None:
+    said = orjson.dumps(orjson.loads(OTHER.packed()) | strange)
+    with pytest.raises((TypeError, ValueError)):
+        Presence.unpacked(said)

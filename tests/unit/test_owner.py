@@ -15,6 +15,7 @@ from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
+from pipeline.pressure import Pressure
 from pipeline.views import SessionViews
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
@@ -97,10 +98,13 @@ async def gateway(
     model: LanguageModel | None = None,
     limits: LimitSettings | None = None,
     views: SessionViews | None = None,
+    pressure: Pressure | None = None,
 ) -> AsyncGenerator[Owners, None]:
     models, limits = Models(model or Echo(), Voice()), limits or LimitSettings()
     async with Tailer(log) as tailer:
-        services = OwnerServices(log, recorder, tailer, models, SystemClock(), limits, views=views)
+        services = OwnerServices(
+            log, recorder, tailer, models, SystemClock(), limits, views=views, pressure=pressure
+        )
         async with Owners(node=name, services=services) as owners:
             yield owners
 

@@ -1,0 +1,66 @@
+"""Owners tell how soon answers begin, also of short ones; and nothing that is unforeseen ends them all."""
+
+import logging
+
+import pytest
+
+from pipeline.clock import SystemClock
+from pipeline.log.memory import MemoryEventLog
+from pipeline.log.recorder import Recorder
+from pipeline.lookout import LOOKOUT
+from pipeline.newcomers import Newcomers, Wait
+from pipeline.pressure import Pressure
+from schemas.events import SessionStarted
+from schemas.ids import SessionId, new_session_id
+from schemas.limits import AdmissionSettings
+from tests.eventually import eventually
+from tests.unit.test_owner import QUIET, gateway, request, until_over
+
+pytestmark = pytest.mark.anyio
+
+
+class Listening(Newcomers):
+    """Counts the answers that have begun."""
+
+    begun = 0
+
+    def answered(self, wait: Wait) -> None:
+        self.begun += 1
+        super().answered(wait)
+
+
+async def test_answers_that_are_over_at_once_are_judged_like_others() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    pressure = Pressure(AdmissionSettings(), SystemClock())
+    pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())
+    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        for turn in range(5):
+            owners.wake(session, (await recorder.post(session, request())).last)
+            await until_over(log, session, "turn.completed", turn + 1)
+            await eventually(lambda turn=turn: counting.begun > turn)  # type: ignore[misc]
+    assert counting.begun >= 5
+
+
+class Unforeseen(MemoryEventLog):
+    """A log that fails in words that are not ours when somebody asks whether to look for work."""
+
+    asked = 0
+
+    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+        if session == LOOKOUT:
+            self.asked += 1
+            if self.asked == 1:
+                raise RuntimeError("the driver has a fault")
+        return await super().acquire(session, owner, ttl_ms)
+
+
+async def test_owners_outlive_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+    log, session = Unforeseen(), new_session_id()
+    async with Recorder(log) as recorder, gateway(log, recorder):
+        await eventually(lambda: log.asked > 1)
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        await recorder.post(session, request())
+        await until_over(log, session, "turn.completed")
+    said = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in said] == ["work that nobody does cannot be looked for"]
