@@ -5,7 +5,9 @@ import logging
 import pytest
 
 from pipeline.clock import SystemClock
-from pipeline.log.memory import MemoryEventLog
+from pipeline.log import memory
+from pipeline.log.base import Push, Subscribed
+from pipeline.log.memory import MemoryEar, MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.lookout import LOOKOUT
 from pipeline.newcomers import Newcomers, Wait
@@ -29,7 +31,23 @@ class Listening(Newcomers):
         super().answered(wait)
 
 
-async def test_answers_that_are_over_at_once_are_judged_like_others() -> None:
+class InOneGo(MemoryEar):
+    """Tells of a turn when it is over."""
+
+    held: list[Push | Subscribed]
+
+    def announce(self, word: Push | Subscribed) -> None:
+        kinds = {fact.type for fact in word.facts} if isinstance(word, Push) else set[str]()
+        held = [*getattr(self, "held", []), word]
+        self.held = held if "turn.started" in kinds or len(held) > 1 else []
+        if "turn.completed" in kinds or not self.held:
+            self.held = []
+            for each in held:
+                super().announce(each)
+
+
+async def test_answers_that_are_over_at_once_are_judged_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MemoryEar", InOneGo)
     log, session = MemoryEventLog(), new_session_id()
     pressure = Pressure(AdmissionSettings(), SystemClock())
     pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())
