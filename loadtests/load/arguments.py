@@ -5,9 +5,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from math import inf, nan
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+
+import httpx
 
 from loadtests.load import oracles, thresholds
 from loadtests.load.arrivals import PROFILES
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--scenario", choices=list(SCENARIOS), default=TASTE["scenario"], metavar="NAME", help="below")
     add(
         "--processes",
-        type=_processes,
+        type=processes,
         default=1,
         metavar="N",
         help="of this client, each with its part of the people; auto: one per core; default 1",
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         help="kill -9 of one process of the system each time; without --url only; below",
     )
     add("--patience", type=seconds, default=60.0, metavar="LENGTH", help="for one answer; default 60")
+    parser.set_defaults(from_the_door=False)  # asked for by `make load-curve` alone
     _when_people_come(parser)
     _what_people_do(parser)
     _what_comes_of_it(parser)
@@ -160,7 +163,7 @@ def _when_people_come(parser: argparse.ArgumentParser) -> None:
 def _what_people_do(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--turns", type=count, default=3, metavar="N", help="questions of somebody who chats; default 3")
-    add("--think", type=float, default=4.0, metavar="S", help="between two questions, about; default 4")
+    add("--think", type=number, default=4.0, metavar="S", help="between two questions, about; default 4")
     add("--no-listen", dest="listen", action="store_false", help="nobody waits for the sound to be over")
     add("--pages", type=count, default=100, metavar="N", help="of a book; default 100")
     add("--listeners", type=count, default=20, metavar="N", help="of one session; default 20")
@@ -194,18 +197,32 @@ def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
 
 def rate(text: str) -> float:
     """People per second, of "2/s", "30/m" or a number."""
-    if (found := _RATE.fullmatch(text.strip())) is not None:
-        return float(found[1]) / _PER[found[2]]
+    found = _RATE.fullmatch(text.strip())
     try:
-        return float(text)
-    except ValueError:
+        per_s = number(text) if found is None else number(found[1]) / _PER[found[2]]
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text!r} is no rate: such as 2/s, 30/m or 500/h") from None
+    return per_s
+
+
+def number(text: str) -> float:
+    """From 0 on, and finite. Raises ArgumentTypeError."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = nan
+    if not 0 <= found < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return found
 
 
 def address(text: str) -> str:
     """Raises ArgumentTypeError."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        parts = httpx.URL("")
+    if parts.scheme not in ("http", "https") or not parts.host:
         raise argparse.ArgumentTypeError(f"{text!r} is no address: such as http://127.0.0.1:8000")
     return text.rstrip("/")
 
@@ -217,7 +234,8 @@ def count(text: str) -> int:
     return int(text)
 
 
-def _processes(text: str) -> int:
+def processes(text: str) -> int:
+    """A number, or one for each core. Raises ArgumentTypeError."""
     return os.cpu_count() or 1 if text == "auto" else count(text)
 
 

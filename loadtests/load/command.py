@@ -10,16 +10,17 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from loadtests.here import commit, machine, thefts, when
-from loadtests.load import marks, thresholds
+from loadtests.load import marks, places, thresholds
 from loadtests.load.arguments import parsed
 from loadtests.load.arrivals import arrivals
 from loadtests.load.crew import room
 from loadtests.load.door import Door, Failed
-from loadtests.load.keeping import keep, plotted
+from loadtests.load.keeping import MARK, TABLES, keep, plotted
 from loadtests.load.killer import Killer
 from loadtests.load.kills import schedule
 from loadtests.load.own import own
@@ -38,19 +39,34 @@ _COLUMNS: Final = 100
 def main() -> int:
     arguments = parsed()
     arguments.command = as_typed("make load")
-    folder = arguments.out or Path(tempfile.mkdtemp(prefix="rhapsode-load-"))
+    result, code = None, None
     try:
+        folder = _prepared(arguments)
         with system_of(arguments) as (url, home):
             result = asyncio.run(measured(arguments, url, home))
     except (ValueError, Failed, RuntimeError) as error:
         sys.stderr.write(f"load: {error}\n")
-        return WRONG
+        code = WRONG
     except KeyboardInterrupt:
-        return STOPPED
+        code = STOPPED
+    if result is None:
+        return STOPPED if code is None else code
     _publish(result, folder, arguments)
+    if code is not None:
+        return code  # its system did not end well
     if result.stopped:
         return STOPPED
     return KEPT if all(one.kept for one in result.requirements) else BROKEN
+
+
+def _prepared(arguments: argparse.Namespace) -> Path:
+    """The report's folder; that all the others can be written is known as well. Raises ValueError."""
+    folder = places.folder(arguments.out, "rhapsode-load-")
+    if arguments.plots is not None:
+        places.folder(arguments.plots, "")
+    if arguments.keep:
+        places.place(TABLES, MARK)
+    return folder
 
 
 def as_typed(target: str) -> str:
@@ -119,13 +135,12 @@ def _taken(stolen: float) -> Iterator[str]:
 
 def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
     """And what the report's reader should know of it. Raises ValueError."""
-    due_s = list(
-        arrivals(arguments.arrivals, arguments.rate, arguments.peak, arguments.seconds, arguments.seed)
-    )
+    coming = arrivals(arguments.arrivals, arguments.rate, arguments.peak, arguments.seconds, arguments.seed)
+    due_s = list(islice(coming, marks.PEOPLE + 1))
     if not due_s:
         raise ValueError(f"nobody would come: {_in_words(arguments)}")
     if len(due_s) > marks.PEOPLE:
-        raise ValueError(f"{len(due_s)} people are more than there are names for ({marks.PEOPLE})")
+        raise ValueError(f"more people than there are names for ({marks.PEOPLE}): {_in_words(arguments)}")
     knobs = Knobs(
         turns=arguments.turns,
         think_s=arguments.think,
@@ -150,6 +165,7 @@ def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
         keep=arguments.keep_sessions,
         tidy=arguments.arrivals == "soak",
         killing=arguments.kill_every is not None,
+        from_the_door=arguments.from_the_door,
     )
     if (places := room(plan.most)) < min(plan.most, len(due_s)):
         notes += (f"This machine lets a process open files for about {places} people only (ulimit -n).",)
@@ -177,19 +193,19 @@ def say(arguments: argparse.Namespace, words: str) -> None:
 
 
 def _publish(result: Result, folder: Path, arguments: argparse.Namespace) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     report = folder / "load.html"
     (folder / "load.json").write_text(result.model_dump_json(indent=1), "utf-8")
     report.write_text(page(result), "utf-8")
-    if arguments.plots is not None:
-        plotted(result.system, arguments.arrivals, arguments.plots)
-    if arguments.keep and not result.stopped:
-        keep(result)
     for one in result.requirements:
         if not one.kept:
             found = "no figures" if one.value is None else f"{one.value:g}"
             sys.stdout.write(f"NOT KEPT {one.wish} (found: {found})\n")
     sys.stdout.write(f"{report.resolve()}\n")
+    sys.stdout.flush()
+    if arguments.plots is not None:
+        plotted(result.system, arguments.arrivals, arguments.plots)
+    if arguments.keep and not result.stopped:
+        keep(result)
     if not arguments.quiet and has_display():
         webbrowser.open(report.resolve().as_uri())
 

@@ -8,6 +8,7 @@ from loadtests.figures import percentile
 from loadtests.load import oracles
 from loadtests.load.kills import PARTS
 from loadtests.load.page_growth import pictures
+from loadtests.load.places import place
 from loadtests.load.result import Result, SystemSeen
 from loadtests.load.style import COLOURS, DRAWING
 
@@ -33,10 +34,8 @@ def plotted(system: SystemSeen, prefix: str, folder: Path) -> list[Path]:
 
 def keep(result: Result, tables: Path = TABLES) -> None:
     """The table on top of the others. Raises ValueError where there is no place for it."""
-    before, mark, after = tables.read_text("utf-8").partition(MARK)
-    if not mark:
-        raise ValueError(f"{tables.name} has no line {MARK.strip()!r}")
-    tables.write_text(f"{before}{mark}\n{report(result)}{after}", "utf-8")
+    before, after = place(tables, MARK)
+    tables.write_text(f"{before}\n{report(result)}{after}", "utf-8")
 
 
 def report(result: Result) -> str:
@@ -53,7 +52,7 @@ def report(result: Result) -> str:
 
 def _people(result: Result) -> Sequence[tuple[str, str]]:
     people, judged = result.people, result.judgement
-    faults = ", ".join(f"{kind} {judged.counts[kind]}" for kind in oracles.NEVER)
+    faults = ", ".join(f"{kind} {judged.counts[kind]}" for kind in oracles.KINDS)
     given_up = ", ".join(f"{what} {times}" for what, times in judged.given_up.items()) or "nothing"
     return (
         (

@@ -1,8 +1,11 @@
 """The report as JSON. Readers look at `version` first; a field that means something else gets a new one."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+LATE_MS: Final = 25.0
+"""A client that is late by more than that itself (p99) is seen in its own figures."""
 
 
 class _Part(BaseModel):
@@ -188,6 +191,11 @@ class ClientSeen(_Part):
     frames: int
     megabytes: float
     processes: tuple[ProcessSeen, ...] = ()
+
+    @property
+    def late(self) -> bool:
+        """So late itself that it measures itself."""
+        return self.late_p99_ms > LATE_MS
 
 
 class Requirement(_Part):

@@ -2,15 +2,18 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from loadtests.load import thresholds
+from loadtests.load import command, thresholds
 from loadtests.load.arguments import parsed
 from loadtests.load.command import BROKEN, KEPT, WRONG, main
 from loadtests.load.page import page
-from loadtests.load.result import Result
+from loadtests.load.result import Requirement, Result
+from tests.load.results import result_with
 from tests.load.typed import ended, refused
 from tests.support import RunningApp
 
@@ -22,6 +25,12 @@ SHORT = "--scenario chat --rate 6/s --for 1 --turns 2 --think 0.01 --no-listen"
     [
         ("--rate fast", "no rate: such as 2/s"),
         ("--url localhost", "no address: such as http://"),
+        ("--url http://host:abc", "no address: such as http://"),
+        ("--url http://", "no address: such as http://"),
+        ("--rate inf", "no rate: such as 2/s"),
+        ("--rate nan", "no rate: such as 2/s"),
+        ("--rate=-1", "no rate: such as 2/s"),
+        ("--think nan", "no number from 0 on"),
         ("--for 0", "no length"),
         ("--scenario sing", "choose from"),
         ("--require speed<=1", "there is no figure 'speed'"),
@@ -57,6 +66,52 @@ def test_where_nothing_can_be_run_it_says_why(
 ) -> None:
     assert ended(main, monkeypatch, *words.format(empty=tmp_path).split()) == WRONG
     assert re.search(r"load: (connection: ConnectError|.* has no \*\.wav)", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("words", ["--out {file}", "--plots {file}/plots", "--arrivals soak --keep"])
+def test_what_could_not_be_written_is_said_before_anybody_comes(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "measurements.md"
+    file.write_text("# No mark\n", "utf-8")
+    monkeypatch.setattr(command, "system_of", None)
+    monkeypatch.setattr(command, "TABLES", file)
+    assert ended(main, monkeypatch, *words.format(file=file).split(), "--quiet") == WRONG
+    assert re.search(r"load: .*(be made a folder|has no line)", capsys.readouterr().err)
+
+
+def test_what_was_not_kept_is_said_before_anything_else_can_go_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(command, "plotted", full)
+    broken = Requirement(wish="failed<=0", value=3, kept=False)
+    arguments = parsed(["--quiet", "--plots", str(tmp_path)])
+    with pytest.raises(OSError, match="no space"):
+        command._publish(result_with("fine", requirements=(broken,)), tmp_path, arguments)
+    said = capsys.readouterr().out
+    assert said.splitlines() == ["NOT KEPT failed<=0 (found: 3)", str(tmp_path / "load.html")]
+
+
+def test_a_run_is_reported_although_its_system_did_not_end_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    @contextmanager
+    def stubborn(_: object) -> Iterator[tuple[str, None]]:
+        yield "", None
+        raise RuntimeError("it does not stop")
+
+    async def measured(*_: object) -> Result:
+        return result_with("fine")
+
+    monkeypatch.setattr(command, "system_of", stubborn)
+    monkeypatch.setattr(command, "measured", measured)
+    assert ended(main, monkeypatch, "--quiet", "--out", str(tmp_path)) == WRONG
+    said = capsys.readouterr()
+    assert said.err == "load: it does not stop\n"
+    assert said.out.splitlines() == [str(tmp_path / "load.html")]
 
 
 def test_a_run_ends_by_its_requirements_and_leaves_a_report(

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load.command import BROKEN, KEPT, WRONG
+from loadtests.load import command
+from loadtests.load.command import BROKEN, KEPT, STOPPED, WRONG
+from loadtests.load.curve import command as curve_command
 from loadtests.load.curve import judging, running
 from loadtests.load.curve.arguments import RATES, parsed
 from loadtests.load.curve.command import main
 from loadtests.load.curve.keeping import MARK, keep, table
 from loadtests.load.curve.page import page, picture
 from loadtests.load.curve.result import Curve, Step
+from loadtests.load.door import Door, Failed
+from loadtests.load.result import Result
+from tests.load.results import result_with
 from tests.load.typed import ended, refused
 from tests.support import RunningApp
 
@@ -106,6 +111,20 @@ def test_beyond_it_one_thing_is_enough_to_break_the_second_statement(changes: di
     assert kept(QUIET_STEP, BUSY, FULL.model_copy(update=changes)) == [True, False]
 
 
+def test_one_gap_in_any_step_up_to_there_is_enough_to_break_the_first_statement() -> None:
+    assert kept(step(answers_with_gaps=1), BUSY, FULL) == [False, True]
+    assert kept(step(not_answered=1), BUSY, FULL) == [False, True]
+    assert kept(step(faults={"lost": 1}), BUSY, FULL) == [False, False]
+
+
+def test_only_those_who_were_refused_beyond_it_are_told_there() -> None:
+    before = step(per_s=2.0, ratio_p95=1.4, refused=7)
+    _, beyond = judging.verdicts([QUIET_STEP, before, FULL], 1.5, 2.0)
+    assert "; 40 refused, 0 of them without a wait" in beyond.found
+    _, never_late = judging.verdicts([QUIET_STEP, before], 1.5, 2.0)
+    assert (never_late.kept, "; 7 refused" in never_late.found) == (True, True)
+
+
 def test_where_nobody_was_refused_there_is_nothing_to_judge() -> None:
     assert kept(QUIET_STEP, BUSY) == [True, None]
     assert kept() == [None, None]
@@ -165,6 +184,11 @@ def test_the_place_for_it_is_in_the_documents() -> None:
         ("--scenario call", "choose from"),
         ("--key k", "--key works only with --url"),
         ("--url localhost", "no address: such as http://"),
+        ("--url http://host:abc", "no address: such as http://"),
+        ("--processes many", "no number from 1 on"),
+        ("--rates 1/s,inf", "'inf' is no rate"),
+        ("--flat nan", "no factor above 1"),
+        ("--think inf", "no number from 0 on"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -187,6 +211,72 @@ def test_where_nobody_answers_it_says_why(
 ) -> None:
     assert ended(main, monkeypatch, "--url", "http://127.0.0.1:9", "--quiet") == WRONG
     assert "load-curve: connection: ConnectError" in capsys.readouterr().err
+
+
+def test_all_steps_are_planned_before_a_system_is_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "system_of", None)
+    assert ended(main, monkeypatch, "--rates", "2/h,1/s", "--for", "1s", "--quiet") == WRONG
+    said = capsys.readouterr().err
+    assert said == "load-curve: step 1 of 2: nobody would come: poisson, 0.000555556/s for 2 s\n"
+
+
+def test_a_short_curve_is_told_as_it_is_and_counts_from_when_people_were_due() -> None:
+    arguments = parsed(["--for", "1ms", "--rates", "3000/s,90000/s", "--processes", "2"])
+    arguments.command = "make load-curve"
+    plans = running.planned(arguments)
+    assert command.planned(plans.warm_up)[0].due_s == [0.0]
+    assert [(one.rate, one.seconds, one.processes) for one in plans.steps] == [
+        (3_000, 0.002, 2),
+        (90_000, 0.001, 2),
+    ]
+    assert all(command.planned(one)[0].from_the_door for one in plans.steps)
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(Failed("connection", "it has died"), WRONG), (KeyboardInterrupt(), STOPPED), (OSError("disk"), None)],
+    ids=["an error", "Ctrl-C between two steps", "a surprise"],
+)
+def test_steps_that_were_made_are_published_however_it_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: BaseException, code: int | None
+) -> None:
+    left = iter([result_with("fine"), result_with("fine", answers=1, answered=1), ending])
+
+    async def measured(*_: object) -> Result:
+        made = next(left)
+        if isinstance(made, BaseException):
+            raise made
+        return made
+
+    async def calm(*_: object) -> None:
+        """At once."""
+
+    monkeypatch.setattr(command, "measured", measured)
+    monkeypatch.setattr(running, "_rest", calm)
+    monkeypatch.setattr(Door, "greet", calm)
+    words = ["--url", "http://127.0.0.1:9", "--rates", "1/s,2/s", "--quiet", "--out", str(tmp_path)]
+    if code is None:
+        with pytest.raises(OSError, match="disk"):
+            ended(main, monkeypatch, *words)
+    else:
+        assert ended(main, monkeypatch, *words) == code
+    found = Curve.model_validate(json.loads((tmp_path / "curve.json").read_text("utf-8")))
+    assert ([one.answers for one in found.steps], found.stopped) == ([1], True)
+    assert "some steps are missing" in (tmp_path / "curve.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("words", ["--out {file}", "--keep"])
+def test_what_could_not_be_written_is_said_before_it_begins(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "measurements.md").write_text("# No mark\n", "utf-8")
+    monkeypatch.setattr(command, "system_of", None)
+    monkeypatch.setattr(curve_command, "DOCS", tmp_path)
+    told = words.format(file=tmp_path / "measurements.md").split()
+    assert ended(main, monkeypatch, *told, "--quiet") == WRONG
+    assert re.search(r"load-curve: .*(be made a folder|has no line)", capsys.readouterr().err)
 
 
 def test_a_run_of_two_steps_leaves_its_report(

@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
-from loadtests.load.arguments import address, count, rate
+from loadtests.load.arguments import address, count, number, processes, rate
 from loadtests.voice.arguments import seconds
 
 RATES: Final = {
@@ -23,10 +24,14 @@ three examples:
       a short one in CI: ends with 1, and says why, where a statement is not kept
 
 what it says at its end:
-  1. at the last step whose time to first audio is within --late of the first step's (p95), no gap was heard,
-     nothing was lost, doubled, disordered, cut or mixed up, and everybody was answered
+  1. at the last step before the first late one (time to first audio, p95, above --late of the first step's),
+     and in all steps before it, no gap was heard, nothing was lost, doubled, disordered, cut or mixed up, and
+     everybody who was let in was answered
   2. beyond it, those who were let in heard their first audio within --flat of the first step's (p95); the
      others were refused with a code and a wait, and nobody was refused who was inside
+
+Time to first audio is counted from when the question was due; of somebody's first question that is when they
+were due to come, so that opening a session and connecting are part of it.
 
 A step in which this client itself was late is marked: on one machine client and system share the cores.
 
@@ -55,10 +60,16 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--for", dest="seconds", type=seconds, default=30.0, metavar="LENGTH", help="of a step; default 30")
     add("--pause", type=seconds, default=5.0, metavar="LENGTH", help="of calm before each step; default 5")
     add("--turns", type=count, default=3, metavar="N", help="questions of somebody who chats; default 3")
-    add("--think", type=float, default=2.0, metavar="S", help="between two questions, about; default 2")
+    add("--think", type=number, default=2.0, metavar="S", help="between two questions, about; default 2")
     add("--late", type=_factor, default=1.5, metavar="X", help="where load is felt; default 1.5")
     add("--flat", type=_factor, default=2.0, metavar="X", help="what is flat; default 2")
-    add("--processes", default="1", metavar="N", help="of this client; auto: one per core; default 1")
+    add(
+        "--processes",
+        type=processes,
+        default=1,
+        metavar="N",
+        help="of this client; auto: one per core; default 1",
+    )
     add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
     add("--keep", action="store_true", help="write table and picture into docs/, on a quiet machine")
     add("--out", type=Path, metavar="FOLDER", help="of curve.json, curve.html, curve.svg; default: a new one")
@@ -82,6 +93,6 @@ def _factor(text: str) -> float:
         found = float(text)
     except ValueError:
         found = 0.0
-    if found <= 1:
+    if not 1 < found < inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no factor above 1")
     return found

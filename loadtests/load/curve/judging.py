@@ -9,8 +9,6 @@ from loadtests.load.curve.result import Step, Verdict
 from loadtests.load.result import Load, Result
 
 _GATEWAY: Final = "Gateway"
-LATE_MS: Final = 25.0
-"""A client that is so late itself (p99) measures itself."""
 
 
 def steps(rates: Sequence[float], results: Sequence[Result], seconds: Sequence[float]) -> tuple[Step, ...]:
@@ -57,7 +55,7 @@ def _step(per_s: float, result: Result, seconds: float) -> Step:
         gateway_mb_each=_gateway_mb(result.system.loads, people.most_at_once),
         cores=_cores([load for load in result.system.loads if load.at_s <= seconds]),
         client_late_p99_ms=result.client.late_p99_ms,
-        client_late=result.client.late_p99_ms > LATE_MS,
+        client_late=result.client.late,
         stolen=result.stolen,
     )
 
@@ -109,15 +107,19 @@ def _up_to(found: Sequence[Step], last: int, late: float) -> Verdict:
     says = f"Where first audio is still within {late:g}x (p95): no gap is heard, nothing lost or out of order"
     if last < 0:
         return Verdict(says=says, kept=None, found="nobody was heard in the first step")
-    step = found[last]
+    step, judged = found[last], found[: last + 1]
+    gaps, answers, wrong, lost = (
+        sum(one.answers_with_gaps for one in judged),
+        sum(one.answers for one in judged),
+        sum(one.wrong for one in judged),
+        sum(one.not_answered for one in judged),
+    )
     words = (
         f"{_rate(step)}, {step.people_mean:g} people at once ({step.people_most} at most): "
-        f"p95 {step.ratio_p95:g}x, {step.answers_with_gaps} of {step.answers} answers with a gap, "
-        f"{step.wrong} faults, {step.not_answered} not answered"
+        f"p95 {step.ratio_p95:g}x; up to there {gaps} of {answers} answers with a gap, "
+        f"{wrong} faults, {lost} not answered"
     )
-    return Verdict(
-        says=says, kept=not (step.answers_with_gaps or step.wrong or step.not_answered), found=words
-    )
+    return Verdict(says=says, kept=not (gaps or wrong or lost), found=words)
 
 
 def _beyond(found: Sequence[Step], last: int, flat: float) -> Verdict:
@@ -126,11 +128,11 @@ def _beyond(found: Sequence[Step], last: int, flat: float) -> Verdict:
         "refused with a code and a wait, nobody who was inside is, and nothing is lost"
     )
     past = found[last + 1 :]
-    refused = sum(step.refused for step in found)
-    if not refused:
+    if not any(step.refused for step in found):
         return Verdict(says=says, kept=None, found="nobody was refused: more has to be offered (--rates)")
     judged = past or [step for step in found if step.refused]
     worst = max(judged, key=lambda step: step.ratio_p95 or 0.0)
+    refused = sum(step.refused for step in judged)
     inside, untold, lost, wrong = (
         sum(step.refused_inside for step in judged),
         sum(step.refused_untold for step in judged),

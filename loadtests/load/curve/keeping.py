@@ -5,8 +5,9 @@ from typing import Final
 
 from loadtests.load.curve.page import picture
 from loadtests.load.curve.result import Curve, Step
+from loadtests.load.places import place
 
-_DOCS: Final = Path(__file__).resolve().parents[3] / "docs"
+DOCS: Final = Path(__file__).resolve().parents[3] / "docs"
 MARK: Final = "<!-- newest first: `make load-curve` writes below this line -->\n"
 _HEADS: Final = (
     *(
@@ -44,13 +45,11 @@ def verdict_word(kept: bool | None) -> str:
     return "not judged" if kept is None else "kept" if kept else "NOT KEPT"
 
 
-def keep(curve: Curve, docs: Path = _DOCS) -> None:
+def keep(curve: Curve, docs: Path = DOCS) -> None:
     """The table on top of the others, and the picture. Raises ValueError where there is no place for it."""
     page = docs / "measurements.md"
-    before, mark, after = page.read_text("utf-8").partition(MARK)
-    if not mark:
-        raise ValueError(f"{page.name} has no line {MARK.strip()!r}")
-    page.write_text(f"{before}{mark}\n{table(curve)}{after}", "utf-8")
+    before, after = place(page, MARK)
+    page.write_text(f"{before}\n{table(curve)}{after}", "utf-8")
     (docs / "load-curve.svg").write_text(picture(curve), "utf-8")
 
 

@@ -10,10 +10,12 @@ from loadtests.load.plots import Line, lines, milliseconds, per_second, plain
 from loadtests.load.style import COLOURS, DRAWING, STYLE
 
 _WORDS: Final = {
-    "First audio of those who were let in": "from when the question was due, by people who come a second",
+    "First audio of those who were let in": "from when the question was due (of the first, the person), "
+    "by people who come a second",
     "People": "each second, by people who come a second",
     "Inside at once": "by people who come a second",
-    "What a person costs": "processor time of the gateways in ms for each who was let in",
+    "What a person costs": "processor time of the gateways in ms, what they take when idle included, "
+    "for each who was let in",
 }
 _WIDE, _HIGH, _GAP = 360, 190, 20
 
@@ -28,7 +30,7 @@ def page(curve: Curve) -> str:
         f'{escape(one.says)}.<br><span class="soft">{escape(one.found)}</span></p>'
         for one in curve.verdicts
     )
-    stopped = '<p class="warn">Stopped by hand: some steps are missing.</p>' if curve.stopped else ""
+    stopped = '<p class="warn">Stopped before its end: some steps are missing.</p>' if curve.stopped else ""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

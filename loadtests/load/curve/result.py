@@ -33,7 +33,8 @@ class Step(_Part):
     """Failed, or still there when the step was over."""
     answers: int
     ttfa_p50_ms: float | None
-    """Time to first audio of those who were admitted, from when their question was due."""
+    """Time to first audio of those who were admitted, from when their question was due; of their first one
+    that is when they were due to come, so that opening a session and connecting are part of it."""
     ttfa_p95_ms: float | None
     ratio_p50: float | None
     """Of the first step's."""
@@ -42,7 +43,8 @@ class Step(_Part):
     faults: dict[str, int]
     """What must never happen: cut tails, cross-talk, facts lost, doubled, disordered or differing."""
     gateway_cpu_ms_each: float | None
-    """Processor time of the gateways for each who was admitted; None: not ours to look at."""
+    """Processor time of the gateways for each who was admitted, with what they take when idle; None: not
+    ours to look at."""
     gateway_mb_each: float | None
     """What the gateways' memory grew by in this step, for each of the most who were inside at once."""
     cores: float | None
@@ -70,7 +72,8 @@ class Verdict(_Part):
 class Curve(_Part):
     """One run. `whole`: what `make load` says of each step."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
+    """1: time to first audio of a first question began when its person was connected."""
     when: str
     machine: str
     commit: str
@@ -80,7 +83,7 @@ class Curve(_Part):
     seconds: float
     """Of each step; the first one is twice as long, because everything is compared with it."""
     stopped: bool = False
-    """By hand, before its end."""
+    """Before its end, by hand or by an error: steps are missing, or the last one is not whole."""
     late: float
     """So many times as late as in the first step (p95) is where load is said to be felt."""
     flat: float

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ _WARM_UP_PER_S: Final = 1.0
 _WARM_UP_S: Final = 10.0
 """Connections, imports, and what the gateways take for usual."""
 _REST_S: Final = 60.0
-_GRACE_S: Final = 60
+_GRACE_S: Final = 60.0
+_COMPARE: Final = 50
 _STOLEN: Final = 0.1
 _TRIES: Final = 3
 """So often a step is made, while more than that part of the processors goes to other machines."""
@@ -28,27 +30,47 @@ def seconds_of(number: int, seconds: float) -> float:
     return seconds * 2 if number == 0 else seconds
 
 
-async def run(arguments: argparse.Namespace, url: str, home: Path | None) -> list[Result]:
-    """The result of each step; fewer where it is stopped. Raises ValueError, Failed, RuntimeError."""
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What `make load` is told, one run after the other."""
+
+    warm_up: argparse.Namespace
+    steps: tuple[argparse.Namespace, ...]
+
+
+def planned(arguments: argparse.Namespace) -> Plans:
+    """All of it, before a system is started. Raises ValueError, and says which step cannot be."""
+    warm_up = _told(arguments, _WARM_UP_PER_S, min(_WARM_UP_S, arguments.seconds), seed=0)
+    warm_up.arrivals = "constant"  # somebody comes, however short it is
+    command.planned(warm_up)
+    steps = tuple(
+        _told(arguments, per_s, seconds_of(number, arguments.seconds), seed=arguments.seed + number)
+        for number, per_s in enumerate(arguments.rates)
+    )
+    for number, step in enumerate(steps, start=1):
+        try:
+            command.planned(step)
+        except ValueError as error:
+            raise ValueError(f"step {number} of {len(steps)}: {error}") from error
+    return Plans(warm_up, steps)
+
+
+async def run(
+    arguments: argparse.Namespace, plans: Plans, url: str, home: Path | None, results: list[Result]
+) -> None:
+    """Each step's result is added as soon as it is there. Raises ValueError, Failed, RuntimeError."""
     door = Door(url, arguments.key or os.environ.get("RHAPSODE_KEY"))
-    results: list[Result] = []
     try:
         await door.greet()
         command.say(arguments, "warming up\n")
-        warming = _words(arguments, _WARM_UP_PER_S, min(_WARM_UP_S, arguments.seconds), seed=0)
-        warm = await command.measured(warming, url, home)
-        for number, per_s in enumerate(() if warm.stopped else arguments.rates):
-            command.say(
-                arguments, f"step {number + 1} of {len(arguments.rates)}: {per_s:g} people a second\n"
-            )
-            seconds = seconds_of(number, arguments.seconds)
-            step = _words(arguments, per_s, seconds, seed=arguments.seed + number)
+        warm = await command.measured(plans.warm_up, url, home)
+        for number, step in enumerate(() if warm.stopped else plans.steps, start=1):
+            command.say(arguments, f"step {number} of {len(plans.steps)}: {step.rate:g} people a second\n")
             results.append(await _fair(step, door, url, home, arguments.pause))
             if results[-1].stopped:
                 break
     finally:
         await door.aclose()
-    return results
 
 
 async def _fair(step: argparse.Namespace, door: Door, url: str, home: Path | None, pause_s: float) -> Result:
@@ -62,14 +84,13 @@ async def _fair(step: argparse.Namespace, door: Door, url: str, home: Path | Non
     return min(made, key=lambda each: each.stolen)
 
 
-def _words(arguments: argparse.Namespace, per_s: float, seconds: float, *, seed: int) -> argparse.Namespace:
+def _told(arguments: argparse.Namespace, per_s: float, seconds: float, *, seed: int) -> argparse.Namespace:
     """What `make load` would be told."""
-    words = ["--scenario", arguments.scenario, "--rate", f"{per_s}/s", "--for", f"{seconds:g}"]
-    words += ["--turns", str(arguments.turns), "--think", str(arguments.think), "--seed", str(seed)]
-    words += ["--processes", arguments.processes, "--grace", str(_GRACE_S), "--compare", "50"]
-    words += ["--quiet"] if arguments.quiet else []
-    found = parsed(words)
-    found.command, found.url, found.key = arguments.command, arguments.url, arguments.key
+    found = parsed([])
+    for name in ("command", "url", "key", "scenario", "turns", "think", "processes", "quiet"):
+        setattr(found, name, getattr(arguments, name))
+    found.rate, found.seconds, found.seed = per_s, seconds, seed
+    found.grace, found.compare, found.from_the_door = _GRACE_S, _COMPARE, True
     return found
 
 
