@@ -35,15 +35,22 @@ async def audit(door: Door, visits: Sequence[Visit], most: int, *, keep: bool) -
 async def settle(door: Door, visit: Visit, *, compared: bool, keep: bool) -> None:
     """Compare one visit's sessions with the log if that is wished, and delete them unless they are kept."""
     for session in visit.sessions:
-        if compared:
+        if compared and session not in visit.deletions:
             visit.differing += await _compared(door, visit, session)
             visit.compared += 1
         if not keep:
-            try:
-                await door.delete(session)
-            except (Failed, Refused):
-                visit.undeleted += 1
+            await _delete(door, visit, session)
     visit.settled = True
+
+
+async def _delete(door: Door, visit: Visit, session: str) -> None:
+    """Once more where that was begun and cut off before it was answered: it may be gone already."""
+    again = session in visit.deletions
+    visit.deletions.add(session)
+    try:
+        await door.delete(session)
+    except (Failed, Refused) as error:
+        visit.undeleted += not (again and error.code == "session.gone")
 
 
 async def _compared(door: Door, visit: Visit, session: str) -> list[Finding]:

@@ -61,6 +61,8 @@ def trouble(frame: Mapping[str, Any]) -> Refused | Failed:
 class Door:
     """`key`: an API key or a token, where the system asks for one. One per process.
 
+    Nobody waits inside this client for a connection, which would look like the system's slowness: there are
+    as many as people need, of which `connections` are kept for whoever comes next.
     `again_s`: for so long is tried again what met a process that died; 0: then it has failed.
     """
 
@@ -70,14 +72,15 @@ class Door:
         self.url = url.rstrip("/")
         self.again_s = again_s
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60, limits=limits)
-        # Event streams stay open: they must not use up the places of ordinary requests.
-        self._streams = httpx.AsyncClient(
+        self._http = self._client(kept=connections)
+        self._streams = self._client(kept=0)  # they stay open: who closes one closes its connection
+
+    def _client(self, *, kept: int) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
             base_url=self.url,
             headers=self.headers,
             timeout=httpx.Timeout(60, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept),
         )
 
     async def greet(self) -> None:

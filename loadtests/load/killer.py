@@ -27,6 +27,8 @@ class Killer:
     dues: Sequence[Due]
     seed: int
     kills: list[Kill] = field(default_factory=list)
+    _taken: set[psutil.Process] = field(default_factory=set, init=False)
+    """Those that have followed one that was killed: each follows only one."""
 
     async def run(self, epoch_s: float) -> None:
         """Until the last process that was killed has been followed by another, or until cancelled."""
@@ -39,15 +41,18 @@ class Killer:
                 killed_s = monotonic()
                 self.kills.append(Kill(at_s=round(killed_s - epoch_s, 1), part=due.part, pid=pid))
                 if pid is not None:
-                    known = {process.pid for process in before}
+                    known = frozenset(before)
                     watching.create_task(self._follow(len(self.kills) - 1, due.part, known, killed_s))
 
-    async def _follow(self, number: int, part: str, known: set[int], killed_s: float) -> None:
+    async def _follow(
+        self, number: int, part: str, known: frozenset[psutil.Process], killed_s: float
+    ) -> None:
         """Note when there is a process of this part that nobody knew."""
         while True:
             await asyncio.sleep(_LOOK_S)
             now = await asyncio.to_thread(_of_part, self.home, part)
-            if {process.pid for process in now} - known:
+            if new := [process for process in now if process not in known | self._taken]:
+                self._taken.add(new[0])
                 back_s = round(monotonic() - killed_s, 1)
                 self.kills[number] = self.kills[number].model_copy(update={"back_s": back_s})
                 return

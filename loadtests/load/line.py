@@ -62,7 +62,7 @@ class Line:
         """A question whose request has not been seen in the log."""
 
     async def open(self, audio: str) -> None:
-        """From where the notes end. Raises Refused or Failed."""
+        """From where the notes end. Raises Refused, Failed, or TimeoutError where it was tried again."""
         self._audio = audio
         if self.notes.last or self._door.again_s:
             async with asyncio.timeout(self.patience_s):

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -27,11 +27,15 @@ class Person:
     patience_s: float
     epoch_s: float
     """The run's beginning on the monotonic clock."""
+    from_the_door: bool = False
+    """The first question was due when this person was, so that waiting at the door counts as well."""
+    _opening: bool = field(default=False, init=False)
+    """A session was made, and nobody is connected to it yet."""
 
     async def open(self, settings: Mapping[str, Any]) -> str:
         """A new session. Raises Refused or Failed."""
         session = await self.door.create(settings)
-        self.measure("open", self.epoch_s + self.visit.due_s, monotonic())
+        self._opening = True
         return session
 
     def notes(self, session: str, *, hears: bool = True) -> Notes:
@@ -48,6 +52,9 @@ class Person:
         notes = notes if notes is not None else self.notes(session, hears=audio == "opus")
         line = Line(self.door, session, notes, self.visit, self.traffic, self.patience_s)
         await line.open(audio)
+        if self._opening:
+            self._opening = False
+            self.measure("open", self.epoch_s + self.visit.due_s, monotonic())
         try:
             yield line
         except WebSocketException as error:
@@ -62,7 +69,12 @@ class Person:
             yield line
 
     def first_due(self) -> float:
-        """When this person's first question was due: earlier than now by as much as this client was late."""
+        """When this person's first question was due: earlier than now by as much as this client was late.
+
+        From the door: when this person was due.
+        """
+        if self.from_the_door:
+            return self.epoch_s + self.visit.due_s
         return monotonic() - self.visit.late_s
 
     async def think(self, line: Line, seconds: float) -> float:

@@ -44,6 +44,8 @@ class Plan:
     """Sessions are compared and deleted when their person has left, not after the run."""
     killing: bool = False
     """Parts of the system are killed: what that breaks is tried again for as long as somebody's patience."""
+    from_the_door: bool = False
+    """Somebody's first question is due when they are: opening a session and connecting is waiting for it."""
     process: int = 0
     processes: int = 1
 
@@ -165,7 +167,8 @@ async def _left(tasks: set[asyncio.Task[None]], stop: asyncio.Event, wait_s: flo
 async def _stay(plan: Plan, door: Door, result: Run, visit: Visit) -> None:
     dice = random.Random(plan.seed * 1_000_003 + visit.number)
     mark = marks.mark(plan.seed, visit.number)
-    person = Person(door, result.traffic, visit, mark, dice, plan.patience_s, result.epoch_s)
+    traffic, epoch_s = result.traffic, result.epoch_s
+    person = Person(door, traffic, visit, mark, dice, plan.patience_s, epoch_s, plan.from_the_door)
     visit.late_s = max(0.0, monotonic() - result.epoch_s - visit.due_s)
     result.inside += 1
     try:
@@ -208,7 +211,8 @@ async def _watch(result: Run, said: Callable[[Count], None]) -> None:
     await asyncio.sleep(due_s - monotonic())
     while True:
         now = monotonic()
-        result.ticks.append(Tick(now - result.epoch_s, max(0.0, now - due_s) * 1_000, process_time()))
+        while due_s <= now:  # one for each that was missed, or a long stall would look like a single late one
+            result.ticks.append(Tick(now - result.epoch_s, (now - due_s) * 1_000, process_time()))
+            due_s += TICK_S
         said(result.count())
-        due_s = max(due_s + TICK_S, now)
         await asyncio.sleep(due_s - monotonic())

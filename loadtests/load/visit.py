@@ -11,7 +11,7 @@ Outcome = Literal["fine", "refused", "refused_by_us", "failed", "unfinished", "l
 nothing was asked. `unfinished`: still there when the run was over. `lost_with_process`: a process of this
 client died, and with it what its people had seen."""
 SERIES = {
-    "open": "from when somebody was due to an open session",
+    "open": "from when somebody was due to come until they were connected to a session of their own",
     "ttft": "time to first text, from when the question was due",
     "ttfa": "time to first audio, from when the question was due",
     "v2v": "voice to voice: from the last sound of the question to the first of the answer",
@@ -63,6 +63,8 @@ class Visit:
     """How often a gateway that was leaving sent a listener on to another one."""
     broken: int = 0
     """How often a connection ended without a word, and its listener came back."""
+    deletions: set[str] = field(default_factory=set)
+    """Sessions whose deletion was begun: one that was cut off may have been done all the same."""
     undeleted: int = 0
     """Sessions that could not be deleted."""
 

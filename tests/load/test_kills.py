@@ -5,6 +5,7 @@ import random
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -18,6 +19,7 @@ from redis import Redis
 
 from loadtests.chaos.system import System
 from loadtests.load import keeping
+from loadtests.load import killer as killer_module
 from loadtests.load.arguments import parsed
 from loadtests.load.command import KEPT, main, measured
 from loadtests.load.door import Failed, Refused
@@ -30,6 +32,7 @@ from loadtests.speech import available
 from pipeline.log import embedded
 from schemas.settings import LogSettings
 from tests.eventually import eventually
+from tests.load.results import result_with
 from tests.load.test_moving import SCRIPT, SLOWLY, listened_to
 
 pytestmark = [pytest.mark.anyio]
@@ -135,6 +138,42 @@ async def test_only_processes_of_that_home_are_killed_and_who_follows_is_noted(
     assert (log.part, log.pid) == ("Log server", first)
     assert log.back_s is not None
     assert (nobody.part, nobody.pid, nobody.back_s) == ("LanguageModel", None, None)
+
+
+@dataclass(frozen=True)
+class Process:
+    """Of a part that is not there."""
+
+    pid: int
+
+
+async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = [Process(1), Process(2)]
+
+    def killed(victim: Process) -> int:
+        living.remove(victim)
+        return victim.pid
+
+    monkeypatch.setattr(killer_module, "_LOOK_S", 0.01)
+    monkeypatch.setattr(killer_module, "_of_part", lambda home, part: list(living))
+    monkeypatch.setattr(killer_module, "_killed", killed)
+    killer = Killer(tmp_path, [Due(0.0, "Gateway"), Due(0.0, "Gateway")], 1)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(killer.run(monotonic()))
+        await eventually(lambda: len(killer.kills) == 2)
+        living.append(Process(3))
+        await eventually(lambda: any(kill.back_s is not None for kill in killer.kills))
+        await asyncio.sleep(0.1)
+        assert sum(kill.back_s is not None for kill in killer.kills) == 1
+        living.append(Process(4))
+    assert all(kill.back_s is not None for kill in killer.kills)
+
+
+def test_the_table_of_a_soak_has_every_fault_gaps_too() -> None:
+    table = keeping.report(result_with("fine", answers=9, answered=9, counts={"gaps": 3}))
+    assert "| what they heard | 81 facts, 9 answers; gaps 3, cut_tails 0, cross_talk 0, lost 0," in table
 
 
 def test_what_a_system_holds_is_told_by_part_and_by_the_keys_of_its_log(

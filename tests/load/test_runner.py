@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from time import monotonic
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from loadtests.load import person as person_module
 from loadtests.load import runner, summary, thresholds
 from loadtests.load.door import Door, Refused
 from loadtests.load.person import Person
-from loadtests.load.runner import Plan, Run, run
+from loadtests.load.runner import Count, Plan, Run, run
 from tests.support import RunningApp
 
 pytestmark = [pytest.mark.anyio]
@@ -30,6 +31,8 @@ async def run_of(
     due_s: list[float],
     most: int,
     grace_s: float = 20,
+    *,
+    from_the_door: bool = False,
 ) -> Run:
     plan = Plan(
         due_s=due_s,
@@ -40,6 +43,7 @@ async def run_of(
         most=most,
         seed=1,
         patience_s=5,
+        from_the_door=from_the_door,
     )
     door = Door(app.url)
     try:
@@ -75,6 +79,78 @@ async def test_a_late_start_is_counted_from_when_it_was_due(
     assert [visit.outcome for visit in done.visits] == ["fine", "fine"]
     assert done.visits[1].late_s >= 0.15
     assert dues[1] - done.epoch_s == pytest.approx(done.visits[1].due_s, abs=0.01)
+
+
+@pytest.mark.parametrize("from_the_door", [False, True])
+async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_asked_for(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch, from_the_door: bool
+) -> None:
+    connect = Door.connect
+
+    async def slowly(door: Door, session: str, *, after: str, audio: str) -> ClientConnection:
+        await asyncio.sleep(0.3)
+        return await connect(door, session, after=after, audio=audio)
+
+    async def asks(person: Person) -> None:
+        async with person.arrived({}) as line:
+            await line.ask(person.first_due(), text="Here I am.")
+        async with person.line(line.session):
+            """Once more: that is no opening."""
+
+    monkeypatch.setattr(Door, "connect", slowly)
+    done = await run_of(app, asks, [0.0], most=9, from_the_door=from_the_door)
+    assert [visit.outcome for visit in done.visits] == ["fine"]
+    [opened] = [one for visit in done.visits for one in visit.samples if one.series == "open"]
+    assert opened.ms >= 300
+    turn = next(iter(done.visits[0].heard[0][1].turns.values()))
+    assert (turn.asked_s - done.epoch_s >= 0.3) is not from_the_door
+    assert turn.asked_s >= done.epoch_s
+
+
+async def test_a_long_stall_of_this_client_is_late_for_each_tick_that_it_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead_s, stalls = 0.0, iter([10.0, 0.0])
+    monkeypatch.setattr(runner, "monotonic", lambda: monotonic() + ahead_s)
+
+    def said(_: Count) -> None:
+        nonlocal ahead_s
+        ahead_s += next(stalls)
+
+    done = Run(runner.monotonic())
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await runner._watch(done, said)
+    late_ms = [tick.late_ms for tick in done.ticks]
+    assert len(late_ms) == 22, "one on time, 20 in the stall, and the next"
+    assert late_ms[1:21] == pytest.approx([10_000 - 500 * missed for missed in range(1, 21)], abs=400)
+
+
+async def test_nobody_queues_inside_this_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server answers when all are there."""
+    people, there, everybody = 230, 0, asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal there
+        await reader.readuntil(b"\r\n\r\n")
+        there += 1
+        if there == people:
+            everybody.set()
+        await everybody.wait()
+        body = b'{"session_id": "one"}'
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=people)
+    door = Door(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    try:
+        async with asyncio.timeout(20):
+            made = await asyncio.gather(*(door.create({}) for _ in range(people)))
+    finally:
+        everybody.set()
+        await door.aclose()
+        server.close()
+    assert made == ["one"] * people
 
 
 async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(app: RunningApp) -> None:
