@@ -13,6 +13,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -62,6 +63,9 @@ class Call:
         self._whole: int | None = None
         self._error: RhapsodeError | None = None
         self._over = False
+        self._cut = False
+        self.way: object = None
+        """The connection by which items come."""
         self._news: asyncio.Future[None] | None = None
 
     def put(self, item: Item) -> None:
@@ -78,6 +82,11 @@ class Call:
         self._over, self._error = True, error
         self._wake()
 
+    def cut_off(self) -> None:
+        """Its connection is lost. The replica says what follows from that, in Serve, unless that is over."""
+        self._cut = True
+        self._wake()
+
     def _wake(self) -> None:
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
@@ -91,6 +100,8 @@ class Call:
                 raise self._error
             if self._over and (self._whole is None or self._taken >= self._whole):
                 raise StopAsyncIteration
+            if self._over and self._cut:
+                raise EngineDead("the replica's connection was lost")
             self._news = asyncio.get_running_loop().create_future()
             if self._over:
                 await self._late(self._news)
@@ -150,14 +161,18 @@ class Inbox:
 
     def went(self, connection: "_Connection") -> None:
         self._connections.discard(connection)
+        for call in self._calls.values():
+            if call.way is connection:
+                call.cut_off()
 
     def knows(self, token: bytes) -> bool:
         return hmac.compare_digest(token, self._token.encode())
 
-    def take(self, frame: bytes) -> None:
+    def take(self, connection: "_Connection", frame: bytes) -> None:
         """Raises ValueError where it is no frame of a replica's."""
         number, item = msgpack.unpackb(frame)
         if (call := self._calls.get(number)) is not None:
+            call.way = connection
             call.put(item)
 
 
@@ -205,5 +220,5 @@ class _Connection(asyncio.Protocol):
         if not self._inbox.knows(token):
             raise ValueError("a stranger")
         self._patience.cancel()
-        self._take, self._largest = self._inbox.take, LARGEST
+        self._take, self._largest = partial(self._inbox.take, self), LARGEST
         self._transport.write(WELCOME)

@@ -78,7 +78,8 @@ class Views(Generic[F]):
         async with kept.lock:
             if kept.folded.head <= _PAGE:
                 return own_copy(kept.folded)
-            return await anyio.to_thread.run_sync(own_copy, kept.folded)  # others are served meanwhile
+            # Others are served meanwhile, with breaks: it holds the interpreter for some 10 ms at a time.
+            return await anyio.to_thread.run_sync(own_copy, kept.folded)
 
     def _kept(self, session: SessionId) -> "_Kept[F]":
         now_s, failovers = self._clock_s(), self.log.failovers

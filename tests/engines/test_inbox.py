@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.inbox import LARGEST, WELCOME, Inbox
+from schemas.errors import EngineDead
 from tests.engines.near import HERE
 from tests.eventually import eventually
 
@@ -28,6 +29,27 @@ async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(inb
         call.put({"number": 1})
         assert await last == {"number": 1}
         assert [item async for item in items] == []
+
+
+def framed(frame: bytes) -> bytes:
+    return len(frame).to_bytes(4, "big") + frame
+
+
+async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.inbox._LATE_S", 3_600.0)
+    with inbox.call() as call:
+        _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
+        writer.write(framed(str(call.back["back_token"]).encode()))
+        writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
+        call.expect(2)
+        call.end()
+        items = aiter(call)
+        assert await anext(items) == {"number": 0}
+        writer.close()
+        with pytest.raises(EngineDead, match="connection was lost"):
+            await anext(items)
 
 
 @pytest.mark.parametrize(
