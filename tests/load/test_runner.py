@@ -117,7 +117,7 @@ async def test_a_long_stall_of_this_client_is_late_for_each_tick_that_it_missed(
         nonlocal ahead_s
         ahead_s += next(stalls)
 
-    done = Run(runner.monotonic())
+    done = Run(monotonic())
     with pytest.raises(RuntimeError, match="StopIteration"):
         await runner._watch(done, said)
     late_ms = [tick.late_ms for tick in done.ticks]

@@ -1,5 +1,7 @@
 """What is required without a word: that people were served at all, and that what was killed came back."""
 
+from typing import Any
+
 import pytest
 
 from loadtests.load import summary
@@ -10,7 +12,7 @@ from tests.load.doctored import noted, stream
 from tests.load.results import result_with
 
 KILL = Kill(at_s=1.0, part="Gateway", pid=7, back_s=2.0)
-ANSWERED = {"answers": 2, "answered": 2}
+ANSWERED: dict[str, Any] = {"answers": 2, "answered": 2}
 
 
 def broken(result: Result, *wishes: str, killing: bool = False) -> list[str]:
