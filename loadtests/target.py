@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-
 _START_S = 300.0
 _STOP_S = 40.0
 

@@ -42,9 +42,12 @@ class Held:
 
     @property
     def slope_kb(self) -> float:
-        """More for each 1,000 events of a session."""
-        grown = self.later_mb[-1] - self.later_mb[0]
-        return grown * 1_000 / max(self.events, 1.0) * 1_000
+        """More for each 1,000 events of a session, in the second half: the first one also fills what is kept for
+        a time only."""
+        half = len(self.later_mb) // 2
+        grown = self.later_mb[-1] - self.later_mb[half]
+        events = self.events * (len(self.later_mb) - 1 - half) / (len(self.later_mb) - 1)
+        return grown * 1_000 / max(events, 1.0) * 1_000
 
 
 def gateways_mb(home: Path) -> float:
@@ -127,7 +130,7 @@ async def _listen(url: str) -> None:
 def memory_rows(held: Held) -> list[Measured]:
     """A session beside a bare connection, and beside itself after a while."""
     grown = percentile(held.later_mb, 0.5)
-    slope = f"{held.slope_kb:+.0f} kB for 1,000 events more of a session"
+    slope = f"{held.slope_kb:+.0f} kB for 1,000 events more of a session, in the second half"
     now = Row(
         f"memory of the gateways for a live session, {held.sessions} sessions",
         "MB",

@@ -62,14 +62,14 @@ FULL: Final = Plan(
     step_s=20.0,
     deltas=120,
     held=200,
-    held_s=120.0,
+    held_s=240.0,
     sessions=(1, 10, 100, 200),
     windows=5,
     window_s=8.0,
     lengths=(10, 100, 1_000, 10_000, 100_000),
     length_rounds=5,
     answers=8,
-    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 270, "f": 190, "g": 430, "h": 90},
+    seconds={"a": 120, "b": 110, "c": 40, "d": 110, "e": 270, "f": 310, "g": 430, "h": 90},
 )
 QUICK: Final = Plan(
     pairs=6,

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import shlex
 import sys
 import tempfile
 import webbrowser
@@ -14,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from loadtests.console import as_typed
 from loadtests.here import commit, machine, thefts, when
 from loadtests.load import marks, places, thresholds
 from loadtests.load.arguments import parsed
@@ -67,15 +67,6 @@ def _prepared(arguments: argparse.Namespace) -> Path:
     if arguments.keep:
         places.place(TABLES, MARK)
     return folder
-
-
-def as_typed(target: str) -> str:
-    """This command line as `make` takes it, without the key: the report is passed on."""
-    words = sys.argv[1:]
-    hidden = ["***" if before == "--key" else word for before, word in zip(["", *words], words, strict=False)]
-    told = shlex.join("--key=***" if word.startswith("--key=") else word for word in hidden)
-    quoted = told.replace('"', '\\"')
-    return f'{target} ARGS="{quoted}"' if words else target
 
 
 @contextmanager

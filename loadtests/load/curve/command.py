@@ -6,6 +6,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
+from loadtests.console import as_typed
 from loadtests.here import commit, machine, when
 from loadtests.load import command, places
 from loadtests.load.command import BROKEN, KEPT, STOPPED, WRONG
@@ -22,7 +23,7 @@ from loadtests.load.result import Result
 def main() -> int:
     """Exit code."""
     arguments = parsed()
-    arguments.command = command.as_typed("make load-curve")
+    arguments.command = as_typed("make load-curve")
     try:
         folder = places.folder(arguments.out, "rhapsode-curve-")
         if arguments.keep:
