@@ -42,8 +42,10 @@ class Held:
 
     @property
     def slope_kb(self) -> float:
-        """More for each 1,000 events of a session, in the second half: the first one also fills what is kept for
-        a time only."""
+        """More for each 1,000 events of a session, in the second half.
+
+        The first one also fills what is kept for a time only.
+        """
         half = len(self.later_mb) // 2
         grown = self.later_mb[-1] - self.later_mb[half]
         events = self.events * (len(self.later_mb) - 1 - half) / (len(self.later_mb) - 1)
