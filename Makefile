@@ -57,7 +57,7 @@ env-clients: $(BIN)/python ## Pipecat, LiveKit's agents and the Agents SDK, in .
 	@bash requirements/clients.sh $(BIN)/python
 
 .PHONY: env-peers
-race env-peers: export PEERS := yes
+race env-peers test-clients: export PEERS := yes
 env-peers: $(BIN)/python system ## Pipecat, LiveKit Agents and RealtimeTTS, which "make race" runs beside ours, in .venv-peers
 	@bash requirements/peers.sh $(BIN)/python
 

@@ -65,7 +65,7 @@ class Call:
         self._over = False
         self._cut = False
         self.way: object = None
-        """The connection by which items come."""
+        """By which connection items come; None until the first has. What is lost before that is waited for."""
         self._news: asyncio.Future[None] | None = None
 
     def put(self, item: Item) -> None:

@@ -54,7 +54,7 @@ class Outbox:
             return None
         return way
 
-    def _lost(self, address: Address, way: object) -> None:
+    def _lost(self, address: Address, way: asyncio.Task[Any] | None) -> None:
         """It is known no more, unless another one has been made since."""
         if self._ways.get(address) is way:
             del self._ways[address]

@@ -61,7 +61,7 @@ class Presence:
 
         Raises TypeError or ValueError where what is reckoned with later is no number.
         """
-        found = orjson.loads(packed)
+        found = dict(orjson.loads(packed))
         told = cls(**{name: value for name, value in found.items() if name in cls.__dataclass_fields__})
         lately = [(float(ago_s), float(times)) for ago_s, times in told.lately]
         return replace(told, seen_ms=int(told.seen_ms), turns=int(told.turns), lately=lately)

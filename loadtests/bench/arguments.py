@@ -33,8 +33,8 @@ docs/benchmarks.md says how it is reckoned.
   make bench-check ARGS="--against before.json"      against what --json wrote before a change
   make bench-check ARGS="--given now.json"           measure nothing: judge what --json wrote
 
-exit: 0 nothing is worse (a row without history is said, and fails nothing); 1 something is; 2 it could not
-be measured
+exit: 0 nothing is worse (a row without history is said, and fails nothing); 1 something is; 2 nothing that
+was measured is, but something could not be measured; 130 the same, because it was stopped
 """
 
 

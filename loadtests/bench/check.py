@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from loadtests.bench import arguments as words
-from loadtests.bench.command import measured
+from loadtests.bench.command import INTERRUPTED, STOPPED, measured
 from loadtests.bench.keeping import BadHistory, Run, as_run, past, read_history, read_run
 from loadtests.bench.noise import Found, Past, Verdict, judge
 from loadtests.here import shape
@@ -19,17 +19,20 @@ _HEADINGS: Final = ("row", "what", "ratio found", "expected", "noise", "kept run
 def main() -> int:
     """0, 1 or 2: see --help."""
     arguments = words.check()
+    missed: list[str] = []
     try:
         before = past(*_before(arguments))
-        now = read_run(arguments.given) if arguments.given else _measured(arguments)
-    except (BadHistory, RuntimeError) as error:
+        now = read_run(arguments.given) if arguments.given else _measured(arguments, missed)
+    except BadHistory as error:
         sys.stderr.write(f"bench-check: {error}\n")
         return WRONG
     verdicts = judged(_chosen(now, arguments.rows), before)
     print(markdown(_HEADINGS, _cells(now["rows"], verdicts)))
     for words_of_it in complaints(verdicts):
         print(words_of_it)
-    return WORSE if any(one.found in (Found.WORSE, Found.LOST) for one in verdicts.values()) else FINE
+    if any(one.found in (Found.WORSE, Found.LOST) for one in verdicts.values()):
+        return WORSE
+    return STOPPED if INTERRUPTED in missed else WRONG if missed else FINE
 
 
 def _before(arguments: argparse.Namespace) -> tuple[list[Run], str | None]:
@@ -39,13 +42,8 @@ def _before(arguments: argparse.Namespace) -> tuple[list[Run], str | None]:
     return read_history(), shape()
 
 
-def _measured(arguments: argparse.Namespace) -> Run:
-    """Raises RuntimeError."""
-    missed: list[str] = []
-    run = as_run(measured(arguments, missed), quick=arguments.quick)
-    if missed:
-        raise RuntimeError(f"not all of {' '.join(missed)} could be measured")
-    return run
+def _measured(arguments: argparse.Namespace, missed: list[str]) -> Run:
+    return as_run(measured(arguments, missed), quick=arguments.quick)
 
 
 def _chosen(run: Run, rows: Iterable[str]) -> dict[str, Any]:

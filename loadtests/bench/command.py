@@ -23,7 +23,8 @@ _NOISE: Final = (
 
 
 FINE, MISSED, STOPPED = 0, 1, 130
-_INTERRUPTED: Final = "interrupted"
+INTERRUPTED: Final = "interrupted"
+"""Among the rows that were missed, where somebody stopped the run."""
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def main() -> int:
     rows = measured(arguments, missed)
     report = text(rows, missed)
     print(report)
-    stopped = _INTERRUPTED in missed
+    stopped = INTERRUPTED in missed
     if arguments.keep and (stopped or not rows):
         say("nothing is kept of a run that was stopped or found nothing")
     elif arguments.keep:
@@ -62,7 +63,7 @@ def measured(arguments: argparse.Namespace, missed: list[str]) -> list[Measured]
         for row in _watched(measure(arguments.rows, plan, arguments.cache, miss)):
             found.append(row)
     except KeyboardInterrupt:
-        missed.append(_INTERRUPTED)
+        missed.append(INTERRUPTED)
         say("interrupted: what was measured until then is told")
     rows = sorted(found, key=lambda row: row.key[0])
     if arguments.json:
@@ -85,5 +86,7 @@ def write(run: Run, file: Path) -> None:
 def text(rows: list[Measured], missed: Sequence[str] = ()) -> str:
     """The table under its heading, which says what is not in it."""
     how = f"`{as_typed('make bench')}`, commit {commit()}. {_NOISE}"
-    without = f" Something failed; not all is here of: {', '.join(missed)}." if missed else ""
+    failed = [row for row in missed if row != INTERRUPTED]
+    without = f" Something failed; not all is here of: {', '.join(failed)}." if failed else ""
+    without += " It was stopped." if INTERRUPTED in missed else ""
     return f"### {when()}\n\n{machine()}; {how}{without}\n\n" + table([row.told for row in rows])

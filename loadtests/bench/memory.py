@@ -38,6 +38,8 @@ class Held:
     """Of one of the first `FEW`, again and again while they go on."""
     events: float
     """That each had by then, from the beginning of the later ones on."""
+    seconds: float
+    """That they went on for."""
     refused: int = 0
 
     @property
@@ -89,7 +91,7 @@ async def holding(
             each.append((now - before) / group)
             before = now
     bare = await _bare(bare_url, group, settle_s)
-    return Held(group * STEPS, each, bare, later, events, live.refused)
+    return Held(group * STEPS, each, bare, later, events, seconds, live.refused)
 
 
 async def _later(live: Live, held_mb: Callable[[], float], seconds: float) -> tuple[list[float], float]:
@@ -155,5 +157,5 @@ def memory_rows(held: Held) -> list[Measured]:
     )
     return [
         Measured.each("f.session", now, paired=False),
-        Measured.each("f.longer", later, paired=False),
+        Measured.each(f"f.longer.{held.seconds:g}", later, paired=False),
     ]

@@ -158,8 +158,8 @@ def planned(arguments: argparse.Namespace) -> tuple[Plan, tuple[str, ...]]:
         killing=arguments.kill_every is not None,
         from_the_door=arguments.from_the_door,
     )
-    if (places := room(plan.most)) < min(plan.most, len(due_s)):
-        notes += (f"This machine lets a process open files for about {places} people only (ulimit -n).",)
+    if (people := room(plan.most)) < min(plan.most, len(due_s)):
+        notes += (f"This machine lets a process open files for about {people} people only (ulimit -n).",)
     return plan, notes
 
 

@@ -29,6 +29,8 @@ class Killer:
     kills: list[Kill] = field(default_factory=list)
     _taken: set[psutil.Process] = field(default_factory=set, init=False)
     """Those that have followed one that was killed: each follows only one."""
+    over: bool = False
+    """Nobody is there any more: nothing else is killed."""
 
     async def run(self, epoch_s: float) -> None:
         """Until the last process that was killed has been followed by another, or until cancelled."""
@@ -36,6 +38,8 @@ class Killer:
         async with asyncio.TaskGroup() as watching:
             for due in self.dues:
                 await asyncio.sleep(epoch_s + due.at_s - monotonic())
+                if self.over:
+                    return
                 before = await asyncio.to_thread(_of_part, self.home, due.part)
                 pid = _killed(dice.choice(before)) if before else None
                 killed_s = monotonic()

@@ -107,7 +107,10 @@ class Run:
 async def run(
     plan: Plan, door: Door, said: Callable[[Count], None], stop: asyncio.Event, epoch_s: float
 ) -> Run:
-    """From `epoch_s` on (monotonic). `said` is called at every tick. `stop`: nobody comes any more."""
+    """From `epoch_s` on (monotonic). `said` is called at every tick but those that were missed.
+
+    `stop`: nobody comes any more.
+    """
     result = Run(epoch_s)
     async with asyncio.TaskGroup() as beside:
         watching = beside.create_task(_watch(result, said))

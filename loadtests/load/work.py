@@ -49,6 +49,8 @@ class Work:
         def told(count: Count) -> None:
             if count.over:
                 looking.cancel()  # what follows is our own reading
+                if self.killer is not None:
+                    self.killer.over = True
             said(count, monotonic() - self.epoch_s)
 
         try:

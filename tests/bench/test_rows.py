@@ -94,7 +94,7 @@ async def test_a_live_session_holds_memory_and_is_told_beside_a_bare_connection(
     with bare_stream(tmp_path, growth.SCRIPT) as bare:
         held = await memory.holding(apart.url, apart.home, bare, 8, {"speak": False}, 0.5, 0.1)
     now, later = memory.memory_rows(held)
-    assert (now.key, later.key) == ("f.session", "f.longer")
+    assert (now.key, later.key) == ("f.session", "f.longer.0.5")
     assert held.sessions == 8
     assert len(held.each_mb) == len(held.bare_mb) == memory.STEPS
     assert held.events > 0

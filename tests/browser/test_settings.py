@@ -94,3 +94,24 @@ def test_a_voice_can_be_listened_to(open_page: OpenPage, app: RunningApp) -> Non
         sheet.get_by_role("button", name="Listen").click()
     assert answer.value.headers["content-type"].startswith("audio/")
     expect(sheet.get_by_role("button", name="Stop")).to_be_visible()
+
+
+def test_a_voice_is_not_played_twice_nor_to_who_has_closed_the_settings(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url))
+    played = "window.played = 0; const play = Audio.prototype.play;"
+    count = "Audio.prototype.play = function () { window.played += 1; return play.call(this); };"
+    reader.page.evaluate(f"() => {{ {played} {count} }}")
+    asked: list[Route] = []
+    reader.page.route("**/api/tts/voices/*/preview*", asked.append)
+    sheet = settings(reader)
+    for _ in range(2):
+        sheet.locator("button.preview").click()
+    reader.sees(lambda: len(asked) == 1)
+    reader.page.keyboard.press("Escape")
+    with reader.page.expect_response("**/api/tts/voices/*/preview*"):
+        asked[0].continue_()
+    expect(reader.page.locator("button.preview")).to_have_text("Listen")
+    assert reader.page.evaluate("window.played") == 0
+    assert len(asked) == 1

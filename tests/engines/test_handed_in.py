@@ -238,7 +238,7 @@ async def test_a_way_that_was_made_since_outlives_the_wait_for_the_one_before(
     handle = NearHandle(counter)
     assert await numbers(counted(inbox, handle, 5)) == list(range(5))
     [(address, way)] = counter.outbox._ways.items()
-    counter.outbox._lost(address, object())
+    counter.outbox._lost(address, asyncio.current_task())
     assert counter.outbox._ways == {address: way}
     counter.outbox._lost(address, way)
     assert counter.outbox._ways == {}

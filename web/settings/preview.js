@@ -30,8 +30,9 @@ export class Preview {
     await orElse(refused, async () => {
       const sound = new Audio(await this._api.preview(await this._wishes()));
       if (!this.button.checkVisibility()) {
+        URL.revokeObjectURL(sound.src); // the settings were closed meanwhile
         this._say("Listen");
-        return; // the settings were closed meanwhile
+        return;
       }
       this._sound = sound;
       sound.addEventListener("ended", () => this.stop());
