@@ -65,7 +65,7 @@ class Call:
         self._over = False
         self._cut = False
         self.way: object = None
-        """By which connection items come; None until the first has. What is lost before that is waited for."""
+        """By which connection items come; None before the first one. What is lost before it is waited for."""
         self._news: asyncio.Future[None] | None = None
 
     def put(self, item: Item) -> None:

@@ -39,8 +39,9 @@ class FirstAnswer:
 def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Iterator[FirstAnswer]:
     """Until the turn is over in the log.
 
-    `after_ms` (wall clock): what it had to wait for a turn before it does not count. Turns that somebody else has begun, that are not shown before they are whole, or that are answered or
-    spoken elsewhere are not judged: they only take room.
+    `after_ms` (wall clock): what it had to wait for a turn before it does not count. Turns that somebody
+    else has begun, that are not shown before they are whole, or that are answered or spoken elsewhere are
+    not judged: they only take room.
     """
     if services.pressure is None:
         yield FirstAnswer()
