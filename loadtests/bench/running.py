@@ -27,6 +27,8 @@ from schemas.errors import RhapsodeError
 
 _SILENCE_MS: Final = 500
 """That the floor of a call waits before it believes that the question is over."""
+_ROOM: Final = {"RHAPSODE_LANGUAGE_MODEL__SLOTS": "128", "RHAPSODE_TEXT_TO_SPEECH__STREAMS": "128"}
+"""Scripted engines serve as many as come: the bound is to be the machine, not a replica's number of calls."""
 T = TypeVar("T")
 _FAILURES: Final = (*FAILURES, RedisError, RhapsodeError, ExceptionGroup)
 """Of a system, or of the way to it or to its log."""
@@ -168,7 +170,7 @@ def _scripted(home: Path, cache: Path, **scripts: dict[str, Any]) -> Any:
     """A system whose engines do what is said here. A context manager of its URL."""
     say("starting a system with scripted engines")
     home.mkdir(parents=True)
-    environment = {"RHAPSODE_CACHE": str(cache)}
+    environment = {"RHAPSODE_CACHE": str(cache)} | _ROOM
     for branch, script in scripts.items():
         file = home / f"{branch}.json"
         file.write_text(json.dumps(script))

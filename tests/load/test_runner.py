@@ -115,7 +115,7 @@ async def test_a_long_stall_of_this_client_is_late_for_each_tick_that_it_missed(
 
     async def rests(seconds: float) -> None:
         nonlocal now_s
-        now_s += seconds
+        now_s += max(0.0, seconds)
 
     def said(_: Count) -> None:
         nonlocal now_s
