@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import yaml
 from redis.exceptions import RedisError
 
 from loadtests import append_cost, speech
@@ -27,8 +28,10 @@ from schemas.errors import RhapsodeError
 
 _SILENCE_MS: Final = 500
 """That the floor of a call waits before it believes that the question is over."""
-_ROOM: Final = {"RHAPSODE_LANGUAGE_MODEL__SLOTS": "128", "RHAPSODE_TEXT_TO_SPEECH__STREAMS": "128"}
-"""Scripted engines serve as many as come: the bound is to be the machine, not a replica's number of calls."""
+_SERVE_CONFIG: Final = Path(__file__).resolve().parents[2] / "serve_config.yaml"
+_ROOM: Final = 512
+"""Calls that a replica of a scripted engine serves at a time: the bound is to be the machine. Delivered is
+32, which is right for real engines."""
 T = TypeVar("T")
 _FAILURES: Final = (*FAILURES, RedisError, RhapsodeError, ExceptionGroup)
 """Of a system, or of the way to it or to its log."""
@@ -170,12 +173,22 @@ def _scripted(home: Path, cache: Path, **scripts: dict[str, Any]) -> Any:
     """A system whose engines do what is said here. A context manager of its URL."""
     say("starting a system with scripted engines")
     home.mkdir(parents=True)
-    environment = {"RHAPSODE_CACHE": str(cache)} | _ROOM
+    environment = {"RHAPSODE_CACHE": str(cache)}
     for branch, script in scripts.items():
         file = home / f"{branch}.json"
         file.write_text(json.dumps(script))
         environment[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(file)
-    return rhapsode(home, environment=environment, scripted=True)
+    return rhapsode(home, environment=environment, scripted=True, config=_roomy(home / "bench.yaml"))
+
+
+def _roomy(file: Path) -> Path:
+    """The configuration that is delivered, but for how many calls words and voices take at a time."""
+    config = yaml.safe_load(_SERVE_CONFIG.read_text())
+    for deployment in config["applications"][0]["deployments"]:
+        if deployment["name"] in ("LanguageModel", "TextToSpeech"):
+            deployment["max_ongoing_requests"] = _ROOM
+    file.write_text(yaml.safe_dump(config))
+    return file
 
 
 def _begin(row: str, plan: Plan) -> None:
