@@ -150,14 +150,19 @@ class Process:
 async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    living = [Process(1), Process(2)]
+    living, looks = [Process(1), Process(2)], 0
+
+    def of_part(home: Path, part: str) -> list[Process]:
+        nonlocal looks
+        looks += 1
+        return list(living)
 
     def killed(victim: Process) -> int:
         living.remove(victim)
         return victim.pid
 
     monkeypatch.setattr(killer_module, "_LOOK_S", 0.01)
-    monkeypatch.setattr(killer_module, "_of_part", lambda home, part: list(living))
+    monkeypatch.setattr(killer_module, "_of_part", of_part)
     monkeypatch.setattr(killer_module, "_killed", killed)
     killer = Killer(tmp_path, [Due(0.0, "Gateway"), Due(0.0, "Gateway")], 1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -165,7 +170,8 @@ async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
         await eventually(lambda: len(killer.kills) == 2)
         living.append(Process(3))
         await eventually(lambda: any(kill.back_s is not None for kill in killer.kills))
-        await asyncio.sleep(0.1)
+        before = looks
+        await eventually(lambda: looks >= before + 3)
         assert sum(kill.back_s is not None for kill in killer.kills) == 1
         living.append(Process(4))
     assert all(kill.back_s is not None for kill in killer.kills)

@@ -86,10 +86,13 @@ async def test_a_late_start_is_counted_from_when_it_was_due(
 async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_asked_for(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch, from_the_door: bool
 ) -> None:
-    connect = Door.connect
+    connect, ahead_s = Door.connect, 0.0
+    for module in (runner, person_module):
+        monkeypatch.setattr(module, "monotonic", lambda: monotonic() + ahead_s)
 
     async def slowly(door: Door, session: str, *, after: str, audio: str) -> ClientConnection:
-        await asyncio.sleep(0.3)
+        nonlocal ahead_s
+        ahead_s += 0.3  # as if connecting took so long
         return await connect(door, session, after=after, audio=audio)
 
     async def asks(person: Person) -> None:
