@@ -6,13 +6,9 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import anyio
-import anyio.to_thread
 import ray
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from deployments import log_lines
@@ -21,6 +17,7 @@ from deployments.inbox import Inbox
 from deployments.language_model import RemoteLanguageModel
 from deployments.librarian import RemoteLibrarian
 from deployments.opening import open_services
+from deployments.replica_counts import ReplicaCounts
 from deployments.services import Services
 from deployments.speech_to_text import RemoteSpeechToText
 from deployments.stopping import stop_watch
@@ -93,7 +90,7 @@ class GatewayReplica:
         models, transcribers = Models(language_model, speaker), Transcribers(realtime, quality)
         librarian = RemoteLibrarian(self._librarian)
         async with open_services(
-            self._settings, models, transcribers, checks, librarian, replicas, stop_watch()
+            self._settings, models, transcribers, checks, librarian, ReplicaCounts(), stop_watch()
         ) as services:
             self._services = services
             # What is there by now stays: looking through it again and again would stop every session for
@@ -102,22 +99,6 @@ class GatewayReplica:
             gc.freeze()
             log.info("the gateway is ready")
             yield services
-
-
-async def replicas() -> dict[tuple[str, str], int]:
-    """How many replicas of each deployment are in which state, as Serve says; asked within a replica."""
-    own = serve.get_replica_context().app_name
-    try:
-        status = await anyio.to_thread.run_sync(serve.status, abandon_on_cancel=True)
-    except (RayError, RayServeException) as error:
-        log.warning("Serve does not say how many replicas there are: %s", error)
-        return {}
-    found = status.applications.get(own)
-    return {
-        (name, str(state).lower()): count
-        for name, deployment in (found.deployments.items() if found else ())
-        for state, count in ({"RUNNING": 0} | deployment.replica_states).items()
-    }
 
 
 Gateway = serve.ingress()(GatewayReplica)
