@@ -10,6 +10,7 @@ from statistics import median
 from typing import Final
 
 from pipeline.clock import Clock
+from pipeline.doors import LATELY_S, Doors
 from schemas.errors import GatewayBusy
 from schemas.limits import AdmissionSettings
 
@@ -24,14 +25,16 @@ _NEVER_LATE_S: Final = 0.12
 _CLOCK_S: Final = 0.001
 """Below this, times say nothing, and nothing may be divided by them."""
 _LATELY: Final = 8
-_LATELY_S: Final = 4.0
-"""So many answers are judged by, if they are no older than this."""
+"""So many answers are judged by, if they are no older than `LATELY_S`."""
 _MOST: Final = 0.75
 """Of them so many must begin in time."""
 _LOOK_S: Final = 0.2
 _CUT: Final = 0.6
 """One cut leaves this part of the room at least."""
 _GROWTH_PER_S: Final = 0.05
+_NEAR: Final = 0.8
+"""From this part of what were too many lately, room grows `_CAREFULLY` times as fast."""
+_CAREFULLY: Final = 0.3
 _SILENT_S: Final = 20.0
 """If nothing was learned for so long, it is tried whether there is room: those inside may be paused."""
 _EXPECTED_S: Final = 1.0
@@ -39,6 +42,8 @@ _EXPECTED_S: Final = 1.0
 _LATER_S: Final = 10.0
 """How many came in this time tells when those who were refused should come back."""
 _RETRY_MOST_S: Final = 60.0
+_REMEMBERED_S: Final = 30.0
+"""So long how many were too many."""
 _REMEMBERED: Final = 4_096
 """Of either; with more the wait would be the longest anyway."""
 _HEARD_S: Final = 1.0
@@ -87,6 +92,7 @@ class Newcomers:
         self._dice = dice or random.Random()
         self._running = 0
         self._usual: dict[str, deque[float]] = {}
+        self.doors = Doors(clock)
         self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)
         """When an answer began, and how many times as late as usual."""
         self._waiting: dict[int, Wait] = {}
@@ -101,6 +107,8 @@ class Newcomers:
         self._refused: deque[float] = deque(maxlen=_REMEMBERED)
         self._looked_s = clock.monotonic()
         self._cut_s = -inf
+        self._too_many = inf
+        """So many were there when room was cut last."""
         self._known_s = -inf
         """When something was known last of how late answers begin."""
 
@@ -124,11 +132,11 @@ class Newcomers:
             return
         del self._waiting[id(wait)]
         now = self._clock.monotonic()
-        took_s = now - wait.since_s
+        took_s = now - wait.since_s + self.doors.wait_s
         if wait.calm:
             self._usual.setdefault(wait.kind, deque(maxlen=_USUAL)).append(took_s)
             self._learned_s[wait.kind] = now
-        if (times := self._times(wait, now)) is not None:
+        if (times := self._times(wait, took_s)) is not None:
             self._lately.append((now, times))
         self._look()
 
@@ -150,9 +158,9 @@ class Newcomers:
         room was cut says nothing of what came of it.
         """
         now = self._clock.monotonic()
-        while self._lately and self._lately[0][0] < now - _LATELY_S:
+        while self._lately and self._lately[0][0] < now - LATELY_S:
             self._lately.popleft()
-        waiting = [self._times(wait, now) for wait in self._waiting.values()]
+        waiting = [self._times(wait, now - wait.since_s) for wait in self._waiting.values()]
         late = [(0.0, times) for times in waiting if times is not None and times > self._bound]
         return [(now - began_s, times) for began_s, times in self._lately] + late
 
@@ -175,7 +183,7 @@ class Newcomers:
         None: that is not known.
         """
         now = self._clock.monotonic()
-        oldest_s = min(_LATELY_S, now - self._cut_s - _HEARD_S)
+        oldest_s = min(LATELY_S, now - self._cut_s - _HEARD_S)
         heard_ago_s = now - self._heard_s
         beside = [times for ago_s, times in self._beside.lately if ago_s + heard_ago_s < oldest_s]
         found = sorted([times for _, times in self.lately] + beside)
@@ -222,12 +230,12 @@ class Newcomers:
         lately = self._clock.monotonic() - self._learned_s.get(kind, -inf) < _SILENT_S
         return self._running < _FEW and not (known and lately)
 
-    def _times(self, wait: Wait, now_s: float) -> float | None:
+    def _times(self, wait: Wait, took_s: float) -> float | None:
         """As late as usual; None: that is not known, or says nothing of how many there are now."""
         usual = self._usual.get(wait.kind, ())
         if wait.calm or wait.since_s < self._cut_s or len(usual) < _ENOUGH:
             return None
-        return (now_s - wait.since_s) / max(_CLOCK_S, _NEVER_LATE_S / self._bound, median(usual))
+        return took_s / max(_CLOCK_S, _NEVER_LATE_S / self._bound, median(usual))
 
     def _look(self) -> None:
         """Now and then, whenever somebody asks or is answered."""
@@ -239,17 +247,23 @@ class Newcomers:
         self._known_s = now if slowness is not None else self._known_s
         if slowness is not None and slowness > self._bound:
             if taken <= self._room:  # else the last cut is still at work
-                self._room = max(self._least, min(self._room, taken) * max(_CUT, self._bound / slowness))
+                self._too_many = min(self._room, taken)
+                self._room = max(self._least, self._too_many * max(_CUT, self._bound / slowness))
                 self._cut_s = now
                 self._lately.clear()
         elif self._room - 1 < taken and self._is_enough(slowness, taken):
             one_more = 1 / (1 + self._beside.gateways)  # for all gateways of the machine together
-            self._room += (one_more + _GROWTH_PER_S * self._room) * min(1.0, passed_s)
+            grown = (one_more + _GROWTH_PER_S * self._room) * min(1.0, passed_s)
+            self._room += grown * (_CAREFULLY if self._is_near(now) else 1.0)
 
     @property
     def _least(self) -> int:
         """Room that is never taken away: as many turns for all gateways of a machine, and one for each."""
         return ceil((_FEW + 1) / (1 + self._beside.gateways))
+
+    def _is_near(self, now_s: float) -> bool:
+        """To where it was too much a while ago: whoever runs into that again and again serves all badly."""
+        return self._room > _NEAR * self._too_many and now_s - self._cut_s < _REMEMBERED_S
 
     def _is_enough(self, slowness: float | None, taken: int) -> bool:
         """Where nothing is known, one more may show it; not while there are more than there is room for."""
