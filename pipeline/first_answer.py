@@ -1,6 +1,6 @@
 """How long a turn's answer takes to begin, as its owner sees it in the log: by that newcomers are let in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -21,9 +21,15 @@ class Watched(Protocol):
 class FirstAnswer:
     """Of one turn; without somebody to tell, nothing."""
 
-    def __init__(self, newcomers: Newcomers | None = None, wait: Wait | None = None) -> None:
+    def __init__(
+        self,
+        newcomers: Newcomers | None = None,
+        wait: Wait | None = None,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
         self._newcomers = newcomers
         self._wait = wait
+        self._heard = heard
 
     def see(self, state: TurnState, *, held: bool) -> None:
         """The turn as it stands now; what is held back on purpose is not late."""
@@ -31,8 +37,10 @@ class FirstAnswer:
             return
         if _begun(state):
             self._newcomers.answered(self._wait)
+            self._heard()
         elif held:
             self._newcomers.dropped(self._wait)
+            self._heard()
 
 
 @contextmanager
@@ -51,7 +59,13 @@ def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Itera
     with newcomers.turn(_kind(state), waited_s) as wait:
         if not _comparable(state):
             newcomers.dropped(wait)
-        yield FirstAnswer(newcomers, wait)
+            yield FirstAnswer(newcomers, wait)
+            return
+        heard = services.pressure.courtesy.begins()
+        try:
+            yield FirstAnswer(newcomers, wait, heard)
+        finally:
+            heard()
 
 
 def _comparable(state: TurnState) -> bool:

@@ -247,6 +247,7 @@ class SessionOwner:
             services.models,
             services.clock,
             sentences_ahead=services.limits.sentences_ahead,
+            courtesy=None if services.pressure is None else services.pressure.courtesy,
         )
         with first_answer(services, state, after_ms=self._free_ms) as self._first:
             try:

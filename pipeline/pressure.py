@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from pipeline.answer import Models
 from pipeline.clock import Clock
+from pipeline.courtesy import Courtesy
 from pipeline.engines.base import (
     AS_CONFIGURED,
     ChatRequest,
@@ -40,6 +41,7 @@ class Pressure:
         self.limits = limits
         self.clock = clock
         self.newcomers = Newcomers(limits, clock)
+        self.courtesy = Courtesy()
         self._waiting: dict[int, float] = {}
         """Call -> since when; the oldest first."""
         self._calls = 0

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable
 from contextlib import aclosing
-from typing import Protocol
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.clock import Clock
+from pipeline.courtesy import Courtesy
 from pipeline.engines.base import OpusChunk, Speaker, WordTimes
 from pipeline.line import Line
 from pipeline.resuming import Progress, Remainder
@@ -24,6 +25,10 @@ from schemas.events import (
 )
 from schemas.settings import SessionSettings
 from schemas.turn_facts import Word
+
+
+_CHARS_PER_S: Final = 15.0
+"""Of speech: voices differ by a third, which is near enough."""
 
 
 class Record(Protocol):
@@ -43,13 +48,15 @@ class Narrator:
         ahead: int,
         progress: Progress,
         whole: bool = False,
+        courtesy: Courtesy | None = None,
     ) -> None:
-        """`whole`: nothing is recorded before all of it has been made."""
+        """`whole`: nothing is recorded before all of it has been made. `courtesy`: towards other turns."""
         self._speaker = speaker
         self._settings = settings
         self._record = record
         self._clock = clock
         self._ahead = ahead
+        self._courtesy = courtesy
         self.whole = whole
         self._playing = anyio.Event()
         self._playing.set()
@@ -101,12 +108,21 @@ class Narrator:
             async for line in lines:
                 while not self._playing.is_set():
                     await self._playing.wait()
+                if self._courtesy is not None:
+                    await self._courtesy.give_way(self._spare_s)
                 if line.number in self._skipped:
                     line.skip()
                 line.begin()
                 self._current[line.number] = line
                 await begun.send(line)
                 voices.start_soon(line.synthesize, self._speaker, self._settings, self._clock)
+
+    def _spare_s(self) -> float:
+        """Of sound that is recorded and was not heard yet, and of what is being made, about."""
+        making_s = sum(len(line.spoken.text) for line in self._current.values()) / _CHARS_PER_S
+        if self.first_audio_at_ms is None:
+            return making_s
+        return making_s + (self.first_audio_at_ms + self.audio_ms - self._clock.now_ms()) / 1_000
 
     async def _record_in_order(self, lines: MemoryObjectReceiveStream[Line]) -> None:
         async with lines:

@@ -10,6 +10,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from pipeline.answer import Answer, Models
 from pipeline.asking import Question
 from pipeline.clock import Clock
+from pipeline.courtesy import Courtesy
 from pipeline.engines.base import Message
 from pipeline.line import Line
 from pipeline.log.recorder import SessionWriter
@@ -68,7 +69,14 @@ class Turn:
     """Runs one turn. Every command may come at any time, also before `run` and after its end."""
 
     def __init__(
-        self, plan: TurnPlan, writer: SessionWriter, models: Models, clock: Clock, *, sentences_ahead: int
+        self,
+        plan: TurnPlan,
+        writer: SessionWriter,
+        models: Models,
+        clock: Clock,
+        *,
+        sentences_ahead: int,
+        courtesy: Courtesy | None = None,
     ) -> None:
         self.plan = plan
         self._writer = writer
@@ -83,6 +91,7 @@ class Turn:
             ahead=sentences_ahead,
             progress=self._progress,
             whole=plan.settings.listening.mode == "legacy",
+            courtesy=courtesy,
         )
         self._buffer = SentenceBuffer(
             plan.settings.sentences, plan.settings.language, being_written=plan.kind == "prompt"
