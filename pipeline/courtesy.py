@@ -1,40 +1,47 @@
-"""Whoever is being heard lets those go first who have heard nothing yet."""
+"""Turns that are being heard let those go first of which nobody has heard anything yet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import anyio
 
-_ENOUGH_S: Final = 4.0
-"""Whoever has less sound than this before them goes on at once: a gateway that dies is replaced within it."""
-_LOOK_S: Final = 0.1
+ENOUGH_S: Final = 4.0
+"""Whoever has no more sound than this before them goes on at once: so long a dead gateway is not missed."""
+_LOOK_S: Final = 0.5
+"""What is still to be heard may become less all at once: a sentence fails, or is skipped."""
 
 
 class Courtesy:
-    """The turns of this process that nobody has heard anything of. Pure but for waiting."""
+    """Among the turns of one process. It costs nobody a sound: only what was made early is made later."""
 
     def __init__(self) -> None:
         self._unheard = 0
         self._all_heard = anyio.Event()
 
-    def begins(self) -> Callable[[], None]:
-        """A turn does; call what is returned when it is heard or over, more than once if need be."""
+    @contextmanager
+    def unheard(self) -> Iterator[Callable[[], None]]:
+        """Nobody has heard anything of a turn, until what this yields is called; at the latest at the end."""
         if self._unheard == 0:
             self._all_heard = anyio.Event()
         self._unheard += 1
-        open_turns = [1]
+        waits = True
 
         def heard() -> None:
-            if open_turns:
-                open_turns.clear()
+            nonlocal waits
+            if waits:
+                waits = False
                 self._unheard -= 1
                 if self._unheard == 0:
                     self._all_heard.set()
 
-        return heard
+        try:
+            yield heard
+        finally:
+            heard()
 
     async def give_way(self, spare_s: Callable[[], float]) -> None:
-        """Return when nobody waits for a first sound, or when `spare_s()` is not enough any more."""
-        while self._unheard and spare_s() > _ENOUGH_S:
-            with anyio.move_on_after(_LOOK_S):
+        """Return when nobody waits for a first sound, or `spare_s()`, sound not heard yet, is not enough."""
+        while self._unheard and (more_s := spare_s() - ENOUGH_S) > 0:
+            with anyio.move_on_after(min(more_s, _LOOK_S)):
                 await self._all_heard.wait()

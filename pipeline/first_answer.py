@@ -39,6 +39,11 @@ class FirstAnswer:
             self._newcomers.answered(self._wait)
             self._heard()
         elif held:
+            self.drop()
+
+    def drop(self) -> None:
+        """It is not looked at: nobody is late because of it, and nobody need let it go first."""
+        if self._newcomers is not None and self._wait is not None:
             self._newcomers.dropped(self._wait)
             self._heard()
 
@@ -56,16 +61,11 @@ def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Itera
         return
     newcomers, now_ms = services.pressure.newcomers, services.clock.now_ms()
     waited_s = max(0, now_ms - max(state.requested_ms, after_ms)) / 1_000
-    with newcomers.turn(_kind(state), waited_s) as wait:
+    with newcomers.turn(_kind(state), waited_s) as wait, services.pressure.courtesy.unheard() as heard:
+        first = FirstAnswer(newcomers, wait, heard)
         if not _comparable(state):
-            newcomers.dropped(wait)
-            yield FirstAnswer(newcomers, wait)
-            return
-        heard = services.pressure.courtesy.begins()
-        try:
-            yield FirstAnswer(newcomers, wait, heard)
-        finally:
-            heard()
+            first.drop()
+        yield first
 
 
 def _comparable(state: TurnState) -> bool:

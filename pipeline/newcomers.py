@@ -10,7 +10,6 @@ from statistics import median
 from typing import Final
 
 from pipeline.clock import Clock
-from pipeline.doors import LATELY_S, Doors
 from schemas.errors import GatewayBusy
 from schemas.limits import AdmissionSettings
 
@@ -25,7 +24,8 @@ _NEVER_LATE_S: Final = 0.12
 _CLOCK_S: Final = 0.001
 """Below this, times say nothing, and nothing may be divided by them."""
 _LATELY: Final = 8
-"""So many answers are judged by, if they are no older than `LATELY_S`."""
+_LATELY_S: Final = 4.0
+"""So many answers are judged by, if they are no older than this."""
 _MOST: Final = 0.75
 """Of them so many must begin in time."""
 _LOOK_S: Final = 0.2
@@ -92,7 +92,6 @@ class Newcomers:
         self._dice = dice or random.Random()
         self._running = 0
         self._usual: dict[str, deque[float]] = {}
-        self.doors = Doors(clock)
         self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)
         """When an answer began, and how many times as late as usual."""
         self._waiting: dict[int, Wait] = {}
@@ -132,11 +131,11 @@ class Newcomers:
             return
         del self._waiting[id(wait)]
         now = self._clock.monotonic()
-        took_s = now - wait.since_s + self.doors.wait_s
+        took_s = now - wait.since_s
         if wait.calm:
             self._usual.setdefault(wait.kind, deque(maxlen=_USUAL)).append(took_s)
             self._learned_s[wait.kind] = now
-        if (times := self._times(wait, took_s)) is not None:
+        if (times := self._times(wait, now)) is not None:
             self._lately.append((now, times))
         self._look()
 
@@ -158,9 +157,9 @@ class Newcomers:
         room was cut says nothing of what came of it.
         """
         now = self._clock.monotonic()
-        while self._lately and self._lately[0][0] < now - LATELY_S:
+        while self._lately and self._lately[0][0] < now - _LATELY_S:
             self._lately.popleft()
-        waiting = [self._times(wait, now - wait.since_s) for wait in self._waiting.values()]
+        waiting = [self._times(wait, now) for wait in self._waiting.values()]
         late = [(0.0, times) for times in waiting if times is not None and times > self._bound]
         return [(now - began_s, times) for began_s, times in self._lately] + late
 
@@ -183,7 +182,7 @@ class Newcomers:
         None: that is not known.
         """
         now = self._clock.monotonic()
-        oldest_s = min(LATELY_S, now - self._cut_s - _HEARD_S)
+        oldest_s = min(_LATELY_S, now - self._cut_s - _HEARD_S)
         heard_ago_s = now - self._heard_s
         beside = [times for ago_s, times in self._beside.lately if ago_s + heard_ago_s < oldest_s]
         found = sorted([times for _, times in self.lately] + beside)
@@ -230,12 +229,12 @@ class Newcomers:
         lately = self._clock.monotonic() - self._learned_s.get(kind, -inf) < _SILENT_S
         return self._running < _FEW and not (known and lately)
 
-    def _times(self, wait: Wait, took_s: float) -> float | None:
+    def _times(self, wait: Wait, now_s: float) -> float | None:
         """As late as usual; None: that is not known, or says nothing of how many there are now."""
         usual = self._usual.get(wait.kind, ())
         if wait.calm or wait.since_s < self._cut_s or len(usual) < _ENOUGH:
             return None
-        return took_s / max(_CLOCK_S, _NEVER_LATE_S / self._bound, median(usual))
+        return (now_s - wait.since_s) / max(_CLOCK_S, _NEVER_LATE_S / self._bound, median(usual))
 
     def _look(self) -> None:
         """Now and then, whenever somebody asks or is answered."""

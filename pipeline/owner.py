@@ -11,6 +11,7 @@ from pipeline.access.allowance import Allowance
 from pipeline.answer import Models
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
+from pipeline.courtesy import Courtesy
 from pipeline.first_answer import FirstAnswer, first_answer
 from pipeline.leases import Leases
 from pipeline.log.base import EventLog
@@ -237,6 +238,12 @@ class SessionOwner:
             return True
         return False
 
+    @property
+    def _courtesy(self) -> Courtesy | None:
+        """None: whoever has asked for one answer waits for the end of it."""
+        pressure = self._services.pressure
+        return None if pressure is None or self._conversation.kind == "completion" else pressure.courtesy
+
     async def _run_turn(self, state: TurnState) -> None:
         services = self._services
         plan = planned(self.session, state, self._conversation, services)
@@ -247,7 +254,7 @@ class SessionOwner:
             services.models,
             services.clock,
             sentences_ahead=services.limits.sentences_ahead,
-            courtesy=None if services.pressure is None else services.pressure.courtesy,
+            courtesy=self._courtesy,
         )
         with first_answer(services, state, after_ms=self._free_ms) as self._first:
             try:

@@ -2,7 +2,6 @@
 
 import logging
 import random
-from contextlib import AbstractContextManager, nullcontext
 
 import anyio
 from anyio.abc import TaskGroup
@@ -64,11 +63,6 @@ class Owners(Lasting):
             self._services.pressure.check()
             if latest_ms is None or self._services.clock.now_ms() - latest_ms > _INSIDE_MS:
                 self._services.pressure.newcomers.check()
-
-    def passing(self, door: str) -> AbstractContextManager[None]:
-        """Somebody comes in by that door, within the block: who is answered waits there as well."""
-        pressure = self._services.pressure
-        return nullcontext() if pressure is None else pressure.newcomers.doors.passing(door)
 
     async def hand_over(self, patience_s: float) -> None:
         """Run nothing from now on. Returns when every session that was run here is free for another replica.

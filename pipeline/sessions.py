@@ -80,8 +80,7 @@ class Sessions:
 
     async def attend(self, session: SessionId) -> tuple[Conversation, Head]:
         """Where the session stands, for somebody who will listen; work that nobody does is taken up."""
-        with self._owners.passing("connecting"):
-            conversation, head = await self._views.get(session)
+        conversation, head = await self._views.get(session)
         if conversation.has_work:
             self._owners.offer(session, conversation.head)
         return conversation, head
@@ -96,18 +95,17 @@ class Sessions:
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
-        with self._owners.passing("creating"):
-            if kind not in _UNSPOKEN:
-                self.welcome()  # before there is anything: a session without its turn is of no use
-            if kind == "completion":  # one for each request: its turns are what is counted
-                self.choices.check(settings)
-            else:
-                await self.admit(principal, settings)
-            await check_readable(self._views.log, command.settings, principal)
-            session = new_session_id()
-            mark = generation(created_ms(session))
-            fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
-            outcome = await self._recorder.post(session, fact, *also, mode="create")
+        if kind not in _UNSPOKEN:
+            self.welcome()  # before there is anything: a session without its turn is of no use
+        if kind == "completion":  # one for each request: its turns are what is counted
+            self.choices.check(settings)
+        else:
+            await self.admit(principal, settings)
+        await check_readable(self._views.log, command.settings, principal)
+        session = new_session_id()
+        mark = generation(created_ms(session))
+        fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
+        outcome = await self._recorder.post(session, fact, *also, mode="create")
         return session, mark, outcome.last, settings
 
     def welcome(self) -> None:

@@ -90,7 +90,6 @@ class Turn:
             clock,
             ahead=sentences_ahead,
             progress=self._progress,
-            whole=plan.settings.listening.mode == "legacy",
             courtesy=courtesy,
         )
         self._buffer = SentenceBuffer(
@@ -145,10 +144,8 @@ class Turn:
                 raise self._writer.failed from group
             log.exception("turn %d failed unexpectedly", self.plan.turn)
             return TurnFailed(stage="owner", code="internal", message=repr(group.exceptions[0]))
-        if (failure := self._failure) is not None:
-            return TurnFailed(
-                stage="text", code=failure.code, message=str(failure), retryable=failure.retryable
-            )
+        if (why := self._failure) is not None:
+            return TurnFailed(stage="text", code=why.code, message=str(why), retryable=why.retryable)
         first = self._narrator.first_audio_at_ms
         return TurnCompleted(
             sentences=self._sentences,
@@ -216,8 +213,7 @@ class Turn:
         """Show a given text at once, then cut it as fast as the voice takes it."""
         text = self.plan.text
         begun = self._shown
-        pieces = _pieces(text[begun:])
-        for number, piece in enumerate(pieces):
+        for number, piece in enumerate(pieces := _pieces(text[begun:])):
             await self.record(TextDelta(at=begun + number * VERBATIM_PIECE, text=piece))
         await self.record(TextCompleted(chars=len(text), finish="verbatim"))
         if not self.plan.settings.speak:

@@ -105,6 +105,15 @@ def test_who_is_let_in_by_any_of_them_is_answered_in_time(gateways: int, at_a_ti
     assert machine.made >= 0.9 * SECONDS * at_a_time / MAKING_S, "and as much is made as can be"
 
 
+@pytest.mark.parametrize(("gateways", "at_a_time"), [(2, 6), (2, 12), (1, 8)])
+def test_where_it_was_too_much_a_while_ago_is_not_run_into_again_and_again(
+    gateways: int, at_a_time: int
+) -> None:
+    machine = Machine(gateways, at_a_time, jitter=0.25).go_through(6)
+    assert machine.p95 <= 1.25 * BOUND
+    assert machine.made >= 0.9 * SECONDS * at_a_time / MAKING_S, "and as much is made as can be"
+
+
 @pytest.mark.parametrize(("gateways", "at_a_time"), [(2, 4), (4, 4), (4, 6)])
 def test_where_hardly_anybody_can_be_answered_that_is_known_to_all(gateways: int, at_a_time: int) -> None:
     together = Machine(gateways, at_a_time).go_through(6)

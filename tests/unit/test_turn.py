@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.answer import Models
 from pipeline.clock import SystemClock
+from pipeline.courtesy import Courtesy
 from pipeline.engines.base import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
@@ -98,7 +99,9 @@ class Stage:
         ahead: int = 2,
         kind: str = "prompt",
         settings: SessionSettings | None = None,
+        courtesy: Courtesy | None = None,
     ) -> None:
+        self.courtesy = courtesy
         self.settings = settings or SessionSettings()
         self.log = MemoryEventLog()
         self.session = new_session_id()
@@ -113,7 +116,9 @@ class Stage:
             pen = recorder.open(self.session, producer="test", epoch=1)
             plan = TurnPlan(TURN, self._kind, TEXT, self.settings)  # type: ignore[arg-type]
             models = Models(self.writer, self.voice)
-            self.turn = Turn(plan, pen, models, SystemClock(), sentences_ahead=self._ahead)
+            self.turn = Turn(
+                plan, pen, models, SystemClock(), sentences_ahead=self._ahead, courtesy=self.courtesy
+            )
             async with anyio.create_task_group() as both:
                 if during is not None:
                     both.start_soon(during)  # type: ignore[arg-type]
