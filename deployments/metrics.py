@@ -78,7 +78,7 @@ class Metrics:
             return self._report
 
     async def page(self) -> bytes:
-        """Everything, as Prometheus reads it, two seconds old at most. Without the log: what is here."""
+        """All that Prometheus reads, 2 s old at most (replicas: 17 s). Without the log: what is here."""
         async with self._writing:
             if self._clock_s() - self._page_at >= FRESH_S:
                 registry = CollectorRegistry()

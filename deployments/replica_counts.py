@@ -3,9 +3,11 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -33,7 +35,7 @@ async def asked_of_serve() -> Counts:
 
 
 class ReplicaCounts:
-    """At most `KEPT_S` old; empty while Serve does not say."""
+    """At most `KEPT_S` old; empty where Serve did not say."""
 
     def __init__(
         self,
@@ -43,16 +45,16 @@ class ReplicaCounts:
         self._ask = ask
         self._clock_s = clock_s
         self._found: Counts = {}
-        self._found_s = 0.0
+        self._due_s = -inf
         self._asking = anyio.Lock()
 
     async def __call__(self) -> Counts:
         async with self._asking:
-            if not self._found or self._clock_s() - self._found_s >= KEPT_S:
-                self._found = {}
+            if self._clock_s() >= self._due_s:
+                # Before the answer: where Serve hangs, it is not asked again by everybody who gives up.
+                self._found, self._due_s = {}, self._clock_s() + KEPT_S
                 try:
                     self._found = await self._ask()
                 except (RayError, RayServeException) as error:
                     log.warning("Serve does not say how many replicas there are: %s", error)
-                self._found_s = self._clock_s()
             return self._found

@@ -1,4 +1,4 @@
-"""Turns that are being heard let those go first of which nobody has heard anything yet."""
+"""Turns that are being heard let those go first whose first sound somebody waits for."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,32 +7,34 @@ from typing import Final
 import anyio
 
 ENOUGH_S: Final = 4.0
-"""Whoever has no more sound than this before them goes on at once: so long a dead gateway is not missed."""
-_LOOK_S: Final = 0.5
+"""Whoever has no more sound than this before them goes on at once."""
+_MOST_S: Final = 1.0
+"""A sentence gives way for so long at most: turns end long before they are heard out, whoever comes."""
+_LOOK_S: Final = 0.25
 """What is still to be heard may become less all at once: a sentence fails, or is skipped."""
 
 
 class Courtesy:
-    """Among the turns of one process. It costs nobody a sound: only what was made early is made later."""
+    """Among the turns of one process."""
 
     def __init__(self) -> None:
-        self._unheard = 0
+        self._awaited = 0
         self._all_heard = anyio.Event()
 
     @contextmanager
-    def unheard(self) -> Iterator[Callable[[], None]]:
-        """Nobody has heard anything of a turn, until what this yields is called; at the latest at the end."""
-        if self._unheard == 0:
+    def awaited(self) -> Iterator[Callable[[], None]]:
+        """A turn's first sound is, until what this yields is called; at the latest until the end."""
+        if self._awaited == 0:
             self._all_heard = anyio.Event()
-        self._unheard += 1
+        self._awaited += 1
         waits = True
 
         def heard() -> None:
             nonlocal waits
             if waits:
                 waits = False
-                self._unheard -= 1
-                if self._unheard == 0:
+                self._awaited -= 1
+                if self._awaited == 0:
                     self._all_heard.set()
 
         try:
@@ -41,7 +43,8 @@ class Courtesy:
             heard()
 
     async def give_way(self, spare_s: Callable[[], float]) -> None:
-        """Return when nobody waits for a first sound, or `spare_s()`, sound not heard yet, is not enough."""
-        while self._unheard and (more_s := spare_s() - ENOUGH_S) > 0:
-            with anyio.move_on_after(min(more_s, _LOOK_S)):
-                await self._all_heard.wait()
+        """Return when no first sound is awaited, `spare_s()` of sound is not enough, or a second is over."""
+        with anyio.move_on_after(_MOST_S):
+            while self._awaited and (more_s := spare_s() - ENOUGH_S) > 0:
+                with anyio.move_on_after(min(more_s, _LOOK_S)):
+                    await self._all_heard.wait()

@@ -1,4 +1,7 @@
-"""How long a turn's answer takes to begin, as its owner sees it in the log: by that newcomers are let in."""
+"""How long a turn's answer takes to begin, as its owner sees it in the log.
+
+By that newcomers are let in, and as long as that others give way.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +12,7 @@ from pipeline.newcomers import Newcomers, Wait
 from pipeline.pressure import Pressure
 from pipeline.turn_state import TurnState
 from schemas.providers import is_ours
+from schemas.settings import SessionSettings
 
 
 class Watched(Protocol):
@@ -32,20 +36,15 @@ class FirstAnswer:
         self._heard = heard
 
     def see(self, state: TurnState, *, held: bool) -> None:
-        """The turn as it stands now; what is held back on purpose is not late."""
+        """The turn as it stands now; what is held back on purpose is not late, and nobody waits for it."""
+        if held or state.first_audio_ms is not None:
+            self._heard()
         if self._newcomers is None or self._wait is None:
             return
         if _begun(state):
             self._newcomers.answered(self._wait)
-            self._heard()
         elif held:
-            self.drop()
-
-    def drop(self) -> None:
-        """It is not looked at: nobody is late because of it, and nobody need let it go first."""
-        if self._newcomers is not None and self._wait is not None:
             self._newcomers.dropped(self._wait)
-            self._heard()
 
 
 @contextmanager
@@ -61,11 +60,17 @@ def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Itera
         return
     newcomers, now_ms = services.pressure.newcomers, services.clock.now_ms()
     waited_s = max(0, now_ms - max(state.requested_ms, after_ms)) / 1_000
-    with newcomers.turn(_kind(state), waited_s) as wait, services.pressure.courtesy.unheard() as heard:
-        first = FirstAnswer(newcomers, wait, heard)
+    with newcomers.turn(_kind(state), waited_s) as wait, services.pressure.courtesy.awaited() as heard:
         if not _comparable(state):
-            first.drop()
-        yield first
+            newcomers.dropped(wait)
+        if not takes_our_voice(state.settings) or state.first_audio_ms is not None:
+            heard()
+        yield FirstAnswer(newcomers, wait, heard)
+
+
+def takes_our_voice(settings: SessionSettings) -> bool:
+    """To be heard while it is made."""
+    return settings.speak and is_ours(settings.tts_provider) and settings.listening.mode != "legacy"
 
 
 def _comparable(state: TurnState) -> bool:

@@ -33,8 +33,9 @@ _CUT: Final = 0.6
 """One cut leaves this part of the room at least."""
 _GROWTH_PER_S: Final = 0.05
 _NEAR: Final = 0.8
-"""From this part of what were too many lately, room grows `_CAREFULLY` times as fast."""
+"""From this part of what were too many, room grows `_CAREFULLY` times as fast for so long after."""
 _CAREFULLY: Final = 0.3
+_WARY_S: Final = 30.0
 _SILENT_S: Final = 20.0
 """If nothing was learned for so long, it is tried whether there is room: those inside may be paused."""
 _EXPECTED_S: Final = 1.0
@@ -42,8 +43,6 @@ _EXPECTED_S: Final = 1.0
 _LATER_S: Final = 10.0
 """How many came in this time tells when those who were refused should come back."""
 _RETRY_MOST_S: Final = 60.0
-_REMEMBERED_S: Final = 30.0
-"""So long how many were too many."""
 _REMEMBERED: Final = 4_096
 """Of either; with more the wait would be the longest anyway."""
 _HEARD_S: Final = 1.0
@@ -107,7 +106,7 @@ class Newcomers:
         self._looked_s = clock.monotonic()
         self._cut_s = -inf
         self._too_many = inf
-        """So many were there when room was cut last."""
+        """So many turns ran when room was cut last: here, or in each of us on average if that is more."""
         self._known_s = -inf
         """When something was known last of how late answers begin."""
 
@@ -246,8 +245,9 @@ class Newcomers:
         self._known_s = now if slowness is not None else self._known_s
         if slowness is not None and slowness > self._bound:
             if taken <= self._room:  # else the last cut is still at work
-                self._too_many = min(self._room, taken)
-                self._room = max(self._least, self._too_many * max(_CUT, self._bound / slowness))
+                were = min(self._room, taken)
+                self._too_many = max(were, (taken + self._beside.turns) / (1 + self._beside.gateways))
+                self._room = max(self._least, were * max(_CUT, self._bound / slowness))
                 self._cut_s = now
                 self._lately.clear()
         elif self._room - 1 < taken and self._is_enough(slowness, taken):
@@ -262,7 +262,7 @@ class Newcomers:
 
     def _is_near(self, now_s: float) -> bool:
         """To where it was too much a while ago: whoever runs into that again and again serves all badly."""
-        return self._room > _NEAR * self._too_many and now_s - self._cut_s < _REMEMBERED_S
+        return self._room > _NEAR * self._too_many and now_s - self._cut_s < _WARY_S
 
     def _is_enough(self, slowness: float | None, taken: int) -> bool:
         """Where nothing is known, one more may show it; not while there are more than there is room for."""

@@ -12,7 +12,7 @@ from pipeline.answer import Models
 from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.courtesy import Courtesy
-from pipeline.first_answer import FirstAnswer, first_answer
+from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
 from pipeline.leases import Leases
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder, SessionWriter
@@ -27,6 +27,7 @@ from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.limits import LimitSettings
+from schemas.settings import SessionSettings
 
 log = logging.getLogger(__name__)
 
@@ -238,11 +239,11 @@ class SessionOwner:
             return True
         return False
 
-    @property
-    def _courtesy(self) -> Courtesy | None:
-        """None: whoever has asked for one answer waits for the end of it."""
+    def _courtesy(self, settings: SessionSettings) -> Courtesy | None:
+        """None: another voice has nothing of it, and whoever has asked for one answer waits for its end."""
         pressure = self._services.pressure
-        return None if pressure is None or self._conversation.kind == "completion" else pressure.courtesy
+        polite = self._conversation.kind != "completion" and takes_our_voice(settings)
+        return pressure.courtesy if pressure is not None and polite else None
 
     async def _run_turn(self, state: TurnState) -> None:
         services = self._services
@@ -254,7 +255,7 @@ class SessionOwner:
             services.models,
             services.clock,
             sentences_ahead=services.limits.sentences_ahead,
-            courtesy=self._courtesy,
+            courtesy=self._courtesy(plan.settings),
         )
         with first_answer(services, state, after_ms=self._free_ms) as self._first:
             try:

@@ -64,8 +64,10 @@ class Narrator:
         self._skipped: set[int] = set()
         self.audio_ms = progress.audio_ms
         self.first_audio_at_ms = progress.first_audio_ms
-        self._lines_end_ms = progress.audio_ms
-        """So much sound there is of lines that are recorded whole."""
+        self._ends_ms = 0
+        """When what is recorded will have been heard, if nothing keeps its listener; wall clock."""
+        self._heard: int | None = None
+        """The sentence of which some sound is recorded."""
 
     def pause(self) -> None:
         """Begin no further sentence."""
@@ -85,6 +87,7 @@ class Narrator:
     def skip(self, sentence: int) -> None:
         """Make no (more) audio of this sentence, begun or not."""
         self._skipped.add(sentence)
+        self._ends_ms = 0  # who is being heard may be anywhere now
         if line := self._current.get(sentence):
             line.skip()
 
@@ -119,14 +122,10 @@ class Narrator:
                 voices.start_soon(line.synthesize, self._speaker, self._settings, self._clock)
 
     def _spare_s(self) -> float:
-        """Of sound that was not heard yet, about: recorded, or being made."""
-        chars = sum(len(line.spoken.text) for line in self._current.values())
-        making_s = chars / (_CHARS_PER_S * self._settings.speech_speed)
-        if self.first_audio_at_ms is None:
-            return making_s
-        played_s = (self._clock.now_ms() - self.first_audio_at_ms) / 1_000
-        whole_s = self._lines_end_ms / 1_000 + making_s  # without what is recorded of the line in hand
-        return max(whole_s, self.audio_ms / 1_000) - played_s
+        """Of sound that nobody has heard yet, about: recorded, or of a sentence whose sound is to come."""
+        chars = sum(len(line.spoken.text) for number, line in self._current.items() if number != self._heard)
+        recorded_s = max(0, self._ends_ms - self._clock.now_ms()) / 1_000
+        return recorded_s + chars / (_CHARS_PER_S * self._settings.speech_speed)
 
     async def _record_in_order(self, lines: MemoryObjectReceiveStream[Line]) -> None:
         async with lines:
@@ -141,7 +140,6 @@ class Narrator:
                     self._finish(line)
 
     def _finish(self, line: Line) -> None:
-        self._lines_end_ms = self.audio_ms
         self._current.pop(line.number, None)
         self._line_over.set()
 
@@ -176,6 +174,8 @@ class Narrator:
             audio=chunk.packets,
         )
         self.audio_ms += chunk.ms
+        self._heard = line.number
+        self._ends_ms = max(self._ends_ms, self._clock.now_ms()) + chunk.ms
 
     async def _announce(self, line: Line, words: tuple[Word, ...], at_ms: int) -> None:
         if self.first_audio_at_ms is None:

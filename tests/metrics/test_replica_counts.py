@@ -1,5 +1,6 @@
 """Who looks at the metrics every second does not have Serve asked every second."""
 
+import anyio
 import pytest
 from ray.serve.exceptions import RayServeException
 
@@ -56,5 +57,23 @@ async def test_an_old_answer_is_not_told_where_serve_does_not_say(caplog: pytest
     assert await counts() == TWO
     clock.now_s += KEPT_S
     assert await counts() == {}
-    assert "no controller" in caplog.text
-    assert await counts() == ONE, "asked again at once"
+    assert "how many replicas" in caplog.text
+    assert await counts() == {}
+    clock.now_s += KEPT_S
+    assert await counts() == ONE
+
+
+async def test_where_serve_hangs_it_is_not_asked_again_by_everybody_who_gives_up() -> None:
+    asked: list[None] = []
+
+    async def hang() -> Counts:
+        asked.append(None)
+        await anyio.sleep_forever()
+        return TWO
+
+    counts = ReplicaCounts(hang, Clock())
+    with anyio.move_on_after(0.01) as given_up:
+        await counts()
+    assert given_up.cancelled_caught
+    assert await counts() == {}
+    assert len(asked) == 1

@@ -1,12 +1,27 @@
 """Who is being heard makes no more in advance while somebody else has heard nothing yet."""
 
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+
 import anyio
 import pytest
 
 from pipeline import courtesy
+from pipeline.clock import SystemClock
 from pipeline.courtesy import ENOUGH_S, Courtesy
-from schemas.settings import ListeningSettings, SessionSettings
+from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.log.memory import MemoryEventLog
+from pipeline.log.recorder import Recorder
+from pipeline.pressure import Pressure
+from schemas.events import Kind, SessionStarted, TurnRequested
+from schemas.ids import new_session_id
+from schemas.limits import AdmissionSettings
+from schemas.listening import ListeningSettings
+from schemas.settings import SessionSettings
 from tests.eventually import eventually
+from tests.unit import test_owner
+from tests.unit.test_owner import QUIET, gateway, until_over
 from tests.unit.test_turn import SENTENCES, Stage, Voice, Writer, types
 
 pytestmark = pytest.mark.anyio
@@ -14,6 +29,13 @@ pytestmark = pytest.mark.anyio
 PLENTY_S = ENOUGH_S + 3_600
 BEGUN = 3
 """Of those sentences: four seconds of sound, and the one with which they are more."""
+SPEAKING = SessionSettings()
+
+
+@pytest.fixture(autouse=True)
+def for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test decides when somebody has waited enough."""
+    monkeypatch.setattr(courtesy, "_MOST_S", inf)
 
 
 async def settled() -> None:
@@ -34,21 +56,71 @@ class Somebody:
         self.through = True
 
 
+class Long(Voice):
+    """Whose sentences take an hour to be heard."""
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        self.begun.append(text)
+        yield OpusChunk(b"\x00\x01x", 3_600_000, last=True)
+
+
+class Halting(Voice):
+    """Who stops in the middle of every sentence."""
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        self.begun.append(text)
+        yield OpusChunk(b"\x00\x01x", 20)
+        await anyio.sleep_forever()
+
+
+class Watched(Courtesy):
+    """Says how many first sounds are awaited, and how often somebody was asked to give way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = self.asked = 0
+
+    @contextmanager
+    def awaited(self) -> Iterator[Callable[[], None]]:
+        self.came += 1
+        with super().awaited() as heard:
+            yield heard
+
+    async def give_way(self, spare_s: Callable[[], float]) -> None:
+        self.asked += 1
+        await super().give_way(spare_s)
+
+    @property
+    def somebody_waits(self) -> bool:
+        return self._awaited > 0
+
+
 async def test_where_nobody_waits_for_a_first_sound_nobody_gives_way() -> None:
     await Courtesy().give_way(lambda: PLENTY_S)
 
 
 async def test_who_has_hardly_more_to_hear_goes_on_whoever_waits() -> None:
     others = Courtesy()
-    with others.unheard():
+    with others.awaited():
         await others.give_way(lambda: ENOUGH_S)
+
+
+async def test_nobody_gives_way_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courtesy, "_MOST_S", 0.001)
+    others = Courtesy()
+    with others.awaited(), anyio.fail_after(8):
+        await others.give_way(lambda: PLENTY_S)
 
 
 async def test_others_go_on_when_the_last_one_is_heard() -> None:
     others = Courtesy()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
-        with others.unheard() as first_heard, others.unheard() as second_heard:
+        with others.awaited() as first_heard, others.awaited() as second_heard:
             tasks.start_soon(somebody.go)
             await settled()
             first_heard()
@@ -64,7 +136,7 @@ async def test_a_turn_that_ends_unheard_keeps_nobody_waiting() -> None:
     others = Courtesy()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
-        with others.unheard():
+        with others.awaited():
             tasks.start_soon(somebody.go)
             await settled()
             assert not somebody.through
@@ -77,7 +149,7 @@ async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.M
     others = Courtesy()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
-        with others.unheard():
+        with others.awaited():
             tasks.start_soon(somebody.go)
             await settled()
             somebody.spare_s = 0.0
@@ -90,7 +162,7 @@ async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_ar
     first = stage.voice.hold(SENTENCES[0])
 
     async def wait_and_be_heard() -> None:
-        with others.unheard():
+        with others.awaited():
             await eventually(lambda: len(stage.voice.begun) == BEGUN)
             await settled()
             assert len(stage.voice.begun) == BEGUN
@@ -101,13 +173,52 @@ async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_ar
     assert types(facts).count("sentence.completed") == len(SENTENCES)
 
 
+async def test_a_turn_whose_sound_is_short_goes_on_whoever_waits() -> None:
+    others = Courtesy()
+    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
+    with others.awaited(), anyio.fail_after(8):
+        facts = await stage.run()
+    assert types(facts).count("sentence.completed") == len(SENTENCES)
+
+
+async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_skips(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(courtesy, "_LOOK_S", 0.001)
+    others = Courtesy()
+    stage = Stage(Writer(), Long(), ahead=6, courtesy=others)
+
+    async def skip() -> None:
+        with others.awaited():
+            await eventually(lambda: bool(stage.voice.begun))
+            await settled()
+            assert len(stage.voice.begun) == 1, "it is heard for an hour"
+            stage.turn.skip(0)
+            await eventually(lambda: len(stage.voice.begun) > 1)
+
+    facts = await stage.run(skip)
+    assert types(facts)[-1] == "turn.completed"
+
+
+async def test_of_a_sentence_that_is_being_heard_only_what_is_recorded_counts() -> None:
+    others = Courtesy()
+    stage = Stage(Writer(), Halting(), ahead=6, courtesy=others)
+
+    async def stop_at_last() -> None:
+        with others.awaited():
+            await eventually(lambda: len(stage.voice.begun) > BEGUN)
+            stage.turn.stop("user")
+
+    await stage.run(stop_at_last)
+
+
 async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
     others = Courtesy()
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
     first = stage.voice.hold(SENTENCES[0])
 
     async def pause_while_it_gives_way() -> None:
-        with others.unheard():
+        with others.awaited():
             await eventually(lambda: len(stage.voice.begun) == BEGUN)
             stage.turn.pause()
         await settled()
@@ -120,10 +231,68 @@ async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
     assert types(facts).count("sentence.completed") == len(SENTENCES)
 
 
+async def test_a_turn_is_stopped_while_it_gives_way() -> None:
+    others = Courtesy()
+    stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
+    stage.voice.hold(SENTENCES[0])
+
+    async def stop() -> None:
+        with others.awaited():
+            await eventually(lambda: len(stage.voice.begun) == BEGUN)
+            await settled()
+            stage.turn.stop("user")
+            await eventually(lambda: stage.voice.open == 0)
+
+    with anyio.fail_after(8):
+        facts = await stage.run(stop)
+    assert types(facts)[-1] == "turn.stopped"
+
+
 async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -> None:
     others = Courtesy()
     settings = SessionSettings(listening=ListeningSettings(mode="legacy"))
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others, settings=settings)
-    with others.unheard():
+    with others.awaited(), anyio.fail_after(8):
         facts = await stage.run()
     assert types(facts)[-1] == "turn.completed"
+
+
+async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, session, voice = MemoryEventLog(), new_session_id(), Voice()
+    monkeypatch.setattr(test_owner, "Voice", lambda: voice)
+    pressure = Pressure(AdmissionSettings(), SystemClock())
+    pressure.courtesy = watched = Watched()
+    first, second = voice.hold(SENTENCES[0]), voice.hold(SENTENCES[1])
+    wish = TurnRequested(kind="text", text=" ".join(SENTENCES[:2]), settings=SPEAKING)
+    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+        await recorder.post(session, SessionStarted(settings=SPEAKING), mode="create")
+        owners.wake(session, (await recorder.post(session, wish)).last)
+        await eventually(lambda: voice.open == 2)
+        assert watched.somebody_waits
+        first.set()
+        await eventually(lambda: not watched.somebody_waits)
+        assert voice.open == 1, "it goes on"
+        second.set()
+        await until_over(log, session, "turn.completed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "gives_way"),
+    [
+        ("session", SPEAKING, True),
+        ("completion", SPEAKING, False),
+        ("session", SessionSettings(tts_provider="elsewhere"), False),
+        ("session", QUIET, False),
+    ],
+)
+async def test_who_gives_way(kind: Kind, settings: SessionSettings, gives_way: bool) -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    pressure = Pressure(AdmissionSettings(), SystemClock())
+    pressure.courtesy = watched = Watched()
+    wish = TurnRequested(kind="text", text=SENTENCES[0], settings=settings)
+    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+        await recorder.post(session, SessionStarted(settings=settings, kind=kind), mode="create")
+        owners.wake(session, (await recorder.post(session, wish)).last)
+        await until_over(log, session, "turn.completed")
+    assert watched.came == 1
+    assert (watched.asked > 0) == gives_way
