@@ -26,8 +26,8 @@ busy with other things: no measurement. It shows the panels and their data; it i
 rendering.
 
 `rhapsode top` shows the same in a terminal, from one request a second: sessions, stages with the latencies
-of the last minute, replicas (15 s old at most), the log server, workers and processes. `--once` shows it once (with `--over
-10`: what happened within ten seconds), `--json` is for scripts, q quits.
+of the last minute, replicas (15 s old at most), the log server, workers and processes. `--once` shows it
+once (with `--over 10`: what happened within ten seconds), `--json` is for scripts, q quits.
 
 ![rhapsode top](top.svg)
 
