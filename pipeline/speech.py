@@ -66,7 +66,7 @@ class Narrator:
         self.first_audio_at_ms = progress.first_audio_ms
         self._ends_ms = 0
         """When what is recorded will have been heard, if nothing keeps its listener; wall clock."""
-        self._heard: int | None = None
+        self._sounding: int | None = None
         """The sentence of which some sound is recorded."""
 
     def pause(self) -> None:
@@ -123,7 +123,8 @@ class Narrator:
 
     def _spare_s(self) -> float:
         """Of sound that nobody has heard yet, about: recorded, or of a sentence whose sound is to come."""
-        chars = sum(len(line.spoken.text) for number, line in self._current.items() if number != self._heard)
+        silent = (line for number, line in self._current.items() if number != self._sounding)
+        chars = sum(len(line.spoken.text) for line in silent)
         recorded_s = max(0, self._ends_ms - self._clock.now_ms()) / 1_000
         return recorded_s + chars / (_CHARS_PER_S * self._settings.speech_speed)
 
@@ -174,7 +175,7 @@ class Narrator:
             audio=chunk.packets,
         )
         self.audio_ms += chunk.ms
-        self._heard = line.number
+        self._sounding = line.number
         self._ends_ms = max(self._ends_ms, self._clock.now_ms()) + chunk.ms
 
     async def _announce(self, line: Line, words: tuple[Word, ...], at_ms: int) -> None:
