@@ -14,7 +14,7 @@ from schemas import export
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("schemas", "pipeline", "deployments", "cluster", "loadtests")
-MODULE_LINES = 300
+MODULE_LINES = 600
 FUNCTION_LINES = 50
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
