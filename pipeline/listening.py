@@ -38,6 +38,12 @@ class Listening:
     idle_s: float = 15.0
     """An empty batch says that nothing came for so long."""
 
+    def over(self, head: Head) -> EndReason | None:
+        """The reason why nothing can come any more, before anything was read."""
+        if self.turn_ended is not None and self.after >= self.turn_ended:
+            return "turn_over"
+        return "caught_up" if not self.follow and self.after >= head.seq else None
+
 
 def parse_cursor(text: str, head: Head) -> Seq:
     """The sequence number that a public cursor names: `<generation>-<seq>`, a bare number, or `head`."""
@@ -70,11 +76,8 @@ class Listener:
     ) -> AsyncGenerator[list[Recorded], None]:
         """Batches of facts from `wish.after` on, empty ones when it is quiet. Close it to leave."""
         self.last = wish.after
-        if wish.turn_ended is not None and wish.after >= wish.turn_ended:
-            self.end = "turn_over"
-            return
-        if not wish.follow and self.last >= head.seq:
-            self.end = "caught_up"
+        self.end = wish.over(head)
+        if self.end:
             return
         if wish.speed:
             async with aclosing(self._paced(session, head, wish)) as past:

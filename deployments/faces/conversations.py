@@ -4,11 +4,11 @@ import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from copy import deepcopy
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header, Path
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from deployments.access import Caller
 from deployments.faces.conversation_messages import (
@@ -18,6 +18,7 @@ from deployments.faces.conversation_messages import (
     event_id,
     parse_event_id,
 )
+from deployments.faces.event_streams import HEADERS, QUIET, RETRY, written
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.native_listen import dumps
@@ -33,7 +34,6 @@ from schemas.ids import Seq, SessionId, TurnId
 from schemas.principals import Principal
 
 router = APIRouter(tags=["conversations"], route_class=BoundedRoute)
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
 
@@ -48,7 +48,7 @@ async def message_stream(
     wish: ThreadMessage,
     idempotency_key: Key = None,
     last_event_id: LastEventId = None,
-) -> StreamingResponse:
+) -> Response:
     """Ask in a thread, and read the answer while it is written.
 
     A client that was cut sends the same request with the id of the last message it has: nothing is asked
@@ -67,7 +67,7 @@ async def chat_stream(
     wish: ChatMessage,
     idempotency_key: Key = None,
     last_event_id: LastEventId = None,
-) -> StreamingResponse:
+) -> Response:
     """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own."""
     thread = await services.threads.chat(chat_id, caller.name)
     asked = _Asked(services, caller, thread, chat_id)
@@ -90,7 +90,8 @@ class _Asked:
         self._thread = thread
         self._name = name
 
-    async def answer(self, wish: ThreadMessage | ChatMessage, last_event_id: str | None) -> StreamingResponse:
+    async def answer(self, wish: ThreadMessage | ChatMessage, last_event_id: str | None) -> Response:
+        """204 where the client has the last message already: that stops an EventSource."""
         if last_event_id:
             turn, place = parse_event_id(last_event_id)
         else:
@@ -99,10 +100,13 @@ class _Asked:
         conversation = await self._services.threads.thread(self._thread)
         if turn not in conversation.turns:
             raise TurnNotFound(f"there is no answer {turn} here", field="Last-Event-ID")
+        ended_at = conversation.turns[turn].ended_at
+        if ended_at is not None and place >= Place(ended_at):
+            return Response(status_code=204)
         stream = TurnStream(self._services, self._caller, self._thread)
         messages = TurnMessages(self._name, fresh(conversation.turns[turn]), self._chunk_size(wish.streaming))
-        headers = _HEADERS | {"X-Rhapsode-Session": self._thread, "X-Rhapsode-Turn": str(turn)}
-        body = _events(stream.messages(messages, place, wish.audio), turn)
+        headers = HEADERS | {"X-Rhapsode-Session": self._thread, "X-Rhapsode-Turn": str(turn)}
+        body = _events(stream.messages(messages, place, wish.audio), turn, place)
         return StreamingResponse(body, media_type="text/event-stream", headers=headers)
 
     def _chunk_size(self, wish: StreamingWish) -> int | None:
@@ -168,16 +172,18 @@ async def whole(told: Told, audio: AudioWish) -> dict[str, Any]:
 
 
 async def _events(
-    messages: AsyncGenerator[tuple[Place, dict[str, Any]] | None, None], turn: TurnId
+    messages: AsyncGenerator[tuple[Place, dict[str, Any]] | None, None], turn: TurnId, after: Place
 ) -> AsyncGenerator[bytes, None]:
+    # The place comes with the headers: a client that is cut before the first message does not ask again.
+    yield b"%sid: %s\n" % (RETRY, event_id(turn, after).encode())
     try:
         async with aclosing(messages) as items:
             async for item in items:
                 if item is None:
-                    yield b": still there\n\n"
+                    yield QUIET
                     continue
                 place, message = item
-                yield b"id: %s\ndata: %s\n\n" % (event_id(turn, place).encode(), dumps(message))
+                yield written(dumps(message), cursor=event_id(turn, place))
     except RhapsodeError as error:
         told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
-        yield b"data: %s\n\n" % orjson.dumps(told)
+        yield written(orjson.dumps(told))

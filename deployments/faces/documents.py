@@ -11,10 +11,11 @@ from fastapi.responses import StreamingResponse
 from deployments import problems
 from deployments.access import Caller
 from deployments.faces.collections import Known
+from deployments.faces.event_streams import HEADERS
 from deployments.faces.forms import received
 from deployments.faces.native import Open
 from deployments.faces.native_listen import Feed
-from deployments.faces.native_sse import HEADERS, named, told
+from deployments.faces.native_sse import named, told
 from pipeline.documents.collections import ENDS, document_of, ended, known_document
 from pipeline.documents.state import KnownDocument
 from pipeline.listening import Listening

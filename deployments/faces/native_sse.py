@@ -6,10 +6,11 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from deployments import problems
 from deployments.access import Caller
+from deployments.faces.event_streams import HEADERS, RETRY, written
 from deployments.faces.native import Open, Session
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.farewell import Left, until
@@ -20,7 +21,6 @@ from schemas.wire import End, Heartbeat, Reconnect
 router = APIRouter(prefix="/v1", tags=["listening"])
 
 _AT_ONCE_MS = 100
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @router.get("/sessions/{session_id}/events", response_class=StreamingResponse)
@@ -30,19 +30,24 @@ async def events(
     session: Session,
     wish: WishQuery,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
-    """The session's facts from a cursor on, as they are and as they come."""
+) -> Response:
+    """The session's facts from a cursor on, as they are and as they come.
+
+    204 for a client that comes back after the last one: that stops an EventSource.
+    """
     if last_event_id:
         wish.cursor = last_event_id
     conversation, head = await services.sessions.attend(session)
     listening = wish.listening(conversation, head, services.settings.limits)
+    if last_event_id and (conversation.ended and listening.after == head.seq or listening.over(head)):
+        return Response(status_code=204)
     feed = Feed(services, caller, session, head, listening, wish.audio)
     facts = _stream(feed, head.generation, services.leaving.departure)
     return StreamingResponse(facts, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGenerator[bytes, None]:
-    yield named("hello", feed.hello.model_dump(exclude={"type"}))
+    yield RETRY + named("hello", feed.hello.model_dump(exclude={"type"}))
     told_seq = feed.hello.from_seq
     try:
         async with aclosing(until(departure.farewell, feed.frames())) as frames:
@@ -68,8 +73,8 @@ async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGen
 
 def told(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
     """A fact."""
-    return b"id: %s-%d\ndata: %s\n\n" % (generation.encode(), seq, dumps(wire))
+    return written(dumps(wire), cursor=f"{generation}-{seq}")
 
 
 def named(name: str, data: dict[str, Any]) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), dumps(data))
+    return written(dumps(data), name=name)

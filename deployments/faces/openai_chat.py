@@ -10,9 +10,10 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from deployments.access import Caller
+from deployments.faces.event_streams import QUIET
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
-from deployments.faces.openai_streams import DONE, EVENTS, QUIET, Flowing, event, headers_of
+from deployments.faces.openai_streams import DONE, EVENTS, Flowing, event, headers_of
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.listening import Listener

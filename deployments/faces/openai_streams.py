@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from deployments import openai_problems, problems
+from deployments.faces.event_streams import HEADERS, RETRY, written
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
 
@@ -17,9 +18,6 @@ SESSION_HEADER: Final = "X-Rhapsode-Session"
 _REQUEST_HEADER: Final = "X-Request-Id"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 DONE: Final = b"data: [DONE]\n\n"
-QUIET: Final = b": still here\n"
-"""Without an empty line, which stock clients that know an id take for an event."""
-_UNBUFFERED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def headers_of(session: SessionId) -> dict[str, str]:
@@ -46,7 +44,7 @@ class Flowing(Response):
     ) -> None:
         """`stay` is entered when the answer begins, and left in every case. `beside` runs next to it: when it
         fails, so does the answer."""
-        super().__init__(media_type=media_type, headers={**_UNBUFFERED, **headers})
+        super().__init__(media_type=media_type, headers={**HEADERS, **headers})
         del self.headers["content-length"]
         self._pieces = pieces
         self._stay = stay
@@ -96,6 +94,8 @@ class Flowing(Response):
         if not self._begun:
             self._begun = True
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if self.media_type == EVENTS:
+                await send({"type": "http.response.body", "body": RETRY, "more_body": True})
 
     async def _send(self, send: Send, piece: bytes) -> None:
         await self._begin(send)
@@ -110,5 +110,4 @@ async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
 
 
 def event(data: Mapping[str, Any], cursor: str = "") -> bytes:
-    name = b"id: %s\n" % cursor.encode() if cursor else b""
-    return b"%sdata: %s\n\n" % (name, orjson.dumps(data))
+    return written(orjson.dumps(data), cursor=cursor)

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai._streaming import SSEDecoder
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from deployments.faces.openai_streams import QUIET
+from deployments.faces.event_streams import QUIET
 from tests.openai.asking import SAID, STORY, TOOLS, seconds_of, spoken
 from tests.support import RunningApp
 
@@ -64,7 +64,7 @@ def test_it_streams(client: OpenAI) -> None:
 
 
 def test_it_takes_a_pause_for_nothing_else() -> None:
-    event = b"id: a-%d\ndata: {}\n\n"
+    event = b"data: {}\nid: a-%d\n\n"
     told = list(SSEDecoder().iter_bytes(iter([event % 1, QUIET, QUIET, event % 2])))
     assert [one.data for one in told] == ["{}", "{}"]
 

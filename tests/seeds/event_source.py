@@ -30,7 +30,7 @@ class EventSource:
         headers = {"Last-Event-ID": self.ids[-1]} if self.ids else {}
         self._rest, seen = b"", 0
         async with self.http.stream("POST", self.path, json=self.body, headers=headers) as answer:
-            if answer.status_code == 503:
+            if answer.status_code in (204, 503):
                 return self
             assert answer.status_code == 200, await answer.aread()
             assert answer.headers["content-type"].startswith("text/event-stream")

@@ -1,0 +1,17 @@
+"""The wire format of every event stream (WHATWG HTML, "Server-sent events")."""
+
+from typing import Final
+
+HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+RETRY: Final = b"retry: 1000\n"
+"""Milliseconds that a client waits before it connects again. It goes before the first event of a stream."""
+QUIET: Final = b": still here\n"
+"""Keeps a connection alive. Without an empty line, which stock clients that know an id take for an event."""
+
+
+def written(data: bytes, *, name: str = "", cursor: str = "") -> bytes:
+    """One event. `id` is the last line: some clients take it as soon as they read it, and those that are cut
+    before the end of the event must not believe that they have it."""
+    kind = b"event: %s\n" % name.encode() if name else b""
+    ident = b"id: %s\n" % cursor.encode() if cursor else b""
+    return b"%sdata: %s\n%s\n" % (kind, data, ident)
