@@ -39,7 +39,7 @@ async def events(
         wish.cursor = last_event_id
     conversation, head = await services.sessions.attend(session)
     listening = wish.listening(conversation, head, services.settings.limits)
-    if last_event_id and (conversation.ended and listening.after == head.seq or listening.over(head)):
+    if last_event_id and ((conversation.ended and listening.after == head.seq) or listening.over(head)):
         return Response(status_code=204)
     feed = Feed(services, caller, session, head, listening, wish.audio)
     facts = _stream(feed, head.generation, services.leaving.departure)

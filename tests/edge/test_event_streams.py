@@ -1,6 +1,6 @@
 """Event streams for clients that take an id as soon as its line is read, wherever the connection is cut.
 
-`@microsoft/fetch-event-source` and `aiohttp-sse-client2` do so, although the standard has it at the event's end.
+`@microsoft/fetch-event-source` and `aiohttp-sse-client2` do so, though the standard says at the event's end.
 """
 
 import re
@@ -41,20 +41,21 @@ class EagerClient:
 
 
 def cuts(body: bytes) -> Iterator[bytes]:
-    """The body up to each of its bytes, but for the one place where only the event's empty line is missing."""
+    """The body up to each of its bytes, but where only an event's empty line is missing."""
     for end in range(len(body) + 1):
         if not re.search(rb"\nid: [^\n]*\n$", body[:end]):
             yield body[:end]
 
 
-async def chat(http: httpx.AsyncClient, body: dict[str, Any], last: str = "", name: str = "") -> httpx.Response:
+async def chat(http: httpx.AsyncClient, body: dict[str, Any], name: str, last: str = "") -> httpx.Response:
     headers = {"Last-Event-ID": last} if last else {}
-    return await http.post(f"/sse/{name or uuid.uuid4()}/stream", json=body, headers=headers)
+    return await http.post(f"/sse/{name}/stream", json=body, headers=headers)
 
 
 async def test_an_answer_cut_anywhere_is_whole_for_an_eager_client(http: httpx.AsyncClient) -> None:
     body = {"message": "Tell me a story", "streaming": {"chunkSize": 40}}
-    answer = await chat(http, body, name=(name := str(uuid.uuid4())))
+    name = str(uuid.uuid4())
+    answer = await chat(http, body, name)
     whole = EagerClient()
     whole.read(answer.content)
     rests = {}
@@ -64,19 +65,19 @@ async def test_an_answer_cut_anywhere_is_whole_for_an_eager_client(http: httpx.A
         if not client.id:
             continue  # it was cut within the first twenty bytes
         if client.id not in rests:
-            rests[client.id] = await chat(http, body, client.id, name)
+            rests[client.id] = await chat(http, body, name, client.id)
         client.read(rests[client.id].content)
         assert client.events == whole.events, piece[-80:]
     assert len(rests) > 3
 
 
-async def test_a_client_that_was_cut_before_the_first_message_does_not_ask_again(http: httpx.AsyncClient) -> None:
+async def test_a_client_that_was_cut_before_the_first_message_asks_once(http: httpx.AsyncClient) -> None:
     name = str(uuid.uuid4())
-    answer = await chat(http, {"message": "Tell me a story"}, name=name)
+    answer = await chat(http, {"message": "Tell me a story"}, name)
     retry, first, *_ = answer.text.split("\n")
     assert retry.startswith("retry: ")
     assert first == f"id: {answer.headers['X-Rhapsode-Turn']}-0-0"
-    again = await chat(http, {"message": "Tell me a story"}, first.removeprefix("id: "), name)
+    again = await chat(http, {"message": "Tell me a story"}, name, first.removeprefix("id: "))
     assert again.content == answer.content
     session = (await http.get(f"/v1/sessions/{answer.headers['X-Rhapsode-Session']}")).json()
     assert [turn["text"] for turn in session["turns"]] == ["Tell me a story"]
@@ -84,8 +85,8 @@ async def test_a_client_that_was_cut_before_the_first_message_does_not_ask_again
 
 async def test_after_the_last_message_of_an_answer_nothing_is_said(http: httpx.AsyncClient) -> None:
     name, client = str(uuid.uuid4()), EagerClient()
-    client.read((await chat(http, {"message": "Tell me a story"}, name=name)).content)
-    again = await chat(http, {"message": "Tell me a story"}, client.id, name)
+    client.read((await chat(http, {"message": "Tell me a story"}, name)).content)
+    again = await chat(http, {"message": "Tell me a story"}, name, client.id)
     assert (again.status_code, again.content) == (204, b"")
 
 
@@ -106,10 +107,15 @@ async def test_events_of_a_session_say_their_id_last_and_nothing_after_the_end(
     for query in ({"follow": "false"}, {"turn": turn}):
         again = await http.get(path, params=query, headers={"Last-Event-ID": client.id})
         assert (again.status_code, again.content) == (204, b"")
-    assert (await http.post(f"/v1/sessions/{session}/control", json={"action": "end"})).status_code == 202
-    ended = (await http.get(path)).text
-    last = [line for line in ended.split("\n") if line.startswith("id: ")][-1].removeprefix("id: ")
-    assert (await http.get(path, headers={"Last-Event-ID": last})).status_code == 204
+
+
+async def test_a_session_that_has_ended_has_nothing_more_to_say(http: httpx.AsyncClient) -> None:
+    session = (await http.post(CHAT, json=asked())).headers["X-Rhapsode-Session"]
+    path, client = f"/v1/sessions/{session}/events", EagerClient()
+    client.read((await http.get(path)).content)  # a completion's session ends with its answer
+    assert "session.ended" in client.events[-2]
+    again = await http.get(path, headers={"Last-Event-ID": client.id})
+    assert (again.status_code, again.content) == (204, b"")
 
 
 async def test_chunks_of_a_completion_say_their_id_last(http: httpx.AsyncClient) -> None:
