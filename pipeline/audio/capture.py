@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.opus import frame, unframe
+from pipeline.audio.opus import frame, packet_us, unframe
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,8 @@ PIECE_MS: Final = 500
 _PER_MS: Final = RATE // 1_000
 _PACKET_MS: Final = 20
 _PACKET_SAMPLES: Final = _PACKET_MS * _PER_MS
+PIECE_PACKETS: Final = PIECE_MS // _PACKET_MS + 1
+"""The most that a piece has: the last one may need another for what the codec still holds."""
 _PIECE_BYTES: Final = 2 * PIECE_MS * _PER_MS
 _DELAY: Final = 312 * RATE // 48_000
 """Samples by which the codec is late (6.5 ms)."""
@@ -165,10 +167,13 @@ def heard_again(pieces: Iterable[Piece]) -> bytes:
     return b"".join([*map(playback.push, pieces), playback.flush()])
 
 
-def _packets_of(piece: Piece) -> Iterator[bytes]:
+def _packets_of(piece: Piece) -> list[bytes]:
     if sha256(piece.packets).hexdigest() != piece.sha256:
         raise ValueError("These are not the bytes that were recorded.")
-    return iter(unframe(piece.packets))
+    packets = list(unframe(piece.packets))
+    if len(packets) > PIECE_PACKETS or any(packet_us(each) != 1_000 * _PACKET_MS for each in packets):
+        raise ValueError("This is longer than what is recorded.")
+    return packets
 
 
 def _decoder() -> Any:

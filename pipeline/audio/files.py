@@ -62,4 +62,4 @@ def _pcm(chunks: Iterable[StoredChunk]) -> Iterator[bytes]:
     for chunk in chunks:
         if chunk.chunk == 0:
             decoder = OpusDecoder()
-        yield decoder.decode(chunk.packets)
+        yield from decoder.pieces(chunk.packets)

@@ -1,7 +1,13 @@
 """The log's Opus in the format that a listener asked for, chunk by chunk."""
 
+from itertools import islice
+from typing import Final
+
 from pipeline.audio.formats import AudioFormat, Mp3Encoder, wav_header
-from pipeline.audio.opus import OpusDecoder
+from pipeline.audio.opus import AT_ONCE, PACKET_MS, SENTENCE_MS, OpusDecoder
+
+_PIECES: Final = SENTENCE_MS // (PACKET_MS * AT_ONCE)
+"""Of a chunk that is longer than a sentence may be, which no voice makes, no more is rendered."""
 
 
 class SentenceRenderer:
@@ -26,7 +32,7 @@ class SentenceRenderer:
         if chunk == 0:
             self._decoder = OpusDecoder()
             self._mp3 = Mp3Encoder()
-        pcm = self._decoder.decode(packets)
+        pcm = b"".join(islice(self._decoder.pieces(packets), _PIECES))
         if self._fmt == "mp3":
             return self._mp3.encode(pcm) + (self._mp3.finish() if last else b"")
         if self._fmt == "wav" and chunk == 0:

@@ -9,7 +9,8 @@ from typing import IO, Any, Final
 
 from pydantic import ValidationError
 
-from pipeline.audio.opus import PACKET_MS, packet_count
+from pipeline.audio.capture import PIECE_PACKETS
+from pipeline.audio.opus import PACKET_MS, SENTENCE_MS, packet_us, unframe
 from pipeline.bundles.cloudevents import PACKETS, read_line
 from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
 from pipeline.conversation import Conversation
@@ -20,6 +21,7 @@ from schemas.ids import Seq, SessionId, parse_session_id
 from schemas.recorded import Recorded, UnknownFact
 
 FILES: Final = 100_000
+_PIECE_MS: Final = PIECE_PACKETS * PACKET_MS
 _MANIFEST_BYTES: Final = 64 << 10
 LINE_BYTES: Final = 4 << 20
 """More than the JSON of the largest fact that a log takes."""
@@ -53,6 +55,7 @@ class ReadBundle:
                 conversation.apply(recorded)
             except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
                 raise BundleInvalid(f"fact {recorded.seq} does not fit those before it") from error
+            _check_sentence(conversation, recorded)
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation
@@ -153,19 +156,33 @@ def _check_sound(recorded: Recorded) -> None:
     if recorded.type == "input.audio" and not recorded.audio:
         return  # what came in is not kept for ever
     try:
-        count = packet_count(recorded.audio or b"")
+        packets = [packet_us(packet) for packet in unframe(recorded.audio or b"")]
     except ValueError as error:
         raise BundleInvalid(f"the audio of fact {recorded.seq} is no Opus of ours") from error
+    count = len(packets)
+    if any(us != 1_000 * PACKET_MS for us in packets):
+        raise BundleInvalid(f"the audio of fact {recorded.seq} is not in packets of {PACKET_MS} ms")
     if recorded.type == "input.audio":
         _check_input(recorded, count)
     elif count * PACKET_MS != recorded.data["ms"] or recorded.data["bytes"] != len(recorded.audio or b""):
         raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
 
 
+def _check_sentence(conversation: Conversation, recorded: Recorded) -> None:
+    """Listeners are given sentences as a whole, in whichever format they like."""
+    if recorded.type != "audio.chunk":
+        return
+    turn, number = conversation.turns.get(recorded.turn), recorded.data["sentence"]
+    if turn is None or number >= len(turn.sentences):
+        raise BundleInvalid(f"fact {recorded.seq} is the audio of no sentence before it")
+    if turn.sentences[number].ms > SENTENCE_MS:
+        raise BundleInvalid(f"with fact {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
+
+
 def _check_input(recorded: Recorded, packets: int) -> None:
     """The last piece of an input is filled up with silence, which its milliseconds leave out."""
     audio, data = recorded.audio or b"", recorded.data
-    if data["bytes"] != len(audio) or not 0 < data["ms"] <= packets * PACKET_MS:
+    if data["bytes"] != len(audio) or not 0 < data["ms"] <= packets * PACKET_MS <= _PIECE_MS:
         raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
     if data["sha256"] != sha256(audio).hexdigest():
         raise BundleInvalid(f"the audio of fact {recorded.seq} is not what was heard")

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from pipeline.audio.opus import frame
+
 Files = dict[str, bytes]
 LIMIT = 1_000_000
 """Bytes of a bundle, for the application that the tests move sessions into."""
@@ -41,6 +43,26 @@ def with_events(files: Files, change: Callable[[list[dict[str, Any]]], object]) 
     told = json.loads(files[MANIFEST])
     told |= {"n": len(events), "last": len(events), "sha256": sha256(lines).hexdigest()}
     return files | {EVENTS: lines, MANIFEST: json.dumps(told).encode()}
+
+
+def with_sound(files: Files, packets: list[bytes], *, ms: int | None = None) -> Files:
+    """The first piece of speech is these packets; all else fits them, so that only they can be wrong."""
+    sound, moved = b"", frame(packets)
+
+    def change(events: list[dict[str, Any]]) -> None:
+        nonlocal sound
+        heard = [event for event in events if "audioref" in event]
+        first = next(event for event in heard if ".audio.chunk." in event["type"])
+        first["data"] |= {"bytes": len(moved), "ms": 20 * len(packets) if ms is None else ms}
+        for event in heard:
+            start, _, end = event["audioref"].rpartition("=")[2].partition("-")
+            part = moved if event is first else files[PACKETS][int(start) : int(end) + 1]
+            event["audioref"] = f"{PACKETS}#bytes={len(sound)}-{len(sound) + len(part) - 1}"
+            sound += part
+
+    changed = with_events(files, change) | {PACKETS: b""}
+    told = {"packets_sha256": sha256(sound).hexdigest(), "packets_bytes": len(sound)}
+    return with_manifest(changed | {PACKETS: sound}, **told)
 
 
 def with_manifest(files: Files, **changes: Any) -> Files:

@@ -14,6 +14,7 @@ from pipeline.audio.opus import (
     OpusEncoder,
     frame,
     packet_count,
+    packet_us,
     unframe,
 )
 
@@ -99,3 +100,32 @@ def test_frames_cut_short_are_noticed(packets: list[bytes], data: st.DataObject)
     cut = data.draw(st.integers(1, len(framed) - 1))
     with pytest.raises(ValueError, match="inside a packet"):
         list(unframe(frame(packets[:-1]) + framed[:cut]))
+
+
+@pytest.mark.parametrize(
+    ("packet", "us"),
+    [
+        (bytes([1 << 3]), 20_000),  # SILK, one frame
+        (bytes([3 << 3 | 1]), 120_000),  # SILK, two frames of 60 ms, of no bytes
+        (bytes([1 << 3 | 3, 6]), 120_000),  # six frames, says its second byte
+        (bytes([12 << 3 | 2]), 20_000),
+        (bytes([16 << 3]), 2_500),
+        (bytes([31 << 3]), 20_000),
+        (bytes([31 << 3 | 3]), 0),
+        (b"", 0),
+    ],
+)
+def test_a_packet_says_how_long_it_is(packet: bytes, us: int) -> None:
+    assert packet_us(packet) == us
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=8))
+def test_whatever_a_packet_holds_20_ms_come_of_it(packets: list[bytes]) -> None:
+    bombs = [bytes([3 << 3 | 1]), bytes([1 << 3 | 3, 6]), bytes([16 << 3])]
+    assert len(OpusDecoder().decode(frame(packets + bombs))) == 960 * (len(packets) + 3)
+
+
+def test_long_sound_comes_in_pieces() -> None:
+    framed = frame([bytes([1 << 3])] * 2_500)
+    pieces = [len(piece) for piece in OpusDecoder().pieces(framed)]
+    assert pieces == [960_000, 960_000, 480_000]

@@ -21,6 +21,7 @@ from tests.edge.bundles import (
     unzip,
     with_events,
     with_manifest,
+    with_sound,
     zipped,
 )
 from tests.edge.listeners import Heard
@@ -128,6 +129,19 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
     ),
     "a word beyond all numbers": (
         lambda files: zipped(with_events(files, lambda e: first_words(e)[0].update(end=2**63))),
+        "bundle.invalid",
+    ),
+    "packets that are longer than they say": (
+        lambda files: zipped(with_sound(files, [bytes([3 << 3 | 1])] * 40)),
+        "bundle.invalid",
+    ),
+    "packets that are no sound": (lambda files: zipped(with_sound(files, [b"\x03"] * 4)), "bundle.invalid"),
+    "a sentence that never ends": (
+        lambda files: zipped(with_sound(files, [bytes([1 << 3])] * 30_001)),
+        "bundle.invalid",
+    ),
+    "speech of no sentence": (
+        lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=99))),
         "bundle.invalid",
     ),
     "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
