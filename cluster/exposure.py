@@ -1,15 +1,15 @@
 """Who could reach the server, and whether it asks who they are: beyond this machine only with keys."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from ray.serve.config import ProxyLocation
-
-from cluster.config import Config
 from cluster.problems import MISUSED, CliError
 from pipeline.access.door import is_loopback, is_open
 from pipeline.access.keys import KeyFileDamaged
 from schemas.settings import AppSettings
+
+if TYPE_CHECKING:
+    from cluster.config import Config  # knows Ray, which `up` may import only when its variables are set
 
 OPEN: Final = (
     "Open: everybody on this machine may use it and read everything. "
@@ -39,11 +39,11 @@ def refuse_exposure(settings: AppSettings, home: Path, host: str) -> None:
         )
 
 
-def check(config: Config) -> str:
+def check(config: "Config") -> str:
     """What to tell of a file's own addresses. Raises CliError for those that must not be."""
     settings = config.settings
     home = settings.home.expanduser()
-    if config.serve.proxy_location == ProxyLocation.EveryNode:
+    if config.serve.proxy_location == "EveryNode":
         return "for several nodes, each of which looks for its own keys"
     hosts = [config.serve.http_options.host]
     if settings.gateway.direct_port is not None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import psutil
 import ray
 from ray import serve
+from ray._private import ray_constants
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
@@ -77,7 +78,11 @@ def _start_patiently(folder: Path, gpus: Accelerators) -> None:
 
 
 def _start_ray(folder: Path, gpus: Accelerators) -> None:
+    """Raises CliError rather than start a Ray that listens on every network."""
+    if ray_constants.ENABLE_RAY_CLUSTER:
+        raise CliError("Ray was imported before it was told to listen on the loopback only.")
     ray.init(
+        _node_ip_address="127.0.0.1",
         address="local",
         num_cpus=max(gpus.num_cpus, os.cpu_count() or 2),
         num_gpus=gpus.count,

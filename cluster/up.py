@@ -1,6 +1,7 @@
 """`rhapsode up`: start everything, say where it is, wait, stop everything."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,10 @@ _LOOK_S: Final = 5.0
 _LOOKS_LOST: Final = 3
 _RAY: Final[Mapping[str, str]] = {
     # The name hides what 0 does: everything inside Ray listens on 127.0.0.1 instead of on every network.
+    # Read when Ray is imported, so nothing that this module imports at its top may import Ray.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # Who connects to any of Ray's ports must show the token of this start: Ray runs what it is sent.
+    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_SERVE_LOG_TO_STDERR": "0",
@@ -42,7 +46,7 @@ def run(wish: Wish, steps: Steps) -> None:
             _point_to_the_other(home, steps)
             return
         stop = StopSignals()
-        os.environ.update(_RAY)
+        _prepare_ray(home)
         from cluster.launch import everything  # takes seconds: it knows Ray
         from cluster.ray_host import folder_for
 
@@ -67,6 +71,18 @@ def _point_to_the_other(home: Path, steps: Steps) -> None:
         steps.say(f"Rhapsode is running already: [bold]{other.url}[/bold]")
     else:
         steps.say("Another terminal is starting Rhapsode; rhapsode status says how far it is.")
+
+
+def _prepare_ray(home: Path) -> None:
+    """Sets what Ray reads when it is imported, with a new token that only this user can read."""
+    token = home / "ray-token"
+    fresh = home / f"ray-token.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    fresh.replace(token)
+    os.environ.pop("RAY_AUTH_TOKEN", None)  # would win over the file
+    os.environ.update(_RAY, RAY_AUTH_TOKEN_PATH=str(token))
 
 
 def _settle_environment(home: Path, wish: Wish) -> None:

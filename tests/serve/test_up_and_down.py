@@ -1,20 +1,23 @@
 """`rhapsode up` and `down` as people use them: real processes, a real Ray, scripted engines."""
 
+import ipaddress
 import json
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
 from time import monotonic, sleep
 
+import grpc
 import httpx
 import psutil
 import pytest
 
 from cluster import config, state
 from cluster.state import RunState
-from tests.serve.conftest import Rhapsode
+from tests.serve.conftest import Rhapsode, replicas
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(3_000)]
 
@@ -41,6 +44,49 @@ def test_everything_answers_at_the_one_address(running: RunState, rhapsode: Rhap
     assert httpx.get(f"{running.url}v1/health", timeout=20).json()["status"] == "ok"
     assert found["url"] == running.url
     assert found["log"]["memory_mb"] > 0
+
+
+def listening(process: psutil.Process) -> list[tuple[str, int]]:
+    """Addresses beyond the loopback at which the process takes connections or datagrams."""
+    try:
+        sockets = process.net_connections("inet")
+    except psutil.Error:
+        return []
+    open_ones = [one.laddr for one in sockets if one.status == psutil.CONN_LISTEN or not one.raddr]
+    return [(one.ip, one.port) for one in open_ones if one and not on_loopback(one.ip)]
+
+
+def on_loopback(ip: str) -> bool:
+    address = ipaddress.ip_address(ip)
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def test_nothing_listens_beyond_this_machine_but_serves_own_port_of_each_replica_which_asks_for_a_token(
+    running: RunState,
+) -> None:
+    """Serve binds one gRPC port of each replica to every address, and has no setting for that."""
+    exposed = {process: found for process in family(running) if (found := listening(process))}
+    ours = {one for name in config.DEPLOYMENTS for one in replicas(name)}
+    assert [process.cmdline() for process in exposed if process not in ours] == []
+    assert exposed, "Serve listens where it should: the documents need not name it any more"
+    for found in exposed.values():
+        [(_, port)] = found
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                call(b"", timeout=60)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_the_token_of_ray_is_in_a_file_that_only_we_can_read(
+    running: RunState, environment: dict[str, str]
+) -> None:
+    token = Path(environment["RHAPSODE_HOME"], "ray-token")
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    for process in family(running):
+        given = process.environ()
+        if process.pid != running.launcher.pid and "ray::" in " ".join(process.cmdline()):
+            assert (given["RAY_AUTH_MODE"], given["RAY_AUTH_TOKEN_PATH"]) == ("token", str(token))
 
 
 def test_top_knows_every_replica(running: RunState, rhapsode: Rhapsode) -> None:

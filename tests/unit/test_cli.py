@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import accelerators, ports, processes, state
+from cluster import accelerators, ports, processes, state, up
 from cluster.cli import app
 from cluster.console import Steps
 from cluster.ports import held_port
@@ -250,6 +250,35 @@ def test_a_home_that_cannot_be_written_is_a_sentence(home: Path) -> None:
     said = rhapsode("up")
     assert said.exit_code == 1
     assert "cannot be used" in said.stderr
+
+
+# ---------------------------------------------------------------- Ray
+
+
+def test_ray_is_not_imported_before_it_is_told_to_listen_on_the_loopback_only() -> None:
+    modules = "cluster.cli, cluster.up, cluster.exposure, cluster.detach"
+    code = f"import sys, {modules}; print([name for name in sys.modules if name == 'ray'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_every_start_has_a_token_of_its_own_that_only_we_can_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "somebody's")
+    home.mkdir()
+    (home / "ray-token").write_text("readable by all")
+    up._prepare_ray(home)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+    assert token.stat().st_mode & 0o777 == 0o600
+    first = token.read_text()
+    assert len(first) == 64
+    up._prepare_ray(home)
+    assert token.read_text() != first
+    assert [file.name for file in home.iterdir()] == ["ray-token"]
 
 
 # ---------------------------------------------------------------- steps
