@@ -22,6 +22,7 @@ from cluster.problems import MISUSED, CliError
 from cluster.state import KEY
 from cluster.top import top
 from cluster.upkeep import dead, projections
+from schemas.version import BUILD
 
 app = typer.Typer(
     help="Rhapsode: ask, and hear the answer while it is being written.",
@@ -45,8 +46,18 @@ app.add_typer(dead, name="dead")
 app.add_typer(projections, name="projections")
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say_plainly(f"rhapsode {BUILD}")
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
     key: Annotated[
         str | None,
         typer.Option(help="Your API key, if the server asks for one; RHAPSODE_KEY is a better place for it."),

@@ -21,6 +21,7 @@ from deployments.gate import Gate
 from deployments.services import Services
 from schemas.errors import RhapsodeError
 from schemas.limits import GatewaySettings
+from schemas.version import BUILD, VERSION
 from schemas.wire import Health
 
 WEB: Final = Path(__file__).resolve().parent.parent / "web"
@@ -61,7 +62,7 @@ def create_app(
 
     app = FastAPI(
         title="Rhapsode",
-        version="0.1.0",
+        version=VERSION,
         lifespan=lifespan,
         description="Narrated answers from an event log.",
         dependencies=[Depends(guard)],
@@ -98,7 +99,7 @@ def _add_health(app: FastAPI) -> None:
                 group.start_soon(check, name)
         fine = all(state == "ok" for state in found.values())
         response.status_code = 200 if fine else 503
-        return Health(status="ok" if fine else "degraded", **found)
+        return Health(status="ok" if fine else "degraded", version=BUILD, **found)
 
 
 def _add_page(app: FastAPI) -> None:

@@ -16,7 +16,7 @@ from pipeline.log.redis_measures import RedisMeasures, ServerState
 from pipeline.metrics import names
 from pipeline.metrics.names import BY_NAME, Metric
 from pipeline.metrics.process import FORGOTTEN_MS, ProcessMeter, Snapshot, present
-from pipeline.metrics.tally import Series, Tally
+from pipeline.metrics.tally import Series, Tally, plain
 from pipeline.workers.report import report
 from pipeline.workers.upkeep import UpkeepLog
 from schemas.errors import LogError
@@ -119,9 +119,8 @@ class _Page(Collector):
     def collect(self) -> Iterator[Family]:
         found, gauges = self._found, dict(self._gauges())
         counted: dict[str, dict[tuple[str, ...], Series]] = {}
-        if found.tally is not None:  # what has not happened yet is nought, so that the first time is a rise
-            plain = (metric for metric in names.ALL if metric.source == "log" and not metric.labels)
-            counted = {metric.name: {(): Series.empty(metric, ())} for metric in plain}
+        for metric, labels in self._born():
+            counted.setdefault(metric.name, {})[labels] = Series.empty(metric, labels)
         for tally in (found.tally, *(Tally(one.counts) for one in self._processes)):
             for series in tally.series() if tally is not None else ():
                 counted.setdefault(series.metric.name, {})[series.labels] = series
@@ -130,6 +129,18 @@ class _Page(Collector):
                 yield _family(metric, counted[metric.name].values())
             elif metric in gauges:
                 yield _simple(metric, gauges[metric])
+
+    def _born(self) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+        """Series of what has not happened yet: they are 0, so that the first time is a rise."""
+        for metric in names.ALL:
+            if metric.source == "log" and self._found.tally is not None:
+                yield from ((metric, labels) for labels in names.born(metric))
+            elif metric.source == "process":
+                yield from (
+                    (metric, labels)
+                    for one in self._processes
+                    for labels in names.born(metric, plain(one.process))
+                )
 
     @property
     def _processes(self) -> tuple[Snapshot, ...]:
@@ -148,6 +159,7 @@ class _Page(Collector):
             yield names.REPLICAS, [(who, float(count)) for who, count in found.replicas.items()]
         if found.report is not None:
             yield from _of_workers(found.report)
+        yield names.BUILD_INFO, [((one.process, one.version), 1.0) for one in self._processes if one.version]
         by_process: dict[Metric, list[Sample]] = {}
         for one in self._processes:
             for name, value in one.gauges.items():

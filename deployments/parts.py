@@ -54,6 +54,7 @@ from pipeline.views import SessionViews, Views
 from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
+from schemas.version import BUILD
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Parts:
     def leaving(self, node: str, owners: Owners, told_to_go: Callable[[], bool]) -> Leaving:
         now = self.clock.now_ms()
         return Leaving(
-            Presence(node, socket.gethostname(), os.getpid(), self.settings.release, now, now),
+            Presence(node, socket.gethostname(), os.getpid(), self.settings.release or BUILD, now, now),
             RedisGateways(self.log.hot),
             Departure(self.settings.gateway.leaving),
             owners,

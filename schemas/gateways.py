@@ -23,7 +23,7 @@ class GatewayView(_Answer):
     host: str
     pid: int
     release: str
-    """`release` of its settings."""
+    """`release` of its settings; where that is empty, the version of its program."""
     since_ms: int
     seen_ms: int
     turns: int

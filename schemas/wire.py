@@ -284,6 +284,8 @@ class Health(_Wire):
     """200 only where every part is "ok"."""
 
     status: str
+    version: str = ""
+    """Of the program that answers; during a rollout gateways differ."""
     log: str = "ok"
     language_model: str = "ok"
     text_to_speech: str = "ok"

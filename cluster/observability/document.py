@@ -12,7 +12,10 @@ Written by `python -m cluster.observability` from `pipeline/metrics/names.py`; `
 `GET /metrics` is for Prometheus, and for administrators where keys are asked for. **Scrape one address,
 not every gateway**: whichever gateway is asked tells the numbers of all processes, which it has from the
 log server. Two targets for one system would count everything twice. `cluster/observability` has a scrape
-configuration, a Grafana dashboard and alert rules, each with a section in [runbooks.md](runbooks.md).
+configuration, a Grafana dashboard and alert rules, each with a section in [runbooks.md](runbooks.md). An
+alert's `runbook_url` begins with the external label `runbooks` of Prometheus: set it to the address at which
+your people read that page (`global.external_labels` in `prometheus.yml`; with Prometheus' operator
+`spec.externalLabels`).
 Ray's own metrics (its endpoint on every node) stand beside these.
 
 Times are in seconds. Quantiles come from histograms, so they are as fine as the buckets: those of times
@@ -43,6 +46,16 @@ happened elsewhere. Where a session is deleted, what it added stays.
 and are gone with it. A process tells its own every five seconds; who has told nothing for twenty is not
 on the page. Engine replicas tell theirs to Ray only. Without the log server the page still comes, within
 three seconds, with `rhapsode_log_up 0` and the own process.
+
+The label `process` names one run of one process, so each start of a gateway or a worker brings new series:
+some 66 of a gateway. The page holds those of running processes only, and a process that ends takes its
+series back; Prometheus keeps the old ones for its retention time, as it does with pods. A gateway that was
+started a hundred times leaves about 6,600 ended series, some MB of Prometheus' memory until its next block.
+Sum over `process` in what you record for long.
+
+Counters and histograms **from the log** whose labels are known beforehand (outcomes, kinds, the codes of
+engines) are on the page with 0 before anything has happened, so that alerts see the first burst. A code
+that is not foreseen appears with its first error; alerts on rises see it from the second burst on.
 """
 _TITLES: Final[dict[Source, str]] = {
     "log": "From the log",

@@ -4,8 +4,15 @@ Numbers from the log are the same whoever works them out, also from an old log. 
 long as it does; those of the server are asked for when somebody looks.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from itertools import product
+from typing import Final, Literal, get_args
+
+from schemas.errors import EngineError, RhapsodeError
+from schemas.events import Kind as SessionKind
+from schemas.listening import Mode
+from schemas.retrieval_errors import RetrievalUnavailable
 
 Kind = Literal["counter", "gauge", "histogram"]
 Source = Literal["log", "process", "server"]
@@ -145,6 +152,7 @@ MEMORY: Final = _of_process("memory_bytes", "Resident memory of the process.")
 TASKS: Final = _of_process("tasks", "Tasks of the process's event loop.")
 DISK_FREE: Final = _of_process("disk_free_bytes", "Free where the process keeps its files.")
 DISK_SIZE: Final = _of_process("disk_size_bytes", "Size of that file system.")
+BUILD_INFO: Final = _of_process("build_info", "1; its label says which version the process runs.", "version")
 
 # ---------------------------------------------------------------- of the log server and of Serve
 
@@ -174,6 +182,49 @@ POINTERS: Final = _of_server("workers_pointers", "Pointers kept in the trigger s
 FACTS_TODAY: Final = _of_server(
     "workers_facts_today", "Facts of the types that workers see, recorded since midnight, UTC.", "type"
 )
+
+# ---------------------------------------------------------------- labels that are known beforehand
+
+
+def _codes(base: type[RhapsodeError]) -> Iterator[str]:
+    yield base.code
+    for kind in base.__subclasses__():
+        yield from _codes(kind)
+
+
+_ENGINE: Final = tuple(sorted({*_codes(EngineError)}))
+_KINDS: Final = ("prompt", "text")
+_MODES: Final = get_args(Mode)
+KNOWN: Final[Mapping[Metric, tuple[tuple[str, ...], ...]]] = {
+    TURNS: tuple(product(_KINDS, ("typed", "spoken"), ("completed", "stopped", "failed"))),
+    TURN_ERRORS: (
+        *product(("text",), (*_ENGINE, "provider.unknown")),
+        *product(("owner",), ("internal", "owner.lost")),
+    ),
+    TTFA: tuple(product(_KINDS)),
+    SENTENCES: tuple(product(("completed", "failed", "skipped"))),
+    SENTENCE_ERRORS: tuple(product(_ENGINE)),
+    RETRIEVAL_ERRORS: tuple(product((RetrievalUnavailable.code, "retrieval.timeout"))),
+    CALLS: tuple(product(("completed", "failed"))),
+    RECOGNITION: tuple(product(_MODES)),
+    RECOGNITION_ERRORS: tuple(product(_MODES, _ENGINE)),
+    SESSIONS_STARTED: tuple(product(get_args(SessionKind))),
+}
+"""Series that are on the page with 0 before anything has happened.
+
+Prometheus takes a rise only from two values of the same series: the first burst of a series that is born with
+it would not be one. A code that is not listed is counted all the same, from its second burst on for alerts.
+"""
+
+
+def born(metric: Metric, process: str = "") -> tuple[tuple[str, ...], ...]:
+    """Labels of the series that a metric has from the beginning, of `process` where it is a process's own."""
+    if metric.kind == "gauge":
+        return ()
+    if metric.source == "process":
+        return ((process,),)
+    return KNOWN.get(metric, ()) if metric.labels else ((),)
+
 
 ALL: Final[tuple[Metric, ...]] = tuple(value for value in globals().values() if isinstance(value, Metric))
 BY_NAME: Final = {metric.name: metric for metric in ALL}

@@ -20,6 +20,7 @@ from pipeline.metrics import names
 from pipeline.metrics.names import Metric
 from pipeline.metrics.tally import Tally
 from schemas.errors import LogError
+from schemas.version import BUILD
 
 TELL_S: Final = 5.0
 FRESH_MS: Final = 20_000
@@ -41,6 +42,8 @@ class Snapshot:
     gauges: Mapping[str, float]
     counts: Mapping[str, int]
     """As a Tally keeps them."""
+    version: str = ""
+    """Of the program; empty: one that did not tell yet."""
 
     def packed(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -48,7 +51,7 @@ class Snapshot:
     @classmethod
     def unpacked(cls, packed: bytes) -> Self:
         found = orjson.loads(packed)
-        return cls(**{name: found[name] for name in cls.__slots__})
+        return cls(**{name: found[name] for name in cls.__slots__ if name in found})
 
 
 class Board(Protocol):
@@ -101,6 +104,7 @@ class ProcessMeter:
             seen_ms=time.time_ns() // 1_000_000,
             gauges={metric.name: float(value) for metric, value in found.items()},
             counts=dict(self._tally),
+            version=BUILD,
         )
 
     async def watch_loop(self) -> None:

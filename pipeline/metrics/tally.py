@@ -123,8 +123,9 @@ def quantile(bounds: Iterable[float], counts: Iterable[float], share: float) -> 
 def _field(metric: Metric, labels: tuple[str, ...], part: str) -> str:
     if len(labels) != len(metric.labels):
         raise ValueError(f"{metric.name} has the labels {metric.labels}, not {labels}")
-    return _SEPARATOR.join((metric.name, *map(_plain, labels), part))
+    return _SEPARATOR.join((metric.name, *map(plain, labels), part))
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
+    """A label's value as it is kept and shown."""
     return _UNSAFE.sub("_", label)[:_LABEL_CHARS]

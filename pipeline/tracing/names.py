@@ -92,6 +92,7 @@ LINK: Final = "rhapsode.link"
 
 # Of a resource: the process that a span comes from.
 SERVICE: Final = "service.name"
+VERSION: Final = "service.version"
 INSTANCE: Final = "service.instance.id"
 PART: Final = "rhapsode.part"
 

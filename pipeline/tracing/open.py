@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from pipeline.tracing import names
 from pipeline.tracing.tracer import Ids, Tracing
 from schemas.telemetry import TracingSettings
+from schemas.version import BUILD
 
 CLOSE_S: Final = 2.0
 """For the last spans; a collector that is gone does not keep a replica from ending."""
@@ -24,7 +25,12 @@ class Exporting:
     """Tracing with a way out. A full queue drops spans, the newest stay; no caller ever waits."""
 
     def __init__(self, settings: TracingSettings, *, part: str, instance: str) -> None:
-        attributes = {names.SERVICE: settings.service, names.INSTANCE: instance, names.PART: part}
+        attributes = {
+            names.SERVICE: settings.service,
+            names.VERSION: BUILD,
+            names.INSTANCE: instance,
+            names.PART: part,
+        }
         self._closed = False
         self._exporter = _exporter(settings)
         self._provider = TracerProvider(

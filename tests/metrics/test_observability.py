@@ -60,7 +60,10 @@ def test_every_alert_has_a_section_in_the_runbooks_and_a_test() -> None:
     assert sorted(sections) == sorted(alerts)
     assert set(alerts) <= set(tested)
     for rule in rules():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+        assert (
+            rule["annotations"]["runbook_url"]
+            == f"{{{{ $externalLabels.runbooks }}}}#{rule['alert'].lower()}"
+        )
         assert rule["labels"]["severity"] in ("page", "ticket")
 
 

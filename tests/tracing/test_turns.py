@@ -9,6 +9,7 @@ from pipeline.tracing.open import open_tracing
 from schemas.settings import SessionSettings
 from schemas.telemetry import TracingSettings
 from schemas.tools import RegisteredFunction
+from schemas.version import BUILD
 from tests.answers.asking import COLLECTION, Author, Shelf, call, facts_of, house, registered
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually
@@ -50,7 +51,10 @@ async def test_a_turn_is_one_trace_whose_ids_follow_from_it(
     assert 0 < chat.told[names.TIME_TO_FIRST_CHUNK] < (chat.end_ns - chat.start_ns) / 1e9
     assert names.FIRST_DELTA in chat.events
     assert all(root.start_ns <= span.start_ns <= span.end_ns <= root.end_ns for span in spans)
-    assert root.by | {"service.name": "rhapsode", "rhapsode.part": "Gateway"} == root.by
+    assert (
+        root.by | {"service.name": "rhapsode", "rhapsode.part": "Gateway", "service.version": BUILD}
+        == root.by
+    )
     assert "open sesame" in {headers.get("x-key") for headers in collecting.headers}
 
 

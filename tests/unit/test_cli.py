@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from cluster.console import Steps
 from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.state import Process, RunState
+from schemas import version
+from schemas.version import BUILD, VERSION
 
 COMMANDS = ["up", "down", "status", "doctor", "check-config", "say", "narrate", "replay"]
 
@@ -63,6 +66,35 @@ def test_every_command_teaches_with_an_example(command: str) -> None:
     said = rhapsode(command, "--help")
     assert said.exit_code == 0
     assert f"Example: rhapsode {command}" in said.stdout
+
+
+def test_the_program_says_its_version() -> None:
+    said = rhapsode("--version")
+    assert (said.exit_code, said.stdout) == (0, f"rhapsode {BUILD}\n")
+    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == VERSION
+
+
+def test_the_commit_of_a_checkout_is_read_without_git(tmp_path: Path) -> None:
+    """A plain checkout, one with packed references, a worktree, a loose head, and none at all."""
+    commit = "82d1a86c" * 5
+    git = tmp_path / "one" / ".git"
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text(f"# pack-refs with: peeled\n{commit} refs/heads/main\n")
+    assert version._commit(tmp_path / "one") == commit
+    (git / "refs" / "heads" / "main").write_text(f"{commit[::-1]}\n")
+    assert version._commit(tmp_path / "one") == commit[::-1]
+    tree = git / "worktrees" / "two"
+    tree.mkdir(parents=True)
+    (tree / "commondir").write_text("../..\n")
+    (tree / "HEAD").write_text("ref: refs/heads/main\n")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / ".git").write_text(f"gitdir: {tree}\n")
+    assert version._commit(tmp_path / "two") == commit[::-1]
+    (tree / "HEAD").write_text(f"{commit}\n")
+    assert version._commit(tmp_path / "two") == commit
+    assert version._commit(tmp_path) == ""
 
 
 def test_the_bare_command_lists_what_there_is_and_where_to_begin() -> None:
