@@ -227,7 +227,7 @@ class AppSettings(_Settings):
 
     profile: Annotated[str, Field(max_length=32)] = "laptop"
     release: Annotated[str, Field(max_length=64)] = ""
-    """What you call this version of the deployment; shown beside each gateway. Empty: the program's version."""
+    """What you call this version of the deployment; shown beside each gateway. Empty: its version."""
     home: Path = Path("~/.local/state/rhapsode")
     """Run-time state: the embedded log and the pid files."""
     cache: Path = Path("~/.cache/rhapsode")

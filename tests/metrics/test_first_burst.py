@@ -1,7 +1,6 @@
-"""Alerts fire for the first trouble of a system's life: Prometheus is given the series as a gateway makes them."""
+"""Alerts fire for a system's first trouble: Prometheus is given the series as a gateway makes them."""
 
 import shutil
-import subprocess
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -51,9 +50,11 @@ def series_of(name: str, labels: Mapping[str, str]) -> str:
 
 async def page_with(http: httpx.AsyncClient, series: str, value: float) -> Samples:
     with anyio.fail_after(60):
-        while (found := samples((await http.get("/metrics")).text)).get(series) != value:
+        while True:
+            found = samples((await http.get("/metrics")).text)
+            if found.get(series) == value:
+                return found
             await anyio.sleep(0.1)
-    return found
 
 
 def rule_test(alert: str, before: Samples, after: Samples) -> dict[str, Any]:
@@ -96,8 +97,8 @@ async def test_the_first_burst_of_failures_fires(
             {"rule_files": [str(RULES / "rhapsode.yaml")], "evaluation_interval": "30s", "tests": tests}
         )
     )
-    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = await anyio.run_process(["promtool", "test", "rules", file], check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
 async def test_every_series_that_can_be_known_is_there_before_anything_happens(
