@@ -153,6 +153,8 @@ class _Page(Collector):
             yield names.LOG_ANSWER, [((), server.answer_s)]
             yield names.LOG_MEMORY, [((), server.memory_bytes)]
             yield names.LOG_LIMIT, [((), server.limit_bytes)]
+            yield names.LOG_EVICTS, [((), float(server.evicts_events))]
+            yield names.LOG_FORGETS, [((), float(server.forgets))]
             yield names.LOG_COMMANDS, [((), server.commands)]
             yield names.LIVE, [((), server.live)]
         if found.replicas is not None:

@@ -1,10 +1,14 @@
 """Everything that one gateway process holds open, built once and closed in order. Knows no Ray."""
 
+import logging
 import os
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from typing import Final
+
+import anyio
 
 from deployments.gauges import gauges_of
 from deployments.metrics import Metrics, Replicas
@@ -29,7 +33,18 @@ from pipeline.retrieval.port import Librarian
 from pipeline.tools.house import FunctionHouse
 from pipeline.tracing.open import open_tracing
 from pipeline.views import SessionViews
+from schemas.errors import LogError
 from schemas.settings import AppSettings
+
+logger = logging.getLogger(__name__)
+_ASK_S: Final = 3.0
+
+
+async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
+    """A log that does not answer now is no reason to wait, nor not to start."""
+    with suppress(LogError), anyio.move_on_after(_ASK_S):
+        for warning in await measures.warnings():
+            logger.warning("%s See docs/redis.md.", warning)
 
 
 @asynccontextmanager
@@ -60,6 +75,7 @@ async def open_services(
     metrics = Metrics(RedisUpkeep(log.hot), measures, meter, replicas)
     allowance = open_allowance(log, settings.limits)
     try:
+        await _warn_of_what_loses_events(measures)
         async with (
             open_tracing(settings.tracing, part="Gateway", instance=node) as tracing,
             forced_to_disk(settings.log, settings.home),

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.log.info import fields
+from pipeline.log.info import Durability, fields
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.metrics.process import Snapshot
 from pipeline.metrics.tally import Tally
@@ -13,6 +13,9 @@ from pipeline.workers.stats import summed
 
 SNAPSHOTS: Final = "ev:processes"
 """A hash of the whole log: process -> its own numbers, as it has told them last."""
+
+
+_ABOUT: Final = ("INFO", "memory", "stats", "persistence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,10 @@ class ServerState:
     commands: int
     live: int
     """Sessions that are not closed."""
+    evicts_events: bool
+    """`Durability.evicts_events`, of any server."""
+    forgets: bool
+    """`Durability.forgets`, of any server."""
 
 
 class RedisMeasures:
@@ -57,6 +64,12 @@ class RedisMeasures:
         [flat] = await self._log.call(("HGETALL", SNAPSHOTS))
         return [Snapshot.unpacked(packed) for packed in flat[1::2]]
 
+    async def warnings(self) -> list[str]:
+        """`Durability.warnings` of all servers that take writes, each once."""
+        await self._log.keys()
+        said = await self._log.wire.everywhere(_ABOUT)
+        return list(dict.fromkeys(warning for info in said for warning in Durability.read(info).warnings))
+
     async def server(self) -> ServerState:
         """How it is, and how long it took to say so. Of a cluster: all its servers together."""
         keys = await self._log.keys()
@@ -65,7 +78,8 @@ class RedisMeasures:
             *(("ZCARD", keys.live(partition)) for partition in range(keys.partitions)),
         )
         answer_s = time.monotonic() - begun
-        about = [fields(info) for info in await self._log.wire.everywhere(("INFO", "memory", "stats"))]
+        said = await self._log.wire.everywhere(_ABOUT)
+        about, durable = [fields(info) for info in said], [Durability.read(info) for info in said]
         limits = [int(one.get("maxmemory", 0)) for one in about]
         return ServerState(
             answer_s=answer_s,
@@ -73,4 +87,6 @@ class RedisMeasures:
             limit_bytes=sum(limits) if all(limits) else 0,
             commands=sum(int(one.get("total_commands_processed", 0)) for one in about),
             live=sum(map(int, live)),
+            evicts_events=any(one.evicts_events for one in durable),
+            forgets=any(one.forgets for one in durable),
         )

@@ -160,6 +160,12 @@ LOG_UP: Final = _of_server("log_up", "1: the log answers whoever was asked for t
 LOG_ANSWER: Final = _of_server("log_answer_seconds", "How long it took to answer.")
 LOG_MEMORY: Final = _of_server("log_memory_bytes", "Memory that the log server uses.")
 LOG_LIMIT: Final = _of_server("log_memory_limit_bytes", "Memory that it may use; 0: no limit.")
+LOG_EVICTS: Final = _of_server(
+    "log_evicts_events", "1: the log server's maxmemory-policy drops events that are nowhere else."
+)
+LOG_FORGETS: Final = _of_server(
+    "log_not_durable", "1: the log server keeps no append-only file: its end loses all events."
+)
 LOG_COMMANDS: Final = Metric(
     "rhapsode_log_commands_total", "counter", "Commands that the log server has done.", source="server"
 )

@@ -7,9 +7,11 @@ import anyio
 import httpx
 import orjson
 import pytest
+from redis import Redis
 
 from cluster.readings import Page
 from pipeline.log import embedded
+from pipeline.log.info import Durability
 from pipeline.log.open import open_log
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.metrics import names
@@ -144,3 +146,28 @@ async def test_without_the_log_the_page_says_so_in_time(tmp_path: Path) -> None:
             page = await page_where(http, names.LOG_UP, 0)
             assert page.value(names.MEMORY)
             assert page.value(names.TURNS) is None
+
+
+async def test_a_log_server_that_loses_events_is_found_without_the_right_to_configure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedded.ensure(tmp_path, LogSettings())
+    with Redis(unix_socket_path=str(embedded.socket_path(tmp_path))) as server:
+        server.config_set("appendonly", "no")
+        server.config_set("maxmemory-policy", "allkeys-lru")
+        server.execute_command("ACL", "SETUSER", "default", "-config")
+    settings = scripted_settings(tmp_path)
+    with running_app(settings) as app:
+        async with httpx.AsyncClient(base_url=app.url, timeout=20) as http:
+            page = await page_where(http, names.LOG_UP, 1)
+            assert (page.value(names.LOG_EVICTS), page.value(names.LOG_FORGETS)) == (1, 1)
+    told = [record.message for record in caplog.records if "docs/redis.md" in record.message]
+    assert ["maxmemory-policy allkeys-lru" in told[0], "appendonly no" in told[1]] == [True, True]
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "volatile-ttl", "volatile-lru"])
+def test_policies_that_drop_archived_sessions_alone_are_safe(policy: str) -> None:
+    said = f"# Memory\r\nmaxmemory_policy:{policy}\r\n# Persistence\r\naof_enabled:1\r\n".encode()
+    assert Durability.read(said).warnings == ()
+    assert Durability.read({"maxmemory_policy": policy, "aof_enabled": 1}).warnings == ()
+    assert Durability.read(PermissionError("INFO is not allowed")).warnings == ()
