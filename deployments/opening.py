@@ -71,8 +71,7 @@ async def open_services(
     log = open_log(settings.log, settings.home, settings.archive)
     node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
     meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
-    measures = RedisMeasures(log.hot)
-    metrics = Metrics(RedisUpkeep(log.hot), measures, meter, replicas)
+    metrics = Metrics(RedisUpkeep(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits)
     try:
         await _warn_of_what_loses_events(measures)
