@@ -94,6 +94,9 @@ class LibrarianReplica(Observed):
     async def drop(self, collection: str) -> Item:
         return await _said(self._library.drop(CollectionId(collection)))
 
+    async def scrub(self) -> Item:
+        return await _said(self._library.scrub())
+
     async def check(self) -> Item:
         return await _said(self._library.check())
 
@@ -145,6 +148,9 @@ class RemoteLibrarian:
 
     async def drop(self, collection: CollectionId) -> bool:
         return bool(await self._ask("drop", collection))
+
+    async def scrub(self) -> bool:
+        return bool(await self._ask("scrub"))
 
     async def check(self) -> None:
         await self._ask("check")

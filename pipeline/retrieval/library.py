@@ -116,6 +116,10 @@ class Library:
         """Forget a collection."""
         return await self.store.drop(collection)
 
+    async def scrub(self) -> bool:
+        """Remove what was deleted from the store's files, too."""
+        return await self.store.scrub()
+
     async def check(self) -> None:
         """Raises RetrievalUnavailable if the store cannot be used; loads nothing."""
         with suppress(CollectionNotFound):

@@ -77,6 +77,10 @@ class Librarian(Protocol):
         """Forget a collection and all in it. False: there was none."""
         ...
 
+    async def scrub(self) -> bool:
+        """Remove what was deleted from the files, too. False: some of it may still be in them."""
+        ...
+
     async def check(self) -> None:
         """Returns if the documents can be reached; loads nothing."""
         ...

@@ -52,13 +52,17 @@ class SqliteStore:
         return await self._read(queries.collections)
 
     async def drop(self, collection: CollectionId) -> bool:
-        return await self._write(partial(queries.drop, which=collection))
+        return await self._forget(partial(queries.drop, which=collection))
 
     async def put(self, document: NewDocument) -> None:
         await self._write(partial(queries.put, document=document))
 
     async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
-        return await self._write(partial(queries.remove, which=collection, document=document))
+        return await self._forget(partial(queries.remove, which=collection, document=document))
+
+    async def scrub(self) -> bool:
+        scrub = partial(self._connections.scrub, words=True)
+        return await anyio.to_thread.run_sync(scrub, limiter=self._limiter)
 
     async def documents(self, collection: CollectionId) -> list[DocumentView]:
         def documents(db: Connection) -> list[DocumentView]:
@@ -110,6 +114,17 @@ class SqliteStore:
 
     async def _write(self, ask: Callable[[Connection], T]) -> T:
         return await self._in_thread(self._connections.writing, ask)
+
+    async def _forget(self, ask: Callable[[Connection], bool]) -> bool:
+        """Something was deleted: it must not stay in the write-ahead log either, as soon as nobody reads it."""
+
+        def work() -> bool:
+            with self._connections.writing() as db:
+                done = ask(db)
+            self._connections.scrub(words=False)
+            return done
+
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def _in_thread(
         self,

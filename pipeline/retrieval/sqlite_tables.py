@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Final
@@ -11,6 +11,8 @@ from typing import Final
 from schemas.retrieval_errors import RetrievalUnavailable
 
 VERSION: Final = 1
+FORGETS_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)
+"""Whether FTS5 can take a deleted row's words out of its index at once, instead of noting that they are gone."""
 _TABLES: Final = """
 CREATE TABLE collections (
     number INTEGER PRIMARY KEY,
@@ -78,7 +80,23 @@ class Connections:
                 raise
             connection.commit()
 
+    def scrub(self, *, words: bool) -> bool:
+        """Empty the write-ahead log, which still has what was deleted. False: somebody was reading too long.
+
+        `words`: write the index of words anew, too, where this SQLite leaves deleted words in it.
+        """
+        with self._lent() as connection:
+            if words and not FORGETS_WORDS:
+                connection.execute("INSERT INTO words (words) VALUES ('optimize')")
+            with closing(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
+                busy, *_ = cursor.fetchone()
+        return not busy
+
     def close(self) -> None:
+        """The last one to close a store in this process leaves no write-ahead log behind."""
+        if self._ready and self._path.exists():
+            with suppress(RetrievalUnavailable):
+                self.scrub(words=False)
         while True:
             try:
                 self._idle.get_nowait().close()
@@ -115,6 +133,7 @@ class Connections:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
                 if not self._ready:
                     _make_tables(connection)
                     self._ready = True
@@ -141,6 +160,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
             for statement in _TABLES.split(";\n"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
+        if FORGETS_WORDS:
+            connection.execute("INSERT INTO words (words, rank) VALUES ('secure-delete', 1)")
         connection.commit()
     except BaseException:
         connection.rollback()

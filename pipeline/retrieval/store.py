@@ -100,6 +100,10 @@ class PassageStore(Protocol):
         """Forget a document. False: there was none."""
         ...
 
+    async def scrub(self) -> bool:
+        """Remove what was deleted from the store's files, too. False: some of it may still be in them."""
+        ...
+
     async def documents(self, collection: CollectionId) -> list[DocumentView]:
         """All of a collection, in the order of their adding."""
         ...

@@ -34,6 +34,14 @@ class LibrarianContract:
         path.write_text(BEES)
         return path
 
+    async def test_what_was_deleted_can_be_scrubbed_from_its_files(
+        self, librarian: Librarian, file: Path
+    ) -> None:
+        collection = (await librarian.create("notes")).id
+        await added(librarian, collection, file)
+        assert await librarian.drop(collection)
+        assert await librarian.scrub()
+
     async def test_it_can_be_reached(self, librarian: Librarian) -> None:
         await librarian.check()
 

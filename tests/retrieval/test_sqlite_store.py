@@ -10,9 +10,12 @@ import anyio
 import pytest
 
 from pipeline.retrieval.sqlite_store import SqliteStore
+from pipeline.retrieval.sqlite_tables import Connections
 from pipeline.retrieval.store import PassageStore
+from schemas.ids import new_id
+from schemas.retrieval import CollectionId
 from schemas.retrieval_errors import RetrievalUnavailable
-from tests.contracts.passage_store import Opened, PassageStoreContract
+from tests.contracts.passage_store import BEES, Opened, PassageStoreContract, document
 from tests.retrieval.killing import whole_documents_after_kills
 
 
@@ -74,3 +77,56 @@ async def test_several_may_make_the_store_at_once(file: Path) -> None:
     async with asyncio.TaskGroup() as openers, _open(file) as one, _open(file) as other:
         for store in (one, other, one, other):
             openers.create_task(store.collections())
+
+
+def _told(file: Path, word: bytes) -> list[str]:
+    """The store's files that have the word."""
+    return [path.name for path in sorted(file.parent.iterdir()) if word in path.read_bytes()]
+
+
+@pytest.mark.anyio
+async def test_what_was_removed_or_dropped_is_in_no_file_while_the_store_is_open(file: Path) -> None:
+    async with _open(file) as store:
+        kept, gone = CollectionId(new_id()), CollectionId(new_id())
+        for collection in (kept, gone):
+            await store.create(collection, "notes", "model", 4)
+        removed = document(kept, [("A removedcanary in a document.", BEES)])
+        await store.put(removed)
+        for n in range(20):  # so that the words lie in several parts of the index
+            await store.put(document(gone, [(f"A droppedcanary number {n}.", BEES)]))
+            await store.put(document(kept, [(f"What stays, number {n}.", BEES)]))
+        await store.remove(kept, removed.view.id)
+        await store.drop(gone)
+        assert await store.scrub()
+        assert _told(file, b"canary") == []
+        assert len(await store.documents(kept)) == 20
+        assert len(await store.matching(["stays"], [kept], 50)) == 20
+    assert sorted(path.name for path in file.parent.iterdir()) == ["documents.sqlite"]
+
+
+@pytest.mark.anyio
+async def test_text_that_was_removed_leaves_the_write_ahead_log_at_once(file: Path) -> None:
+    async with _open(file) as store:
+        collection = CollectionId(new_id())
+        await store.create(collection, "notes", "model", 4)
+        new = document(collection, [("A secretcanary in a document.", BEES)])
+        await store.put(new)
+        assert _told(file, b"secretcanary in a")
+        await store.remove(collection, new.view.id)
+        assert _told(file, b"secretcanary in a") == []
+
+
+@pytest.mark.anyio
+async def test_a_store_that_somebody_reads_meanwhile_says_that_something_may_be_left(file: Path) -> None:
+    connections = Connections(file, 2, 0.05)
+    store = SqliteStore(file, threads=2)
+    collection = CollectionId(new_id())
+    await store.create(collection, "notes", "model", 4)
+    await store.put(document(collection, [("A canary.", BEES)]))
+    with connections.reading() as db:
+        db.execute("SELECT count(*) FROM documents").fetchone()
+        await store.put(document(collection, [("Another.", BEES)]))
+        assert not connections.scrub(words=False)
+    assert connections.scrub(words=False)
+    connections.close()
+    await store.aclose()
