@@ -1,29 +1,97 @@
-"""Everything of one user is erased, and then looked for: what is left to say is a proof."""
+"""Erases everything of one user and looks for it again; the proof says for each place what became of it."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final, Protocol
 
+import anyio
+
 from pipeline.archive.chain import FIRST_LINK, link
 from pipeline.clock import Clock
+from pipeline.log.redis_traces import RedisTraces
 from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.log.tiered import TieredLog
-from schemas.errors import LogError, SessionGone, SessionNotFound
+from pipeline.retrieval.port import Librarian
+from schemas.errors import (
+    ArchiveDamaged,
+    ArchiveUnavailable,
+    LogError,
+    LogLost,
+    RhapsodeError,
+    SessionGone,
+    SessionNotFound,
+)
 from schemas.ids import Seq, SessionId
-from schemas.transfers import ErasedSession, ErasureProof
+from schemas.retrieval import CollectionId
+from schemas.retrieval_errors import CollectionNotFound
+from schemas.transfers import ErasedSession, ErasurePlace, ErasureProof
 
 ROUNDS: Final = 3
 """Sessions may be created while others are erased."""
 REWRITE_S: Final = 20.0
+"""So long the proof waits for the log's servers to write their files anew."""
+LIST_S: Final = 2.0
+"""The list of sessions is some moments behind; so long its workers are waited for."""
+_LOOK_S: Final = 0.05
 _PAGE: Final = 500
+_ELSEWHERE: Final = (
+    ErasurePlace(
+        place="usage_counters",
+        state="kept",
+        detail="what was used lately, under a hash of the name; it expires within an hour",
+    ),
+    ErasurePlace(
+        place="uploads",
+        state="not_looked_at",
+        detail="a file that is being uploaded is removed when its upload ends; what a process that died has "
+        "left of one is removed when the next one starts",
+    ),
+    ErasurePlace(place="credentials", state="not_looked_at", detail="revoke the user's API keys, too"),
+    ErasurePlace(
+        place="server_logs",
+        state="not_looked_at",
+        detail="they have ids and names of users, never what was said",
+    ),
+    ErasurePlace(
+        place="backups",
+        state="not_looked_at",
+        detail="backups, snapshots of disks and dump.rdb files are yours to erase",
+    ),
+)
 
 
 class Directory(Protocol):
     """Who has which sessions."""
 
     def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]: ...
+
+
+Leave = Callable[[SessionId, str], Awaitable[None]]
+"""Ends a principal's membership of a thread. May raise a RhapsodeError."""
+
+
+@dataclass
+class _Erased:
+    """What one erasure has found, and what became of it."""
+
+    principal: str
+    sessions: dict[SessionId, ErasedSession] = field(default_factory=dict)
+    gone: list[SessionId] = field(default_factory=list)
+    """Deleted before this erasure, by one that was broken off perhaps, and still in the list of sessions."""
+    collections: list[CollectionId] = field(default_factory=list)
+    archived: int = 0
+    """Files in the archive that were there before."""
+    files_left: int = 0
+    keys_left: int = 0
+    rows_left: int = 0
+    documents_left: int = 0
+    threads: list[SessionId] = field(default_factory=list)
+    list_current: bool = False
+    scrubbed: bool | None = None
+    """None: nobody could say."""
 
 
 class Eraser:
@@ -36,64 +104,151 @@ class Eraser:
         delete: Callable[[SessionId], Awaitable[None]],
         clock: Clock,
         *,
-        rewrite_s: float = REWRITE_S,
+        library: Librarian | None = None,
+        leave: Leave | None = None,
     ) -> None:
-        """`rewrite_s`: the proof waits so long for the log's servers to write their files anew."""
+        """`library`: where documents are."""
         self._log = log
         self._directory = directory
         self._delete = delete
         self._clock = clock
-        self._rewrite_s = rewrite_s
+        self._library = library
+        self._leave = leave
+        self._traces = RedisTraces(log.hot)
 
     async def erase(self, principal: str) -> ErasureProof:
-        """Delete every session of theirs, hot and archived; the proof is kept in the archive.
+        """Delete every session of theirs, hot and archived, and what else there is; the proof is kept in the
+        archive.
 
         Nothing is erased while too few replicas of the log answer: that raises LogUnavailable. Sound to call
-        again after a failure, of which a proof is kept as well: what is gone is not there to be found.
+        again after a failure, of which a proof is kept as well, and after whoever erased was killed: what is
+        gone is not there to be found, and what is left of it is.
         """
         await self._log.hot.settled()
-        erased: dict[SessionId, ErasedSession] = {}
+        found = _Erased(principal)
         try:
-            await self._erase_all(principal, erased)
-            left = sum([await self._remains(session) for session in erased])
-            left += len([session async for session in self._sessions(principal) if session not in erased])
+            found.list_current = await self._list_is_current()
+            await self._leave_threads(found)
+            await self._erase_all(found)
+            await self._erase_traces(found)
+            await self._look_again(found)
         except LogError:
-            if erased:  # whoever tries again does not find these any more
+            if found.sessions:  # whoever tries again does not find these any more
                 with suppress(LogError):
-                    await self._prove(principal, erased, 1, Rewritten(0, 0))
+                    await self._prove(found, Rewritten(0, 0), failed=True)
             raise
         log = Rewritten(0, 0)
-        if erased:
-            with suppress(LogError):  # that there is a proof matters more
-                log = await rewrite(self._log.hot, self._rewrite_s)
-        return await self._prove(principal, erased, left, log)
+        with suppress(LogError):  # that there is a proof matters more
+            log = await rewrite(self._log.hot, REWRITE_S)
+        return await self._prove(found, log)
 
-    async def _erase_all(self, principal: str, erased: dict[SessionId, ErasedSession]) -> None:
-        """Adds to `erased`, before each deletion."""
+    async def _list_is_current(self) -> bool:
+        """By the list of sessions, threads of others are found; and a new row in it must not come later."""
+        with anyio.move_on_after(LIST_S):
+            while True:
+                if await self._traces.current():
+                    return True
+                await anyio.sleep(_LOOK_S)
+        return False
+
+    async def _leave_threads(self, found: _Erased) -> None:
+        """What was said in somebody else's thread is part of it and stays; the membership ends."""
+        async with aclosing(self._traces.naming(found.principal)) as threads:
+            async for thread in threads:
+                named = member = True
+                with suppress(ArchiveDamaged, ArchiveUnavailable, LogLost):  # somebody else's trouble
+                    named, member = await self._named_in(thread, found.principal)
+                if member and self._leave is not None:
+                    with suppress(RhapsodeError):
+                        await self._leave(thread, found.principal)
+                if named:
+                    found.threads.append(thread)
+
+    async def _named_in(self, thread: SessionId, principal: str) -> tuple[bool, bool]:
+        """Whether the thread's facts name the principal, and whether they are a member now."""
+        named = member = False
+        after = Seq(0)
+        while page := await self._log.read(thread, after, limit=_PAGE):
+            after = page[-1].seq
+            for fact in page:
+                if fact.type in ("member.added", "member.removed") and fact.data["principal"] == principal:
+                    named, member = True, fact.type == "member.added"
+                named = named or (fact.type == "turn.requested" and fact.data.get("by") == principal)
+        return named, member
+
+    async def _erase_all(self, found: _Erased) -> None:
+        """Adds to `found`, before each deletion."""
         for _ in range(ROUNDS):
-            found = [session async for session in self._sessions(principal) if session not in erased]
-            for session in found:
-                n, chain = await self._fingerprint(session)
-                erased[session] = ErasedSession(session_id=session, n=n, sha256=chain.hex())
-                try:
-                    await self._delete(session)
-                except (SessionGone, SessionNotFound):
-                    await self._log.delete(session)
-            if not found:
+            new = [s async for s in self._sessions(found.principal) if s not in found.sessions]
+            for session in new:
+                await self._erase(session, found)
+            if not new:
                 break
 
-    async def _prove(
-        self, principal: str, erased: Mapping[SessionId, ErasedSession], left: int, log: Rewritten
-    ) -> ErasureProof:
+    async def _erase(self, session: SessionId, found: _Erased) -> None:
+        n, chain = await self._fingerprint(session)
+        found.archived += len(await self._log.archive.store.files(session))
+        if await self._kind(session) == "collection":
+            found.collections.append(CollectionId(session))
+        found.sessions[session] = ErasedSession(session_id=session, n=n, sha256=chain.hex())
+        try:
+            await self._delete(session)
+        except (SessionGone, SessionNotFound):
+            await self._log.delete(session)
+
+    async def _erase_traces(self, found: _Erased) -> None:
+        """Workers would do this when they get there; an erasure is not over before it is done."""
+        async with aclosing(self._directory.all_of(found.principal)) as listed:
+            found.gone = [session async for session in listed if session not in found.sessions]
+        heads = await self._log.heads(found.gone) if found.gone else []
+        found.gone = [
+            session
+            for session, head in zip(found.gone, heads, strict=True)
+            if head is None or head.state == "deleted"
+        ]
+        broken_off = await self._log.archival.intents(self._clock.now_ms())
+        heads = await self._log.heads(broken_off) if broken_off else []
+        deleted = [s for s, head in zip(broken_off, heads, strict=True) if head and head.state == "deleted"]
+        for session in dict.fromkeys((*found.gone, *deleted)):
+            await self._log.delete(session)  # whoever began with it may have died midway
+        await self._traces.forget((*found.sessions, *found.gone))
+        if self._library is not None:
+            with suppress(RhapsodeError):
+                found.scrubbed = await self._library.scrub()
+
+    async def _look_again(self, found: _Erased) -> None:
+        sessions = (*found.sessions, *found.gone)
+        for session in sessions:
+            found.keys_left += await self._log.archival.remains(session)
+            found.files_left += len(await self._log.archive.store.files(session))
+        found.keys_left += len([s async for s in self._sessions(found.principal) if s not in found.sessions])
+        found.rows_left = await self._traces.remain(sessions)
+        for collection in found.collections:
+            found.documents_left += await self._documents_left(collection)
+
+    async def _documents_left(self, collection: CollectionId) -> int:
+        """1 as well where nobody can say."""
+        try:
+            if self._library is not None:
+                await self._library.views(collection)
+        except CollectionNotFound:
+            return 0
+        except RhapsodeError:
+            return 1
+        return 1
+
+    async def _prove(self, found: _Erased, log: Rewritten, *, failed: bool = False) -> ErasureProof:
         now = datetime.fromtimestamp(self._clock.now_ms() / 1_000, UTC)
+        left = found.keys_left + found.files_left + found.rows_left + found.documents_left
         proof = ErasureProof(
-            principal_sha256=sha256(principal.encode()).hexdigest(),
+            principal_sha256=sha256(found.principal.encode()).hexdigest(),
             erased_at=now.isoformat(timespec="milliseconds"),
-            sessions=tuple(erased.values()),
-            found_after=left,
+            sessions=tuple(found.sessions.values()),
+            found_after=1 if failed else left,
             log_rewritten=0 < log.servers == log.done,
             log_servers=log.servers,
             log_servers_rewritten=log.done,
+            places=() if failed else (*_looked_at(found, log), *_ELSEWHERE),
         )
         path = f"proofs/{now:%Y%m%dT%H%M%S%f}-{proof.principal_sha256[:16]}.json"
         await self._log.archive.store.put_note(path, proof.model_dump_json(indent=1).encode())
@@ -113,6 +268,10 @@ class Eraser:
                     if first and first[0].data.get("principal", "") == principal:
                         yield session
 
+    async def _kind(self, session: SessionId) -> str:
+        first = await self._log.read(session, Seq(0), limit=1)
+        return str(first[0].data.get("kind", "session")) if first else "session"
+
     async def _fingerprint(self, session: SessionId) -> tuple[Seq, bytes]:
         """How long the session is, and the chain to its end: from its archive, continued through the log."""
         archived = await self._log.archive.head(session)
@@ -123,7 +282,53 @@ class Eraser:
             last = page[-1].seq
         return last, chain
 
-    async def _remains(self, session: SessionId) -> int:
-        """Keys in the log and files in the archive; a tombstone says nothing but that it is one."""
-        files = await self._log.archive.store.files(session)
-        return await self._log.archival.remains(session) + len(files)
+
+def _looked_at(found: _Erased, log: Rewritten) -> Sequence[ErasurePlace]:
+    """What was found in the places that were looked at."""
+    sessions = len(found.sessions) + len(found.gone)
+    return (
+        _place("sessions", sessions, found.keys_left == 0, f"{found.keys_left} keys are still in the log"),
+        _place("archive", found.archived, found.files_left == 0, f"{found.files_left} files are still there"),
+        _place("session_list", sessions, found.rows_left == 0, f"{found.rows_left} rows are still there"),
+        _documents_place(found),
+        _threads_place(found),
+        _place(
+            "log_files",
+            log.servers,
+            0 < log.servers == log.done,
+            f"{log.done} of {log.servers} servers have written their files anew (docs/redis.md, Erasing)",
+        ),
+    )
+
+
+def _place(name: str, count: int, done: bool, trouble: str) -> ErasurePlace:
+    state = "pending" if not done else "erased" if count else "clear"
+    told: Mapping[str, object] = {"place": name, "state": state, "found": count}
+    return ErasurePlace.model_validate({**told, "detail": "" if done else trouble})
+
+
+def _documents_place(found: _Erased) -> ErasurePlace:
+    if found.documents_left:
+        return _place("documents", len(found.collections), False, "collections are still in the store")
+    trouble = (
+        "the store may still have their text in its files: PostgreSQL until VACUUM FULL, and in its WAL"
+        if found.scrubbed is False
+        else "the store cannot be reached: its files were not looked after"
+    )
+    return _place("documents", len(found.collections), found.scrubbed is True, trouble)
+
+
+def _threads_place(found: _Erased) -> ErasurePlace:
+    """What others were told is theirs as well: it stays until its owner or an administrator deletes it."""
+    if found.threads:
+        return ErasurePlace(
+            place="threads_of_others",
+            state="kept",
+            found=len(found.threads),
+            sessions=tuple(found.threads),
+            detail="questions asked as a guest, their answers and the user's name stay in these threads "
+            "until their owner or an administrator deletes them; the membership has ended"
+            + ("" if found.list_current else "; there may be more, for the list of sessions is behind"),
+        )
+    trouble = "the list of sessions is behind: there may be words of theirs in threads of others"
+    return _place("threads_of_others", 0, found.list_current, trouble)

@@ -56,8 +56,42 @@ class ErasedSession(BaseModel):
     """The chain over all of its facts and audio: whoever kept a copy can show which session this was."""
 
 
+Place = Literal[
+    "sessions",
+    "archive",
+    "session_list",
+    "documents",
+    "threads_of_others",
+    "log_files",
+    "usage_counters",
+    "uploads",
+    "credentials",
+    "server_logs",
+    "backups",
+]
+PlaceState = Literal["clear", "erased", "kept", "pending", "not_looked_at"]
+
+
+class ErasurePlace(BaseModel):
+    """What became of a user's data in one place."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    place: Place
+    state: PlaceState
+    """`clear`: looked at, nothing was there. `erased`: looked at again, nothing is there any more. `kept`: it
+    stays, see `detail`. `pending`: not all of it is gone, or it is not certain; see `detail`, and ask again.
+    `not_looked_at`: this server cannot.
+    """
+    found: int = 0
+    """How many things were there: sessions, rows, collections, threads, servers."""
+    detail: str = ""
+    sessions: tuple[str, ...] = ()
+    """The threads of others in which something stays."""
+
+
 class ErasureProof(BaseModel):
-    """What was erased, and that nothing was found afterwards."""
+    """What was erased, and what was found afterwards in each place."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -81,3 +115,7 @@ class ErasureProof(BaseModel):
     """How many servers the log was known to have, those that were away included; 0: none was asked."""
     log_servers_rewritten: int = 0
     """How many of those had finished."""
+    places: tuple[ErasurePlace, ...] = ()
+    """Every place where something of a user can be. Empty where nothing is said about them: in older proofs,
+    and in those of erasures that failed midway.
+    """

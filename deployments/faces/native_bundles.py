@@ -109,12 +109,21 @@ async def fork_session(
 async def erase_user(
     services: Open, user_id: Annotated[str, Path(min_length=1, max_length=200)]
 ) -> ErasureProof:
-    """Erase every session of this user, audio and archive included, and say what was erased."""
+    """Erase every session of this user, sound, documents and archive included, and say for each place where
+    something of a user can be what became of it."""
     log = services.log
     if not isinstance(log, TieredLog):
         raise StateError("this server's log cannot prove an erasure")
     directory = Directory(RedisDirectory(log.hot))
-    return await Eraser(log, directory, _deleting(services), services.clock).erase(user_id)
+    eraser = Eraser(
+        log,
+        directory,
+        _deleting(services),
+        services.clock,
+        library=services.library,
+        leave=services.threads.remove_member,
+    )
+    return await eraser.erase(user_id)
 
 
 def _deleting(services: Services) -> Callable[[SessionId], Awaitable[None]]:

@@ -116,7 +116,7 @@ class SqliteStore:
         return await self._in_thread(self._connections.writing, ask)
 
     async def _forget(self, ask: Callable[[Connection], bool]) -> bool:
-        """Something was deleted: it must not stay in the write-ahead log either, as soon as nobody reads it."""
+        """What is deleted must not stay in the write-ahead log either, once nobody reads it."""
 
         def work() -> bool:
             with self._connections.writing() as db:

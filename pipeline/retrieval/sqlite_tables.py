@@ -12,7 +12,7 @@ from schemas.retrieval_errors import RetrievalUnavailable
 
 VERSION: Final = 1
 FORGETS_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)
-"""Whether FTS5 can take a deleted row's words out of its index at once, instead of noting that they are gone."""
+"""Whether FTS5 can take a deleted row's words out of its index; else it only notes that they are gone."""
 _TABLES: Final = """
 CREATE TABLE collections (
     number INTEGER PRIMARY KEY,

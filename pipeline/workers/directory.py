@@ -56,6 +56,8 @@ class Row:
     members: tuple[str, ...] = ()
     asked: str = ""
     """The questions of a conversation, as far as they can be searched."""
+    guests: tuple[str, ...] | None = None
+    """Everybody who was ever a member of a thread or asked in it; None: a row from before that was noted."""
 
     @classmethod
     def begin(cls, started: Recorded) -> "Row":
@@ -67,6 +69,7 @@ class Row:
             parent=data.get("parent"),
             created_ms=ts_ms,
             latest_ms=ts_ms,
+            guests=(),
         )
 
     def tells(self, kind: str) -> bool:
@@ -90,12 +93,25 @@ class Row:
             case "session.renamed":
                 return replace(self, title=data["title"])
             case "member.added" if data["principal"]:  # none in a copy
-                return replace(self, members=tuple(dict.fromkeys((*self.members, data["principal"]))))
+                row = self._with_guest(data["principal"])
+                return replace(row, members=tuple(dict.fromkeys((*self.members, data["principal"]))))
             case "member.added" | "member.removed":
                 return replace(self, members=tuple(m for m in self.members if m != data["principal"]))
             case _:
                 asked = f"{self.asked}\n{data['text'][:_ASKED]}".strip()
-                return replace(self, asked=asked if len(asked) <= _KEPT else asked[:_ASKED] + asked[-_KEPT:])
+                row = self._with_guest(data.get("by", ""))
+                return replace(row, asked=asked if len(asked) <= _KEPT else asked[:_ASKED] + asked[-_KEPT:])
+
+    def _with_guest(self, name: str) -> "Row":
+        if not name or self.guests is None or name in self.guests:
+            return self
+        return replace(self, guests=(*self.guests, name))
+
+    def may_name(self, principal: str) -> bool:
+        """Whether somebody else's thread may have words of this principal, or their name."""
+        if self.kind != "thread" or self.principal == principal:
+            return False
+        return self.guests is None or principal in self.guests or principal in self.members
 
     @property
     def _orders(self) -> list[str]:
@@ -123,7 +139,7 @@ class Row:
 
     def listed(self, session: SessionId) -> ListedSession:
         values = asdict(self)
-        del values["seq"], values["asked"], values["members"]
+        del values["seq"], values["asked"], values["members"], values["guests"]
         return ListedSession(session_id=session, **values)
 
 
@@ -173,7 +189,7 @@ class DirectoryProjection:
 
     async def _row(self, session: SessionId) -> Row | None:
         [packed] = await self._store.rows([session])
-        return None if packed is None else _unpacked(packed)
+        return None if packed is None else unpacked(packed)
 
     async def _begin(self, session: SessionId) -> Row | None:
         facts = await self._log.read(session, Seq(0), limit=1)
@@ -193,10 +209,11 @@ class DirectoryProjection:
         return row
 
 
-def _unpacked(packed: bytes) -> Row:
+def unpacked(packed: bytes) -> Row:
     """Fields that a later version has added are passed over."""
     found = orjson.loads(packed)
     found["members"] = tuple(found.get("members", ()))
+    found["guests"] = None if found.get("guests") is None else tuple(found["guests"])
     return Row(**{name: value for name, value in found.items() if name in Row.__slots__})
 
 
@@ -205,7 +222,7 @@ async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[Sess
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
         facts = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
-        row = _unpacked(packed) if packed else Row.begin(facts[0]) if facts else None
+        row = unpacked(packed) if packed else Row.begin(facts[0]) if facts else None
         kinds.append(None if row is None else row.kind)
     return kinds
 
@@ -237,7 +254,7 @@ class Directory:
         rows = zip(shown, await self._store.rows(shown), strict=True)
         last = places[limit - 1] if len(places) > limit else None
         return SessionList(
-            sessions=tuple(_unpacked(row).listed(session) for session, row in rows if row is not None),
+            sessions=tuple(unpacked(row).listed(session) for session, row in rows if row is not None),
             next=last and f"{last[0]}.{last[1]}",
         )
 
@@ -249,7 +266,7 @@ class Directory:
         while places := await self._store.newest(principal, kinds, place, _PAGE):
             rows = await self._store.rows([session for _, session in places])
             for place, packed in zip(places, rows, strict=True):
-                row = None if packed is None else _unpacked(packed)
+                row = None if packed is None else unpacked(packed)
                 if row is not None and row.matches(words):
                     found.append(row.listed(place[1]))
                 looked_at += 1
@@ -263,7 +280,7 @@ class Directory:
         while places := await self._store.newest(principal, KINDS, place, _PAGE):
             sessions = [session for _, session in places]
             for session, packed in zip(sessions, await self._store.rows(sessions), strict=True):
-                if packed is not None and _unpacked(packed).principal == principal:
+                if packed is not None and unpacked(packed).principal == principal:
                     yield session
             place = places[-1]
 

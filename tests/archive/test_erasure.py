@@ -1,30 +1,46 @@
 """Everything of one user goes, nothing of anybody else's; and whoever looks finds nothing."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from loadtests.chaos.nursery import end, fork
 from pipeline import erasure
 from pipeline.archive.chain import FIRST_LINK, link
+from pipeline.clock import SystemClock
 from pipeline.erasure import Eraser
 from pipeline.log import embedded
 from pipeline.log.archival import Archival
+from pipeline.log.pointers import LETTERS
+from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.redis_projections import RedisProjections
+from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.replication import NotCertain
 from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.log.tiered import TieredLog
+from pipeline.workers.base import Step
+from pipeline.workers.directory import Directory, Row
 from schemas.errors import LogError, LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings
 from schemas.transfers import ErasureProof
 from tests.archive.support import Tiers, tell, whole
-from tests.log.support import ENDED, batch, delta, new
+from tests.eventually import eventually
+from tests.log.support import ENDED, batch, delta, new, raw
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are none here whose list could become current."""
+    monkeypatch.setattr(erasure, "LIST_S", 0.05)
 
 
 class Listed:
@@ -173,3 +189,70 @@ async def test_who_has_nothing_is_erased_all_the_same(tiers: Tiers) -> None:
     await tell(tiers.log, 5)
     proof = await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("nobody at all")
     assert (proof.sessions, proof.found_after) == ((), 0)
+
+
+async def rows_of(tiers: Tiers, sessions: Sequence[SessionId]) -> None:
+    """As the workers write them: they have been here, and are not any more."""
+    hot = tiers.log.hot
+    keys = await hot.keys()
+    for session in sessions:
+        [first] = await tiers.log.read(session, Seq(0), limit=1)
+        row = replace(Row.begin(first), title="her words")
+        for change in row.written(session):
+            name = keys.beside(keys.partition(session), change.key)
+            await hot.call((change.command, name, *change.arguments))
+
+
+@pytest.mark.parametrize("where", ["archive", "rows"])
+async def test_an_eraser_that_is_killed_leaves_nothing_that_the_next_one_does_not_find(
+    tiers: Tiers, archive_home: Path, where: str
+) -> None:
+    sessions = [await diary(tiers.log, "anna", sealed=True) for _ in range(3)]
+    for session in sessions:
+        await tiers.archiver.archive(session)
+    await rows_of(tiers, sessions)
+    home = tiers.root.parent
+    address = str(embedded.socket_path(archive_home))
+    killed = fork("tests.archive.erasing", address, str(home), "anna", where)
+    try:
+        await eventually((home / "standing").exists)
+    finally:
+        end(killed)
+    directory = Directory(RedisDirectory(tiers.log.hot))
+    assert [session async for session in directory.all_of("anna")]
+    proof = await Eraser(tiers.log, directory, tiers.log.delete, SystemClock()).erase("anna")
+    assert proof.found_after == 0
+    assert [session async for session in directory.all_of("anna")] == []
+    assert [tiers.files(session) for session in sessions] == [[], [], []]
+    with raw(archive_home) as server:
+        assert all(not server.hvals(name) for name in server.scan_iter("ev:{p*}:d"))
+
+
+async def test_a_row_that_a_worker_made_before_the_erasure_is_not_written_after_it(tiers: Tiers) -> None:
+    hot = tiers.log.hot
+    session = await diary(tiers.log, "anna")
+    keys = await hot.keys()
+    partition = keys.partition(session)
+    worker = RedisProjections(hot)
+    lease = {one.partition: one for one in await worker.lease("directory", "w", ttl_s=60)}[partition]
+    [first] = await tiers.log.read(session, Seq(0), limit=1)
+    made = Step(await worker.end(partition), Row.begin(first).written(session))
+    await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
+    assert not await worker.advance("directory", lease, made)
+    assert await RedisDirectory(hot).rows([session]) == [None]
+    again = {one.partition: one for one in await worker.lease("directory", "w", ttl_s=60)}[partition]
+    assert await worker.advance("directory", again, Step(made.to))
+    await worker.aclose()
+
+
+async def test_dead_letters_of_erased_sessions_go_with_them(tiers: Tiers) -> None:
+    hot = tiers.log.hot
+    session, other = await diary(tiers.log, "anna"), await diary(tiers.log, "bert")
+    keys = await hot.keys()
+    for one in (session, other):
+        fields = {"k": "effect", "g": "auto_play", "s": one, "q": "1", "t": "session.started"}
+        flat = [part for pair in {**fields, "e": "her words", "n": "5", "f": "1"}.items() for part in pair]
+        await hot.call(("XADD", keys.beside(keys.partition(one), LETTERS), "*", *flat))
+    await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
+    left = await RedisUpkeep(hot).letters(None, 10)
+    assert [letter.session for letter in left] == [other]

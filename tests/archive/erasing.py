@@ -1,0 +1,45 @@
+"""A process that erases a user and stands still in the midst of it, to be killed.
+
+Arguments: socket of the log, home of the archive, the user, and where to stand still: `archive` (a session's
+facts are deleted, its files are not) or `rows` (everything is deleted but what the list of sessions says).
+"""
+
+import sys
+from pathlib import Path
+
+import anyio
+
+from pipeline import erasure
+from pipeline.archive.reader import ArchiveReader
+from pipeline.archive.store import ArchiveStore
+from pipeline.clock import SystemClock
+from pipeline.erasure import Eraser
+from pipeline.log.archival import Archival
+from pipeline.log.redis_directory import RedisDirectory
+from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.tiered import TieredLog
+from pipeline.workers.directory import Directory
+from tests.archive.support import SMALL
+
+
+async def main(address: str, home: Path, user: str, where: str) -> None:
+    hot = RedisEventLog(address)
+    store = ArchiveStore(SMALL, home)
+
+    async def stand_still(*_: object) -> int:
+        (home / "standing").touch()
+        await anyio.sleep_forever()
+        return 0
+
+    log = TieredLog(Archival(hot), ArchiveReader(store))
+    erasure.LIST_S = 0.05  # type: ignore[misc]
+    eraser = Eraser(log, Directory(RedisDirectory(hot)), log.delete, SystemClock())
+    if where == "archive":
+        store.erase = stand_still  # type: ignore[method-assign]
+    else:
+        eraser._traces.forget = stand_still  # type: ignore[method-assign, assignment]
+    await eraser.erase(user)
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
