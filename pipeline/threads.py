@@ -10,7 +10,13 @@ from pipeline.log.recorder import Recorder
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage
-from schemas.errors import CharacterNotFound, RhapsodeError, SessionGone, SessionNotFound, StateError
+from schemas.errors import (
+    CharacterNotFound,
+    RhapsodeError,
+    SessionGone,
+    SessionNotFound,
+    StateError,
+)
 from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
 from schemas.ids import SessionId, TurnId, derived_session_id
 
@@ -20,6 +26,13 @@ _TITLE: Final = 60
 _MEMBERS: Final = 50
 _LIVES: Final = 1_000
 """Of a chat that is deleted and asked again."""
+_FIELDS: Final = {
+    "prompt": "message",
+    "settings.llm_provider": "provider",
+    "settings.llm_model": "model",
+    "settings.collections": "collections",
+}
+"""What a message calls the fields of a turn's request."""
 _ITS: Final = ("system_prompt", "voice", "language", "collections", "character_seq")
 """What a character decides of a session's settings."""
 
@@ -52,7 +65,10 @@ class Threads:
 
     async def thread(self, thread: SessionId) -> Conversation:
         """Raises SessionNotFound, also for a session that is no thread, or SessionGone."""
-        conversation, _ = await self._sessions.view(thread)
+        try:
+            conversation, _ = await self._sessions.view(thread)
+        except (SessionNotFound, SessionGone) as error:
+            raise type(error)(str(error), field="thread_id") from error
         if conversation.kind != "thread":
             raise SessionNotFound(f"there is no thread {thread}", field="thread_id")
         return conversation
@@ -92,7 +108,11 @@ class Threads:
             given = {"llm_model": wish.model, "llm_provider": wish.provider}
             patch |= {name: value for name, value in given.items() if value is not None}
         command = RequestTurn(prompt=wish.message, settings=SettingsPatch.model_validate(patch), key=wish.key)
-        turn = await self._sessions.request(thread, command, by=by)
+        try:
+            turn = await self._sessions.request(thread, command, by=by)
+        except RhapsodeError as error:
+            error.field = _FIELDS.get(error.field or "", error.field)
+            raise
         if not conversation.title:
             with suppress(RhapsodeError):  # the question is asked, with a title or without
                 await self._name(thread, wish.message)

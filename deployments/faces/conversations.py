@@ -42,6 +42,7 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)
 @router.post(
     "/api/v1/conversations/message/stream", response_class=StreamingResponse, include_in_schema=False
 )
+@router.post("/conversations/message/stream", response_class=StreamingResponse, include_in_schema=False)
 async def message_stream(
     services: Open,
     caller: Caller,
@@ -68,7 +69,12 @@ async def chat_stream(
     idempotency_key: Key = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own."""
+    """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own.
+
+    `model` and `provider` may be OpenAI's names, which stand for the same models as in `/v1/chat/completions`.
+    """
+    provider, model = services.names.chosen(wish.provider, wish.model)
+    wish = wish.model_copy(update={"provider": provider, "model": model})
     thread = await services.threads.chat(chat_id, caller.name)
     asked = _Asked(services, caller, thread, chat_id)
     return await asked.answer(_keyed(wish, idempotency_key), last_event_id)

@@ -50,7 +50,7 @@ async def thread_stream(
         conversation = await services.threads.thread(thread)
         begin = _begin(after, conversation)
         wish = _audio(audio)
-        talk.thread = thread
+        talk.thread, talk.audio = thread, wish
         await socket.send({"type": "connected", "threadId": thread_id, "title": conversation.title})
         async with aclosing(_told(services, caller, thread, begin, wish)) as messages:
             async for message in messages:
@@ -87,6 +87,8 @@ class _Talk:
         self._caller = caller
         self._name = name
         self.thread: SessionId | None = None
+        self.audio: AudioWish = "none"
+        """What this client listens to, and so what its messages wish for unless they say it themselves."""
         self.socket: JsonSocket | None = None
 
     async def obey(self, command: SocketCommand) -> None:
@@ -95,6 +97,8 @@ class _Talk:
         thread = await known_thread(self._services, self._caller, self._name)
         if isinstance(command, SocketMessage):
             by = self._caller.name or command.user
+            if "audio" not in command.model_fields_set:
+                command = command.model_copy(update={"audio": self.audio})
             turn = await self._services.threads.ask(thread, command, by=by)
             assert self.socket is not None
             await self.socket.send({"type": "accepted", "turn": turn, "ref": command.ref})

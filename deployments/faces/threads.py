@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
-from deployments.faces.native import Open, erase, known_id
+from deployments.faces.native import Open, erase
 from deployments.faces.thread_views import listed_thread, thread_view
 from deployments.services import Services
 from schemas.access_errors import Forbidden
 from schemas.conversations import AddMember, ChangeThread, CreateThread, ThreadList, ThreadView
 from schemas.errors import CharacterNotFound, SessionNotFound
-from schemas.ids import SessionId
+from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1/threads", tags=["conversations"], route_class=BoundedRoute)
@@ -21,11 +21,14 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 async def known_thread(services: Services, caller: Principal, thread_id: str) -> SessionId:
     """Raises SessionNotFound for what is no thread, or one that the caller has no part in."""
-    thread = known_id(thread_id)
+    missing = SessionNotFound(f"there is no thread {thread_id[:80]!r}", field="thread_id")
+    thread = parse_session_id(thread_id)
+    if thread is None:
+        raise missing
     conversation = await services.threads.thread(thread)
     mine = caller.admin or caller.commands(conversation.principal) or caller.name in conversation.members
     if not mine:
-        raise SessionNotFound(f"there is no thread {thread}", field="thread_id")
+        raise missing
     return thread
 
 

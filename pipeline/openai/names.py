@@ -15,6 +15,8 @@ from schemas.providers import LOCAL, is_ours
 from schemas.settings import AppSettings, LanguageModelSettings
 
 Kind = Literal["chat", "speech", "transcription"]
+OPENAI: Final = "openai"
+"""The provider that clients name together with OpenAI's models."""
 _PACKAGED: Final = "smollm2-135m-instruct"
 _WHAT_IT_DOES: Final[dict[Kind, str]] = {
     "chat": "answers",
@@ -76,6 +78,21 @@ class Names:
             return None, None
         found = self.chat(name)
         return found.provider, found.model
+
+    def chosen(self, provider: str | None, model: str | None) -> tuple[str | None, str | None]:
+        """Provider and model of a request that names them apart, with an alias replaced by what it stands for.
+
+        An alias counts with no provider, and with "openai" where no provider of that name is configured.
+        Names that are unknown are returned as they are: `Choices.check` refuses them.
+        """
+        answerers = self._choices.answerers
+        aliased = provider in (None, LOCAL) or (provider == OPENAI and OPENAI not in answerers)
+        if model is None or not aliased or model in answerers.get(provider or LOCAL, ()):
+            return provider, model
+        try:
+            return self.answering(model)
+        except ModelNotFound:
+            return provider, model
 
     def speech(self, name: str) -> NamedModel:
         """Who speaks. Raises ModelNotFound."""

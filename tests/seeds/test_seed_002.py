@@ -25,9 +25,10 @@ async def test_an_answer_is_chunks_and_then_one_done(person: Person) -> None:
     assert (done["content"], done["citations"], done["threadId"]) == (STORY, [], thread)
 
 
-async def test_the_seeds_page_calls_it_below_api(person: Person) -> None:
+@pytest.mark.parametrize("path", [f"/api{STREAM}", STREAM.removeprefix("/v1")])
+async def test_the_seeds_page_and_its_architecture_call_it_elsewhere(person: Person, path: str) -> None:
     body = {"thread_id": await thread_of(person), "message": "Was ist KI?"}
-    got = await EventSource(person.http, f"/api{STREAM}", body).read()
+    got = await EventSource(person.http, path, body).read()
     assert (got.text, got.messages[-1]["type"]) == (STORY, "done")
 
 
@@ -58,6 +59,31 @@ async def test_the_question_is_kept_before_the_model_is_asked_and_the_answer_bef
     ]
 
 
+@pytest.mark.parametrize("wish", [{"model": "gpt-4", "provider": "openai"}, {"model": "gpt-4"}])
+async def test_a_chat_with_openais_names_is_answered_as_the_seed_writes_it(
+    person: Person, wish: dict[str, str]
+) -> None:
+    got = await EventSource(person.http, "/sse/alias/stream", {"message": "Hallo!", **wish}).read()
+    assert (got.kinds, got.text) == (["chunk", "done"], STORY)
+
+
+@pytest.mark.parametrize(
+    ("wish", "code", "field"),
+    [
+        ({"provider": "openai"}, "provider.unknown", "provider"),
+        ({"model": "gpt-4", "provider": "azure"}, "provider.unknown", "provider"),
+        ({"model": "no-such-model", "provider": "openai"}, "provider.unknown", "provider"),
+        ({"model": "no-such-model"}, "model.unknown", "model"),
+    ],
+)
+async def test_a_chat_with_a_name_that_is_nobodys_is_refused(
+    person: Person, wish: dict[str, str], code: str, field: str
+) -> None:
+    refused = await person.http.post("/sse/elsewhere/stream", json={"message": "Hallo!", **wish})
+    problem = refused.json()
+    assert (refused.status_code, problem["code"], problem["field"]) == (422, code, field), problem
+
+
 @pytest.mark.parametrize("size", [1, 7])
 async def test_chunks_are_no_longer_than_chunk_size(person: Person, size: int) -> None:
     got = await asking(person, await thread_of(person), streaming={"chunkSize": size}).read()
@@ -66,9 +92,6 @@ async def test_chunks_are_no_longer_than_chunk_size(person: Person, size: int) -
 
 
 async def test_a_model_that_fails_ends_the_stream_with_an_error(person: Person) -> None:
-    body = {"message": "Hallo!", "model": "gpt-4", "provider": "openai"}
-    refused = await person.http.post("/sse/elsewhere/stream", json=body)
-    assert (refused.status_code, refused.json()["code"]) == (422, "provider.unknown")
     thread = await thread_of(person)
     got = await asking(person, thread, "Please do the impossible").read()
     assert got.kinds == ["chunk", "error"]
@@ -120,9 +143,9 @@ async def test_a_cut_in_the_middle_of_the_writing_loses_nothing(person: Person) 
         ({"message": ""}, 422, "input.invalid", "message"),
         ({"message": 7}, 422, "input.invalid", "message"),
         ({"message": "a\u0000b"}, 422, "input.invalid", "message"),
-        ({"message": "x" * 20_001}, 422, "input.too_long", "prompt"),
-        ({"thread_id": "nonsense"}, 404, "session.not_found", "session_id"),
-        ({"thread_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11"}, 404, "session.not_found", None),
+        ({"message": "x" * 20_001}, 422, "input.too_long", "message"),
+        ({"thread_id": "nonsense"}, 404, "session.not_found", "thread_id"),
+        ({"thread_id": "019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11"}, 404, "session.not_found", "thread_id"),
         ({"search_tool_config": {"strategy": "magic"}}, 422, "input.invalid", "search_tool_config.strategy"),
         ({"search_tool_config": {"top_k": 0}}, 422, "input.invalid", "search_tool_config.top_k"),
         ({"streaming": {"chunkSize": 0}}, 422, "input.invalid", "streaming.chunkSize"),

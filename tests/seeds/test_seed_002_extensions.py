@@ -63,6 +63,20 @@ async def test_several_people_are_in_one_thread_and_hear_the_same(person: Person
     assert messages[0]["user"] == other.name
 
 
+@pytest.mark.parametrize(("wish", "sounds"), [({}, True), ({"audio": "none"}, False)])
+async def test_what_is_asked_on_a_socket_with_sound_is_answered_with_sound(
+    person: Person, wish: dict[str, str], sounds: bool
+) -> None:
+    thread = await thread_of(person)
+    async with person.socket(f"/v1/threads/{thread}/stream?audio=mp3") as socket:
+        await told(socket, "connected")
+        await say(socket, type="message", message="May I come in?", **wish)
+        got = await told(socket, "done")
+    heard = [message for message in got if message["type"] == "audio"]
+    assert bool(heard) is sounds
+    assert all(milliseconds(base64.b64decode(message["audio"])) for message in heard)
+
+
 async def test_a_member_asks_and_does_not_own(person: Person, other: Person) -> None:
     thread = await thread_of(person)
     path = f"/v1/threads/{thread}"
