@@ -147,9 +147,10 @@ def _unknown_keys(raw: Any, model: type[BaseModel], path: str) -> Iterator[Findi
     """Keys of `raw` that `model`, or a model below it, has no field for."""
     if not isinstance(raw, dict):
         return  # the model says what is wrong with it
+    aliased = {field.alias: field for field in model.model_fields.values() if field.alias}
     for key, value in raw.items():
         place = f"{path}.{key}" if path else str(key)
-        field = model.model_fields.get(key)
+        field = model.model_fields.get(key) or aliased.get(key)
         if field is None:
             meant = nearest(str(key), model.model_fields)
             yield Finding(place, f"there is no such key{f'; did you mean {meant}?' if meant else ''}")

@@ -93,6 +93,13 @@ def test_a_misspelt_key_is_named_with_its_place_and_what_was_probably_meant(
     assert f"{place}: there is no such key; did you mean {meant}?" in said
 
 
+@pytest.mark.parametrize("name", ["chunkSize", "chunk_size"])
+def test_the_size_of_a_chunk_has_the_name_of_the_seed_and_ours(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "serve_config.yaml"
+    file.write_text(re.sub(r"( +)args:\n", rf"\g<0>\1  streaming: {{{name}: 7}}\n", TEXT, count=1))
+    assert config.load(file).settings.streaming.chunk_size == 7
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
