@@ -135,7 +135,7 @@ class NarrationNews:
 def verdict(session: SessionId, turn: TurnState) -> NarrationReady | NarrationFailed:
     """Whether there is something to hear, by the turn's own facts."""
     wanted = [sentence for sentence in turn.sentences if sentence.spoken]
-    heard = [sentence for sentence in wanted if sentence.chunks]
+    heard = [sentence for sentence in wanted if sentence.audible]
     if turn.status == "completed" and (heard or not wanted):
         return NarrationReady(
             session=session, chunks=len(heard), missing=len(wanted) - len(heard), audio_ms=turn.audio_ms

@@ -103,6 +103,7 @@ class ProgressFold:
         sentence = self._open.pop(data["sentence"])
         if recorded.type == "sentence.failed":
             self._first_error = self._first_error or (data["code"], data["message"])
+            return None
         if not sentence.chunks:
             return None
         self.heard += 1

@@ -74,7 +74,7 @@ async def read_sentence(
 
 def audible(turn: TurnState) -> list[SentenceState]:
     """The sentences that can be heard, in order: the n-th of them is chunk n."""
-    return [sentence for sentence in turn.sentences if sentence.chunks]
+    return [sentence for sentence in turn.sentences if sentence.audible]
 
 
 def finished(sentence: SentenceState) -> bool:

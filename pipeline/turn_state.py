@@ -34,6 +34,11 @@ class SentenceState:
     """Code and message."""
     first_chunk: Seq | None = None
 
+    @property
+    def audible(self) -> bool:
+        """There is sound of it, and its voice has not broken off."""
+        return self.chunks > 0 and self.status != "failed"
+
 
 @dataclass(slots=True)
 class CallState:

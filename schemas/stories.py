@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from schemas.commands import Key, Readable, ReadableExtra, Said, without_defaults
 from schemas.preferences import Preferences
@@ -56,6 +56,10 @@ class PreferencesPatch(Preferences):
 
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
+    realtime_tts_enabled: bool = Field(
+        default=False, validation_alias=AliasChoices("realtime_tts_enabled", "realtime_tts")
+    )
+    """`realtime_tts`, as the seed's settings form calls it, is taken too."""
     default_voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     tts_extra_params: ReadableExtra = Field(default_factory=dict)

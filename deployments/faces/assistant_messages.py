@@ -54,7 +54,7 @@ class AssistantMessages:
                 yield {"type": "token", "token": data["text"], "turn": turn}
             case "audio.chunk":
                 self._sound.take(recorded)
-            case "sentence.completed" | "sentence.failed" | "sentence.skipped":
+            case "sentence.completed" | "sentence.skipped":
                 if sound := tuple(self._sound.of(data["sentence"])):
                     chunk = base64.b64encode(await encode(FORMAT, sound)).decode()
                     yield {"type": "audio-chunk", "chunk": chunk, "format": FORMAT, "turn": turn}

@@ -74,7 +74,7 @@ class TurnMessages:
                     yield Told(Place(seq, part), self._message("chunk", content=piece))
             case "audio.chunk":
                 self._sound.take(recorded)
-            case "sentence.completed" | "sentence.failed" | "sentence.skipped":
+            case "sentence.completed" | "sentence.skipped":
                 yield from self._sentence(data["sentence"], seq)
             case kind if kind in TERMINAL:
                 yield Told(Place(seq), self._end())

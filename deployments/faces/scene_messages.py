@@ -59,11 +59,11 @@ class SceneMessages:
         return None
 
     def _sentence(self, recorded: Recorded) -> Told | None:
-        """A sentence that has any sound is a chunk; one that has none is left out, and not counted."""
+        """A sentence with sound is a chunk; one without, or whose voice broke off, is left out and not counted."""
         number = recorded.data["sentence"]
         sound = tuple(self._sound.of(number))
         start, end = self._spans.pop(number)
-        if not sound:
+        if not sound or recorded.type == "sentence.failed":
             return None
         message = {
             "type": "audio_chunk",

@@ -34,6 +34,8 @@ class JsonSocket:
     def __init__(self, websocket: WebSocket) -> None:
         self._socket = websocket
         self._sending = anyio.Lock()
+        self._begun = anyio.Event()
+        """The first message was sent: what a client says before is answered after it."""
         self.said_goodbye = False
         """The client closed the connection, rather than that it broke."""
 
@@ -42,6 +44,7 @@ class JsonSocket:
         text = orjson.dumps(message).decode()
         async with self._sending:
             await deliver(self._socket.send_text, text)
+        self._begun.set()
 
     async def commands(self, spoken: "Spoken[C]") -> None:
         """Obey the client's messages until it leaves; what is wrong with one is its answer."""
@@ -50,6 +53,7 @@ class JsonSocket:
             if message["type"] == "websocket.disconnect":
                 self.said_goodbye = message.get("code") in _GOODBYES
                 return
+            await self._begun.wait()
             try:
                 if spoken.hear is not None and message.get("bytes") is not None:
                     await spoken.hear(message["bytes"])

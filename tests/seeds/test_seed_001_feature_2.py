@@ -37,6 +37,14 @@ async def test_1_enable_real_time_tts(person: Person) -> None:
     assert of(got, "audio_chunk")
 
 
+async def test_1_the_name_of_the_seeds_settings_form_is_taken_too(person: Person) -> None:
+    assert (await person.prefer(realtime_tts=True))["preferences"]["realtime_tts_enabled"] is True
+    assert (await person.prefer(speech_speed=1.5))["preferences"]["realtime_tts_enabled"] is True
+    both = {"realtime_tts": True, "realtime_tts_enabled": False}
+    refused = await person.http.put("/api/tts/settings", json=both)
+    assert (refused.status_code, refused.json()["code"]) == (422, "input.unknown_field")
+
+
 async def test_1_without_it_the_scene_is_written_all_the_same(person: Person) -> None:
     story = await person.story()
     silent = await messages(person, await person.stream(story, enable_tts_stream="false"))

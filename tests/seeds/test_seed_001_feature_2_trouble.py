@@ -2,9 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
+from fastapi import WebSocket
 
+from deployments.faces import stories
+from deployments.faces.stories import known_scene
+from deployments.services import Services
+from pipeline.narrations import Scene
+from schemas.principals import Principal
 from tests.eventually import eventually
 from tests.seeds.conftest import MUTE, SLOW, SLOWLY, STORY
 from tests.seeds.people import (
@@ -77,6 +86,27 @@ async def test_a_sentence_that_cannot_be_spoken_is_left_out_and_the_text_goes_on
     assert got[-1]["total_sentences"] == len(chunks) == 2
 
 
+async def test_a_voice_that_breaks_off_inside_a_sentence_costs_that_sentence(
+    person: Person, house: SpeechHouse
+) -> None:
+    """Its log has the sound that came; clients that are given whole sentences are not given this one."""
+    house.chunks = 2
+    await person.prefer(tts_provider="cloud")
+    url = await person.stream(await person.story(), "something unspeakable")
+    scene = url.rpartition("/")[2]
+    got = await messages(person, url)
+    assert text_of(got) == MUTE
+    assert (of(got, "audio_chunk"), got[-1]["total_sentences"]) == ([], 0)
+    story, _, turn = scene.partition(".")
+    kinds_of_turn = [fact["type"] for fact in await person.facts(story) if fact["turn"] == int(turn)]
+    assert kinds_of_turn.count("sentence.failed") == 3
+    assert kinds_of_turn.count("audio.chunk") >= 3
+    chunk = await person.http.get(f"/api/tts/audio/{scene}/chunk/0")
+    assert (chunk.status_code, chunk.json()["code"]) == (404, "chunk.not_found")
+    narrated = await messages(person, (await person.generate(scene, force_regenerate=True))["websocket_url"])
+    assert [message["type"] for message in narrated] == ["connected", "error"]
+
+
 async def test_a_provider_that_dies_in_the_middle_of_a_scene_costs_sentences_only(
     person: Person, house: SpeechHouse
 ) -> None:
@@ -105,6 +135,37 @@ async def test_when_the_language_model_fails_the_client_is_told_why(tmp_path: Pa
     assert scene["status"] == plain["status"] == "failed"
     assert scene["error"] == got[-1]["message"]
     assert again[-1]["type"] == "error"
+
+
+@pytest.mark.parametrize("said", ['{"type": "ping"}', "no json"])
+async def test_connected_is_first_however_early_the_client_speaks(
+    person: Person, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """The scene is looked up only once the client's message is there."""
+    url = await person.stream(await person.story())
+    received = anyio.Event()
+    receive = WebSocket.receive
+
+    async def noted(socket: WebSocket) -> Any:
+        message = await receive(socket)
+        if message["type"] == "websocket.receive":
+            received.set()
+        return message
+
+    async def late(services: Services, caller: Principal, scene_id: str) -> Scene:
+        await received.wait()
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        return await known_scene(services, caller, scene_id)
+
+    monkeypatch.setattr(WebSocket, "receive", noted)
+    monkeypatch.setattr(stories, "known_scene", late)
+    async with person.socket(url) as socket:
+        await socket.send(said)
+        got = [json.loads(text) async for text in socket]
+    assert got[0]["type"] == "connected"
+    assert len(of(got, "pong") + of(got, "error")) == 1
+    assert got[-1]["type"] == "generation_complete"
 
 
 async def test_a_socket_answers_what_it_cannot_do_and_goes_on(person: Person) -> None:
