@@ -71,7 +71,7 @@ async def chat_stream(
 ) -> Response:
     """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own.
 
-    `model` and `provider` may be OpenAI's names, which stand for the same models as in `/v1/chat/completions`.
+    `model` and `provider` may be OpenAI's names, which mean the same as in `/v1/chat/completions`.
     """
     provider, model = services.names.chosen(wish.provider, wish.model)
     wish = wish.model_copy(update={"provider": provider, "model": model})
@@ -156,15 +156,19 @@ class TurnStream:
         )
         listener = Listener(services.log, services.tailer, services.clock)
         welcome = Welcome(services, self._caller, self._thread)
+        quiet_since = services.clock.monotonic()
         async with aclosing(listener.listen(self._thread, head, wish)) as batches:
             async for batch in batches:
                 await welcome.check(batch)
-                if not batch:
-                    yield None
                 for recorded in batch:
                     for told in messages.take(recorded):
                         if told.place > after and (audio != "none" or not told.sound):
                             yield told.place, await whole(told, audio)
+                            quiet_since = services.clock.monotonic()
+                # Facts of other turns and of sound mean nothing to this client.
+                if not batch or services.clock.monotonic() - quiet_since >= limits.heartbeat_s:
+                    yield None
+                    quiet_since = services.clock.monotonic()
                 if messages.over:
                     return
 

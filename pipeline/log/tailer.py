@@ -134,16 +134,20 @@ class Tailer:
     async def _batches(
         self, listener: Listener, feed: _Feed, idle_s: float | None
     ) -> AsyncGenerator[list[Recorded], None]:
+        quiet_since = anyio.current_time()
         while not listener.ended:
             facts = listener.take()
             if not facts and feed.head > listener.cursor:
                 facts = list(listener.deliver(await self._read(listener)))
             if facts:
                 yield facts
+                quiet_since = anyio.current_time()
             elif feed.trouble is not None:
                 raise feed.trouble
-            elif not await listener.news(idle_s):
+            # The watch wakes listeners more often than `idle_s`: what is left of it goes on counting down.
+            elif not await listener.news(_left(idle_s, quiet_since)):
                 yield []
+                quiet_since = anyio.current_time()
 
     async def _read(self, listener: Listener) -> list[Recorded]:
         """Listeners at the same place share one read. [] while the log is away: the watch tries again."""
@@ -265,6 +269,11 @@ class Tailer:
         except (SessionNotFound, SessionGone) as error:
             feed.trouble = error
         feed.wake()
+
+
+def _left(idle_s: float | None, since: float) -> float | None:
+    """Seconds of `idle_s` that are left since then; None: there is no end to it."""
+    return None if idle_s is None else max(0.0, since + idle_s - anyio.current_time())
 
 
 def _present(head: Head | None) -> Head:

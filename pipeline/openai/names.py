@@ -80,7 +80,7 @@ class Names:
         return found.provider, found.model
 
     def chosen(self, provider: str | None, model: str | None) -> tuple[str | None, str | None]:
-        """Provider and model of a request that names them apart, with an alias replaced by what it stands for.
+        """Provider and model of a request that names them apart; an alias is replaced by what it stands for.
 
         An alias counts with no provider, and with "openai" where no provider of that name is configured.
         Names that are unknown are returned as they are: `Choices.check` refuses them.

@@ -107,6 +107,14 @@ async def test_a_session_deleted_under_a_listener_is_gone(
             await anext(batches)
 
 
+async def test_a_quiet_session_is_told_however_often_the_watch_looks_at_it(
+    tailer: Tailer, session: SessionId
+) -> None:
+    with anyio.fail_after(20):
+        async with tailer.follow(session, Seq(1), idle_s=0.2) as batches:
+            assert [await anext(batches) for _ in range(2)] == [[], []]
+
+
 async def test_lost_pushes_are_read(log: MemoryEventLog, session: SessionId) -> None:
     lossy = LossyLog(log, 0.5)
     async with Tailer(lossy, watch_s=0.02) as tailer, anyio.create_task_group() as tasks:

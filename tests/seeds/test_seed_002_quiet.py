@@ -1,0 +1,59 @@
+"""Seed 002's streams while the model is silent: the connection is kept alive, and clients see no event in it."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline.engines.base import ChatRequest, Written
+from tests.eventually import eventually
+from tests.seeds.event_source import STREAM, thread_of
+from tests.seeds.people import Person
+from tests.support import RunningApp, running_app, scripted_settings
+
+pytestmark = pytest.mark.anyio
+BEAT_S = 1.0
+"""More than the tailer's own look at quiet sessions takes."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    home: Path = tmp_path_factory.mktemp("quiet")
+    with running_app(scripted_settings(home, limits={"heartbeat_s": BEAT_S})) as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", ["thread", "chat", "completion"])
+async def test_a_model_that_is_silent_for_long_is_waited_for(
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    lines: list[str] = []
+    answer = app.engines["language_model"].stream
+
+    async def silent(request: ChatRequest) -> AsyncGenerator[Written, None]:
+        """After its first word, until the client was told twice that the connection is alive."""
+        async with aclosing(answer(request)) as answered:
+            async for item in answered:
+                yield item
+                await eventually(lambda: sum(line.startswith(":") for line in lines) >= 2)
+
+    monkeypatch.setattr(app.engines["language_model"], "stream", silent)
+    async with Person.of(app, "", "") as person:
+        path, body = {
+            "thread": (STREAM, {"thread_id": await thread_of(person), "message": "Who?"}),
+            "chat": ("/sse/quiet/stream", {"message": "Who?"}),
+            "completion": (
+                "/v1/chat/completions",
+                {"model": "gpt-4", "stream": True, "messages": [{"role": "user", "content": "Who?"}]},
+            ),
+        }[kind]
+        with anyio.fail_after(60):
+            async with person.http.stream("POST", path, json=body) as got:
+                async for line in got.aiter_lines():
+                    lines.append(line)
+    comments = [number for number, line in enumerate(lines) if line.startswith(":")]
+    assert len(comments) >= 2
+    # A blank line right after a comment is an event without data for clients that know an id, as httpx-sse.
+    assert all(lines[number + 1] for number in comments)
