@@ -59,7 +59,7 @@ class SceneMessages:
         return None
 
     def _sentence(self, recorded: Recorded) -> Told | None:
-        """A sentence with sound is a chunk. One without, or whose voice broke off, is not, and does not count."""
+        """A sentence with sound is a chunk. One without, or whose voice broke off, does not count."""
         number = recorded.data["sentence"]
         sound = tuple(self._sound.of(number))
         start, end = self._spans.pop(number)

@@ -39,11 +39,14 @@ _ROMAN: Final = re.compile(r"[IVXLC]{2,}")
 _DOTTED: Final = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
 
 
-def judge(word: str, previous: str, following: str, whole: bool, lexicon: Lexicon) -> Strength | None:
+def judge(
+    word: str, previous: str, following: str, whole: bool, lexicon: Lexicon, *, small: bool = False
+) -> Strength | None:
     """The strength of the break between `word` and `following`; None: more of `following` is needed.
 
     `word` may be cut at its start, `following` at its end; `whole` says that no more of it will come.
-    `previous` is the word before on the same line, without marks.
+    `previous` is the word before on the same line, without marks. `small`: the sentence began with a small
+    letter, so that the next one may, too.
     """
     if word[-1:].isalpha() or word[-1:].isdecimal() or (ending := _ENDING.search(word)) is None:
         return Strength.WORD
@@ -61,7 +64,9 @@ def judge(word: str, previous: str, following: str, whole: bool, lexicon: Lexico
         return Strength.PAUSE if goes_on and enclosed else Strength.SENTENCE
     if len(mark) > 1 or mark == "…":
         return _trailing_off(peek, whole)
-    return Strength.PAUSE if goes_on and enclosed else _full_stop(core, previous, peek, whole, lexicon)
+    if goes_on:
+        return Strength.PAUSE if enclosed else _before_small(core, previous, lexicon, small=small)
+    return _full_stop(core, previous, peek, whole, lexicon)
 
 
 def _clause(core: str, mark: str, *, standing_alone: bool, following: str) -> Strength:
@@ -85,6 +90,20 @@ def _trailing_off(peek: str, whole: bool) -> Strength | None:
     return Strength.PAUSE if _I.fullmatch(peek) else Strength.SENTENCE
 
 
+def _before_small(core: str, previous: str, lexicon: Lexicon, *, small: bool) -> Strength:
+    """Of a full stop before a small letter: an abbreviation, or a sentence of a text without capitals."""
+    spellings = (core, core.capitalize()) if small else (core,)
+    lists = (lexicon.titles, lexicon.names, lexicon.closing)
+    abbreviated = any(one in words for one in spellings for words in lists) or previous + core in lexicon.pairs
+    if core.isdigit():
+        abbreviated = lexicon.stops_after_numbers or not small
+    elif len(core) < 2 or _DOTTED.fullmatch(core) or core in lexicon.numbered:
+        abbreviated = True
+    if abbreviated:
+        return Strength.WORD
+    return Strength.SENTENCE if small else Strength.PAUSE
+
+
 def _full_stop(core: str, previous: str, peek: str, whole: bool, lexicon: Lexicon) -> Strength | None:
     outline = len(core) == 1 and core.isupper() and not previous
     if outline or core in lexicon.titles or previous + core in lexicon.pairs:
@@ -93,9 +112,6 @@ def _full_stop(core: str, previous: str, peek: str, whole: bool, lexicon: Lexico
         return Strength.WORD
     names = core in lexicon.names or _initial(core, previous) or _DOTTED.fullmatch(core) is not None
     closing = core in lexicon.closing
-    if _small(peek):
-        abbreviated = names or closing or core in lexicon.numbered or core.isdigit() or len(core) < 2
-        return Strength.WORD if abbreviated else Strength.PAUSE
     ordinal = lexicon.stops_after_numbers and core.isdigit() and len(core) <= 3
     reign = lexicon.stops_after_numbers and _ROMAN.fullmatch(core) is not None
     if not (names or closing or ordinal or reign):

@@ -20,6 +20,8 @@ _PLAIN: Final = re.compile("(?<=[a-zA-Z0-9\u00c0-\u00ff]) (?=[a-zA-Z])")
 _CITED: Final = re.compile(r"\S*\[\d[\d,;\s–-]*\]$")
 _SPACES: Final = re.compile(r"\s*")
 _NEXT: Final = re.compile(rf"\S{{1,{NEXT_REACH}}}")
+_BULLETS: Final = "-–—•·>#.…,;:!?"
+"""What may stand before the first word of a sentence."""
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"
 
 
@@ -66,6 +68,8 @@ class Scanner:
         self._gap: _Gap | None = _Gap(0, "", newlines=1)
         self._previous = ""
         self._owed: str | None = None
+        self._small: bool | None = None
+        """Whether the sentence began with a small letter; None: its first word is still being read."""
         self._cjk: tuple[int, Strength] = (-1, Strength.NONE)
         self._nesting = Nesting()
         self._lines = Lines()
@@ -119,15 +123,21 @@ class Scanner:
 
     def _pass_word(self, end: int) -> Break:
         self._previous = self._text[max(self._word, end - NEXT_REACH) : end]
+        self._note_case(self._previous)
         self._owed = None
         self._at = self._word = end + 1
         return Break(self._base + end + 1, self._base + end, Strength.WORD, code=False)
+
+    def _note_case(self, word: str) -> None:
+        if self._small is None and (core := word.lstrip(OPENERS + _BULLETS)):
+            self._small = core[0].islower()
 
     def _open_gap(self, end: int) -> None:
         word = self._text[max(self._word, end - WORD_REACH) : end]
         if word.endswith("]") and "[" not in word:
             cited = _CITED.search(self._text, max(0, end - WORD_REACH), end)
             word = cited[0] if cited else word
+        self._note_case(word)
         self._gap = _Gap(self._base + end, word)
         self._at = end
 
@@ -168,9 +178,14 @@ class Scanner:
 
     def _by_words(self, gap: _Gap, following: str, whole: bool) -> Strength | None:
         word = self._owed if self._owed and only_emoji(gap.word) else gap.word
-        strength = judge(word, self._previous.strip(OPENERS + ".,;:"), following, whole, self._lexicon)
+        previous = self._previous.strip(OPENERS + ".,;:")
+        strength = judge(word, previous, following, whole, self._lexicon, small=self._small is True)
         if strength is None:
             return None
+        if strength >= Strength.SENTENCE:
+            self._small = None
+        elif strength == Strength.PAUSE:
+            self._small = True  # it may have been a sentence's end: the next one that looks like this is
         if strength == Strength.SENTENCE and not gap.newlines and only_emoji(following):
             if not whole:
                 return None

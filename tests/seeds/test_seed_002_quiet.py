@@ -1,4 +1,4 @@
-"""Seed 002's streams while the model is silent: the connection is kept alive, and clients see no event in it."""
+"""Seed 002's streams while the model is silent: they are kept alive without an event for the client."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing

@@ -80,6 +80,18 @@ ENGLISH: Final = {
     "blockquote": "> Quoted text\n> goes on.\n|Then prose.",
 }  # fmt: skip
 
+WITHOUT_CAPITALS: Final = (
+    "hello there, my friend. |it is a nice day. |we should go for a walk. |the kettle is on the stove.",
+    "Hello there, my friend. it is a nice day. |we should go. |the kettle is on.",
+    "i saw dr. smith and mr. jones at 5 p.m. yesterday. |they left for st. louis. |nobody knew why.",
+    "it cost 5. |we paid. |nuts, bolts, etc. were there. |the u.s. army came, e.g. by boat.",
+    "she said \"go.\" and went. |he stayed (though it was late.) for tea. |then it rained! |it was late.",
+    "well... i think so. |yes. |no.",
+    "- first we go. |then we stay.",
+    "the site www.example.com is good. |see main.py. |it helps.",
+)
+"""As people write in chats: a full stop before a small letter ends a sentence that began with one."""
+
 GERMAN: Final = {
     "plain": "Das ist gut. |Wie geht es dir? |Schön!",
     "zum Beispiel": "Nimm Obst, z. B. Äpfel, d. h. etwas Gesundes. |Dann geh.",

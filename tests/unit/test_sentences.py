@@ -133,6 +133,12 @@ def test_english_is_cut_as_a_reader_would(case: str) -> None:
     assert texts(cut("".join(sentences), WHOLE_SENTENCES)) == sentences
 
 
+@pytest.mark.parametrize("case", sentence_cases.WITHOUT_CAPITALS)
+def test_a_text_without_capitals_is_cut_as_a_reader_would(case: str) -> None:
+    sentences = expected(case)
+    assert texts(cut("".join(sentences), WHOLE_SENTENCES)) == sentences
+
+
 @pytest.mark.parametrize("case", sentence_cases.GERMAN.values(), ids=sentence_cases.GERMAN.keys())
 def test_german_is_cut_as_a_reader_would(case: str) -> None:
     sentences = expected(case)
