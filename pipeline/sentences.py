@@ -119,10 +119,10 @@ class SentenceBuffer:
 
     def _may_end_early(self, length: int, more: int = 0) -> bool:
         """Whether a fragment of this length, being one of the first, need not reach its sentence's end."""
-        wanted = self._settings.first_length
+        wanted, least = self._settings.first_length, self._settings.min_length
         if wanted is None or self._fragments >= (len(_EARLY) if self._being_written else 1):
             return False
-        return length >= _EARLY[self._fragments] * (wanted + more)
+        return length >= max(least, _EARLY[self._fragments] * (wanted + more))
 
     def _cut_by_force(self, ready: list[Fragment]) -> None:
         place = self._best_place()

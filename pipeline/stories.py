@@ -6,7 +6,7 @@ from pipeline.conversation import Conversation
 from pipeline.log.tailer import Tailer
 from pipeline.narrations import Narrations, Scene, SceneId
 from pipeline.sessions import Sessions
-from pipeline.users import Users
+from pipeline.users import Users, lengths_for
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.errors import InputTooLong, SessionNotFound
 from schemas.events import TERMINAL
@@ -50,14 +50,15 @@ class Stories:
         """Ask for a scene to be read: nothing is spoken."""
         conversation = await self.story(story)
         wishes = (await self._users.state(conversation.principal)).preferences
-        return await self._request(story, conversation, wish, patch(wishes, speak=False), wish.content)
+        settings = patch(wishes, conversation, speak=False)
+        return await self._request(story, conversation, wish, settings, wish.content)
 
     async def stream(self, story: SessionId, wish: StreamScene) -> SceneId:
         """Ask for a scene to be heard while it is being written."""
         conversation = await self.story(story)
         wishes = (await self._users.state(conversation.principal)).preferences
         speak = wish.enable_tts_stream and wishes.tts_enabled
-        return await self._request(story, conversation, wish, patch(wishes, speak=speak), None)
+        return await self._request(story, conversation, wish, patch(wishes, conversation, speak=speak), None)
 
     async def _request(
         self,
@@ -89,12 +90,12 @@ class Stories:
         return await self._narrations.scene(scene_id)
 
 
-def patch(wishes: Preferences, *, speak: bool) -> SettingsPatch:
-    """What these preferences change of a session's settings."""
+def patch(wishes: Preferences, story: Conversation, *, speak: bool) -> SettingsPatch:
+    """What these preferences change of a story's settings."""
     changed: dict[str, Any] = {
         "speak": speak,
         "speech_speed": wishes.speech_speed,
-        "sentences": {"min_length": wishes.min_sentence_length},
+        "sentences": lengths_for(wishes, story.settings.sentences),
         "tts_provider": wishes.tts_provider,
         "tts_timeout_s": wishes.tts_timeout,
         "tts_extra": dict(wishes.tts_extra_params),

@@ -14,10 +14,12 @@ from schemas.events import CharacterSaved, NotificationsDelivered, PreferencesCh
 from schemas.ids import Seq, SessionId, derived_session_id
 from schemas.preferences import Preferences
 from schemas.recorded import Recorded
-from schemas.settings import SessionSettings
+from schemas.settings import SentenceSettings, SessionSettings
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in every user's session id, so that it follows from the name alone."""
+_LONGEST: Final = 2_000
+"""Characters of one piece of text that any session's settings may allow."""
 _HISTORY: Final = 100
 """Changes of one user's preferences kept in memory; the log has them all."""
 
@@ -82,18 +84,30 @@ def user_session(principal: str) -> SessionId:
 
 
 def settings_for(preferences: Preferences, base: SessionSettings, *, speak: bool) -> SessionSettings:
-    """`base` as this user wants to hear it."""
+    """`base` as this user wants a text read out that is there already: in whole sentences."""
     return base.model_copy(
         update={
             "voice": preferences.default_voice or base.voice,
             "speech_speed": preferences.speech_speed,
             "speak": speak and preferences.tts_enabled,
-            "sentences": base.sentences.model_copy(update={"min_length": preferences.min_sentence_length}),
+            "sentences": base.sentences.model_copy(
+                update={**lengths_for(preferences, base.sentences), "first_length": None}
+            ),
             "tts_provider": preferences.tts_provider,
             "tts_timeout_s": preferences.tts_timeout,
             "tts_extra": dict(preferences.tts_extra_params),
         }
     )
+
+
+def lengths_for(preferences: Preferences, base: SentenceSettings) -> dict[str, int]:
+    """`min_length` and `max_length` of sentences, in characters.
+
+    The limit grows with the least length: a sentence that is joined to a short one is not cut for it.
+    """
+    least = preferences.min_sentence_length
+    longest = base.max_length + max(0, least - base.min_length)
+    return {"min_length": least, "max_length": min(longest, _LONGEST)}
 
 
 class Users:

@@ -92,14 +92,13 @@ def _trailing_off(peek: str, whole: bool) -> Strength | None:
 
 def _before_small(core: str, previous: str, lexicon: Lexicon, *, small: bool) -> Strength:
     """Of a full stop before a small letter: an abbreviation, or a sentence of a text without capitals."""
-    spellings = (core, core.capitalize()) if small else (core,)
-    lists = (lexicon.titles, lexicon.names, lexicon.closing)
-    abbreviated = any(one in words for one in spellings for words in lists) or previous + core in lexicon.pairs
     if core.isdigit():
-        abbreviated = lexicon.stops_after_numbers or not small
-    elif len(core) < 2 or _DOTTED.fullmatch(core) or core in lexicon.numbered:
-        abbreviated = True
-    if abbreviated:
+        return Strength.SENTENCE if small and not lexicon.stops_after_numbers else Strength.WORD
+    if len(core) < 2 or _DOTTED.fullmatch(core) or previous + core in lexicon.pairs:
+        return Strength.WORD
+    lists = (lexicon.titles, lexicon.names, lexicon.closing)
+    spellings = (core, core.capitalize()) if small else (core,)
+    if core in lexicon.numbered or any(one in words for one in spellings for words in lists):
         return Strength.WORD
     return Strength.SENTENCE if small else Strength.PAUSE
 

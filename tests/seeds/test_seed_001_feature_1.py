@@ -147,12 +147,35 @@ async def test_5_different_chunk_sizes(person: Person) -> None:
             told = await news.next()
             await news.ack(told)
         chunks = of(await messages(person, f"/ws/tts/{scene['id']}"), "chunk_ready")
-        assert all(len(chunk["text"]) >= min(length, 24) for chunk in chunks[:-1])
+        assert all(len(chunk["text"]) >= length for chunk in chunks[:-1])
         assert " ".join(chunk["text"] for chunk in chunks) == text.strip()
         assert len(chunks) == told["chunk_count"]
         counts.append(len(chunks))
     assert counts[0] == 12
     assert counts[0] > counts[1] > counts[2]
+
+
+KEEPER = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs and lit "
+    "the lamp. One night a small fox came to his door, wet and shivering from the storm. He let it in, and "
+    "they sat by the fire until morning. From that day on the keeper was never alone."
+)
+
+
+@pytest.mark.parametrize("length", [1, 20, 60, 150, 200, 300, 500])
+async def test_5_no_chunk_is_shorter_than_wished_and_each_is_whole_sentences(
+    person: Person, length: int
+) -> None:
+    await person.prefer(min_sentence_length=length)
+    text = f"{KEEPER} {KEEPER} {KEEPER}"
+    answer = await person.http.post("/api/tts/generate", json={"text": text})
+    read = await messages(person, answer.json()["websocket_url"])
+    chunks = [chunk["text"] for chunk in of(read, "chunk_ready")]
+    assert (len(chunks), " ".join(chunks)) == (answer.json()["total_chunks"], text)
+    assert all(chunk.endswith(".") for chunk in chunks)
+    assert all(len(chunk) >= length for chunk in chunks[:-1])
+    live = of(await messages(person, await person.stream(await person.story())), "audio_chunk")
+    assert all(len(chunk["sentence_text"]) >= length for chunk in live[:-1])
 
 
 async def test_6_the_provider_is_down_and_the_scene_stands(person: Person, house: SpeechHouse) -> None:

@@ -58,6 +58,14 @@ async def test_chunks_stream_correctly(person: Person) -> None:
     assert not last["stopped"]
 
 
+async def test_chunks_are_whole_sentences(person: Person) -> None:
+    text = "If you come to the old mill, you will find a key under the stone. Take it and go home."
+    _, answer = await narrated(person, text)
+    chunks = of(await messages(person, answer["websocket_url"]), "chunk_ready")
+    assert answer["total_chunks"] == len(chunks) == 2
+    assert [chunk["text"] for chunk in chunks] == [text[:65], text[66:]]
+
+
 @pytest.mark.parametrize("audio", ["mp3", "wav", "opus", "pcm16"])
 async def test_chunks_come_in_the_format_that_was_asked_for(person: Person, audio: str) -> None:
     scene, answer = await narrated(person)

@@ -85,8 +85,8 @@ WITHOUT_CAPITALS: Final = (
     "Hello there, my friend. it is a nice day. |we should go. |the kettle is on.",
     "i saw dr. smith and mr. jones at 5 p.m. yesterday. |they left for st. louis. |nobody knew why.",
     "it cost 5. |we paid. |nuts, bolts, etc. were there. |the u.s. army came, e.g. by boat.",
-    "she said \"go.\" and went. |he stayed (though it was late.) for tea. |then it rained! |it was late.",
-    "well... i think so. |yes. |no.",
+    'she said "go." and went. |he stayed (though it was late.) for tea. |then it rained! |it was late.',
+    "well... i think so. |yes. |no. |it is.",
     "- first we go. |then we stay.",
     "the site www.example.com is good. |see main.py. |it helps.",
 )
