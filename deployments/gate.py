@@ -127,6 +127,7 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
             "ETag",
             "Content-Range",
             "X-Rhapsode-Session",
+            "X-Rhapsode-Ignored",
             "X-Request-Id",
         ],
     )

@@ -80,6 +80,7 @@ def create_app(
 
 
 def _add_health(app: FastAPI) -> None:
+    @app.head("/v1/health", include_in_schema=False)
     @app.get("/v1/health", tags=["service"], responses={503: {"model": Health}})
     async def health(request: Request, response: Response) -> Health:
         """Whether every part works; 503 with the same body if one does not."""

@@ -9,7 +9,25 @@ from fastapi.responses import JSONResponse
 from schemas.errors import RhapsodeError
 from schemas.openai.standing import CODES
 
-PATHS: Final = re.compile(r"/v1/((models|chat|audio)(/.*)?|realtime/client_secrets)", re.DOTALL)
+_CHAT: Final = "POST /v1/chat/completions answers here"
+_ABSENT: Final = {
+    "responses": f"there is no Responses API here; {_CHAT}, and SDKs can be told to use chat completions",
+    "completions": f"there are no completions without messages here; {_CHAT}",
+    "realtime/calls": "there is no WebRTC here; the WebSocket /v1/realtime speaks the same protocol",
+    "realtime/sessions": "that was the beta's; POST /v1/realtime/client_secrets makes secrets for browsers",
+    "realtime/transcription_sessions": "that was the beta's; a client secret may be for transcription",
+    **{
+        name: f"there is nothing of OpenAI's {name.replace('_', ' ')} here; docs/openai.md says what there is"
+        for name in (
+            *("assistants", "batches", "chatkit", "containers", "edits", "engines", "evals", "files"),
+            *("fine_tuning", "images", "moderations", "organization", "uploads", "vector_stores", "videos"),
+        )
+    },
+}
+"""Routes of OpenAI's that are not here, and what to do instead."""
+PATHS: Final = re.compile(
+    rf"/v1/((models|chat|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/client_secrets)", re.DOTALL
+)
 """Answered in OpenAI's shape; everything else is ours."""
 _REQUEST: Final = "invalid_request_error"
 _SERVER: Final = "server_error"
@@ -94,17 +112,22 @@ _FIELDS: Final = {
     "settings.collections": "rhapsode.collections",
     "from": "Last-Event-ID",
     "body": "file",
-    "prompt": "messages",
     "text": "input",
 }
 """Our fields, as clients of OpenAI know them."""
 _PLACES: Final = frozenset({"body", "query", "path", "header"})
-_NAME: Final = re.compile(r"(?!str$|int$|float$|bool$)[a-z0-9_-]+(\[\])?")
+_NAME: Final = re.compile(r"(?!(constrained-)?str$|int$|float$|bool$)[a-z0-9_-]+(\[\])?")
 """Of a field; pydantic also names the branches of unions."""
 
 
 def is_openai(path: str) -> bool:
     return PATHS.fullmatch(path) is not None
+
+
+def absent(path: str) -> str | None:
+    """What to do instead of asking for this route of OpenAI's, which is not here."""
+    rest = path.removeprefix("/v1/")
+    return next((told for name, told in _ABSENT.items() if rest == name or rest.startswith(f"{name}/")), None)
 
 
 def body_of(code: str, message: str, field: str | None) -> dict[str, Any]:
@@ -129,9 +152,10 @@ def invalid_parts(errors: Sequence[Any]) -> tuple[str, str, str | None]:
     kind = first["type"]
     if kind == "json_invalid":
         return "body.not_json", "We could not parse the JSON body of your request.", None
-    param = ".".join(filter(None, (param_of(first["loc"]), first.get("ctx", {}).get("param")))) or None
     if kind == "extra_forbidden":
-        return "input.unknown_field", f"Unknown parameter: '{param}'.", param
+        unknown = param_of(first["loc"]) or str(first["loc"][-1])[:64]
+        return "input.unknown_field", f"Unknown parameter: '{unknown}'.", unknown
+    param = ".".join(filter(None, (param_of(first["loc"]), first.get("ctx", {}).get("param")))) or None
     if kind == "missing":
         return "missing_required_parameter", f"Missing required parameter: '{param}'.", param
     message = str(first["msg"]).removeprefix("Value error, ")

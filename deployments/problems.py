@@ -9,8 +9,10 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -242,6 +244,13 @@ async def refuse_socket(websocket: WebSocket, error: RhapsodeError) -> None:
         await websocket.close(close_code(error))
 
 
+def _allowed(request: Request) -> str:
+    """The methods of every route with this path; the framework names those of the first one."""
+    routes = [one.original_route for one in iter_route_contexts(request.app.routes)]
+    found = [one for one in routes if one.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for one in found for method in getattr(one, "methods", None) or ()}))
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
@@ -267,10 +276,12 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
+        headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
         if in_openais_words(request.scope):
-            told = f"{error.detail}: {request.method} {request.url.path[:200]}"
-            return openai_problems.response_of(code, told, None, error.headers or {})
-        return _response(error.status_code, code, str(error.detail), None, retryable=False)
+            path = request.url.path[:200]
+            told = f"{openai_problems.absent(path) or error.detail}: {request.method} {path}"
+            return openai_problems.response_of(code, told, None, headers)
+        return _response(error.status_code, code, str(error.detail), None, retryable=False, headers=headers)
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         if in_openais_words(request.scope):

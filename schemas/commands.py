@@ -15,14 +15,14 @@ from schemas.settings import SentenceSettings, SessionName, SessionSettings
 _TOLD_CHARS: Final = 32_000
 """Of a schema, or of everything that is said about functions; small models could not be told more."""
 
-_UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+UNREADABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but tab and line feed, and halves of surrogate pairs, which no encoding can write."""
 
 
 def _readable(text: str) -> str:
     """Line ends become "\\n", whatever the writer's system; what cannot be shown is refused."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if found := _UNREADABLE.search(text):
+    if found := UNREADABLE.search(text):
         raise ValueError(
             f"contains the unreadable character U+{ord(found[0]):04X} at position {found.start()}"
         )
@@ -36,14 +36,14 @@ def _readable_extra(extra: SpeechExtra) -> SpeechExtra:
     }
 
 
-def _said(text: str) -> str:
+def said(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty; give some text")
     return text
 
 
 Readable = Annotated[str, AfterValidator(_readable)]
-Said = Annotated[Readable, AfterValidator(_said)]
+Said = Annotated[Readable, AfterValidator(said)]
 ReadableExtra = Annotated[SpeechExtra, AfterValidator(_readable_extra)]
 Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 """An idempotency key: the same key in the same session names the same turn."""

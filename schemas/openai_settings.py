@@ -1,6 +1,6 @@
 """How this server answers to OpenAI's names: its models, its voices, and what one request may hold."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,9 @@ class OpenAiSettings(BaseModel):
         _OPENAI_VOICES, DEFAULT
     )
     """Names of voices that clients ask for, and who speaks then; after the names of voices that exist."""
+    unknown: Literal["ignore", "refuse"] = "ignore"
+    """Fields of a request that nothing here knows: `ignore` names them in the answer's header
+    `X-Rhapsode-Ignored`, `refuse` answers 400 `unknown_parameter`."""
     input_chars: int = Field(default=4_096, ge=1)
     """Longer texts for `/v1/audio/speech` are refused."""
     chat_bytes: int = Field(default=10_000_000, ge=1_000)

@@ -18,7 +18,7 @@ from deployments.faces.conversation_messages import (
     event_id,
     parse_event_id,
 )
-from deployments.faces.event_streams import HEADERS, QUIET, RETRY, written
+from deployments.faces.event_streams import HEADERS, NOTHING_MORE, QUIET, RETRY, written
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
 from deployments.faces.native_listen import dumps
@@ -38,7 +38,7 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, patt
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
 
 
-@router.post("/v1/conversations/message/stream", response_class=StreamingResponse)
+@router.post("/v1/conversations/message/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
 @router.post(
     "/api/v1/conversations/message/stream", response_class=StreamingResponse, include_in_schema=False
 )
@@ -60,7 +60,7 @@ async def message_stream(
     return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
 
 
-@router.post("/sse/{chat_id}/stream", response_class=StreamingResponse)
+@router.post("/sse/{chat_id}/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
 async def chat_stream(
     services: Open,
     caller: Caller,

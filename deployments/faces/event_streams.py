@@ -1,8 +1,11 @@
 """The wire format of every event stream (WHATWG HTML, "Server-sent events")."""
 
-from typing import Final
+from typing import Any, Final
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+NOTHING_MORE: Final[dict[int | str, dict[str, Any]]] = {
+    204: {"description": "Nothing comes after the `Last-Event-ID` that was sent."}
+}
 RETRY: Final = b"retry: 1000\n"
 """Milliseconds that a client waits before it connects again. It goes before the first event of a stream."""
 QUIET: Final = b": still here\n"

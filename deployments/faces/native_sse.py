@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from deployments import problems
 from deployments.access import Caller
-from deployments.faces.event_streams import HEADERS, RETRY, written
+from deployments.faces.event_streams import HEADERS, NOTHING_MORE, RETRY, written
 from deployments.faces.native import Open, Session
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.farewell import Left, until
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1", tags=["listening"])
 _AT_ONCE_MS = 100
 
 
-@router.get("/sessions/{session_id}/events", response_class=StreamingResponse)
+@router.get("/sessions/{session_id}/events", response_class=StreamingResponse, responses=NOTHING_MORE)
 async def events(
     services: Open,
     caller: Caller,

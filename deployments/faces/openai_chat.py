@@ -13,7 +13,7 @@ from deployments.access import Caller
 from deployments.faces.event_streams import QUIET
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
-from deployments.faces.openai_streams import DONE, EVENTS, Flowing, event, headers_of
+from deployments.faces.openai_streams import DONE, EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.listening import Listener
@@ -43,6 +43,7 @@ async def complete(
 
     With the header `Last-Event-ID` the same request goes on after that chunk; no model is asked again.
     """
+    ignored = ignored_in(wish, services.settings.openai)
     completions = _completions(services)
     cursor = parse_cursor(last_event_id) if last_event_id else None
     since = None
@@ -54,7 +55,7 @@ async def complete(
     stay = AsyncExitStack()
     keep = bool(wish.store)
     stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, since=since, keep=keep))
-    headers = headers_of(wanted.session)
+    headers = headers_of(wanted.session) | ignored
     if wish.stream:
         pieces = _events(services, completions, wanted, cursor)
         return Flowing(pieces, stay, media_type=EVENTS, headers=headers)

@@ -22,6 +22,7 @@ PATH: Final = re.compile(r"/v1/audio/(transcriptions|translations)")
 _FIELDS: Final = 40
 _FIELD_BYTES: Final = 64 * 1024
 """Fields are held in memory."""
+_NO_FILE: Final = f"a part without a file name may have {_FIELD_BYTES // 1024} KB; give the file a name"
 _NAME_CHARS: Final = 200
 _PART: Final = re.compile(r"chunking_strategy\[(\w{1,40})\]")
 """So the stock clients write an object into a form."""
@@ -43,7 +44,7 @@ async def form_with_file(
     form = await _received(request, limit)
     try:
         file = form.get("file")
-        fields = _fields(form)
+        fields = _fields(form, model)
         try:
             wish = model.model_validate(fields)
         except ValidationError as error:
@@ -74,14 +75,15 @@ async def _received(request: Request, limit: int) -> FormData:
             max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
         )
     except HTTPException as error:
-        raise InputError(f"the form cannot be read: {error.detail}") from error
+        told = _NO_FILE if str(error.detail).startswith("Part exceeded") else error.detail
+        raise InputError(f"the form cannot be read: {told}") from error
     except (ValueError, LookupError) as error:  # names or a charset that nobody can read
         raise InputError("the form cannot be read") from error
     except ClientDisconnect as error:
         raise NotSound("the recording did not arrive", field="file") from error
 
 
-def _fields(form: FormData) -> dict[str, Any]:
+def _fields(form: FormData, model: type[BaseModel]) -> dict[str, Any]:
     """What was left empty was left out. Raises InputError for what is given twice and may not be."""
     fields: dict[str, Any] = {}
     for given, value in form.multi_items():
@@ -96,7 +98,7 @@ def _fields(form: FormData) -> dict[str, Any]:
             fields.setdefault("chunking_strategy", {})[part[1]] = value
         elif name in LISTS:
             fields.setdefault(name, []).append(value)
-        elif fields.setdefault(given, value) != value:
+        elif fields.setdefault(given, value) != value and given in model.model_fields:
             raise InputError(f"{given[:80]} is given twice", field=given[:80])
     return fields
 

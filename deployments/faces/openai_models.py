@@ -15,15 +15,26 @@ _SINCE = created_ms(new_session_id()) // 1_000
 
 
 @router.get("/models")
+@router.head("/models", include_in_schema=False)
+@router.get("/models/", include_in_schema=False)
+@router.head("/models/", include_in_schema=False)
 async def models(services: Open) -> dict[str, Any]:
     """All of them; names of OpenAI's that stand for one of these are not listed."""
     return {"object": "list", "data": [_told(one) for one in services.names.models]}
 
 
 @router.get("/models/{model:path}")
+@router.head("/models/{model:path}", include_in_schema=False)
 async def model(services: Open, model: str) -> dict[str, Any]:
     """One of them, by any name that it answers to."""
     return _told(services.names.find(model))
+
+
+@router.get("/audio/models")
+async def audio_models(services: Open) -> dict[str, Any]:
+    """Not OpenAI's, but what some of its clients ask for: the models that speak or write speech down."""
+    listed = [_told(one) for one in services.names.models if one.kind in ("speech", "transcription")]
+    return {"object": "list", "models": listed, "data": listed}
 
 
 @router.get("/audio/voices")

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
-from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of
+from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from pipeline.audio.streams import STREAM_MIME
 from pipeline.listening import Listener
@@ -31,10 +31,11 @@ async def speak(services: Open, caller: Caller, request: Request, wish: SpeechRe
     """The text as one file of sound, or in events. docs/openai.md says which fields are supported."""
     listener = Listener(services.log, services.tailer, services.clock)
     speeches = Speeches(services.sessions, services.names, services.settings.openai, listener)
+    ignored = ignored_in(wish, services.settings.openai, *speeches.without_effect(wish))
     spoken = await while_awaited(request, lambda: speeches.begin(wish, caller))
     stay = AsyncExitStack()
     stay.enter_context(services.keeper.waiting(spoken.session, spoken.turn))
-    headers = headers_of(spoken.session)
+    headers = headers_of(spoken.session) | ignored
     if wish.stream_format == "sse":
         return Flowing(_events(speeches, spoken), stay, media_type=EVENTS, headers=headers)
     mime = STREAM_MIME[spoken.format]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import anyio
 import orjson
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -13,8 +14,11 @@ from deployments import openai_problems, problems
 from deployments.faces.event_streams import HEADERS, RETRY, written
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
+from schemas.openai.standing import OpenAiRequest
+from schemas.openai_settings import OpenAiSettings
 
 SESSION_HEADER: Final = "X-Rhapsode-Session"
+IGNORED_HEADER: Final = "X-Rhapsode-Ignored"
 _REQUEST_HEADER: Final = "X-Request-Id"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 DONE: Final = b"data: [DONE]\n\n"
@@ -23,6 +27,17 @@ DONE: Final = b"data: [DONE]\n\n"
 def headers_of(session: SessionId) -> dict[str, str]:
     """What names an answer: in our words, and in those that OpenAI's clients put into their logs."""
     return {SESSION_HEADER: session, _REQUEST_HEADER: session}
+
+
+def ignored_in(wish: OpenAiRequest, settings: OpenAiSettings, *others: str) -> dict[str, str]:
+    """The header that names the fields without effect: those that are unknown here, and `others`.
+
+    Raises RequestValidationError where the settings refuse unknown ones.
+    """
+    if wish.unknown and settings.unknown == "refuse":
+        raise RequestValidationError([{"type": "extra_forbidden", "loc": (wish.unknown[0],), "msg": ""}])
+    names = (*wish.unknown, *others)
+    return {IGNORED_HEADER: ", ".join(names)} if names else {}
 
 
 class Flowing(Response):

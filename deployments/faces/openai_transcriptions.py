@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from deployments.access import Caller
 from deployments.faces.native import Open
 from deployments.faces.openai_forms import form_with_file
-from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of
+from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.hearing.uploading import Recording
@@ -68,12 +68,13 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
         wish, upload = await stay.enter_async_context(
             form_with_file(request, shape, limit=services.settings.limits.upload_bytes)
         )
+        ignored = ignored_in(wish, services.settings.openai)
         hearings = _hearings(services)
         model = hearings.model(wish)
         recording = await stay.enter_async_context(hearings.recording(upload.file))
         session = await hearings.begin(wish, model, upload.name, caller)
         stay.enter_context(services.keeper.waiting(session))
-        headers = headers_of(session)
+        headers = headers_of(session) | ignored
         made = Transcribed(only_by="quality" if isinstance(wish, TranslationRequest) else None)
         if isinstance(wish, TranscriptionRequest) and wish.stream:
             work = _Work(hearings, session, recording, upload.name)

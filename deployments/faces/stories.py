@@ -127,7 +127,7 @@ async def create_scene(
     return scene_view(await services.stories.until_over(scene_id))
 
 
-@router.get("/api/stories/{story_id}/scenes/{number}")
+@router.get("/api/stories/{story_id}/scenes/{number:int}")
 async def get_scene(services: Open, story: Story, number: int) -> SceneView:
     conversation = await services.stories.story(story)
     scenes = list(conversation.turns.values())

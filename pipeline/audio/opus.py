@@ -37,6 +37,8 @@ _FRAME_US: Final = (
 """Microseconds of one frame, by the configuration in a packet's first five bits (RFC 6716, section 3.1)."""
 AT_ONCE: Final = 1_000
 """Packets that are decoded to one piece of PCM: 20 s of sound, not quite a megabyte."""
+_SILENT_BITRATE: Final = 6_000
+"""Bits a second, libopus' least."""
 _HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + RATE.to_bytes(4, "little") + bytes(3)
 
 
@@ -96,6 +98,12 @@ class OpusEncoder:
         frame.pts = self._samples
         self._samples += PACKET_SAMPLES
         return (bytes(packet) for packet in self._codec.encode(frame))
+
+
+def silence(ms: int) -> bytes:
+    """Framed packets in which nothing is heard."""
+    encoder = OpusEncoder(RATE, _SILENT_BITRATE)
+    return frame([*encoder.encode(bytes(ms * RATE // 1_000 * 2)), *encoder.finish()])
 
 
 class OpusDecoder:

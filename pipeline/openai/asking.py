@@ -1,5 +1,7 @@
 """A chat completion as a turn of ours: its settings, and all that the model is told."""
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +20,9 @@ _MOST_TOKENS: Final = 4_096
 _TITLE_CHARS: Final = 80
 _LEAST_TOP_P: Final = 1e-6
 """OpenAI allows zero, which means the likeliest word alone."""
+
+_CALL: Final = re.compile(r"[\x21-\x7e]{1,64}")
+"""Ids of calls as the log holds them."""
 
 Place = tuple[int, int]
 """Number of a message, and of its part."""
@@ -141,10 +146,12 @@ def told(
                 role="system" if message.role == "developer" else message.role,
                 content=_words(number, message, said, answers),
                 calls=tuple(
-                    FunctionCall(call=call.id, name=call.function.name, arguments=call.function.arguments)
+                    FunctionCall(
+                        call=_call(call.id), name=call.function.name, arguments=call.function.arguments
+                    )
                     for call in calls
                 ),
-                call=message.tool_call_id if message.role == "tool" else None,
+                call=_call(message.tool_call_id) if message.tool_call_id and message.role == "tool" else None,
             )
         )
     if (length := sum(len(one.content) for one in given)) > longest:
@@ -152,6 +159,13 @@ def told(
             f"the messages have {length} characters; at most {longest} are taken", field="messages"
         )
     return tuple(given)
+
+
+def _call(name: str) -> str:
+    """A call's id as the log holds it: the same for its result."""
+    if _CALL.fullmatch(name):
+        return name
+    return f"call_{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:32]}"
 
 
 def _words(number: int, message: ChatMessage, said: Mapping[Place, str], answers: Mapping[str, str]) -> str:

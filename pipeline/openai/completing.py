@@ -66,7 +66,11 @@ class Completions:
             for place, sound in spoken.items():
                 said[place] = await self._heard(session, sound, place)
             given = told(request.messages, said, answers, longest=self.settings.limits.text_chars)
-            turn = await self.sessions.request(session, RequestTurn(prompt=question(given)), given=given)
+            try:
+                turn = await self.sessions.request(session, RequestTurn(prompt=question(given)), given=given)
+            except InputError as error:
+                error.field = "messages" if error.field == "prompt" else error.field
+                raise
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.sessions.finish(session)

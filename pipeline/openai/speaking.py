@@ -9,6 +9,7 @@ from typing import Final
 
 import anyio
 
+from pipeline.audio.opus import silence
 from pipeline.audio.streams import StreamFormat, file_stream
 from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import patch_of, title_of
@@ -16,16 +17,18 @@ from pipeline.openai.failing import failure
 from pipeline.openai.names import Names
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn
-from schemas.errors import EngineFailed, InputError, InputTooLong
+from schemas.errors import EngineFailed, InputTooLong
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.openai.chat import voice_name
 from schemas.openai.speech import SpeechRequest
-from schemas.openai_errors import AnswerStopped, UnsupportedParameter
+from schemas.openai_errors import AnswerStopped
 from schemas.openai_settings import OpenAiSettings
 from schemas.principals import Principal
 from schemas.recorded import Recorded
 
 _CHARS_PER_TOKEN: Final = 4
+_SILENCE_MS: Final = 200
+"""What is heard of a text in which nothing can be spoken."""
 _TOKENS_PER_S: Final = 20
 """About: nobody counts tokens of speech here."""
 
@@ -55,6 +58,11 @@ class Speeches:
     settings: OpenAiSettings
     listener: Listener
 
+    def without_effect(self, request: SpeechRequest) -> tuple[str, ...]:
+        """Fields that the voice which is asked for does not know. Raises ModelNotFound."""
+        ours = self.names.speech(request.model).provider is None
+        return ("instructions",) if request.instructions and ours else ()
+
     async def begin(self, request: SpeechRequest, caller: Principal) -> Spoken:
         """Raises InputError, LimitReached or StateError."""
         model = self.names.speech(request.model)
@@ -63,9 +71,7 @@ class Speeches:
             raise InputTooLong(
                 f"{len(request.input)} characters are too many; at most {most} are taken", field="input"
             )
-        if request.instructions and model.provider is None:
-            raise UnsupportedParameter("the voice in this server takes no instructions", field="instructions")
-        extra = {"instructions": request.instructions} if request.instructions else {}
+        extra = {"instructions": request.instructions} if request.instructions and model.provider else {}
         wishes = {
             "speak": True,
             "listening": {"mode": "realtime"},  # in the legacy way nothing is heard before all is there
@@ -104,8 +110,9 @@ class Speeches:
                         yield made, ms
         if not whole:
             raise EngineFailed("the session of this speech was ended before it was whole")
-        if not ms:
-            raise InputError("there is nothing in it that can be spoken", field="input")
+        if not ms:  # an emoji, a row of dots: bots speak sentence by sentence, and go on with the next one
+            ms = _SILENCE_MS
+            yield await asyncio.to_thread(lambda: file.push(silence(_SILENCE_MS), chunk=0)), ms
         yield await asyncio.to_thread(file.finish), ms
 
     async def _facts(self, spoken: Spoken) -> AsyncGenerator[Recorded, None]:

@@ -2,12 +2,19 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from schemas.chat import FunctionName
-from schemas.commands import Readable
 from schemas.openai.messages import MESSAGES, ChatMessage
-from schemas.openai.standing import FromOpenAi, missing, refused, together, unsupported_value
+from schemas.openai.standing import (
+    Cleaned,
+    FromOpenAi,
+    OpenAiRequest,
+    missing,
+    refused,
+    together,
+    unsupported_value,
+)
 from schemas.retrieval import SearchToolConfig
 from schemas.settings import SessionName
 
@@ -45,7 +52,7 @@ def _stops(value: Any) -> Any:
 
 class FunctionDefinition(FromOpenAi):
     name: FunctionName
-    description: Annotated[Readable, Field(max_length=2_000)] | None = None
+    description: Annotated[Cleaned, Field(max_length=2_000)] | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None
     """Not promised: the model may call with arguments of another shape."""
@@ -117,7 +124,9 @@ class AnswerFormat(FromOpenAi):
 
 
 class RhapsodeWishes(FromOpenAi):
-    """What OpenAI has no words for."""
+    """What OpenAI has no words for. Unknown fields are refused: these words are ours."""
+
+    model_config = ConfigDict(extra="forbid")
 
     collections: Annotated[tuple[SessionName, ...], Field(max_length=16, strict=False, fail_fast=True)] = ()
     """Where passages for the answer are looked up."""
@@ -127,7 +136,7 @@ class RhapsodeWishes(FromOpenAi):
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 _Stops = Annotated[
-    tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...],
+    tuple[Annotated[Cleaned, Field(min_length=1, max_length=200)], ...],
     Field(max_length=4, strict=False, fail_fast=True),
 ]
 _Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=64, strict=False, fail_fast=True)]
@@ -141,7 +150,7 @@ _Metadata = Annotated[
 Limit = Annotated[int, Field(ge=1, le=2**31)]
 
 
-class ChatCompletionRequest(FromOpenAi):
+class ChatCompletionRequest(OpenAiRequest):
     """One answer in a conversation that the client keeps."""
 
     messages: Annotated[
@@ -192,9 +201,7 @@ class ChatCompletionRequest(FromOpenAi):
             raise missing("audio")
         if self.audio is not None and not self.speaks:
             raise together("modalities", '\'audio\' goes with modalities ["text", "audio"]')
-        if self.stream_options is not None and not self.stream:
-            raise together("stream_options", "'stream_options' go with 'stream': true")
-        if self.tool_choice not in (None, "none") and not self.tools:
+        if self.tool_choice not in (None, "none", "auto") and not self.tools:
             raise together("tool_choice", "'tool_choice' goes with 'tools'")
         return self
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.chat import ARGUMENT_CHARS
-from schemas.commands import Readable
-from schemas.openai.standing import FromOpenAi, missing, refused, together, unsupported_value
+from schemas.openai.standing import Cleaned, FromOpenAi, missing, refused, together, unsupported_value
 
 MESSAGES: Final = 1_000
 PARTS: Final = 100
+_ID_CHARS: Final = 20_000
+"""Of a call; some models put what they thought into its id."""
 _KNOWN_PARTS: Final = frozenset({"image_url", "file", "audio", "image", "video_url"})
 """Parts of messages that others understand, and we do not."""
 
@@ -37,8 +38,8 @@ class ContentPart(FromOpenAi):
     """A piece of a message."""
 
     type: Annotated[Literal["text", "input_audio", "refusal"], BeforeValidator(_part_type)]
-    text: Readable | None = None
-    refusal: Readable | None = None
+    text: Cleaned | None = None
+    refusal: Cleaned | None = None
     input_audio: InputAudio | None = None
     image_url: Any = None
     file: Any = None
@@ -57,13 +58,13 @@ class ContentPart(FromOpenAi):
 
 class CalledFunction(FromOpenAi):
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    arguments: Annotated[Readable, Field(max_length=ARGUMENT_CHARS)]
+    arguments: Annotated[Cleaned, Field(max_length=ARGUMENT_CHARS)]
 
 
 class ToolCallMade(FromOpenAi):
     """A call that the model made earlier."""
 
-    id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
+    id: Annotated[str, Field(min_length=1, max_length=_ID_CHARS)]
     type: Literal["function"]
     function: CalledFunction
     index: int | None = None
@@ -87,10 +88,10 @@ class ChatMessage(FromOpenAi):
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
     content: Annotated[_Parts | None, BeforeValidator(_parts)] = None
-    name: Annotated[Readable, Field(max_length=64)] | None = None
-    refusal: Readable | None = None
+    name: Annotated[Cleaned, Field(max_length=64)] | None = None
+    refusal: Cleaned | None = None
     tool_calls: _Calls | None = None
-    tool_call_id: Annotated[str, Field(max_length=64)] | None = None
+    tool_call_id: Annotated[str, Field(max_length=_ID_CHARS)] | None = None
     audio: SpokenAnswer | None = None
     annotations: Any = None
     """Of an answer that is sent back; they change nothing."""
@@ -99,7 +100,8 @@ class ChatMessage(FromOpenAi):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         answered = self.role == "assistant"
-        if self.content is None and not (answered and (self.tool_calls or self.audio or self.refusal)):
+        empty = self.role == "tool" or (answered and (self.tool_calls or self.audio or self.refusal))
+        if self.content is None and not empty:
             raise missing("content")
         if self.role == "tool" and self.tool_call_id is None:
             raise missing("tool_call_id")

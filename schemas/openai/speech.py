@@ -2,22 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from schemas.commands import Readable, Said
+from schemas.commands import said
 from schemas.openai.chat import VoiceName
-from schemas.openai.standing import FromOpenAi
+from schemas.openai.standing import Cleaned, OpenAiRequest
 
 SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 
 
-class SpeechRequest(FromOpenAi):
+class SpeechRequest(OpenAiRequest):
     """A text to be spoken, word for word."""
 
-    input: Said
+    input: Annotated[Cleaned, AfterValidator(said)]
     model: Annotated[str, Field(min_length=1, max_length=256)]
     voice: VoiceName
-    instructions: Annotated[Readable, Field(max_length=4_096)] | None = None
+    instructions: Annotated[Cleaned, Field(max_length=4_096)] | None = None
     response_format: SpeechFormat | None = None
     speed: Annotated[float, Field(ge=0.25, le=4.0)] | None = None
     stream_format: Literal["audio", "sse"] | None = None

@@ -1,13 +1,15 @@
 """What becomes of each field that OpenAI knows: supported, accepted without effect, or refused."""
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.bounds import few_fields
+from schemas.commands import UNREADABLE
 
 Standing = Literal["supported", "accepted", "refused"]
 """`accepted`: it may be there, and changes nothing."""
@@ -15,15 +17,45 @@ CODES: Final = frozenset({"unsupported_parameter", "unsupported_value", "missing
 """OpenAI's own codes, which our errors carry as they are."""
 
 
-class FromOpenAi(BaseModel):
-    """Of a request: unknown fields are refused, and no value is bent to fit."""
+_UNPRINTABLE: Final = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
+_NAMES: Final = 16
+_NAME_CHARS: Final = 64
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+def _cleaned(value: Any) -> Any:
+    """Line ends become "\\n", and what cannot be shown a blank: colours, form feeds, half an emoji.
+
+    Clients keep such a message in their history, where a refusal would end the whole conversation.
+    """
+    if not isinstance(value, str):
+        return value
+    return UNREADABLE.sub(" ", value.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+Cleaned = Annotated[str, BeforeValidator(_cleaned)]
+
+
+class FromOpenAi(BaseModel):
+    """Part of a request: unknown fields are ignored, and no value is bent to fit."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _few_fields(cls, value: Any) -> Any:
         return few_fields(cls, value)
+
+
+class OpenAiRequest(FromOpenAi):
+    """Whole request; the setting `openai.unknown` says what becomes of its unknown fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The first names of unknown fields, as they may stand in a header."""
+        names = list(self.model_extra or ())[:_NAMES]
+        return tuple(_UNPRINTABLE.sub("?", name[:_NAME_CHARS]) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

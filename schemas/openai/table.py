@@ -62,9 +62,18 @@ CHAT: Final = (
         "parts of type image_url, file",
         param="messages[0].content[0].type",
     ),
+    accepted(
+        "messages",
+        [
+            {"role": "user", "content": _SAY},
+            {"role": "assistant", "content": "Mild.", "reasoning_content": "?"},
+        ],
+        "unknown fields of messages, tools and other parts",
+    ),
     supported("stream", True, "server-sent events; each has an id, see below"),
     supported("stream_options", {"include_usage": True}, "a last chunk with `usage`", stream=True),
     accepted("stream_options", {"include_obfuscation": False}, stream=True),
+    accepted("stream_options", {"include_usage": True}, "without `stream`"),
     supported("temperature", 0.2),
     supported("top_p", 0.9),
     supported("max_completion_tokens", 20, "at most 4096"),
@@ -97,6 +106,7 @@ CHAT: Final = (
         "allowed_tools, custom",
         tools=[_TOOL],
     ),
+    accepted("tool_choice", "auto", "without tools"),
     supported("parallel_tool_calls", False, tools=[_TOOL]),
     supported("response_format", {"type": "text"}),
     supported("response_format", {"type": "json_object"}, "held to by the model in this server"),
@@ -132,6 +142,7 @@ CHAT: Final = (
     refused("functions", [{"name": "f"}], _PARAMETER, "old; use `tools`"),
     refused("function_call", "auto", _PARAMETER, "old; use `tool_choice`"),
     refused("moderation", {"model": "a"}, _PARAMETER),
+    accepted("top_k", 40, "any unknown field; see below"),
     supported("rhapsode", {"search": {"strategy": "hybrid", "top_k": 3}}, "ours; see below"),
 )
 
@@ -145,7 +156,8 @@ SPEECH: Final = (
     supported("speed", 4.0),
     supported("stream_format", "audio"),
     supported("stream_format", "sse", "with every model"),
-    refused("instructions", "Gently.", _PARAMETER, "by the voice in this server; providers are told"),
+    accepted("instructions", "Gently.", "by the voice in this server, which says so; providers are told"),
+    accepted("lang_code", "a", "any unknown field; see below"),
 )
 
 TRANSCRIPTIONS: Final = (
@@ -167,6 +179,7 @@ TRANSCRIPTIONS: Final = (
     supported("chunking_strategy", "auto"),
     supported("chunking_strategy", '{"type": "server_vad", "silence_duration_ms": 700}'),
     accepted("temperature", "0.2"),
+    accepted("vad_filter", "true", "any unknown field; see below"),
     refused("include", ["logprobs"], _PARAMETER),
     supported("languages", ["en"], "one, as `language`"),
     supported("languages", ["en", "de"], "of several it is found out, among all languages"),

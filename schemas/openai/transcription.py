@@ -5,8 +5,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.commands import Readable
-from schemas.openai.standing import FromOpenAi, refused, together, unsupported_parameter
+from schemas.openai.standing import (
+    Cleaned,
+    FromOpenAi,
+    OpenAiRequest,
+    refused,
+    together,
+    unsupported_parameter,
+)
 
 LISTS: Final = frozenset(
     {
@@ -19,14 +25,16 @@ _STREAMED: Final = (None, "json", "text")
 Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 
 
-class _Form(FromOpenAi):
+class _Form(OpenAiRequest):
     """Of a form, where everything is text."""
 
     model_config = ConfigDict(strict=False)
 
 
-class ServerVad(_Form):
+class ServerVad(FromOpenAi):
     """Where the sound is cut into utterances."""
+
+    model_config = ConfigDict(strict=False)
 
     type: Literal["server_vad"]
     prefix_padding_ms: Annotated[int, Field(ge=0, le=2_000)] | None = None
@@ -51,7 +59,7 @@ def _no_logprobs(value: Any) -> Any:
 
 
 Temperature = Annotated[float, Field(ge=0, le=1)]
-Prompt = Annotated[Readable, Field(max_length=2_000)]
+Prompt = Annotated[Cleaned, Field(max_length=2_000)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
@@ -61,7 +69,7 @@ class TranscriptionRequest(_Form):
     model: Annotated[str, Field(min_length=1, max_length=256)]
     language: Language | None = None
     prompt: Prompt | None = None
-    keywords: Annotated[tuple[Annotated[Readable, Field(max_length=100)], ...], Field(max_length=100)] = ()
+    keywords: Annotated[tuple[Annotated[Cleaned, Field(max_length=100)], ...], Field(max_length=100)] = ()
     response_format: Format | None = None
     temperature: Temperature | None = None
     timestamp_granularities: tuple[Literal["word", "segment"], ...] = ()

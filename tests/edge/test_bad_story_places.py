@@ -86,6 +86,7 @@ async def test_an_unknown_chunk_or_scene_number_is_refused(
             "chunk.not_ready",
             "scene.not_found",
             "input.invalid",
+            "route.not_found",
         )
 
 

@@ -31,7 +31,6 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
         "missing_required_parameter",
         "messages[0].content[0].text",
     ),
-    ({"messages": [{"role": "user", "content": "a\u0007"}]}, "invalid_value", "messages[0].content[0].text"),
     (
         {"messages": [{"role": "tool", "content": "a", "tool_call_id": "x"}]},
         "invalid_value",
@@ -61,7 +60,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"stop": ["a"] * 5}, "invalid_value", "stop"),
     ({"max_tokens": 0}, "invalid_value", "max_tokens"),
     ({"seed": 2**64}, "invalid_value", "seed"),
-    ({"tool_choice": "auto"}, "invalid_value", "tool_choice"),
+    ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
     (
         {
             "tools": [{"type": "function", "function": {"name": "f"}}],
@@ -84,8 +83,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
         "invalid_value",
         "audio.voice",
     ),
-    ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
-    ({"loudness": 1}, "unknown_parameter", "loudness"),
+    ({"rhapsode": {"loudness": 1}}, "unknown_parameter", "rhapsode.loudness"),
     (
         {"rhapsode": {"collections": ["01a1ffe1-f25b-7497-a163-8c3764a1bc6b"]}},
         "collection_not_found",
@@ -110,7 +108,8 @@ async def test_a_bad_completion_is_refused_by_code_and_param(
     [
         ({"input": ""}, "invalid_value", "input"),
         ({"input": "a" * 4_097}, "string_above_max_length", "input"),
-        ({"input": "… — …"}, "invalid_value", "input"),
+        ({"input": " \u0007"}, "invalid_value", "input"),
+        ({"voice": ""}, "invalid_value", "voice"),
         ({"voice": "zork"}, "invalid_value", "voice"),
         ({"voice": {"id": "zork"}}, "invalid_value", "voice"),
         ({"response_format": "midi"}, "invalid_value", "response_format"),

@@ -101,7 +101,8 @@ async def test_nobody_translates_where_whisper_does_not_listen(http: httpx.Async
 @pytest.mark.parametrize("endpoint", TABLE)
 def test_the_table_says_something_of_every_field(endpoint: str) -> None:
     fields = set(MODELS[endpoint].model_fields)
-    assert {row.field for row in TABLE[endpoint]} - {"file"} == fields
+    known = {row.field for row in TABLE[endpoint] if "unknown field; " not in row.note}
+    assert known - {"file"} == fields
 
 
 def test_the_document_has_todays_table() -> None:

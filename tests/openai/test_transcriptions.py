@@ -130,7 +130,7 @@ async def test_where_to_cut_can_be_chosen(http: httpx.AsyncClient) -> None:
         ({"chunking_strategy": '{"type": "server_vad", "threshold": 7}'}, "invalid_value", None),
         ({"temperature": "9"}, "invalid_value", "temperature"),
         ({"temperature": "warm"}, "invalid_value", "temperature"),
-        ({"loudness": "1"}, "unknown_parameter", "loudness"),
+        ({"prompt": "a" * 2_001}, "invalid_value", "prompt"),
     ],
 )
 async def test_a_bad_form_is_refused_by_code_and_param(
