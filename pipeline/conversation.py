@@ -143,6 +143,7 @@ class Conversation:
         state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms)
         state.input, state.merges = data.get("input"), data.get("merges")
         state.by = data.get("by", "")
+        state.narrate = data.get("narrate")
         if data.get("given") is not None:
             state.given = tuple(GivenMessage.model_validate(one, extra="ignore") for one in data["given"])
         self.turns[turn] = self._open[turn] = state

@@ -8,7 +8,7 @@ from typing import Final
 from pipeline.conversation import Conversation
 from pipeline.log.base import EventLog
 from pipeline.log.recorder import Recorder
-from pipeline.narrations import NARRATED, Narrations, SceneId, outcome, scene_of, wants_auto_play
+from pipeline.narrations import NARRATED, Narrations, Scene, SceneId, may_auto_play, outcome, scene_of
 from pipeline.turn_state import TurnState
 from pipeline.users import Users
 from pipeline.views import SessionViews
@@ -55,10 +55,16 @@ class AutoPlay:
         if await self._kinds.of(pointer.session) != "story":
             return None
         scene = await self._narrations.scene(SceneId(pointer.session, fact.turn))
-        wishes = (await self._users.state(scene.story.principal)).preferences
-        if wants_auto_play(scene, tts_enabled=wishes.tts_enabled, auto_play=wishes.auto_play_last_scene):
+        if may_auto_play(scene) and await self._is_wanted(scene):
             await self._narrations.request(scene, by="auto")
         return None
+
+    async def _is_wanted(self, scene: Scene) -> bool:
+        """As the user's settings were when the scene was asked for; as they are, where the event has none."""
+        if scene.state.narrate is not None:
+            return scene.state.narrate
+        wishes = (await self._users.state(scene.story.principal)).preferences
+        return wishes.tts_enabled and wishes.auto_play_last_scene
 
 
 class NarrationBegun:

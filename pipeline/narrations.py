@@ -200,14 +200,12 @@ class Narrations:
         await self._recorder.post(session, SessionEndRequested(reason="done"), key=internal_key("done"))
 
 
-def wants_auto_play(scene: Scene, *, tts_enabled: bool, auto_play: bool) -> bool:
-    """A scene that was written in silence, completed, of a user who wants to hear it."""
+def may_auto_play(scene: Scene) -> bool:
+    """A scene that was written in silence and completed, and was not narrated before."""
     state = scene.state
-    silent = not state.settings.speak and scene.narration is None
     return (
-        tts_enabled
-        and auto_play
-        and silent
+        not state.settings.speak
+        and scene.narration is None
         and scene.story.kind == "story"
         and state.status == "completed"
         and bool(state.answer.strip())

@@ -129,12 +129,14 @@ class Sessions:
         *,
         given: tuple[GivenMessage, ...] | None = None,
         by: str = "",
+        narrate: bool | None = None,
         before: Sequence[Fact] = (),
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
 
         `given`: all that the model is told, the question with it, instead of what the session has. `by`: who
-        of several people asks. `before` is recorded with it, all or nothing.
+        of several people asks. `narrate`: whether a scene is read out by itself once it is complete.
+        `before` is recorded with it, all or nothing.
         """
         field = "text" if command.kind == "text" else "prompt"
         longest = self._limits.text_chars if command.kind == "text" else self._limits.prompt_chars
@@ -149,7 +151,12 @@ class Sessions:
             if by and conversation.principal:
                 check_guest(command.settings, conversation.settings)
             wish = TurnRequested(
-                kind=command.kind, text=command.content, settings=settings, given=given, by=by
+                kind=command.kind,
+                text=command.content,
+                settings=settings,
+                given=given,
+                by=by,
+                narrate=narrate,
             )
             turn = await self._ask(session, conversation, wish, *before, key=command.key)
         if command.key is not None:

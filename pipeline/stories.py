@@ -50,30 +50,34 @@ class Stories:
         """Ask for a scene to be read: nothing is spoken."""
         conversation = await self.story(story)
         wishes = (await self._users.state(conversation.principal)).preferences
-        settings = patch(wishes, conversation, speak=False)
-        return await self._request(story, conversation, wish, settings, wish.content)
+        return await self._request(story, conversation, wish, wishes, speak=False)
 
     async def stream(self, story: SessionId, wish: StreamScene) -> SceneId:
         """Ask for a scene to be heard while it is being written."""
         conversation = await self.story(story)
         wishes = (await self._users.state(conversation.principal)).preferences
         speak = wish.enable_tts_stream and wishes.tts_enabled
-        return await self._request(story, conversation, wish, patch(wishes, conversation, speak=speak), None)
+        return await self._request(story, conversation, wish, wishes, speak=speak)
 
     async def _request(
         self,
         story: SessionId,
         conversation: Conversation,
         wish: CreateScene | StreamScene,
-        settings: SettingsPatch,
-        content: str | None,
+        wishes: Preferences,
+        *,
+        speak: bool,
     ) -> SceneId:
+        """`wishes` are the user's as they are now: what changes later does not change this scene."""
+        content = wish.content if isinstance(wish, CreateScene) else None
+        settings = patch(wishes, conversation, speak=speak)
+        narrate = wishes.tts_enabled and wishes.auto_play_last_scene and not speak
         prompt = wish.custom_prompt.strip() or (_GO_ON if conversation.turns else _BEGIN)
         command = RequestTurn(
             prompt=None if content else prompt, text=content, settings=settings, key=wish.key
         )
         try:
-            return SceneId(story, await self._sessions.request(story, command))
+            return SceneId(story, await self._sessions.request(story, command, narrate=narrate))
         except InputTooLong as error:
             raise InputTooLong(str(error), field="content" if content else "custom_prompt") from error
 

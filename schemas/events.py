@@ -169,6 +169,9 @@ class TurnRequested(_Fact):
     None: the session's own turns and `text`."""
     by: str = ""
     """Who of several people in the session asked; empty: its owner."""
+    narrate: bool | None = None
+    """Of a story's scene: whether it is read out by itself once it is complete, as the user's settings were
+    when it was asked for. None: as they are when it is complete (events of older versions)."""
 
     @property
     def chars(self) -> int:

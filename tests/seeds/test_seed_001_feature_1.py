@@ -1,14 +1,19 @@
 """Seed 001, "Feature 1 Testing": auto-play of complete scenes, point by point."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import anyio
 import pytest
 
+from pipeline.engines.base import ChatRequest, Written
 from pipeline.log.tiered import TieredLog
+from tests.eventually import eventually
 from tests.seeds.conftest import STORY
-from tests.seeds.people import AUTO, Person, messages, milliseconds, nothing_left_to_do, of
+from tests.seeds.people import AUTO, Person, messages, milliseconds, nothing_left_to_do, of, until
 from tests.speech_server import SpeechHouse
+from tests.support import RunningApp
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +139,37 @@ async def test_4_a_scene_that_was_heard_while_it_was_written_is_not_narrated_aga
     await nothing_left_to_do(log)
     assert heard[-1]["type"] == "generation_complete"
     assert await person.facts_of(story, "narration.requested") == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_4_what_a_user_changes_after_asking_for_a_scene_does_not_change_it(
+    person: Person, app: RunningApp, log: TieredLog, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """The settings change while the scene is being written, long before it is complete."""
+    await person.prefer(auto_play_last_scene=before)
+    changed = anyio.Event()
+    answer = app.engines["language_model"].stream
+
+    async def slow(request: ChatRequest) -> AsyncGenerator[Written, None]:
+        async with aclosing(answer(request)) as answered:
+            async for item in answered:
+                yield item
+                await eventually(changed.is_set)
+
+    monkeypatch.setattr(app.engines["language_model"], "stream", slow)
+    story = await person.story()
+    await person.scene(story, wait=False)
+    await person.prefer(auto_play_last_scene=not before)
+    changed.set()
+
+    async def complete() -> bool:
+        return bool(await person.facts_of(story, "turn.completed"))
+
+    await until(complete)
+    await nothing_left_to_do(log)
+    [asked] = await person.facts_of(story, "turn.requested")
+    assert asked["data"]["narrate"] is before
+    assert len(await person.facts_of(story, "narration.requested")) == before
 
 
 async def test_5_different_chunk_sizes(person: Person) -> None:
