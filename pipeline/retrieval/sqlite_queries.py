@@ -1,11 +1,14 @@
 """What the embedded store asks of its file. Every function works inside somebody's transaction."""
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.matrices import Block, joined
@@ -14,12 +17,22 @@ from schemas.retrieval import CollectionId, CollectionView, DocumentId, Document
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound
 
 _AT_ONCE: Final = 4_096
+_TOKEN: Final = re.compile(r"[^\W_]+")
 _COLLECTIONS: Final = """
     SELECT c.id, c.name, c.embedding, count(DISTINCT d.number), count(p.number)
     FROM collections c
     LEFT JOIN documents d ON d.collection = c.number
     LEFT JOIN chunks p ON p.document = d.number
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The passages of a collection at one of its revisions, and how many words each has."""
+
+    revision: int
+    chunks: NDArray[np.int64]
+    words: NDArray[np.float64]
 
 
 def create(db: Connection, collection: CollectionId, name: str, embedding: str, dimensions: int) -> None:
@@ -151,17 +164,58 @@ def load(db: Connection, numbers: Collection[int], dimensions: int) -> Block:
     return joined(blocks(db, numbers, dimensions), dimensions)
 
 
-def matching(db: Connection, terms: Sequence[str], which: Sequence[CollectionId], k: int) -> list[Hit]:
-    """BM25 as FTS5 counts it: words are the rarer the fewer passages of the whole file have them."""
-    query = " OR ".join('"{}"'.format(term.replace('"', '""')) for term in terms)
-    found = db.execute(
-        "SELECT w.rowid, -bm25(words) AS score FROM words w JOIN chunks p ON p.number = w.rowid "
-        "JOIN documents d ON d.number = p.document JOIN collections c ON c.number = d.collection "
-        "WHERE words MATCH ? AND c.id IN (SELECT value FROM json_each(?)) "
-        "ORDER BY score DESC, w.rowid LIMIT ?",
-        (query, json.dumps(list(which)), k),
-    )
-    return [Hit(chunk, score) for chunk, score in found]
+def counted(db: Connection, which: CollectionId) -> Counted | None:
+    """How many words each passage of the collection has; None if there is no such collection."""
+    row = db.execute("SELECT number, revision FROM collections WHERE id = ?", (which,)).fetchone()
+    if row is None:
+        return None
+    number, revision = row
+    sizes = db.execute(
+        "SELECT z.id, z.sz FROM documents d JOIN chunks p ON p.document = d.number "
+        "JOIN words_docsize z ON z.id = p.number WHERE d.collection = ? ORDER BY z.id",
+        (number,),
+    ).fetchall()
+    chunks = np.array([chunk for chunk, _ in sizes], np.int64)
+    return Counted(int(revision), chunks, np.array([_varint(size) for _, size in sizes], np.float64))
+
+
+def matching(db: Connection, terms: Sequence[str], within: Sequence[Counted], k: int) -> list[Hit]:
+    """BM25 (k1 = 1.2, b = 0.75), counted over these passages alone: what others keep changes nothing."""
+    chunks = np.concatenate([np.zeros(0, np.int64), *(one.chunks for one in within)])
+    lengths = np.concatenate([np.zeros(0), *(one.words for one in within)])
+    if not len(chunks):
+        return []
+    order = np.argsort(chunks)
+    chunks, lengths = chunks[order], lengths[order]
+    scores = np.zeros(len(chunks))
+    usual = max(float(lengths.mean()), 1.0)
+    for term in dict.fromkeys(token for term in terms for token in _tokens(term)):
+        found = db.execute(
+            "SELECT doc, count(*) FROM instances WHERE term = ? GROUP BY doc", (term,)
+        ).fetchall()
+        who, times = np.array(found, np.int64).reshape(-1, 2).T
+        places = np.searchsorted(chunks, who).clip(max=len(chunks) - 1)
+        ours = chunks[places] == who
+        at, often = places[ours], times[ours]
+        weight = np.log(1 + (len(chunks) - len(at) + 0.5) / (len(at) + 0.5))
+        scores[at] += weight * often * 2.2 / (often + 1.2 * (0.25 + 0.75 * lengths[at] / usual))
+    (hits,) = np.nonzero(scores)
+    best = hits[np.lexsort((chunks[hits], -scores[hits]))][:k]
+    return [Hit(int(chunks[place]), float(scores[place])) for place in best]
+
+
+def _tokens(term: str) -> list[str]:
+    """A term as FTS5's unicode61 keeps it: letters and digits, each folded to one other at most."""
+    folded = "".join(one if len(lower := one.casefold()) > 1 else lower for one in term)
+    return _TOKEN.findall(folded)
+
+
+def _varint(size: bytes) -> int:
+    """How many words a passage has, as FTS5 notes it: seven bits a byte, the highest first."""
+    number = 0
+    for byte in size:
+        number = number << 7 | byte & 0x7F
+    return number
 
 
 def passages(db: Connection, chunks: Sequence[int]) -> list[StoredPassage]:

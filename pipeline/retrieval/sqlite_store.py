@@ -1,5 +1,7 @@
 """The embedded store: one SQLite file, with FTS5 for words and an exact search for vectors."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -21,6 +23,8 @@ _BUSY_S: Final = 30.0
 """So long a writer waits for others."""
 _KEPT_BYTES: Final = 256 * 1024 * 1024
 """Vectors kept in memory: those of a quarter of a million passages. Larger collections are read each time."""
+_COUNTED: Final = 1_000_000
+"""Passages of which the number of words is kept in memory, at 16 bytes each."""
 
 T = TypeVar("T")
 
@@ -32,6 +36,9 @@ class SqliteStore:
         self._connections = Connections(path, threads, _BUSY_S)
         self._limiter = anyio.CapacityLimiter(threads)
         self._matrices = Matrices(kept_bytes)
+        self._counted: OrderedDict[CollectionId, queries.Counted] = OrderedDict()
+        """What the search by words has to know of whole collections; the least recently searched first."""
+        self._counting = threading.Lock()
 
     async def create(
         self, collection: CollectionId, name: str, embedding: str, dimensions: int
@@ -87,13 +94,31 @@ class SqliteStore:
     async def matching(self, terms: Sequence[str], collections: Sequence[CollectionId], k: int) -> list[Hit]:
         if not terms:
             return []
-        return await self._read(partial(queries.matching, terms=terms, which=collections, k=k))
+
+        def matching(db: Connection) -> list[Hit]:
+            counted = (self._counted_now(db, one) for one in dict.fromkeys(collections))
+            return queries.matching(db, terms, [one for one in counted if one is not None], k)
+
+        return await self._read(matching)
 
     async def passages(self, chunks: Sequence[int]) -> list[StoredPassage]:
         return await self._read(partial(queries.passages, chunks=chunks))
 
     async def aclose(self) -> None:
         await anyio.to_thread.run_sync(self._connections.close)
+
+    def _counted_now(self, db: Connection, collection: CollectionId) -> queries.Counted | None:
+        state = queries.state(db, collection)
+        kept = self._counted.get(collection)
+        if state is None or kept is None or kept.revision != state[0]:
+            kept = queries.counted(db, collection)
+        with self._counting:
+            self._counted.pop(collection, None)
+            if kept is not None:
+                self._counted[collection] = kept
+            while sum(len(one.chunks) for one in self._counted.values()) > _COUNTED:
+                self._counted.popitem(last=False)
+        return kept
 
     def _blocks(self, db: Connection, collection: CollectionId) -> Iterator[Block]:
         found = queries.state(db, collection)

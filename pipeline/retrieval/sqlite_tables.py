@@ -46,6 +46,9 @@ CREATE INDEX chunks_of_document ON chunks (document);
 CREATE VIRTUAL TABLE words USING fts5 (terms, tokenize = "unicode61 remove_diacritics 0");
 """
 
+_INSTANCES: Final = "CREATE VIRTUAL TABLE temp.instances USING fts5vocab('main', 'words', 'instance')"
+"""Which words are in which passages; a view of `words` that each connection has for itself."""
+
 
 class Connections:
     """A few open connections to one file, lent to one thread at a time."""
@@ -137,6 +140,7 @@ class Connections:
                 if not self._ready:
                     _make_tables(connection)
                     self._ready = True
+                connection.execute(_INSTANCES)
             except BaseException:
                 connection.close()
                 raise

@@ -1,6 +1,7 @@
 """What every store of passages promises; a class of tests for each store to inherit."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -166,6 +167,29 @@ class PassageStoreContract:
         await store.put(document(bees, [*common, ("propolis is rare", BEES)]))
         hits = await store.matching(["honey", "propolis"], [bees], 3)
         assert (await texts(store, hits))[0] == "propolis is rare"
+
+    @pytest.mark.anyio
+    async def test_what_others_keep_changes_no_score(self, store: PassageStore, bees: CollectionId) -> None:
+        """Else anybody could ask which words are in documents that are not theirs."""
+        await store.put(document(bees, [("qzfish in the bay", BEES), ("tides and nets", TRAINS)]))
+        before = await store.matching(["qzfish", "nets"], [bees], 5)
+        other = await self._collection(store)
+        await store.put(document(other, [(f"qzfish number {n} and nets", BEES) for n in range(40)]))
+        assert await store.matching(["qzfish", "nets"], [bees], 5) == before
+        both = await store.matching(["qzfish"], [bees, other], 50)
+        assert len(both) == 41
+        await store.drop(other)
+        assert await store.matching(["qzfish", "nets"], [bees], 5) == before
+
+    @pytest.mark.anyio
+    async def test_a_score_is_bm25_over_the_collections_that_are_searched(
+        self, store: PassageStore, bees: CollectionId
+    ) -> None:
+        await store.put(document(bees, [("honey honey rye", BEES), ("rye", BREAD), ("salt " * 300, BREAD)]))
+        (hit,) = await store.matching(["honey"], [bees], 5)
+        usual = (3 + 1 + 300) / 3
+        rare = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
+        assert hit.score == pytest.approx(rare * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 3 / usual)))
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("terms", [[], ['"'], ["NEAR(", "zebra*"], ["a:b", "--", "'; DROP TABLE chunks"]])

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -12,10 +13,11 @@ import pytest
 from pipeline.retrieval.sqlite_store import SqliteStore
 from pipeline.retrieval.sqlite_tables import Connections
 from pipeline.retrieval.store import PassageStore
+from pipeline.retrieval.words import asked, terms
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId
 from schemas.retrieval_errors import RetrievalUnavailable
-from tests.contracts.passage_store import BEES, Opened, PassageStoreContract, document
+from tests.contracts.passage_store import BEES, DIMENSIONS, Opened, PassageStoreContract, document
 from tests.retrieval.killing import whole_documents_after_kills
 
 
@@ -130,3 +132,14 @@ async def test_a_store_that_somebody_reads_meanwhile_says_that_something_may_be_
     assert connections.scrub(words=False)
     connections.close()
     await store.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("word", ["ΟΔΟΣ", "1½", "Straße", "Ｆｕｌｌ", "cel·la", "東京", "naïve", "Łódź"])
+async def test_words_are_found_as_sqlite_keeps_them(file: Path, word: str) -> None:
+    async with _open(file) as store:
+        which = CollectionId(new_id())
+        await store.create(which, "a name", "model", DIMENSIONS)
+        new = document(which, [(f"before {word} after", BEES), ("beside", BEES)])
+        await store.put(replace(new, terms=[terms(chunk.text, "de") for chunk in new.chunks]))
+        assert len(await store.matching(asked(word), [which], 5)) == 1
