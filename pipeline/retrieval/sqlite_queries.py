@@ -189,9 +189,9 @@ def matching(db: Connection, terms: Sequence[str], within: Sequence[Counted], k:
     chunks, lengths = chunks[order], lengths[order]
     scores = np.zeros(len(chunks))
     usual = max(float(lengths.mean()), 1.0)
-    for term in dict.fromkeys(token for term in terms for token in _tokens(term)):
+    for token in dict.fromkeys(token for term in terms for token in _tokens(term)):
         found = db.execute(
-            "SELECT doc, count(*) FROM instances WHERE term = ? GROUP BY doc", (term,)
+            "SELECT doc, count(*) FROM instances WHERE term = ? GROUP BY doc", (token,)
         ).fetchall()
         who, times = np.array(found, np.int64).reshape(-1, 2).T
         places = np.searchsorted(chunks, who).clip(max=len(chunks) - 1)
