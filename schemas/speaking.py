@@ -14,7 +14,8 @@ class LocalVoiceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     engine: str = "piper"
-    """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `scripted`."""
+    """`piper`; `coqui`: VITS or XTTS, in an environment of its own (`make env-speech-gpu`); `none`: text
+    only, or what `providers` speak; `scripted`."""
     voice_path: Path | None = None
     """Your own Piper voice (.onnx with its .onnx.json beside it); None: the packaged voice "joe". Coqui
     converts it once."""

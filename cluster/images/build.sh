@@ -4,6 +4,7 @@
 #   TAG     their version (that of pyproject.toml unless said)
 #   ENGINE  podman, docker or buildah (the first that is found)
 #   BASE    another Python than the pinned one; it must be the same for all three
+#   PIPER   no: without the voice engine that is GPL-3.0 (docs/licences.md)
 #   GPU     no: llm and speech for machines without a card
 # A base is pinned by its version here; write the digest that you built from into BASE to pin the bytes as well.
 set -euo pipefail
@@ -20,6 +21,7 @@ build() {
     local name="$1" file="cluster/images/$1/Containerfile"
     local options=(--file "$file" --tag "$prefix/rhapsode-$name:$tag")
     [ -z "${BASE:-}" ] || [ "$name" != gateway ] || options+=(--build-arg "BASE=$BASE")
+    [ "$name" != gateway ] || options+=(--build-arg "PIPER=${PIPER:-yes}")
     [ "$name" = gateway ] || options+=(--build-arg "GATEWAY=$prefix/rhapsode-gateway:$tag" --build-arg "GPU=${GPU:-yes}")
     echo "Building $prefix/rhapsode-$name:$tag with $engine"
     case "$engine" in

