@@ -120,6 +120,18 @@ def deploy(config: ServeDeploySchema, note: Callable[[str], None], *, patience_s
     raise CliError(f"The deployments were not ready after {patience_s:.0f} s.", "Is the machine very busy?")
 
 
+def is_alive() -> bool:
+    """Whether both processes run without which this process' Ray ends: its raylet and its GCS."""
+    running = set()
+    for process in psutil.Process().children():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                running.add(process.name())
+        except psutil.Error:
+            continue
+    return {"raylet", "gcs_server"} <= running
+
+
 def replicas(name: str) -> dict[str, str]:
     """What Serve says of each deployment now."""
     application = serve.status().applications.get(name)
@@ -127,8 +139,8 @@ def replicas(name: str) -> dict[str, str]:
 
 
 def stop() -> None:
-    """Let Serve drain its replicas, then end Ray."""
-    if not ray.is_initialized():
+    """Let Serve drain its replicas, then end Ray. Without a raylet or GCS both calls would wait for ever."""
+    if not ray.is_initialized() or not is_alive():
         return
     with redirect_stdout(io.StringIO()):  # Ray reports the controller's wanted death as a failure
         try:

@@ -3,9 +3,14 @@
 import os
 import secrets
 import shutil
+import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+import httpx
 
 from cluster import processes, state
 from cluster.console import Steps
@@ -15,7 +20,8 @@ from cluster.signals import StopSignals
 from cluster.state import RunState, Wish
 
 _LOOK_S: Final = 5.0
-_LOOKS_LOST: Final = 3
+_SILENT_S: Final = 60.0
+"""Serve's controller may be replaced meanwhile; after that its silence is shown."""
 _RAY: Final[Mapping[str, str]] = {
     # The name hides what 0 does: everything inside Ray listens on 127.0.0.1 instead of on every network.
     # Read when Ray is imported, so nothing that this module imports at its top may import Ray.
@@ -38,8 +44,30 @@ _RAY: Final[Mapping[str, str]] = {
 """Must be there before Ray is imported."""
 
 
+class RayDied(Exception):
+    """Ray's raylet or GCS ended, so that the system ends too. `port`: where it listened."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("Ray ended unexpectedly")
+        self.port = port
+
+
 def run(wish: Wish, steps: Steps) -> None:
-    """Start everything, say where it is, wait for Ctrl-C or SIGTERM, stop everything."""
+    """Start everything, say where it is, wait for Ctrl-C or SIGTERM, stop everything.
+
+    Where Ray dies this process stops what is left and executes itself anew, with the same number and port.
+    """
+    try:
+        _run(wish, steps)
+    except RayDied as died:
+        with suppress(ChildProcessError):  # after execv nobody would wait for those that ended
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        again = [sys.executable, *sys.orig_argv[1:]]
+        os.execv(sys.executable, again if wish.port else [*again, "--port", str(died.port)])
+
+
+def _run(wish: Wish, steps: Steps) -> None:
     home = state.home()
     with state.only_one(home) as free:
         if not free:
@@ -101,23 +129,49 @@ def _settle_environment(home: Path, wish: Wish) -> None:
 
 
 def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals, wish: Wish) -> None:
-    """Wait, and tell when a replica is replaced. Ends by a signal, or by CliError when Ray is lost."""
+    """Waits for a signal and tells when a replica is replaced. Raises RayDied."""
     from cluster import ray_host, rollout
     from cluster.launch import note_down
 
-    lost, before = 0, dict(run_state.replicas)
+    look, silent_s, before = _Look(run_state.application), 0.0, dict(run_state.replicas)
     while not stop.wait(_LOOK_S):
+        if not ray_host.is_alive():
+            steps.say("Ray ended unexpectedly. Starting everything again.")
+            raise RayDied(httpx.URL(run_state.url).port or 80)
         if stop.take_reload():
             run_state = note_down(home, rollout.deploy_again(run_state, wish.config, steps))
-        try:
-            now = ray_host.replicas(run_state.application)
-            lost = 0
-        except Exception as error:  # Ray raises of many kinds when it is gone
-            lost += 1
-            if lost >= _LOOKS_LOST:
-                raise CliError("Ray does not answer any more.", "Start again: rhapsode up") from error
+        now = look.take()
+        if now is None:
+            silent_s += _LOOK_S
+            if silent_s == _SILENT_S:
+                steps.say("Ray Serve's controller has not answered for a minute; replicas are not replaced.")
             continue
+        silent_s = 0.0
         if now != before:
             steps.say(" · ".join(f"{name} {status}" for name, status in now.items()))
             before = now
             run_state = note_down(home, run_state.model_copy(update={"replicas": now}))
+
+
+class _Look:
+    """Asks Serve for its replicas in threads: with a dead or frozen controller the call never returns."""
+
+    def __init__(self, application: str) -> None:
+        self._application = application
+        self._thread: threading.Thread | None = None
+        self._found: dict[str, str] | None = None
+
+    def take(self) -> dict[str, str] | None:
+        """The answer to the question before, None where there is none; asks the next one."""
+        if self._thread is not None and self._thread.is_alive():
+            return None
+        found, self._found = self._found, None
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread.start()
+        return found
+
+    def _ask(self) -> None:
+        from cluster import ray_host
+
+        with suppress(Exception):  # Ray raises of many kinds
+            self._found = ray_host.replicas(self._application)

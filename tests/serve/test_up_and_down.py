@@ -129,6 +129,23 @@ def test_a_port_that_was_asked_for_and_is_busy_is_refused(
     assert f"Port {port} is in use" in refused.stderr
 
 
+def test_where_ray_dies_the_launcher_starts_everything_again_at_the_same_address(
+    running: RunState, environment: dict[str, str]
+) -> None:
+    launcher = running.launcher.find()
+    assert launcher is not None
+    [raylet] = [child for child in launcher.children() if child.name() == "raylet"]
+    everybody = [process for process in family(running) if process != launcher]
+    raylet.kill()
+    await_gone(everybody)
+    home, deadline = Path(environment["RHAPSODE_HOME"]), monotonic() + 600
+    while (again := state.running(home)) is None:
+        assert monotonic() < deadline
+        sleep(0.1)
+    assert (again.launcher, again.url) == (running.launcher, running.url)
+    assert httpx.get(f"{running.url}v1/health", timeout=20).json()["status"] == "ok"
+
+
 def test_after_the_launcher_was_killed_down_leaves_nothing_running(
     running: RunState, rhapsode: Rhapsode, environment: dict[str, str]
 ) -> None:
