@@ -14,6 +14,7 @@ from pipeline.engines.coqui_work import Frames, SentenceWork, Sound, WindowWork
 from pipeline.engines.gathered import Gathered
 from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.slots import Slots
+from pipeline.engines.tempo import at_tempo, missing
 from pipeline.engines.voice_windows import Piece, told_in_windows
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
@@ -134,6 +135,10 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
             pieces = await self._pronounced(text)
             made = await self._frames(pieces, voice, speed)
             told = told_in_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)
+            if speed != 1.0:
+                natural = await self._frames(pieces, voice, 1.0)
+                factor = missing(made, natural, speed)
+                told = at_tempo(told, factor, self.sample_rate, asyncio.to_thread)
             async with aclosing(told) as items:
                 async for item in items:
                     yield item

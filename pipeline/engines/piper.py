@@ -14,6 +14,7 @@ from pipeline.engines.base import AS_CONFIGURED, Delivery, WordTimes
 from pipeline.engines.device import providers_for
 from pipeline.engines.piper_voice import Frames, Voice
 from pipeline.engines.slots import Slots
+from pipeline.engines.tempo import at_tempo, missing
 from pipeline.engines.voice_windows import told_in_windows
 from pipeline.engines.weights import voice_files
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
@@ -64,6 +65,9 @@ class PiperTextToSpeech:
             sentences = [sentence for piece in pieces for sentence in piece.sentences]
             made = [await self._in_thread(self._voice.frames, sentence, speed) for sentence in sentences]
             told = told_in_windows(pieces, made, self._sound, rate=self.sample_rate, hop=self._voice.hop)
+            if speed != 1.0:
+                natural = [await self._in_thread(self._voice.frames, sentence, 1.0) for sentence in sentences]
+                told = at_tempo(told, missing(made, natural, speed), self.sample_rate, self._in_thread)
             async with aclosing(told) as items:
                 async for item in items:
                     yield item

@@ -88,6 +88,31 @@ def test_no_run_of_the_frontend_is_boundless(joe: Voice) -> None:
     assert max(len(sentence.symbols) for sentence in sentences) <= 600
 
 
+READ = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs and lit "
+    "the lamp. One night a small fox came to his door, wet and shivering from the storm."
+)
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 0.8, 1.25, 2.0, 3.0, 4.0])
+async def test_a_speed_is_as_fast_as_it_says_and_words_are_where_they_are_heard(
+    piper: PiperTextToSpeech, speed: float
+) -> None:
+    lasts = []
+    for one in (1.0, speed):
+        words, chunks = await spoken(piper, READ, speed=one)
+        assert [READ[word.start : word.end] for word in words] == READ.split()
+        lasts.append((length_ms(piper, chunks), words[-1].end_ms, _loud_ms(piper, chunks)))
+    for usual, wished in zip(*lasts, strict=True):
+        assert usual / wished == pytest.approx(speed, rel=0.05)
+
+
+def _loud_ms(piper: PiperTextToSpeech, chunks: list[bytes]) -> float:
+    """Where the last sound is."""
+    sound = np.abs(np.frombuffer(b"".join(chunks), "<i2").astype(float))
+    return float(np.flatnonzero(sound > 500)[-1]) * 1_000 / piper.sample_rate
+
+
 async def test_silence_at_the_start_is_cut(piper: PiperTextToSpeech) -> None:
     _, chunks = await spoken(piper, "Yes, of course.")
     sound = np.abs(np.frombuffer(b"".join(chunks), "<i2").astype(float))
