@@ -59,7 +59,7 @@ class Config:
 def default_file() -> Path:
     """./serve_config.yaml, or else the one that the code came with."""
     here = Path("serve_config.yaml")
-    return here if here.is_file() else Path(__file__).resolve().parent.parent / "serve_config.yaml"
+    return here if here.is_file() else (Path(__file__).parent / "serve_config.yaml").resolve()
 
 
 def load(file: Path) -> Config:

@@ -24,7 +24,8 @@ from schemas.limits import GatewaySettings
 from schemas.version import BUILD, VERSION
 from schemas.wire import Health
 
-WEB: Final = Path(__file__).resolve().parent.parent / "web"
+WEB: Final = (Path(__file__).parent / "web").resolve()
+"""In a checkout a link to the folder beside this one; in a wheel the files themselves."""
 _CHECK_S: Final = 3.0
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
