@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
+import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import Item, answer_of, error_item, items_of
 from deployments.telemetry import SILENT, Observed, Telemetry, answering
+from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian, Piece
 from pipeline.retrieval.reading.reader import Upload
@@ -75,6 +77,13 @@ class LibrarianReplica(Observed):
         found = await self._library.find(question, [CollectionId(one) for one in collections], wish)
         return [passage.model_dump(mode="json") for passage in found]
 
+    async def embed(self, texts: Sequence[str]) -> Item:
+        return await _said(self._embed(texts))
+
+    async def _embed(self, texts: Sequence[str]) -> Any:
+        rows = await self._library.embed(texts)
+        return {"dimensions": rows.shape[1], "rows": rows.astype("<f4").tobytes()}
+
     async def views(self, collection: str) -> Item:
         return await _said(self._views(collection))
 
@@ -133,6 +142,11 @@ class RemoteLibrarian:
         wish = config.model_dump(mode="json")
         found = await self._ask("find", question, list(collections), wish, come=carried())
         return [Passage.model_validate(passage) for passage in found]
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        made = await self._ask("embed", list(texts))
+        rows: Vectors = np.frombuffer(made["rows"], "<f4").reshape(-1, made["dimensions"])
+        return rows
 
     async def views(self, collection: CollectionId) -> list[DocumentView]:
         return [DocumentView.model_validate(view) for view in await self._ask("views", collection)]

@@ -145,6 +145,7 @@ class Parts:
             threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
             recordings=Recordings(log),
+            allowance=allowance,
             door=door,
             ownership=Ownership(log),
             shares=Shares(views, users, recorder, self.clock),

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from deployments.metrics import Metrics
+from pipeline.access.allowance import Allowance
 from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
@@ -57,6 +58,7 @@ class Services:
     threads: Threads
     renderings: Renderings
     recordings: Recordings
+    allowance: Allowance
     door: Door
     ownership: Ownership
     shares: Shares

@@ -12,6 +12,10 @@ WHOLE_EAR: Final = "whisper-1"
 """What the quality way of writing down is called."""
 QUICK_EAR: Final = "gpt-4o-mini-transcribe"
 """What the realtime way of writing down is called."""
+EMBEDDING: Final = "embedding"
+"""As an alias: the embedding model of the documents here."""
+EMBEDDINGS: Final = {"e5": "multilingual-e5-small-q4", "wordllama": "wordllama-l2-supercat-256"}
+"""What the embedding models are called, by their names in the settings."""
 
 _OPENAI_VOICES: Final = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),
@@ -30,6 +34,7 @@ class OpenAiSettings(BaseModel):
         "whisper*": WHOLE_EAR,
         "*-mini-transcribe*": QUICK_EAR,
         "*-transcribe*": WHOLE_EAR,
+        "text-embedding-*": EMBEDDING,
         "gpt-*": DEFAULT,
         "chatgpt-*": DEFAULT,
         "o[0-9]*": DEFAULT,

@@ -48,6 +48,12 @@ class Allowance:
             ],
         )
 
+    async def characters(self, principal: str, chars: int) -> None:
+        """So much text beside any turn."""
+        await self._take(
+            principal, [_cost("characters", chars, self._of(principal).chars_per_minute, _MINUTE)]
+        )
+
     async def spoken(self, principal: str, audio_ms: int) -> None:
         """So much speech was made. Never refused: who made more than there was waits before the next turn."""
         cost = _audio(audio_ms, self._of(principal))

@@ -10,11 +10,11 @@ from pipeline.choices import Choices
 from schemas.errors import UnknownVoice
 from schemas.listening import Mode, SpeechToTextSettings
 from schemas.openai_errors import ModelNotFound
-from schemas.openai_settings import DEFAULT, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
+from schemas.openai_settings import DEFAULT, EMBEDDING, EMBEDDINGS, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
 from schemas.providers import LOCAL, is_ours
 from schemas.settings import AppSettings, LanguageModelSettings
 
-Kind = Literal["chat", "speech", "transcription"]
+Kind = Literal["chat", "speech", "transcription", "embedding"]
 OPENAI: Final = "openai"
 """The provider that clients name together with OpenAI's models."""
 _PACKAGED: Final = "smollm2-135m-instruct"
@@ -22,6 +22,7 @@ _WHAT_IT_DOES: Final[dict[Kind, str]] = {
     "chat": "answers",
     "speech": "speaks",
     "transcription": "writes speech down",
+    "embedding": "makes embeddings",
 }
 
 
@@ -51,6 +52,7 @@ class Names:
         self._choices = choices
         self._local = local_name(settings.language_model)
         self._ears = settings.speech_to_text
+        self._embedding = EMBEDDINGS[settings.retrieval.embedding]
         self._models = {one.id: one for one in self._all()}
 
     @property
@@ -102,6 +104,10 @@ class Names:
         """Who writes speech down. Raises ModelNotFound."""
         return self._found(name, ("transcription",))
 
+    def embedding(self, name: str) -> NamedModel:
+        """Who makes embeddings. Raises ModelNotFound."""
+        return self._found(name, ("embedding",))
+
     def voice(self, name: str, provider: str | None, *, field: str = "voice") -> str:
         """The voice of that provider (None: this server) that is meant. Raises UnknownVoice."""
         known = self._choices.speakers.get(provider or LOCAL, ())
@@ -143,6 +149,8 @@ class Names:
             if fnmatchcase(name, pattern):
                 if meant == DEFAULT:
                     yield self._default()
+                elif meant == EMBEDDING:
+                    yield self._models[self._embedding]
                 elif meant in self._models:
                     yield self._models[meant]
                 return
@@ -169,6 +177,7 @@ class Names:
         yield NamedModel(WHOLE_EAR, "transcription", mode="quality")
         yield NamedModel(QUICK_EAR, "transcription", mode="realtime")
         yield from _ears(self._ears)
+        yield NamedModel(self._embedding, "embedding")
 
 
 def local_name(settings: LanguageModelSettings) -> str:

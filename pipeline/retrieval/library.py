@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from pipeline.retrieval.embedding import Embedder
+from pipeline.retrieval.embedding import Embedder, Vectors
 from pipeline.retrieval.models import Models
 from pipeline.retrieval.port import Piece
 from pipeline.retrieval.preparing import Prepared, prepared
@@ -94,6 +94,11 @@ class Library:
     ) -> list[Passage]:
         """The best passages for a question, best first."""
         return await self._search.find(question, collections, config)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row for each text, by the model of new collections."""
+        model = await self._models.get(self._settings.embedding)
+        return await self._models.alike(model, texts)
 
     async def views(self, collection: CollectionId) -> list[DocumentView]:
         """The documents that can be found, in the order of their adding."""

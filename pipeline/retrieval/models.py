@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
+import numpy as np
 
 from pipeline.retrieval.embedding import Embedder, Vectors
 from schemas.retrieval import EmbeddingModel
@@ -65,6 +66,10 @@ class Models:
 
     async def question(self, model: Embedder, text: str) -> Vectors:
         return await self._in_thread(partial(model.question, text))
+
+    async def alike(self, model: Embedder, texts: Sequence[str]) -> Vectors:
+        """Rows that are compared with each other: all are embedded as questions, as E5's authors advise."""
+        return await self._in_thread(lambda: np.concatenate([model.question(text) for text in texts]))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.reading.reader import Upload
 from schemas.retrieval import (
     CollectionId,
@@ -54,6 +55,10 @@ class Librarian(Protocol):
         self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
     ) -> list[Passage]:
         """The best passages for a question, best first. Raises CollectionNotFound."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row for each text, by the model of new collections; no text is a passage or a question."""
         ...
 
     async def views(self, collection: CollectionId) -> list[DocumentView]:

@@ -195,9 +195,22 @@ TRANSLATIONS: Final = (
     accepted("temperature", "0.2"),
 )
 
+EMBEDDINGS: Final = (
+    supported("model", "text-embedding-3-small", "the embedding model of the documents, by any of its names"),
+    supported("input", "A lighthouse."),
+    supported("input", ["A lighthouse.", "A fox."], "up to 2048 texts, `limits.text_chars` together"),
+    refused("input", [[15339, 1917]], _VALUE, "tokens, which are numbers of another model's words"),
+    supported("encoding_format", "float", "float, base64"),
+    supported("encoding_format", "base64"),
+    supported("dimensions", 128, "fewer than the model has: its first ones, made length 1 again"),
+    accepted("user", "somebody"),
+    accepted("input_type", "query", "any unknown field; see below"),
+)
+
 TABLE: Final = {
     "POST /v1/chat/completions": CHAT,
     "POST /v1/audio/speech": SPEECH,
     "POST /v1/audio/transcriptions": TRANSCRIPTIONS,
     "POST /v1/audio/translations": TRANSLATIONS,
+    "POST /v1/embeddings": EMBEDDINGS,
 }

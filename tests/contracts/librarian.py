@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.retrieval.port import Librarian, Piece
@@ -44,6 +45,11 @@ class LibrarianContract:
 
     async def test_it_can_be_reached(self, librarian: Librarian) -> None:
         await librarian.check()
+
+    async def test_texts_become_rows_of_length_one(self, librarian: Librarian) -> None:
+        rows = await librarian.embed(["Bees fly.", "Bees dance."])
+        assert rows.shape == (2, 256)
+        assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1], abs=1e-5)
 
     async def test_a_collection_is_made_once(self, librarian: Librarian) -> None:
         view = await librarian.create("notes")

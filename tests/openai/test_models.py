@@ -20,6 +20,7 @@ async def test_the_list_has_everybody_who_answers_speaks_or_writes_down(http: ht
     assert [one["id"] for one in listed["data"]] == [
         *("scripted", "cloud/fox-1", "cloud/fox-2"),
         *("tts-1", "house/tts-1", "whisper-1", "gpt-4o-mini-transcribe"),
+        "multilingual-e5-small-q4",
     ]
     assert all(one["object"] == "model" and isinstance(one["created"], int) for one in listed["data"])
     assert [one["owned_by"] for one in listed["data"]][:2] == ["rhapsode", "cloud"]

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from schemas.openai.chat import ChatCompletionRequest
 from schemas.openai.document import DOCUMENT, written
+from schemas.openai.embeddings import EmbeddingsRequest
 from schemas.openai.speech import SpeechRequest
 from schemas.openai.standing import Row
 from schemas.openai.table import TABLE
@@ -25,11 +26,13 @@ MODELS: dict[str, type[BaseModel]] = {
     "POST /v1/audio/speech": SpeechRequest,
     "POST /v1/audio/transcriptions": TranscriptionRequest,
     "POST /v1/audio/translations": TranslationRequest,
+    "POST /v1/embeddings": EmbeddingsRequest,
 }
 BARE: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"model": "gpt-4o", "messages": [{"role": "user", "content": "at once"}]},
     "/v1/audio/speech": {"model": "tts-1", "voice": "alloy", "input": "Yes."},
     "/v1/audio/transcriptions": {"model": "gpt-4o-mini-transcribe"},
+    "/v1/embeddings": {"model": "text-embedding-3-small", "input": "Yes."},
 }
 LINES = [
     pytest.param(
