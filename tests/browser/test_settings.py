@@ -86,6 +86,24 @@ def test_without_narration_nothing_is_offered_to_be_read_aloud(open_page: OpenPa
     expect(reader.page.get_by_label("Write and read aloud")).to_be_disabled()
 
 
+def test_without_narration_what_depends_on_it_cannot_be_switched(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    dependent = [sheet.get_by_label(label) for label in ("Read while writing", "Auto-play last scene")]
+    for switch in dependent:
+        expect(switch).to_be_enabled()
+        expect(switch).to_have_css("opacity", "1")
+    sheet.get_by_label("Read scenes out").uncheck()
+    for switch in dependent:
+        expect(switch).to_be_disabled()
+        expect(switch).to_have_css("opacity", "0.5")
+    reader.page.reload()
+    sheet = settings(reader)
+    expect(sheet.get_by_label("Auto-play last scene")).to_be_disabled()
+    sheet.get_by_label("Read scenes out").check()
+    expect(sheet.get_by_label("Auto-play last scene")).to_be_enabled()
+
+
 def test_a_voice_can_be_listened_to(open_page: OpenPage, app: RunningApp) -> None:
     reader = open_page(new_story(app.url))
     sheet = settings(reader)

@@ -6,7 +6,7 @@ import { when } from "../times.js";
 const NAMES = {
   tts_enabled: "Read scenes out",
   realtime_tts_enabled: "Read while writing",
-  auto_play_last_scene: "Read the last scene by itself",
+  auto_play_last_scene: "Auto-play last scene",
   min_sentence_length: "Shortest sentence",
   default_voice: "Voice",
   speech_speed: "Speed",

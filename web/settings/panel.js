@@ -14,6 +14,7 @@ import { Preview } from "./preview.js";
 
 const LOCAL = "local"; // how the server calls its own voice
 const SAVED_MS = 2_500;
+const OF_NARRATION = ["realtime_tts_enabled", "auto_play_last_scene"]; // mean nothing while nothing is read out
 
 /** Open the sheet; `onChange(preferences)` after every change; `listening`: of the place, if it listens. */
 export function openSettings({ onChange, listening }) {
@@ -32,15 +33,15 @@ class SettingsPanel {
     const save = (name) => (value) => this._save(name, value);
     this._preview = new Preview(this._api, () => this._wishes());
     this._fields = {
-      tts_enabled: toggle("Read scenes out", "Off: nothing is ever spoken.", save("tts_enabled")),
+      tts_enabled: toggle("Read scenes out", "Off: nothing is read out by itself.", save("tts_enabled")),
       realtime_tts_enabled: toggle(
         "Read while writing",
-        "A new scene is heard while it is being written.",
+        "Hear narration while a scene is being written.",
         save("realtime_tts_enabled"),
       ),
       auto_play_last_scene: toggle(
-        "Read the last scene by itself",
-        "A scene that was only written is read out as soon as it is complete.",
+        "Auto-play last scene",
+        "Automatically narrate new scenes after generation completes.",
         save("auto_play_last_scene"),
       ),
       default_voice: choice("Voice", this._preview.button, save("default_voice")),
@@ -133,6 +134,7 @@ class SettingsPanel {
     for (const [name, field] of Object.entries(this._fields)) {
       if (name !== except && !this._waiting.get(name)) field.show(this._preferences[name]);
     }
+    for (const name of OF_NARRATION) this._fields[name].control.disabled = !this._preferences.tts_enabled;
   }
 
   async _showChanges() {
