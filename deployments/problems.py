@@ -1,6 +1,7 @@
 """The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, frames."""
 
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -155,6 +156,11 @@ def retry_after_s(error: RhapsodeError) -> int | None:
     return None if seconds is None else max(1, math.ceil(seconds))
 
 
+_MEASURED: Final = re.compile(
+    r"Value should have (at most|at least) (\d+) items? after validation, not (\d+)"
+)
+
+
 def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
     """Code, message and field path of the first of pydantic's complaints."""
     first = errors[0]
@@ -169,7 +175,8 @@ def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    """Pydantic's words for people; of a text that was read first it says "items after validation"."""
+    return _MEASURED.sub(r"Text should have \1 \2 characters, not \3", message.removeprefix("Value error, "))
 
 
 def frame_of_validation(error: ValidationError, ref: str | None) -> ErrorFrame:

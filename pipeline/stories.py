@@ -8,7 +8,7 @@ from pipeline.narrations import Narrations, Scene, SceneId
 from pipeline.sessions import Sessions
 from pipeline.users import Users, lengths_for
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch
-from schemas.errors import InputTooLong, SessionNotFound
+from schemas.errors import InputTooLong, SessionGone, SessionNotFound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId
 from schemas.preferences import Preferences
@@ -41,7 +41,10 @@ class Stories:
 
     async def story(self, story: SessionId) -> Conversation:
         """Raises SessionNotFound, also for a session that is no story, or SessionGone."""
-        conversation, _ = await self._sessions.view(story)
+        try:
+            conversation, _ = await self._sessions.view(story)
+        except (SessionNotFound, SessionGone) as error:
+            raise type(error)(str(error), field="story_id") from error
         if conversation.kind != "story":
             raise SessionNotFound(f"there is no story {story}", field="story_id")
         return conversation

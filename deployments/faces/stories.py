@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
 
 from deployments.access import Caller, owns
 from deployments.faces.bodies import form_or_json, schema_of
-from deployments.faces.native import Open, erase, known_id
+from deployments.faces.native import Open, erase
 from deployments.faces.scene_messages import FORMAT, SceneMessages, Told
 from deployments.faces.sockets import JsonSocket, conversing
 from deployments.services import Services
@@ -21,7 +21,7 @@ from pipeline.stories import premise_of
 from pipeline.turn_state import NarrationState, TurnState
 from schemas.commands import Control
 from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
-from schemas.ids import Seq, SessionId, TurnId
+from schemas.ids import Seq, SessionId, TurnId, parse_session_id
 from schemas.principals import Principal
 from schemas.stories import (
     CreateScene,
@@ -39,7 +39,9 @@ router = APIRouter(tags=["stories"])
 
 async def known_story(services: Open, caller: Caller, story_id: str) -> SessionId:
     """The path's story. Raises SessionNotFound for what is none, or somebody else's."""
-    story = known_id(story_id)
+    story = parse_session_id(story_id)
+    if story is None:
+        raise SessionNotFound(f"there is no story {story_id[:80]!r}", field="story_id")
     conversation = await services.stories.story(story)
     if not owns(caller, conversation.principal):
         raise SessionNotFound(f"there is no story {story}", field="story_id")

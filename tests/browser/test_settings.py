@@ -86,7 +86,9 @@ def test_without_narration_nothing_is_offered_to_be_read_aloud(open_page: OpenPa
     expect(reader.page.get_by_label("Write and read aloud")).to_be_disabled()
 
 
-def test_without_narration_what_depends_on_it_cannot_be_switched(open_page: OpenPage, app: RunningApp) -> None:
+def test_while_nothing_is_read_out_what_depends_on_it_is_disabled(
+    open_page: OpenPage, app: RunningApp
+) -> None:
     reader = open_page(new_story(app.url))
     sheet = settings(reader)
     dependent = [sheet.get_by_label(label) for label in ("Read while writing", "Auto-play last scene")]

@@ -106,6 +106,20 @@ async def test_a_bad_body_is_refused_by_field_and_code(
     assert shown["scenes"][0]["narration"] is None
 
 
+async def test_a_text_that_is_too_long_is_told_in_characters(http: httpx.AsyncClient, story: str) -> None:
+    answer = await http.post(SCENES.format(story=story), json={"custom_prompt": "x" * 20_001})
+    said = answer.json()["detail"]
+    assert said == "custom_prompt: Text should have at most 20000 characters, not 20001"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/stories/nonsense", "/api/stories/019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11"]
+)
+async def test_a_story_that_is_not_there_is_called_story_id(http: httpx.AsyncClient, path: str) -> None:
+    for answer in (await http.get(path), await http.post(f"{path}/scenes", json={})):
+        assert (answer.status_code, answer.json()["field"]) == (404, "story_id"), answer.text
+
+
 FORM = "application/x-www-form-urlencoded"
 
 
