@@ -2,7 +2,7 @@
 
 `speech`: travisvn/chatterbox-tts-api. `POST /v1/audio/speech` with `stream_format: "sse"` answers with
 `speech.audio.info` (the rate), `speech.audio.delta` (base64 PCM) and `speech.audio.done`, so that an answer
-which was cut is told from one that ended. It speaks at its own speed: `speed` is sent, and ignored there.
+which was cut is told from one that ended. It speaks at its own speed, which is changed here.
 `extra` takes exaggeration, cfg_weight, temperature, streaming_chunk_size, streaming_strategy,
 streaming_buffer_size and streaming_quality.
 
@@ -22,7 +22,9 @@ from schemas.providers import SpeechProviderSettings
 
 def build(name: str, settings: SpeechProviderSettings) -> RemoteVoice:
     """The registry's factory; connects when it first speaks."""
-    return RemoteVoice(name, settings, _tts if settings.api == "tts" else _speech)
+    if settings.api == "tts":
+        return RemoteVoice(name, settings, _tts)
+    return RemoteVoice(name, settings, _speech, own_speed=True)
 
 
 def _speech(

@@ -1,5 +1,6 @@
 """A voice behind HTTP; what differs from kind to kind of server is one function."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -7,6 +8,7 @@ from typing import Any, Final
 
 from pipeline.engines.base import AS_CONFIGURED, Delivery, WordTimes
 from pipeline.engines.speech_client import SpeechClient
+from pipeline.engines.tempo import at_tempo
 from schemas.errors import UnknownVoice
 from schemas.providers import SpeechProviderSettings
 
@@ -18,7 +20,11 @@ _SPEAKABLE: Final = re.compile(r"\w")
 class RemoteVoice:
     """Satisfies TextToSpeech. It does not know when each word is heard, so no WordTimes come."""
 
-    def __init__(self, name: str, settings: SpeechProviderSettings, form: Form) -> None:
+    def __init__(
+        self, name: str, settings: SpeechProviderSettings, form: Form, *, own_speed: bool = False
+    ) -> None:
+        """`own_speed`: its server knows one speed only, and its sound is made faster or slower here."""
+        self._own_speed = own_speed
         self._client = SpeechClient(name, settings)
         self._settings = settings
         self._form = form
@@ -48,13 +54,15 @@ class RemoteVoice:
             raise UnknownVoice(f"There is no voice {voice!r}; there is: {known}.", field="voice")
         if not _SPEAKABLE.search(text):
             return
-        path, ours = self._form(self._settings, text, voice, speed)
+        factor = speed if self._own_speed else 1.0
+        path, ours = self._form(self._settings, text, voice, speed / factor)
         theirs = {name: value for name, value in delivery.extra.items() if name not in ours}
         body = ours | self._settings.extra | theirs
         self.open_streams += 1
         try:
             timeout_s = delivery.timeout_s or self._settings.timeout_s
-            async with aclosing(self._client.sound(path, body, timeout_s)) as pieces:
+            sound = self._client.sound(path, body, timeout_s)
+            async with aclosing(at_tempo(sound, factor, self.sample_rate, asyncio.to_thread)) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:

@@ -83,6 +83,15 @@ async def test_a_chatterbox_server_is_asked_to_stream(house: SpeechHouse, api: s
     await voice.aclose()
 
 
+async def test_a_server_that_knows_one_speed_only_is_as_fast_as_is_wished(house: SpeechHouse) -> None:
+    voice = build_speech_provider("box", house.settings(kind="chatterbox", api="speech"))
+    lengths = [length_ms(voice, (await spoken(voice, SENTENCE, speed=speed))[1]) for speed in (1.0, 2.0, 0.5)]
+    assert [asked["speed"] for asked in house.requests] == [1.0] * 3
+    assert lengths[0] / lengths[1] == pytest.approx(2.0, rel=0.05)
+    assert lengths[0] / lengths[2] == pytest.approx(0.5, rel=0.05)
+    await voice.aclose()
+
+
 async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house: SpeechHouse) -> None:
     given = house.settings(extra={"exaggeration": 0.5, "response_format": "wav"})
     voice = build_speech_provider("cloud", given)
