@@ -134,17 +134,20 @@ def status(url: Url = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    config: Annotated[Path | None, typer.Option(help="A serve_config.yaml of your own.")] = None,
+    as_json: Json = False,
+) -> None:
     """Look at everything that is needed and say what to do about what is missing.
 
-    Example: rhapsode doctor
+    Example: rhapsode doctor --config cluster/gpu.yaml
     """
     from cluster.doctor import Result, examine
 
     marks = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}
     console, results = Console(), list[Result]()
     with explained():
-        for result in examine():
+        for result in examine(config):
             results.append(result)
             if not as_json:
                 line = f"{marks[result.verdict]}  {result.name:<28}{escape(result.found)}"

@@ -1,5 +1,6 @@
 """Reads a serve_config.yaml strictly: Ray ignores keys that it does not know, we name them."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
+from cluster import state
 from cluster.placement import troubles
 from cluster.problems import MISUSED, CliError
 from cluster.state import KEY
@@ -62,8 +64,23 @@ def default_file() -> Path:
     return here if here.is_file() else (Path(__file__).parent / "serve_config.yaml").resolve()
 
 
+def current(file: Path | None = None) -> Config:
+    """The configuration of the system that runs in this home, else the one that it would start with.
+
+    `file` stands for the file of either. Raises CliError.
+    """
+    run = state.running(state.home())
+    if run is None:
+        return load(file or default_file())
+    with state.environment_of(run):
+        return load(file or (Path(run.config) if run.config else default_file()))
+
+
 def load(file: Path) -> Config:
     """Raises CliError with every finding if there is one."""
+    if unknown := unknown_variables(os.environ):
+        message = "\n".join(str(finding) for finding in unknown)
+        raise CliError(message, "Correct or unset it.", status=MISUSED)
     raw = _parse(file)
     if found := findings(raw):
         lines = "\n".join(f"  {finding}" for finding in found)

@@ -1,6 +1,5 @@
 """`rhapsode doctor`: looks at everything that Rhapsode needs and says what to do about what is missing."""
 
-import os
 import platform
 import shutil
 import socket
@@ -46,13 +45,14 @@ class Result:
     advice: str = ""
 
 
-def examine() -> Iterator[Result]:
-    """Every check, one after the other, each as soon as it is done."""
+def examine(file: Path | None = None) -> Iterator[Result]:
+    """Every check, one after the other, each as soon as it is done; `file`: a serve_config.yaml of one's own."""
     yield from (_python(), _disk(), _memory())
     yield from (_package(name) for name in _PACKAGES)
     yield from (_package(name, missing="note") for name in _PIPER)
-    for check in (_config, _weights, _log, _port):
-        yield _careful(check)
+    for check in (_config, _weights, _log):
+        yield _careful(check, file)
+    yield _port()
     yield from (
         _player(),
         _tool("browser", _BROWSERS, "chromium"),
@@ -60,10 +60,10 @@ def examine() -> Iterator[Result]:
     )
 
 
-def _careful(check: Callable[[], Result]) -> Result:
+def _careful(check: Callable[[Path | None], Result], file: Path | None) -> Result:
     """A check that cannot even be made is a finding as well."""
     try:
-        return check()
+        return check(file)
     except (CliError, OSError, ValueError, ImportError) as error:
         return Result(check.__name__.strip("_"), "bad", str(error), getattr(error, "advice", ""))
 
@@ -98,20 +98,18 @@ def _package(name: str, *, missing: Literal["note", "bad"] = "bad") -> Result:
         return Result(name, missing, "not installed", "Run make run, which installs what is missing.")
 
 
-def _config() -> Result:
-    from cluster.config import default_file, load, unknown_variables
+def _config(file: Path | None) -> Result:
+    from cluster.config import current
 
-    if unknown := unknown_variables(os.environ):
-        return Result("config", "bad", "; ".join(str(finding) for finding in unknown), "Correct or unset it.")
-    config = load(default_file())
+    config = current(file)
     return Result("config", "ok", f"{config.file}, profile {config.settings.profile}")
 
 
-def _weights() -> Result:
-    from cluster.config import default_file, load
+def _weights(file: Path | None) -> Result:
+    from cluster.config import current
     from pipeline.engines import weights
 
-    settings = load(default_file()).settings
+    settings = current(file).settings
     missing = weights.missing(settings)
     if missing:
         return Result(
@@ -120,22 +118,21 @@ def _weights() -> Result:
     return Result("weights", "ok", f"prepared in {settings.cache}")
 
 
-def _log() -> Result:
-    import redis
-
-    from cluster.status import log_server
+def _log(file: Path | None) -> Result:
+    """The log of the system that runs in this home, else the one that the configuration names."""
+    from cluster import log_check
+    from cluster.config import current
     from pipeline.log import embedded
 
-    given = state.log_url() is not None
-    if not given and embedded.status(state.home()) is None:
-        return Result("log", "ok", f"not running; {embedded.find_binary().name} starts with rhapsode up")
-    try:
-        with log_server() as server:
-            server.ping()
-    except redis.RedisError as error:
-        advice = "Start that server, or unset REDIS_URL to use the embedded one."
-        return Result("log", "bad", f"{'REDIS_URL' if given else 'embedded server'}: {error}", advice)
-    return Result("log", "ok", f"{'the server in REDIS_URL' if given else 'the embedded server'} answers")
+    settings = current(file).settings.log
+    if settings.embedded:
+        if embedded.status(state.home()) is None:
+            return Result("log", "ok", f"not running; {embedded.find_binary().name} starts with rhapsode up")
+        settings = log_check.embedded_server(state.home())
+    found = log_check.examine(settings)
+    if found.warnings:
+        return Result("log", "bad", " ".join(found.warnings), "See docs/redis.md.")
+    return Result("log", "ok", f"{found.about} at {found.address} answers")
 
 
 def _port() -> Result:

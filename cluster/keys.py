@@ -112,9 +112,9 @@ def revoke(
 
 def file_of(config: Path | None) -> Path:
     """Where the keys are that a server with this configuration reads."""
-    from cluster.config import default_file, load  # takes a second: it knows Ray
+    from cluster.config import current  # takes a second: it knows Ray
 
-    return keys_file(load(config or default_file()).settings.auth, state.home())
+    return keys_file(current(config).settings.auth, state.home())
 
 
 def _with(file: Path, work: Callable[[], T]) -> T:

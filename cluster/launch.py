@@ -9,11 +9,13 @@ from typing import Final
 
 import httpx
 import psutil
+from rich.markup import escape
 
 from cluster import accelerators, processes, ray_host, state
 from cluster.config import Config, default_file, load
 from cluster.console import Steps
 from cluster.exposure import is_open_to_all, refuse_exposure
+from cluster.log_check import address_of, examine
 from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.signals import StopSignals
@@ -41,12 +43,15 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
                 f"{config.settings.profile} ({config.file})"
                 + (f", port {wished} is in use" if port != wished else "")
             )
+        check_log(config, steps)
         prepare_weights(config, steps)
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         run_state = RunState(
             launcher=Process.of(psutil.Process()),
             url=f"http://{shown}:{port}/",
             application=config.application,
+            config=str(config.file.absolute()),
+            log=address_of(config.settings.log),
             open=is_open_to_all(config.settings, home),
             ray_folder=str(ray_host.folder_for(home)),
         )
@@ -83,12 +88,22 @@ def prepare_weights(config: Config, steps: Steps) -> None:
         note(f"in {settings.cache}")
 
 
+def check_log(config: Config, steps: Steps) -> None:
+    """Raises CliError where a log server of the operator's own cannot be used; warns of what loses events."""
+    if config.settings.log.embedded:
+        return
+    with steps.step("Log server") as note:
+        found = examine(config.settings.log)
+        note(f"{found.about} at {found.address}")
+    for warning in found.warnings:
+        steps.say(f"[yellow]Warning:[/yellow] {escape(warning)} See docs/redis.md.")
+
+
 def _start_log(home: Path, config: Config, steps: Steps) -> bool:
     """Whether a log server was started that we have to stop."""
+    if not config.settings.log.embedded:
+        return False
     with steps.step("Log server") as note:
-        if not config.settings.log.embedded:
-            note("yours, as REDIS_URL or the settings say")
-            return False
         try:
             server = embedded.ensure(home, config.settings.log)
         except LogError as error:

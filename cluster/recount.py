@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import state
-from cluster.config import default_file, load
+from cluster.config import current
 from cluster.problems import CliError, NotRunning
 from pipeline.log import embedded
 from pipeline.log.open import open_log
@@ -24,7 +24,7 @@ from schemas.metrics import Measurement
 
 async def of_all(config: Path | None) -> dict[str, Any]:
     """Reads the log itself: a gateway has other things to do."""
-    settings = load(config or default_file()).settings
+    settings = current(config).settings
     if settings.log.embedded and embedded.status(state.home()) is None:
         raise NotRunning  # reading alone must not start a log server
     log = open_log(settings.log, state.home(), settings.archive)

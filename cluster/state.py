@@ -56,6 +56,10 @@ class RunState(BaseModel):
     ready: bool = False
     open: bool = False
     """It asked nobody who they are when it started."""
+    config: str = ""
+    """The configuration file that it was started with."""
+    log: str = ""
+    """Where its log server is, without a password; empty: the embedded one."""
     log_started: bool = False
     """The embedded log server is ours to stop."""
     processes: tuple[Process, ...] = ()
@@ -97,9 +101,46 @@ def read(place: Path) -> RunState | None:
 
 def write(place: Path, state: RunState) -> None:
     """Readers see the old state or the new one, never half of it."""
-    fresh = place / f"run.json.{os.getpid()}"
-    fresh.write_text(state.model_dump_json(indent=1), encoding="utf-8")
-    fresh.replace(place / "run.json")
+    write_privately(place / "run.json", state.model_dump_json(indent=1))
+
+
+def write_privately(file: Path, text: str) -> None:
+    """Readers see the old content or the new one; readers of other users see neither."""
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    fresh.replace(file)
+
+
+@contextmanager
+def environment_of(run: RunState) -> Iterator[None]:
+    """Within the block our variables are those that `run` was started with, its passwords too.
+
+    They are read from its process, which only its own user can do; nothing of them is on a disk. Where that
+    cannot be done, nothing changes.
+    """
+    launcher = run.launcher.find()
+    try:
+        given = launcher.environ() if launcher is not None else None
+    except psutil.Error:
+        given = None
+    before = dict(os.environ)
+    if given is not None:
+        for name in filter(_is_setting, before):
+            del os.environ[name]
+        os.environ.update((name, value) for name, value in given.items() if _is_setting(name))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _is_setting(name: str) -> bool:
+    """Variables that the settings are made of, but for those that say which home is meant and who asks."""
+    return name == "REDIS_URL" or (name.startswith("RHAPSODE_") and name not in (KEY, "RHAPSODE_HOME"))
 
 
 def clear(place: Path) -> None:
@@ -162,8 +203,3 @@ def credential() -> dict[str, str]:
 def is_encrypted(url: str) -> bool:
     """As `verify` of an HTTP client: reading the certificates costs every command 60 ms or more."""
     return not url.lower().startswith("http:")
-
-
-def log_url() -> str | None:
-    """The log server that the environment names; None: the embedded one."""
-    return os.environ.get("RHAPSODE_LOG__URL") or os.environ.get("REDIS_URL") or None

@@ -5,14 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import httpx
-import redis
 
 from cluster import state
 from cluster.asking import ask, metrics_page
 from cluster.problems import NOT_RUNNING, CliError
 
 _PATIENCE_S: Final = 5.0
-_MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +49,14 @@ class Status:
             return [f"Rhapsode is starting (process {self.pid})."]
         health = ", ".join(f"{part} {word}" for part, word in self.health.items()) or "no answer"
         replicas = ", ".join(f"{name} {word}" for name, word in self.replicas.items()) or "unknown"
-        log = ", ".join(f"{name} {value}" for name, value in self.log.items()) or "no answer"
+        about = {name: value for name, value in self.log.items() if name != "warnings"}
+        log = ", ".join(f"{name} {value}" for name, value in about.items()) or "no answer"
         return [
             f"Rhapsode runs at {self.url}" + (f" (process {self.pid})." if self.pid else "."),
             f"health    {health}",
             f"replicas  {replicas}",
             f"log       {log}",
+            *(f"  warning: {warning}" for warning in self.log.get("warnings", ())),
             *_worker_lines(self.workers),
         ]
 
@@ -95,7 +95,7 @@ def look() -> Status:
         pid=run.launcher.pid,
         health=_health(run.url),
         replicas=dict(run.replicas),
-        log=_log(),
+        log=_log(run),
         workers=_workers(run.url),
     )
 
@@ -141,28 +141,16 @@ def _workers(url: str) -> dict[str, Any]:
         return {}
 
 
-def log_server() -> redis.Redis:
-    """The server that the environment names, or the embedded one of this home. Connects when used."""
-    from pipeline.log import embedded
+def _log(run: state.RunState) -> dict[str, Any]:
+    """As this machine sees it; empty where it does not answer."""
+    from cluster import log_check
 
-    url = state.log_url()
-    if url is not None:
-        return redis.Redis.from_url(url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
-    return redis.Redis(unix_socket_path=str(embedded.socket_path(state.home())), socket_timeout=_PATIENCE_S)
-
-
-def _log() -> dict[str, Any]:
     try:
-        with log_server() as server:
-            memory: Any = server.info("memory")
-            about: Any = server.info("server")
-    except (redis.RedisError, ValueError):
-        return {}
-    limit = memory["maxmemory"]
-    version = about.get("valkey_version") or about["redis_version"]
-    return {
-        "server": f"{about.get('server_name', 'redis')} {version}",
-        "memory_mb": round(memory["used_memory"] / _MIB, 1),
-        "limit_mb": round(limit / _MIB) if limit else None,
-        "uptime_s": about["uptime_in_seconds"],
-    }
+        settings = log_check.embedded_server(state.home())
+        if run.log:
+            from cluster.config import current  # takes a second: it knows Ray
+
+            settings = current().settings.log
+        return log_check.examine(settings).as_json()
+    except CliError as error:
+        return {"error": str(error)}

@@ -104,22 +104,13 @@ def _point_to_the_other(home: Path, steps: Steps) -> None:
 def _prepare_ray(home: Path) -> None:
     """Sets what Ray reads when it is imported, with a new token that only this user can read."""
     token = home / "ray-token"
-    fresh = home / f"ray-token.{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
-    fresh.replace(token)
+    state.write_privately(token, secrets.token_hex(32))
     os.environ.pop("RAY_AUTH_TOKEN", None)  # would win over the file
     os.environ.update(_RAY, RAY_AUTH_TOKEN_PATH=str(token))
 
 
 def _settle_environment(home: Path, wish: Wish) -> None:
     """What replicas must agree on with us, whatever folder they work in. Before anything is started."""
-    from cluster.config import unknown_variables
-
-    if unknown := unknown_variables(os.environ):
-        message = "\n".join(str(finding) for finding in unknown)
-        raise CliError(message, "Correct or unset it.", status=MISUSED)
     os.environ["RHAPSODE_HOME"] = str(home)
     if cache := os.environ.get("RHAPSODE_CACHE"):
         os.environ["RHAPSODE_CACHE"] = str(Path(cache).expanduser().absolute())

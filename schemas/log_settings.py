@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Address = Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$", examples=["10.0.0.1:6379"])]
 
@@ -41,6 +41,20 @@ class LogSettings(BaseModel):
     """Fixed when the log is made. None: 16, on a cluster 64, of which each shard has its share."""
     max_memory_mb: int = Field(default=2_048, ge=64)
     max_session_bytes: int = Field(default=256 * 1024 * 1024, ge=1_024)
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        """Says nothing of what is in it: a password may be."""
+        if url is not None:
+            try:
+                parts = urlsplit(url.get_secret_value())
+                _ = parts.port
+            except ValueError as error:
+                raise ValueError("cannot be read; write signs of a password as %XX") from error
+            if parts.scheme not in ("redis", "rediss", "unix"):
+                raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
 
     @model_validator(mode="after")
     def _mode_has_its_addresses(self) -> Self:
