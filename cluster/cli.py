@@ -161,6 +161,27 @@ def doctor(
     raise typer.Exit(1 if any(result.verdict == "bad" for result in results) else 0)
 
 
+@app.command("logs")
+def show_logs(
+    part: Annotated[
+        str | None, typer.Argument(help="As gateway, workers, language-model, serve, ray, log; else all.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many of each file.")] = 50,
+) -> None:
+    """Show what the processes of the running system have written, or those of the last one.
+
+    The last five runs are kept in the folder logs of the home; the log server writes to log/server.log there.
+
+    Example: rhapsode logs gateway --follow
+    """
+    from cluster import logs
+    from cluster.state import home
+
+    with explained():
+        logs.show(home(), part, lines, say_plainly, follow=follow)
+
+
 @app.command("check-config")
 def check_config(file: Annotated[Path, typer.Argument(help="A serve_config.yaml.")]) -> None:
     """Check a configuration strictly: misspelt keys are named, with the key that was probably meant.

@@ -46,7 +46,7 @@ class Result:
 
 
 def examine(file: Path | None = None) -> Iterator[Result]:
-    """Every check, one after the other, each as soon as it is done; `file`: a serve_config.yaml of one's own."""
+    """Every check, one after the other, each as soon as it is done; `file`: a configuration of one's own."""
     yield from (_python(), _disk(), _memory())
     yield from (_package(name) for name in _PACKAGES)
     yield from (_package(name, missing="note") for name in _PIPER)

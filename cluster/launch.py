@@ -11,7 +11,7 @@ import httpx
 import psutil
 from rich.markup import escape
 
-from cluster import accelerators, processes, ray_host, state
+from cluster import accelerators, logs, processes, ray_host, state
 from cluster.config import Config, default_file, load
 from cluster.console import Steps
 from cluster.exposure import is_open_to_all, refuse_exposure
@@ -58,13 +58,14 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
         try:
             run_state = run_state.model_copy(update={"log_started": _start_log(home, config, steps)})
             note_down(home, run_state)
+            logs.begin(home, Path(run_state.ray_folder))
             with steps.step("Ray") as note:
                 ray_host.start(Path(run_state.ray_folder), config.serve, host, port, gpus)
                 stop.take()  # Ray has taken SIGTERM
                 run_state = note_down(home, run_state)
                 note("started")
             with steps.step("Models and gateway") as note:
-                ray_host.deploy(config.serve, note)
+                ray_host.deploy(config.serve, note, logs=logs.folder(home))
             with steps.step("Health") as note:
                 note(_await_health(run_state.url))
             ready = {"ready": True, "replicas": ray_host.replicas(config.application)}

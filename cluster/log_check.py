@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import redis
 from pydantic import SecretStr
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.backoff import NoBackoff
-from redis.connection import SSLConnection, parse_url
 from redis.retry import Retry
 
 from cluster.problems import CliError
@@ -30,7 +30,39 @@ _OPTIONS: Final[Mapping[str, Any]] = {
     "socket_connect_timeout": PATIENCE_S,
     "retry": Retry(NoBackoff(), 0),
 }
-_WHERE: Final = "Correct REDIS_URL, or log.url in the file."
+_WHERE: Final = "Correct REDIS_URL or log.url; without either rhapsode up brings a server of its own."
+
+_CAUSES: Final[Sequence[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str]]] = (
+    (
+        ssl.SSLCertVerificationError,
+        "has a certificate that is not accepted: {}",
+        "An authority of your own: add ?ssl_ca_certs=/path/to/ca.pem to the URL, and use a name that the "
+        "certificate has (docs/redis.md, TLS).",
+    ),
+    (
+        ssl.SSLError,
+        "does not get through the TLS handshake: {}",
+        "A server without TLS: redis:// instead of rediss://. One that wants a certificate of yours: add "
+        "ssl_certfile and ssl_keyfile (docs/redis.md, TLS).",
+    ),
+    (
+        redis.AuthenticationError,
+        "refuses the password or the user: {}",
+        "Give them in the URL: redis://USER:PASSWORD@HOST:PORT, or redis://:PASSWORD@HOST:PORT.",
+    ),
+    (socket.gaierror, "is not known by that name: {}", _WHERE),
+    (ConnectionRefusedError, "refuses connections: nothing listens there", f"Start that server. {_WHERE}"),
+    (FileNotFoundError, "is not there", f"Start that server. {_WHERE}"),
+    (
+        (TimeoutError, redis.TimeoutError),
+        f"does not answer within {PATIENCE_S:g} s",
+        "Is it Redis, does it have TLS where the URL says rediss:// and none where it says redis://, and "
+        f"does a firewall let you through? {_WHERE}",
+    ),
+    (redis.BusyLoadingError, "is still loading its data", "Try again when it has done that."),
+    (redis.exceptions.NoPermissionError, "lets this user do too little: {}", "See docs/redis.md, ACLs."),
+)
+"""Kinds of errors, what each means, and what to do; the first that fits counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +144,7 @@ def _cluster(settings: LogSettings) -> LogServer:
             asked = node.rpartition(":")[0]  # a node that does not know its own name means the one asked
             primaries = list(dict.fromkeys(f"{_text(one[2][0] or asked)}:{one[2][1]}" for one in slots))
             if not primaries:
-                raise CliError(
-                    f"The Redis Cluster of {node} has no slots.", "Join its nodes: docs/redis.md."
-                )
+                raise CliError(f"The Redis Cluster of {node} has no slots.", "Join its nodes: docs/redis.md.")
             infos = [_info(_client(settings, primary), primary) for primary in primaries]
             return _about(infos, f"{len(primaries)} primaries, first {node}")
     raise AssertionError("the settings want an address for a cluster")
@@ -230,42 +260,11 @@ def _explained(where: str) -> Iterator[None]:
 
 def _cause(error: BaseException) -> tuple[str, str]:
     """What is wrong with the server, and what to do."""
-    chain = list(_chain(error))
-    for one in chain:
-        match one:
-            case ssl.SSLCertVerificationError():
-                return (
-                    f"has a certificate that is not accepted: {one.verify_message}",
-                    "An authority of your own: add ?ssl_ca_certs=/path/to/ca.pem to the URL, and use a name "
-                    "that the certificate has (docs/redis.md, TLS).",
-                )
-            case ssl.SSLError():
-                return (
-                    f"does not get through the TLS handshake: {one.reason or one}",
-                    "A server without TLS: redis:// instead of rediss://. One that wants a certificate of "
-                    "yours: add ssl_certfile and ssl_keyfile (docs/redis.md, TLS).",
-                )
-            case redis.AuthenticationError():
-                return (
-                    f"refuses the password or the user: {one}",
-                    "Give them in the URL: redis://USER:PASSWORD@HOST:PORT, or redis://:PASSWORD@HOST:PORT.",
-                )
-            case socket.gaierror():
-                return f"is not known by that name: {one.strerror}", _WHERE
-            case ConnectionRefusedError():
-                return "refuses connections: nothing listens there", f"Start that server. {_WHERE}"
-            case FileNotFoundError():
-                return "is not there", f"Start that server. {_WHERE}"
-            case TimeoutError() | redis.TimeoutError():
-                return (
-                    f"does not answer within {PATIENCE_S:g} s",
-                    "Is it Redis, does it have TLS where the URL says rediss:// and none where it says redis://, "
-                    f"and does a firewall let you through? {_WHERE}",
-                )
-            case redis.exceptions.BusyLoadingError():
-                return "is still loading its data", "Try again when it has done that."
-            case redis.exceptions.NoPermissionError():
-                return f"lets this user do too little: {one}", "See docs/redis.md, ACLs."
+    for one in _chain(error):
+        for kinds, message, advice in _CAUSES:
+            if isinstance(one, kinds):
+                told = (getattr(one, name, "") for name in ("verify_message", "reason", "strerror"))
+                return message.format(next(filter(None, told), one)), advice
     return _not_redis(error)
 
 

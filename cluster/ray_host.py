@@ -21,6 +21,7 @@ from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from cluster import processes
 from cluster.accelerators import Accelerators
+from cluster.logs import cause, cause_in_log
 from cluster.problems import CliError
 
 _OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
@@ -69,8 +70,7 @@ def _start_patiently(folder: Path, gpus: Accelerators) -> None:
             return _start_ray(folder, gpus)
         except Exception as error:  # Ray raises a bare Exception when its node does not come up
             if tries == _TRIES or _TOO_LATE not in str(error):
-                logs = folder / "session_latest" / "logs"
-                advice = f"If the machine was not just very busy, look into {logs}."
+                advice = "Was the machine just very busy? Else Ray's own log says why: rhapsode logs ray."
                 raise CliError(f"Ray did not start: {error}", advice) from error
             # What it had started goes on without it, and the next try would meet it.
             family = psutil.Process().children(recursive=True)
@@ -101,8 +101,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def deploy(config: ServeDeploySchema, note: Callable[[str], None], *, patience_s: float = _DEPLOY_S) -> None:
-    """Deploy the file as `serve deploy` would, and wait until everything is healthy."""
+def deploy(
+    config: ServeDeploySchema,
+    note: Callable[[str], None],
+    *,
+    logs: Path | None = None,
+    patience_s: float = _DEPLOY_S,
+) -> None:
+    """Deploy the file as `serve deploy` would, and wait until everything is healthy.
+
+    `logs`: what Ray's processes of this machine write, where it holds those of all replicas.
+    """
     name = config.applications[0].name
     client = _get_global_client()
     assert client is not None
@@ -115,7 +124,7 @@ def deploy(config: ServeDeploySchema, note: Callable[[str], None], *, patience_s
             if application.status == ApplicationStatus.RUNNING:
                 return
             if application.status == ApplicationStatus.DEPLOY_FAILED:
-                raise CliError(_reason(application), "Run rhapsode doctor, correct what it finds, try again.")
+                raise CliError(_reason(application, logs), "Correct that, and try again.")
         sleep(_POLL_S)
     raise CliError(f"The deployments were not ready after {patience_s:.0f} s.", "Is the machine very busy?")
 
@@ -153,9 +162,12 @@ def _replicas(application: Any) -> dict[str, str]:
     return {name: str(part.status.value).lower() for name, part in application.deployments.items()}
 
 
-def _reason(application: Any) -> str:
-    """The last telling line of what Serve reports, which is mostly traceback."""
-    texts = [application.message, *(part.message for part in application.deployments.values())]
-    lines = [line.strip() for text in texts for line in (text or "").splitlines() if line.strip()]
-    telling = [line for line in lines if "Error" in line or "Exception" in line]
-    return f"The application did not start: {(telling or lines or ['no reason given'])[-1]}"
+def _reason(application: Any, logs: Path | None) -> str:
+    """Which deployment did not start, and why: the innermost cause of what Serve reports."""
+    for name, part in application.deployments.items():
+        if part.message and part.status.value != "HEALTHY":
+            found = cause(part.message) or (cause_in_log(logs, name) if logs is not None else "")
+            return f"{name} did not start: {found or part.message.splitlines()[-1].strip()}"
+    lines = [line.strip() for line in (application.message or "").splitlines() if line.strip()]
+    told = cause(application.message or "") or (lines or ["no reason given"])[-1]
+    return f"The application did not start: {told}"

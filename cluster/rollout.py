@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
-from cluster import state
+from cluster import logs, state
 from cluster.asking import ask
 from cluster.console import Steps
 from cluster.problems import CliError, NotRunning
@@ -34,7 +34,7 @@ def deploy_again(run_state: RunState, file: Path | None, steps: Steps) -> RunSta
         config = load(file or default_file())
         prepare_weights(config, steps)  # Serve stops the only replica of a model before it starts the next
         with steps.step("Reload") as note:
-            ray_host.deploy(config.serve, note)
+            ray_host.deploy(config.serve, note, logs=logs.folder(state.home()))
     except CliError as error:
         trouble = f"{error} {error.advice}".strip()
     except Exception as error:  # what runs outlives a reload, whatever is wrong with the file or with Ray

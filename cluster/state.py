@@ -123,7 +123,7 @@ def environment_of(run: RunState) -> Iterator[None]:
     """
     launcher = run.launcher.find()
     try:
-        given = launcher.environ() if launcher is not None else None
+        given = launcher.environ() if launcher is not None and launcher.pid != os.getpid() else None
     except psutil.Error:
         given = None
     before = dict(os.environ)

@@ -12,10 +12,10 @@ from typing import Final
 
 import httpx
 
-from cluster import processes, state
+from cluster import logs, processes, state
 from cluster.console import Steps
 from cluster.exposure import OPEN
-from cluster.problems import MISUSED, CliError
+from cluster.problems import CliError
 from cluster.signals import StopSignals
 from cluster.state import RunState, Wish
 
@@ -79,6 +79,7 @@ def _run(wish: Wish, steps: Steps) -> None:
         from cluster.ray_host import folder_for
 
         processes.sweep(home)
+        logs.keep(home, folder_for(home))  # what a run wrote that has crashed
         _settle_environment(home, wish)
         try:
             with everything(home, wish, steps, stop) as running:
@@ -89,8 +90,20 @@ def _run(wish: Wish, steps: Steps) -> None:
                 _watch(home, running, steps, stop, wish)
         except (KeyboardInterrupt, SystemExit):
             pass
-        shutil.rmtree(folder_for(home), ignore_errors=True)  # after trouble Ray's logs stay
+        except CliError as error:
+            raise _with_logs(error, home, folder_for(home)) from error
+        finally:
+            logs.keep(home, folder_for(home))
+            shutil.rmtree(folder_for(home), ignore_errors=True)
         steps.say("Stopped.")
+
+
+def _with_logs(error: CliError, home: Path, ray_folder: Path) -> CliError:
+    """The same error, and where the logs are if anything of Ray has written some."""
+    if not (ray_folder / "session_latest").exists():
+        return error
+    advice = f"{error.advice} Logs: rhapsode logs, or {logs.folder(home)}.".strip()
+    return CliError(str(error), advice, status=error.status)
 
 
 def _point_to_the_other(home: Path, steps: Steps) -> None:

@@ -119,11 +119,11 @@ def certificate(tmp_path: Path) -> Path:
         pytest.skip("there is no openssl")
     (tmp_path / "san").write_text("subjectAltName=IP:127.0.0.1")
     keys = [openssl, "req", "-newkey", "rsa:2048", "-nodes", "-subj"]
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san"]
     made = [
         [*keys, "/CN=ours", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"],
         [*keys, "/CN=log", "-keyout", "key.pem", "-out", "server.csr"],
-        [openssl, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2"]
-        + ["-CAcreateserial", "-extfile", "san", "-out", "server.pem"],
+        [openssl, "x509", "-req", "-days", "2", "-in", "server.csr", "-out", "server.pem", *signed],
     ]
     for command in made:
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
@@ -192,7 +192,7 @@ def test_a_replica_takes_no_events(started: Started) -> None:
 
 
 def test_a_user_who_may_not_ask_is_taken_at_his_word(started: Started) -> None:
-    port = started("--user", *"log on >secret ~ev:* &* +@all -info".split())
+    port = started("--user", *["log", "on", ">secret", "~ev:*", "&*", "+@all", "-info"])
     found = log_check.examine(settings(f"redis://log:secret@127.0.0.1:{port}"))
     assert found.warnings == ()
 

@@ -21,6 +21,7 @@ from cluster.console import Steps
 from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.state import Process, RunState
+from pipeline.log import embedded
 from schemas import version
 from schemas.version import BUILD, VERSION
 
@@ -170,7 +171,63 @@ def test_the_doctor_looks_at_everything_and_advises_on_what_is_missing(
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     said = rhapsode("doctor")
     assert said.exit_code == 1
-    assert "unset REDIS_URL" in said.stdout
+    assert "nothing listens there" in said.stdout
+    assert "without either rhapsode up brings a server of its own" in said.stdout
+
+
+def test_the_doctor_looks_at_the_file_that_is_meant(tmp_path: Path) -> None:
+    wrong = tmp_path / "mine.yaml"
+    wrong.write_text(Path("serve_config.yaml").read_text().replace("engine: llama", "engin: llama"))
+    said = rhapsode("doctor", "--config", str(wrong))
+    assert said.exit_code == 1
+    assert "did you mean engine?" in said.stdout
+
+
+def test_a_log_server_that_cannot_be_used_is_found_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    monkeypatch.setenv("RHAPSODE_CACHE", str(tmp_path / "cache"))
+    said = rhapsode("up")
+    assert said.exit_code == 1
+    assert "The log server redis://127.0.0.1:1/0 refuses connections: nothing listens there." in said.stderr
+    assert "secret" not in said.output
+    assert not (tmp_path / "cache").exists(), "the models were prepared for a system that cannot start"
+
+
+def test_the_state_says_where_the_log_is_and_only_its_user_can_read_it(home: Path) -> None:
+    home.mkdir()
+    state.write(home, a_run(psutil.Process()))
+    assert (home / "run.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_another_terminal_knows_the_log_server_that_was_given_to_up(home: Path, tmp_path: Path) -> None:
+    """With its password, which is in no file."""
+    command = [str(embedded.find_binary()), "--port", "0", "--unixsocket", str(tmp_path / "s")]
+    sleep = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"]
+    server = subprocess.Popen([*command, "--requirepass", "secret", "--dir", str(tmp_path), "--save", ""])
+    given = {"REDIS_URL": f"unix://:secret@{tmp_path}/s", "PATH": os.environ["PATH"]}
+    launcher = subprocess.Popen(sleep, stdout=subprocess.PIPE, env=given)
+    try:
+        assert launcher.stdout is not None
+        launcher.stdout.readline()
+        while not (tmp_path / "s").exists():
+            assert server.poll() is None
+        with state.only_one(home):
+            run = a_run(psutil.Process(launcher.pid), ready=True, log=f"unix://{tmp_path}/s")
+            state.write(home, run)
+            log = json.loads(rhapsode("status", "--json").stdout)["log"]
+            examined = {one["name"]: one for one in json.loads(rhapsode("doctor", "--json").stdout)}
+        assert "secret" not in (home / "run.json").read_text()
+    finally:
+        for process in (server, launcher):
+            process.kill()
+            process.wait()
+    assert log["server"].startswith("valkey")
+    assert log["memory_mb"] > 0
+    assert "appendonly yes" in " ".join(log["warnings"])
+    assert examined["log"]["verdict"] == "bad"
+    assert "appendonly yes" in examined["log"]["found"]
 
 
 def test_a_start_in_the_background_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from ray.serve._private.common import DeploymentStatus
 
 from cluster import ray_host
 from cluster.accelerators import Accelerators
@@ -60,4 +62,58 @@ def test_what_does_not_help_is_told(
     with pytest.raises(CliError, match=failures[0]) as told:
         starting(ray, folder, monkeypatch)
     assert len(ray.begun) == tries
-    assert str(folder) in told.value.advice
+    assert "rhapsode logs ray" in told.value.advice
+
+
+def replica_failed(cause: str) -> str:
+    """As Serve tells it: a traceback as the message of another exception, in a third one's traceback."""
+    return f"""The deployment failed to start 6 times in a row. See controller logs for details. Error:
+ray::ServeReplica:rhapsode:LanguageModel.initialize_and_get_metadata() (pid=1, ip=127.0.0.1)
+  File "replica.py", line 1928, in initialize
+    raise RuntimeError(traceback.format_exc()) from None
+RuntimeError: Traceback (most recent call last):
+  File "replica.py", line 1867, in initialize
+    await self._user_callable_wrapper.initialize_callable()
+{cause}"""
+
+
+GATEWAY = "RuntimeError: ASGI lifespan startup failed. Check replica logs for details."
+INNER = """ModuleNotFoundError: No module named 'no'
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "house.py", line 50, in _opened
+ValueError: tools.functions.fly: there is no no.such:thing
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "message", "said"),
+    [
+        (
+            "LanguageModel",
+            replica_failed(
+                "pipeline.engines.registry.UnknownEngine: There is no engine 'gpt4'; there are: llama."
+            ),
+            "LanguageModel did not start: UnknownEngine: There is no engine 'gpt4'; there are: llama.",
+        ),
+        (
+            "Gateway",
+            replica_failed(GATEWAY),
+            "Gateway did not start: ValueError: tools.functions.fly: there is no",
+        ),
+        ("Workers", "It died.", "Workers did not start: It died."),
+    ],
+)
+def test_what_failed_is_said_by_its_cause(part: str, message: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "serve").mkdir()
+    (tmp_path / "serve/replica_rhapsode_Gateway_x2k9.log").write_text(
+        f"Traceback:\n{INNER}ERROR: {GATEWAY}\n"
+    )
+    healthy = SimpleNamespace(message="", status=DeploymentStatus.HEALTHY)
+    failed = SimpleNamespace(message=message, status=DeploymentStatus.DEPLOY_FAILED)
+    application = SimpleNamespace(
+        message="Failed to update.", deployments={"Librarian": healthy, part: failed}
+    )
+    assert ray_host._reason(application, tmp_path).startswith(said)
