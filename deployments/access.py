@@ -23,7 +23,10 @@ PRINCIPAL: Final = "rhapsode.principal"
 LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
 """What a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
 stream, which the face refuses."""
+ADMINS_READ: Final = "this is somebody else's; an administrator may read and delete it"
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_OWNERS_ALONE: Final = "/shares"
+"""What members of a thread may not read: with whom else it is shared is its owner's affair."""
 
 
 async def principal_of(connection: HTTPConnection) -> Principal:
@@ -54,6 +57,8 @@ async def guard(connection: HTTPConnection) -> None:
     elif caller.name:
         for name, value in connection.path_params.items():
             await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
+    elif not _services(connection).door.open:
+        raise Forbidden("this server wants to know who asks, and this credential does not say")
 
 
 async def still_welcome(services: Services, caller: Principal, session: SessionId | None = None) -> None:
@@ -137,12 +142,16 @@ async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> 
     """Who takes part in it may come in; what is left to who made it, the face knows."""
     session = parse_session_id(value)
     whose = None if session is None else await _services(connection).ownership.of(session)
-    if caller.admin or (whose is not None and caller.commands(whose)):
+    if whose is not None and caller.commands(whose):
         return
     if session is not None and whose is not None:
         conversation, _ = await _services(connection).sessions.view(session)
         if caller.name in conversation.members:
             return
+    if caller.admin:
+        if whose is not None and not _admin_may(connection):
+            raise Forbidden(ADMINS_READ)
+        return
     raise SessionNotFound(f"there is no thread {value[:80]}", field="thread_id")
 
 
@@ -162,19 +171,21 @@ async def _owned(connection: HTTPConnection, caller: Principal, value: str, miss
     if not caller.admin:
         raise missing
     if whose is not None and not _admin_may(connection):
-        raise Forbidden("this is somebody else's; an administrator may read and delete it")
+        raise Forbidden(ADMINS_READ)
 
 
 async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
-    """Members read, listen, ask and control; what the session is stays its owner's."""
+    """Members read, listen, ask and control; what the session is, and to whom it goes, stays its owner's."""
+    path = str(connection.scope["path"])
     services = _services(connection)
     if caller.share is not None or not await services.ownership.shared(session):
         return False  # nobody has all of somebody else's session read just by asking for it
     conversation, _ = await services.sessions.view(session)  # kept: once, and then what is new
     if caller.name not in conversation.members:
         return False
-    asks = str(connection.scope["path"]).endswith(("/turns", "/control"))
-    return _only_reads(connection) or asks
+    if _only_reads(connection):
+        return not path.endswith(_OWNERS_ALONE)
+    return path.endswith(("/turns", "/control"))
 
 
 def _admin_may(connection: HTTPConnection) -> bool:

@@ -156,10 +156,29 @@ def _check_origin(scope: Scope, services: Services) -> None:
             if not is_loopback(_parts(f"//{name}").hostname or ""):
                 raise OriginRefused(f"{name[:80]!r} is no name of this machine's own")
     origin = headers.get("origin", "").lower()
+    if services.door.open and _from_afar(scope, headers) and origin not in _allowed(services):
+        raise OriginRefused("pages of other sites may lead here, and may not fetch anything from this server")
     if not origin or (scope["type"] == "http" and scope["method"] in _SAFE):
         return
-    if _parts(origin).netloc != (host or None) and origin not in services.settings.auth.allowed_origins:
+    if _parts(origin).netloc != (host or None) and origin not in _allowed(services):
         raise OriginRefused(f"pages of {origin[:80]} may not call this server")
+
+
+def _allowed(services: Services) -> Sequence[str]:
+    return services.settings.auth.allowed_origins
+
+
+def _from_afar(scope: Scope, headers: Headers) -> bool:
+    """Whether the browser says that a page of another site fetches this, and does not lead here by a link.
+
+    An image is asked for without Origin, and a GET may have something made: a voice's preview, say.
+    """
+    follows = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return (
+        scope["type"] == "http"
+        and headers.get("sec-fetch-site") == "cross-site"
+        and not (follows and scope["method"] in _SAFE)
+    )
 
 
 def _parts(url: str) -> SplitResult:

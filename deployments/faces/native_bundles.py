@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from deployments.access import Caller
+from deployments.access import Caller, owns
 from deployments.faces.native import Open, Session, erase, links
 from deployments.services import Services
 from pipeline.bundles.exporting import export
@@ -38,14 +38,18 @@ _BODY: Final[dict[str, Any]] = {
 
 
 @router.get("/sessions/{session_id}/export", response_class=StreamingResponse)
-async def export_session(services: Open, session: Session) -> StreamingResponse:
-    """Everything of the session up to now as one ZIP file: events, sound and captions."""
-    _, head = await services.sessions.view(session)
+async def export_session(services: Open, caller: Caller, session: Session) -> StreamingResponse:
+    """Everything of the session up to now as one ZIP file: events, sound and captions.
+
+    Members of a thread get it without what its owner has called the share links.
+    """
+    conversation, head = await services.sessions.view(session)
+    bundle = export(services.log, session, head, labels=owns(caller, conversation.principal))
     headers = {
         "Content-Disposition": f'attachment; filename="{session}.zip"',
         "Cache-Control": "no-store",
     }
-    return StreamingResponse(export(services.log, session, head), media_type=_ZIP, headers=headers)
+    return StreamingResponse(bundle, media_type=_ZIP, headers=headers)
 
 
 @router.post("/sessions/import", status_code=201, openapi_extra=_BODY)

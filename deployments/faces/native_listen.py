@@ -7,8 +7,10 @@ from typing import Annotated, Any, cast, get_args
 import orjson
 from fastapi import Depends, Query
 
+from deployments.access import owns
 from deployments.services import Services
 from deployments.welcome import Welcome
+from pipeline.access.shares import without_label
 from pipeline.audio.formats import AudioFormat
 from pipeline.conversation import Conversation
 from pipeline.listening import EndReason, Listener, Listening, parse_cursor
@@ -143,6 +145,8 @@ class Feed:
             head=self._head.seq,
             speed=self._wish.speed,
         )
+        whose = await self._services.ownership.of(self._session)
+        shown = _as_it_is if whose is None or owns(self._caller, whose) else without_label
         try:
             async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
                 async for batch in batches:
@@ -151,21 +155,18 @@ class Feed:
                     await self._welcome.check(batch)
                     told.took(batch)
                     for recorded in batch:
-                        yield recorded, self._wire(recorded), await self._audio(recorded)
+                        yield recorded, shown(recorded).wire(), await self._audio(recorded)
         finally:
             told.end(self._listener.end)
-
-    def _wire(self, recorded: Recorded) -> dict[str, Any]:
-        """What a share was called is its maker's note, and not for those who listen with one."""
-        wire = recorded.wire()
-        if self._caller.share is not None and recorded.type == "share.created":
-            return {**wire, "data": {**wire["data"], "label": ""}}
-        return wire
 
     async def _audio(self, recorded: Recorded) -> bytes:
         if self._format is None or recorded.type != "audio.chunk":
             return b""
         return await self._services.renderings.render(self._session, self._format, recorded)
+
+
+def _as_it_is(recorded: Recorded) -> Recorded:
+    return recorded
 
 
 def dumps(value: Any) -> bytes:

@@ -91,11 +91,15 @@ async def _known(services: Services, caller: Principal, name: str) -> SessionId:
 
 
 async def _new(services: Services, caller: Principal, model: str) -> SessionId:
-    """`model` says who answers; if it is empty, the client secret does."""
+    """`model` says who answers; with a client secret, the one that the secret was made for."""
     config = await services.secrets.config(caller.secret) if caller.secret else None
     if config is None:
         config = initial(services.sessions.choices.defaults, model=model or LOCAL)
     elif model and "model" in config:
+        if not services.names.same(config["model"], model):
+            raise RealtimeInvalid(
+                f"This client secret was made for the model {config['model']!r}.", field="model"
+            )
         config = config | {"model": model}
     settings = checked(config, services.names)
     if (name := model or config.get("model", LOCAL)) != LOCAL:

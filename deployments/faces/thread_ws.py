@@ -46,7 +46,7 @@ async def thread_stream(
     spoken: Spoken[Any] = Spoken(SocketCommand, talk.obey, longest=_LONGEST)  # type: ignore[arg-type]
     async with talking(websocket, spoken) as socket:
         talk.socket = socket
-        thread = await known_thread(services, caller, thread_id)
+        thread = await known_thread(services, caller, thread_id, to_read=True)
         conversation = await services.threads.thread(thread)
         begin = _begin(after, conversation)
         wish = _audio(audio)

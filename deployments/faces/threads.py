@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from deployments.access import Caller
+from deployments.access import ADMINS_READ, Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open, erase
 from deployments.faces.thread_views import listed_thread, thread_view
@@ -19,34 +19,49 @@ router = APIRouter(prefix="/v1/threads", tags=["conversations"], route_class=Bou
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
-async def known_thread(services: Services, caller: Principal, thread_id: str) -> SessionId:
-    """Raises SessionNotFound for what is no thread, or one that the caller has no part in."""
+async def known_thread(
+    services: Services, caller: Principal, thread_id: str, *, to_read: bool = False
+) -> SessionId:
+    """Raises SessionNotFound for what is no thread, or one that the caller has no part in, and Forbidden for
+    administrators of whom it is somebody else's, unless they want to read or delete it.
+    """
     missing = SessionNotFound(f"there is no thread {thread_id[:80]!r}", field="thread_id")
     thread = parse_session_id(thread_id)
     if thread is None:
         raise missing
     conversation = await services.threads.thread(thread)
-    mine = caller.admin or caller.commands(conversation.principal) or caller.name in conversation.members
-    if not mine:
+    if caller.commands(conversation.principal) or caller.name in conversation.members:
+        return thread
+    if not caller.admin:
         raise missing
+    if not to_read:
+        raise Forbidden(ADMINS_READ)
     return thread
 
 
 async def thread_of(services: Open, caller: Caller, thread_id: str) -> SessionId:
-    return await known_thread(services, caller, thread_id)
+    return await known_thread(services, caller, thread_id, to_read=True)
 
 
 async def own_thread(services: Open, caller: Caller, thread_id: str) -> SessionId:
     """Raises Forbidden for who takes part in it, and did not make it."""
     thread = await known_thread(services, caller, thread_id)
     conversation = await services.threads.thread(thread)
-    if not (caller.admin or caller.commands(conversation.principal)):
+    if not caller.commands(conversation.principal):
         raise Forbidden("only who made a thread may change it")
     return thread
 
 
+async def deletable_thread(services: Open, caller: Caller, thread_id: str) -> SessionId:
+    """Administrators may delete what is somebody else's."""
+    if caller.admin:
+        return await thread_of(services, caller, thread_id)
+    return await own_thread(services, caller, thread_id)
+
+
 Thread = Annotated[SessionId, Depends(thread_of)]
 OwnThread = Annotated[SessionId, Depends(own_thread)]
+DeletableThread = Annotated[SessionId, Depends(deletable_thread)]
 
 
 @router.post("", status_code=201)
@@ -84,7 +99,7 @@ async def rename_thread(services: Open, thread: OwnThread, wish: ChangeThread) -
 
 
 @router.delete("/{thread_id}", status_code=204)
-async def delete_thread(services: Open, thread: OwnThread) -> None:
+async def delete_thread(services: Open, thread: DeletableThread) -> None:
     await erase(services, thread)
 
 

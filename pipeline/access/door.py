@@ -65,12 +65,17 @@ class Door:
             self._ring.vouch(principal.key)
         elif principal.expires_ms is not None and self._clock.now_ms() >= principal.expires_ms:
             raise CredentialExpired("this token has expired")
+        elif not principal.name and not self.open:
+            raise Unauthenticated("this server asks for keys by now")
 
     def _known(self, credential: str, *, shown: bool) -> Principal:
         if len(credential) > _LONGEST:
             raise CredentialInvalid("this is longer than any credential of ours")
         if credential.startswith(SECRET):
-            return self.tokens.read_secret(credential)
+            principal = self.tokens.read_secret(credential)
+            if not principal.name:
+                raise CredentialInvalid("this client secret was made while this server asked nobody for keys")
+            return principal
         if not credential.startswith(PREFIX):
             return self.tokens.read(credential)
         if shown:

@@ -1,6 +1,7 @@
 """Share links: who has one may listen to one session, until it expires or is revoked."""
 
 import secrets
+from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.clock import Clock
@@ -19,6 +20,13 @@ _AT_ONCE: Final = 100
 
 Share = dict[str, Any]
 """What `share.created` says, and `created_ms`."""
+
+
+def without_label(recorded: Recorded) -> Recorded:
+    """What a share link was called is its maker's note: nobody else sees it."""
+    if recorded.type != "share.created":
+        return recorded
+    return replace(recorded, data={**recorded.data, "label": ""})
 
 
 class _Afterwards:

@@ -12,6 +12,7 @@ from typing import IO, Final, get_args
 import anyio.to_thread
 
 from pipeline import captions
+from pipeline.access.shares import without_label
 from pipeline.audio.files import StoredChunk, file_pieces
 from pipeline.bundles.cloudevents import PACKETS, write_line
 from pipeline.bundles.manifest import EVENTS, MANIFEST, Manifest
@@ -67,15 +68,16 @@ class _Sound:
 class _Bundle:
     """A bundle in the making; synchronous, to be run in a thread."""
 
-    def __init__(self, session: SessionId, spool: IO[bytes]) -> None:
+    def __init__(self, session: SessionId, spool: IO[bytes], *, labels: bool) -> None:
         self.session = session
+        self._labels = labels
         self.zip = ZipStream()
         self.sound = _Sound(spool)
         self.conversation = Conversation()
         self._hash = sha256()
 
     def add(self, page: list[Recorded], out: IO[bytes]) -> None:
-        for fact in page:
+        for fact in page if self._labels else map(without_label, page):
             line = write_line(self.session, fact, audio_at=self.sound.size)
             self._hash.update(line)
             out.write(line)
@@ -101,10 +103,15 @@ class _Bundle:
         return self.zip.finish()
 
 
-async def export(log: EventLog, session: SessionId, head: Head) -> AsyncGenerator[bytes, None]:
-    """The bundle of the session up to `head`, as it is made; memory does not grow with its sound."""
+async def export(
+    log: EventLog, session: SessionId, head: Head, *, labels: bool = True
+) -> AsyncGenerator[bytes, None]:
+    """The bundle of the session up to `head`, as it is made; memory does not grow with its sound.
+
+    `labels`: with what its owner has called its share links.
+    """
     with tempfile.TemporaryFile() as spool:
-        bundle = _Bundle(session, spool)
+        bundle = _Bundle(session, spool, labels=labels)
         with bundle.zip.file(EVENTS, packed=True) as out:
             async with aclosing(_pages(log, session, head.seq)) as pages:
                 async for page in pages:

@@ -96,6 +96,11 @@ class Names:
         except ModelNotFound:
             return provider, model
 
+    def same(self, one: str, other: str) -> bool:
+        """Whether both names mean the same language model. Raises ModelNotFound."""
+        first, second = (self._default() if name == LOCAL else self.chat(name) for name in (one, other))
+        return first == second
+
     def speech(self, name: str) -> NamedModel:
         """Who speaks. Raises ModelNotFound."""
         return self._found(name, ("speech",))

@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from fastapi.routing import iter_route_contexts
@@ -236,6 +238,58 @@ async def test_an_administrator_reads_everything_and_commands_only_what_is_their
     )
     assert [frame["type"] for frame in said] == ["hello", "error"]
     assert (said[1]["code"], said[1]["ref"]) == ("auth.forbidden", "x")
+
+
+async def test_an_administrator_reads_a_thread_and_does_not_write_in_it(
+    app: RunningApp, people: People
+) -> None:
+    async with client(app, people.anna) as hers, client(app, people.root) as root:
+        thread = (await hers.post("/v1/threads", json={"title": "Anna's"})).json()["id"]
+        path = f"/v1/threads/{thread}"
+        question = {"thread_id": thread, "message": "root was here"}
+        for method, place, body in (
+            ("POST", "/v1/conversations/message/stream", question),
+            ("PATCH", path, {"title": "renamed by root"}),
+            ("PUT", f"{path}/members", {"user": "bob"}),
+            ("DELETE", f"{path}/members/bob", None),
+        ):
+            refused = await root.request(method, place, json=body)
+            assert (refused.status_code, refused.json()["code"]) == (403, "auth.forbidden"), (method, place)
+        said, _ = await said_by_socket(
+            app,
+            f"{path}/stream",
+            people.root,
+            messages=('{"type": "message", "message": "root was here"}',),
+            frames=2,
+        )
+        assert {frame["type"]: frame.get("code") for frame in said} == {
+            "connected": None,
+            "error": "auth.forbidden",
+        }
+        seen = (await root.get(path)).json()
+        assert (seen["title"], seen["members"], seen["messages"]) == ("Anna's", [], [])
+        assert (await root.delete(path)).status_code == 204
+        assert (await hers.get(path)).status_code in (404, 410)
+
+
+async def test_a_member_does_not_see_with_whom_else_a_thread_is_shared(
+    app: RunningApp, people: People
+) -> None:
+    async with client(app, people.anna) as hers, client(app, people.bob) as bob:
+        thread = (await hers.post("/v1/threads", json={"title": "Anna's"})).json()["id"]
+        assert (await hers.put(f"/v1/threads/{thread}/members", json={"user": "bob"})).status_code == 204
+        place = f"/v1/sessions/{thread}"
+        assert (await hers.post(f"{place}/shares", json={"label": "for my doctor"})).status_code == 201
+        assert (await bob.get(f"{place}/shares")).status_code == 404
+        reads = f"{place}/events?follow=false"
+        assert "for my doctor" in (await hers.get(reads)).text
+        told = await bob.get(reads)
+        assert '"share.created"' in told.text
+        assert "for my doctor" not in told.text
+        for http, labels in ((hers, True), (bob, False)):
+            bundle = ZipFile(BytesIO((await http.get(f"{place}/export")).content))
+            lines = bundle.read("events.jsonl")
+            assert (b"for my doctor" in lines, b"share.created" in lines) == (labels, True)
 
 
 async def test_her_own_are_there_for_her(app: RunningApp, people: People, hers: Belongings) -> None:

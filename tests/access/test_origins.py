@@ -74,6 +74,34 @@ async def test_a_hostile_page_gets_nowhere_with_an_open_server(
     assert refused.value.response.status_code in (400, 403)
 
 
+LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize("mode", ["no-cors", "cors", "navigate"])
+async def test_another_site_s_page_has_nothing_made_by_an_open_server(
+    open_app: RunningApp, mode: str
+) -> None:
+    """By an image, say, or a frame: with those no Origin is sent."""
+    async with client(open_app) as http:
+        voice = (await http.get("/v1/voices")).json()["voices"][0]
+        before = (await http.get("/v1/sessions", params={"kind": "narration"})).json()
+    dest = "iframe" if mode == "navigate" else "image"
+    afar = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+    async with client(open_app, **afar) as http:
+        refused = await http.get(f"/api/tts/voices/{voice}/preview?speed=0.51")
+    assert (refused.status_code, refused.json()["code"]) == (403, "origin.refused")
+    async with client(open_app) as http:
+        assert (await http.get("/v1/sessions", params={"kind": "narration"})).json() == before
+
+
+async def test_a_link_on_another_site_leads_to_an_open_server(open_app: RunningApp) -> None:
+    async with client(open_app, **LINK) as http:
+        assert (await http.get("/")).status_code == 200
+        assert (await http.post("/v1/sessions")).status_code == 403
+    async with client(open_app, **{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}) as http:
+        assert (await http.get("/v1/voices")).status_code == 200
+
+
 async def test_reading_under_a_name_that_is_not_ours_is_refused_as_well(open_app: RunningApp) -> None:
     """DNS rebinding: the page asks its own name, which has come to mean this machine."""
     async with client(open_app, Host="evil.example") as http:

@@ -9,6 +9,7 @@ import jwt
 import pytest
 
 from pipeline.access.secret import own_secret
+from pipeline.clock import SystemClock
 from tests.access.people import People, settings_at
 from tests.access.people import client as http_client
 from tests.chat_server import ChatHouse
@@ -33,8 +34,9 @@ def people(home: Path) -> People:
 
 
 @pytest.fixture(scope="module")
-def app(home: Path, people: People) -> Iterator[RunningApp]:
-    with running_app(settings_at(home)) as running:
+def app(home: Path, people: People, running_elsewhere: ChatHouse) -> Iterator[RunningApp]:
+    models = {"engine": "scripted", "providers": {"cloud": running_elsewhere.given(models=["large"])}}
+    with running_app(settings_at(home, language_model=models)) as running:
         yield running
 
 
@@ -58,6 +60,29 @@ async def test_a_client_secret_opens_a_session_of_its_maker(app: RunningApp, peo
         assert again.session["id"] == session
     async with client(app, key=people.anna, session_id=session) as maker:
         assert maker.session["id"] == session
+
+
+async def test_it_is_for_the_model_that_it_was_made_for(app: RunningApp, people: People) -> None:
+    secret = (await secret_of(app, people.anna))["value"]
+    async with client(app, key=secret, model="gpt-realtime") as same:  # a name of the one that answers here
+        assert same.session["model"] == "gpt-realtime"
+    async with client(app, key=secret, model="cloud/large") as other:
+        error = other.events[0]["error"]
+        assert (error["type"], error["param"]) == ("invalid_request_error", "model")
+        assert "was made for the model" in error["message"]
+    async with client(app, key=people.anna, model="cloud/large") as own:
+        assert own.session["model"] == "cloud/large"
+
+
+async def test_one_that_nobody_made_opens_nothing_where_keys_are_asked_for(
+    app: RunningApp, home: Path
+) -> None:
+    """It was made while the server was open; then came the first key."""
+    now = SystemClock().now_ms() // 1_000
+    claims = {"iss": "rhapsode", "aud": "rhapsode:realtime", "sub": "", "jti": "n", "exp": now + 600}
+    secret = "ek_" + jwt.encode(claims, own_secret(home), algorithm="HS256")
+    async with client(app, key=secret) as refused:
+        assert refused.events[0]["error"]["code"] == "auth.invalid"
 
 
 async def test_it_opens_nothing_else(app: RunningApp, people: People) -> None:
