@@ -20,6 +20,7 @@ from deployments.opening import open_services
 from deployments.replica_counts import ReplicaCounts
 from deployments.services import Services
 from deployments.speech_to_text import RemoteSpeechToText
+from deployments.spool import spool_under
 from deployments.stopping import stop_watch
 from deployments.telemetry import replica_name
 from deployments.text_to_speech import RemoteSpeaker
@@ -52,6 +53,7 @@ class GatewayReplica:
         self._quality_speech_to_text = quality_speech_to_text
         self._librarian = librarian
         log_lines.install(settings.logging, replica_name("Gateway"))
+        spool_under(settings.home)
         self._services: Services | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:

@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import anyio.to_thread
 import numpy as np
 from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import Item, answer_of, error_item, items_of
+from deployments.spool import path_of, spool_under
 from deployments.telemetry import SILENT, Observed, Telemetry, answering
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.open import open_library
@@ -44,15 +45,16 @@ class LibrarianReplica(Observed):
         self, settings: RetrievalSettings, home: Path, telemetry: TelemetrySettings = SILENT
     ) -> None:
         self.telemetry = Telemetry(telemetry, "Librarian")
+        spool_under(home)
         self._library: Librarian = open_library(settings, home)
 
     async def add(
         self, collection: str, document: str, pieces: Sequence[bytes], name: str, declared: str | None
     ) -> AsyncGenerator[dict[str, Any], None]:
         """DocumentProgress items as dicts; or {"error", "message", "field"}."""
-        with tempfile.NamedTemporaryFile(prefix="rhapsode-document-") as file:
-            await anyio.to_thread.run_sync(_write, Path(file.name), pieces)
-            upload = Upload(Path(file.name), name, declared)
+        with tempfile.TemporaryFile() as file:
+            await anyio.to_thread.run_sync(_write, file, pieces)
+            upload = Upload(path_of(file.fileno()), name, declared)
             steps = self._library.add(CollectionId(collection), DocumentId(document), upload)
             try:
                 async with aclosing(steps):
@@ -197,6 +199,6 @@ def _pieces(path: Path) -> list[bytes]:
         return list(iter(lambda: file.read(_PIECE_BYTES), b""))
 
 
-def _write(path: Path, pieces: Sequence[bytes]) -> None:
-    with path.open("wb") as file:
-        file.writelines(pieces)
+def _write(file: IO[bytes], pieces: Sequence[bytes]) -> None:
+    file.writelines(pieces)
+    file.flush()

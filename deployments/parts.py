@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deployments.metrics import Metrics
 from deployments.services import Check, Services
 from pipeline.access.allowance import Allowance
+from pipeline.access.arriving import Arriving
 from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
@@ -134,9 +135,10 @@ class Parts:
             tailer=tailer,
             transcribers=self.transcribers,
             intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
+            arriving=Arriving(settings.limits),
             keeper=Keeper(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
-            reruns=Reruns(log, self.transcribers, SileroVad),
+            reruns=Reruns(log, self.transcribers, SileroVad, allowance.heard),
             sessions=sessions,
             users=users,
             narrations=narrations,
@@ -174,6 +176,7 @@ class Parts:
             held=RedisInputs(log.hot),
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
             tracing=self.tracing,
+            heard=self.allowance.heard,
         )
 
     def _collections(self, sessions: Sessions, directory: Directory) -> Collections:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from deployments.metrics import Metrics
 from pipeline.access.allowance import Allowance
+from pipeline.access.arriving import Arriving
 from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
@@ -47,6 +48,7 @@ class Services:
     tailer: Tailer
     transcribers: Transcribers
     intakes: Intakes
+    arriving: Arriving
     keeper: Keeper
     names: Names
     reruns: Reruns

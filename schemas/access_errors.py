@@ -1,7 +1,8 @@
 """Errors about who asks and how much: the branches of the tree in schemas/errors.py that concern callers.
 
 AccessError          Unauthenticated, CredentialInvalid, CredentialExpired, Forbidden, OriginRefused
-LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit, ListenerLimit
+LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit, ListenerLimit,
+                     HeardLimit, FileLimit, SearchLimit, UploadLimit
 """
 
 from schemas.errors import InputError, RhapsodeError, StateError
@@ -74,3 +75,19 @@ class AudioLimit(LimitReached):
 
 class ListenerLimit(LimitReached):
     code = "limit.listeners"
+
+
+class HeardLimit(LimitReached):
+    code = "limit.heard"
+
+
+class FileLimit(LimitReached):
+    code = "limit.files"
+
+
+class SearchLimit(LimitReached):
+    code = "limit.searches"
+
+
+class UploadLimit(LimitReached):
+    code = "limit.uploads"

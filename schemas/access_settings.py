@@ -74,6 +74,18 @@ class PrincipalLimits(_Settings):
     """Characters of prompts and texts: `limit.characters`. A longer one needs all of a minute's allowance."""
     audio_minutes_per_hour: int | None = Field(default=600, ge=1)
     """Minutes of speech made: `limit.audio`. Counted when a turn is over; what was begun is finished."""
+    heard_minutes_per_hour: int | None = Field(default=1_200, ge=1)
+    """Minutes of microphones and recordings that are written down, comparisons included: `limit.heard`."""
+    file_minutes_per_hour: int | None = Field(default=6_000, ge=1)
+    """Minutes of speech fetched as files (`GET .../audio`) and in exports: `limit.files`. An export counts as
+    a minute at least."""
+    searches_per_minute: int | None = Field(default=240, ge=1)
+    """Questions to collections of documents: `limit.searches`."""
+    uploads: int | None = Field(default=16, ge=1)
+    """Recordings, documents and bundles that arrive or wait at the same time, in each replica:
+    `limit.uploads`."""
+    arriving_bytes: int | None = Field(default=1_024 * 1_024 * 1_024, ge=1_000)
+    """What these may have on the replica's disk together: `limit.uploads`."""
     listeners: int | None = Field(default=200, ge=1)
     """Sockets and event streams open at the same time, in each replica: `limit.listeners`."""
 
@@ -83,5 +95,10 @@ NO_LIMITS = PrincipalLimits(
     turns_per_minute=None,
     chars_per_minute=None,
     audio_minutes_per_hour=None,
+    heard_minutes_per_hour=None,
+    file_minutes_per_hour=None,
+    searches_per_minute=None,
+    uploads=None,
+    arriving_bytes=None,
     listeners=None,
 )

@@ -193,6 +193,9 @@ class RetrievalSettings(_Retrieval):
     quotas: Quotas = Quotas()
     uploads: int = Field(default=16, ge=1, le=1_000)
     """Documents that one gateway has in hand at a time; one more is refused: 503 `gateway.busy`."""
+    uploads_each: int = Field(default=8, ge=1, le=1_000)
+    """Of these, those of one principal; one more is refused: 429 `limit.uploads`. They are read in turn:
+    one of each principal after the other."""
     interrupted_s: float = Field(default=10.0, gt=0)
     """A document is shown as interrupted when whoever was adding it has shown no sign of life for so long."""
     wide_k: int = Field(default=40, ge=1, le=500)

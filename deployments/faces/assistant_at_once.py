@@ -33,7 +33,7 @@ async def voice_at_once(
     `mode` changes the settings of a session that goes on; a new one is "legacy" without it.
     """
     where = await place(services, caller, session_id)
-    async with uploaded(request, services) as recording:
+    async with uploaded(request, services, caller.name) as recording:
         return await while_awaited(request, lambda: _answered(services, where, recording, mode))
 
 

@@ -75,8 +75,11 @@ async def delete_collection(services: Open, collection: Known) -> None:
 
 
 @router.post("/{collection_id}/search")
-async def search_collection(services: Open, collection: Known, wish: SearchCollection) -> FoundPassages:
+async def search_collection(
+    services: Open, caller: Caller, collection: Known, wish: SearchCollection
+) -> FoundPassages:
     """The passages that answer a question best, best first. Nothing found is no error."""
+    await services.allowance.search(caller.name)
     config = SearchToolConfig(strategy=wish.strategy, top_k=wish.top_k)
     return FoundPassages(passages=tuple(await services.collections.find(collection, wish.question, config)))
 

@@ -80,8 +80,8 @@ async def add_document(
     """
     collections = services.collections
     limit = services.settings.retrieval.limits.bytes
-    with collections.additions.place():
-        wish, new = await received(request, limit)
+    with collections.additions.place(caller.name), services.arriving.file(caller.name) as arrival:
+        wish, new = await received(request, limit, arrival, caller.name)
         try:
             document = DocumentId(new_id()) if wish.document_id is None else known_document(wish.document_id)
             began = await collections.begin(collection, document, new)

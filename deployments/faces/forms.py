@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, Final
 
 import anyio.to_thread
@@ -14,6 +14,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from deployments.spool import path_of
+from pipeline.access.arriving import Arrival
 from pipeline.documents.additions import NewUpload
 from schemas.documents import Upload
 from schemas.errors import InputCancelled, InputError, UnsupportedFormat
@@ -25,14 +27,16 @@ _FIELDS: Final = 8
 _FIELD_BYTES: Final = 8_000
 
 
-async def received(request: Request, limit: int) -> tuple[Upload, NewUpload]:
+async def received(
+    request: Request, limit: int, arrival: Arrival, principal: str
+) -> tuple[Upload, NewUpload]:
     """The form's fields and its file, which the caller closes.
 
-    Raises InputError, UnsupportedFormat, DocumentTooLarge or InputCancelled.
+    Raises InputError, UnsupportedFormat, DocumentTooLarge, InputCancelled, GatewayBusy or UploadLimit.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedFormat("send the document in a form: multipart/form-data", field="body")
-    form = await _form(request, limit)
+    form = await _form(request, limit, arrival)
     try:
         files = [(name, value) for name, value in form.multi_items() if isinstance(value, UploadFile)]
         if [name for name, _ in files] != ["file"]:
@@ -43,12 +47,17 @@ async def received(request: Request, limit: int) -> tuple[Upload, NewUpload]:
     finally:
         await form.close()
     return wish, NewUpload(
-        kept, Path(kept.name), name=wish.name or "document", declared=file.content_type, size=file.size or 0
+        kept,
+        path_of(kept.fileno()),
+        name=wish.name or "document",
+        declared=file.content_type,
+        size=file.size or 0,
+        principal=principal,
     )
 
 
-async def _form(request: Request, limit: int) -> FormData:
-    pieces = _bounded(request, limit)
+async def _form(request: Request, limit: int, arrival: Arrival) -> FormData:
+    pieces = _bounded(request, limit, arrival)
     parser = MultiPartParser(
         request.headers, pieces, max_files=1, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
     )
@@ -62,12 +71,13 @@ async def _form(request: Request, limit: int) -> FormData:
         await pieces.aclose()
 
 
-async def _bounded(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def _bounded(request: Request, limit: int, arrival: Arrival) -> AsyncGenerator[bytes, None]:
     length = 0
     async for piece in request.stream():
         length += len(piece)
         if length > limit + _FRAME:
             raise DocumentTooLarge(f"the document is larger than {limit} bytes", field="file")
+        arrival.grow(len(piece))
         yield piece
 
 
@@ -82,8 +92,8 @@ def _fields(form: FormData, file: UploadFile) -> Upload:
 
 
 def _kept(source: IO[bytes]) -> IO[bytes]:
-    """A copy with a name, as readers in processes of their own need it; closing it removes it."""
-    kept = tempfile.NamedTemporaryFile(prefix="rhapsode-document-")  # noqa: SIM115 - the caller's
+    """A copy that is certainly on disk; closing it removes it."""
+    kept: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
     try:
         shutil.copyfileobj(source, kept)
         kept.flush()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from deployments.access import Caller
 from deployments.faces.native import Open, commanded
 from deployments.faces.uploads import uploaded, while_awaited
 from pipeline.engines.speech_place import quality_engine
@@ -51,6 +52,7 @@ async def modes(services: Open) -> ListeningModes:
 @router.post("/sessions/{session_id}/recordings", openapi_extra=_BODY)
 async def hear_recording(
     services: Open,
+    caller: Caller,
     session: Commanded,
     request: Request,
     name: Annotated[Readable, Query(max_length=200)] = "",
@@ -62,7 +64,7 @@ async def hear_recording(
     one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
     Who hangs up before the answer wants no more of it: the rest is not listened to, and nothing is asked.
     """
-    async with uploaded(request, services) as recording:
+    async with uploaded(request, services, caller.name) as recording:
         heard = await while_awaited(
             request, lambda: recording.listen(services.intakes, session, name=name, reference=reference)
         )
@@ -81,7 +83,7 @@ async def compare(services: Open, session: Commanded) -> StreamingResponse:
     recorded. One comparison at a time in each replica: 503 `gateway.busy`.
     """
     conversation, _ = await services.sessions.view(session)
-    lines = services.reruns.lines(session, conversation.settings.listening)
+    lines = services.reruns.lines(session, conversation.settings.listening, conversation.principal)
     # What refuses it says so before the answer begins.
     first = await anext(lines)
     return StreamingResponse(_lines(first, lines), media_type="application/x-ndjson", headers=_NOT_STORED)

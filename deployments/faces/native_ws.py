@@ -19,7 +19,7 @@ from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.farewell import SERVICE_RESTART
 from deployments.services import Services
 from pipeline.departure import Departure
-from schemas.access_errors import Forbidden
+from schemas.access_errors import Forbidden, LimitReached
 from schemas.errors import InputError, RhapsodeError
 from schemas.ids import SessionId
 from schemas.principals import Principal
@@ -172,7 +172,7 @@ class _Connection:
         """What is wrong with a frame of sound is told; the next one may be right."""
         try:
             await microphone.hear(sound)
-        except InputError as error:
+        except (InputError, LimitReached) as error:
             await self.send(problems.error_frame(error, "input"))
 
     async def _answer(self, session: SessionId, microphone: Microphone, text: str) -> BaseModel | None:

@@ -72,6 +72,7 @@ def _completions(services: Services) -> Completions:
         services.ownership,
         services.settings,
         Listener(services.log, services.tailer, services.clock),
+        services.arriving,
     )
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from pipeline.access.arriving import Arrival
 from schemas.errors import BodyTooLarge, InputError, NotSound
 from schemas.openai.transcription import LISTS
 from schemas.openai_errors import MissingParameter
@@ -38,10 +39,10 @@ class Upload(NamedTuple):
 
 @asynccontextmanager
 async def form_with_file(
-    request: Request, model: type[M], *, limit: int
+    request: Request, model: type[M], arrival: Arrival, *, limit: int
 ) -> AsyncGenerator[tuple[M, Upload], None]:
-    """Raises InputError, BodyTooLarge or RequestValidationError."""
-    form = await _received(request, limit)
+    """Raises InputError, BodyTooLarge, RequestValidationError, GatewayBusy or UploadLimit."""
+    form = await _received(request, limit, arrival)
     try:
         file = form.get("file")
         fields = _fields(form, model)
@@ -56,7 +57,7 @@ async def form_with_file(
         await form.close()
 
 
-async def _received(request: Request, limit: int) -> FormData:
+async def _received(request: Request, limit: int, arrival: Arrival) -> FormData:
     received = 0
 
     async def counted() -> Message:
@@ -65,6 +66,7 @@ async def _received(request: Request, limit: int) -> FormData:
         received += len(message.get("body", b""))
         if received > limit:
             raise BodyTooLarge(f"the recording is larger than {limit} bytes", field="file")
+        arrival.grow(len(message.get("body", b"")))
         return message
 
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -65,8 +65,9 @@ async def translate(services: Open, caller: Caller, request: Request) -> Respons
 
 async def _write_down(services: Open, caller: Caller, request: Request, shape: type[W]) -> Response:
     async with AsyncExitStack() as stay:
+        arrival = stay.enter_context(services.arriving.file(caller.name))
         wish, upload = await stay.enter_async_context(
-            form_with_file(request, shape, limit=services.settings.limits.upload_bytes)
+            form_with_file(request, shape, arrival, limit=services.settings.limits.upload_bytes)
         )
         ignored = ignored_in(wish, services.settings.openai)
         hearings = _hearings(services)

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import IO, Final, TypeVar
 
 import anyio
@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from deployments.services import Services
+from pipeline.access.arriving import Arrival
 from pipeline.hearing.uploading import Recording, recording_in
 from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
 
@@ -19,11 +20,13 @@ _IN_MEMORY: Final = 4 << 20
 
 
 @asynccontextmanager
-async def uploaded(request: Request, services: Services) -> AsyncGenerator[Recording, None]:
-    """The body as a recording. Raises GatewayBusy, BodyTooLarge, NotSound or InputTooLong."""
+async def uploaded(request: Request, services: Services, principal: str) -> AsyncGenerator[Recording, None]:
+    """The body as a recording. Raises GatewayBusy, UploadLimit, BodyTooLarge, NotSound or InputTooLong."""
     limits = services.settings.limits
-    with services.intakes.expecting(), tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-        await _receive(request, file, limits.upload_bytes)
+    with ExitStack() as stay:
+        arrival = stay.enter_context(services.arriving.file(principal))
+        file = stay.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+        await _receive(request, file, limits.upload_bytes, arrival)
         decoders = services.intakes.decoders
         async with recording_in(file, decoders, longest_s=limits.upload_s) as recording:
             yield recording
@@ -54,14 +57,15 @@ async def while_awaited(request: Request, work: Callable[[], Awaitable[T]]) -> T
     return found[0]
 
 
-async def _receive(request: Request, file: IO[bytes], limit: int) -> None:
-    """The body, into `file`. Raises BodyTooLarge or NotSound."""
+async def _receive(request: Request, file: IO[bytes], limit: int, arrival: Arrival) -> None:
+    """The body, into `file`. Raises BodyTooLarge, NotSound, GatewayBusy or UploadLimit."""
     length = 0
     try:
         async for piece in request.stream():
             length += len(piece)
             if length > limit:
                 raise BodyTooLarge(f"the recording is larger than {limit} bytes")
+            arrival.grow(len(piece))
             await anyio.to_thread.run_sync(file.write, piece)
     except ClientDisconnect as error:
         raise NotSound("the recording did not arrive", field="body") from error

@@ -7,7 +7,16 @@ from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
 from pipeline.log.base import EventLog
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tiered import TieredLog
-from schemas.access_errors import AudioLimit, CharacterLimit, LimitReached, SessionLimit, TurnLimit
+from schemas.access_errors import (
+    AudioLimit,
+    CharacterLimit,
+    FileLimit,
+    HeardLimit,
+    LimitReached,
+    SearchLimit,
+    SessionLimit,
+    TurnLimit,
+)
 from schemas.access_settings import PrincipalLimits
 from schemas.errors import LogError
 from schemas.limits import LimitSettings
@@ -22,6 +31,9 @@ _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
     "turns": (TurnLimit, "{limit} turns a minute"),
     "characters": (CharacterLimit, "{limit} characters a minute"),
     "audio": (AudioLimit, "{minutes} minutes of speech an hour"),
+    "heard": (HeardLimit, "{minutes} minutes of sound that is listened to an hour"),
+    "files": (FileLimit, "{minutes} minutes of speech in files an hour"),
+    "searches": (SearchLimit, "{limit} searches a minute"),
 }
 
 
@@ -44,7 +56,7 @@ class Allowance:
             [
                 _cost("turns", 1, limits.turns_per_minute, _MINUTE),
                 _cost("characters", chars, limits.chars_per_minute, _MINUTE),
-                _audio(1, limits),
+                _minutes("audio", 1, limits.audio_minutes_per_hour),
             ],
         )
 
@@ -54,9 +66,21 @@ class Allowance:
             principal, [_cost("characters", chars, self._of(principal).chars_per_minute, _MINUTE)]
         )
 
+    async def heard(self, principal: str, ms: int) -> None:
+        """So much sound is about to be written down."""
+        await self._take(principal, [_minutes("heard", ms, self._of(principal).heard_minutes_per_hour)])
+
+    async def file(self, principal: str, ms: int) -> None:
+        """So much speech is about to be fetched as a file."""
+        await self._take(principal, [_minutes("files", ms, self._of(principal).file_minutes_per_hour)])
+
+    async def search(self, principal: str) -> None:
+        """One more search in documents."""
+        await self._take(principal, [_cost("searches", 1, self._of(principal).searches_per_minute, _MINUTE)])
+
     async def spoken(self, principal: str, audio_ms: int) -> None:
         """So much speech was made. Never refused: who made more than there was waits before the next turn."""
-        cost = _audio(audio_ms, self._of(principal))
+        cost = _minutes("audio", audio_ms, self._of(principal).audio_minutes_per_hour)
         if cost is not None and audio_ms > 0:
             try:
                 await self._meter.owe(principal, cost)
@@ -82,9 +106,8 @@ def _cost(bucket: str, amount: int, limit: int | None, period_s: int) -> Cost | 
     return None if limit is None else Cost(bucket, amount, limit, period_s)
 
 
-def _audio(audio_ms: int, limits: PrincipalLimits) -> Cost | None:
-    minutes = limits.audio_minutes_per_hour
-    return None if minutes is None else Cost("audio", audio_ms, minutes * _MINUTE_MS, _HOUR)
+def _minutes(bucket: str, ms: int, limit: int | None) -> Cost | None:
+    return _cost(bucket, ms, None if limit is None else limit * _MINUTE_MS, _HOUR)
 
 
 def _refusal(short: Shortage) -> LimitReached:

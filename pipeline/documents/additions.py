@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.clock import Clock
 from pipeline.documents.state import CollectionState
+from pipeline.fair import FairPlaces
 from pipeline.hearing.held import Held, HeldInputs
 from pipeline.keys import internal_key
 from pipeline.lasting import Lasting
@@ -20,6 +21,7 @@ from pipeline.log.recorder import Recorder
 from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload
 from pipeline.views import Views
+from schemas.access_errors import UploadLimit
 from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
 from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
 from schemas.events import Fact
@@ -35,6 +37,7 @@ _STEP: Final = 0.1
 """Progress is told when so much more is done, or something else is being done."""
 _LAST_WORDS_S: Final = 2.0
 _AT_ONCE: Final = 16
+_RETRY_S: Final = 5.0
 _INTERRUPTED: Final = DocumentInterrupted("the server stopped while it was adding the document")
 _UNEXPECTED: Final = RhapsodeError("the document could not be added")
 
@@ -42,10 +45,21 @@ _UNEXPECTED: Final = RhapsodeError("the document could not be added")
 class NewUpload:
     """A received file on its way into a collection. Whoever made it closes it, until an addition has it."""
 
-    def __init__(self, file: IO[bytes], path: Path, *, name: str, declared: str | None, size: int) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        path: Path,
+        *,
+        name: str,
+        declared: str | None,
+        size: int,
+        principal: str = "",
+    ) -> None:
         self.file = file
         self.upload = Upload(path, name, declared)
         self.size = size
+        self.principal = principal
+        """Who sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,11 @@ class Additions(Lasting):
         self._clock = clock
         self._settings = settings
         self._every_s = settings.interrupted_s / _BEATS
-        self._arriving = 0
+        self._arriving: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()
+        """How many documents of each principal arrive here, and are being added."""
+        self._turns = FairPlaces(settings.readers + 1)
+        """One is read while another is embedded; who sends many waits for those who send one."""
         self._ours: Counter[Held] = Counter()
         """The last words of one addition may be said while the next one of the same document begins."""
 
@@ -79,22 +97,29 @@ class Additions(Lasting):
     @property
     def in_hand(self) -> int:
         """Documents that arrive here or are being added."""
-        return self._arriving + self._ours.total()
+        return self._arriving.total() + self._ours.total()
 
     def adds(self, collection: CollectionId, document: DocumentId) -> bool:
         """This process does, or has not noticed yet that it was removed."""
         return Held(SessionId(collection), document) in self._ours
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Room for a document that arrives. Raises GatewayBusy."""
+    def place(self, principal: str) -> Iterator[None]:
+        """Room for a document that arrives. Raises GatewayBusy or UploadLimit."""
         if self.in_hand >= self._settings.uploads:
-            raise GatewayBusy("as many documents as can be are being added here; try again")
-        self._arriving += 1
+            raise GatewayBusy(
+                "as many documents as can be are being added here; try again", retry_after_s=_RETRY_S
+            )
+        most = self._settings.uploads_each
+        if principal and self._arriving[principal] + self._sent[principal] >= most:
+            raise UploadLimit(
+                f"at most {most} documents of one principal are added at a time", retry_after_s=_RETRY_S
+            )
+        self._arriving[principal] += 1
         try:
             yield
         finally:
-            self._arriving -= 1
+            self._arriving -= Counter({principal: 1})
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
         """The place of the first fact about it; the rest happens whether anybody waits or not.
@@ -103,10 +128,11 @@ class Additions(Lasting):
         """
         held = Held(SessionId(collection), document)
         self._ours[held] += 1
+        self._sent[new.principal] += 1
         try:
             began = await self._first_word(held, document, new)
         except BaseException:
-            self._release(held)
+            self._release(held, new)
             raise
         self._outlive(self._run, held, document, new, began)
         return began
@@ -123,7 +149,8 @@ class Additions(Lasting):
     async def _run(self, held: Held, document: DocumentId, new: NewUpload, began: Seq) -> None:
         outcome: Fact | None = None
         try:
-            outcome = await self._add(held, document, new, began)
+            async with self._turns.place(new.principal):
+                outcome = await self._add(held, document, new, began)
         except RhapsodeError as error:
             outcome = _failed(document, error)
         except Exception:  # all documents of this process hang on the task group that this runs in
@@ -136,9 +163,10 @@ class Additions(Lasting):
             with anyio.move_on_after(_LAST_WORDS_S, shield=True):
                 await anyio.to_thread.run_sync(new.file.close)
                 await self._tell(held, outcome)
-            self._release(held)
+            self._release(held, new)
 
-    def _release(self, held: Held) -> None:
+    def _release(self, held: Held, new: NewUpload) -> None:
+        self._sent -= Counter({new.principal: 1})
         self._ours[held] -= 1
         if not self._ours[held]:
             del self._ours[held]

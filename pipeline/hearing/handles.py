@@ -1,5 +1,6 @@
 """An open input, as whoever has its sound sees it."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -9,6 +10,7 @@ import anyio.lowlevel
 from pipeline.audio.incoming import Incoming
 from pipeline.hearing.intake import Intake
 from pipeline.hearing.orders import Command, Order
+from schemas.access_errors import LimitReached
 from schemas.errors import NoInput, RhapsodeError
 
 PIECE: Final = 32_000
@@ -16,11 +18,35 @@ PIECE: Final = 32_000
 
 CloseReason = Literal["client", "end", "cut", "failed"]
 
+_STEP_MS: Final = 10_000
+"""Sound is paid for in so large pieces."""
+_PER_MS: Final = 32
+"""Bytes of 16-bit mono PCM at 16 kHz."""
+
+
+class HeardAllowance:
+    """What an input may still be given of its principal's allowance."""
+
+    def __init__(self, take: Callable[[int], Awaitable[None]], paid_ms: int) -> None:
+        """`take` is asked for so many ms more, and raises LimitReached. `paid_ms` were taken before."""
+        self._take = take
+        self._left = paid_ms * _PER_MS
+
+    async def spend(self, count: int) -> None:
+        """So many bytes of PCM. Raises LimitReached."""
+        self._left -= count
+        while self._left < 0:
+            await self._take(_STEP_MS)
+            self._left += _STEP_MS * _PER_MS
+
 
 class OpenInputHandle:
     """One open input. One caller at a time."""
 
-    def __init__(self, intake: Intake, incoming: Incoming, from_ms: int) -> None:
+    def __init__(
+        self, intake: Intake, incoming: Incoming, from_ms: int, allowed: HeardAllowance | None = None
+    ) -> None:
+        """`allowed`: how much may be given; None: any amount."""
         self.name = intake.opening.input
         self.from_ms = from_ms
         """The sound that is given first."""
@@ -32,12 +58,29 @@ class OpenInputHandle:
         self.reason: CloseReason | None = None
         """Why it was closed, if it was."""
         self._incoming = incoming
+        self._allowed = allowed
 
     async def hear(self, sound: bytes) -> None:
-        """In the format that was declared. Raises NotSound, or what ended the input."""
+        """In the format that was declared. Raises NotSound, or what ended the input.
+
+        Raises HeardLimit where the allowance is used up: what was given before is written down.
+        """
+        if self.reason is not None:
+            raise _closed()
         for pcm in self._incoming.parts(sound):
+            if self._allowed is not None:
+                await self._spend(self._allowed, len(pcm))
             await self.give(pcm)
             await anyio.lowlevel.checkpoint()
+
+    async def _spend(self, allowed: HeardAllowance, count: int) -> None:
+        try:
+            await allowed.spend(count)
+        except LimitReached as error:
+            self.reason, self.intake.trouble = "failed", error
+            with suppress(NoInput):
+                await self.order("close")
+            raise
 
     async def give(self, pcm: bytes) -> None:
         """As it is listened to: 16-bit mono at 16 kHz."""
@@ -99,4 +142,8 @@ class OpenInputHandle:
 
     async def _why(self) -> RhapsodeError:
         await self.done.wait()
-        return self.error or NoInput("this input is closed; open it again", field="type")
+        return self.error or _closed()
+
+
+def _closed() -> NoInput:
+    return NoInput("this input is closed; open it again", field="type")

@@ -2,9 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.audio.incoming import Incoming
 from pipeline.audio.uploads import SoundFile
-from pipeline.hearing.handles import CloseReason, OpenInputHandle
+from pipeline.hearing.handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.hearing.heirs import Heirs
 from pipeline.hearing.held import Held
 from pipeline.hearing.intake import Intake
@@ -61,7 +61,6 @@ class Intakes(Lasting):
         self.decoders = anyio.CapacityLimiter(_DECODERS)
         """Threads that decode files: all others have their own, whatever a file does to these."""
         self._opening = 0
-        self._expected = 0
         self._locks: WeakValueDictionary[Held, anyio.Lock] = WeakValueDictionary()
         """Held while an input is opened: two at a time would both think that they have it."""
 
@@ -77,17 +76,6 @@ class Intakes(Lasting):
     def held(self) -> list[Held]:
         """Those inputs."""
         return list(self._open)
-
-    @contextmanager
-    def expecting(self) -> Iterator[None]:
-        """Somebody sends a recording, which lies on disk until it is heard. Raises GatewayBusy."""
-        if self._expected >= self._limits.inputs:
-            raise GatewayBusy(f"this replica takes {self._limits.inputs} recordings; try again shortly")
-        self._expected += 1
-        try:
-            yield
-        finally:
-            self._expected -= 1
 
     async def open(
         self,
@@ -144,15 +132,26 @@ class Intakes(Lasting):
             raise GatewayBusy(f"this replica listens to {self._limits.inputs} inputs; try again shortly")
         self._opening += 1
         try:
+            allowed = await self._allowed(new)
             opening, restored = await self._record_opening(new)
             intake = Intake(opening, self._services, new.acknowledge, new.refused)
             incoming = Incoming(new.wish.format, new.wish.samples_per_s)
-            handle = OpenInputHandle(intake, incoming, restored.from_ms)
+            handle = OpenInputHandle(intake, incoming, restored.from_ms, allowed)
             self._open[new.held] = handle
         finally:
             self._opening -= 1
         self._outlive(self._run, handle)
         return handle, restored.pcm
+
+    async def _allowed(self, new: _Beginning) -> HeardAllowance | None:
+        """A file that says how long it is pays at once, a microphone as it is heard. Raises HeardLimit."""
+        heard = self._services.heard
+        if heard is None:
+            return None
+        conversation, _ = await self._services.sessions.view(new.held.session)
+        total_ms = new.origin.total_ms if new.origin else None
+        await heard(conversation.principal, total_ms or 1)
+        return HeardAllowance(partial(heard, conversation.principal), total_ms or 1)
 
     async def _hearing_first(self, handle: OpenInputHandle, pcm: bytes) -> OpenInputHandle:
         try:

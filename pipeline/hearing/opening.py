@@ -34,6 +34,8 @@ class IntakeServices:
     """For so many ms nobody else takes this input up, if this says so."""
     tracing: Tracing | None = None
     """None: nothing is traced."""
+    heard: Callable[[str, int], Awaitable[None]] | None = None
+    """Takes so many ms from what a principal may have written down, or raises LimitReached."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Both ways of writing speech down, again, over all the sound that a session keeps. Records nothing."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Final
 
 from pipeline.engines.base import Transcribers
 from pipeline.hearing.rerunning import Rerun
@@ -13,27 +14,43 @@ from schemas.errors import GatewayBusy
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings
 
+_RETRY_S: Final = 10.0
+
 
 class Reruns:
     """Of one process: one at a time, since live callers need the engines more."""
 
-    def __init__(self, log: EventLog, ways: Transcribers, vad: Callable[[], Vad]) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        ways: Transcribers,
+        vad: Callable[[], Vad],
+        heard: Callable[[str, int], Awaitable[None]] | None = None,
+    ) -> None:
+        """`heard` takes so many ms from a principal's allowance, or raises LimitReached."""
         self._log = log
         self._ways = ways
         self._vad = vad
+        self._heard = heard
         self._running = False
 
     async def lines(
-        self, session: SessionId, listening: ListeningSettings
+        self, session: SessionId, listening: ListeningSettings, principal: str = ""
     ) -> AsyncGenerator[ComparisonProgress | ComparisonReport, None]:
-        """Progress, then the report. Raises GatewayBusy at once, EngineError, or what the log raises."""
+        """Progress, then the report. Raises GatewayBusy or HeardLimit at once, EngineError, or what the log
+        raises."""
         if self._running:
-            raise GatewayBusy("this replica compares already; try again when it is done")
+            raise GatewayBusy(
+                "this replica compares already; try again when it is done", retry_after_s=_RETRY_S
+            )
         self._running = True
         try:
             settings = as_live(listening)
             inputs: list[InputComparison] = []
-            for stored in await stored_inputs(self._log, session):
+            all_stored = await stored_inputs(self._log, session)
+            if self._heard is not None:  # both ways
+                await self._heard(principal, 2 * sum(one.until_ms - one.from_ms for one in all_stored))
+            for stored in all_stored:
                 rerun = Rerun(self._log, session, stored, settings, self._ways, self._vad())
                 async with aclosing(rerun.lines()) as lines:
                     async for line in lines:

@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from pipeline.access.arriving import Arriving
 from pipeline.access.ownership import Ownership
 from pipeline.conversation import Conversation
 from pipeline.hearing.intakes import Intakes
@@ -41,6 +42,7 @@ class Completions:
     ownership: Ownership
     settings: AppSettings
     listener: Listener
+    arriving: Arriving
 
     async def begin(self, request: ChatCompletionRequest, caller: Principal) -> tuple[Wanted, SessionId]:
         """Ask for the answer in a session of its own, which is ended where that fails.
@@ -64,7 +66,7 @@ class Completions:
         )
         try:
             for place, sound in spoken.items():
-                said[place] = await self._heard(session, sound, place)
+                said[place] = await self._heard(session, sound, place, caller)
             given = told(request.messages, said, answers, longest=self.settings.limits.text_chars)
             try:
                 turn = await self.sessions.request(session, RequestTurn(prompt=question(given)), given=given)
@@ -167,11 +169,12 @@ class Completions:
             raise InputError("there is no such answer")
         return str(state.answer)
 
-    async def _heard(self, session: SessionId, sound: bytes, place: Place) -> str:
+    async def _heard(self, session: SessionId, sound: bytes, place: Place, caller: Principal) -> str:
         """What was said. The recording becomes part of the completion's session."""
         field = f"messages[{place[0]}].content[{place[1]}].input_audio.data"
         try:
-            with self.intakes.expecting():
+            with self.arriving.file(caller.name) as arrival:
+                arrival.grow(len(sound))
                 limits = self.settings.limits
                 async with recording_in(
                     io.BytesIO(sound), self.intakes.decoders, longest_s=limits.upload_s

@@ -58,9 +58,9 @@ class Hearings:
 
     @asynccontextmanager
     async def recording(self, file: IO[bytes]) -> AsyncGenerator[Recording, None]:
-        """What is in the file. Raises NotSound, InputTooLong or GatewayBusy."""
+        """What is in the file. Raises NotSound or InputTooLong."""
         longest_s = self.settings.limits.upload_s
-        with _about_the_file(), self.intakes.expecting():
+        with _about_the_file():
             async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
                 yield recording
 

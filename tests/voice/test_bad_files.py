@@ -132,7 +132,7 @@ async def test_more_recordings_than_can_be_heard_are_not_taken(app: RunningApp) 
     assert app.services is not None
     with ExitStack() as others:
         for _ in range(app.settings.limits.inputs):
-            others.enter_context(app.services.intakes.expecting())
+            others.enter_context(app.services.arriving.file(""))
         assert refused(await upload(app, wav(SPEECH)))[:2] == (503, "gateway.busy")
     assert (await upload(app, wav(SPEECH))).status_code == 200
 

@@ -1,0 +1,64 @@
+"""Files that arrive in one process: how many, and what they take, of each principal and of all."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from schemas.access_errors import UploadLimit
+from schemas.errors import GatewayBusy
+from schemas.limits import LimitSettings
+
+_RETRY_S: Final = 5.0
+
+
+class Arrival:
+    """One file, from before its first byte until nobody needs it any more."""
+
+    def __init__(self, arriving: "Arriving", principal: str) -> None:
+        self._arriving = arriving
+        self._principal = principal
+        self.bytes = 0
+
+    def grow(self, count: int) -> None:
+        """So many bytes more are about to be kept. Raises GatewayBusy or UploadLimit."""
+        self._arriving.reserve(self._principal, count)
+        self.bytes += count
+
+
+class Arriving:
+    """Recordings, documents and bundles on their way into this process. One thread only."""
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._files: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+
+    @contextmanager
+    def file(self, principal: str) -> Iterator[Arrival]:
+        """Room for one file. Raises GatewayBusy or UploadLimit."""
+        limits = self._limits
+        if self._files.total() >= limits.inputs:
+            raise GatewayBusy(f"this replica takes {limits.inputs} files; try again shortly")
+        most = (limits.principal if principal else limits.everybody).uploads
+        if most is not None and self._files[principal] >= most:
+            raise UploadLimit(f"at most {most} files may arrive for one principal", retry_after_s=_RETRY_S)
+        arrival = Arrival(self, principal)
+        self._files[principal] += 1
+        try:
+            yield arrival
+        finally:
+            self._files -= Counter({principal: 1})  # whoever has none is forgotten
+            self._bytes -= Counter({principal: arrival.bytes})
+
+    def reserve(self, principal: str, count: int) -> None:
+        """Raises GatewayBusy or UploadLimit, and then nothing is reserved."""
+        limits = self._limits
+        if self._bytes.total() + count > limits.arriving_bytes:
+            raise GatewayBusy("the files that arrive here fill the disk that is there for them; try again")
+        most = (limits.principal if principal else limits.everybody).arriving_bytes
+        if most is not None and self._bytes[principal] + count > most:
+            raise UploadLimit(
+                f"the files that arrive for one principal may have {most} bytes", retry_after_s=_RETRY_S
+            )
+        self._bytes[principal] += count
