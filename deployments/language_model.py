@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,6 +64,8 @@ class RemoteLanguageModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         asked = asdict(request)
+        if not request.whole:  # replicas of the version before know only this way
+            del asked["whole"]
         reply = handed_in(self._inbox, lambda back: self._stream.remote(asked, come={**carried(), **back}))
         async with aclosing(reply) as items:
             async for item in items:
@@ -98,4 +100,6 @@ def _request_from(data: dict[str, Any]) -> ChatRequest:
         for message in data["messages"]
     )
     functions = tuple(Function(**function) for function in data["functions"])
-    return ChatRequest(**{**data, "messages": messages, "functions": functions, "stop": tuple(data["stop"])})
+    told = {**data, "messages": messages, "functions": functions, "stop": tuple(data["stop"])}
+    # Gateways of a later version may say more than is known here.
+    return ChatRequest(**{one.name: told[one.name] for one in fields(ChatRequest) if one.name in told})

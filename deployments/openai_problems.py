@@ -92,6 +92,8 @@ TABLE: Final[Mapping[str, Shape]] = {
     "state.refused": Shape(409, _REQUEST, "conflict"),
     "gateway.busy": _BUSY,
     "gateway.leaving": _BUSY,
+    "schema.invalid": Shape(400, _REQUEST, "invalid_json_schema"),
+    "context.too_long": Shape(400, _REQUEST, "context_length_exceeded"),
     "engine.busy": _BUSY,
     "engine.dead": _AWAY,
     "engine.failed": Shape(502, _SERVER, "engine_error"),
@@ -114,11 +116,13 @@ _FIELDS: Final = {
     "settings.voice": "voice",
     "settings.listening.provider": "model",
     "settings.collections": "rhapsode.collections",
+    "settings.sampling.json_schema": "response_format",
     "from": "Last-Event-ID",
     "body": "file",
     "text": "input",
 }
 """Our fields, as clients of OpenAI know them."""
+_PARAMETERS: Final = re.compile(r"settings\.tools\.functions\.(\d+)\.parameters")
 _PLACES: Final = frozenset({"body", "query", "path", "header"})
 _NAME: Final = re.compile(r"(?!(constrained-)?str$|int$|float$|bool$)[a-z0-9_-]+(\[\])?")
 """Of a field; pydantic also names the branches of unions."""
@@ -137,7 +141,11 @@ def absent(path: str) -> str | None:
 def body_of(code: str, message: str, field: str | None) -> dict[str, Any]:
     """The error object, as it stands in an answer or in a stream of events."""
     shape = TABLE.get(code, INTERNAL)
-    param = None if field is None else _FIELDS.get(field, field)
+    param = (
+        None
+        if field is None
+        else _FIELDS.get(field, _PARAMETERS.sub(r"tools[\1].function.parameters", field))
+    )
     return {"error": {"message": message, "type": shape.type, "param": param, "code": shape.code}}
 
 

@@ -114,6 +114,7 @@ class Parts:
             self.transcribers.realtime.providers,
             self.settings.language_model.choices,
             tuple(self.settings.tools.functions),
+            schemas_bounded=self.settings.language_model.makes_grammars,
         )
 
     def for_faces(

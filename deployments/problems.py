@@ -83,6 +83,8 @@ STATUS: Final[dict[str, int]] = {
     "gateway.not_found": 404,
     "gateway.busy": 503,
     "gateway.leaving": 503,
+    "schema.invalid": 422,
+    "context.too_long": 422,
     "engine.busy": 503,
     "engine.dead": 503,
     "engine.failed": 502,

@@ -29,7 +29,7 @@ _BY_CODE: Final[dict[str, type[RhapsodeError]]] = BY_CODE | {
     kind.code: kind
     for kind in (
         *(errors.UnknownVoice, errors.UnknownProvider, errors.UnknownModel),
-        *(EngineBusy, EngineFailed, EngineDead),
+        *(EngineBusy, EngineFailed, EngineDead, errors.SchemaInvalid, errors.ContextTooLong),
     )
 }
 

@@ -189,6 +189,7 @@ class Answer:
             parallel=tools.parallel,
             provider=settings.llm_provider,
             model=settings.llm_model,
+            whole=self._question.given is not None,
             **settings.sampling.model_dump(),
         )
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from schemas.errors import UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
-from schemas.providers import LOCAL
+from pipeline.engines.json_schemas import taken
+from schemas.errors import SchemaInvalid, UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
+from schemas.providers import LOCAL, is_ours
 from schemas.settings import SessionSettings
 
 Offers = Mapping[str, tuple[str, ...]]
@@ -26,13 +27,15 @@ class Choices:
 
     functions: tuple[str, ...] = ()
     """What this server can call."""
+    schemas_bounded: bool = False
+    """The model in this server takes only some JSON schemas: see pipeline.engines.json_schemas."""
 
     @property
     def voices(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(chain.from_iterable(self.speakers.values())))
 
     def check(self, settings: SessionSettings) -> SessionSettings:
-        """The same settings. Raises an Unknown... error, which names the field."""
+        """The same settings. Raises an Unknown... error or SchemaInvalid, which name the field."""
         writer = settings.listening.provider
         if writer is not None and writer not in self.transcribers:
             known = ", ".join(self.transcribers) or "none"
@@ -58,11 +61,28 @@ class Choices:
                 f"there is no voice {settings.voice!r} there; there is: {', '.join(voices)}",
                 field="settings.voice",
             )
+        if self.schemas_bounded and is_ours(settings.llm_provider):
+            _check_schemas(settings)
         return settings
 
     def voices_of(self, provider: str | None, *, field: str) -> tuple[str, ...]:
         """Raises UnknownProvider, which names the field that it came in."""
         return _offered(self.speakers, provider, field=field)
+
+
+def _check_schemas(settings: SessionSettings) -> None:
+    """Of the answer, and of the functions of which one must be called. Raises SchemaInvalid."""
+    tools, form = settings.tools, settings.sampling.json_schema
+    schemas = {} if form is None else {"settings.sampling.json_schema": form}
+    for number, one in enumerate(tools.functions):
+        if one.parameters and tools.choice in ("required", f"function:{one.name}"):
+            schemas[f"settings.tools.functions.{number}.parameters"] = one.parameters
+    for name, schema in schemas.items():
+        try:
+            taken(schema)
+        except SchemaInvalid as error:
+            error.field = name
+            raise
 
 
 def _offered(offers: Offers, provider: str | None, *, field: str) -> tuple[str, ...]:

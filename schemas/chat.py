@@ -9,6 +9,10 @@ CallId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e
 Choice = Annotated[str, Field(pattern=r"^(auto|none|required|function:[a-zA-Z0-9_-]{1,64})$")]
 """`auto`: as the model likes. `none`, `required`: never, at least once. `function:name`: this one."""
 
+FUNCTIONS = 128
+"""As many as OpenAI takes."""
+DESCRIPTION_CHARS = 8_000
+"""Of one function; what is said of all of them together has a limit, too (schemas.commands)."""
 ARGUMENT_CHARS = 16_000
 """The longest arguments of one call."""
 OUTPUT_CHARS = 16_000
@@ -36,7 +40,7 @@ class FunctionOffer(_Chat):
     """A function that the model may call, as it is told of it."""
 
     name: FunctionName
-    description: str = Field(default="", max_length=2_000)
+    description: str = Field(default="", max_length=DESCRIPTION_CHARS)
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     """A JSON schema of its arguments."""
 
@@ -46,7 +50,7 @@ class ToolSettings(_Chat):
 
     registered: tuple[FunctionName, ...] = Field(default=(), max_length=64)
     """Functions that this server knows and calls itself."""
-    functions: tuple[FunctionOffer, ...] = Field(default=(), max_length=64)
+    functions: tuple[FunctionOffer, ...] = Field(default=(), max_length=FUNCTIONS)
     """Functions that the client calls: the turn ends with that, and the result comes with the next one."""
     choice: Choice = "auto"
     parallel: bool = True

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from schemas.chat import FunctionName, FunctionOffer, SamplingSettings, ToolSettings
+from schemas.chat import FUNCTIONS, FunctionName, FunctionOffer, SamplingSettings, ToolSettings
 from schemas.listening import EndpointingSettings, ListeningSettings
 from schemas.providers import SpeechExtra
 from schemas.retrieval import SearchToolConfig
@@ -111,7 +111,9 @@ class ToolPatch(ToolSettings):
     model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
 
     registered: tuple[FunctionName, ...] = Field(default=(), max_length=64, strict=False, fail_fast=True)
-    functions: tuple[FunctionOffer, ...] = Field(default=(), max_length=64, strict=False, fail_fast=True)
+    functions: tuple[FunctionOffer, ...] = Field(
+        default=(), max_length=FUNCTIONS, strict=False, fail_fast=True
+    )
 
     @field_validator("functions")
     @classmethod

@@ -8,7 +8,8 @@ RhapsodeError
 │   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
 ├── AccessError           not for this caller: schemas/access_errors.py
 ├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy, LimitReached
-├── EngineError           a model: EngineBusy, EngineFailed, EngineDead
+├── EngineError           a model: EngineBusy, EngineFailed, EngineDead; SchemaInvalid and ContextTooLong are
+│                         InputErrors as well, which only the engine may be able to tell
 ├── RetrievalUnavailable  the store of the documents: schemas/retrieval_errors.py
 └── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign;
                           its archive: ArchiveUnavailable, ArchiveDamaged
@@ -207,6 +208,18 @@ class EngineFailed(EngineError):
     """This request failed; the engine lives."""
 
     code = "engine.failed"
+
+
+class SchemaInvalid(EngineFailed, InputError):
+    """The schema of an answer or of a function's arguments is wrong, or more than the engine takes."""
+
+    code = "schema.invalid"
+
+
+class ContextTooLong(EngineFailed, InputError):
+    """What the model should be told does not fit into its window, and nothing of it may be left out."""
+
+    code = "context.too_long"
 
 
 class EngineDead(EngineError):

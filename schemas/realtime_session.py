@@ -15,12 +15,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from schemas.chat import FunctionName
+from schemas.chat import DESCRIPTION_CHARS, FUNCTIONS, FunctionName
 from schemas.commands import Readable
 from schemas.realtime_items import InputItem, ItemId, RealtimeModel, kind_of
 
 INSTRUCTION_CHARS: Final = 8_000
-_TOOLS: Final = 64
+_TOOLS: Final = FUNCTIONS
 _METADATA: Final = 16
 
 
@@ -149,7 +149,7 @@ class Audio(RealtimeModel):
 class FunctionTool(RealtimeModel):
     type: Literal["function"]
     name: FunctionName
-    description: Annotated[Readable, Field(max_length=2_000)] = ""
+    description: Annotated[Readable, Field(max_length=DESCRIPTION_CHARS)] = ""
     parameters: dict[str, JsonValue] | None = None
 
 

@@ -124,6 +124,11 @@ class LanguageModelSettings(VllmSettings, _Settings):
         return tuple(self.loras) if self.engine == "vllm" else ()
 
     @property
+    def makes_grammars(self) -> bool:
+        """Whether the engine here makes unbounded grammars of JSON schemas; vLLM has bounds of its own."""
+        return self.engine != "vllm"
+
+    @property
     def window(self) -> int:
         """The tokens of a question with its answer that the engine here takes."""
         return self.max_model_len or self.context_tokens if self.engine == "vllm" else self.context_tokens

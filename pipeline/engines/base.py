@@ -56,6 +56,8 @@ class ChatRequest:
     """Who is to answer; None: the model in this server, "local"."""
     model: str | None = None
     """Which of their models; None: as configured."""
+    whole: bool = False
+    """The oldest messages may not be forgotten: what does not fit is ContextTooLong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class LanguageModel(Protocol):
 
     Where functions are offered, whole calls may come before it; then it finishes with "tool_calls".
 
-    Raises EngineBusy (before the first delta only), UnknownProvider, UnknownModel, EngineFailed or
-    EngineDead.
+    Raises EngineBusy (before the first delta only), UnknownProvider, UnknownModel, EngineDead or
+    EngineFailed, among which are SchemaInvalid and ContextTooLong.
     """
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]: ...

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.engines.base import ChatRequest, Completion, Function, Message, ToolCall, Written
+from pipeline.engines.json_schemas import beneath
 
 _NAMED: Final = "function:"
 _TOLD: Final = "Answer with the call of a function, as JSON. The functions:"
@@ -35,7 +36,11 @@ def forced(request: ChatRequest) -> ChatRequest:
     functions = [one for one in request.functions if wished in ("required", one.name)]
     told = "\n".join((_TOLD, *(_description(one) for one in functions)))
     messages = (Message("system", told), *plain(request).messages)
-    schema = {"anyOf": [_schema(one) for one in functions]}
+    schema = {
+        "anyOf": [_schema(one) for one in functions],
+        # References in a function's parameters are of its own document.
+        "$defs": {one.name: beneath(_parameters(one), f"#/$defs/{one.name}") for one in functions},
+    }
     return replace(request, messages=messages, functions=(), json_schema=schema)
 
 
@@ -75,8 +80,12 @@ def _schema(function: Function) -> Mapping[str, Any]:
         "type": "object",
         "properties": {
             "name": {"const": function.name},
-            "arguments": dict(function.parameters) or {"type": "object", "properties": {}},
+            "arguments": {"$ref": f"#/$defs/{function.name}"},
         },
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
+
+
+def _parameters(function: Function) -> dict[str, Any]:
+    return dict(function.parameters) or {"type": "object", "properties": {}}

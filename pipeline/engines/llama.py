@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import sys
 import threading
@@ -17,17 +18,20 @@ from pipeline.engines.base import ChatRequest, Completion, Message, Written
 from pipeline.engines.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.gguf_template import knows_calls
-from pipeline.engines.memory import fitting, without_oldest
+from pipeline.engines.json_schemas import taken
+from pipeline.engines.memory import fitting, too_long, without_oldest
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.slots import Slots
 from pipeline.engines.weights import language_model_file
-from schemas.errors import EngineDead, EngineFailed
+from schemas.errors import ContextTooLong, EngineDead, EngineFailed, SchemaInvalid
 from schemas.settings import LanguageModelSettings
 
 _PACKAGED: Final = "SmolLM2-135M-Instruct"
 _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 1.1, "repeat_last_n": 256}
 """Without the penalty a 135M model repeats its last sentence for ever; above 1.15 it starts to ramble."""
 
+_SCHEMA_ERROR: Final = re.compile(r"JSON schema.*|.*\bgrammar\b.*", re.IGNORECASE)
+"""What llama.cpp says of a schema that it makes no grammar of."""
 _NICE: Final = 5
 """Who speaks the first sentence is ahead of who writes the fourth: where both want a core, a voice, an ear or
 a gateway gets three quarters of it. In a container it ranks only what is in the same one."""
@@ -80,8 +84,9 @@ def _parameters(params: Any, model: Path, settings: LanguageModelSettings, key: 
 class LlamaLanguageModel:
     """Answers on `slots` slots at once; further requests wait, and a full queue is EngineBusy.
 
-    A conversation longer than the context window loses its oldest messages; a single question longer than
-    that is EngineFailed. A last message of the assistant is continued, not answered.
+    A conversation longer than the context window loses its oldest messages, unless the request is to be told
+    whole; that, or a single question longer than the window, is ContextTooLong. A last message of the
+    assistant is continued, not answered.
     """
 
     def __init__(self, server: Any, settings: LanguageModelSettings, *, knows_calls: bool = False) -> None:
@@ -107,7 +112,7 @@ class LlamaLanguageModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
         if self._knows_calls:
-            items = self._whole(request)
+            items = self._whole(_with_functions_taken(request))
         elif must_call(request):
             items = calls_of(self._whole(forced(request)))
         else:
@@ -118,17 +123,21 @@ class LlamaLanguageModel:
 
     async def _whole(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         """Forgets the oldest messages until the rest fits."""
+        if request.json_schema is not None:
+            request = replace(request, json_schema=taken(request.json_schema))
         context = self._settings.context_tokens
-        messages = fitting(request.messages, context_tokens=context, answer_tokens=request.max_tokens)
+        messages = request.messages
+        if not request.whole:
+            messages = fitting(messages, context_tokens=context, answer_tokens=request.max_tokens)
         while True:
             try:
                 async with aclosing(self._attempt(messages, request)) as items:
                     async for item in items:
                         yield item
             except _TooLong as error:
-                shorter = without_oldest(messages)
+                shorter = None if request.whole else without_oldest(messages)
                 if shorter is None:
-                    raise EngineFailed(str(error)) from error
+                    raise ContextTooLong(str(error)) from error
                 messages = shorter
             else:
                 return
@@ -210,13 +219,18 @@ class _Answer:
         if isinstance(item, EngineFailed | EngineDead):
             raise item
         if isinstance(item, Exception):
+            if found := _SCHEMA_ERROR.search(str(item)):
+                raise SchemaInvalid(f"The schema is not taken: {found[0]}") from item
             raise EngineFailed(f"The language model failed: {item}") from item
         if "error" in item:
             problem = item["error"]
             if problem.get("type") == "exceed_context_size_error":
                 found, most = problem["n_prompt_tokens"], problem["n_ctx"]
-                raise _TooLong(f"The question has {found} tokens; the model takes {most}.")
-            raise EngineFailed(f"The language model refused: {problem.get('message', problem)}")
+                raise _TooLong(too_long(found, most))
+            told = str(problem.get("message", problem))
+            if _SCHEMA_ERROR.search(told):
+                raise SchemaInvalid(f"The schema is not taken: {told}")
+            raise EngineFailed(f"The language model refused: {told}")
         choice = item["choices"][0]
         self._calls.take(choice["delta"].get("tool_calls"))
         if choice["finish_reason"] is None:
@@ -240,6 +254,14 @@ def _is_news(chunk: Mapping[str, Any]) -> bool:
         choice["finish_reason"] or choice["delta"].get("content") or choice["delta"].get("tool_calls")
         for choice in chunk["choices"]
     )
+
+
+def _with_functions_taken(request: ChatRequest) -> ChatRequest:
+    """llama.cpp makes a grammar of the functions, too, where the model's template knows them."""
+    functions = tuple(
+        replace(one, parameters=taken(one.parameters)) if one.parameters else one for one in request.functions
+    )
+    return replace(request, functions=functions)
 
 
 def _completion(chunk: Mapping[str, Any], *, called: bool) -> Completion:

@@ -30,6 +30,11 @@ def fitting(messages: Sequence[Message], *, context_tokens: int, answer_tokens: 
     return kept
 
 
+def too_long(tokens: int, window: int) -> str:
+    """What to say of messages that do not fit."""
+    return f"The messages have {tokens} tokens; this model takes {window} together with its answer."
+
+
 def without_oldest(messages: tuple[Message, ...]) -> tuple[Message, ...] | None:
     """All but the oldest message that may be forgotten; None if there is none.
 

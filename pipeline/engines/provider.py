@@ -1,6 +1,7 @@
 """What all clients of servers elsewhere share: the connection, the key, and errors in our own words."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any, Final, cast
@@ -8,10 +9,22 @@ from typing import Any, Final, cast
 import httpx
 from pydantic import SecretStr
 
-from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
+from schemas.errors import (
+    ContextTooLong,
+    EngineBusy,
+    EngineDead,
+    EngineError,
+    EngineFailed,
+    SchemaInvalid,
+)
 
 _BUSY: Final = (429, 503)
 _KEY_REFUSED: Final = (401, 403)
+_REASONS: Final = (
+    (re.compile("context_length_exceeded|exceed_context_size|maximum context length"), ContextTooLong),
+    (re.compile("invalid_json_schema"), SchemaInvalid),
+)
+"""By codes and words of OpenAI, vLLM and llama.cpp."""
 _MESSAGE_CHARS: Final = 200
 _MESSAGE_BYTES: Final = 4_096
 _CONNECTIONS: Final = 64
@@ -46,7 +59,11 @@ class Provider:
             raise EngineDead(f"{self.name} is out of order (HTTP {status}).")
         if status in _KEY_REFUSED:
             raise EngineFailed(f"{self.name} does not let us in (HTTP {status}): look at its api_key.")
-        raise EngineFailed(f"{self.name} refused this (HTTP {status}): {await self._message(response)}")
+        told = await self._told(response)
+        kind = next((kind for pattern, kind in _REASONS if pattern.search(told)), EngineFailed)
+        with suppress(ValueError, RecursionError):  # plain text says it as well
+            told = words_of(json.loads(told))
+        raise kind(f"{self.name} refused this (HTTP {status}): {self.hidden(told)}")
 
     def broke_off(self, error: Exception, timeout_s: float) -> EngineError:
         """What to say of a connection that gave nothing yet."""
@@ -65,18 +82,15 @@ class Provider:
         text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
         return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"
 
-    async def _message(self, response: httpx.Response) -> str:
-        """The server's own words, shortened."""
+    async def _told(self, response: httpx.Response) -> str:
+        """The beginning of what the server answers."""
         body = b""
         async with aclosing(body_of(response)) as parts:
             async for part in parts:
                 body += part
                 if len(body) >= _MESSAGE_BYTES:
                     break
-        text = body[:_MESSAGE_BYTES].decode("utf-8", "replace")
-        with suppress(ValueError, RecursionError):  # plain text says it as well
-            text = words_of(json.loads(text))
-        return self.hidden(text)
+        return body[:_MESSAGE_BYTES].decode("utf-8", "replace")
 
 
 def body_of(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -46,8 +46,9 @@ def build(
 class VllmLanguageModel:
     """Answers `slots` requests at once, by a model or one of its adapters; what is too many is EngineBusy.
 
-    A conversation longer than the window loses its oldest messages; a single question longer than that is
-    EngineFailed. A last message of the assistant is continued, not answered.
+    A conversation longer than the window loses its oldest messages, unless the request is to be told whole;
+    that, or a single question longer than the window, is ContextTooLong. A last message of the
+    assistant is continued, not answered.
     """
 
     def __init__(self, engine: AsyncLLM, settings: LanguageModelSettings) -> None:
@@ -140,7 +141,7 @@ class VllmLanguageModel:
         name = secrets.token_hex(8)
         self._open.add(name)
         try:
-            with in_our_words():
+            with in_our_words(held=params.structured_outputs is not None):
                 lora = None if adapter is None else self._adapters[adapter]
                 outputs = self._engine.generate(tokens_input(prompt.tokens), params, name, lora_request=lora)
                 async with aclosing(outputs):

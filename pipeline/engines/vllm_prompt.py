@@ -10,8 +10,8 @@ from jinja2 import TemplateError
 
 from pipeline.engines.base import ChatRequest, Message
 from pipeline.engines.chat_body import messages_of, wishes_of
-from pipeline.engines.memory import fitting, without_oldest
-from schemas.errors import EngineFailed
+from pipeline.engines.memory import fitting, too_long, without_oldest
+from schemas.errors import ContextTooLong, EngineFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,23 @@ class Prompts:
         return str(self._tokenizer.get_chat_template(tools=[{}]))
 
     def make(self, request: ChatRequest) -> Prompt:
-        """Forgets the oldest messages until the rest fits. Raises EngineFailed if a question is too long."""
+        """Forgets the oldest messages until the rest fits, unless it is to be told whole.
+
+        Raises ContextTooLong for what does not fit then, and EngineFailed.
+        """
         most = min(request.max_tokens, self._window // 2)
-        messages = fitting(request.messages, context_tokens=self._window, answer_tokens=request.max_tokens)
+        messages = request.messages
+        if not request.whole:
+            messages = fitting(messages, context_tokens=self._window, answer_tokens=request.max_tokens)
         while True:
             tokens = self._tokens(messages, request)
-            shorter = without_oldest(messages) if len(tokens) > self._window - most else None
+            too_many = len(tokens) > self._window - most and not request.whole
+            shorter = without_oldest(messages) if too_many else None
             if shorter is None:
                 break
             messages = shorter
         if len(tokens) >= self._window:
-            raise EngineFailed(f"The question has {len(tokens)} tokens; the model takes {self._window}.")
+            raise ContextTooLong(too_long(len(tokens), self._window))
         return Prompt(tokens, self._window - len(tokens))
 
     def _tokens(self, messages: Sequence[Message], request: ChatRequest) -> list[int]:

@@ -1,6 +1,7 @@
 """What a request wishes for in vLLM's words, and what vLLM raises in ours. Imports vLLM."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -10,9 +11,10 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from pipeline.engines.base import ChatRequest
-from schemas.errors import EngineDead, EngineFailed
+from schemas.errors import EngineDead, EngineFailed, SchemaInvalid
 
 _log: Final = logging.getLogger(__name__)
+_SCHEMA: Final = re.compile("schema|grammar|structured", re.IGNORECASE)
 _OURS: Final = ("temperature", "max_tokens")
 """Every request says these; the rest is as the model's makers advise, unless the request says otherwise."""
 
@@ -35,7 +37,7 @@ class Sampling:
             "frequency_penalty": request.frequency_penalty,
             "seed": request.seed,
         }
-        with in_our_words():
+        with in_our_words(held=request.json_schema is not None):
             return SamplingParams(
                 **self._advised | {name: value for name, value in wished.items() if value is not None},
                 temperature=request.temperature,
@@ -50,13 +52,15 @@ class Sampling:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
-    """Around calls of vLLM."""
+def in_our_words(*, held: bool = False) -> Iterator[None]:
+    """Around calls of vLLM. `held`: the answer is held to a schema, which may be what is refused."""
     try:
         yield
     except EngineDeadError as error:
         raise EngineDead("vLLM has stopped.") from error
     except (VLLMClientError, ValueError) as error:
+        if held and _SCHEMA.search(str(error)):
+            raise SchemaInvalid(f"vLLM refused: {error}") from error
         raise EngineFailed(f"vLLM refused: {error}") from error
     except VLLMError as error:
         _log.warning("vLLM failed", exc_info=True)

@@ -68,8 +68,11 @@ class Completions:
             for place, sound in spoken.items():
                 said[place] = await self._heard(session, sound, place, caller)
             given = told(request.messages, said, answers, longest=self.settings.limits.text_chars)
+            asked = question(given)
+            if len(asked) > (longest := self.settings.limits.prompt_chars):
+                asked = asked.strip()[-longest:]  # for lists and searches; the model is told `given`
             try:
-                turn = await self.sessions.request(session, RequestTurn(prompt=question(given)), given=given)
+                turn = await self.sessions.request(session, RequestTurn(prompt=asked), given=given)
             except InputError as error:
                 error.field = "messages" if error.field == "prompt" else error.field
                 raise
@@ -135,6 +138,7 @@ class Completions:
             answered=self.names.answered,
             sound="pcm" if wished == "pcm16" else wished,
             usage=request.wants_usage,
+            form="response_format" if request.response_format else "tools",
         )
 
     async def _own(self, session: SessionId, caller: Principal) -> Conversation:

@@ -3,11 +3,13 @@
 from typing import Final
 
 from schemas.errors import (
+    ContextTooLong,
     EngineBusy,
     EngineDead,
     EngineFailed,
     LogUnavailable,
     RhapsodeError,
+    SchemaInvalid,
     SessionFull,
     UnknownModel,
     UnknownProvider,
@@ -16,10 +18,13 @@ from schemas.errors import (
 
 _KINDS: Final[tuple[type[RhapsodeError], ...]] = (
     *(EngineBusy, EngineDead, LogUnavailable, SessionFull),
-    *(UnknownModel, UnknownProvider, UnknownVoice),
+    *(UnknownModel, UnknownProvider, UnknownVoice, SchemaInvalid, ContextTooLong),
 )
 _KNOWN: Final = {kind.code: kind for kind in _KINDS} | {"owner.lost": EngineDead}
 
 
-def failure(code: str, message: str) -> RhapsodeError:
-    return _KNOWN.get(code, EngineFailed)(message)
+def failure(code: str, message: str, *, form: str | None = None) -> RhapsodeError:
+    """`form`: the field with the schema that the answer is held to."""
+    kind = _KNOWN.get(code, EngineFailed)
+    fields: dict[type[RhapsodeError], str | None] = {SchemaInvalid: form, ContextTooLong: "messages"}
+    return kind(message, field=fields.get(kind))

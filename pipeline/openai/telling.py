@@ -33,6 +33,8 @@ class Wanted:
     sound: StreamFormat | None = None
     """The answer is spoken: its text is a transcript then."""
     usage: bool = False
+    form: str = "response_format"
+    """The field that holds the answer to a schema."""
 
     @property
     def audio_id(self) -> str:
@@ -93,7 +95,7 @@ class Teller:
     def _refuse(self, recorded: Recorded) -> None:
         code, message = recorded.data["code"], recorded.data["message"]
         if recorded.type == "turn.failed":
-            raise failure(code, message)
+            raise failure(code, message, form=self.wanted.form)
         if self.wanted.sound is not None:
             raise failure(code, f"the answer could not be spoken: {message}")
 

@@ -82,4 +82,4 @@ class ChainLanguageModel:
 
 
 def _verdict(name: str, error: EngineError, reasons: Sequence[str]) -> EngineError:
-    return type(error)(" ".join(reasons))
+    return type(error)(" ".join(reasons), field=error.field)

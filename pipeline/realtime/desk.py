@@ -21,7 +21,7 @@ from pipeline.sessions import Sessions
 from pipeline.turn_state import TurnState
 from schemas.chat import GivenMessage
 from schemas.commands import Control, RequestTurn
-from schemas.errors import NothingToControl
+from schemas.errors import NothingToControl, SchemaInvalid
 from schemas.events import (
     Fact,
     InputCleared,
@@ -86,7 +86,11 @@ class Desk:
             raise RealtimeInvalid("A session's model cannot be changed.", field="session.model")
 
     def _settings(self, config: Config, settings: SessionSettings) -> SessionSettings:
-        return self.sessions.choices.check(checked(config, self.names).apply(settings))
+        try:
+            return self.sessions.choices.check(checked(config, self.names).apply(settings))
+        except SchemaInvalid as error:
+            error.field = error.field and error.field.replace("settings.tools.functions.", "session.tools.")
+            raise
 
     # ------------------------------------------------------------ items
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from schemas.chat import FunctionName
+from schemas.chat import DESCRIPTION_CHARS, FUNCTIONS, FunctionName
 from schemas.openai.messages import MESSAGES, ChatMessage
 from schemas.openai.standing import (
     Cleaned,
@@ -52,7 +52,7 @@ def _stops(value: Any) -> Any:
 
 class FunctionDefinition(FromOpenAi):
     name: FunctionName
-    description: Annotated[Cleaned, Field(max_length=2_000)] | None = None
+    description: Annotated[Cleaned, Field(max_length=DESCRIPTION_CHARS)] | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None
     """Not promised: the model may call with arguments of another shape."""
@@ -139,7 +139,7 @@ _Stops = Annotated[
     tuple[Annotated[Cleaned, Field(min_length=1, max_length=200)], ...],
     Field(max_length=4, strict=False, fail_fast=True),
 ]
-_Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=64, strict=False, fail_fast=True)]
+_Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=FUNCTIONS, strict=False, fail_fast=True)]
 _Modalities = Annotated[
     tuple[Literal["text", "audio"], ...], Field(min_length=1, max_length=8, strict=False, fail_fast=True)
 ]

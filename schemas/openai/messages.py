@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from schemas.chat import ARGUMENT_CHARS
 from schemas.openai.standing import Cleaned, FromOpenAi, missing, refused, together, unsupported_value
 
-MESSAGES: Final = 1_000
+MESSAGES: Final = 2_048
 PARTS: Final = 100
 _ID_CHARS: Final = 20_000
 """Of a call; some models put what they thought into its id."""

@@ -10,6 +10,8 @@ from tests.support import RunningApp
 
 pytestmark = pytest.mark.anyio
 
+HANGS = {"name": "f", "parameters": {"type": "string", "pattern": "^(((a{0,50}){0,50}){0,50})$"}}
+"""llama.cpp would follow its arguments for hours."""
 BAD_TURNS = [
     ({}, "input.invalid", None),
     ({"prompt": ""}, "input.invalid", "prompt"),
@@ -31,6 +33,16 @@ BAD_TURNS = [
         {"prompt": "a", "settings": {"sentences": {"max_length": 1}}},
         "input.invalid",
         "settings.sentences.max_length",
+    ),
+    (
+        {"prompt": "a", "settings": {"sampling": {"json_schema": {"type": "objekt"}}}},
+        "schema.invalid",
+        "settings.sampling.json_schema",
+    ),
+    (
+        {"prompt": "a", "settings": {"tools": {"functions": [HANGS], "choice": "required"}}},
+        "schema.invalid",
+        "settings.tools.functions.0.parameters",
     ),
     ({"prompt": "a", "settings": {"loudness": 1}}, "input.unknown_field", "settings.loudness"),
     ({"prompt": "a", "settings": []}, "input.invalid", "settings"),

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.engines.base import ChatRequest, Message
 from pipeline.engines.llama import LlamaLanguageModel
-from schemas.errors import EngineBusy, EngineDead, EngineFailed
+from schemas.errors import ContextTooLong, EngineBusy, EngineDead
 from tests.contracts.language_model import SYSTEM, answer, asking
 from tests.eventually import eventually
 
@@ -100,9 +100,20 @@ async def test_tokens_that_were_misjudged_are_forgotten_on_the_second_try(llama:
 
 
 async def test_a_question_longer_than_the_context_is_refused_in_words(llama: LlamaLanguageModel) -> None:
-    with pytest.raises(EngineFailed, match=r"The question has 6\d\d tokens; the model takes 512"):
+    with pytest.raises(ContextTooLong, match=r"The messages have 6\d\d tokens; this model takes 512"):
         await answer(llama, asking("word " * 600))
     await eventually(lambda: llama.open_streams == 0)
+
+
+async def test_of_a_conversation_that_is_to_be_told_whole_nothing_is_forgotten(
+    llama: LlamaLanguageModel,
+) -> None:
+    turns = [Message("user", "What is a fox? " * 5), Message("assistant", "A small animal. " * 5)] * 12
+    request = ChatRequest((SYSTEM, *turns, Message("user", "Why?")), 8, temperature=0.0, whole=True)
+    with pytest.raises(ContextTooLong, match="this model takes 512"):
+        await answer(llama, request)
+    short = ChatRequest((SYSTEM, *turns[:2], Message("user", "Why?")), 8, temperature=0.0, whole=True)
+    assert (await answer(llama, short))[0]
 
 
 async def test_a_full_engine_lets_some_wait_and_sends_the_others_away(llama: LlamaLanguageModel) -> None:

@@ -115,6 +115,15 @@ async def test_the_model_is_told_all_messages_and_nothing_else(
     assert request["tools"][0]["function"]["name"] == "get_weather"
 
 
+async def test_a_question_of_any_length_is_told_whole(http: httpx.AsyncClient, elsewhere: ChatHouse) -> None:
+    """Chains put passages into it; a shorter limit is for what is spoken or typed here."""
+    told = "What is in this? " + "word " * 2_000
+    made = await answered(http, asked(told) | {"model": "fox-1"})
+    assert made["choices"][0]["message"]["content"] == ANSWER
+    [request] = elsewhere.requests
+    assert request["messages"] == [{"role": "user", "content": told}]
+
+
 async def test_a_limit_ends_the_answer_with_length(http: httpx.AsyncClient) -> None:
     [choice] = (await answered(http, asked(max_tokens=3)))["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == (STORY[:18], "length")

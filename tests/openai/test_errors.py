@@ -12,12 +12,25 @@ from pydantic import ValidationError
 from deployments.openai_problems import TABLE, is_openai
 from deployments.problems import STATUS
 from schemas.openai.chat import ChatCompletionRequest
+from tests.chat_server import ChatHouse
 from tests.openai.asking import CHAT, SPEECH, TRANSCRIPTIONS, asked
 from tests.support import RunningApp
 from tests.thorough import examples
 
 pytestmark = pytest.mark.anyio
 REQUEST = "invalid_request_error"
+
+HANGS = {"type": "string", "pattern": "^(((a{0,50}){0,50}){0,50})$"}
+"""llama.cpp would follow it for hours."""
+
+
+def held(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+def function(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
 
 BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"messages": []}, "invalid_value", "messages"),
@@ -41,7 +54,6 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
         "missing_required_parameter",
         "messages[0].tool_call_id",
     ),
-    ({"messages": [{"role": "user", "content": "a" * 5_001}]}, "string_above_max_length", "messages"),
     (
         {"messages": [{"role": "user", "content": "a" * 4_000}] * 6},
         "string_above_max_length",
@@ -75,6 +87,22 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
         "tools[0].function.name",
     ),
     ({"tools": [{"type": "function", "function": {"name": "f"}}] * 2}, "invalid_value", "tools"),
+    ({"response_format": held({"type": "objekt"})}, "invalid_json_schema", "response_format"),
+    ({"response_format": held(HANGS)}, "invalid_json_schema", "response_format"),
+    (
+        {"tools": [function("f", {}), function("g", HANGS)], "tool_choice": "required"},
+        "invalid_json_schema",
+        "tools[1].function.parameters",
+    ),
+    (
+        {
+            "tools": [function("f", HANGS)],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "stream": True,
+        },
+        "invalid_json_schema",
+        "tools[0].function.parameters",
+    ),
     ({"modalities": ["audio"]}, "missing_required_parameter", "audio"),
     ({"modalities": ["smell"]}, "invalid_value", "modalities[0]"),
     ({"audio": {"voice": "alloy", "format": "mp3"}}, "invalid_value", "modalities"),
@@ -101,6 +129,53 @@ async def test_a_bad_completion_is_refused_by_code_and_param(
     assert answer.status_code == (404 if code == "collection_not_found" else 400), error
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["type"], error["code"], error["param"]) == (REQUEST, code, param)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("said", "asks", "code", "param"),
+    [
+        (
+            {"code": "context_length_exceeded", "message": "Too long."},
+            {},
+            "context_length_exceeded",
+            "messages",
+        ),
+        (
+            {"message": "This model's maximum context length is 2048 tokens.", "code": 400},
+            {},
+            "context_length_exceeded",
+            "messages",
+        ),
+        (
+            {"code": "invalid_json_schema", "message": "No."},
+            {"response_format": held(HANGS)},
+            "invalid_json_schema",
+            "response_format",
+        ),
+        (
+            {"code": "invalid_json_schema", "message": "No."},
+            {"tools": [function("f", HANGS)], "tool_choice": "required"},
+            "invalid_json_schema",
+            "tools",
+        ),
+    ],
+)
+async def test_what_only_the_model_can_tell_is_a_400_before_anything_is_sent(
+    http: httpx.AsyncClient,
+    elsewhere: ChatHouse,
+    stream: bool,
+    said: dict[str, Any],
+    asks: dict[str, Any],
+    code: str,
+    param: str,
+) -> None:
+    elsewhere.refusals.append((400, {"error": {"type": REQUEST, "param": None} | said}))
+    answer = await http.post(CHAT, json=asked(stream=stream) | {"model": "fox-1"} | asks)
+    error = answer.json()["error"]
+    assert answer.status_code == 400, error
+    assert (error["type"], error["code"], error["param"]) == (REQUEST, code, param)
+    assert str(said["message"]) in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,12 @@ VALID: list[dict[str, Any]] = [
 ]
 
 
+HANGS = {
+    "type": "function",
+    "name": "f",
+    "parameters": {"type": "string", "pattern": "^(((a{0,50}){0,50}){0,50})$"},
+}
+"""llama.cpp would follow its arguments for hours."""
 MANY = 3_000
 FIELDS = {f"field_{number}": 1 for number in range(MANY)}
 FLOODS: list[dict[str, Any]] = [
@@ -111,6 +117,16 @@ def test_an_event_with_too_many_values_is_refused_before_they_are_looked_at() ->
             {"type": "response.create", "response": {"input": [{"type": "item_reference", "id": "x"}]}},
             "item_not_found",
             "response.input[0].id",
+        ),
+        (
+            {"type": "session.update", "session": {"tools": [HANGS], "tool_choice": "required"}},
+            "invalid_json_schema",
+            "session.tools[0].parameters",
+        ),
+        (
+            {"type": "response.create", "response": {"tools": [HANGS], "tool_choice": "required"}},
+            "invalid_json_schema",
+            "response.tools[0].parameters",
         ),
         ({"type": "session.update", "session": {"mood": 1}}, "unknown_parameter", "session.mood"),
         (
