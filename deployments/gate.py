@@ -16,6 +16,7 @@ from deployments.audience import Audience, lasts
 from deployments.farewell import seen_out
 from deployments.services import Services
 from pipeline.access.door import is_loopback
+from pipeline.tracing.caller import HEADER, called_with
 from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
 from schemas.errors import GatewayBusy, RhapsodeError
 from schemas.principals import Principal
@@ -51,6 +52,10 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        with called_with(_traceparent(scope)):
+            await self._called(scope, receive, send)
+
+    async def _called(self, scope: Scope, receive: Receive, send: Send) -> None:
         origins = _services(scope).settings.auth.allowed_origins
         if origins and scope["type"] == "http":
             self._for_others = self._for_others or _readable_for(origins, self._enter)
@@ -106,6 +111,12 @@ async def _refuse(error: RhapsodeError, scope: Scope, receive: Receive, send: Se
         await problems.refusal(error, scope)(scope, receive, send)
 
 
+def _traceparent(scope: Scope) -> str | None:
+    """Of several none counts: it could not be told which is the caller's."""
+    [first, *others] = Headers(scope=scope).getlist(HEADER) or [""]
+    return None if others else first
+
+
 def _services(scope: Scope) -> Services:
     services: Services = scope["app"].state.services
     return services
@@ -119,6 +130,7 @@ def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
         allow_methods=["*"],
         allow_headers=[
             *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"),
+            *("Traceparent", "Tracestate"),
             *_STOCK_HEADERS,
         ],
         expose_headers=[

@@ -104,7 +104,10 @@ class Where(logging.Filter):
         if here.session:
             told["session"] = here.session
         if here.turn:
-            told |= {"turn": here.turn, "trace_id": f"{ids.trace_id(here.session, here.turn):032x}"}
+            told |= {
+                "turn": here.turn,
+                "trace_id": f"{here.trace or ids.trace_id(here.session, here.turn):032x}",
+            }
         context = here.span.get_span_context()
         if context.is_valid:
             told |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}

@@ -26,6 +26,7 @@ from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.tailer import Tailer
 from pipeline.metrics.process import ProcessMeter, Teller
+from pipeline.openai.names import local_name
 from pipeline.owners import Owners
 from pipeline.pressure import Pressure, patient
 from pipeline.retrieval.open import open_library
@@ -69,14 +70,14 @@ async def open_services(
     pressure = Pressure(settings.limits.admission, clock)
     models = replace(patient(models, pressure), functions=functions, finder=models.finder or library)
     log = open_log(settings.log, settings.home, settings.archive)
-    node = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
     meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
     metrics = Metrics(RedisUpkeep(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
     allowance = open_allowance(log, settings.limits)
     try:
         await _warn_of_what_loses_events(measures)
         async with (
-            open_tracing(settings.tracing, part="Gateway", instance=node) as tracing,
+            open_tracing(settings.tracing, part="Gateway", instance=node, model=own) as tracing,
             forced_to_disk(settings.log, settings.home),
             Recorder(
                 log, clock_ms=clock.now_ms, retain_s=settings.log.retain_s, appended=meter.appended

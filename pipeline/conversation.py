@@ -142,7 +142,7 @@ class Conversation:
         self.paused_by = None  # who asks wants to hear the answer
         state = TurnState(turn, data["kind"], data["text"], self._taken(data), recorded.ts_ms)
         state.input, state.merges = data.get("input"), data.get("merges")
-        state.by = data.get("by", "")
+        state.by, state.traceparent = data.get("by", ""), data.get("traceparent", "")
         state.narrate = data.get("narrate")
         if data.get("given") is not None:
             state.given = tuple(GivenMessage.model_validate(one, extra="ignore") for one in data["given"])

@@ -9,6 +9,7 @@ from pipeline.conversation import Conversation
 from pipeline.keys import internal_key
 from pipeline.log.base import Verdict
 from pipeline.log.recorder import Recorder
+from pipeline.tracing.caller import CALLER
 from pipeline.turn_state import NarrationState, TurnState
 from pipeline.users import Users, settings_for
 from pipeline.views import SessionViews
@@ -184,7 +185,7 @@ class Narrations:
             parent=parent and parent.story,
             parent_seq=parent and parent.turn,
         )
-        wish = TurnRequested(kind="text", text=text, settings=settings)
+        wish = TurnRequested(kind="text", text=text, settings=settings, traceparent=CALLER.get())
         await self._recorder.post(session, started, wish, mode="create", key=internal_key("narration"))
 
     async def _is_there(self, session: SessionId) -> bool:

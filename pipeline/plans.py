@@ -34,5 +34,6 @@ def planned(session: SessionId, state: TurnState, conversation: Conversation, ro
         given=state.given,
         room=room,
         session=session,
+        traceparent=state.traceparent,
         progress=progress(state),
     )

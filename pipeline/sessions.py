@@ -17,6 +17,7 @@ from pipeline.log.base import Head
 from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
+from pipeline.tracing.caller import CALLER
 from pipeline.views import SessionViews
 from pipeline.wishes import Overtaken, SpokenQuestion, check_guest, check_length, conversational
 from schemas.chat import GivenMessage
@@ -187,7 +188,7 @@ class Sessions:
         """Record the wish, and `before` it what led to it, all or nothing."""
         await self.all_heard(session)
         settings = await self.readable(wish.settings, conversation.principal)
-        wish = wish.model_copy(update={"settings": settings})
+        wish = wish.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.latest_ms)
         await self._allowance.turn(conversation.principal, wish.chars)

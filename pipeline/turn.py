@@ -61,6 +61,8 @@ class TurnPlan:
     room: int = 4_000
     """Characters that the model can be told, about."""
     session: str = ""
+    traceparent: str = ""
+    """The caller's span, whose trace the turn continues."""
     progress: Progress | None = None
     """What an owner before us has made of it; None: nobody has begun."""
 

@@ -108,6 +108,8 @@ class TurnState:
     """All that the model is told, from a client that keeps the conversation itself."""
     by: str = ""
     """Who of several people asked."""
+    traceparent: str = ""
+    """The caller's span, whose trace the turn continues."""
     narrate: bool | None = None
     """Whether the scene is read out once it is complete; None: the user's settings say so then."""
     looked_up: bool = False

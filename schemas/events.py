@@ -172,6 +172,8 @@ class TurnRequested(_Fact):
     narrate: bool | None = None
     """Of a story's scene: whether it is read out by itself once it is complete, as the user's settings were
     when it was asked for. None: as they are when it is complete (events of older versions)."""
+    traceparent: str = ""
+    """The caller's span (W3C Trace Context), whose trace the turn continues; empty: the turn has its own."""
 
     @property
     def chars(self) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
@@ -19,6 +20,8 @@ def carried() -> dict[str, str | int]:
     """Where the caller is, for whoever does the work."""
     here = HERE.get()
     told: dict[str, str | int] = {"session": here.session, "turn": here.turn}
+    if here.trace:
+        told["caller"] = f"{here.trace:032x}"
     context = here.span.get_span_context()
     if here.tracing is not None and context.is_valid:
         told |= {
@@ -39,16 +42,17 @@ class Served:
         self._span: Span | None = None
         self._first = True
         self._whole = False
-        here = Here(str(come.get("session", "")), int(come.get("turn", 0)))
+        trace = int(str(come.get("caller", "0")), 16)
+        here = Here(str(come.get("session", "")), int(come.get("turn", 0)), trace=trace)
         if tracing is not None and "trace" in come:
             caller = SpanContext(
                 int(str(come["trace"]), 16), int(str(come["span"]), 16), True, TraceFlags(TraceFlags.SAMPLED)
             )
-            here = Here(here.session, here.turn, tracing, NonRecordingSpan(caller))
+            here = replace(here, tracing=tracing, span=NonRecordingSpan(caller))
             self._span = start_span(here, name, attributes, kind=SpanKind.SERVER)
             queued_ms = round(max(0.0, (time.time_ns() - int(come["sent_ns"])) / _NS_PER_MS), 2)
             self._span.set_attribute(names.QUEUED_MS, queued_ms)
-            here = Here(here.session, here.turn, tracing, self._span)
+            here = replace(here, span=self._span)
         # Not taken back: a stream may be closed by another task than the one that began it.
         HERE.set(here)
 

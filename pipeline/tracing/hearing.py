@@ -10,8 +10,9 @@ from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.tracing import names
+from pipeline.tracing.caller import CALLER
 from pipeline.tracing.here import HERE, start_span, within
-from pipeline.tracing.tracer import of_turn, root
+from pipeline.tracing.tracer import TurnTrace, of_turn, root
 from schemas.voice_facts import TranscriptFinal
 
 _NS_PER_MS: Final = 1_000_000
@@ -53,7 +54,8 @@ class UtteranceTold:
 def transcribed(turn: int, heard: TranscriptFinal, *, since_s: float, link: Link | None) -> None:
     """Tell the turn's trace. `since_s`: how long ago the speech ended."""
     here = HERE.get()
-    place = None if here.tracing is None else of_turn(here.tracing, here.session, turn)
+    trace = TurnTrace.of(here.session, turn, CALLER.get())
+    place = None if here.tracing is None else of_turn(here.tracing, trace)
     if place is None or here.tracing is None:
         return
     attributes: dict[str, AttributeValue] = {

@@ -37,6 +37,8 @@ class Here:
     tracing: "Tracing | None" = None
     """None: nothing is recorded here."""
     span: Span = INVALID_SPAN
+    trace: int = 0
+    """The caller's, where the turn continues one; 0: the turn's own, which follows from session and turn."""
 
 
 HERE: Final[ContextVar[Here]] = ContextVar("rhapsode_here", default=Here())  # noqa: B039 - it is frozen

@@ -6,7 +6,7 @@ from typing import Final
 from opentelemetry.trace import Span, SpanKind
 
 from pipeline.tracing import names
-from pipeline.tracing.tracer import Tracing, link_to, root
+from pipeline.tracing.tracer import Tracing, TurnTrace, root
 from schemas.recorded import Recorded
 
 _LINKS: Final = 64
@@ -24,6 +24,8 @@ class ListenTold:
         self._head = head
         self._facts = 0
         self._turns: set[int] = set()
+        self._callers: dict[int, str] = {}
+        """Of turns that were asked for and have not begun; who comes later does not know their callers."""
         self._span: Span | None = None
         if tracing is not None:
             self._span = root(
@@ -43,9 +45,14 @@ class ListenTold:
         for recorded in batch:
             self._facts += 1
             turn = recorded.turn
-            if turn and turn not in self._turns and len(self._turns) < _LINKS:
+            if len(self._turns) >= _LINKS:
+                continue
+            if recorded.type == "turn.requested" and (caller := recorded.data.get("traceparent")):
+                self._callers[recorded.seq] = caller
+            if turn and turn not in self._turns:
                 self._turns.add(turn)
-                link = link_to(self._session, turn, self._why(recorded))
+                trace = TurnTrace.of(self._session, turn, self._callers.pop(turn, ""))
+                link = trace.link(self._why(recorded))
                 self._span.add_link(link.context, link.attributes)
 
     def _why(self, recorded: Recorded) -> str:

@@ -24,7 +24,7 @@ TIMEOUT_S: Final = 5.0
 class Exporting:
     """Tracing with a way out. A full queue drops spans, the newest stay; no caller ever waits."""
 
-    def __init__(self, settings: TracingSettings, *, part: str, instance: str) -> None:
+    def __init__(self, settings: TracingSettings, *, part: str, instance: str, model: str = "") -> None:
         attributes = {
             names.SERVICE: settings.service,
             names.VERSION: BUILD,
@@ -41,7 +41,7 @@ class Exporting:
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         tracer = self._provider.get_tracer(names.SCOPE)
-        self.tracing = Tracing(tracer, ratio=settings.sample_ratio, content=settings.content)
+        self.tracing = Tracing(tracer, ratio=settings.sample_ratio, content=settings.content, model=model)
 
     def close(self) -> None:
         """Send what waits, for a moment. Blocks for at most `CLOSE_S`; twice is as good as once."""
@@ -65,13 +65,13 @@ def _exporter(settings: TracingSettings) -> SpanExporter:
 
 @asynccontextmanager
 async def open_tracing(
-    settings: TracingSettings, *, part: str, instance: str
+    settings: TracingSettings, *, part: str, instance: str, model: str = ""
 ) -> AsyncGenerator[Tracing | None, None]:
-    """None where it is switched off."""
+    """None where it is switched off. `model`: the name of the language model in this server."""
     if not settings.enabled:
         yield None
         return
-    exporting = Exporting(settings, part=part, instance=instance)
+    exporting = Exporting(settings, part=part, instance=instance, model=model)
     try:
         yield exporting.tracing
     finally:

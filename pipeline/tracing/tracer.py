@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     NonRecordingSpan,
     Span,
@@ -17,6 +19,7 @@ from opentelemetry.trace import (
 )
 
 from pipeline.tracing import ids, names
+from pipeline.tracing.caller import context_of, span_of
 from pipeline.tracing.here import HERE, Attributes, Here, failing, start_span, within
 
 _GIVEN: Final[ContextVar[tuple[int, int] | None]] = ContextVar("rhapsode_given_ids", default=None)
@@ -48,45 +51,69 @@ def given(trace: int, span: int) -> Iterator[None]:
 class Tracing:
     """What one process records. Nothing here waits, and nothing here raises for a collector's sake."""
 
-    def __init__(self, tracer: Tracer, *, ratio: float = 1.0, content: bool = False) -> None:
+    def __init__(self, tracer: Tracer, *, ratio: float = 1.0, content: bool = False, model: str = "") -> None:
+        """`model`: the name of the language model in this server."""
         self.tracer = tracer
         self.content = content
+        self.model = model
         self._ratio = ratio
 
     def samples(self, trace: int) -> bool:
         return ids.is_sampled(trace, self._ratio)
 
 
-def turn_context(session: str, turn: int, epoch: int = 0) -> SpanContext:
-    """The span of a turn as others see it, wherever it runs or ran."""
-    trace = ids.trace_id(session, turn)
-    return SpanContext(trace, ids.turn_span_id(session, turn, epoch), is_remote=True, trace_flags=_SAMPLED)
+@dataclass(frozen=True, slots=True)
+class TurnTrace:
+    """The trace that a turn belongs to: its caller's, or one whose id follows from session and turn."""
 
+    session: str
+    turn: int
+    caller: SpanContext | None = None
 
-def link_to(session: str, turn: int, why: str) -> Link:
-    return Link(turn_context(session, turn), {names.LINK: why})
+    @classmethod
+    def of(cls, session: str, turn: int, traceparent: str = "") -> Self:
+        return cls(session, turn, context_of(traceparent))
+
+    @property
+    def id(self) -> int:
+        return ids.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
+
+    def is_recorded(self, tracing: Tracing) -> bool:
+        """Where the caller records its trace, and where our own ratio takes it."""
+        wanted = self.caller is not None and self.caller.trace_flags.sampled
+        return wanted or tracing.samples(self.id)
+
+    def span(self, epoch: int = 0) -> SpanContext:
+        """The span of the turn as others see it, wherever it runs or ran."""
+        own = ids.turn_span_id(self.session, self.turn, epoch)
+        return SpanContext(self.id, own, is_remote=True, trace_flags=_SAMPLED)
+
+    def link(self, why: str) -> Link:
+        return Link(self.span(), {names.LINK: why})
+
+    def here(self, tracing: Tracing | None = None, span: Span = INVALID_SPAN) -> Here:
+        return Here(self.session, self.turn, tracing, span, 0 if self.caller is None else self.id)
 
 
 @contextmanager
 def turn_span(
-    session: str, turn: int, attributes: Attributes, *, epoch: int, resumed: bool, since_ms: int
+    trace: TurnTrace, attributes: Attributes, *, epoch: int, resumed: bool, since_ms: int
 ) -> Iterator[Span | None]:
     """The turn as this owner runs it; None where it is not recorded.
 
     It begins when it was asked for. An owner who goes on with it has a span of its own in the same trace,
     linked to the first one's, which never arrived where that owner was killed.
     """
-    here = HERE.get()
-    tracing = here.tracing
-    if tracing is None or not tracing.samples(ids.trace_id(session, turn)):
-        with within(Here(session, turn)):
+    tracing = HERE.get().tracing
+    if tracing is None or not trace.is_recorded(tracing):
+        with within(trace.here()):
             yield None
         return
-    own = turn_context(session, turn, epoch if resumed else 0)
-    links = (link_to(session, turn, names.LINK_TAKEOVER),) if resumed else ()
+    own = trace.span(epoch if resumed else 0)
+    links = (trace.link(names.LINK_TAKEOVER),) if resumed else ()
     with given(own.trace_id, own.span_id):
         made = start_span(
-            Here(tracing=tracing),
+            Here(tracing=tracing, span=span_of(trace.caller)),
             names.TURN,
             attributes,
             kind=SpanKind.CONSUMER,
@@ -94,7 +121,7 @@ def turn_span(
             start_ns=since_ms * 1_000_000 if since_ms and not resumed else None,
         )
     try:
-        with within(Here(session, turn, tracing, made)), failing(made):
+        with within(trace.here(tracing, made)), failing(made):
             yield made
     finally:
         made.end()
@@ -109,9 +136,8 @@ def root(tracing: Tracing, name: str, attributes: Attributes, *, kind: SpanKind)
         return start_span(Here(tracing=tracing), name, attributes, kind=kind)
 
 
-def of_turn(tracing: Tracing, session: str, turn: int) -> Here | None:
+def of_turn(tracing: Tracing, trace: TurnTrace) -> Here | None:
     """Where spans belong that are no owner's but the turn's; None: it is not recorded."""
-    context = turn_context(session, turn)
-    if not tracing.samples(context.trace_id):
+    if not trace.is_recorded(tracing):
         return None
-    return Here(session, turn, tracing, NonRecordingSpan(context))
+    return trace.here(tracing, NonRecordingSpan(trace.span()))

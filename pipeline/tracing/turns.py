@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 from pipeline.engines.base import ChatRequest, Completion
 from pipeline.tracing import names
 from pipeline.tracing.here import HERE, fail, shows_content, span
-from pipeline.tracing.tracer import turn_span
+from pipeline.tracing.tracer import TurnTrace, turn_span
 from schemas.events import Fact, TurnCompleted, TurnFailed, TurnStopped
 from schemas.providers import LOCAL
 
@@ -54,6 +54,8 @@ class Plan(Protocol):
     @property
     def requested_ms(self) -> int: ...
     @property
+    def traceparent(self) -> str: ...
+    @property
     def progress(self) -> object | None: ...
 
 
@@ -70,9 +72,8 @@ def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnTold]:
         names.NODE: node,
         names.RESUMED: resumed,
     }
-    with turn_span(
-        session, turn, attributes, epoch=epoch, resumed=resumed, since_ms=plan.requested_ms
-    ) as made:
+    trace = TurnTrace.of(session, turn, plan.traceparent)
+    with turn_span(trace, attributes, epoch=epoch, resumed=resumed, since_ms=plan.requested_ms) as made:
         if made is not None:
             waited = 0 if resumed else max(0, time.time_ns() // _NS - plan.requested_ms)
             made.add_event(names.BEGUN, {names.WAIT_MS: waited})
@@ -93,29 +94,33 @@ def _of(outcome: Fact) -> dict[str, AttributeValue]:
 @contextmanager
 def chatting(request: ChatRequest) -> Iterator["ChatTold"]:
     """One request to the language model and its answer."""
-    if HERE.get().tracing is None:
+    tracing = HERE.get().tracing
+    if tracing is None:
         yield _UNTOLD
         return
+    own = tracing.model if request.provider in (None, LOCAL) else ""
     attributes: dict[str, AttributeValue] = {
         names.OPERATION: names.OP_CHAT,
         names.PROVIDER: request.provider or LOCAL,
         names.REQUEST_MAX_TOKENS: request.max_tokens,
         names.REQUEST_TEMPERATURE: request.temperature,
     }
-    if request.model:
-        attributes[names.REQUEST_MODEL] = request.model
+    if model := request.model or own:
+        attributes[names.REQUEST_MODEL] = model
     if shows_content():
         attributes[names.INPUT_MESSAGES] = _messages((m.role, m.content) for m in request.messages)
     name = f"{names.CHAT} {request.model}" if request.model else names.CHAT
     with span(name, attributes, kind=SpanKind.CLIENT) as made:
-        yield ChatTold(made)
+        yield ChatTold(made, tracing.model)
 
 
 class ChatTold:
     """The span of a request to the language model, or nothing."""
 
-    def __init__(self, made: Span | None) -> None:
+    def __init__(self, made: Span | None, own: str = "") -> None:
+        """`own`: the name of this server's model, which says none of itself."""
         self._span = made
+        self._own = own
         self._began = time.monotonic()
         self._first = True
 
@@ -136,8 +141,9 @@ class ChatTold:
         }
         if completion.provider:
             told[names.PROVIDER] = completion.provider
-        if completion.model:
-            told[names.RESPONSE_MODEL] = completion.model
+        here = completion.provider in (None, "", LOCAL)
+        if model := completion.model or (self._own if here else ""):
+            told[names.RESPONSE_MODEL] = model
         if shows_content():
             told[names.OUTPUT_MESSAGES] = _messages([("assistant", text)])
         self._span.set_attributes(told)

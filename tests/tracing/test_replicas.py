@@ -14,7 +14,7 @@ from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
 from pipeline.tracing.here import in_session, span
 from pipeline.tracing.open import open_tracing
-from pipeline.tracing.tracer import turn_span
+from pipeline.tracing.tracer import TurnTrace, turn_span
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings, TracingSettings
 from tests.tracing.collector import Collector, Span, tree
@@ -49,7 +49,7 @@ async def test_a_call_is_a_child_of_its_caller_in_the_process_that_serves_it(
     async with open_tracing(settings, part="Gateway", instance="caller") as tracing:
         with (
             in_session("a-session", tracing),
-            turn_span("a-session", 2, {}, epoch=1, resumed=False, since_ms=0),
+            turn_span(TurnTrace("a-session", 2), {}, epoch=1, resumed=False, since_ms=0),
             span("chat"),
         ):
             come = carried()
