@@ -11,7 +11,8 @@ RhapsodeError
 ├── EngineError           a model: EngineBusy, EngineFailed, EngineDead; SchemaInvalid and ContextTooLong are
 │                         InputErrors as well, which only the engine may be able to tell
 ├── RetrievalUnavailable  the store of the documents: schemas/retrieval_errors.py
-└── LogError              the log: LogUnavailable, Fenced, Conflict, SessionFull, LogLost, LogForeign;
+└── LogError              the log: LogUnavailable, LogFull, Fenced, Conflict, SessionFull, LogLost,
+                          LogForeign;
                           its archive: ArchiveUnavailable, ArchiveDamaged
 
 The domain knows no HTTP: the one table from code to status is in deployments/problems.py.
@@ -25,6 +26,8 @@ class RhapsodeError(Exception):
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    why: ClassVar[str | None] = None
+    """Tells causes with the same code apart."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -238,6 +241,13 @@ class LogUnavailable(LogError):
 
     code = "log.unavailable"
     retryable = True
+    why: ClassVar[str | None] = "unreachable"
+
+
+class LogFull(LogUnavailable):
+    """The log server's memory is full: it takes no events until some were deleted or archived."""
+
+    why = "full"
 
 
 class Fenced(LogError):
@@ -275,6 +285,7 @@ class ArchiveUnavailable(LogUnavailable):
     """The archive's storage cannot be reached; what it holds is safe."""
 
     code = "archive.unavailable"
+    why = None
 
 
 class ArchiveDamaged(LogError):

@@ -82,31 +82,31 @@ class Archival:
 
         Whatever happens to the caller, `intents` names the session until somebody has called `settle`.
         """
-        word, *meta = await self._function("ea1_begin", session, who, lease_ms, now_ms)
+        word, *meta = await self._function("ea2_begin", session, who, lease_ms, now_ms)
         return None if word != b"OK" else _standing(meta)
 
     async def settle(self, session: SessionId, who: str, *, began_ms: int) -> None:
         """What was announced then is done; a later announcement stands."""
-        await self._function("ea1_settle", session, who, began_ms)
+        await self._function("ea2_settle", session, who, began_ms)
 
     async def archived(
         self, session: SessionId, who: str, *, first: Seq, last: Seq, chain: bytes, hot_s: int
     ) -> ArchiveVerdict:
         """These facts were read back from the archive. With the last one of a closed session, all expire."""
         stay = (hot_s, hot_s + META_S)
-        word, _ = await self._function("ea1_archived", session, who, first, last, chain, *stay)
+        word, _ = await self._function("ea2_archived", session, who, first, last, chain, *stay)
         return ArchiveVerdict(word.decode())
 
     async def trim(self, session: SessionId, keep: int) -> int:
         """Drop archived facts of a live session but the latest `keep`; how many were dropped."""
-        return int(await self._function("ea1_trim", session, keep))
+        return int(await self._function("ea2_trim", session, keep))
 
     async def bury(self, session: SessionId, seq: Seq, generation: str) -> None:
         """A tombstone for a deleted session of which the log knows nothing any more.
 
         Raises NotCertain as `EventLog.delete` does.
         """
-        command = await self._call("ea1_bury", session, seq, generation, TOMBSTONE_S)
+        command = await self._call("ea2_bury", session, seq, generation, TOMBSTONE_S)
         await self.log.write(session, command)
 
     async def intents(self, before_ms: int) -> list[SessionId]:

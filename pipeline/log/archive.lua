@@ -1,27 +1,43 @@
-#!lua name=rhapsode_archive1
+#!lua name=rhapsode_archive2
 -- What the archive tells the log. Nothing expires and nothing is trimmed before its copy was read back.
+-- All of it works on a server whose memory is full: this is how room is made. Such a server evicts whatever has
+-- a TTL before each command, so nothing here that must stay has one.
 --
 -- KEYS  1 facts stream   2 meta hash   3 trigger stream   4 audio stream   5 live sessions   6 sessions with work
 --       7 intents: sessions whose files are being written or erased, by the time since when   8 the archive's lease
 -- meta  (beside what append.lua keeps)  ar: the last fact that is in the archive; ac: the chain there
 
+local function server_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The lease is 'who until', until when in ms on this server's clock. One of ea1 is 'who' alone, and expires.
+local function holder_of(key)
+  local lease = redis.call('GET', key)
+  if not lease then return nil end
+  local who, ends = string.match(lease, '^(.*) (%d+)$')
+  return who or lease, ends and tonumber(ends) or math.huge
+end
+
 -- ARGV 1 session  2 who  3 lease, ms  4 now, ms. The intent outlives whoever dies before `settle`, and a
 -- second one is not settled together with the first.
 local function begin(keys, args)
   local call, now = redis.call, tonumber(args[4])
-  local holder, since = call('GET', keys[8]), tonumber(call('ZSCORE', keys[7], args[1]) or '0')
-  if holder and holder ~= args[2] then
+  local holder, ends = holder_of(keys[8])
+  local since = tonumber(call('ZSCORE', keys[7], args[1]) or '0')
+  if holder and holder ~= args[2] and ends > server_ms() then
     call('ZADD', keys[7], string.format('%.0f', math.max(now, since + 1)), args[1])
     return {'BUSY'}
   end
-  call('SET', keys[8], args[2], 'PX', args[3])
+  call('SET', keys[8], args[2] .. ' ' .. string.format('%.0f', server_ms() + tonumber(args[3])))
   call('ZADD', keys[7], string.format('%.0f', math.max(now, since)), args[1])
   return {'OK', unpack(call('HMGET', keys[2], 'seq', 'ar', 'ac', 'st', 'ts'))}
 end
 
 -- ARGV 1 session  2 who  3 the time given to `begin`
 local function settle(keys, args)
-  if redis.call('GET', keys[8]) == args[2] then redis.call('DEL', keys[8]) end
+  if holder_of(keys[8]) == args[2] then redis.call('DEL', keys[8]) end
   if tonumber(redis.call('ZSCORE', keys[7], args[1]) or '0') > tonumber(args[3]) then return 0 end
   return redis.call('ZREM', keys[7], args[1])
 end
@@ -37,7 +53,8 @@ local function archived(keys, args)
     return {(last == before and meta[4] ~= args[5]) and 'DIFFERS' or 'DUP', before}
   end
   if last > seq then return {'AHEAD', before} end
-  if first ~= before + 1 or redis.call('GET', keys[8]) ~= args[2] then return {'CONFLICT', before} end
+  local holder, ends = holder_of(keys[8])
+  if first ~= before + 1 or holder ~= args[2] or ends < server_ms() then return {'CONFLICT', before} end
   redis.call('HSET', keys[2], 'ar', last, 'ac', args[5])
   if meta[2] == 'sealed' and last == seq then
     redis.call('HSET', keys[2], 'st', 'archived')
@@ -67,8 +84,14 @@ local function bury(keys, args)
   return 1
 end
 
-redis.register_function('ea1_begin', begin)
-redis.register_function{function_name = 'ea1_settle', callback = settle, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ea1_archived', callback = archived, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ea1_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'ea1_bury', callback = bury, flags = {'allow-oom'}}
+-- KEYS 1 a number that grows with each call: a replica that has it has what was written before
+local function mark(keys, args)
+  return redis.call('INCR', keys[1])
+end
+
+redis.register_function{function_name = 'ea2_begin', callback = begin, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ea2_settle', callback = settle, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ea2_archived', callback = archived, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ea2_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ea2_bury', callback = bury, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ea2_mark', callback = mark, flags = {'allow-oom'}}

@@ -1,6 +1,5 @@
 """The log on a Redis Cluster: each partition in one slot, the partitions spread over the shards."""
 
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -69,13 +68,7 @@ class ClusterEventLog(RedisEventLog):
         """The key names. What a break calls for is done shard by shard, by `_greet`."""
         if self._keys is not None:
             return self._keys
-        replies = await self._wire.call(
-            ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
-            ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
-            ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
-            ("HMGET", CONFIG_KEY, "log", "partitions", "schema", "marked"),
-        )
-        log_id, partitions, schema, marked = replies[3]
+        log_id, partitions, schema, marked = await self._config()
         if int(schema) != SCHEMA:
             raise LogForeign("The log was written by another version of Rhapsode.")
         keys = Keys(int(partitions))

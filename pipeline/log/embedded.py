@@ -90,6 +90,15 @@ def ensure(home: Path, settings: LogSettings, *, binary: Path | None = None) -> 
         return EmbeddedServer(place.socket, _bring_up(place, settings, binary or find_binary()), started=True)
 
 
+def revive(home: Path, settings: LogSettings) -> None:
+    """Start the server of `home` where nobody listens. One that is silent or still loading is left alone.
+
+    Raises LogUnavailable when it does not come up.
+    """
+    if _ask(_Place.of(home).socket, "PING", until="\r\n") is None:
+        ensure(home, settings)
+
+
 def status(home: Path) -> EmbeddedServer | None:
     """The server of `home` if one answers."""
     place = _Place.of(home)
@@ -257,7 +266,7 @@ def _answering(path: Path) -> int | None:
 
 
 def _ask(path: Path, command: str, *, until: str = "") -> str | None:
-    """The raw reply to one inline command; None where nobody listens."""
+    """The raw reply to one inline command; "" from a server that is silent, None where nobody listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(2.0)
         try:
@@ -266,7 +275,7 @@ def _ask(path: Path, command: str, *, until: str = "") -> str | None:
             return _read_reply(connection, until)
         except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
             return None
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # a frozen server, whose queue of connections may be full
             return ""
 
 

@@ -13,12 +13,14 @@ from pipeline.log.base import Batch, EventLog, Outcome, Verdict
 from pipeline.log.lane import Lane, refusal
 from pipeline.log.retained import RetainedTail
 from pipeline.log.returning import GAP_S, Given, Returner
-from schemas.errors import LogError, LogUnavailable, RhapsodeError
+from schemas.errors import LogError, LogFull, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 
 FLUSH_BATCHES: Final = 256
 """Batches of one round trip; the others take the next."""
 RETRY_S: Final = 0.05
+FULL_S: Final = 1.0
+"""Between tries while the log's memory is full: only deletions, which do not come this way, make room."""
 IDLE_S: Final = 60.0
 """A road that nobody has taken for so long is forgotten: servers come and go."""
 UNSURE_S: Final = 10.0
@@ -131,7 +133,7 @@ class Flusher:
         except LogUnavailable as error:
             for lane in lanes:
                 self._again(lane, error)
-            await anyio.sleep(RETRY_S)
+            await anyio.sleep(FULL_S if isinstance(error, LogFull) else RETRY_S)
             return
         except LogError as error:
             for lane in lanes:

@@ -12,7 +12,7 @@ LIMITS: Final = files("pipeline.log").joinpath("limits.lua").read_text("utf-8")
 LIBRARIES: Final[Mapping[str, str]] = {
     LIBRARY_NAME: LIBRARY,
     "rhapsode_workers1": WORKERS,
-    "rhapsode_archive1": ARCHIVE,
+    "rhapsode_archive2": ARCHIVE,
     "rhapsode_limits1": LIMITS,
 }
 """Every library of server functions, by name.

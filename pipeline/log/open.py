@@ -41,7 +41,7 @@ def open_hot_log(settings: LogSettings, home: Path) -> RedisEventLog:
         max_session_bytes=settings.max_session_bytes,
         replicas=settings.replicas,
         grace_s=GRACE_S if settings.mode == "sentinel" else 0,
-        heal=partial(embedded.ensure, home, settings) if settings.embedded else None,
+        heal=partial(embedded.revive, home, settings) if settings.embedded else None,
     )
 
 

@@ -272,22 +272,34 @@ class RedisEventLog:
             return self._keys
         breaks = self._wire.breaks
         check_mode(about := await about_server(self._wire))
-        replies = await self._wire.call(
-            ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
-            ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
-            ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
-            ("HMGET", CONFIG_KEY, "log", "partitions", "schema"),
-            *(("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE") for name in LIBRARIES),
-        )
-        log_id, partitions, schema = cast("list[bytes]", replies[3])
+        log_id, partitions, schema, _ = await self._config()
         if self._log_id not in (None, log_id):
             raise LogForeign("The log server was replaced by an empty or different one.")
         if int(schema) != SCHEMA:
             raise LogForeign("The log was written by another version of Rhapsode.")
-        for code, found in zip(LIBRARIES.values(), replies[4:], strict=True):
+        libraries = await self._wire.call(
+            *(("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE") for name in LIBRARIES)
+        )
+        for code, found in zip(LIBRARIES.values(), libraries, strict=True):
             if not found or code.encode() not in found[0]:
                 await self._wire.call(("FUNCTION", "LOAD", "REPLACE", code))
         self._keys = Keys(int(partitions))
         await self._see_failover(run_id(about), self._keys)
         self._log_id, self._known_at = log_id, breaks
         return self._keys
+
+    async def _config(self) -> list[bytes]:
+        """The log's id, its partitions, its schema, and whether its partitions are marked.
+
+        Written where it is missing, and only there: a server whose memory is full takes no such write.
+        """
+        look: Command = ("HMGET", CONFIG_KEY, "log", "partitions", "schema", "marked")
+        [config] = await self._wire.call(look)
+        if None in config[:3]:
+            await self._wire.call(
+                ("HSETNX", CONFIG_KEY, "log", uuid.uuid4().hex),
+                ("HSETNX", CONFIG_KEY, "partitions", self._partitions),
+                ("HSETNX", CONFIG_KEY, "schema", SCHEMA),
+            )
+            [config] = await self._wire.call(look)
+        return cast("list[bytes]", config)

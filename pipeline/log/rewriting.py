@@ -1,6 +1,5 @@
 """Has every server of the log write its append-only file anew, so that what was erased is in none of them."""
 
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +10,12 @@ from redis.exceptions import MovedError, ResponseError
 
 from pipeline.log.info import fields
 from pipeline.log.redis_log import RedisEventLog
+from pipeline.log.replication import mark
 from pipeline.log.server import BROKEN, Command, Server
 from schemas.errors import LogError
 
-_MARK_MS: Final = 600_000
+_MARK: Final = "erased"
+"""A key of each partition that counts rewrites: a server that has the count has what was erased before."""
 _LOOK_S: Final = 0.1
 _UNDER_WAY: Final = "in progress"
 
@@ -34,21 +35,20 @@ async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
 
     A replica is asked when it has what was written before the call. Nothing is done where the log is away.
     """
-    name = f"erased:{uuid.uuid4().hex}"
     try:
         keys = await log.keys()
-        marks = [keys.beside(partition, name) for partition in range(keys.partitions)]
-        await log.call(*(("SET", mark, 1, "PX", _MARK_MS) for mark in marks))
+        marks = [keys.beside(partition, _MARK) for partition in range(keys.partitions)]
+        counts = await log.call(*(mark(name) for name in marks))
         servers = await log.wire.everyone()
     except LogError:
         return Rewritten(0, 0)
     # Only clusters know READONLY, and need it; others refuse it, which does not matter.
-    looks: list[Command] = [("READONLY",), *(("GET", mark) for mark in marks)]
+    looks: list[Command] = [("READONLY",), *(("GET", name) for name in marks)]
     done: list[bool] = []
 
     async def ask(server: Server) -> None:
         with anyio.move_on_after(within_s), suppress(*BROKEN, LogError):
-            done.append(await _rewritten(server, looks))
+            done.append(await _rewritten(server, looks, counts))
 
     try:
         async with anyio.create_task_group() as tasks:
@@ -60,11 +60,14 @@ async def rewrite(log: RedisEventLog, within_s: float) -> Rewritten:
     return Rewritten(len(servers), sum(done))
 
 
-async def _rewritten(server: Server, looks: Sequence[Command]) -> bool:
-    """False where it refuses, or could not write. Raises LogError where it does not say what it does."""
+async def _rewritten(server: Server, looks: Sequence[Command], counts: Sequence[int]) -> bool:
+    """False where it refuses, or could not write. Raises LogError where it does not say what it does.
+
+    It waits until the marks that `looks` reads have these counts.
+    """
     while True:
         _, *marks = await server.once(looks)
-        if all(isinstance(mark, MovedError) or mark == b"1" for mark in marks):
+        if all(map(_has, marks, counts)):
             break  # it has those of the partitions that are its own
         await anyio.sleep(_LOOK_S)
     state = await _state(server)
@@ -79,6 +82,10 @@ async def _rewritten(server: Server, looks: Sequence[Command]) -> bool:
         await anyio.sleep(_LOOK_S)
         state = await _state(server)
     return True
+
+
+def _has(found: object, count: int) -> bool:
+    return isinstance(found, MovedError) or (isinstance(found, bytes) and int(found) >= count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from redis.exceptions import (
 
 from pipeline.log.codec import Argument
 from pipeline.log.info import run_id
-from schemas.errors import LogError
+from schemas.errors import LogError, LogFull
 
 Command = tuple[Argument, ...]
 BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)
@@ -37,6 +37,7 @@ REPLICATED_MS: Final = 100
 """So long one pipeline waits for replicas to confirm what they were sent."""
 NO_FUNCTION: Final = "Function not found"
 _NO_GROUP: Final = "NOGROUP"
+FULL: Final = "The log is full: delete sessions that are not needed, or give its server more memory."
 _PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
 _OF_CLUSTERS: Final = (AskError, ClusterDownError, TryAgainError)
 """A slot is elsewhere, on its way, or for the moment nowhere."""
@@ -52,6 +53,10 @@ class Unreplicated(ResponseError):
 
 class Stranger(ConnectionError):
     """The connection leads to another server than the caller has looked at: nothing was sent."""
+
+
+class Waited(ConnectionError):
+    """Another pipeline broke while this one waited for its turn: nothing was sent."""
 
 
 class Server:
@@ -80,7 +85,7 @@ class Server:
             if self.closed:
                 raise ConnectionError("closed")
             if self.breaks != breaks:  # or a server that is silent is tried by all who wait, a few at a time
-                raise ConnectionError("broken while this waited for its turn")
+                raise Waited("broken while this waited for its turn")
             connection = self._idle.pop() if self._idle else self.dial()
             self._busy.add(connection)
             try:
@@ -230,7 +235,10 @@ def passes(trouble: Exception) -> bool:
 
 
 def judge(trouble: Exception) -> None:
-    """Raises LogError where the same command will not do later either."""
+    """Raises LogError where the same command will not do later either, and LogFull at once where memory is
+    full: nothing is gained by asking again before something was deleted."""
+    if isinstance(trouble, OutOfMemoryError):
+        raise LogFull(FULL) from trouble
     if not passes(trouble):
         raise LogError(f"The log server refuses: {trouble}") from trouble
 

@@ -1,12 +1,12 @@
 """The way to the log's server: pipelined commands, and patience with its failures."""
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
-import anyio.to_thread
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ResponseError
 
@@ -17,6 +17,7 @@ from pipeline.log.server import (
     Command,
     Server,
     Stranger,
+    Waited,
     dialer,
     in_trouble,
     judge,
@@ -100,7 +101,12 @@ class Wire:
         self._server = Server(self._dialer)
         self._libraries = libraries
         self._heal = heal
+        self._healing: asyncio.Future[object] | None = None
         self._patience_s = patience_s
+        self._silent = False
+        """A whole pipeline got no reply in its time: until one does, one call at a time is tried."""
+        self._trying = False
+        """A call to a silent server is under way."""
 
     @property
     def breaks(self) -> int:
@@ -130,7 +136,7 @@ class Wire:
             if outdated is not None and outdated():
                 raise FailedOver("The log server is another one now.")
             try:
-                replies = await self._server.once(commands, replicas=replicas, run=run)
+                replies = await self._once(commands, replicas=replicas, run=run)
                 trouble: Exception | None = next(filter(troubled, replies), None)
             except BROKEN as error:
                 trouble = error
@@ -139,14 +145,43 @@ class Wire:
             judge(trouble)
             if self._server.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
-            if time.monotonic() > deadline:
+            if self._silent or time.monotonic() > deadline:
                 raise LogUnavailable("The log does not answer.") from trouble
-            await self.recover(trouble, attempt)
+            with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+                await self.recover(trouble, attempt)
             attempt += 1
+
+    async def _once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
+        """As `Server.once`; but a server that is known to be silent is tried by one caller at a time.
+
+        The others are told at once: nobody hangs for as long as the server does.
+        """
+        if not self._silent:
+            return await self._timed(commands, replicas, run)
+        if self._trying:
+            raise ConnectionError("the server is silent")
+        self._trying = True
+        try:
+            return await self._timed(commands, replicas, run)
+        finally:
+            self._trying = False
+
+    async def _timed(self, commands: Sequence[Command], replicas: int, run: bytes) -> list[Any]:
+        try:
+            replies = await self._server.once(commands, replicas=replicas, run=run)
+        except TimeoutError:
+            self._silent = True
+            raise
+        except BROKEN as error:
+            if self._trying and not isinstance(error, Waited):
+                self._silent = False  # a server that is gone is healed, and waited for
+            raise
+        self._silent = False
+        return replies
 
     async def each(self, *commands: Command) -> list[Any]:
         try:
-            return await self._server.once(commands)
+            return await self._once(commands)
         except BROKEN as error:
             return [error] * len(commands)
 
@@ -179,9 +214,19 @@ class Wire:
             await self._load_libraries()
             return
         if self._heal is not None and not isinstance(trouble, ResponseError | Stranger):
-            await anyio.to_thread.run_sync(self._heal, abandon_on_cancel=True)
+            await self._healed(self._heal)
         if attempt > 0:
             await anyio.sleep(pause_s(attempt))
+
+    async def _healed(self, heal: Callable[[], object]) -> None:
+        """One thread heals for all who wait, and goes on when they have left. Raises LogUnavailable."""
+        if self._healing is None or self._healing.done():
+            self._healing = asyncio.get_running_loop().run_in_executor(None, heal)
+            self._healing.add_done_callback(lambda healing: healing.cancelled() or healing.exception())
+        try:
+            await asyncio.shield(self._healing)
+        except OSError as error:
+            raise LogUnavailable(f"The log server cannot be started: {error}") from error
 
     async def _load_libraries(self) -> None:
         """Some may be there already, or be loaded by another client at this moment.
@@ -189,7 +234,7 @@ class Wire:
         Whatever else is wrong shows on the next try.
         """
         try:
-            await self._server.once([("FUNCTION", "LOAD", code) for code in self._libraries])
+            await self._once([("FUNCTION", "LOAD", code) for code in self._libraries])
         except BROKEN:
             return
 

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.log.base import EventLog
 from pipeline.workers.base import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
-from schemas.errors import LogError, LogForeign, LogLost, LogUnavailable
+from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.ids import NO_TURN, Seq
 from schemas.recorded import Recorded
 from schemas.settings import WorkerSettings
@@ -18,6 +18,8 @@ from schemas.settings import WorkerSettings
 WAIT_S: Final = 2.0
 AWAY_S: Final = 0.5
 """The pause when the log is away; its own patience comes on top."""
+FULL_S: Final = 5.0
+"""The pause when the log's memory is full, of each pointer that is held."""
 HELD_PER_SLOT: Final = 8
 """Pointers that may be held for each one worked on: most of them wait for another try."""
 LONGEST_PAUSE_S: Final = 30.0
@@ -127,7 +129,7 @@ class EffectRunner:
 
     async def _pause(self, doing: str, error: LogError) -> None:
         _logger.warning("%s: %s goes wrong, trying again: %s", self._effect.name, doing, error)
-        await anyio.sleep(AWAY_S)
+        await anyio.sleep(FULL_S if isinstance(error, LogFull) else AWAY_S)
 
     async def _has_room(self) -> None:
         """Few are taken ahead: if this process dies, everything it holds counts as tried."""

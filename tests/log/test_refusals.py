@@ -10,7 +10,7 @@ from pipeline.log.cluster_wire import ClusterWire
 from pipeline.log.polling import PollingWaiter
 from pipeline.log.waiting import BlockingWaiter, Waiter
 from pipeline.log.wire import Wire
-from schemas.errors import LogError, LogUnavailable
+from schemas.errors import LogError, LogFull, LogUnavailable
 from tests.log.houses import ONE_SHARD, Address, House, house
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +23,9 @@ LATER = [
     "LOADING Redis is loading the dataset in memory",
     "MISCONF Redis is configured to save snapshots, but it cannot",
     "NOREPLICAS Not enough good replicas to write.",
-    "OOM command not allowed when used memory > 'maxmemory'.",
     "READONLY You can't write against a read only replica.",
 ]
+FULL = "OOM command not allowed when used memory > 'maxmemory'."
 NEVER = ["NOGROUP No such key or consumer group", "WRONGTYPE Operation against a key"]
 
 
@@ -75,6 +75,17 @@ async def test_a_passing_refusal_is_nothing_new(
     waiter, refuse = case
     refuse(error)
     assert await waiter.read(("XREAD",), PLACES, 0.0) == []
+    refuse("")
+    assert await waiter.read(("XREAD",), PLACES, 0.0) == FOUND
+
+
+async def test_a_full_server_is_told_at_once_and_not_asked_again(
+    case: tuple[Waiter, Callable[[str], None]],
+) -> None:
+    waiter, refuse = case
+    refuse(FULL)
+    with pytest.raises(LogFull, match="full"):
+        await waiter.read(("XREAD",), PLACES, 0.0)
     refuse("")
     assert await waiter.read(("XREAD",), PLACES, 0.0) == FOUND
 
