@@ -5,6 +5,7 @@ being told: it knows what the names of path parameters mean, and what it does no
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import Depends
@@ -13,7 +14,7 @@ from starlette.requests import HTTPConnection
 from deployments.realtime_errors import PATH
 from deployments.services import Services
 from schemas.access_errors import Forbidden, Unauthenticated
-from schemas.errors import InputError, SceneNotFound, SessionNotFound, UserNotFound
+from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
 from schemas.retrieval_errors import CollectionNotFound
@@ -92,7 +93,8 @@ async def while_welcome(connection: HTTPConnection) -> None:
     services = _services(connection)
     while caller is not None and (caller.key or caller.expires_ms is not None):
         await services.clock.sleep(services.settings.limits.heartbeat_s)
-        await still_welcome(services, caller)
+        with suppress(LogUnavailable):  # nobody can say now, and nothing new can be told
+            await still_welcome(services, caller)
 
 
 async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:

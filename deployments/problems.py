@@ -153,6 +153,7 @@ def error_frame(error: RhapsodeError, ref: str | None = None) -> ErrorFrame:
         field=error.field,
         retryable=error.retryable,
         retry_after_s=retry_after_s(error),
+        reason=error.why,
     )
 
 
@@ -197,6 +198,7 @@ def _response(
     field: str | None,
     retryable: bool,
     headers: dict[str, str] | None = None,
+    reason: str | None = None,
 ) -> JSONResponse:
     problem = Problem(
         title=HTTPStatus(status).phrase,
@@ -205,6 +207,7 @@ def _response(
         code=code,
         retryable=retryable,
         field=field,
+        reason=reason,
     )
     waiting = {"Retry-After": str(RETRY_AFTER_S)} if retryable else {}
     return JSONResponse(problem.model_dump(exclude_none=True), status, waiting | (headers or {}), _PROBLEM)
@@ -224,9 +227,8 @@ def refusal(error: RhapsodeError, scope: Scope) -> JSONResponse:
 
 
 def problem_response(error: RhapsodeError) -> JSONResponse:
-    return _response(
-        status_of(error.code), error.code, str(error), error.field, error.retryable, _headers(error)
-    )
+    headers, status = _headers(error), status_of(error.code)
+    return _response(status, error.code, str(error), error.field, error.retryable, headers, error.why)
 
 
 def headers_of(error: RhapsodeError) -> dict[str, str]:

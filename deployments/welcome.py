@@ -1,14 +1,17 @@
 """Whether somebody who listens for long may still hear what comes."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 from deployments.access import still_welcome
 from deployments.services import Services
+from schemas.errors import LogUnavailable
 from schemas.ids import SessionId
 from schemas.principals import Principal
 from schemas.recorded import Recorded
 
+_AGAIN_S: Final = 1.0
 _SENDS_AWAY: Final = frozenset({"share.revoked", "member.removed"})
 
 
@@ -29,6 +32,14 @@ class Welcome:
         now = self._services.clock.monotonic()
         every_s = self._services.settings.limits.heartbeat_s
         told = any(recorded.type in _SENDS_AWAY for recorded in batch)
-        if not batch or told or now - self._checked >= every_s:
-            self._checked = now
-            await still_welcome(self._services, self._caller, self._session)
+        while not batch or told or now - self._checked >= every_s:
+            try:
+                await still_welcome(self._services, self._caller, self._session)
+            except LogUnavailable:  # nobody can say now: the next events are told when the log has answered
+                self._checked = -math.inf
+                if not batch:
+                    return
+                await self._services.clock.sleep(_AGAIN_S)
+            else:
+                self._checked = now
+                return

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.wire import LogState
+
 
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -14,6 +16,8 @@ class Readiness(_Answer):
 
     status: Literal["ready", "saturated", "leaving"]
     detail: str = ""
+    log: LogState = "ok"
+    """As this replica sees it. Does not count: all replicas share the log, so none answers better."""
 
 
 class GatewayView(_Answer):

@@ -11,6 +11,10 @@ Ref = Annotated[str, Field(max_length=128)]
 """Any string of the client's; the answer to its message carries it."""
 
 
+LogState = Literal["ok", "full", "unavailable"]
+"""Whether the log takes events, answers reads only (its memory is full), or does not answer."""
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -102,10 +106,12 @@ class Hello(_Wire):
 
 
 class Heartbeat(_Wire):
-    """The connection lives although nothing happened."""
+    """The connection lives although nothing happened. It is not in the log, and no cursor."""
 
     type: Literal["heartbeat"] = "heartbeat"
     head_seq: int
+    log: LogState = "ok"
+    """`unavailable`: events come again when the log is back, none is lost. Told at once when it changes."""
 
 
 class Reconnect(_Wire):
@@ -127,6 +133,8 @@ class ErrorFrame(_Wire):
     retryable: bool = False
     retry_after_s: int | None = None
     """When it will be possible again, where that is known."""
+    reason: str | None = None
+    """As in a problem of HTTP."""
 
 
 class End(_Wire):
@@ -182,6 +190,8 @@ class Problem(_Wire):
     retryable: bool = False
     field: str | None = None
     """Path of the wrong field, as `settings.speech_speed`."""
+    reason: str | None = None
+    """Tells causes of the same code apart: `log.unavailable` is `unreachable` or `full`."""
 
 
 class Links(_Wire):

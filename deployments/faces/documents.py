@@ -24,7 +24,6 @@ from schemas.errors import InputError, RhapsodeError
 from schemas.ids import Seq, SessionId, new_id
 from schemas.retrieval import CollectionId, DocumentId, DocumentView
 from schemas.retrieval_errors import BY_CODE, DocumentError, DocumentNotFound
-from schemas.wire import Heartbeat
 
 router = APIRouter(prefix="/v1/collections/{collection_id}/documents", tags=["documents"])
 
@@ -122,7 +121,7 @@ async def _stream(feed: Feed, document: DocumentId) -> AsyncGenerator[bytes, Non
         async with aclosing(feed.frames()) as frames:
             async for frame in frames:
                 if frame is None:
-                    yield named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
+                    yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                 elif document_of(frame[0]) == document:
                     yield told(generation, frame[0].seq, frame[1])
                     if frame[0].type in ENDS:

@@ -15,16 +15,20 @@ router = APIRouter(prefix="/v1", tags=["service"])
 
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def ready(services: Open, response: Response) -> Readiness:
-    """For load balancers: 503 while this gateway is leaving or can take no more turns."""
-    departure, pressure = services.leaving.departure, services.pressure
+    """For load balancers: 503 while this gateway is leaving or can take no more turns.
+
+    A log that is full or away is said and changes nothing: without it every replica refuses commands alike,
+    and one that is asked says why and when to come back.
+    """
+    departure, pressure, log = services.leaving.departure, services.pressure, services.log.state
     if departure.asked:
-        found, wait_s = Readiness(status="leaving", detail=departure.why), departure.after_s
+        found, wait_s = Readiness(status="leaving", detail=departure.why, log=log), departure.after_s
     elif why := pressure.saturated:
-        found, wait_s = Readiness(status="saturated", detail=why), pressure.retry_after_s
+        found, wait_s = Readiness(status="saturated", detail=why, log=log), pressure.retry_after_s
     elif why := pressure.newcomers.crowded:
-        found, wait_s = Readiness(status="saturated", detail=why), pressure.newcomers.retry_after_s
+        found, wait_s = Readiness(status="saturated", detail=why, log=log), pressure.newcomers.retry_after_s
     else:
-        return Readiness(status="ready")
+        return Readiness(status="ready", log=log)
     response.status_code = 503
     response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     return found

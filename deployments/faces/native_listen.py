@@ -21,7 +21,7 @@ from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.limits import LimitSettings
 from schemas.principals import Principal
 from schemas.recorded import Recorded
-from schemas.wire import Hello
+from schemas.wire import Heartbeat, Hello
 
 _FASTEST = 1_000.0
 
@@ -132,6 +132,10 @@ class Feed:
     @property
     def last(self) -> int:
         return self._listener.last
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(head_seq=self.last, log=self._services.tailer.state(self._session))
 
     async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
         """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due.

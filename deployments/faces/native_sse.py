@@ -16,7 +16,7 @@ from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.farewell import Left, until
 from pipeline.departure import Departure
 from schemas.errors import RhapsodeError
-from schemas.wire import End, Heartbeat, Reconnect
+from schemas.wire import End, Reconnect
 
 router = APIRouter(prefix="/v1", tags=["listening"])
 
@@ -58,7 +58,7 @@ async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGen
                     yield named("reconnect", hint.model_dump(exclude={"type"}))
                     return
                 if frame is None:
-                    yield named("heartbeat", Heartbeat(head_seq=feed.last).model_dump(exclude={"type"}))
+                    yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
                     continue
                 recorded, wire, audio = frame
                 if audio:

@@ -33,7 +33,6 @@ from schemas.wire import (
     ClientTurnRequest,
     End,
     ErrorFrame,
-    Heartbeat,
     Hello,
     Pong,
     Reconnect,
@@ -144,7 +143,7 @@ class _Connection:
             sent = 0
             async for frame in frames:
                 if frame is None:
-                    await self.send(Heartbeat(head_seq=feed.last))
+                    await self.send(feed.heartbeat)
                     continue
                 recorded, wire, audio = frame
                 text = dumps(wire)

@@ -130,7 +130,8 @@ async def _told(
         async for batch in batches:
             await welcome.check(batch)
             if not batch:
-                yield {"type": "heartbeat", "threadId": thread}
+                log = services.tailer.state(thread)
+                yield {"type": "heartbeat", "threadId": thread, "log": log}
             for recorded in batch:
                 async with aclosing(scribe.take(recorded, begin, audio)) as messages:
                     async for message in messages:

@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 
 from schemas.ids import Seq, SessionId
 from schemas.recorded import NewFact, Recorded
+from schemas.wire import LogState
 
 ANY: Final = -1
 """As `Batch.expected`: append wherever the session's end is now."""
@@ -146,6 +147,11 @@ class EventLog(Protocol):
     @property
     def failovers(self) -> int:
         """How often a server was found to be another one than before: its last facts may be missing."""
+        ...
+
+    @property
+    def state(self) -> LogState:
+        """Whether it took and gave what it was asked last."""
         ...
 
     async def attend(self) -> None:

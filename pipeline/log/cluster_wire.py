@@ -14,6 +14,7 @@ from pipeline.log.shards import Greet, Shards
 from pipeline.log.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.log.wire import Doubt, FailedOver, Look, pause_s
 from schemas.errors import LogError, LogUnavailable
+from schemas.wire import LogState
 
 PAUSE_S: Final = 0.1
 """At most so much is added to what a failover takes."""
@@ -73,6 +74,11 @@ class ClusterWire:
     @property
     def breaks(self) -> int:
         return self.shards.breaks
+
+    @property
+    def state(self) -> LogState:
+        found = {self.shards.node(address).server.state for address in self.shards.addresses}
+        return "unavailable" if "unavailable" in found else "full" if "full" in found else "ok"
 
     # ---------------------------------------------------------------- commands
 
@@ -204,10 +210,13 @@ class ClusterWire:
             if outdated is not None and outdated():
                 raise FailedOver(f"The log server {address} came in another's place.")
             if not asking:
-                return await node.server.once(commands, replicas=replicas, run=node.run_id)
+                replies = await node.server.once(commands, replicas=replicas, run=node.run_id)
+                node.server.see(next(filter(in_trouble, replies), None))
+                return replies
             pairs = [word for command in commands for word in (_ASKING, command)]
             return (await node.server.once(pairs, replicas=replicas, run=node.run_id))[1::2]
         except (*BROKEN, ResponseError) as trouble:
+            node.server.see(trouble)
             return [trouble] * len(commands)
 
     async def _mend(self, sent: _Sent, troubles: Mapping[int, Exception], attempt: int) -> dict[int, str]:

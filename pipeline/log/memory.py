@@ -14,6 +14,7 @@ from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, payload
 from schemas.ids import Seq, SessionId
 from schemas.recorded import NewFact, Recorded
+from schemas.wire import LogState
 
 WORK: Final = {"turn.requested": 1, "session.end_requested": 1} | dict.fromkeys(TERMINAL, -1)
 """What makes work for an owner, and what ends it."""
@@ -83,6 +84,7 @@ class MemoryEventLog:
         return [None if s is None else Head(s.seq, s.epoch, s.generation, s.state) for s in known]
 
     failovers = 0
+    state: LogState = "ok"
 
     async def attend(self) -> None:
         await anyio.lowlevel.checkpoint()

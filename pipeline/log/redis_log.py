@@ -24,12 +24,13 @@ from pipeline.log.outcomes import (
 )
 from pipeline.log.redis_leases import RedisLeases
 from pipeline.log.replication import marks, until_replicated
-from pipeline.log.server import Command
+from pipeline.log.server import FULL, Command
 from pipeline.log.waiting import BlockingWaiter, Waiter
 from pipeline.log.wire import FailedOver, Wire, Wires, about_server
-from schemas.errors import InputTooLong, LogForeign, LogUnavailable
+from schemas.errors import InputTooLong, LogForeign, LogFull, LogUnavailable
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
+from schemas.wire import LogState
 
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1
@@ -206,7 +207,14 @@ class RedisEventLog:
         )
 
     async def ping(self) -> None:
+        """Raises LogUnavailable, and LogFull where writes were refused a moment ago for want of memory."""
         await self.call(("PING",))
+        if self.state == "full":
+            raise LogFull(FULL)
+
+    @property
+    def state(self) -> LogState:
+        return self._wire.state
 
     async def aclose(self) -> None:
         await self._wire.aclose()

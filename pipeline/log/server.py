@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from redis.exceptions import (
 from pipeline.log.codec import Argument
 from pipeline.log.info import run_id
 from schemas.errors import LogError, LogFull
+from schemas.wire import LogState
 
 Command = tuple[Argument, ...]
 BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)
@@ -37,6 +39,8 @@ REPLICATED_MS: Final = 100
 """So long one pipeline waits for replicas to confirm what they were sent."""
 NO_FUNCTION: Final = "Function not found"
 _NO_GROUP: Final = "NOGROUP"
+FULL_S: Final = 3.0
+"""Every gateway announces itself more often than that, so a full server is seen by each all the time."""
 FULL: Final = "The log is full: delete sessions that are not needed, or give its server more memory."
 _PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
 _OF_CLUSTERS: Final = (AskError, ClusterDownError, TryAgainError)
@@ -71,8 +75,25 @@ class Server:
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self.breaks = 0
         """How often a connection failed or led to another server: what was known may be out of date."""
+        self._down = False
+        """The latest pipeline that is over got no replies."""
+        self._full_until = 0.0
+        """So long the latest refusal for want of memory is believed; time.monotonic."""
         self._run = b""
         """Of the server that idle connections lead to; its run id, where it may be asked."""
+
+    @property
+    def state(self) -> LogState:
+        """As the latest commands have found it."""
+        if self._down:
+            return "unavailable"
+        return "full" if time.monotonic() < self._full_until else "ok"
+
+    def see(self, trouble: Exception | None) -> None:
+        """What a pipeline came to: None where all went well."""
+        self._down = isinstance(trouble, BROKEN)
+        if isinstance(trouble, OutOfMemoryError):
+            self._full_until = time.monotonic() + FULL_S
 
     async def once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
         """One try; an error reply stands among the replies as an exception.

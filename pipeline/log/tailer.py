@@ -25,6 +25,7 @@ from schemas.errors import (
 )
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
+from schemas.wire import LogState
 
 WATCH_S: Final = 0.75
 """A lost last push is noticed within this time."""
@@ -44,6 +45,8 @@ class _Feed:
     subscribed: bool = False
     quiet: bool = True
     """No push since the last look at the heads."""
+    away: bool = False
+    """The last look at the head got no answer."""
 
     def wake(self) -> None:
         for listener in self.listeners:
@@ -106,8 +109,9 @@ class Tailer:
         """The facts after `after` in batches: first what there is, then as it happens, to the session's end.
 
         Without `audio` the facts may or may not carry their bytes. With `idle_s` an empty batch says that
-        nothing came for so long. Raises SessionNotFound, SessionGone and
-        CursorAhead on entering; SessionGone also later, when the session is deleted under the listener.
+        nothing came for so long, or that the log has fallen silent or is back: see `state`. Raises
+        SessionNotFound, SessionGone and CursorAhead on entering; SessionGone also later, when the session is
+        deleted under the listener.
         """
         listener = Listener(session, after, audio=audio, buffer=buffer)
         feed = self._feeds.setdefault(session, _Feed())
@@ -131,10 +135,16 @@ class Tailer:
                 with anyio.CancelScope(shield=True):
                     await self._ear.unsubscribe(session)
 
+    def state(self, session: SessionId) -> LogState:
+        """Whether what is new in a session that is followed here can be seen now."""
+        feed = self._feeds.get(session)
+        return "unavailable" if feed is not None and feed.away else self._log.state
+
     async def _batches(
         self, listener: Listener, feed: _Feed, idle_s: float | None
     ) -> AsyncGenerator[list[Recorded], None]:
         quiet_since = anyio.current_time()
+        away = False
         while not listener.ended:
             facts = listener.take()
             if not facts and feed.head > listener.cursor:
@@ -144,6 +154,10 @@ class Tailer:
                 quiet_since = anyio.current_time()
             elif feed.trouble is not None:
                 raise feed.trouble
+            elif feed.away is not away:
+                away = feed.away
+                if idle_s is not None:
+                    yield []
             # The watch wakes listeners more often than `idle_s`: what is left of it goes on counting down.
             elif not await listener.news(_left(idle_s, quiet_since)):
                 yield []
@@ -187,7 +201,7 @@ class Tailer:
                     self._spread(feed, word)
 
     def _spread(self, feed: _Feed, push: Push) -> None:
-        feed.quiet = False
+        feed.quiet, feed.away = False, False
         feed.head = max(feed.head, push.last)
         if push.facts:
             self._delivered(push.facts[-1].ts_ms)
@@ -238,6 +252,7 @@ class Tailer:
             return
         except LogUnavailable as error:
             _logger.warning("cannot look at the heads of %d sessions: %s", len(sessions), error)
+            self._mark_away(sessions)
             return
         except LogError as error:
             self._give_up(error)
@@ -246,6 +261,12 @@ class Tailer:
             feed = self._feeds.get(session)
             if feed is not None:
                 self._compare(feed, head)
+
+    def _mark_away(self, sessions: list[SessionId]) -> None:
+        for feed in [self._feeds[session] for session in sessions if session in self._feeds]:
+            if not feed.away:
+                feed.away = True
+                feed.wake()
 
     async def _check_apart(self, sessions: list[SessionId], error: LogError) -> None:
         """One of them is in an archive that cannot be read: the others are none the worse for it."""
@@ -264,6 +285,7 @@ class Tailer:
             feed.wake()
 
     def _compare(self, feed: _Feed, head: Head | None) -> None:
+        feed.away = False
         try:
             feed.head = max(feed.head, _present(head).seq)
         except (SessionNotFound, SessionGone) as error:

@@ -12,6 +12,7 @@ from pipeline.log.base import Batch, Ear, Head, Lease, Outcome, Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable, LogLost
 from schemas.ids import Seq, SessionId, created_ms, generation
 from schemas.recorded import Recorded
+from schemas.wire import LogState
 
 YOUNG_MS: Final = 60 * 60_000
 """A session that is younger cannot have left the log yet."""
@@ -122,6 +123,10 @@ class TieredLog:
     @property
     def failovers(self) -> int:
         return self.hot.failovers
+
+    @property
+    def state(self) -> LogState:
+        return self.hot.state
 
     async def attend(self) -> None:
         await self.hot.attend()

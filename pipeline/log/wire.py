@@ -4,11 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 import anyio
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from pipeline.log.neighbours import attached, beside, watched
 from pipeline.log.server import (
@@ -24,10 +26,16 @@ from pipeline.log.server import (
     lacks_group,
 )
 from schemas.errors import LogUnavailable
+from schemas.wire import LogState
 
 Look = Callable[[], Awaitable[bytes]]
 """Looks at the server where that is needed. The run that was looked at; b"" where it may not be asked."""
 Doubt = Callable[[], bool]
+
+
+PROBE_S: Final = 1.0
+"""So long a server has to answer PING that gave a whole pipeline no reply, before callers are told."""
+_SILENCE: Final = (TimeoutError, RedisTimeout)
 
 
 class FailedOver(LogUnavailable):
@@ -43,6 +51,11 @@ class Wires(Protocol):
     @property
     def breaks(self) -> int:
         """How often a connection failed or led to another server: what was known may be out of date."""
+        ...
+
+    @property
+    def state(self) -> LogState:
+        """The worst of the servers that take writes, as the latest commands have found them."""
         ...
 
     async def call(
@@ -107,10 +120,17 @@ class Wire:
         """A whole pipeline got no reply in its time: until one does, one call at a time is tried."""
         self._trying = False
         """A call to a silent server is under way."""
+        self._asking = anyio.Lock()
+        self._rounds = 0
+        """Of asking a silent server again, in vain or not."""
 
     @property
     def breaks(self) -> int:
         return self._server.breaks
+
+    @property
+    def state(self) -> LogState:
+        return self._server.state
 
     async def call(
         self,
@@ -140,12 +160,14 @@ class Wire:
                 trouble: Exception | None = next(filter(troubled, replies), None)
             except BROKEN as error:
                 trouble = error
+            self._server.see(trouble)
             if trouble is None:
                 return replies
             judge(trouble)
             if self._server.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
-            if self._silent or time.monotonic() > deadline:
+            silent = self._silent and not await self._answers()
+            if silent or time.monotonic() > deadline:
                 raise LogUnavailable("The log does not answer.") from trouble
             with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
                 await self.recover(trouble, attempt)
@@ -169,15 +191,29 @@ class Wire:
     async def _timed(self, commands: Sequence[Command], replicas: int, run: bytes) -> list[Any]:
         try:
             replies = await self._server.once(commands, replicas=replicas, run=run)
-        except TimeoutError:
+        except _SILENCE:
             self._silent = True
             raise
         except BROKEN as error:
-            if self._trying and not isinstance(error, Waited):
+            if not isinstance(error, Waited):
                 self._silent = False  # a server that is gone is healed, and waited for
             raise
         self._silent = False
         return replies
+
+    async def _answers(self) -> bool:
+        """Ask a server that gave no reply in its time once more, for all who wonder: perhaps it was us.
+
+        Whoever is told that nobody answers while the question is asked already is not asked again.
+        """
+        rounds = self._rounds
+        async with self._asking:
+            if self._silent and not self._trying and self._rounds == rounds:
+                with suppress(*BROKEN):
+                    async with asyncio.timeout(PROBE_S):
+                        await self._timed([("PING",)], 0, b"")
+                self._rounds += 1
+        return not self._silent
 
     async def each(self, *commands: Command) -> list[Any]:
         try:
