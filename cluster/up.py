@@ -40,6 +40,8 @@ _RAY: Final[Mapping[str, str]] = {
     "RAY_LOG_MONITOR_MAX_OPEN_FILES": "40",
     # Ray's 15 has replicas wait for whatever else runs on the machine; somebody waits for ours to speak.
     "RAY_worker_niceness": "0",
+    # Tokens and cookies of a WebSocket's handshake may be longer than 8 KB.
+    "WEBSOCKETS_MAX_LINE_LENGTH": "65536",
 }
 """Must be there before Ray is imported."""
 

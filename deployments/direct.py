@@ -10,6 +10,9 @@ import anyio
 import uvicorn
 from anyio.abc import TaskStatus
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from pipeline.departure import Departure
 from schemas.limits import GatewaySettings
@@ -19,6 +22,9 @@ log = logging.getLogger(__name__)
 _RETRY_S = 0.1
 _GRACE_S = 2
 _KEEP_ALIVE_S = 90
+_REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
+_TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
+_OTHER_VERSION = _REFUSED % (b"426 Upgrade Required", b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
 
 
 class _Server(uvicorn.Server):
@@ -26,6 +32,33 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the replica's process, not to this listener."""
         yield
+
+
+class _Http(HttpToolsProtocol):
+    def _should_upgrade_to_ws(self) -> bool:
+        """HTTP/1.0 has no WebSockets (RFC 6455, section 4.1): such a request is a plain one."""
+        return self.parser.get_http_version() != "1.0" and super()._should_upgrade_to_ws()
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for."""
+
+    def handle_events(self) -> None:
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(_TOO_LONG)  # the request itself was read before; only its length can be wrong
+        else:
+            super().handle_events()
+
+    def handle_connect(self, event: Request) -> None:
+        if event.headers.get_all("Sec-WebSocket-Version") == ["13"]:
+            super().handle_connect(event)
+        else:
+            self._refuse(_OTHER_VERSION)
+
+    def _refuse(self, answer: bytes) -> None:
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.transport.close()
 
 
 @asynccontextmanager
@@ -44,6 +77,8 @@ async def listening(
     server = _Server(
         uvicorn.Config(
             app,
+            http=_Http,
+            ws=_WebSocket,
             lifespan="off",
             log_level="warning",
             access_log=False,

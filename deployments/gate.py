@@ -37,6 +37,8 @@ _STOCK_HEADERS: Final = (
 """What OpenAI's own clients send from a page."""
 _BEARER: Final = ("bearer.", "openai-insecure-api-key.")
 """How browsers send a credential with a WebSocket: as a protocol that they offer, here or at OpenAI."""
+_SPOKEN: Final = ("rhapsode", "realtime", "openai-beta.")
+"""How the names of subprotocols begin that stand for what is spoken here."""
 _DENIAL: Final = "websocket.http.response"
 
 
@@ -233,9 +235,10 @@ def _from_query(scope: Scope) -> str | None:
 
 
 def _accepting(send: Send, offered: list[str]) -> Send:
-    """A browser that offers protocols gives up unless one is chosen: rather a name than the token."""
-    names = [name for name in offered if not name.startswith(_BEARER)]
-    chosen = next(iter(names or offered), None)
+    """A browser that offers protocols gives up unless one is chosen: rather a name than the token, and none
+    that is not spoken here."""
+    names = [name for name in offered if name.startswith(_SPOKEN)]
+    chosen = next(iter(names or [name for name in offered if name.startswith(_BEARER)]), None)
 
     async def accept(message: Message) -> None:
         if message["type"] == "websocket.accept" and not message.get("subprotocol"):
