@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from cluster import state
+from cluster.named import unknown
 from cluster.placement import troubles
 from cluster.problems import MISUSED, CliError
 from cluster.state import KEY
@@ -91,9 +92,7 @@ def load(file: Path) -> Config:
         names = [PREFIX + "__".join(str(part).upper() for part in e["loc"]) for e in error.errors()]
         message = error.errors()[0]["msg"]
         raise CliError(f"{', '.join(names)}: {message}", "Correct or unset it.", status=MISUSED) from error
-    if clashes := [
-        Finding(*one) for one in troubles(settings, raw["applications"][0].get("deployments") or [])
-    ]:
+    if clashes := list(_does_not_go_with(settings, raw)):
         lines = "\n".join(f"  {clash}" for clash in clashes)
         advice = f"Correct one of them: the file or the {PREFIX}* variables."
         raise CliError(f"{file} does not go with the environment:\n{lines}", advice, status=MISUSED)
@@ -210,18 +209,30 @@ def _wrong_values(raw: dict[str, Any]) -> Iterator[Finding]:
         if (name := deployment.get("name")) not in DEPLOYMENTS:
             place = f"applications.0.deployments.{number}.name"
             yield Finding(place, f"there is no deployment {name!r}; there are {', '.join(DEPLOYMENTS)}")
-    yield from _does_not_add_up(application)
+        if name in (one.get("name") for one in application["deployments"][:number]):
+            yield Finding(f"applications.0.deployments.{number}.name", f"{name} is there twice")
+    prefix = application.get("route_prefix", "/")
+    if not isinstance(prefix, str) or not prefix.startswith("/") or (prefix.endswith("/") and prefix != "/"):
+        yield Finding("applications.0.route_prefix", 'must begin with "/" and not end with one, as / does')
+    yield from _does_not_add_up(raw)
     if (raw.get("http_options") or {}).get("request_timeout_s") is not None:
         yield Finding("http_options.request_timeout_s", "must be null: it would cut every long listening")
 
 
-def _does_not_add_up(application: dict[str, Any]) -> Iterator[Finding]:
+def _does_not_add_up(raw: dict[str, Any]) -> Iterator[Finding]:
     """Asked only where the settings are right by themselves."""
     try:
-        settings = AppSettings.model_validate(application.get("args") or {})
+        settings = AppSettings.model_validate(raw["applications"][0].get("args") or {})
     except ValidationError:
         return
-    for path, message in troubles(settings, application.get("deployments") or []):
+    yield from _does_not_go_with(settings, raw)
+
+
+def _does_not_go_with(settings: AppSettings, raw: dict[str, Any]) -> Iterator[Finding]:
+    """What the settings name or ask for and cannot have; on several nodes each one has its own files."""
+    here = raw.get("proxy_location") != "EveryNode"
+    deployments = raw["applications"][0].get("deployments") or []
+    for path, message in (*unknown(settings, here=here), *troubles(settings, deployments)):
         yield Finding(path, message)
 
 
