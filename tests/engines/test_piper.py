@@ -88,6 +88,21 @@ def test_no_run_of_the_frontend_is_boundless(joe: Voice) -> None:
     assert max(len(sentence.symbols) for sentence in sentences) <= 600
 
 
+COMMAS = "When the night had come, and all was dark, he left; on Tuesday, March 3, he came back."
+
+
+def test_no_pause_at_a_comma_is_long(joe: Voice) -> None:
+    (piece,) = joe.pronounce(COMMAS)
+    (sentence,) = piece.sentences
+    frames = joe.frames(sentence, 1.0)
+    reached = np.cumsum(np.concatenate([[0], frames.per_id]))
+    assert reached[-1] == frames.count == frames.mask.shape[2]
+    at = [n for n, symbol in enumerate(sentence.symbols) if symbol in ",;"]
+    assert len(at) >= 4
+    pauses = [reached[sentence.starts[n + 2]] - reached[sentence.starts[n]] for n in at]
+    assert max(pauses) * 1_000 * joe.hop / joe.sample_rate <= 120
+
+
 READ = (
     "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs and lit "
     "the lamp. One night a small fox came to his door, wet and shivering from the storm."
