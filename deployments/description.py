@@ -20,6 +20,8 @@ def describe(app: FastAPI) -> None:
     described = app.openapi
 
     def whole() -> dict[str, Any]:
+        if app.openapi_schema is not None:  # made once, whoever asks how often
+            return app.openapi_schema
         document = described()
         components = document["components"]
         components["securitySchemes"] = {

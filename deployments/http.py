@@ -1,8 +1,10 @@
 """The web application: health, the page, the faces. Knows no Ray, so that tests run it in-process."""
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,8 @@ from schemas.wire import Health
 WEB: Final = (Path(__file__).parent / "web").resolve()
 """In a checkout a link to the folder beside this one; in a wheel the files themselves."""
 _CHECK_S: Final = 3.0
+_HEALTH_S: Final = 1.0
+"""Everybody may ask how the parts are, and each question goes to all of them."""
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
@@ -81,11 +85,17 @@ def create_app(
 
 
 def _add_health(app: FastAPI) -> None:
+    lately = Lately(_HEALTH_S)
+
     @app.head("/v1/health", include_in_schema=False)
     @app.get("/v1/health", tags=["service"], responses={503: {"model": Health}})
     async def health(request: Request, response: Response) -> Health:
-        """Whether every part works; 503 with the same body if one does not."""
-        services: Services = request.app.state.services
+        """Whether every part works; 503 with the same body if one does not. At most a second old."""
+        found = await lately.get(partial(look, request.app.state.services))
+        response.status_code = 200 if found.status == "ok" else 503
+        return found
+
+    async def look(services: Services) -> Health:
         found = {name: "unreachable" for name in services.checks}
 
         async def check(name: str) -> None:
@@ -100,8 +110,28 @@ def _add_health(app: FastAPI) -> None:
             for name in services.checks:
                 group.start_soon(check, name)
         fine = all(state == "ok" for state in found.values())
-        response.status_code = 200 if fine else 503
         return Health(status="ok" if fine else "degraded", version=BUILD, **found)
+
+
+class Lately:
+    """Keeps the last answer for a while, so that anybody may ask as often as they like.
+
+    Who asks while others wait for the next answer gets that one.
+    """
+
+    def __init__(self, keep_s: float, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._keep_s = keep_s
+        self._clock_s = clock_s
+        self._lock = anyio.Lock()
+        self._found: Health | None = None
+        self._until = 0.0
+
+    async def get(self, look: Callable[[], Awaitable[Health]]) -> Health:
+        async with self._lock:
+            if self._found is None or self._clock_s() >= self._until:
+                self._found = await look()
+                self._until = self._clock_s() + self._keep_s
+            return self._found
 
 
 def _add_page(app: FastAPI) -> None:

@@ -22,6 +22,8 @@ class Question:
     """Characters that the model can be told, about."""
     session: str = ""
     turn: int = 0
+    asked_by: str = ""
+    """The principal; empty on an open server."""
 
 
 class Stage(Protocol):

@@ -10,7 +10,7 @@ from pipeline.asking import Question, Stage
 from pipeline.engines.base import ToolCall
 from pipeline.text.halves import joined
 from pipeline.tools.house import FunctionHouse
-from pipeline.tools.remote import About
+from pipeline.tools.remote import About, pseudonym
 from pipeline.tracing import names
 from pipeline.tracing.here import fail, shows_content, span
 from pipeline.turn_state import CallState
@@ -126,7 +126,8 @@ class Calling:
         try:
             if self._house is None:
                 raise ToolUnknown("this server calls nothing any more")
-            about = About(self._question.session, self._question.turn)
+            asked = self._question
+            about = About(asked.session, asked.turn, pseudonym(asked.asked_by))
             result = await self._house.call(call.name, call.call, call.arguments, about)
         except ToolError as error:
             await self._fail(call, error, _ms(began))

@@ -26,6 +26,7 @@ def planned(session: SessionId, state: TurnState, conversation: Conversation, ro
     told = room // 2 if state.settings.collections else room  # passages want their share
     return TurnPlan(
         turn=state.turn,
+        asked_by=(state.by or conversation.principal) if conversation.principal else "",
         kind=state.kind,
         text=state.text,
         settings=state.settings,

@@ -60,6 +60,8 @@ class TurnPlan:
     """All that the model is told, where the client keeps the conversation itself."""
     room: int = 4_000
     """Characters that the model can be told, about."""
+    asked_by: str = ""
+    """The principal, its own or a guest; empty on an open server, where nobody vouches for a name."""
     session: str = ""
     traceparent: str = ""
     """The caller's span, whose trace the turn continues."""
@@ -196,7 +198,8 @@ class Turn:
         """Let the language model write; on its failure the text so far is still spoken."""
         plan = self.plan
         question = Question(
-            plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session, plan.turn
+            *(plan.text, plan.settings, plan.history, plan.given, plan.room, plan.session, plan.turn),
+            asked_by=plan.asked_by,
         )
         stage = _Boards(self, lines)
         answer = Answer(question, self._models, stage, self._clock, self._progress)

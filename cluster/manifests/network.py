@@ -26,6 +26,7 @@ class End:
 
 
 OPERATOR: Final = End("KubeRay", {"app.kubernetes.io/name": "kuberay-operator"}, "kuberay-system")
+IMPOSTOR: Final = End("a pod with KubeRay's label elsewhere", OPERATOR.labels, "default")
 NAMES: Final = End("the name server", {"k8s-app": "kube-dns"}, "kube-system")
 INGRESS: Final = End("the ingress", {"app.kubernetes.io/name": "ingress-nginx"}, "ingress-nginx")
 PROMETHEUS: Final = End("Prometheus", {"app.kubernetes.io/name": "prometheus"}, "monitoring")
@@ -70,6 +71,8 @@ def _rules(ends: Mapping[str, End], kinds: set[str]) -> Iterator[tuple[End, End,
         yield ends["log"], ends["log"], 16379, True
     yield OPERATOR, ends["head"], 8265, True
     yield OPERATOR, ends["gateway"], 8000, True
+    yield IMPOSTOR, ends["head"], 8265, False
+    yield IMPOSTOR, ends["gateway"], 8000, False
     yield INGRESS, ends["gateway"], 8000, "Ingress" in kinds
     yield PROMETHEUS, ends["head"], 8080, "PodMonitor" in kinds
     yield PROMETHEUS, ends["gateway"], 8080, "PodMonitor" in kinds

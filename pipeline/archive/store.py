@@ -16,6 +16,7 @@ from fsspec.core import url_to_fs
 
 from pipeline.archive.segments import TAIL_BYTES as TAIL
 from pipeline.archive.segments import Footer, Kind, SegmentName, footer_size, parse_footer
+from pipeline.private_files import make_folder, opener
 from schemas.errors import ArchiveUnavailable, RhapsodeError
 from schemas.ids import SessionId, created_ms, parse_session_id
 from schemas.settings import ArchiveSettings
@@ -179,10 +180,10 @@ def is_part(file: str) -> bool:
 
 def _write_file(path: Path, data: bytes) -> None:
     """Written aside, forced to disk, then given its name; the name is forced to disk as well."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     part = path.with_name(f"{_PART}{secrets.token_hex(6)}")
     try:
-        with part.open("xb") as out:
+        with open(part, "xb", opener=opener) as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())

@@ -8,6 +8,7 @@ from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Final
 
+from pipeline.private_files import make_file, make_folder
 from schemas.retrieval_errors import RetrievalUnavailable
 
 VERSION: Final = 1
@@ -128,7 +129,7 @@ class Connections:
     def _open(self) -> sqlite3.Connection:
         with self._prepared:
             if not self._ready:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._make_file()
             connection = sqlite3.connect(
                 self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
             )
@@ -145,6 +146,14 @@ class Connections:
                 connection.close()
                 raise
             return connection
+
+    def _make_file(self) -> None:
+        """SQLite gives the files beside it the same mode."""
+        try:
+            make_folder(self._path.parent)
+            make_file(self._path)
+        except OSError as error:
+            raise RetrievalUnavailable(f"The store of the documents cannot be made: {error}.") from error
 
 
 def _check(version: int) -> None:

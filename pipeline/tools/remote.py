@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import httpx
@@ -15,6 +16,9 @@ from schemas.tools import RegisteredFunction
 
 _MOST_BYTES: Final = OUTPUT_CHARS * 4
 _SHOWN: Final = 200
+_PSEUDONYM: Final = 32
+"""Hex digits; the beginning of `principal_sha256` in proofs of erasure."""
+PRINCIPAL: Final = "X-Rhapsode-Principal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,13 @@ class About:
 
     session: str
     turn: int
+    principal: str = ""
+    """Who asked: a pseudonym that stays the same (see `pseudonym`); empty on an open server."""
+
+
+def pseudonym(principal: str) -> str:
+    """What a function's server is told of who asks: the same for the same name, which it does not say."""
+    return sha256(principal.encode()).hexdigest()[:_PSEUDONYM] if principal else ""
 
 
 class RemoteFunction:
@@ -47,6 +58,8 @@ class RemoteFunction:
         body = {"call": call, "name": self._name, "arguments": arguments, "session": about.session}
         # Models use the same names for calls again in the next turn.
         headers = self._headers | {"Idempotency-Key": f"{about.session}/{about.turn}/{call}"}
+        if about.principal:
+            headers[PRINCIPAL] = about.principal
         try:
             async with self._http.stream("POST", self._url, json=body, headers=headers) as response:
                 text = await _beginning(response)

@@ -127,13 +127,17 @@ async def facts_of(  # noqa: PLR0913 - all that a turn depends on
     given: tuple[GivenMessage, ...] | None = None,
     text: str = "When was it lit?",
     tracing: Tracing | None = None,
+    principal: str = "",
+    by: str = "",
 ) -> list[Recorded]:
     """What a turn leaves in the log, its request excepted."""
     log, session = MemoryEventLog(), new_session_id()
     models = Models(model, voice or Voice(), finder, functions)
     async with Recorder(log) as recorder, owning(log, recorder, models, tracing=tracing) as owners:
-        await recorder.post(session, SessionStarted(settings=settings), mode="create")
-        await recorder.post(session, TurnRequested(kind="prompt", text=text, settings=settings, given=given))
+        started = SessionStarted(settings=settings, principal=principal)
+        await recorder.post(session, started, mode="create")
+        wish = TurnRequested(kind="prompt", text=text, settings=settings, given=given, by=by)
+        await recorder.post(session, wish)
         owners.wake(session, Seq(TURN))
         await until_over(log, session, "turn.completed")
     return (await log.read(session, Seq(0), limit=5_000))[2:]

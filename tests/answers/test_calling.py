@@ -7,6 +7,8 @@ from pipeline.answer import Models
 from pipeline.engines.base import Completion, Message, ToolCall
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
+from pipeline.tools.house import Result
+from pipeline.tools.remote import About, pseudonym
 from schemas.chat import GivenMessage
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, new_session_id
@@ -244,3 +246,21 @@ async def test_a_turn_with_calls_goes_on_after_any_fact_of_an_owner_that_died() 
         assert [fact.type for fact in facts if fact.type == "turn.completed"] == ["turn.completed"]
         spoken = [fact.data["spoken"] for fact in of_type(facts, "sentence.ready")]
         assert spoken == ["Let me see.", "Seven degrees."], cut
+
+
+@pytest.mark.parametrize(
+    ("owner", "by", "asked"), [("anna", "", "anna"), ("anna", "bob", "bob"), ("", "somebody", "")]
+)
+async def test_a_function_learns_who_has_asked(owner: str, by: str, asked: str) -> None:
+    """A guest of a thread, or its owner; on an open server nobody vouches for a name."""
+    told: list[About] = []
+
+    class Listening(type(house())):  # type: ignore[misc]
+        async def call(self, name: str, call: str, arguments: str, about: About) -> Result:
+            told.append(about)
+            return Result("7", cut=False)
+
+    model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
+    functions = Listening(house(**BOTH).settings)
+    await facts_of(model, registered("weather"), functions=functions, principal=owner, by=by)
+    assert [about.principal for about in told] == [pseudonym(asked)]

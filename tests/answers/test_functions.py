@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import anyio
@@ -11,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr, ValidationError
 
 from pipeline.tools.house import FunctionHouse
-from pipeline.tools.remote import About
+from pipeline.tools.remote import About, pseudonym
 from schemas.chat import OUTPUT_CHARS
 from schemas.errors import RhapsodeError
 from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
@@ -143,6 +144,18 @@ async def test_a_function_at_an_address_is_posted_to_with_a_key_that_stays_the_s
     assert seen["headers"]["idempotency-key"] == "session-1/7/call_1"
     assert seen["headers"]["authorization"] == "Bearer open-sesame"
     assert "sesame" not in repr(registered)
+
+
+async def test_a_function_is_told_by_a_pseudonym_who_asks(office: Office) -> None:
+    functions = house(hours=at(office))
+    for principal in ("anna", "anna", "bob", ""):
+        about = About("session-1", 7, pseudonym(principal))
+        await functions.call("hours", "call_1", '{"day": "monday"}', about)
+    await functions.aclose()
+    first, again, other, nobody = (seen["headers"].get("x-rhapsode-principal") for seen in office.seen)
+    assert first == again == sha256(b"anna").hexdigest()[:32]
+    assert other not in (first, None)
+    assert nobody is None
 
 
 async def test_wrong_arguments_are_told_before_anybody_is_asked(office: Office) -> None:

@@ -1,5 +1,6 @@
 """What is archived is what was said; nothing leaves the log before; whoever dies, nothing is lost."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -293,3 +294,16 @@ def test_what_is_due_depends_on_state_size_and_rest() -> None:
     assert due(standing(151, 120), 0, SMALL) == 120
     assert due(standing(151, 120), 600_000, SMALL) == 151
     assert due(standing(151, 147), 600_000, SMALL) == 147
+
+
+async def test_the_archive_is_this_users_alone_in_a_home_that_others_may_read(tiers: Tiers) -> None:
+    before = os.umask(0o022)
+    try:
+        session = await tell(tiers.log, 60)
+        await tiers.archiver.archive(session)
+        await tiers.store.put_note("proofs/a.json", b"{}")
+    finally:
+        os.umask(before)
+    found = [tiers.root, *tiers.root.rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}

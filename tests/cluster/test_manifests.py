@@ -125,6 +125,10 @@ MISTAKES: dict[str, tuple[Edit, str]] = {
         "names no version",
     ),
     "a log that gateways cannot reach": (_drop_policy("gateway-to-log"), "gateway cannot reach log:6379"),
+    "an operator that may be anywhere": (
+        lambda f: f["NetworkPolicy/operator"]["spec"]["ingress"][0]["from"][0].update(namespaceSelector={}),
+        "a pod with KubeRay's label elsewhere can reach head:8265",
+    ),
     "a namespace that is open": (_drop_policy("nothing-unless-named"), "can reach"),
     "a cluster whose servers do not meet": (
         _drop_policy("log-among-themselves"),

@@ -1,5 +1,8 @@
 """A document's reader is a process of its own, and processes die of more than documents."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from pipeline.retrieval.reading import reader
 from pipeline.retrieval.reading.reader import DocumentReader, Upload
 from schemas.retrieval import ReadingLimits
 from schemas.retrieval_errors import DocumentUnreadable
-from tests.retrieval import dying_child
+from tests.retrieval import curious_child, dying_child
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +23,7 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv(dying_child.DEATHS, str(folder))
     monkeypatch.setattr(reader, "_CHILD", dying_child.__name__)
+    monkeypatch.setattr(reader, "_ENVIRONMENT", (*reader._ENVIRONMENT, dying_child.DEATHS))
     return folder
 
 
@@ -47,3 +51,27 @@ async def test_a_document_that_kills_whoever_reads_it_is_damaged(deaths: Path, u
     with pytest.raises(DocumentUnreadable, match="status -9"):
         await DocumentReader(ReadingLimits(), 1).read(upload)
     assert left(deaths) == ["c"]
+
+
+async def test_a_reader_has_none_of_the_servers_secrets_and_no_network(
+    upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RHAPSODE_AUTH__JWT_SECRET", "a secret of the server")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    monkeypatch.setattr(reader, "_CHILD", curious_child.__name__)
+    read = await DocumentReader(ReadingLimits(), 1).read(upload)
+    seen = json.loads(read.extracted.text)
+    assert set(seen["variables"]) <= {*reader._ENVIRONMENT, "LC_CTYPE"}  # which Python sets itself
+    assert seen["left"] == may_leave_network()
+    if seen["left"]:
+        assert seen["interfaces"] == ["lo"]
+
+
+def may_leave_network() -> bool:
+    """Whether the kernel lets a process of this user do that here."""
+    asked = [
+        sys.executable,
+        "-c",
+        "from pipeline.retrieval.reading.child import leave_network as l; exit(not l())",
+    ]
+    return subprocess.run(asked, check=False, timeout=60).returncode == 0

@@ -1,6 +1,7 @@
 """The embedded store: its contract, and what only a file can suffer."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -143,3 +144,14 @@ async def test_words_are_found_as_sqlite_keeps_them(file: Path, word: str) -> No
         new = document(which, [(f"before {word} after", BEES), ("beside", BEES)])
         await store.put(replace(new, terms=[terms(chunk.text, "de") for chunk in new.chunks]))
         assert len(await store.matching(asked(word), [which], 5)) == 1
+
+
+@pytest.mark.anyio
+async def test_the_store_is_this_users_alone_in_a_folder_that_others_may_read(file: Path) -> None:
+    file.parent.mkdir(mode=0o755)
+    os.close(os.open(file, os.O_CREAT, 0o644))
+    async with _open(file) as store:
+        await store.create(CollectionId(new_id()), "notes", "model", 4)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in file.parent.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert "documents.sqlite-wal" in modes

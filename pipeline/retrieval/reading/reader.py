@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
@@ -21,6 +22,10 @@ from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTo
 log = logging.getLogger(__name__)
 
 _CHILD: Final = "pipeline.retrieval.reading.child"
+_ENVIRONMENT: Final = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"),
+)
 _TRIES: Final = 2
 """A process may be killed by what is not its document; twice in a row it is the document."""
 _READERS: Final = {PDF: "pdf", DOCX: "docx", HTML: "html", MARKDOWN: "markdown", PLAIN: "plain"}
@@ -91,13 +96,22 @@ class DocumentReader:
         }
         with path.open("rb") as source:
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _CHILD, json.dumps(order), stdin=source, stdout=PIPE, stderr=DEVNULL
+                *(sys.executable, "-m", _CHILD, json.dumps(order)),
+                stdin=source,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=_bare_environment(),
             )
         try:
             said, _ = await child.communicate()
         finally:
             await _ended(child)
         return said, child.returncode
+
+
+def _bare_environment() -> dict[str, str]:
+    """What Python needs to begin, and none of the settings and secrets of a replica."""
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
 async def _ended(child: Process) -> None:
