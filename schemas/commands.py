@@ -4,7 +4,17 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from schemas.chat import FUNCTIONS, FunctionName, FunctionOffer, SamplingSettings, ToolSettings
 from schemas.listening import EndpointingSettings, ListeningSettings
@@ -42,8 +52,26 @@ def said(text: str) -> str:
     return text
 
 
-Readable = Annotated[str, AfterValidator(_readable)]
-Said = Annotated[Readable, AfterValidator(said)]
+class Described:
+    """Says in a JSON schema what a validator checks, so that clients' own checks find it first."""
+
+    def __init__(self, **keywords: Any) -> None:
+        self._keywords = keywords
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(core) | self._keywords
+
+
+_UNSHOWN: Final = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+SAYS_SOMETHING: Final = rf"[^\s{_UNSHOWN}]"
+Readable = Annotated[str, AfterValidator(_readable), Described(pattern=f"^[^{_UNSHOWN}]*$")]
+Said = Annotated[
+    Readable,
+    AfterValidator(said),
+    Described(minLength=1, pattern=f"^[^{_UNSHOWN}]*{SAYS_SOMETHING}[^{_UNSHOWN}]*$"),
+]
 ReadableExtra = Annotated[SpeechExtra, AfterValidator(_readable_extra)]
 Key = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 """An idempotency key: the same key in the same session names the same turn."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.commands import said
+from schemas.commands import SAYS_SOMETHING, Described, said
 from schemas.openai.chat import VoiceName
 from schemas.openai.standing import Cleaned, OpenAiRequest
 
@@ -14,7 +14,7 @@ SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 class SpeechRequest(OpenAiRequest):
     """A text to be spoken, word for word."""
 
-    input: Annotated[Cleaned, AfterValidator(said)]
+    input: Annotated[Cleaned, AfterValidator(said), Described(minLength=1, pattern=SAYS_SOMETHING)]
     model: Annotated[str, Field(min_length=1, max_length=256)]
     voice: VoiceName
     instructions: Annotated[Cleaned, Field(max_length=4_096)] | None = None
