@@ -21,9 +21,7 @@ from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
 from schemas.errors import GatewayBusy, RhapsodeError
 from schemas.principals import Principal
 
-PUBLIC: Final = frozenset(
-    {"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
-)
+PUBLIC: Final = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/redoc"})
 """What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
 RENEWAL: Final = "/v1/tokens/renewal"
 """The one place where a renewal is taken, and nothing else is."""

@@ -69,6 +69,8 @@ def create_app(
         title="Rhapsode",
         version=VERSION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         description="Narrated answers from an event log.",
         dependencies=[Depends(guard)],
     )
@@ -138,5 +140,11 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
+
+    @app.get("/docs", include_in_schema=False)
+    @app.get("/redoc", include_in_schema=False)
+    async def reference() -> FileResponse:
+        """Every route, from openapi.json: our own page, FastAPI's take scripts from elsewhere."""
+        return FileResponse(WEB / "reference" / "reference.html", headers=_PAGE_HEADERS)
 
     app.mount("/web", StaticFiles(directory=WEB), name="web")
