@@ -61,8 +61,10 @@ class RemoteVoice:
         self.open_streams += 1
         try:
             timeout_s = delivery.timeout_s or self._settings.timeout_s
-            sound = self._client.sound(path, body, timeout_s)
-            async with aclosing(at_tempo(sound, factor, self.sample_rate, asyncio.to_thread)) as pieces:
+            sound: AsyncGenerator[WordTimes | bytes, None] = self._client.sound(path, body, timeout_s)
+            if factor != 1.0:
+                sound = at_tempo(sound, factor, self.sample_rate, asyncio.to_thread)
+            async with aclosing(sound) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:

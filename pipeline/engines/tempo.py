@@ -20,7 +20,7 @@ from pipeline.engines.voice_windows import Frames
 _ENOUGH: Final = 0.005
 """A voice that is as near as this to the wished speed is left as it is."""
 _SLOWEST, _FASTEST = 0.25, 4.0
-"""Beyond these nothing is understood; no voice is as far away from what it was asked for."""
+"""Factors. No voice is as far away from what it was asked for as these."""
 
 
 class Tempo:
@@ -33,9 +33,8 @@ class Tempo:
         base = Fraction(1, rate)
         self._source = self._graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=base)
         last: Any = self._source
-        bounded = min(max(factor, _SLOWEST), _FASTEST)
         for _ in range(2):  # one alone takes 0.5 to 2 without leaving samples out
-            step = self._graph.add("atempo", f"{bounded**0.5:.6f}")
+            step = self._graph.add("atempo", f"{factor**0.5:.6f}")
             last.link_to(step)
             last = step
         self._sink: Any = self._graph.add("abuffersink")
@@ -70,7 +69,8 @@ class Tempo:
 def missing(made: Sequence[Frames], natural: Sequence[Frames], speed: float) -> float:
     """How many times faster `made` must become to be `speed` times as fast as `natural`, the text at 1.0."""
     frames = sum(one.count for one in natural)
-    return speed * sum(one.count for one in made) / frames if frames else 1.0
+    factor = speed * sum(one.count for one in made) / frames if frames else 1.0
+    return min(max(factor, _SLOWEST), _FASTEST)
 
 
 async def at_tempo(

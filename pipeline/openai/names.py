@@ -88,7 +88,7 @@ class Names:
         Names that are unknown are returned as they are: `Choices.check` refuses them.
         """
         answerers = self._choices.answerers
-        aliased = provider in (None, LOCAL) or (provider == OPENAI and OPENAI not in answerers)
+        aliased = provider is None or (provider == OPENAI and OPENAI not in answerers)
         if model is None or not aliased or model in answerers.get(provider or LOCAL, ()):
             return provider, model
         try:

@@ -20,8 +20,6 @@ _PLAIN: Final = re.compile("(?<=[a-zA-Z0-9\u00c0-\u00ff]) (?=[a-zA-Z])")
 _CITED: Final = re.compile(r"\S*\[\d[\d,;\s–-]*\]$")
 _SPACES: Final = re.compile(r"\s*")
 _NEXT: Final = re.compile(rf"\S{{1,{NEXT_REACH}}}")
-_BULLETS: Final = "-–—•·>#.…,;:!?"
-"""What may stand before the first word of a sentence."""
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"
 
 
@@ -129,8 +127,8 @@ class Scanner:
         return Break(self._base + end + 1, self._base + end, Strength.WORD, code=False)
 
     def _note_case(self, word: str) -> None:
-        if self._small is None and (core := word.lstrip(OPENERS + _BULLETS)):
-            self._small = core[0].islower()
+        if self._small is None:
+            self._small = next((each.islower() for each in word if each.isalnum()), None)
 
     def _open_gap(self, end: int) -> None:
         word = self._text[max(self._word, end - WORD_REACH) : end]
@@ -157,6 +155,8 @@ class Scanner:
         if strength is not None:
             self._word = self._at
             self._previous = "" if gap.newlines else gap.word[-NEXT_REACH:]
+            if strength >= Strength.SENTENCE:
+                self._small = None
         return strength if strength is None or may_cut(self._text, self._at) else Strength.NONE
 
     def _weigh(self, gap: _Gap, following: str, whole: bool) -> Strength | None:
@@ -182,9 +182,7 @@ class Scanner:
         strength = judge(word, previous, following, whole, self._lexicon, small=self._small is True)
         if strength is None:
             return None
-        if strength >= Strength.SENTENCE:
-            self._small = None
-        elif strength == Strength.PAUSE:
+        if strength == Strength.PAUSE:
             self._small = True  # it may have been a sentence's end: the next one that looks like this is
         if strength == Strength.SENTENCE and not gap.newlines and only_emoji(following):
             if not whole:

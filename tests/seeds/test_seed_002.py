@@ -74,6 +74,7 @@ async def test_a_chat_with_openais_names_is_answered_as_the_seed_writes_it(
         ({"model": "gpt-4", "provider": "azure"}, "provider.unknown", "provider"),
         ({"model": "no-such-model", "provider": "openai"}, "provider.unknown", "provider"),
         ({"model": "no-such-model"}, "model.unknown", "model"),
+        ({"model": "gpt-4", "provider": "local"}, "model.unknown", "model"),
     ],
 )
 async def test_a_chat_with_a_name_that_is_nobodys_is_refused(

@@ -89,6 +89,8 @@ WITHOUT_CAPITALS: Final = (
     "well... i think so. |yes. |no. |it is.",
     "- first we go. |then we stay.",
     "the site www.example.com is good. |see main.py. |it helps.",
+    "it is late. 😀 |we go. |he stays.\n\n|we left. |it is over.",
+    "It was late.\n\n|we go. |he stays.",
 )
 """As people write in chats: a full stop before a small letter ends a sentence that began with one."""
 
