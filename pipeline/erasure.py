@@ -46,8 +46,7 @@ _ELSEWHERE: Final = (
     ErasurePlace(
         place="uploads",
         state="not_looked_at",
-        detail="a file that is being uploaded is removed when its upload ends; what a process that died has "
-        "left of one is removed when the next one starts",
+        detail="a file that arrives has no name: it is gone when its upload ends, or its process does",
     ),
     ErasurePlace(place="credentials", state="not_looked_at", detail="revoke the user's API keys, too"),
     ErasurePlace(

@@ -101,7 +101,8 @@ class ErasureProof(BaseModel):
     erased_at: str
     sessions: tuple[ErasedSession, ...]
     found_after: int
-    """Streams, descriptions and archived files that were there when it was looked again.
+    """Streams, descriptions, archived files, rows of the list of sessions and collections of documents that
+    were there when it was looked again, or that could not be looked for.
 
     1 where that could not be done, because the erasure failed midway: ask for it again, and keep both proofs.
     """

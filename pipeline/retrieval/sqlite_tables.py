@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Final
@@ -97,10 +97,7 @@ class Connections:
         return not busy
 
     def close(self) -> None:
-        """The last one to close a store in this process leaves no write-ahead log behind."""
-        if self._ready and self._path.exists():
-            with suppress(RetrievalUnavailable):
-                self.scrub(words=False)
+        """SQLite empties the write-ahead log when the last connection of all processes closes."""
         while True:
             try:
                 self._idle.get_nowait().close()

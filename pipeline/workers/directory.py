@@ -24,6 +24,8 @@ _ASKED: Final = 200
 """Characters of one question that can be searched ..."""
 _KEPT: Final = 1_000
 """... and of the latest ones together, beside the first."""
+_GUESTS: Final = 200
+"""Names that a row has room for; on an open server clients make them up."""
 _LOOKED_AT: Final = 2_000
 """Sessions that one search looks at; `next` goes on from there."""
 Place = tuple[int, SessionId]
@@ -57,7 +59,8 @@ class Row:
     asked: str = ""
     """The questions of a conversation, as far as they can be searched."""
     guests: tuple[str, ...] | None = None
-    """Everybody who was ever a member of a thread or asked in it; None: a row from before that was noted."""
+    """Everybody who was ever a member of a thread or asked in it; None: that is not known, since the row is
+    older than this field, or there were more than _GUESTS."""
 
     @classmethod
     def begin(cls, started: Recorded) -> "Row":
@@ -105,7 +108,7 @@ class Row:
     def _with_guest(self, name: str) -> "Row":
         if not name or self.guests is None or name in self.guests:
             return self
-        return replace(self, guests=(*self.guests, name))
+        return replace(self, guests=(*self.guests, name) if len(self.guests) < _GUESTS else None)
 
     def may_name(self, principal: str) -> bool:
         """Whether somebody else's thread may have words of this principal, or their name."""

@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator
 from itertools import count
 from pathlib import Path
 
+import orjson
 import pytest
 
 from pipeline.log.recorder import mode_of
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
-from pipeline.workers.directory import Directory, DirectoryProjection
+from pipeline.workers.directory import Directory, DirectoryProjection, Row, unpacked
 from pipeline.workers.projections import ProjectionReader
 from schemas.errors import CursorMalformed
 from schemas.events import (
@@ -183,3 +184,25 @@ async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
     page = await directory.list("ada", kind="thread", query="is", limit=1)
     rest = await directory.list("ada", kind="thread", query="is", limit=1, before=page.next)
     assert [one.session_id for one in (*page.sessions, *rest.sessions)] == [sea, lamp]
+
+
+def test_a_row_remembers_who_has_asked_until_there_are_too_many() -> None:
+    """By it, an erasure finds the threads of others in which somebody has asked."""
+
+    def asked(row: Row, seq: int, by: str) -> Row:
+        return row.after("turn.requested", seq, seq, {"text": "?", "by": by})
+
+    row = Row("thread", "", "anna", None, 1, 1, guests=())
+    row = row.after("member.added", 2, 2, {"principal": "bob"}).after(
+        "member.removed", 3, 3, {"principal": "bob"}
+    )
+    row = asked(asked(row, 4, "carl"), 5, "")
+    assert (row.members, row.guests) == ((), ("bob", "carl"))
+    assert [row.may_name(name) for name in ("bob", "carl", "dora", "anna")] == [True, True, False, False]
+    for n in range(300):  # on an open server clients make names up
+        row = asked(row, 6 + n, f"visitor {n}")
+    assert row.guests is None
+    assert row.may_name("dora")
+    old = orjson.loads(row.written(new_session_id())[0].arguments[1])
+    del old["guests"]
+    assert unpacked(orjson.dumps(old)).guests is None
