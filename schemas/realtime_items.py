@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from schemas.bounds import few_fields
 from schemas.chat import ARGUMENT_CHARS, CallId, FunctionName
-from schemas.commands import Readable
+from schemas.openai.standing import Cleaned
 
 ItemId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 TEXT_CHARS: Final = 20_000
 """Of one part; as much as a prompt may have."""
 _PARTS: Final = 64
-Text = Annotated[Readable, Field(max_length=TEXT_CHARS)]
+Text = Annotated[Cleaned, Field(max_length=TEXT_CHARS)]
 Status = Literal["completed", "incomplete", "in_progress"]
 
 
@@ -105,7 +105,7 @@ class AssistantMessage(_Item):
 class FunctionCallItem(_Item):
     type: Literal["function_call"]
     name: FunctionName
-    arguments: Annotated[Readable, Field(max_length=ARGUMENT_CHARS)]
+    arguments: Annotated[Cleaned, Field(max_length=ARGUMENT_CHARS)]
     call_id: CallId
 
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.chat import DESCRIPTION_CHARS, FUNCTIONS, FunctionName
 from schemas.commands import Readable
+from schemas.openai.standing import Cleaned
 from schemas.realtime_items import InputItem, ItemId, RealtimeModel, kind_of
 
 INSTRUCTION_CHARS: Final = 8_000
@@ -40,7 +41,7 @@ Modalities = Annotated[
 ]
 """One of the two, as with OpenAI: sound always comes with its text."""
 Tokens = Annotated[StrictInt, Field(ge=1, le=4_096)] | Literal["inf"]
-Instructions = Annotated[Readable, Field(max_length=INSTRUCTION_CHARS)]
+Instructions = Annotated[Cleaned, Field(max_length=INSTRUCTION_CHARS)]
 
 
 # ---------------------------------------------------------------- audio
@@ -149,7 +150,7 @@ class Audio(RealtimeModel):
 class FunctionTool(RealtimeModel):
     type: Literal["function"]
     name: FunctionName
-    description: Annotated[Readable, Field(max_length=DESCRIPTION_CHARS)] = ""
+    description: Annotated[Cleaned, Field(max_length=DESCRIPTION_CHARS)] = ""
     parameters: dict[str, JsonValue] | None = None
 
 

@@ -109,10 +109,10 @@ class Flowing(Response):
         if not self._begun:
             self._begun = True
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            if self.media_type == EVENTS:
-                await send({"type": "http.response.body", "body": RETRY, "more_body": True})
 
     async def _send(self, send: Send, piece: bytes) -> None:
+        if not self._begun and self.media_type == EVENTS:
+            piece = RETRY + piece
         await self._begin(send)
         if piece:
             await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from schemas.chat import DESCRIPTION_CHARS, FUNCTIONS, FunctionName
+from schemas.commands import Readable
 from schemas.openai.messages import MESSAGES, ChatMessage
 from schemas.openai.standing import (
     Cleaned,
@@ -136,7 +137,7 @@ class RhapsodeWishes(FromOpenAi):
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 _Stops = Annotated[
-    tuple[Annotated[Cleaned, Field(min_length=1, max_length=200)], ...],
+    tuple[Annotated[Readable, Field(min_length=1, max_length=200)], ...],
     Field(max_length=4, strict=False, fail_fast=True),
 ]
 _Tools = Annotated[tuple[ToolOffer, ...], Field(max_length=FUNCTIONS, strict=False, fail_fast=True)]

@@ -70,6 +70,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"temperature": "hot"}, "invalid_value", "temperature"),
     ({"top_p": -1}, "invalid_value", "top_p"),
     ({"stop": ["a"] * 5}, "invalid_value", "stop"),
+    ({"stop": ["a\u0007"]}, "invalid_value", "stop[0]"),
     ({"max_tokens": 0}, "invalid_value", "max_tokens"),
     ({"seed": 2**64}, "invalid_value", "seed"),
     ({"tool_choice": "required"}, "invalid_value", "tool_choice"),

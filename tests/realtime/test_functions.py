@@ -46,7 +46,8 @@ async def test_the_model_calls_and_goes_on_with_the_result(app: RunningApp) -> N
         [call] = done["response"]["output"]
         assert (call["type"], call["name"], call["status"]) == ("function_call", "weather", "completed")
         assert json.loads(call["arguments"]) == {"city": "Kiel"}
-        result = await told(caller, call["call_id"], "It rains.")
+        result = await told(caller, call["call_id"], "\x1b[34mIt rains.\x1b[0m")  # a terminal's colours
+        assert result["item"]["output"] == " [34mIt rains. [0m"
         assert result["previous_item_id"] == call["id"]
         answered = await caller.respond()
     assert answered["response"]["output"][0]["content"][0]["text"] == ANSWER
