@@ -32,6 +32,7 @@ class OpenAiSettings(BaseModel):
         "tts-1*": VOICE_MODEL,
         "*-tts*": VOICE_MODEL,
         "whisper*": WHOLE_EAR,
+        "*/*whisper*": WHOLE_EAR,
         "*-mini-transcribe*": QUICK_EAR,
         "*-transcribe*": WHOLE_EAR,
         "text-embedding-*": EMBEDDING,

@@ -17,6 +17,14 @@ def test_a_text_agent_calls_its_function(scripted: RunningApp, run_client: RunCl
     assert "raw_response_event" in told["kinds"]
 
 
+def test_a_voice_pipeline_hears_answers_and_speaks(
+    scripted: RunningApp, run_client: RunClient, card: str
+) -> None:
+    told = run_client("agents_sdk.py", "pipeline", url=scripted.url, sound=card)
+    assert told["audio_s"] > 5
+    assert "voice_stream_event_error" not in told["kinds"]
+
+
 def test_a_voice_agent_calls_its_function(scripted: RunningApp, run_client: RunClient) -> None:
     told = run_client("agents_sdk.py", "talk", url=scripted.url)
     assert told["result"] == "It rains in Oslo."

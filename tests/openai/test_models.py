@@ -38,6 +38,7 @@ async def test_the_list_has_everybody_who_answers_speaks_or_writes_down(http: ht
         ("tts-1-hd", "tts-1"),
         ("gpt-4o-mini-tts-2025-12-15", "tts-1"),
         ("whisper-1", "whisper-1"),
+        ("Systran/faster-whisper-base.en", "whisper-1"),
         ("gpt-4o-transcribe", "whisper-1"),
         ("gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe"),
     ],

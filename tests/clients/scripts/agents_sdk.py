@@ -4,11 +4,13 @@ import asyncio
 import json
 import sys
 import time
+import wave
 from contextlib import asynccontextmanager
 from typing import Any
 
 import agents
-from agents import realtime
+import numpy as np
+from agents import realtime, voice
 from openai import AsyncOpenAI
 from wav_files import silence, widened
 
@@ -42,6 +44,27 @@ async def answer(url: str, question: str) -> dict[str, Any]:
         "results": results,
         "times": times,
     }
+
+
+async def pipeline(url: str, sound: str) -> dict[str, Any]:
+    """Hear, answer and speak by three requests, as the SDK's voice pipeline does."""
+    text = agents.OpenAIChatCompletionsModel(
+        model="gpt-4.1", openai_client=AsyncOpenAI(base_url=f"{url}/v1", api_key="any")
+    )
+    models = voice.OpenAIVoiceModelProvider(base_url=f"{url}/v1", api_key="any")
+    flow = voice.SingleAgentVoiceWorkflow(agents.Agent(name="Keeper", model=text))
+    config = voice.VoicePipelineConfig(model_provider=models, tracing_disabled=True)
+    with wave.open(sound) as file:
+        rate, heard = file.getframerate(), file.readframes(file.getnframes())
+    spoken = await voice.VoicePipeline(workflow=flow, config=config).run(
+        voice.AudioInput(buffer=np.frombuffer(heard, np.int16), frame_rate=rate)
+    )
+    samples, kinds = 0, set()
+    async for event in spoken.stream():
+        kinds.add(event.type)
+        if event.type == "voice_stream_event_audio" and event.data is not None:
+            samples += len(event.data)
+    return {"audio_s": samples / 24_000, "kinds": sorted(kinds)}
 
 
 class Talk:
