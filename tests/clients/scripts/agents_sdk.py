@@ -134,5 +134,7 @@ async def interrupt(url: str, sound: str) -> dict[str, Any]:
 if __name__ == "__main__":
     agents.set_tracing_disabled(True)
     asked = json.loads(sys.argv[1])
-    scenario = {"answer": answer, "talk": talk, "interrupt": interrupt}[asked.pop("scenario")]
+    scenario = {"answer": answer, "talk": talk, "interrupt": interrupt, "pipeline": pipeline}[
+        asked.pop("scenario")
+    ]
     print(json.dumps(asyncio.run(asyncio.wait_for(scenario(**asked), PATIENCE_S))))
