@@ -14,6 +14,8 @@ from schemas.limits import LimitSettings
 from schemas.principals import Principal
 
 _RETRY_S = 5.0
+_DOWNLOADS: Final = re.compile(r"/v1/sessions/[^/]+/(audio|export)")
+"""Files as large as what they are made of, and sent while they are."""
 _STREAMS: Final = re.compile(
     r"(/api)?/v1/conversations/message/stream|/sse/[^/]+/stream"
     r"|/v1/(chat/completions|audio/(speech|transcriptions|translations))"
@@ -49,8 +51,10 @@ class Audience:
 
 
 def lasts(scope: Scope) -> bool:
-    """A socket or a stream: it stays open until somebody leaves, or for as long as an answer takes."""
+    """A socket, a stream or a download: open until somebody leaves, or for as long as an answer takes."""
     if scope["type"] == "websocket":
         return True
     path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    if scope["method"] == "GET" and (path.endswith("/events") or _DOWNLOADS.fullmatch(path) is not None):
+        return True
     return path.endswith("/events") or (scope["method"] == "POST" and _STREAMS.fullmatch(path) is not None)

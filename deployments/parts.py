@@ -147,7 +147,7 @@ class Parts:
             characters=characters,
             threads=Threads(sessions, characters, recorder),
             renderings=Renderings(log, views),
-            recordings=Recordings(log),
+            recordings=Recordings(log, small_bytes=settings.limits.whole_file_bytes),
             allowance=allowance,
             door=door,
             ownership=Ownership(log),

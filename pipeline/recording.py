@@ -1,19 +1,58 @@
-"""The audio of whole turns as one file, from the log."""
+"""The audio of whole turns as one file, from the log: small files at once, large ones while they are sent."""
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from pipeline.audio.files import StoredChunk, whole_file
-from pipeline.audio.formats import AudioFormat
-from pipeline.log.base import EventLog
-from pipeline.turn_state import TurnState
-from schemas.ids import Seq, SessionId
+import anyio.to_thread
 
-_PAGE = 200
+from pipeline.audio.files import StoredChunk, pcm_bytes, whole_file
+from pipeline.audio.formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encoder, mp3_bytes, wav_header
+from pipeline.audio.ogg import OggPages
+from pipeline.audio.opus import OpusDecoder, unframe
+from pipeline.log.base import EventLog
+from pipeline.turn_state import SentenceState, TurnState
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+_PAGE: Final = 32
+"""Facts that are read at a time, with at most 256 kB of sound each."""
+_SIZES: Final = 256
 EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "pcm16": "pcm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The sound of these turns, in this format, as far as the log has it up to a fact."""
+
+    session: SessionId
+    turns: list[TurnState]
+    fmt: AudioFormat
+    upto: Seq
+
+    @property
+    def sentences(self) -> list[SentenceState]:
+        """Those that sound, in the order of the log."""
+        found = [one for turn in self.turns for one in turn.sentences if one.first_chunk is not None]
+        return sorted(found, key=lambda one: one.first_chunk or 0)
+
+    @property
+    def ms(self) -> int:
+        return sum(one.ms for one in self.sentences)
+
+    @property
+    def complete(self) -> bool:
+        return all(turn.over for turn in self.turns)
+
+    def etag(self, way: str) -> str:
+        """The validator that changes whenever the file's bytes do."""
+        extent = ",".join(f"{turn.turn}:{turn.audio_ms}" for turn in self.turns)
+        told = f"{self.session} {self.fmt} {extent} {self.complete}{way}"
+        return f'"{sha256(told.encode()).hexdigest()[:32]}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,45 +64,148 @@ class Recording:
 
 
 class Recordings:
-    """Makes files off the loop and keeps the last ones, so that range after range costs one making."""
+    """Makes files off the loop. Small ones are kept for a while: range after range costs one making."""
 
-    def __init__(self, log: EventLog, *, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, log: EventLog, *, max_bytes: int = 64 << 20, small_bytes: int = 16 << 20) -> None:
+        """`max_bytes` are kept in all. Sound with more than `small_bytes` of PCM is made while it is sent."""
         self._log = log
         self._max = max_bytes
+        self._small = small_bytes
         self._made: OrderedDict[str, Recording] = OrderedDict()
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+
+    def small(self, wish: Wish) -> bool:
+        return pcm_bytes(wish.ms) <= self._small
 
     async def make(
         self, session: SessionId, turns: list[TurnState], fmt: AudioFormat, upto: Seq
     ) -> Recording:
         """The turns' audio laid end to end; sizes in its header are open while a turn is running."""
-        complete = all(turn.over for turn in turns)
-        extent = ",".join(f"{turn.turn}:{turn.audio_ms}" for turn in turns)
-        etag = f'"{sha256(f"{session} {fmt} {extent} {complete}".encode()).hexdigest()[:32]}"'
-        if etag not in self._made:
-            chunks = await _chunks(self._log, session, turns, upto)
-            data = await asyncio.to_thread(whole_file, fmt, chunks, complete=complete)
-            self._made[etag] = Recording(data, etag)
+        wish = Wish(session, turns, fmt, upto)
+        etag = wish.etag("")
+        recording = self._made.get(etag)
+        if recording is None:
+            chunks = [chunk async for chunk in _chunks(self._log, wish, wish.sentences)]
+            data = await asyncio.to_thread(whole_file, fmt, chunks, complete=wish.complete)
+            recording = self._made[etag] = Recording(data, etag)
         self._made.move_to_end(etag)
-        recording = self._made[etag]
-        while len(self._made) > 1 and sum(len(made.data) for made in self._made.values()) > self._max:
+        while sum(len(made.data) for made in self._made.values()) > self._max:
             self._made.popitem(last=False)
         return recording
 
+    async def size(self, wish: Wish) -> int | None:
+        """Bytes of the large file; None: only its making tells."""
+        match wish.fmt:
+            case "pcm16" | "wav":
+                return pcm_bytes(wish.ms) + (WAV_HEADER_BYTES if wish.fmt == "wav" else 0)
+            case "mp3":
+                return mp3_bytes(wish.ms) if wish.complete else None
+            case "opus":
+                return await self._counted(wish)
 
-async def _chunks(log: EventLog, session: SessionId, turns: list[TurnState], upto: Seq) -> list[StoredChunk]:
-    """The audio chunks of these turns that are in the log up to `upto`, with their bytes."""
-    wanted = {turn.turn for turn in turns}
-    firsts = [s.first_chunk for turn in turns for s in turn.sentences if s.first_chunk is not None]
-    found: list[StoredChunk] = []
-    after = Seq(min(firsts, default=upto + 1) - 1)
-    while after < upto:
-        page = await log.read(session, after, limit=_PAGE, audio=True)
+    async def _counted(self, wish: Wish) -> int:
+        """Packets are of any size: all of them are looked at once."""
+        etag = wish.etag("counted")
+        if etag not in self._sizes:
+            async with aclosing(self._pieces(wish, wish.sentences)) as pieces:
+                self._sizes[etag] = sum([len(piece) async for piece in pieces])
+        self._sizes.move_to_end(etag)
+        while len(self._sizes) > _SIZES:
+            self._sizes.popitem(last=False)
+        return self._sizes[etag]
+
+    async def stream(self, wish: Wish, first: int, count: int | None) -> AsyncGenerator[bytes, None]:
+        """`count` bytes of the large file from byte `first` on; None: to its end.
+
+        Holds a few chunks at a time. What the log has not got is silence, where a size was promised.
+        """
+        skip, sentences = first, wish.sentences
+        header = wish.fmt == "wav" and first < WAV_HEADER_BYTES
+        if wish.fmt in ("pcm16", "wav") and not header:
+            skip -= WAV_HEADER_BYTES if wish.fmt == "wav" else 0
+            while sentences and pcm_bytes(sentences[0].ms) <= skip:
+                skip -= pcm_bytes(sentences.pop(0).ms)
+        async with aclosing(self._pieces(wish, sentences, header=header)) as pieces:
+            async for piece in pieces:
+                skip, left_out = max(0, skip - len(piece)), skip
+                given = piece[left_out:] if count is None else piece[left_out : left_out + count]
+                if count is not None:
+                    count -= len(given)
+                if given:
+                    yield given
+                if count == 0:
+                    return
+        while count:
+            yield bytes(min(count, 1 << 20))
+            count -= min(count, 1 << 20)
+
+    async def _pieces(
+        self, wish: Wish, sentences: list[SentenceState], *, header: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        file = _File(wish.fmt)
+        if header:
+            yield wav_header(pcm_bytes(wish.ms) if wish.complete else None)
+        async with aclosing(_chunks(self._log, wish, sentences)) as chunks:
+            async for chunk in chunks:
+                pieces = file.push(chunk)
+                while (piece := await anyio.to_thread.run_sync(next, pieces, None)) is not None:
+                    yield piece
+        if wish.complete:
+            yield await anyio.to_thread.run_sync(file.finish)
+
+
+class _File:
+    """A file in the making, chunk by chunk, without a header of its size."""
+
+    def __init__(self, fmt: AudioFormat) -> None:
+        self._decoder = OpusDecoder()
+        self._ogg = OggPages() if fmt == "opus" else None
+        self._mp3 = Mp3Encoder() if fmt == "mp3" else None
+
+    def push(self, chunk: StoredChunk) -> Iterator[bytes]:
+        """The bytes that are ready, in pieces of a megabyte at most."""
+        if self._ogg is not None:
+            yield self._ogg.push(list(unframe(chunk.packets)))
+            return
+        for pcm in self._pcm(chunk):
+            yield pcm if self._mp3 is None else self._mp3.encode(pcm)
+
+    def finish(self) -> bytes:
+        if self._ogg is not None:
+            return self._ogg.finish()
+        return b"" if self._mp3 is None else self._mp3.finish()
+
+    def _pcm(self, chunk: StoredChunk) -> Iterator[bytes]:
+        """As much as the chunk says it has: places in the file follow from that."""
+        if chunk.chunk == 0:
+            self._decoder = OpusDecoder()
+        left = pcm_bytes(chunk.ms)
+        for pcm in self._decoder.pieces(chunk.packets):
+            yield pcm[:left]
+            left -= len(pcm[:left])
+        while left:
+            yield bytes(min(left, 1 << 20))
+            left -= min(left, 1 << 20)
+
+
+async def _chunks(
+    log: EventLog, wish: Wish, sentences: list[SentenceState]
+) -> AsyncGenerator[StoredChunk, None]:
+    """The chunks of the wished turns from the first of `sentences` on, with their bytes."""
+    if not sentences:
+        return
+    wanted = {turn.turn for turn in wish.turns}
+    after, left = Seq((sentences[0].first_chunk or 1) - 1), sum(one.ms for one in sentences)
+    while after < wish.upto and left > 0:
+        page = await log.read(wish.session, after, limit=_PAGE, audio=True)
         if not page:
-            break
-        found += [
-            StoredChunk(r.audio or b"", r.data["chunk"], r.data["ms"])
-            for r in page
-            if r.type == "audio.chunk" and r.turn in wanted and r.seq <= upto
-        ]
+            return
+        for one in page:
+            if one.type == "audio.chunk" and one.turn in wanted and one.seq <= wish.upto:
+                left -= one.data["ms"]
+                yield _stored(one)
         after = page[-1].seq
-    return found
+
+
+def _stored(chunk: Recorded) -> StoredChunk:
+    return StoredChunk(chunk.audio or b"", chunk.data["chunk"], chunk.data["ms"])

@@ -87,7 +87,7 @@ class PrincipalLimits(_Settings):
     arriving_bytes: int | None = Field(default=1_024 * 1_024 * 1_024, ge=1_000)
     """What these may have on the replica's disk together: `limit.uploads`."""
     listeners: int | None = Field(default=200, ge=1)
-    """Sockets and event streams open at the same time, in each replica: `limit.listeners`."""
+    """Sockets, event streams and downloads at the same time, in each replica: `limit.listeners`."""
 
 
 NO_LIMITS = PrincipalLimits(

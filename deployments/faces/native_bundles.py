@@ -30,6 +30,8 @@ router = APIRouter(prefix="/v1", tags=["transfers"])
 IMPORT: Final = "/v1/sessions/import"
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
 _UNPACKED: Final = 4
+_SHORTEST_MS: Final = 60_000
+"""An export counts as so much sound at least, for all that is written in it."""
 _IN_MEMORY: Final = 1 << 20
 _ZIP: Final = "application/zip"
 _BODY: Final[dict[str, Any]] = {
@@ -44,6 +46,8 @@ async def export_session(services: Open, caller: Caller, session: Session) -> St
     Members of a thread get it without what its owner has called the share links.
     """
     conversation, head = await services.sessions.view(session)
+    ms = sum(turn.audio_ms for turn in conversation.turns.values())
+    await services.allowance.file(caller.name, max(_SHORTEST_MS, ms))
     bundle = export(services.log, session, head, labels=owns(caller, conversation.principal))
     headers = {
         "Content-Disposition": f'attachment; filename="{session}.zip"',

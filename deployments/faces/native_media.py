@@ -1,14 +1,16 @@
 """The native face, finished goods: the audio made so far, and captions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
+from deployments.access import principal_of
 from deployments.faces.native import Open, Session
 from pipeline import captions
 from pipeline.audio.formats import MIME, AudioFormat
 from pipeline.conversation import Conversation
-from pipeline.recording import EXTENSIONS
+from pipeline.recording import EXTENSIONS, Wish
 from pipeline.turn_state import TurnState
 from schemas.errors import TurnNotFound
 from schemas.ids import TurnId
@@ -27,18 +29,41 @@ async def audio(
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """What has been spoken so far, of one turn or of all, as one file."""
+    caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
     turns = _chosen(conversation, turn)
-    made = await services.recordings.make(session, turns, audio_format, conversation.head)
+    wish = Wish(session, turns, audio_format, conversation.head)
+    small = services.recordings.small(wish)
+    etag = wish.etag("" if small else " streamed")
     headers = {
-        "ETag": made.etag,
+        "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "no-cache",
         "Content-Disposition": f'inline; filename="{session}.{EXTENSIONS[audio_format]}"',
     }
-    if request.headers.get("If-None-Match") == made.etag:
+    if request.headers.get("If-None-Match") == etag:
         return Response(status_code=304, headers=headers)
-    return _ranged(made.data, MIME[audio_format], headers, range_ if if_range in (None, made.etag) else None)
+    whose = conversation.principal if caller.share is not None else caller.name
+    wanted = range_ if if_range in (None, etag) else None
+    mime, recordings = MIME[audio_format], services.recordings
+    if small:
+        data = (await recordings.make(session, turns, audio_format, conversation.head)).data
+        part = _part(len(data), wanted, headers)
+        await services.allowance.file(whose, _share(wish, part, len(data)))
+        body = data[part.first : part.end]
+        return Response(body, part.status, headers, mime)
+    size = await recordings.size(wish)
+    if size is None:
+        del headers["Accept-Ranges"]
+        await services.allowance.file(whose, wish.ms)
+        return StreamingResponse(recordings.stream(wish, 0, None), 200, headers, mime)
+    part = _part(size, wanted, headers)
+    if part.status == 416:
+        return Response(status_code=416, headers=headers)
+    await services.allowance.file(whose, _share(wish, part, size))
+    headers["Content-Length"] = str(part.end - part.first)
+    pieces = recordings.stream(wish, part.first, part.end - part.first)
+    return StreamingResponse(pieces, part.status, headers, mime)
 
 
 @router.get("/sessions/{session_id}/captions.{kind}", response_class=Response)
@@ -64,16 +89,31 @@ def _chosen(conversation: Conversation, turn: int | None) -> list[TurnState]:
     return [conversation.turns[TurnId(turn)]]
 
 
-def _ranged(data: bytes, mime: str, headers: dict[str, str], wanted: str | None) -> Response:
+class _Part(NamedTuple):
+    """Of a file, up to before its byte `end`."""
+
+    status: int
+    first: int
+    end: int
+
+
+def _part(size: int, wanted: str | None, headers: dict[str, str]) -> _Part:
     """The whole, or the one byte range asked for (RFC 9110, section 14); several ranges get the whole."""
-    span = None if wanted is None else _span(wanted, len(data))
+    span = None if wanted is None else _span(wanted, size)
     if span is None:
-        return Response(data, 200, headers, mime)
+        return _Part(200, 0, size)
     first, last = span
-    if first > last or first >= len(data):
-        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{len(data)}"})
-    headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-    return Response(data[first : last + 1], 206, headers, mime)
+    if first > last or first >= size:
+        headers["Content-Range"] = f"bytes */{size}"
+        return _Part(416, 0, 0)
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return _Part(206, first, last + 1)
+
+
+def _share(wish: Wish, part: _Part, size: int) -> int:
+    """Milliseconds of sound that are made for a part: of large compressed files, all that is before it."""
+    whole = wish.fmt in ("mp3", "opus")
+    return wish.ms * (part.end - (0 if whole else part.first)) // max(size, 1)
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:

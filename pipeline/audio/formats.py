@@ -20,6 +20,12 @@ WAV_HEADER_BYTES: Final = 44
 _OPEN: Final = 0xFFFF_FFFF
 """A RIFF size that means: until the stream ends."""
 _MP3_KBIT: Final = 64
+_MP3_FRAME: Final = 576
+"""Samples of a frame at 24 kHz ..."""
+_MP3_FRAME_BYTES: Final = _MP3_KBIT * 1_000 // 8 * _MP3_FRAME // RATE
+"""... and its bytes."""
+_MP3_DELAY: Final = 1_105
+"""Samples by which LAME's end is later than its beginning: a frame, and the 529 of its filters."""
 _MP3_QUALITY: Final = 5
 """4 ms of CPU per second of speech; level 2 takes 9, level 7 takes 2."""
 
@@ -33,6 +39,12 @@ def wav_header(pcm_bytes: int | None) -> bytes:
     return b"".join(
         [b"RIFF", riff.to_bytes(4, "little"), b"WAVEfmt ", layout, b"data", data.to_bytes(4, "little")]
     )
+
+
+def mp3_bytes(ms: int) -> int:
+    """What a finished MP3 of so much sound takes: every frame has the same size at a constant rate."""
+    samples = ms * RATE // 1_000
+    return -(-(samples + _MP3_DELAY) // _MP3_FRAME) * _MP3_FRAME_BYTES if samples else 0
 
 
 class Mp3Encoder:

@@ -17,13 +17,14 @@ from schemas.access_settings import PrincipalLimits
 from schemas.errors import GatewayBusy
 from schemas.limits import LimitSettings
 from tests.access.people import People, client, settings_at, stream
-from tests.edge.listeners import create, split_frame
+from tests.edge.listeners import ask, create, listen_until_over, split_frame
 from tests.support import RunningApp, running_app
 from tests.voice.sound_files import wav
 
 pytestmark = pytest.mark.anyio
 SECOND = bytes(32_000)
 LIMITS = {
+    "file_minutes_per_hour": 1,
     "heard_minutes_per_hour": 1,
     "searches_per_minute": 2,
     "uploads": 2,
@@ -162,6 +163,19 @@ async def test_searches_are_metered(app: RunningApp, anna: str, bob: str) -> Non
             assert [answer.status_code for answer in answers] == statuses
             if statuses[-1] == 429:
                 assert refused(answers[-1]) == (429, "limit.searches", True)
+
+
+async def test_files_are_metered(app: RunningApp, anna: str, bob: str) -> None:
+    async with client(app, anna) as http:
+        session = await create(http)
+        turn = await ask(http, session, text="A short one.")
+        token = (await http.post("/v1/tokens")).json()["token"]
+        await listen_until_over(app.ws_url, session, turn, token=token)
+        assert (await http.get(f"/v1/sessions/{session}/export")).status_code == 200
+        for place in ("audio", "export"):
+            assert refused(await http.get(f"/v1/sessions/{session}/{place}")) == (429, "limit.files", True)
+    async with client(app, bob) as http:
+        assert (await http.get(f"/v1/sessions/{await create(http)}/export")).status_code == 200
 
 
 async def test_who_sends_much_keeps_nobody_else_from_sending(app: RunningApp, anna: str, bob: str) -> None:
