@@ -22,6 +22,7 @@ from pipeline.documents.additions import Additions, Shelf
 from pipeline.documents.collections import Collections
 from pipeline.documents.state import CollectionState
 from pipeline.engines.base import Transcribers
+from pipeline.fair import FairPlaces
 from pipeline.gateways import Leaving, Presence
 from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention
@@ -137,6 +138,7 @@ class Parts:
             transcribers=self.transcribers,
             intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
+            importing=FairPlaces(1),
             keeper=Keeper(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
             reruns=Reruns(log, self.transcribers, SileroVad, allowance.heard),

@@ -14,6 +14,7 @@ from pipeline.characters import Characters
 from pipeline.clock import Clock
 from pipeline.documents.collections import Collections
 from pipeline.engines.base import Transcribers
+from pipeline.fair import FairPlaces
 from pipeline.gateways import Leaving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns
@@ -49,6 +50,7 @@ class Services:
     transcribers: Transcribers
     intakes: Intakes
     arriving: Arriving
+    importing: FairPlaces
     keeper: Keeper
     names: Names
     reruns: Reruns

@@ -7,7 +7,8 @@ from typing import Final
 import anyio
 
 from pipeline.log.base import Batch, EventLog, Verdict
-from pipeline.log.lane import Mode, refusal, weight
+from pipeline.log.codec import encode, size_of
+from pipeline.log.lane import Mode, refusal
 from schemas.errors import Conflict, RhapsodeError
 from schemas.ids import Seq, SessionId, created_ms, generation
 from schemas.recorded import NewFact
@@ -45,6 +46,7 @@ class _Copy:
         self._log = log
         self._session = session
         self._waiting: list[NewFact] = []
+        self._bytes = 0
         self._number = 0
         self._tried = False
         self.head = Seq(0)
@@ -54,7 +56,8 @@ class _Copy:
         kind = new.fact.type
         quiet = kind not in _LOUD
         self._waiting.append(NewFact(new.fact, new.ts_ms, new.turn, new.cause, new.audio, quiet=quiet))
-        if self.head == 0 or len(self._waiting) >= BATCH_FACTS or weight(self._waiting) >= BATCH_BYTES:
+        self._bytes += size_of([encode(new)])
+        if self.head == 0 or len(self._waiting) >= BATCH_FACTS or self._bytes >= BATCH_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -68,7 +71,7 @@ class _Copy:
             raise refusal(outcome.verdict)
         self._number += 1
         self.head = outcome.last
-        self._waiting = []
+        self._waiting, self._bytes = [], 0
 
     def _batch(self, facts: Sequence[NewFact]) -> Batch:
         mode: Mode = "create" if self.head == 0 else "append"

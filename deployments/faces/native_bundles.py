@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Any, Final
 
 import anyio.to_thread
@@ -20,7 +20,7 @@ from pipeline.forking import Forks
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.tiered import TieredLog
 from pipeline.workers.directory import Directory
-from schemas.errors import BundleInvalid, BundleTooLarge, SessionGone, StateError
+from schemas.errors import BundleInvalid, BundleTooLarge, GatewayBusy, SessionGone, StateError
 from schemas.ids import SessionId, created_ms, generation
 from schemas.retrieval import CollectionId
 from schemas.transfers import ErasureProof, ForkSession, SessionForked, SessionImported
@@ -30,6 +30,8 @@ router = APIRouter(prefix="/v1", tags=["transfers"])
 IMPORT: Final = "/v1/sessions/import"
 """Takes bodies of any size: it has a limit of its own, and holds them on disk."""
 _UNPACKED: Final = 4
+_WAIT_S: Final = 20.0
+"""So long a bundle that has arrived waits for its turn to be imported."""
 _SHORTEST_MS: Final = 60_000
 """An export counts as so much sound at least, for all that is written in it."""
 _IN_MEMORY: Final = 1 << 20
@@ -60,7 +62,10 @@ async def export_session(services: Open, caller: Caller, session: Session) -> St
 async def import_session(
     services: Open, caller: Caller, request: Request, response: Response
 ) -> SessionImported:
-    """The session in an exported ZIP file as a new one of the caller's, with the same facts and times."""
+    """The session in an exported ZIP file as a new one of the caller's, with the same facts and times.
+
+    One bundle is imported at a time in each replica, one of each principal after the other.
+    """
     limit = services.settings.limits.bundle_bytes
     await services.sessions.admit(caller.name)
 
@@ -68,20 +73,31 @@ async def import_session(
         whose = await services.ownership.of(session)
         return whose is not None and caller.commands(whose)
 
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+    with services.arriving.file(caller.name) as arrival, tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         received = 0
         try:
             async for piece in request.stream():
                 received += len(piece)
                 if received > limit:
                     raise BundleTooLarge(f"the bundle is larger than {limit} bytes")
+                arrival.grow(len(piece))
                 await anyio.to_thread.run_sync(file.write, piece)
         except ClientDisconnect as error:
             raise BundleInvalid("the bundle did not arrive") from error
         file.seek(0)
-        session, head, started = await import_bundle(
-            services.log, file, max_bytes=_UNPACKED * limit, principal=caller.name, mine=mine
-        )
+        async with AsyncExitStack() as turn:
+            with anyio.move_on_after(_WAIT_S) as waiting:
+                await turn.enter_async_context(services.importing.place(caller.name))
+            if waiting.cancelled_caught:
+                raise GatewayBusy("other bundles are being imported here; try again", retry_after_s=_WAIT_S)
+            session, head, started = await import_bundle(
+                services.log,
+                file,
+                max_bytes=_UNPACKED * limit,
+                session_bytes=services.settings.log.max_session_bytes,
+                principal=caller.name,
+                mine=mine,
+            )
     response.headers["Location"] = f"/v1/sessions/{session}"
     return SessionImported(
         session_id=session,

@@ -1,12 +1,12 @@
 """A checked bundle becomes a session of this server: new id, new owner, the same facts, times and sound."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
-from itertools import islice
 from typing import IO, Final
 
 import anyio.to_thread
+import orjson
 
 from pipeline.bundles.reading import ReadBundle
 from pipeline.conversation import Conversation
@@ -25,21 +25,25 @@ from schemas.events import (
     TurnStopped,
 )
 from schemas.ids import NOWHERE, Seq, SessionId, new_session_id
-from schemas.recorded import NewFact
+from schemas.recorded import NewFact, Recorded
 
 _PAGE: Final = 100
+_PAGE_BYTES: Final = 1 << 20
 Mine = Callable[[SessionId], Awaitable[bool]]
 """Is there such a session here, and is it the importer's own?"""
 
 
 async def import_bundle(
-    log: EventLog, file: IO[bytes], *, max_bytes: int, principal: str, mine: Mine
+    log: EventLog, file: IO[bytes], *, max_bytes: int, session_bytes: int, principal: str, mine: Mine
 ) -> tuple[SessionId, Seq, SessionStarted]:
     """Check all of the bundle, then write it; the new session, its head and its first fact.
 
-    `max_bytes`: of all files together, unpacked. Raises a BundleInvalid before anything is written.
+    `max_bytes`: of all files together, unpacked. `session_bytes`: what a session may have in the log. Raises
+    a BundleInvalid or SessionFull before anything is written.
     """
-    bundle = await anyio.to_thread.run_sync(partial(ReadBundle, file, max_bytes=max_bytes))
+    bundle = await anyio.to_thread.run_sync(
+        partial(ReadBundle, file, max_bytes=max_bytes, session_bytes=session_bytes)
+    )
     conversation = await anyio.to_thread.run_sync(bundle.check)
     adoption = _Adoption(bundle, conversation, principal, mine)
     session = new_session_id()
@@ -78,6 +82,16 @@ def unlinked(fact: Fact, conversation: Conversation) -> Fact:
             return fact
 
 
+def _some(source: Iterator[tuple[Recorded, Fact]]) -> list[tuple[Recorded, Fact]]:
+    """The next facts, about a megabyte at most."""
+    page: list[tuple[Recorded, Fact]] = []
+    size = 0
+    while len(page) < _PAGE and size < _PAGE_BYTES and (pair := next(source, None)) is not None:
+        page.append(pair)
+        size += len(pair[0].audio or b"") + len(orjson.dumps(pair[0].data))
+    return page
+
+
 class _Adoption:
     """Facts of another server on their way into the log of this one."""
 
@@ -91,7 +105,7 @@ class _Adoption:
 
     async def facts(self) -> AsyncGenerator[NewFact, None]:
         source = self._bundle.facts()
-        while page := await anyio.to_thread.run_sync(lambda: list(islice(source, _PAGE))):
+        while page := await anyio.to_thread.run_sync(_some, source):
             for recorded, fact in page:
                 adopted = await self._adopt(unlinked(fact, self._conversation))
                 yield NewFact(adopted, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")

@@ -14,17 +14,30 @@ from pipeline.audio.opus import PACKET_MS, SENTENCE_MS, packet_us, unframe
 from pipeline.bundles.cloudevents import PACKETS, read_line
 from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
 from pipeline.conversation import Conversation
-from pipeline.log.codec import AUDIO_MAX
-from schemas.errors import BundleDamaged, BundleInvalid, BundleTooLarge, BundleVersion
+from pipeline.log.codec import AUDIO_MAX, encode, size_of
+from schemas.errors import (
+    BundleDamaged,
+    BundleInvalid,
+    BundleTooLarge,
+    BundleVersion,
+    InputTooLong,
+    SessionFull,
+)
 from schemas.events import Fact, payload
 from schemas.ids import Seq, SessionId, parse_session_id
-from schemas.recorded import Recorded, UnknownFact
+from schemas.recorded import NewFact, Recorded, UnknownFact
 
 FILES: Final = 100_000
 _PIECE_MS: Final = PIECE_PACKETS * PACKET_MS
 _MANIFEST_BYTES: Final = 64 << 10
 LINE_BYTES: Final = 4 << 20
 """More than the JSON of the largest fact that a log takes."""
+_DIRECTORY_BYTES: Final = 8 << 20
+_TOLD_PART: Final = 8
+"""The data of a session's facts without their sound may have this part of `session_bytes`: the 24 hours of
+speech that it holds have less. What they add up to is held in memory while a bundle is read ..."""
+_TOLD_BYTES: Final = 1 << 20
+"""... but this much it always may."""
 _UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -32,9 +45,12 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 class ReadBundle:
     """An open bundle whose names, sizes and manifest are right. `facts` checks the rest."""
 
-    def __init__(self, file: IO[bytes], *, max_bytes: int) -> None:
-        """`max_bytes`: what all files may hold together, unpacked. Raises a BundleInvalid."""
+    def __init__(self, file: IO[bytes], *, max_bytes: int, session_bytes: int) -> None:
+        """`max_bytes`: what all files may hold together, unpacked. `session_bytes`: what a session may have
+        in the log. Raises a BundleInvalid."""
+        self._session_bytes = session_bytes
         try:
+            _check_directory(file)
             self._zip = zipfile.ZipFile(file)
         except _UNREADABLE as error:
             raise BundleInvalid("this is no ZIP file") from error
@@ -43,9 +59,17 @@ class ReadBundle:
         self.session: SessionId = _session_of(self.manifest)
 
     def check(self) -> Conversation:
-        """Read everything once, to no effect but to raise a BundleInvalid; what the facts add up to."""
-        conversation = Conversation()
-        for recorded, _ in self.facts():
+        """Read everything once, to no effect but to raise a BundleInvalid; what the facts add up to.
+
+        Raises SessionFull as soon as there is more than a session may have, sound or not: what they add up to
+        is held in memory, so that without their sound they may have a part of that.
+        """
+        conversation, stored, told = Conversation(), 0, 0
+        for recorded, fact in self.facts():
+            size, words = _sizes(recorded, fact)
+            stored, told = stored + size, told + words
+            if stored > self._session_bytes or told > max(_TOLD_BYTES, self._session_bytes // _TOLD_PART):
+                raise SessionFull(f"with fact {recorded.seq} there is more than a session may have")
             if (recorded.seq == 1) != (recorded.type == "session.started"):
                 raise BundleInvalid("a session begins with session.started, and only once")
             if conversation.ended:
@@ -106,6 +130,23 @@ class ReadBundle:
         except ValidationError as error:
             _check_version(error.errors(include_url=False, include_context=False))
             raise BundleInvalid(f"the manifest is none of ours: {error.errors()[0]['msg']}") from error
+
+
+def _check_directory(file: IO[bytes]) -> None:
+    """The list of files is read as a whole, and is not packed."""
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # where `ZipFile` looks as well
+    if end and end[zipfile._ECD_SIZE] > _DIRECTORY_BYTES:  # type: ignore[attr-defined]
+        raise BundleTooLarge("there are too many files in this bundle")
+
+
+def _sizes(recorded: Recorded, fact: Fact) -> tuple[int, int]:
+    """What the fact will take in the log, and its data alone. Raises BundleTooLarge if it does not fit."""
+    new = NewFact(fact, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
+    try:
+        row = encode(new)
+    except InputTooLong as error:
+        raise BundleTooLarge(f"fact {recorded.seq} is larger than a log takes") from error
+    return size_of([row]), len(row[5])
 
 
 def _check_version(complaints: list[Any]) -> None:

@@ -29,7 +29,7 @@ def archived() -> list[StoredFact]:
 
 def exported() -> list[Recorded]:
     with (GOLDEN / "bundle.v1.zip").open("rb") as file:
-        bundle = ReadBundle(file, max_bytes=LIMIT)
+        bundle = ReadBundle(file, max_bytes=LIMIT, session_bytes=LIMIT)
         conversation = bundle.check()
         assert (conversation.title, conversation.ended) == ("Of the sea", True)
         [turn] = conversation.turns.values()

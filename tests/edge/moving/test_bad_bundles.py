@@ -1,6 +1,7 @@
 """What is wrong with a bundle is refused, and nothing is left of it."""
 
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.faces import native_bundles
+from pipeline.bundles.reading import ReadBundle
 from pipeline.log.tiered import TieredLog
+from schemas.errors import BundleTooLarge
 from schemas.ids import SessionId
 from tests.edge.bundles import (
     EVENTS,
@@ -198,3 +202,58 @@ async def test_a_bundle_cannot_point_to_what_is_somebody_else_s(
     assert facts[-1].data["session"] == "00000000-0000-0000-0000-000000000000"
     [started] = await log.read(SessionId(created["session_id"]), 0, limit=1)  # type: ignore[arg-type]
     assert (started.data["principal"], started.data["parent"], started.data["parent_seq"]) == ("", None, None)
+
+
+def flooded(files: Files, count: int, chars: int) -> bytes:
+    """So many pieces of text more, of one letter: the bundle stays small."""
+
+    def swell(events: list[dict[str, Any]]) -> None:
+        model, start = first_delta(events), len(events)
+        for n in range(start + 1, start + 1 + count):
+            where = {"id": model["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
+            events.append(model | where | {"data": {"at": 0, "text": "x" * chars}})
+
+    return zipped(with_events(files, swell))
+
+
+async def test_a_small_bundle_that_is_large_unpacked_costs_little(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard]
+) -> None:
+    """It is refused when more was read than a session may have; what it adds up to is held until then."""
+    bundle = flooded(unzip(await exported(http, told[0])), 40, 95_000)
+    assert len(bundle) < 30_000
+    tracemalloc.start()
+    try:
+        answer = await http.post("/v1/sessions/import", content=bundle)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (answer.status_code, answer.json()["code"]) == (409, "session.quota")
+    assert most < 4_000_000
+
+
+async def test_a_list_of_files_is_not_read_when_it_is_too_long(http: httpx.AsyncClient) -> None:
+    """It is not packed, and takes ten times its size in memory."""
+    listed = [zipfile.ZipInfo(f"audio/turn-{n}.ogg").filename for n in range(3)]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as bundle:
+        for name in listed:
+            bundle.writestr(name, b"")
+    data = bytearray(out.getvalue())
+    at = data.rindex(b"PK\x05\x06")
+    data[at + 12 : at + 16] = (9 << 20).to_bytes(4, "little")
+    with pytest.raises(BundleTooLarge, match="too many files"):
+        ReadBundle(io.BytesIO(bytes(data)), max_bytes=LIMIT, session_bytes=LIMIT)
+
+
+async def test_one_bundle_is_imported_at_a_time(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mover.services is not None
+    monkeypatch.setattr(native_bundles, "_WAIT_S", 0.2)
+    bundle = await exported(http, told[0])
+    async with mover.services.importing.place("somebody else"):
+        answer = await http.post("/v1/sessions/import", content=bundle)
+        assert (answer.status_code, answer.json()["code"]) == (503, "gateway.busy")
+        assert int(answer.headers["Retry-After"]) > 0
+    await imported(http, bundle)
