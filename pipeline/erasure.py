@@ -131,7 +131,7 @@ class Eraser:
             await self._erase_all(found)
             await self._erase_traces(found)
             await self._look_again(found)
-        except LogError:
+        except RhapsodeError:
             if found.sessions:  # whoever tries again does not find these any more
                 with suppress(LogError):
                     await self._prove(found, Rewritten(0, 0), failed=True)
@@ -142,10 +142,11 @@ class Eraser:
         return await self._prove(found, log)
 
     async def _list_is_current(self) -> bool:
-        """By the list of sessions, threads of others are found; and a new row in it must not come later."""
+        """By the list of sessions, threads of others are found. What comes from now on need not be in it."""
         with anyio.move_on_after(LIST_S):
+            ends = await self._traces.ends()
             while True:
-                if await self._traces.current():
+                if await self._traces.reached(ends):
                     return True
                 await anyio.sleep(_LOOK_S)
         return False
@@ -210,10 +211,18 @@ class Eraser:
         deleted = [s for s, head in zip(broken_off, heads, strict=True) if head and head.state == "deleted"]
         for session in dict.fromkeys((*found.gone, *deleted)):
             await self._log.delete(session)  # whoever began with it may have died midway
+        await self._drop_left(found)
         await self._traces.forget((*found.sessions, *found.gone))
         if self._library is not None:
             with suppress(RhapsodeError):
                 found.scrubbed = await self._library.scrub()
+
+    async def _drop_left(self, found: _Erased) -> None:
+        """Documents of collections whose sessions were deleted before, by somebody who died midway."""
+        if self._library is not None:
+            for session in found.gone:
+                if await self._library.drop(CollectionId(session)):
+                    found.collections.append(CollectionId(session))
 
     async def _look_again(self, found: _Erased) -> None:
         sessions = (*found.sessions, *found.gone)

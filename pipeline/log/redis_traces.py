@@ -1,6 +1,6 @@
 """What the log keeps of sessions beside their events: rows in the list of sessions, and dead letters."""
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from pipeline.log.codec import Keys
@@ -11,6 +11,8 @@ from pipeline.workers.base import START
 from pipeline.workers.directory import ROWS, DirectoryProjection, Row, unpacked
 from schemas.ids import SessionId
 
+Ends = Mapping[int, tuple[int, int]]
+"""By partition: an entry of its stream of pointers."""
 _PAGE: Final = 500
 
 
@@ -91,13 +93,27 @@ class RedisTraces:
                 if cursor == b"0":
                     break
 
-    async def current(self) -> bool:
-        """Whether the list of sessions has everything that is in the log."""
+    async def ends(self) -> Ends:
+        """Where the pointers end now that the list of sessions is made from."""
+        keys = await self._log.keys()
+        found = await self._log.call(
+            *(("XREVRANGE", keys.triggers(p), "+", "-", "COUNT", 1) for p in range(keys.partitions))
+        )
+        return {p: _entry(entries[0][0]) for p, entries in enumerate(found) if entries}
+
+    async def reached(self, ends: Ends) -> bool:
+        """Whether the list of sessions has everything up to there."""
+        if not ends:
+            return True
         keys = await self._log.keys()
         name = checkpoint(DirectoryProjection.name)
-        every = range(keys.partitions)
-        places = await self._log.call(*(("HGET", keys.beside(p, name), "id") for p in every))
-        ends = await self._log.call(*(("XREVRANGE", keys.triggers(p), "+", "-", "COUNT", 1) for p in every))
+        places = await self._log.call(*(("HGET", keys.beside(p, name), "id") for p in ends))
         return all(
-            not end or (place or START.encode()) == end[0][0] for place, end in zip(places, ends, strict=True)
+            _entry(place or START.encode()) >= end for place, end in zip(places, ends.values(), strict=True)
         )
+
+
+def _entry(name: bytes) -> tuple[int, int]:
+    """A stream's entry id, in the order of the stream."""
+    millis, _, number = name.partition(b"-")
+    return int(millis), int(number)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,15 +20,18 @@ from pipeline.log.pointers import LETTERS
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections
+from pipeline.log.redis_traces import RedisTraces
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.log.replication import NotCertain
 from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.log.tiered import TieredLog
+from pipeline.retrieval.port import Librarian
 from pipeline.workers.base import Step
 from pipeline.workers.directory import Directory, Row
 from schemas.errors import LogError, LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
+from schemas.retrieval_errors import RetrievalUnavailable
 from schemas.settings import SessionSettings
 from schemas.transfers import ErasureProof
 from tests.archive.support import Tiers, tell, whole
@@ -256,3 +260,50 @@ async def test_dead_letters_of_erased_sessions_go_with_them(tiers: Tiers) -> Non
     await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
     left = await RedisUpkeep(hot).letters(None, 10)
     assert [letter.session for letter in left] == [other]
+
+
+async def test_a_list_that_is_behind_only_with_what_came_since_is_current(tiers: Tiers) -> None:
+    """Where others ask all the time, some worker is always a little behind."""
+    hot = tiers.log.hot
+    traces = RedisTraces(hot)
+    assert await traces.reached(await traces.ends())
+    session = await diary(tiers.log, "bert")
+    ends = await traces.ends()
+    assert not await traces.reached(ends)
+    worker, keys = RedisProjections(hot), await hot.keys()
+    partition = keys.partition(session)
+    lease = {one.partition: one for one in await worker.lease("directory", "w", ttl_s=60)}[partition]
+    assert await worker.advance("directory", lease, Step(await worker.end(partition)))
+    await worker.aclose()
+    assert await traces.reached(ends)
+    while keys.partition(await diary(tiers.log, "carl")) != partition:
+        pass
+    assert await traces.reached(ends)
+    assert not await traces.reached(await traces.ends())
+
+
+class Away:
+    """A library that cannot be reached, but for what it is told to do."""
+
+    def __init__(self, *dropped: SessionId) -> None:
+        self.dropped = list(dropped)
+
+    async def drop(self, collection: str) -> bool:
+        return collection in self.dropped
+
+    async def scrub(self) -> bool:
+        raise RetrievalUnavailable("the documents cannot be reached")
+
+    async def views(self, collection: str) -> list[object]:
+        raise RetrievalUnavailable("the documents cannot be reached")
+
+
+async def test_documents_that_nobody_could_look_for_are_pending(tiers: Tiers) -> None:
+    session = await diary(tiers.log, "anna")
+    await rows_of(tiers, [session])
+    await tiers.log.delete(session)  # by an erasure that was killed before it came to the documents
+    directory = Directory(RedisDirectory(tiers.log.hot))
+    library = cast("Librarian", Away(session))
+    proof = await Eraser(tiers.log, directory, tiers.log.delete, tiers.time, library=library).erase("anna")
+    [documents] = [place for place in proof.places if place.place == "documents"]
+    assert (documents.state, documents.found, proof.found_after) == ("pending", 1, 1)
