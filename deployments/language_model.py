@@ -9,15 +9,23 @@ from typing import Any, cast
 from ray.serve.handle import DeploymentHandle
 
 from deployments.inbox import Inbox
-from deployments.remote import handed_in
+from deployments.remote import handed_in, healthy
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, ToolCall, Written
+from pipeline.engines.base import (
+    ChatRequest,
+    Completion,
+    Function,
+    LanguageModel,
+    LocalLanguageModel,
+    Message,
+    ToolCall,
+    Written,
+)
 from pipeline.engines.registry import build_language_model
 from pipeline.providers.open_answering import open_language_model
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
-from schemas.errors import EngineError
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -31,7 +39,8 @@ class LanguageModelReplica(Observed):
         self.telemetry = Telemetry(telemetry, "LanguageModel")
         await self._begin(build_language_model(settings, cache), settings)
 
-    async def _begin(self, local: LanguageModel, settings: LanguageModelSettings) -> None:
+    async def _begin(self, local: LocalLanguageModel, settings: LanguageModelSettings) -> None:
+        self._local = local
         engine = open_language_model(local, settings)
         self._engine: LanguageModel = CoalescingLanguageModel(engine, settings.coalesce_ms)
         async for _ in self._engine.stream(ChatRequest((Message("user", "Hello"),), max_tokens=2)):
@@ -48,7 +57,8 @@ class LanguageModelReplica(Observed):
                 yield _item(item)
 
     async def check_health(self) -> None:
-        """Called by Serve; the engine's own thread is in this process, so answering is the check."""
+        """Called by Serve, which replaces the replica where this raises EngineDead."""
+        self._local.check()
 
     async def ready(self) -> bool:
         return True
@@ -60,7 +70,7 @@ class RemoteLanguageModel:
     def __init__(self, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> None:
         self._inbox = inbox
         self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
-        self._ready = handle.options(method_name="ready", _by_reference=False)
+        self._health = handle.options(method_name="check_health", _by_reference=False)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         asked = asdict(request)
@@ -72,11 +82,8 @@ class RemoteLanguageModel:
                 yield _written(item)
 
     async def check(self) -> None:
-        """Raises EngineError if no replica answers."""
-        try:
-            await self._ready.remote()
-        except Exception as error:
-            raise EngineError("no language model replica answers") from error
+        """Raises EngineError if no replica answers, or one says that its engine is dead or has stopped."""
+        await healthy(self._health.remote(), "no language model replica answers")
 
     async def aclose(self) -> None:
         """Nothing to close: the handle belongs to Serve."""

@@ -12,7 +12,6 @@ from deployments.telemetry import SILENT, Telemetry
 from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.transcription_providers import SpeechToTextWithProviders
 from pipeline.engines.whisperx import Answer, WhisperX, build
-from schemas.errors import EngineDead
 from schemas.listening import QualitySpeechToTextSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -33,11 +32,6 @@ class QualitySpeechToTextReplica(SpeechToTextReplica):
     async def batches(self) -> list[int]:
         """How many utterances, or pieces of long ones, each of the last batches had, the newest last."""
         return list(self._engine.batches)
-
-    async def check_health(self) -> None:
-        """Called by Serve, which replaces a replica of which nothing succeeds any more."""
-        if not self._engine.healthy:
-            raise EngineDead("nothing can be decoded any more")
 
 
 class _Gathered:
@@ -66,6 +60,10 @@ class _Gathered:
         async with aclosing(self._engine.transcribe_by(self._write, utterance)) as items:
             async for item in items:
                 yield item
+
+    def check(self) -> None:
+        """Raises EngineDead where nothing can be expected of the engine any more."""
+        self._engine.check()
 
     async def aclose(self) -> None:
         await self._engine.aclose()

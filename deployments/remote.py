@@ -21,7 +21,7 @@ from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.retrieval_errors import BY_CODE
 
-__all__ = ["Item", "answer_of", "error_item", "handed_in", "items_of"]
+__all__ = ["Item", "answer_of", "error_item", "handed_in", "healthy", "items_of"]
 _CLOSE_S: Final = 2.0
 _GONE: Final = (StatusCode.CANCELLED, StatusCode.UNAVAILABLE)
 """Ray tells of a replica that shuts down in gRPC's words, where it does so in the middle of a stream."""
@@ -96,6 +96,15 @@ async def _follow(reply: Any, call: Call) -> None:
     except Exception as error:
         failure = EngineFailed(f"the call failed: {type(error).__name__}")
     call.end(failure)
+
+
+async def healthy(reply: Any, unreachable: str) -> None:
+    """Waits for a replica's `check_health`. Raises EngineError with its reason, or with `unreachable`."""
+    try:
+        await reply
+    except Exception as error:
+        cause = getattr(error, "cause", error)  # Ray wraps what a replica raises
+        raise EngineError(str(cause) if isinstance(cause, EngineDead) else unreachable) from error
 
 
 async def answer_of(reply: Any) -> Item:

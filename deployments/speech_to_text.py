@@ -8,13 +8,12 @@ from typing import Any, cast
 
 from ray.serve.handle import DeploymentHandle
 
-from deployments.remote import Item, items_of
+from deployments.remote import Item, healthy, items_of
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
-from pipeline.engines.base import SpeechToText, Transcript, Utterance, WrittenWord
+from pipeline.engines.base import LocalSpeechToText, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
-from schemas.errors import EngineError
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -33,7 +32,7 @@ class SpeechToTextReplica(Observed):
         near = isinstance(settings, SpeechToTextSettings)
         self.telemetry = Telemetry(telemetry, "SpeechToText" if near else "QualitySpeechToText")
         if isinstance(settings, SpeechToTextSettings):
-            self._ear: SpeechToText = build_speech_to_text(settings, cache)
+            self._ear: LocalSpeechToText = build_speech_to_text(settings, cache)
         else:
             self._ear = build_quality_speech_to_text(settings, cache)
         async for _ in self._ear.transcribe(Utterance(_HALF_A_SECOND, language="en")):
@@ -47,7 +46,8 @@ class SpeechToTextReplica(Observed):
                 yield {"delta": item} if isinstance(item, str) else asdict(item)
 
     async def check_health(self) -> None:
-        """Called by Serve; the ear listens in this process, so answering is the check."""
+        """Called by Serve, which replaces the replica where this raises EngineDead."""
+        self._ear.check()
 
     async def ready(self) -> bool:
         return True
@@ -58,7 +58,7 @@ class RemoteSpeechToText:
 
     def __init__(self, handle: DeploymentHandle[Any], providers: tuple[str, ...] = ()) -> None:
         self._transcribe = handle.options(method_name="transcribe", stream=True, _by_reference=False)
-        self._ready = handle.options(method_name="ready", _by_reference=False)
+        self._health = handle.options(method_name="check_health", _by_reference=False)
         self._providers = providers
 
     @property
@@ -72,11 +72,8 @@ class RemoteSpeechToText:
                 yield cast(str, item["delta"]) if "delta" in item else _transcript(item)
 
     async def check(self) -> None:
-        """Raises EngineError if no replica answers."""
-        try:
-            await self._ready.remote()
-        except Exception as error:
-            raise EngineError("no speech-to-text replica answers") from error
+        """Raises EngineError if no replica answers, or one says that its engine is dead or has stopped."""
+        await healthy(self._health.remote(), "no speech-to-text replica answers")
 
     async def aclose(self) -> None:
         """Nothing to close: the handle belongs to Serve."""

@@ -9,14 +9,13 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.inbox import Inbox
-from deployments.remote import handed_in
+from deployments.remote import handed_in, healthy
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.providers.open import open_speaker
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
-from schemas.errors import EngineDead, EngineError
 from schemas.settings import TextToSpeechSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -59,9 +58,8 @@ class TextToSpeechReplica(Observed):
                     yield {"packets": item.packets, "ms": item.ms, "last": item.last}
 
     async def check_health(self) -> None:
-        """Called by Serve, which replaces a replica whose engine says that nothing succeeds any more."""
-        if not getattr(self._engine, "healthy", True):
-            raise EngineDead("nothing can be spoken any more")
+        """Called by Serve, which replaces the replica where this raises EngineDead."""
+        self._engine.check()
 
 
 class RemoteSpeaker:
@@ -75,7 +73,7 @@ class RemoteSpeaker:
         providers: Mapping[str, tuple[str, ...]],
     ) -> None:
         self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
-        self._voices_of = handle.options(method_name="voices", _by_reference=False)
+        self._health = handle.options(method_name="check_health", _by_reference=False)
         self._inbox = inbox
         self._voices = voices
         self._providers = providers
@@ -112,11 +110,8 @@ class RemoteSpeaker:
                     yield OpusChunk(item["packets"], item["ms"], item["last"])
 
     async def check(self) -> None:
-        """Raises EngineError if no replica answers."""
-        try:
-            await self._voices_of.remote()
-        except Exception as error:
-            raise EngineError("no text-to-speech replica answers") from error
+        """Raises EngineError if no replica answers, or one says that its engine is dead or has stopped."""
+        await healthy(self._health.remote(), "no text-to-speech replica answers")
 
     async def aclose(self) -> None:
         """Nothing to close: the handle belongs to Serve."""

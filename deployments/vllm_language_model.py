@@ -27,7 +27,3 @@ class VllmLanguageModelReplica(LanguageModelReplica):
     async def open_streams(self) -> int:
         """Requests that the engine works on, or that wait for it."""
         return self._vllm.open_streams
-
-    async def check_health(self) -> None:
-        """Called by Serve, which replaces a replica whose engine is gone."""
-        self._vllm.check()

@@ -126,6 +126,8 @@ class SpeechToTextSettings(_Listening):
     queued: int = Field(default=64, ge=1, le=4_096)
     """Windows that wait for that; one more is refused: `engine.busy`."""
     beam: int = Field(default=1, ge=1, le=10)
+    stall_s: float = Field(default=60.0, gt=0)
+    """So long a window may be at work; then the engine counts as stopped, and its replica is replaced."""
     script: Path | None = None
     """Scripted engine only: a JSON file that says what it hears."""
     providers: dict[Annotated[str, Field(min_length=1, max_length=64)], TranscriptionProviderSettings] = {}
@@ -158,4 +160,7 @@ class QualitySpeechToTextSettings(_Listening):
     """Say who speaks; needs a model that has to be asked for."""
     diarize_token: SecretStr | None = None
     queued: int = Field(default=64, ge=1, le=4_096)
+    stall_s: float = Field(default=600.0, gt=0)
+    """So long a batch may be at work, of a large model on a CPU as well; then the engine counts as stopped,
+    and its replica is replaced."""
     script: Path | None = None

@@ -106,6 +106,9 @@ class LanguageModelSettings(VllmSettings, _Settings):
     """Context window of one slot."""
     coalesce_ms: int = Field(default=20, ge=0, le=1_000)
     """The first delta leaves at once, later ones are merged over this long."""
+    stall_s: float = Field(default=120.0, gt=0)
+    """So long no token may come of any answer at work, and no piece of a prompt be read; then the engine
+    counts as stopped, and its replica is replaced."""
     script: Path | None = None
     """Scripted engine only: a JSON file that says what it answers, and when."""
     providers: dict[ProviderName, ChatProviderSettings] = {}

@@ -38,5 +38,8 @@ class LocalVoiceSettings(BaseModel):
     """On a CPU; a GPU is given its work by one."""
     streams: int = Field(default=8, ge=1, le=256)
     """Sentences that one replica works on together."""
+    stall_s: float = Field(default=60.0, gt=0)
+    """So long a piece of a sentence may be at work; then the engine counts as stopped, and its replica is
+    replaced."""
     batch: int = Field(default=16, ge=1, le=256)
     """Coqui on a GPU only: sentences, or windows of them, that are made at once. On a CPU it is one."""

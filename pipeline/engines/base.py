@@ -88,6 +88,17 @@ class LanguageModel(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Checked(Protocol):
+    """An engine in this process."""
+
+    def check(self) -> None:
+        """Raises EngineDead where nothing can be expected of it any more: its process has to be replaced."""
+
+
+class LocalLanguageModel(LanguageModel, Checked, Protocol):
+    """A language model in this process."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
     """Characters [start, end) of the text given to the voice, in milliseconds of its audio."""
@@ -139,6 +150,10 @@ class TextToSpeech(Protocol):
         self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]: ...
     async def aclose(self) -> None: ...
+
+
+class LocalTextToSpeech(TextToSpeech, Checked, Protocol):
+    """A voice in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +230,10 @@ class SpeechToText(Protocol):
 
     def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]: ...
     async def aclose(self) -> None: ...
+
+
+class LocalSpeechToText(SpeechToText, Checked, Protocol):
+    """Speech to text in this process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.slots import Slots
 from pipeline.engines.tempo import at_tempo, missing
 from pipeline.engines.voice_windows import Piece, told_in_windows
+from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 
@@ -44,8 +45,7 @@ class CoquiVoice(Network, Protocol):
 
     @property
     def open_streams(self) -> int: ...
-    @property
-    def healthy(self) -> bool: ...
+    def check(self) -> None: ...
     def synthesize(
         self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]: ...
@@ -71,8 +71,9 @@ def build(settings: TextToSpeechSettings, cache: Path) -> CoquiVoice:
 class Loaded(Generic[NetworkT]):
     """A network, the sentences that it works on, and whether it is of any use still."""
 
-    def __init__(self, voice: NetworkT, slots: Slots) -> None:
+    def __init__(self, voice: NetworkT, slots: Slots, stall_s: float) -> None:
         self._voice = voice
+        self._watchdog = Watchdog(stall_s)
         self._slots = slots
         self._failures = 0
 
@@ -89,10 +90,11 @@ class Loaded(Generic[NetworkT]):
         """Sentences at work or waiting."""
         return self._slots.taken
 
-    @property
-    def healthy(self) -> bool:
-        """False: nothing succeeds any more, and a new process is needed."""
-        return self._failures < _FAILURES
+    def check(self) -> None:
+        """Raises EngineDead if nothing succeeds any more, or a window has been at work for too long."""
+        if self._failures >= _FAILURES:
+            raise EngineDead("nothing can be spoken any more")
+        self._watchdog.check()
 
     def _failed(self, error: Exception) -> EngineFailed:
         """To be called where the error is handled, whatever torch came up with."""
@@ -108,7 +110,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
     """VITS. Satisfies TextToSpeech. A window is asked for when the one before is there: so turns are fair."""
 
     def __init__(self, voice: "VitsVoice", settings: TextToSpeechSettings, *, on_gpu: bool = False) -> None:
-        super().__init__(voice, Slots(settings.streams))
+        super().__init__(voice, Slots(settings.streams), settings.stall_s)
         # Text is looked at beside the network: it must not wait for it, nor keep it waiting.
         self._reader = OwnThread("coqui-text")
         threads = 1 if on_gpu else settings.threads
@@ -151,7 +153,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
 
     async def _pronounced(self, text: str) -> list[Piece]:
         try:
-            return await self._reader.do(self._voice.pronounce, text)
+            return await self._reader.do(self._watchdog.watched, self._voice.pronounce, text)
         except EngineDead:
             raise
         except Exception as error:  # whatever cleaners and phonemizers come up with
@@ -176,7 +178,8 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
     ) -> Sequence[Frames | Sound | Exception]:
         """One batch. If it fails, each of it is tried alone: a sentence fails for its own reasons only."""
         try:
-            return self._done(asked)
+            with self._watchdog.working():
+                return self._done(asked)
         except Exception as error:  # whatever torch comes up with
             if len(asked) > 1:
                 _log.warning("a batch of %d failed; each is tried alone", len(asked))

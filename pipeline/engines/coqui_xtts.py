@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -91,7 +92,7 @@ class XttsTextToSpeech(Loaded[XttsVoice]):
     """Satisfies TextToSpeech; it does not know when words are heard, and texts wait for each other."""
 
     def __init__(self, voice: XttsVoice, settings: TextToSpeechSettings) -> None:
-        super().__init__(voice, Slots(1, waiting=settings.streams * _WAITING))
+        super().__init__(voice, Slots(1, waiting=settings.streams * _WAITING), settings.stall_s)
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="xtts")
 
     async def synthesize(
@@ -122,7 +123,9 @@ class XttsTextToSpeech(Loaded[XttsVoice]):
         if self._thread is None:
             raise EngineDead("The voice was shut down.")
         try:
-            done = await asyncio.wrap_future(self._thread.submit(work, *args, **kwargs))
+            done = await asyncio.wrap_future(
+                self._thread.submit(self._watchdog.watched, partial(work, *args, **kwargs))
+            )
         except Exception as error:  # whatever torch comes up with
             raise self._failed(error) from error
         self._succeeded()

@@ -22,6 +22,7 @@ from pipeline.engines.json_schemas import taken
 from pipeline.engines.memory import fitting, too_long, without_oldest
 from pipeline.engines.prepared import UnusableWeights
 from pipeline.engines.slots import Slots
+from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.weights import language_model_file
 from schemas.errors import ContextTooLong, EngineDead, EngineFailed, SchemaInvalid
 from schemas.settings import LanguageModelSettings
@@ -30,6 +31,8 @@ _PACKAGED: Final = "SmolLM2-135M-Instruct"
 _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 1.1, "repeat_last_n": 256}
 """Without the penalty a 135M model repeats its last sentence for ever; above 1.15 it starts to ramble."""
 
+_PIECE_TOKENS: Final = 512
+"""Of a prompt that are read before the other answers go on; it is read no faster in larger pieces."""
 _SCHEMA_ERROR: Final = re.compile(r"JSON schema.*|.*\bgrammar\b.*", re.IGNORECASE)
 """What llama.cpp says of a schema that it makes no grammar of."""
 _NICE: Final = 5
@@ -71,6 +74,7 @@ def _parameters(params: Any, model: Path, settings: LanguageModelSettings, key: 
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context_tokens
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
+    params.n_batch = max(_PIECE_TOKENS, settings.slots)
     params.n_gpu_layers = 0
     params.fit_params = False
     params.cache_ram_mib = 0  # finished prompts stay in their slot only
@@ -97,6 +101,7 @@ class LlamaLanguageModel:
         self._name = _PACKAGED if settings.model_path is None else settings.model_path.stem
         self._slots = Slots(settings.slots)
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="llama")
+        self._watchdog = Watchdog(settings.stall_s)
         self._open: set[_Answer] = set()
 
     @property
@@ -142,6 +147,10 @@ class LlamaLanguageModel:
             else:
                 return
 
+    def check(self) -> None:
+        """Raises EngineDead if the library has stopped in the middle of its work."""
+        self._watchdog.check()
+
     async def aclose(self) -> None:
         """Stop all answers (they fail with EngineDead) and unload the model."""
         for answer in self._open:
@@ -174,7 +183,14 @@ class LlamaLanguageModel:
     def _begin(self, body: dict[str, Any], answer: "_Answer") -> "Future[Any]":
         if self._server is None:
             raise EngineDead("The language model was shut down.")
-        return self._pool.submit(self._server.handle_chat_completions, body, answer.hear)
+        return self._pool.submit(
+            self._watchdog.watched, self._server.handle_chat_completions, body, partial(self._hear, answer)
+        )
+
+    def _hear(self, answer: "_Answer", chunk: Mapping[str, Any]) -> bool:
+        """One loop decodes all answers: a sign of life in one is one of all."""
+        self._watchdog.moved()
+        return answer.hear(chunk)
 
 
 class _TooLong(Exception):
@@ -280,6 +296,7 @@ def _body(messages: Sequence[Message], request: ChatRequest) -> dict[str, Any]:
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "stream": True,
+        "return_progress": True,  # a sign of life of each piece of a long prompt that was read
         **_SAMPLING,
         **wishes_of(request),
     }

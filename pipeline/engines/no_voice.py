@@ -25,6 +25,9 @@ class NoVoice:
         return
         yield b""  # an async generator
 
+    def check(self) -> None:
+        """There is nothing that could stop."""
+
     async def aclose(self) -> None:
         """Nothing to give back."""
 

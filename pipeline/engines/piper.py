@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -16,6 +17,7 @@ from pipeline.engines.piper_voice import Frames, Voice
 from pipeline.engines.slots import Slots
 from pipeline.engines.tempo import at_tempo, missing
 from pipeline.engines.voice_windows import told_in_windows
+from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.weights import voice_files
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
@@ -39,6 +41,7 @@ class PiperTextToSpeech:
         self._slots = Slots(settings.streams)
         # A sentence asks for its next window when it has the one before: so the queue is fair by itself.
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="piper")
+        self._watchdog = Watchdog(settings.stall_s)
         self._closed = False
 
     @property
@@ -72,6 +75,10 @@ class PiperTextToSpeech:
                 async for item in items:
                     yield item
 
+    def check(self) -> None:
+        """Raises EngineDead if a window has been at work for too long."""
+        self._watchdog.check()
+
     async def aclose(self) -> None:
         """Refuse further work; sentences under way fail with EngineDead at their next window."""
         self._closed = True
@@ -83,7 +90,7 @@ class PiperTextToSpeech:
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
             raise EngineDead("The voice was shut down.")
-        future = self._pool.submit(work, *args, **kwargs)
+        future = self._pool.submit(self._watchdog.watched, partial(work, *args, **kwargs))
         try:
             return await asyncio.wrap_future(future)
         except Exception as error:  # espeak and onnxruntime raise what they like

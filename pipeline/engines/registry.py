@@ -5,7 +5,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.engines.base import LanguageModel, SpeechToText, TextToSpeech
+from pipeline.engines.base import (
+    LanguageModel,
+    LocalLanguageModel,
+    LocalSpeechToText,
+    LocalTextToSpeech,
+    SpeechToText,
+)
 from pipeline.engines.speech_place import quality_engine
 from pipeline.engines.transcription_providers import SpeechToTextWithProviders
 from schemas.listening import (
@@ -55,32 +61,32 @@ class UnknownEngine(ValueError):
     """The settings name an engine that does not exist. Raised at start-up, so it needs no code."""
 
 
-def build_language_model(settings: LanguageModelSettings, cache: Path) -> LanguageModel:
+def build_language_model(settings: LanguageModelSettings, cache: Path) -> LocalLanguageModel:
     """Load the language model that `settings` name; takes about a second, and more on its first run.
 
     vLLM only loads in its own environment: see `vllm_python`.
     """
-    model: LanguageModel = _factory("language model", LANGUAGE_MODELS, settings.engine)(settings, cache)
+    model: LocalLanguageModel = _factory("language model", LANGUAGE_MODELS, settings.engine)(settings, cache)
     return model
 
 
-def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> TextToSpeech:
+def build_text_to_speech(settings: TextToSpeechSettings, cache: Path) -> LocalTextToSpeech:
     """Load the voice that `settings` name; takes about a second, and more on its first run."""
-    voice: TextToSpeech = _factory("text-to-speech", TEXT_TO_SPEECH, settings.engine)(settings, cache)
+    voice: LocalTextToSpeech = _factory("text-to-speech", TEXT_TO_SPEECH, settings.engine)(settings, cache)
     return voice
 
 
-def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> SpeechToText:
+def build_speech_to_text(settings: SpeechToTextSettings, cache: Path) -> LocalSpeechToText:
     """Load the ear of the realtime way; providers are connected when they are first asked."""
-    ear: SpeechToText = _factory("speech-to-text", SPEECH_TO_TEXT, settings.engine)(settings, cache)
+    ear: LocalSpeechToText = _factory("speech-to-text", SPEECH_TO_TEXT, settings.engine)(settings, cache)
     providers = {name: build_transcription_provider(name, one) for name, one in settings.providers.items()}
     return SpeechToTextWithProviders(ear, providers)
 
 
-def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: Path) -> SpeechToText:
+def build_quality_speech_to_text(settings: QualitySpeechToTextSettings, cache: Path) -> LocalSpeechToText:
     """Load the ear of the quality way. WhisperX only loads in its own environment: see `whisperx_python`."""
     name = quality_engine(settings)
-    ear: SpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(settings, cache)
+    ear: LocalSpeechToText = _factory("quality speech-to-text", QUALITY_SPEECH_TO_TEXT, name)(settings, cache)
     return SpeechToTextWithProviders(ear, {})
 
 

@@ -6,9 +6,11 @@ They measure what everything around the models costs. Nobody is meant to listen 
 import asyncio
 import json
 import re
+import threading
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any, Final, Literal
@@ -27,6 +29,7 @@ from pipeline.engines.base import (
     WordTimes,
     Written,
 )
+from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownVoice
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 
@@ -42,6 +45,8 @@ _STORY: Final = (
     "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
 )
 _WORD: Final = re.compile(r"\S*\w\S*")
+_HANG_AFTER: Final = 2
+"""Deltas of an answer, or pieces of a sentence."""
 _LOUDNESS: Final = 1_500
 """Peak of the tone, out of 32,767."""
 
@@ -49,6 +54,28 @@ _LOUDNESS: Final = 1_500
 class _Script(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     fail_code: ErrorCode = "engine.failed"
+    hang: Path | None = None
+    """Whoever finds this file, which is gone then, stops in the midst of its work and never comes back."""
+
+
+class Hanging:
+    """As a library that does not come back: its work stays on a thread that nothing ends."""
+
+    def __init__(self, when: Path | None, watchdog: Watchdog) -> None:
+        self._when = when
+        self._watchdog = watchdog
+
+    async def perhaps(self) -> None:
+        """Does not return where the file was there."""
+        if self._when is None:
+            return
+        try:
+            self._when.unlink()
+        except FileNotFoundError:
+            return
+        work = partial(self._watchdog.watched, threading.Event().wait)
+        threading.Thread(target=work, name="hanging", daemon=True).start()
+        await asyncio.Event().wait()
 
 
 class ScriptedCall(BaseModel):
@@ -105,6 +132,8 @@ class ScriptedLanguageModel:
 
     def __init__(self, settings: LanguageModelSettings) -> None:
         self._script = LanguageScript.model_validate(_read(settings.script))
+        self._watchdog = Watchdog(settings.stall_s)
+        self._hanging = Hanging(self._script.hang, self._watchdog)
         self.open_streams = 0
         self.calls = 0
 
@@ -136,6 +165,8 @@ class ScriptedLanguageModel:
         for number, delta in enumerate(deltas):
             if number == fail_after:
                 break
+            if number == _HANG_AFTER:
+                await self._hanging.perhaps()
             await pace.wait()
             yield f"{monotonic_ns()} " if script.stamp else delta
         if fail_after is not None and fail_after <= len(deltas):
@@ -167,6 +198,10 @@ class ScriptedLanguageModel:
             return reply[len(begun.content) :]
         return reply
 
+    def check(self) -> None:
+        """Raises EngineDead once it hangs for too long."""
+        self._watchdog.check()
+
     async def aclose(self) -> None:
         """Nothing to give back."""
 
@@ -182,6 +217,8 @@ class ScriptedTextToSpeech:
 
     def __init__(self, settings: TextToSpeechSettings) -> None:
         self._script = SpeechScript.model_validate(_read(settings.script))
+        self._watchdog = Watchdog(settings.stall_s)
+        self._hanging = Hanging(self._script.hang, self._watchdog)
         self.open_streams = 0
         self.calls = 0
 
@@ -219,6 +256,8 @@ class ScriptedTextToSpeech:
         for number, chunk in enumerate(chunks):
             if fails and number == script.fail_after_chunks:
                 break
+            if number == _HANG_AFTER:
+                await self._hanging.perhaps()
             await pace.wait()
             if number == 0:
                 yield times
@@ -231,6 +270,10 @@ class ScriptedTextToSpeech:
         step = self._script.chunk_ms * self.sample_rate // 1_000
         for start in range(0, len(pcm), step):
             yield pcm[start : start + step].tobytes()
+
+    def check(self) -> None:
+        """Raises EngineDead once it hangs for too long."""
+        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Nothing to give back."""

@@ -10,6 +10,7 @@ import json
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from math import inf
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.engines.base import Transcript, Utterance, WrittenWord
 from pipeline.engines.pcm import RATE, named_language, samples, spans_of_words
+from pipeline.engines.scripted import Hanging
 from pipeline.engines.slots import Slots
+from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 
@@ -63,15 +66,27 @@ class ListeningScript(BaseModel):
     """So many first requests are refused."""
     fail_times: int = Field(default=0, ge=0)
     """So many requests after those fail with `fail_code`."""
+    hang: Path | None = None
+    """As of the other scripted engines."""
     fail_code: Literal["engine.busy", "engine.failed", "engine.dead"] = "engine.failed"
 
 
 class ScriptedSpeechToText:
     """Hears by the script, `workers` utterances at a time; a full queue is EngineBusy."""
 
-    def __init__(self, script: Path | None, *, workers: int, queued: int, name: str = "scripted") -> None:
+    def __init__(
+        self,
+        script: Path | None,
+        *,
+        workers: int,
+        queued: int,
+        name: str = "scripted",
+        stall_s: float = inf,
+    ) -> None:
         given = {} if script is None else json.loads(script.read_text(encoding="utf-8"))
         self._script = ListeningScript.model_validate(given)
+        self._watchdog = Watchdog(stall_s)
+        self._hanging = Hanging(self._script.hang, self._watchdog)
         self._slots = Slots(workers, waiting=queued)
         self._name = name
         self._heard: OrderedDict[bytes, int] = OrderedDict()
@@ -97,6 +112,7 @@ class ScriptedSpeechToText:
         async with self._slots.take():
             sound_s = len(utterance.pcm) / (2 * RATE)
             work_ms = script.per_request_ms + script.per_second_ms * sound_s
+            await self._hanging.perhaps()
             await asyncio.sleep(work_ms / 1_000)
             if fails:
                 raise _ERRORS[script.fail_code]("The script says: fail.")
@@ -111,6 +127,10 @@ class ScriptedSpeechToText:
                 words=words if utterance.words else (),
                 decode_ms=work_ms,
             )
+
+    def check(self) -> None:
+        """Raises EngineDead once it hangs for too long."""
+        self._watchdog.check()
 
     async def aclose(self) -> None:
         """Nothing to give back."""
@@ -157,13 +177,19 @@ class ScriptedSpeechToText:
 
 def build(settings: SpeechToTextSettings, cache: Path) -> ScriptedSpeechToText:
     """The registry's factory for the realtime way; needs no cache."""
-    return ScriptedSpeechToText(settings.script, workers=settings.workers, queued=settings.queued)
+    return ScriptedSpeechToText(
+        settings.script, workers=settings.workers, queued=settings.queued, stall_s=settings.stall_s
+    )
 
 
 def build_quality(settings: QualitySpeechToTextSettings, cache: Path) -> ScriptedSpeechToText:
     """The registry's factory for the quality way; needs no cache."""
     return ScriptedSpeechToText(
-        settings.script, workers=settings.batch, queued=settings.queued, name="scripted quality"
+        settings.script,
+        workers=settings.batch,
+        queued=settings.queued,
+        name="scripted quality",
+        stall_s=settings.stall_s,
     )
 
 

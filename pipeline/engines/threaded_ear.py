@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from pipeline.engines.base import Transcript, Utterance, WrittenWord
 from pipeline.engines.cpu_shares import CpuShares
 from pipeline.engines.pcm import RATE, named_language
 from pipeline.engines.slots import Slots
+from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.windows import FULL_S
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 
@@ -44,12 +46,16 @@ class ThreadedSpeechToText:
     Closing a stream gives its place back at once; a window under way is finished, and nobody waits for it.
     """
 
-    def __init__(self, decoder: Decoder, *, threads: int, places: int, queued: int) -> None:
+    def __init__(
+        self, decoder: Decoder, *, threads: int, places: int, queued: int, stall_s: float = inf
+    ) -> None:
+        """`stall_s`: seconds that one window may take."""
         self._decoder = decoder
         self._slots = Slots(places, waiting=queued)
         # An utterance asks for its next window when it has the one before: so the queue is fair by itself.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ear")
         self._shares = CpuShares()
+        self._watchdog = Watchdog(stall_s)
         self._closed = False
 
     @property
@@ -72,6 +78,10 @@ class ThreadedSpeechToText:
                     yield delta
         yield written.transcript(self._decoder.engine(utterance))
 
+    def check(self) -> None:
+        """Raises EngineDead if a window has been at work for too long."""
+        self._watchdog.check()
+
     async def aclose(self) -> None:
         """Refuse further work; utterances under way fail with EngineDead at their next window."""
         self._closed = True
@@ -89,7 +99,7 @@ class ThreadedSpeechToText:
 
     def _step(self, pieces: Iterator[Piece], written: "_Written") -> Piece | None:
         began = perf_counter()
-        with self._shares.measured() as share:
+        with self._watchdog.working(), self._shares.measured() as share:
             piece = next(pieces, None)
         written.decode_ms += (perf_counter() - began) * 1_000
         written.cpu_ms += share.cpu_ms

@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from pipeline.engines.base import SpeechToText, Transcript, Utterance
+from pipeline.engines.base import LocalSpeechToText, SpeechToText, Transcript, Utterance
 from schemas.errors import UnknownProvider
 
 
 class SpeechToTextWithProviders:
     """Satisfies SpeechToText, and closes all that it was given."""
 
-    def __init__(self, local: SpeechToText, providers: Mapping[str, SpeechToText]) -> None:
+    def __init__(self, local: LocalSpeechToText, providers: Mapping[str, SpeechToText]) -> None:
         self.local = local
         self._providers = providers
 
@@ -23,6 +23,10 @@ class SpeechToTextWithProviders:
         async with aclosing(self._who(utterance.provider).transcribe(utterance)) as items:
             async for item in items:
                 yield item
+
+    def check(self) -> None:
+        """Raises EngineDead where nothing can be expected of this server's own any more."""
+        self.local.check()
 
     def _who(self, name: str | None) -> SpeechToText:
         if name is None:

@@ -28,6 +28,7 @@ from pipeline.engines.vllm_prompt import Prompt, Prompts
 from pipeline.engines.vllm_reader import Readers
 from pipeline.engines.vllm_start import model_of, start
 from pipeline.engines.vllm_wishes import Sampling, in_our_words
+from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.weights import vllm_folder
 from schemas.errors import EngineDead, EngineFailed, UnknownModel
 from schemas.settings import LanguageModelSettings
@@ -65,6 +66,7 @@ class VllmLanguageModel:
         self._slots = Slots(settings.slots, waiting=SPARE)
         self._thread = OwnThread("vllm-prompts")
         self._open: set[str] = set()
+        self._watchdog = Watchdog(settings.stall_s)
         self._closed = False
 
     @property
@@ -82,7 +84,11 @@ class VllmLanguageModel:
                 raise UnusableWeights(f"vLLM cannot load the adapter {name!r}: {error}") from error
 
     def check(self) -> None:
-        """Raises EngineDead if the engine's process is gone or has given up."""
+        """Raises EngineDead if the engine's process is gone, has given up or does not move any more."""
+        self._alive()
+        self._watchdog.check()
+
+    def _alive(self) -> None:
         if self._closed or self._engine.errored:
             raise EngineDead("vLLM has stopped.")
 
@@ -116,9 +122,9 @@ class VllmLanguageModel:
 
     async def _answer(self, request: ChatRequest, *, calls: bool = False) -> AsyncGenerator[Written, None]:
         """`calls`: it may hold any, in the words of the model's family."""
-        self.check()
+        self._alive()
         prompt = await self._thread.do(self._prompts.make, request)
-        self.check()  # it may have been shut down meanwhile
+        self._alive()  # it may have been shut down meanwhile
         reader = self._readers.reader(request, prompt.tokens, calls=calls)
         params = self._sampling.of(request, prompt.room, special=calls)
         tokens_out = 0
@@ -145,10 +151,17 @@ class VllmLanguageModel:
                 lora = None if adapter is None else self._adapters[adapter]
                 outputs = self._engine.generate(tokens_input(prompt.tokens), params, name, lora_request=lora)
                 async with aclosing(outputs):
-                    async for output in outputs:
+                    while (output := await self._next(outputs)) is not None:
                         yield output.outputs[0]
         finally:
             self._open.discard(name)
+
+    async def _next(self, outputs: AsyncGenerator[Any, None]) -> Any:
+        """While it is waited for the engine has work; the time of who reads the answer does not count."""
+        with self._watchdog.working():
+            output = await anext(outputs, None)
+        self._watchdog.moved()
+        return output
 
 
 def _finish(ended: str, calls: Sequence[ToolCall]) -> Literal["stop", "length", "tool_calls"]:

@@ -23,7 +23,11 @@ def build(settings: SpeechToTextSettings, cache: Path) -> ThreadedSpeechToText:
     full = Loaded(whisper_files(settings.model_path, cache), settings)
     small = Loaded(whisper_partial_files(settings.partial_model_path), settings)
     return ThreadedSpeechToText(
-        ShortWindows(full, small), threads=settings.workers, places=settings.workers, queued=settings.queued
+        ShortWindows(full, small),
+        threads=settings.workers,
+        places=settings.workers,
+        queued=settings.queued,
+        stall_s=settings.stall_s,
     )
 
 

@@ -27,7 +27,9 @@ def build(settings: QualitySpeechToTextSettings, cache: Path) -> ThreadedSpeechT
     )
     name = f"whisper {Path(settings.model).name} {settings.compute_type} beam {settings.beam}"
     decoder = FullWindows(model, name, settings.beam)
-    return ThreadedSpeechToText(decoder, threads=1, places=settings.batch, queued=settings.queued)
+    return ThreadedSpeechToText(
+        decoder, threads=1, places=settings.batch, queued=settings.queued, stall_s=settings.stall_s
+    )
 
 
 class FullWindows:

@@ -19,10 +19,11 @@ from pipeline.engines.base import Transcript, Utterance
 from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.pcm import RATE, samples
 from pipeline.engines.slots import Slots
+from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.whisper_weights import quality_model
 from pipeline.engines.whisperx_pieces import pieces
 from pipeline.engines.whisperx_words import joined
-from schemas.errors import EngineFailed
+from schemas.errors import EngineDead, EngineFailed
 from schemas.listening import QualitySpeechToTextSettings
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class WhisperX:
         self._thread = OwnThread("whisperx")
         self._diarizing = asyncio.Lock()
         self._failures = 0
+        self._watchdog = Watchdog(settings.stall_s)
         self.batches: deque[int] = deque(maxlen=1_000)
         """How many pieces each of the last batches had, the newest last."""
 
@@ -72,10 +74,11 @@ class WhisperX:
         """Utterances at work and waiting."""
         return self._slots.taken
 
-    @property
-    def healthy(self) -> bool:
-        """False: nothing succeeds any more, and a new process is needed."""
-        return self._failures < _FAILURES
+    def check(self) -> None:
+        """Raises EngineDead if nothing succeeds any more, or a batch has been at work for too long."""
+        if self._failures >= _FAILURES:
+            raise EngineDead("nothing can be decoded any more")
+        self._watchdog.check()
 
     async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
         """See `SpeechToText.transcribe`."""
@@ -140,7 +143,8 @@ class WhisperX:
         """One batch. If it fails, each of it is tried alone: an utterance fails for its own reasons only."""
         began, cpu = time.perf_counter(), time.process_time()
         try:
-            written = self._model.write(
+            written = self._watchdog.watched(
+                self._model.write,
                 [samples(one.pcm) for one in utterances],
                 language=utterances[0].language,
                 prompt=utterances[0].prompt,

@@ -17,6 +17,8 @@ from tests.tracing.collector import Collector, collector
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 6
 
+HANG = "hang"
+"""Where this file is beside the home, the next answer makes the language model hang."""
 _STARTED_BY = "TESTS_THAT_STARTED_IT"
 """Another system on this machine, somebody's own, is nothing that a test may kill."""
 _THESE_TESTS = str(os.getpid())
@@ -35,12 +37,14 @@ def collecting() -> Iterator[Collector]:
 def environment(tmp_path_factory: pytest.TempPathFactory, collecting: Collector) -> dict[str, str]:
     home = tmp_path_factory.mktemp("serve")
     script = home / "script.json"
-    script.write_text(json.dumps({"reply": STORY, "delta_chars": 5, "per_delta_ms": 35, "hurries": False}))
+    told = {"reply": STORY, "delta_chars": 5, "per_delta_ms": 35, "hurries": False, "hang": str(home / HANG)}
+    script.write_text(json.dumps(told))
     own = {
         _STARTED_BY: _THESE_TESTS,
         "RHAPSODE_HOME": str(home / "home"),
         "RHAPSODE_CACHE": str(home / "cache"),
         "RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script),
+        "RHAPSODE_LANGUAGE_MODEL__STALL_S": "1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collecting.url,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         # How busy the machine is that runs the tests must not decide who is let in.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from websockets.exceptions import WebSocketException
 from cluster.state import RunState
 from schemas.events import TERMINAL
 from tests.edge.listeners import Heard, ask, create, frames, listen_until_over, open_stream
-from tests.serve.conftest import STORY, replicas
+from tests.serve.conftest import HANG, STORY, replicas
 
 pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 
@@ -138,6 +139,30 @@ async def test_a_killed_voice_replica_is_followed_by_the_next_in_the_middle_of_a
     assert heard.types(turn)[-1] == "turn.completed"
     assert len(heard.of("sentence.completed", turn)) == len(heard.of("sentence.ready", turn))
     assert heard.of("sentence.failed", turn) == []
+
+
+async def test_a_language_model_that_hangs_is_replaced_and_its_turn_goes_on_in_the_next(
+    url: str, http: httpx.AsyncClient, environment: dict[str, str]
+) -> None:
+    """Its thread never ends, and nothing of it dies by itself: health knows, and Serve sees to it."""
+    session, heard = await create(http), Heard()
+    hang = Path(environment["RHAPSODE_HOME"]).with_name(HANG)
+    [before] = replicas("LanguageModel")
+    hang.touch()
+    turn = await ask(http, session, prompt="Tell me a story")
+
+    async def told() -> str:
+        return str((await http.get("/v1/health")).json()["language_model"])
+
+    while "has not moved" not in await told():  # noqa: ASYNC110 - of health there are no events
+        await anyio.sleep(0.2)
+    await listen_until_over(ws(url), session, turn, heard)
+    assert heard.text(turn) == STORY
+    assert heard.types(turn)[-1] == "turn.completed"
+    assert not hang.exists()
+    [after] = replicas("LanguageModel")
+    assert after.pid != before.pid
+    assert await told() == "ok"
 
 
 async def test_a_killed_gateway_is_followed_by_the_other_and_nobody_misses_a_word(

@@ -140,9 +140,10 @@ async def test_a_network_that_fails_every_time_is_ill_until_it_does_not(
         for _ in range(3):
             with pytest.raises(EngineFailed, match="ZeroDivisionError"):
                 await spoken(voice, SENTENCE)
-        assert not voice.healthy
+        with pytest.raises(EngineDead):
+            voice.check()
     await spoken(voice, SENTENCE)
-    assert voice.healthy
+    voice.check()
 
 
 @pytest.mark.parametrize("text", ["🦊 hi", "1995", "— yes —", "a\n\nb", "\x00 hi", "light\xadhouse \ud800"])

@@ -61,7 +61,7 @@ def test_one_bad_utterance_fails_alone(whisperx: WhisperX) -> None:
     for answer in (first, last):
         assert isinstance(answer, Transcript)
         assert "young man" in answer.text
-    assert whisperx.healthy
+    whisperx.check()
 
 
 def test_a_language_that_nobody_named_is_found_out(whisperx: WhisperX) -> None:
@@ -161,9 +161,10 @@ async def test_a_closed_engine_is_dead(short_lived: WhisperX) -> None:
 def test_an_engine_of_which_nothing_succeeds_is_ill_until_something_does(short_lived: WhisperX) -> None:
     too_long = Utterance(bytes(2 * 16_000 * 31), language="en")
     short_lived.transcribe_many([too_long] * 3)
-    assert not short_lived.healthy
+    with pytest.raises(EngineDead):
+        short_lived.check()
     short_lived.transcribe_many([said(librivox()[1])])
-    assert short_lived.healthy
+    short_lived.check()
 
 
 def test_what_was_said_before_is_not_shared_with_others(whisperx: WhisperX) -> None:
