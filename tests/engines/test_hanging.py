@@ -1,4 +1,4 @@
-"""An engine that stops in the midst of its work: its replica says so, also when nobody waits for it any more."""
+"""An engine that stops in the midst of its work: its replica says so, even when nobody waits any more."""
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -104,7 +104,7 @@ async def _listen(asked: Callable[[], AsyncGenerator[Any, None]]) -> None:
 
 
 class _Library:
-    """As llama.cpp, in what matters here: one call at a time, which tells of each step and may not come back."""
+    """As llama.cpp, in what matters here: a call tells of each step, and may not come back."""
 
     def __init__(self) -> None:
         self.begun, self.go_on = Event(), Event()
