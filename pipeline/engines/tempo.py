@@ -30,6 +30,7 @@ class Tempo:
         self._rate = rate
         self._samples = 0
         self._graph = Graph()
+        self._graph.threads = 1  # by itself each has as many threads as there are cores
         base = Fraction(1, rate)
         self._source = self._graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=base)
         last: Any = self._source

@@ -121,13 +121,15 @@ class Scanner:
 
     def _pass_word(self, end: int) -> Break:
         self._previous = self._text[max(self._word, end - NEXT_REACH) : end]
-        self._note_case(self._previous)
+        self._note_case(end)
         self._owed = None
         self._at = self._word = end + 1
         return Break(self._base + end + 1, self._base + end, Strength.WORD, code=False)
 
-    def _note_case(self, word: str) -> None:
+    def _note_case(self, end: int) -> None:
+        """A word ends here, in the text as it is held."""
         if self._small is None:
+            word = self._text[max(self._word, end - WORD_REACH) : end]
             self._small = next((each.islower() for each in word if each.isalnum()), None)
 
     def _open_gap(self, end: int) -> None:
@@ -135,7 +137,7 @@ class Scanner:
         if word.endswith("]") and "[" not in word:
             cited = _CITED.search(self._text, max(0, end - WORD_REACH), end)
             word = cited[0] if cited else word
-        self._note_case(word)
+        self._note_case(end)
         self._gap = _Gap(self._base + end, word)
         self._at = end
 

@@ -1,6 +1,7 @@
 """Sound that is stretched in time: as long as it should be, at the same pitch, wherever the pieces end."""
 
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def test_sound_is_so_many_times_as_long_and_as_high_as_before(factor: float, siz
 def test_how_the_sound_comes_in_pieces_changes_nothing() -> None:
     pcm = tone(3.0)
     assert (stretched(pcm, 1.6, 400) == stretched(pcm, 1.6, 30_000)).all()
+
+
+def test_sound_is_stretched_without_threads_of_its_own() -> None:
+    before = len(list(Path("/proc/self/task").iterdir()))
+    made = [Tempo(RATE, 1.5) for _ in range(8)]
+    assert len(made) == 8
+    assert len(list(Path("/proc/self/task").iterdir())) <= before
 
 
 class _Made:

@@ -91,6 +91,7 @@ WITHOUT_CAPITALS: Final = (
     "the site www.example.com is good. |see main.py. |it helps.",
     "it is late. 😀 |we go. |he stays.\n\n|we left. |it is over.",
     "It was late.\n\n|we go. |he stays.",
+    "Bundesausbildungsförderungsgesetz is a word. or so. |it is.",
 )
 """As people write in chats: a full stop before a small letter ends a sentence that began with one."""
 
