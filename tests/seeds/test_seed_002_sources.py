@@ -132,7 +132,7 @@ async def test_somebody_elses_documents_are_not_there(reader: Person) -> None:
     body = {"message": "lit?", "collections": ["019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11"]}
     answer = await reader.http.post("/sse/strange/stream", json=body)
     assert (answer.status_code, answer.json()["code"]) == (404, "collection.not_found")
-    assert answer.json()["field"] == "settings.collections"
+    assert answer.json()["field"] == "collections"
 
 
 async def test_documents_that_cannot_be_reached_leave_a_fact_and_an_answer(
