@@ -67,7 +67,7 @@ def twice(tree: Tree) -> None:
 
 
 CARD = {"cards": 1, "card_mb": 24_000}
-SHARED = {**CARD, "language_model": {"num_gpus": 0.6}}
+SHARED = {**CARD, "text_to_speech": {"num_gpus": 0.6}}
 CROWDED = {**CARD, "language_model": {"num_gpus": 0.6}, "text_to_speech": {"num_gpus": 0.6}}
 SCALED = {"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 2_000}
 UPSIDE_DOWN = {"min_replicas": 3, "max_replicas": 2}
@@ -108,9 +108,9 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "no time to leave": (gateway(graceful_shutdown_timeout_s=1), "graceful_shutdown_timeout_s: must be"),
     "a shared card without a limit of memory": (
         args(placement=SHARED),
-        "placement",
+        "needs a limit to its memory",
     ),
-    "more on a card than there is": (args(placement=CROWDED), "placement"),
+    "more on a card than there is": (args(placement=CROWDED), "the replicas without a pool want 1.2 cards"),
     "a key that is there twice": (text("port: 8000", "port: 8000\n  port: 8001"), "port is there twice"),
     "every network without keys": (text("127.0.0.1", "0.0.0.0"), "there is no API key"),
     "a negative queue": (gateway(max_queued_requests=-2), "max_queued_requests"),
