@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from cluster.problems import ADVICE, CliError
-from cluster.state import credential, is_encrypted
+from cluster.state import credential, home, is_encrypted, running
 
 if TYPE_CHECKING:
     from cluster.readings import Page
@@ -57,10 +57,26 @@ def _answer(
             verify=is_encrypted(url),
         )
     except httpx.HTTPError as error:
-        raise CliError(f"No answer from {url}.", "See rhapsode status.") from error
+        raise no_answer(address, error) from error
     if not answer.is_success:
         raise refusal(answer)
     return answer
+
+
+def no_answer(address: str, error: httpx.HTTPError) -> CliError:
+    """What to say where nothing came back: why, and whether the address or the system should be looked at."""
+    here = running(home())
+    if here is not None and here.url.rstrip("/") == address.rstrip("/"):
+        return CliError(f"No answer from {address}: {_reason(error)}.", "See rhapsode status.")
+    advice = "Check the address, and whether Rhapsode runs there."
+    return CliError(f"No answer from {address}: {_reason(error)}.", advice)
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    """In small: refused, an unknown name, or how long it was waited."""
+    if isinstance(error, httpx.TimeoutException):
+        return "no reply in time"
+    return str(error) or type(error).__name__
 
 
 def refusal(answer: httpx.Response) -> CliError:

@@ -90,17 +90,22 @@ def up(
     from cluster import detach as background
     from cluster import up as foreground
     from cluster.exposure import OPEN
-    from cluster.state import Wish, home, running
+    from cluster.state import Wish, home, refuse_other_wishes, running
 
     steps = Steps(Console())
+    wish = Wish(config, host, port, scripted, pretend_gpus)
     with explained():
+        if (other := running(home())) is not None:
+            refuse_other_wishes(wish, other)
         if not detach:
-            foreground.run(Wish(config, host, port, scripted, pretend_gpus), steps)
+            foreground.run(wish, steps)
             return
-        where = config and config.absolute()
-        options = {"--port": port, "--host": host, "--config": where, "--pretend-gpus": pretend_gpus}
-        given = [text for name, value in options.items() if value for text in (name, str(value))]
-        url = background.start([*given, *(["--scripted"] if scripted else [])], steps)
+        given = [
+            text
+            for name, value in wish.options.items()
+            for text in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+        ]
+        url = background.start(given, steps)
         steps.say(f"Rhapsode is ready: [bold]{url}[/bold]")
         if (started := running(home())) and started.open:
             steps.say(OPEN)

@@ -50,6 +50,7 @@ def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Gener
             launcher=Process.of(psutil.Process()),
             url=f"http://{shown}:{port}/",
             application=config.application,
+            options=wish.options,
             config=str(config.file.absolute()),
             log=address_of(config.settings.log),
             open=is_open_to_all(config.settings, home),

@@ -27,6 +27,9 @@ def reload_config() -> None:
 def deploy(
     file: Annotated[Path, typer.Argument(help="A configuration for a cluster, as cluster/cluster.yaml.")],
     address: Annotated[str, typer.Option(help="The cluster, as HOST:PORT; auto: this machine's.")] = "auto",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Also where Ray asks nobody for a token.")
+    ] = False,
 ) -> None:
     """Check a configuration and deploy it onto a Ray cluster that runs already.
 
@@ -37,7 +40,7 @@ def deploy(
     from cluster import deploy as deploying
 
     with explained():
-        deploying.run(file, address, Steps(Console(stderr=True)))
+        deploying.run(file, address, Steps(Console(stderr=True)), insecure=insecure)
         say(f"{file} is deployed.")
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -56,6 +57,8 @@ class RunState(BaseModel):
     ready: bool = False
     open: bool = False
     """It asked nobody who they are when it started."""
+    options: Mapping[str, str | int | bool] = {}
+    """What its command line asked for."""
     config: str = ""
     """The configuration file that it was started with."""
     log: str = ""
@@ -83,6 +86,14 @@ class Wish:
     pretend_gpus: int | None = None
     """Cards that Ray is told of although they are not there."""
 
+    @property
+    def options(self) -> dict[str, str | int | bool]:
+        """Those that were given, as on the command line."""
+        config = None if self.config is None else str(self.config.absolute())
+        given = {"config": config, "host": self.host, "port": self.port, "scripted": self.scripted}
+        given |= {"pretend-gpus": self.pretend_gpus}
+        return {name: value for name, value in given.items() if value}
+
 
 def home() -> Path:
     """Where the run state lies: RHAPSODE_HOME, or the settings' default."""
@@ -95,7 +106,7 @@ def read(place: Path) -> RunState | None:
     """What the last `up` wrote, whether it still runs or not."""
     try:
         return RunState.model_validate_json((place / "run.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
@@ -190,6 +201,20 @@ def running(place: Path) -> RunState | None:
     """The state of a living, ready `up`."""
     state = read(place)
     return state if state is not None and state.ready and is_running(place) else None
+
+
+def refuse_other_wishes(wish: Wish, run: RunState) -> None:
+    """Raises CliError where `run` is not as `wish` asks: it cannot be changed by starting it again."""
+    real: dict[str, str | int | bool] = {"port": urlsplit(run.url).port or 0, "config": run.config}
+    real |= run.options
+    for name, value in wish.options.items():
+        if real.get(name) != value:
+            asked = f"--{name}" if value is True else f"--{name} {value}"
+            raise CliError(
+                f"Rhapsode runs already at {run.url}, and not with {asked}.",
+                "End it first (rhapsode down), or start another one with a RHAPSODE_HOME of its own.",
+                status=MISUSED,
+            )
 
 
 def credential() -> dict[str, str]:

@@ -77,8 +77,12 @@ class Janitor:
         return 0 if place == START else await self._log.trim(standing.partition, place)
 
     def _tell(self, standing: Standing, running: frozenset[str]) -> None:
-        """Once for each name: a reader that nobody runs, and a stream that grows and grows."""
+        """Once for each name: a reader that nobody runs, and a stream that grows and grows.
+
+        Where no worker is present at all, this one has only just begun and has not said what it runs.
+        """
         names = {group.name for group in standing.groups} | {one.name for one in standing.projections}
+        names = names if running else set()
         for name in names - running - self._told:
             holds = "keeps" if self._settings.unknown_readers_hold else "does not keep"
             _logger.warning("no worker runs %s any more; it %s pointers from being dropped", name, holds)

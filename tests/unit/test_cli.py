@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import accelerators, ports, processes, state, up
+from cluster import accelerators, deploy, ports, processes, state, up
 from cluster.cli import app
 from cluster.console import Steps
 from cluster.ports import held_port
@@ -296,6 +296,50 @@ def test_a_second_up_points_to_the_first(home: Path) -> None:
         said = rhapsode("up")
     assert said.exit_code == 0
     assert "Rhapsode is running already: http://127.0.0.1:1/" in said.stdout
+
+
+@pytest.mark.parametrize("how", [[], ["--detach"]])
+@pytest.mark.parametrize(
+    ("wish", "fits"),
+    [
+        (["--port", "1"], True),
+        (["--config", "mine.yaml"], True),
+        (["--port", "8742"], False),
+        (["--host", "0.0.0.0"], False),
+        (["--scripted"], False),
+        (["--config", "other.yaml"], False),
+    ],
+)
+def test_a_wish_that_what_runs_does_not_fulfil_is_an_error(
+    home: Path, how: list[str], wish: list[str], fits: bool
+) -> None:
+    with state.only_one(home):
+        state.write(home, a_run(psutil.Process(), ready=True, config=str(Path("mine.yaml").absolute())))
+        said = rhapsode("up", *how, *wish)
+    assert said.exit_code == (0 if fits else 2)
+    if not fits:
+        assert f"runs already at http://127.0.0.1:1/, and not with {wish[0]}" in said.stderr
+
+
+@pytest.mark.parametrize("command", ["top", "drain", "dead list"])
+def test_an_address_where_nothing_listens_is_what_is_told(command: str) -> None:
+    said = rhapsode(*command.split(), "--url", "http://127.0.0.1:1")
+    assert said.exit_code == 1
+    assert "No answer from http://127.0.0.1:1: " in said.stderr
+    assert "refused" in said.stderr
+    assert "Check the address" in said.stderr
+
+
+def test_a_deployment_to_where_no_ray_is_says_so_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "_PROBE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        quiet = rhapsode(
+            "deploy", "cluster/cluster.yaml", "--address", f"127.0.0.1:{silent.getsockname()[1]}"
+        )
+    dead = rhapsode("deploy", "cluster/cluster.yaml", "--address", "127.0.0.1:1")
+    assert (dead.exit_code, quiet.exit_code) == (1, 1)
+    assert "Nothing listens at 127.0.0.1:1." in dead.stderr
+    assert "does not answer as Ray does" in quiet.stderr
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"launcher": 7}', "[]"])

@@ -99,6 +99,21 @@ async def take_all(group: RedisGroups, member: Member) -> list[Pointer]:
 
 
 @pytest.mark.anyio
+async def test_a_reader_that_nobody_runs_is_told_but_not_by_workers_that_have_just_begun(
+    log: RedisEventLog, upkeep: RedisUpkeep, group: RedisGroups, caplog: pytest.LogCaptureFixture
+) -> None:
+    await session_with(log)
+    await group.join("one")
+    janitor = Janitor(upkeep, WorkerSettings())
+    await janitor.tidy()
+    assert caplog.text == "", "nobody has said yet what is run"
+    await announce(upkeep, "two")
+    await janitor.tidy()
+    await janitor.tidy()
+    assert caplog.text.count("no worker runs one any more") == 1
+
+
+@pytest.mark.anyio
 async def test_pointers_go_when_every_reader_is_done_with_them_and_not_before(
     log: RedisEventLog, home: Path, upkeep: RedisUpkeep, group: RedisGroups
 ) -> None:

@@ -1,0 +1,192 @@
+"""docs/operating.md, "Several nodes": its commands as they stand there, on three nodes on this machine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+import psutil
+import pytest
+import redis
+import yaml
+
+from loadtests.chaos.nodes import configuration
+from loadtests.target import free_port
+from pipeline.log.embedded import find_binary
+
+pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "operating.md"
+HEAD = "127.0.0.2"
+"""On the loopback, and none that Ray takes for a machine that can have one node only."""
+START_S = 300.0
+SMALL = "--num-cpus 4 --num-gpus 2 --object-store-memory 100000000 --disable-usage-stats --block"
+"""What a node of this test has, whatever this machine has."""
+
+
+def documented() -> list[str]:
+    """The section's commands, one after the other."""
+    section = re.search(r"^## Several nodes\n(.*?)^## ", PAGE.read_text() + "\n## ", re.M | re.S)
+    assert section is not None
+    return [line.strip() for line in section[1].splitlines() if line.startswith("    ")]
+
+
+@dataclass
+class Site:
+    """One machine that plays several: a home for each, the page's commands, and what they have started."""
+
+    folder: Path
+    log: str
+    port: int = field(default_factory=free_port)
+    nodes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def home(self, name: str, *, used_before: bool) -> Path:
+        """Somebody's home; Ray left a token of its own there where an earlier release ran."""
+        home = self.folder / name
+        (home / ".ray").mkdir(parents=True)
+        if used_before:
+            (home / ".ray/auth_token").write_text(name.encode().hex().ljust(64, "0"))
+        return home
+
+    def here(self, command: str) -> str:
+        """The command with this site's names in the place of the page's."""
+        command = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+        command = command.replace("redis://:PASSWORD@LOG:6379", self.log)
+        return command.replace("HEAD:6379", f"{HEAD}:{self.port}").replace(
+            "--port 6379", f"--port {self.port}"
+        )
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """As of a fresh login: nothing of Ray, and none of our variables."""
+        system = ("PATH", "LANG", "IS_SANDBOX", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+        engines = ("LANGUAGE_MODEL", "TEXT_TO_SPEECH", "SPEECH_TO_TEXT", "QUALITY_SPEECH_TO_TEXT")
+        kept = {name: value for name in system if (value := os.environ.get(name)) is not None}
+        scripted = {f"RHAPSODE_{engine}__ENGINE": "scripted" for engine in engines}
+        return kept | scripted | {"HOME": str(home), "RAY_raylet_start_wait_time_s": "120"}
+
+    def run(self, home: Path, *commands: str) -> "subprocess.CompletedProcess[str]":
+        script = "\n".join(["set -eu", *map(self.here, commands)])
+        return subprocess.run(
+            ["bash", "-c", script], env=self.environment(home), capture_output=True, text=True, check=False
+        )
+
+    def start(self, home: Path, *commands: str) -> None:
+        """The last command starts Ray and stays; returns when the node has its store."""
+        stores = len(self._stores)
+        ports = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
+        own = [f"--node-ip-address {HEAD}", *(f"--{name} {free_port()}" for name in ports), SMALL]
+        if "--head" in commands[-1]:
+            own += [f"--temp-dir {self.folder}/ray", "--include-dashboard=false"]
+            own += [f"--ray-client-server-port {free_port()}"]
+        script = "\n".join(["set -eu", *map(self.here, commands[:-1]), f"exec {self.here(commands[-1])} "])
+        with (self.folder / "ray.txt").open("ab") as said:
+            node = subprocess.Popen(
+                ["bash", "-c", script + " ".join(own)],
+                env=self.environment(home),
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        self.nodes.append(node)
+        deadline = monotonic() + START_S
+        while len(self._stores) <= stores:
+            assert node.poll() is None, (self.folder / "ray.txt").read_text()[-3_000:]
+            assert monotonic() < deadline, (self.folder / "ray.txt").read_text()[-3_000:]
+            sleep(0.1)
+
+    @property
+    def _stores(self) -> list[Path]:
+        return list((self.folder / "ray").glob("session_2*/sockets/plasma_store*"))
+
+    def end(self) -> None:
+        for node in reversed(self.nodes):
+            top = psutil.Process(node.pid)
+            tree = [top, *top.children(recursive=True)]
+            for one in tree:
+                try:
+                    one.kill()
+                except psutil.NoSuchProcess:
+                    continue
+            psutil.wait_procs(tree, timeout=30)
+            node.wait()
+        self.nodes.clear()
+        shutil.rmtree(self.folder / "ray", ignore_errors=True)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[str]:
+    """A log server with a password; its URL."""
+    port = free_port()
+    command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "secret"]
+    options = ["--appendonly", "yes", "--dir", str(tmp_path), "--save", ""]
+    with subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL) as server:
+        yield f"redis://:secret@127.0.0.1:{port}"
+        server.kill()
+
+
+@pytest.fixture
+def site(log: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    short = tmp_path_factory.mktemp("n")  # Ray keeps sockets below it
+    found = Site(short, log)
+    yield found
+    found.end()
+
+
+def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
+    make_folder, make_token, token, log, head, gateway, speech, deploy = documented()
+    first = site.home("first", used_before=False)
+    others = [site.home(f"other{number}", used_before=number != 1) for number in range(3)]
+    assert site.run(first, make_folder, make_token).returncode == 0
+    secret = first / ".config/rhapsode/ray-token"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    for other in others:
+        shutil.copytree(secret.parent, other / ".config/rhapsode")
+
+    site.start(first, token, log, head)
+    site.start(others[0], token, log, gateway)
+    site.start(others[1], token, log, speech)
+
+    tree, settings = configuration(tmp_path, 1, free_port())
+    args = tree["applications"][0]["args"]
+    del args["log"]
+    for part in ("text_to_speech", "quality_speech_to_text"):
+        args["placement"][part]["pool"] = "speech"
+    file = tmp_path / "cluster.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    deploy = deploy.replace("cluster/cluster.yaml", str(file))
+
+    # Its own home has a token, as an earlier release left it, and it is not the cluster's.
+    refused = site.run(others[2], deploy)
+    assert refused.returncode == 1
+    assert "does not take the token that is here" in refused.stderr
+    assert "gcs_client.cc" not in refused.stderr
+
+    deadline = monotonic() + START_S
+    while "No node is of the pool" in (done := site.run(others[2], token, deploy)).stderr:
+        assert monotonic() < deadline
+    assert done.returncode == 0, done.stderr
+    assert site.log.replace(":secret@", "") in done.stderr
+
+    url = f"http://127.0.0.1:{settings.gateway.direct_port}"
+    assert httpx.get(f"{url}/v1/health", timeout=60).json()["status"] == "ok"
+    assert httpx.post(f"{url}/v1/sessions", json={}, timeout=60).status_code == 201
+    with redis.Redis.from_url(site.log) as server:
+        assert list(server.scan_iter("ev:*", count=1_000)), "the sessions are in another log"
+
+
+def test_a_cluster_without_authentication_is_refused(site: Site) -> None:
+    *_, log, head, _, _, deploy = documented()
+    home = site.home("clean", used_before=False)
+    site.start(home, log, head)
+    refused = site.run(home, deploy)
+    assert refused.returncode == 1
+    assert "asks nobody for a token" in refused.stderr
+    assert "or add --insecure" in refused.stderr
+    taken = site.run(home, f"{deploy} --insecure")
+    assert "No node is of the pool gateway, speech." in taken.stderr, "it was not looked at any further"
