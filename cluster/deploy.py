@@ -5,11 +5,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from cluster.console import Steps
+from cluster.console import Note, Steps
 from cluster.logs import cause
 from cluster.problems import MISUSED, CliError
+
+if TYPE_CHECKING:
+    from cluster.config import Config
 
 _ADDRESS: Final = re.compile(r"auto|(ray://)?[^\s/]+:\d{1,5}")
 _PATIENCE_S: Final = 600.0
@@ -41,24 +44,9 @@ def run(file: Path, address: str, steps: Steps, *, insecure: bool = False) -> No
     from ray import serve
 
     from cluster import ray_host
-    from cluster.placement import cards_needed, pools
 
     with steps.step("Cluster") as note:
-        try:
-            ray.init(address=address, namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises of many kinds when nobody answers
-            raise CliError(
-                f"The Ray cluster at {address} cannot be used: {error}", "See: ray status"
-            ) from error
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        missing = pools(config.settings) - {node.get("Labels", {}).get("pool", "") for node in nodes}
-        if missing:
-            advice = "Label nodes: ray start --labels pool=NAME"
-            raise CliError(f"No node is of the pool {', '.join(sorted(missing))}.", advice)
-        cards = _total(ray.cluster_resources(), "GPU")
-        if cards < cards_needed(config.settings):
-            raise CliError(f"{cards_needed(config.settings)} GPUs are wanted, the cluster has {cards:g}.")
-        note(f"{len(nodes)} nodes, {cards:g} GPUs")
+        nodes = _joined(address, config, note)
     try:
         with steps.step("Log server") as note:
             found = _log_of(nodes, config.serve.applications[0].args)
@@ -75,6 +63,28 @@ def run(file: Path, address: str, steps: Steps, *, insecure: bool = False) -> No
             ray_host.deploy(config.serve, note, patience_s=_PATIENCE_S)
     finally:
         ray.shutdown()
+
+
+def _joined(address: str, config: "Config", note: Note) -> list[dict[str, Any]]:
+    """Connects to the cluster; its nodes. Raises CliError where it has not what the configuration asks for."""
+    import ray
+
+    from cluster.placement import cards_needed, pools
+
+    try:
+        ray.init(address=address, namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises of many kinds when nobody answers
+        raise CliError(f"The Ray cluster at {address} cannot be used: {error}", "See: ray status") from error
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    missing = pools(config.settings) - {node.get("Labels", {}).get("pool", "") for node in nodes}
+    if missing:
+        advice = "Label nodes: ray start --labels pool=NAME"
+        raise CliError(f"No node is of the pool {', '.join(sorted(missing))}.", advice)
+    cards = _total(ray.cluster_resources(), "GPU")
+    if cards < cards_needed(config.settings):
+        raise CliError(f"{cards_needed(config.settings)} GPUs are wanted, the cluster has {cards:g}.")
+    note(f"{len(nodes)} nodes, {cards:g} GPUs")
+    return nodes
 
 
 def _resolved(address: str) -> str:
