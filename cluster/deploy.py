@@ -66,7 +66,7 @@ def run(file: Path, address: str, steps: Steps, *, insecure: bool = False) -> No
 
 
 def _joined(address: str, config: "Config", note: Note) -> list[dict[str, Any]]:
-    """Connects to the cluster; its nodes. Raises CliError where it has not what the configuration asks for."""
+    """Connects to the cluster; its nodes. Raises CliError where it lacks what the configuration asks for."""
     import ray
 
     from cluster.placement import cards_needed, pools
