@@ -1,6 +1,7 @@
 """Reads a serve_config.yaml strictly: Ray ignores keys that it does not know, we name them."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -31,6 +32,8 @@ DEPLOYMENTS: Final = (
     "Workers",
 )
 PREFIX: Final = "RHAPSODE_"
+_OF_A_SERVICE: Final = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)$")
+"""Kubernetes tells every pod of the services beside it in variables that are named after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,10 @@ def findings(raw: Any) -> list[Finding]:
 def unknown_variables(environment: Mapping[str, str]) -> list[Finding]:
     """RHAPSODE_* variables that mean nothing: pydantic-settings would not notice a misspelt first part."""
     found = []
+    in_a_pod = "KUBERNETES_SERVICE_HOST" in environment
     for name in sorted(environment):
+        if in_a_pod and _OF_A_SERVICE.search(name):
+            continue
         first, _, rest = name.removeprefix(PREFIX).lower().partition("__")
         if name.startswith(PREFIX) and name != KEY and first not in AppSettings.model_fields:
             meant = nearest(first, AppSettings.model_fields)

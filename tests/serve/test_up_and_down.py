@@ -85,6 +85,14 @@ def test_the_token_of_ray_is_in_a_file_that_only_we_can_read(
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
+def test_logs_are_shown_by_their_part(running: RunState, rhapsode: Rhapsode) -> None:
+    assert "raylet.out | " in rhapsode("logs", "ray", "--lines", "3").stdout
+    told = rhapsode("logs", "nobody")
+    assert told.returncode == 2
+    parts = ("gateway", "languagemodel", "librarian", "log", "qualityspeechtotext", "ray", "serve")
+    assert all(part in told.stderr for part in (*parts, "speechtotext", "texttospeech", "up", "workers"))
+
+
 def test_top_knows_every_replica(running: RunState, rhapsode: Rhapsode) -> None:
     shown = rhapsode("top", "--json")
     assert shown.returncode == 0, shown.stderr
@@ -154,6 +162,7 @@ def test_after_the_launcher_was_killed_down_leaves_nothing_running(
     assert rhapsode("down").returncode == 0
     await_gone(everybody)
     assert rhapsode("down").stdout == "Nothing was running.\n"
+    assert "raylet.out | " in rhapsode("logs", "ray", "--lines", "3").stdout, "a crash can be looked into"
     assert not list(Path(environment["RHAPSODE_HOME"], "log").glob("*.sock"))
 
 

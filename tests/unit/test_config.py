@@ -222,6 +222,13 @@ def test_a_misspelt_variable_is_noticed() -> None:
     assert str(found) == "RHAPSODE_LOGS__URL: there is no such setting; did you mean RHAPSODE_LOG__URL?"
 
 
+def test_variables_that_kubernetes_names_after_our_services_are_no_settings() -> None:
+    told = {"RHAPSODE_SERVE_SVC_PORT": "x", "RHAPSODE_HEAD_SVC_SERVICE_PORT_GCS": "x"}
+    told |= {"RHAPSODE_HEAD_SVC_PORT_6379_TCP_ADDR": "x", "RHAPSODE_HEAD_SVC_SERVICE_HOST": "x"}
+    assert len(config.unknown_variables(told)) == 4
+    assert config.unknown_variables(told | {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) == []
+
+
 def test_the_providers_that_are_shown_are_right() -> None:
     shown = re.findall(
         r"```yaml\n(.+?)```", (ROOT / "docs/providers.md").read_text(encoding="utf-8"), re.DOTALL
