@@ -1,7 +1,6 @@
 """The `rhapsode` command: each command explains itself with an example; the work is in other modules."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,12 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from cluster import document_commands, hearing_commands, keys, rollout_commands
+from cluster.alike import Key, begin, complete
 from cluster.commands import Json, Url, explained, running_at
 from cluster.commands import say as say_plainly
 from cluster.console import Steps
 from cluster.metrics import metrics
 from cluster.problems import MISUSED, CliError
-from cluster.state import KEY
 from cluster.top import top
 from cluster.upkeep import dead, projections
 from schemas.version import BUILD
@@ -30,14 +29,14 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Write the sound to this .wav, .mp3 or .ogg file.")
 ]
 Voice = Annotated[str | None, typer.Option(help="Whose voice; the system's default otherwise.")]
-Speed = Annotated[float | None, typer.Option("--rate", help="How fast it is spoken, 0.5 to 2.0.")]
+Speed = Annotated[float | None, typer.Option("--rate", min=0.25, max=4, help="How fast it is spoken.")]
 Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
 
 app.add_typer(keys.app, name="keys")
@@ -58,13 +57,11 @@ def _common(
         bool,
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
     ] = False,
-    key: Annotated[
-        str | None,
-        typer.Option(help="Your API key, if the server asks for one; RHAPSODE_KEY is a better place for it."),
-    ] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: Json = False,
 ) -> None:
-    if key is not None:
-        os.environ[KEY] = key
+    begin(url, key, as_json)
 
 
 @app.command()
@@ -262,6 +259,7 @@ def replay(
 def export_session(
     session: Annotated[str, typer.Argument(help="A session's id.")],
     file: Annotated[Path, typer.Argument(help="The ZIP file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Write a session to a file: its events, sound and captions, for safe keeping or another server.
 
@@ -270,7 +268,7 @@ def export_session(
     from cluster import transfers
 
     with explained():
-        say_plainly(anyio.run(transfers.export, running_at(start=False), session, file))
+        say_plainly(anyio.run(transfers.export, running_at(start=False), session, file, force))
 
 
 @app.command("import")
@@ -315,6 +313,8 @@ def _tell_what_next(kind: str, session: str, out: Path | None, *, heard: bool) -
     if kind == "prompt":
         note(f"Again: rhapsode replay {session}")
 
+
+complete(app)
 
 if __name__ == "__main__":
     app()

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,21 @@ Url = Annotated[
     typer.Option("--url", help="A system elsewhere, as http://HOST:PORT; else the one of this home."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on standard output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 _INTERRUPTED: Final = 130
+
+
+@dataclass(slots=True)
+class Said:
+    """The options that every command has, wherever they stood; see `cluster.alike`."""
+
+    url: str | None = None
+    key: str | None = None
+    as_json: bool = False
+
+
+SAID: Final = Said()
+"""Set anew by each invocation of the program: a process runs one."""
 
 
 @contextmanager
@@ -40,13 +55,23 @@ def running_at(url: str | None = None, *, start: bool = False) -> str:
     from cluster import detach as background
     from cluster import state
 
-    if url is not None:
+    if (url := url or SAID.url) is not None:
         return _checked(url)
     if found := state.running(state.home()):
         return found.url
     if not start:
         raise NotRunning
     return background.start([], Steps(Console(stderr=True)))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Raises CliError unless it is wanted: what is destroyed is asked for, and a script says --yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CliError(f"{question} There is nobody to ask here.", "Add --yes.", status=MISUSED)
+    if not typer.confirm(question, err=True):
+        raise CliError("Nothing was done.")
 
 
 def _checked(url: str) -> str:

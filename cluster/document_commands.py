@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.commands import Json, explained, running_at, say
+from cluster.commands import Json, Yes, confirm, explained, running_at, say
 from cluster.console import Steps
 
 app = typer.Typer(
@@ -101,6 +101,7 @@ def remove(
     names: Annotated[list[str], typer.Argument(help="Names or ids of documents; none: use --all.")] = [],  # noqa: B006 - typer wants a list
     collection: Which = DEFAULT,
     everything: Annotated[bool, typer.Option("--all", help="The whole collection.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Forget documents, or a collection with everything in it.
 
@@ -109,6 +110,9 @@ def remove(
     from cluster import documents
 
     with explained():
+        what = f"the whole collection {collection}" if everything else f"{', '.join(names)} of {collection}"
+        if names or everything:
+            confirm(f"Remove {what}, with all that was read of it?", yes=yes)
         gone = anyio.run(documents.remove, running_at(), collection, names, everything)
         Console(stderr=True).print(f"Removed: {escape(gone)}", highlight=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from cluster import state
-from cluster.commands import explained
+from cluster.commands import Yes, confirm, explained
 from cluster.problems import MISUSED, CliError
 from pipeline.access.door import keys_file
 from pipeline.access.keys import (
@@ -96,12 +96,14 @@ def show(
 def revoke(
     ident: Annotated[str, typer.Argument(metavar="ID", help="As rhapsode keys list shows it.")],
     config: ConfigFile = None,
+    yes: Yes = False,
 ) -> None:
     """End a key, and every token made of it, on a running server within a second.
 
     Example: rhapsode keys revoke 3f9a01bc
     """
     with explained():
+        confirm(f"End the key {ident}, and every token made of it?", yes=yes)
         file = file_of(config)
         now_ms = time.time_ns() // 1_000_000
         record = _with(file, lambda: revoke_key(file, ident, now_ms=now_ms))

@@ -8,8 +8,10 @@ from cluster.client import Client
 from cluster.problems import MISUSED, CliError
 
 
-async def export(url: str, session: str, file: Path) -> str:
-    """Write the session's bundle to `file`; what to tell the user."""
+async def export(url: str, session: str, file: Path, force: bool = False) -> str:
+    """Write the session's bundle to `file`; what to tell the user. Overwrites only with `force`."""
+    if await anyio.Path(file).exists() and not force:
+        raise CliError(f"{file} is there already.", "Add --force, or choose another.", status=MISUSED)
     folder = anyio.Path(file).parent
     if not await folder.is_dir():
         raise CliError(f"There is no folder {folder}.", "Make it first.", status=MISUSED)

@@ -14,6 +14,7 @@ import httpx
 
 from cluster import logs, processes, state
 from cluster.console import Steps
+from cluster.detach import runs_already
 from cluster.exposure import OPEN
 from cluster.problems import CliError
 from cluster.signals import StopSignals
@@ -73,7 +74,7 @@ def _run(wish: Wish, steps: Steps) -> None:
     home = state.home()
     with state.only_one(home) as free:
         if not free:
-            _point_to_the_other(home, steps)
+            _point_to_the_other(home, steps, wish)
             return
         stop = StopSignals()
         _prepare_ray(home)
@@ -108,8 +109,11 @@ def _with_logs(error: CliError, home: Path, ray_folder: Path) -> CliError:
     return CliError(str(error), advice, status=error.status)
 
 
-def _point_to_the_other(home: Path, steps: Steps) -> None:
+def _point_to_the_other(home: Path, steps: Steps, wish: Wish) -> None:
+    """Raises CliError for a wish that the running system was not started with."""
     other = state.read(home)
+    if wish != Wish():
+        raise runs_already(other.url if other is not None else "")
     if other is not None and other.ready:
         steps.say(f"Rhapsode is running already: [bold]{other.url}[/bold]")
     else:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cluster.asking import ask
-from cluster.commands import Json, Url, explained, running_at, say
+from cluster.commands import Json, Url, Yes, confirm, explained, running_at, say
 
 _PAGE: Final = 200
 _OPTIONS: Final[dict[str, Any]] = {"no_args_is_help": True, "rich_markup_mode": None}
@@ -47,12 +47,13 @@ def dead_retry(letter: Letter, url: Url = None) -> None:
 
 
 @dead.command("drop")
-def dead_drop(letter: Letter, url: Url = None) -> None:
+def dead_drop(letter: Letter, url: Url = None, yes: Yes = False) -> None:
     """Give the fact up, as far as this effect or projection is concerned.
 
     Example: rhapsode dead drop 7.1763000000000-0
     """
     with explained():
+        confirm(f"Give {letter} up for good?", yes=yes)
         ask(running_at(url), "DELETE", f"/v1/dead-letters/{letter}")
         say(f"{letter} is dropped.")
 

@@ -78,7 +78,7 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(home: Path) -
     assert "anna" in listed.stdout
     assert "good" in listed.stdout
     assert key.rpartition("_")[2] not in listed.stdout
-    assert rhapsode("keys", "revoke", record.id).exit_code == 0
+    assert rhapsode("keys", "revoke", record.id, "--yes").exit_code == 0
     [shown] = json.loads(rhapsode("keys", "list", "--json").stdout)
     assert shown["revoked_ms"] is not None
     assert "sha256" not in shown
@@ -93,7 +93,7 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(home: Path) -
         (["create", "--principal", "anna", "--role", "king"], "There is no role 'king'"),
         (["create", "--principal", "anna", "--expires", "soon"], "'soon' is no time"),
         (["create", "--principal", "anna", "--expires", "2001-01-01"], "is over already"),
-        (["revoke", "00000000"], "There is no key 00000000"),
+        (["revoke", "00000000", "--yes"], "There is no key 00000000"),
     ],
 )
 def test_a_mistake_with_keys_is_one_sentence(arguments: list[str], said: str) -> None:

@@ -60,9 +60,9 @@ def test_dead_letters_are_listed_tried_again_and_dropped(app: RunningApp) -> Non
     assert len(re.findall(r"\n    dropped it", said)) == 2
     first, second = (letter["id"] for letter in letters)
     assert rhapsode("dead", "retry", first).stdout == f"{first} is being tried again.\n"
-    assert rhapsode("dead", "drop", second).stdout == f"{second} is dropped.\n"
+    assert rhapsode("dead", "drop", second, "--yes").stdout == f"{second} is dropped.\n"
     assert rhapsode("dead", "list").stdout == "There are no dead letters.\n"
-    again = rhapsode("dead", "drop", second)
+    again = rhapsode("dead", "drop", second, "--yes")
     assert again.exit_code == 1
     assert f"Refused: there is no dead letter '{second}'." in again.stderr
 
