@@ -17,6 +17,7 @@ from cluster.cli import app
 from cluster.config import unknown_variables
 from pipeline.log.embedded import find_binary
 from pipeline.log.info import Durability
+from schemas.version import VERSION
 from tests.log.support import wait_for
 from tests.test_layout import ROOT
 
@@ -84,6 +85,12 @@ def test_rhapsode_is_told_real_settings_and_options() -> None:
     assert scraped["authorization"]["credentials_file"] == "/run/secrets/prometheus-key"
 
 
+def test_the_image_is_that_of_this_version() -> None:
+    image = f"localhost/rhapsode-gateway:{VERSION}"
+    assert SERVICES["rhapsode"]["image"] == f"${{RHAPSODE_IMAGE:-{image}}}"
+    assert f"RHAPSODE_IMAGE={image}\n" in (PRODUCTION / "example.env").read_text("utf-8")
+
+
 def test_the_image_says_where_it_listens_and_when_it_is_well() -> None:
     text = (ROOT / "cluster" / "images" / "gateway" / "Containerfile").read_text("utf-8")
     assert "\nEXPOSE 8000\n" in text
@@ -99,6 +106,7 @@ def test_the_unit_starts_what_there_is(tmp_path: Path) -> None:
     program, command, *arguments = line.split()
     assert (program, command) == ("/opt/rhapsode/.venv/bin/rhapsode", "up")
     assert {one for one in arguments if one.startswith("--")} <= options_of("up")
+    assert "ReadWritePaths=/tmp" in text  # strict protection would keep Ray from its folder
     config = Path(arguments[arguments.index("--config") + 1])
     assert (ROOT / config.relative_to("/opt/rhapsode")).is_file()
     variables = dict(one.split("=", 1) for one in re.findall(r"^Environment=(.*)$", text, re.MULTILINE))
