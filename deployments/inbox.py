@@ -36,6 +36,8 @@ _ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_U
 _GREETING: Final = 64
 _GREETED_S: Final = 5.0
 """Whoever has not said the token by then is sent away."""
+_STRANGERS: Final = 64
+"""Connections that have not said it yet; when there is one more, the oldest of them is sent away."""
 _LATE_S: Final = 10.0
 """The last items are on their way for so long at most, once Serve has said that the call is over."""
 
@@ -128,6 +130,8 @@ class Inbox:
         self._number = 0
         self._calls: dict[int, Call] = {}
         self._connections: set[_Connection] = set()
+        self._strangers: dict[_Connection, None] = {}
+        """Connections that have not said the token, the oldest first."""
         self._server: asyncio.Server
 
     async def __aenter__(self) -> Self:
@@ -158,15 +162,23 @@ class Inbox:
 
     def came(self, connection: "_Connection") -> None:
         self._connections.add(connection)
+        self._strangers[connection] = None
+        if len(self._strangers) > _STRANGERS:  # a replica says the token at once
+            next(iter(self._strangers)).close()
 
     def went(self, connection: "_Connection") -> None:
         self._connections.discard(connection)
+        self._strangers.pop(connection, None)
         for call in self._calls.values():
             if call.way is connection:
                 call.cut_off()
 
-    def knows(self, token: bytes) -> bool:
-        return hmac.compare_digest(token, self._token.encode())
+    def knows(self, connection: "_Connection", token: bytes) -> bool:
+        """Whether this is the token; then it is no stranger any more."""
+        known = hmac.compare_digest(token, self._token.encode())
+        if known:
+            self._strangers.pop(connection, None)
+        return known
 
     def take(self, connection: "_Connection", frame: bytes) -> None:
         """Raises ValueError where it is no frame of a replica's."""
@@ -217,7 +229,7 @@ class _Connection(asyncio.Protocol):
         self._rest = data[at:]
 
     def _greet(self, token: bytes) -> None:
-        if not self._inbox.knows(token):
+        if not self._inbox.knows(self, token):
             raise ValueError("a stranger")
         self._patience.cancel()
         self._take, self._largest = partial(self._inbox.take, self), LARGEST

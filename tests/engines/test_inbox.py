@@ -52,6 +52,22 @@ async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
             await anext(items)
 
 
+async def test_many_strangers_keep_no_replica_away(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployments.inbox._GREETED_S", 3_600.0)
+    with inbox.call() as call:
+        port = int(call.back["back_port"])
+        reader, writer = await asyncio.open_connection(HERE, port)
+        writer.write(framed(str(call.back["back_token"]).encode()))
+        assert await reader.readexactly(len(WELCOME)) == WELCOME
+        strangers = [await asyncio.open_connection(HERE, port) for _ in range(70)]
+        first = strangers[0][0]
+        assert await asyncio.wait_for(first.read(), 30) == b""
+        writer.write(framed(msgpack.packb([call.back["call"], {"number": 0}])))
+        assert await anext(aiter(call)) == {"number": 0}
+        for _, other in (*strangers, (reader, writer)):
+            other.close()
+
+
 @pytest.mark.parametrize(
     "said",
     [
