@@ -1,7 +1,6 @@
 """What the application says of itself in OpenAPI, where the routes alone would not tell."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -20,7 +19,6 @@ def describe(app: FastAPI) -> None:
     """The gate asks for credentials before any route, and every route may answer with a problem."""
     described = app.openapi
 
-    @cache
     def whole() -> dict[str, Any]:
         if app.openapi_schema is not None:  # made once, whoever asks how often
             return app.openapi_schema
