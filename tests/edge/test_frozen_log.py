@@ -77,6 +77,7 @@ async def test_a_frozen_log_takes_neither_gateway_nor_listeners_away(app: Runnin
         sse = said(app, f"/v1/sessions/{session}/events?from=head")
         assert (await anext(sse))[0] == "hello"
         async with connect(f"{app.ws_url}/v1/sessions/{session}/stream?from=head", proxy=None) as websocket:
+            assert json.loads(await websocket.recv())["type"] == "hello"
             with anyio.fail_after(60):
                 async with frozen(app):
                     asked = {"text": "Hello.", "settings": QUIET}
