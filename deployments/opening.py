@@ -73,15 +73,13 @@ async def open_services(
     node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
     meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
     metrics = Metrics(RedisUpkeep(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
-    allowance = open_allowance(log, settings.limits)
+    allowance = open_allowance(log, settings.limits, settings.log)
     try:
         await _warn_of_what_loses_events(measures)
         async with (
             open_tracing(settings.tracing, part="Gateway", instance=node, model=own) as tracing,
             forced_to_disk(settings.log, settings.home),
-            Recorder(
-                log, clock_ms=clock.now_ms, retain_s=settings.log.retain_s, appended=meter.appended
-            ) as recorder,
+            Recorder(log, clock.now_ms, settings.log.retain_s, meter.appended, allowance.written) as recorder,
             Tailer(log, delivered=meter.delivered) as tailer,
             HeardLedger(recorder, clock) as ledger,
         ):

@@ -55,6 +55,8 @@ STATUS: Final[dict[str, int]] = {
     "limit.characters": 429,
     "limit.audio": 429,
     "limit.listeners": 429,
+    "limit.bytes": 429,
+    "quota.stored": 409,
     "limit.heard": 429,
     "limit.files": 429,
     "limit.searches": 429,

@@ -51,7 +51,7 @@ class Characters:
         session = await self._users.open(principal)
         if len((await self._users.state(principal)).characters) >= MOST:
             raise StateError(f"{MOST} characters are enough; delete one")
-        await self._recorder.post(session, saved)
+        await self._recorder.post(session, saved, by=principal)
         return saved
 
     async def change(
@@ -81,7 +81,9 @@ class Characters:
     ) -> bool:
         """False: somebody was quicker."""
         key = internal_key("character", character, at)
-        return (await self._recorder.post(user_session(principal), fact, key=key)).verdict is Verdict.OK
+        by = None if isinstance(fact, CharacterDeleted) else principal
+        outcome = await self._recorder.post(user_session(principal), fact, key=key, by=by)
+        return outcome.verdict is Verdict.OK
 
     async def _check_knowledge(
         self, character: CharacterSaved, before: tuple[str, ...], principal: str

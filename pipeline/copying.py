@@ -1,7 +1,7 @@
 """A new session written from facts that exist already: all of them, or no session at all."""
 
 import secrets
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from typing import Final
 
 import anyio
@@ -20,13 +20,19 @@ _LOUD: Final = frozenset({"session.started", "session.ended"})
 """What workers must hear of a copy: that it is there, and that it is closed."""
 
 
-async def write_copy(log: EventLog, session: SessionId, facts: AsyncIterable[NewFact]) -> Seq:
+async def write_copy(
+    log: EventLog,
+    session: SessionId,
+    facts: AsyncIterable[NewFact],
+    charge: Callable[[int], Awaitable[None]] | None = None,
+) -> Seq:
     """Write `facts`, the first of which is session.started, as the new `session`; its head.
 
     Times and causes stay. Workers and owners do not take the past for news. If anything goes wrong, `facts`
-    itself included, what was written is deleted and the error raised.
+    itself included, what was written is deleted and the error raised. `charge` is asked about the bytes of
+    each batch, and refuses by raising.
     """
-    copy = _Copy(log, session)
+    copy = _Copy(log, session, charge)
     try:
         async for new in facts:
             await copy.add(new)
@@ -42,8 +48,11 @@ async def write_copy(log: EventLog, session: SessionId, facts: AsyncIterable[New
 class _Copy:
     """Holds the session's lease for as long as it writes, so that no owner begins to work on half of it."""
 
-    def __init__(self, log: EventLog, session: SessionId) -> None:
+    def __init__(
+        self, log: EventLog, session: SessionId, charge: Callable[[int], Awaitable[None]] | None
+    ) -> None:
         self._log = log
+        self._charge = charge
         self._session = session
         self._waiting: list[NewFact] = []
         self._bytes = 0
@@ -63,6 +72,8 @@ class _Copy:
     async def flush(self) -> None:
         if not self._waiting:
             return
+        if self._charge is not None:
+            await self._charge(size_of([encode(new) for new in self._waiting]))
         if not await self._log.acquire(self._session, self.who, LEASE_MS):
             raise Conflict("somebody else has begun to work on the copy")
         self._tried = True

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
@@ -74,7 +75,9 @@ class Forks:
         async with aclosing(_copied(self._log, session, past, origin)) as facts:
             news = [SettingsChanged(settings=settings)] if changed else []
             now = self._clock.now_ms()
-            head_seq = await write_copy(self._log, fork, _followed(facts, [NewFact(n, now) for n in news]))
+            whole = _followed(facts, [NewFact(n, now) for n in news])
+            charge = partial(self._sessions.charge, principal)
+            head_seq = await write_copy(self._log, fork, whole, charge)
         turn = await self._ask(fork, command)
         return Fork(fork, Seq(turn or head_seq), settings, past.head, turn)
 

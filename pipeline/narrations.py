@@ -113,7 +113,8 @@ class Narrations:
         if not scene.state.answer.strip():
             raise SceneNotReady("the scene has no text")
         if by == "user" and self._allowance is not None:
-            await self._allowance.turn(scene.story.principal, len(scene.state.answer))
+            answer = scene.state.answer
+            await self._allowance.turn(scene.story.principal, len(answer), size=len(answer.encode()))
         if present is not None and present.status == "requested":
             await self._stop(present.session)
         attempt = present.attempt + 1 if present else 1
@@ -155,7 +156,7 @@ class Narrations:
         `preferences` stand for the user's own.
         """
         if self._allowance is not None and not await self._is_there(session):
-            await self._allowance.turn(principal, len(text))
+            await self._allowance.turn(principal, len(text), size=len(text.encode()))
         settings = await self._settings(principal, preferences)
         await self._start(session, settings, text, principal=principal, title=title)
 

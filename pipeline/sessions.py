@@ -14,6 +14,7 @@ from pipeline.conversation import Conversation
 from pipeline.documents.readable import check_readable, with_readable
 from pipeline.heard import HeardLedger
 from pipeline.log.base import Head
+from pipeline.log.codec import bytes_of
 from pipeline.log.recorder import About, Recorder
 from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
@@ -106,7 +107,7 @@ class Sessions:
         session = new_session_id()
         mark = generation(created_ms(session))
         fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
-        outcome = await self._recorder.post(session, fact, *also, mode="create")
+        outcome = await self._recorder.post(session, fact, *also, mode="create", by=principal)
         return session, mark, outcome.last, settings
 
     def welcome(self) -> None:
@@ -122,6 +123,10 @@ class Sessions:
         if settings is not None:
             self.choices.check(settings)
         await self._allowance.session(principal)
+
+    async def charge(self, principal: str, size: int) -> None:
+        """So many bytes are about to be written for them. Raises WriteLimit or StoredQuota."""
+        await self._allowance.written(principal, size)
 
     async def request(
         self,
@@ -175,7 +180,9 @@ class Sessions:
             if conversation.ended or conversation.ending:
                 raise SessionEnded("this session has ended; create a new one")
             facts = decision(conversation)
-            return (await self._recorder.post(session, *facts)).last if facts else conversation.head
+            if not facts:
+                return conversation.head
+            return (await self._recorder.post(session, *facts, by=conversation.principal)).last
 
     async def _ask(
         self,
@@ -191,7 +198,8 @@ class Sessions:
         wish = wish.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
         fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.latest_ms)
-        await self._allowance.turn(conversation.principal, wish.chars)
+        plain = [each.fact if isinstance(each, About) else each for each in before]
+        await self._allowance.turn(conversation.principal, wish.chars, size=bytes_of(*plain, fact))
         outcome = await self._recorder.post(session, *before, fact, key=key)
         self._owners.wake(session, outcome.last)
         return TurnId(outcome.last)
@@ -244,6 +252,7 @@ class Sessions:
         conversation, _ = await self._views.get(session)
         wanted = None if command.turn is None else TurnId(command.turn)
         turn, fact = conversation.control(command.action, turn=wanted, sentence=command.sentence)
+        await self._allowance.written(conversation.principal, bytes_of(fact), room=False)
         outcome = await self._recorder.post(session, fact, turn=turn)
         if conversation.has_work:  # else there is nothing that an owner would do about it
             self._owners.wake(session, outcome.last)
@@ -257,7 +266,8 @@ class Sessions:
                 raise SessionEnded("this session has ended; create a new one")
             settings = self.choices.check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
-            outcome = await self._recorder.post(session, SettingsChanged(settings=settings))
+            changed = SettingsChanged(settings=settings)
+            outcome = await self._recorder.post(session, changed, by=conversation.principal)
         return outcome.last, settings
 
     async def rename(self, session: SessionId, title: str) -> Seq:
@@ -265,7 +275,8 @@ class Sessions:
         conversation, _ = await self._views.get(session)
         if conversation.ended or conversation.ending:
             raise SessionEnded("this session has ended; create a new one")
-        return (await self._recorder.post(session, SessionRenamed(title=title))).last
+        renamed = SessionRenamed(title=title)
+        return (await self._recorder.post(session, renamed, by=conversation.principal)).last
 
     async def delete(self, session: SessionId) -> None:
         """End the session, tell its listeners, then erase its facts and audio.

@@ -86,7 +86,8 @@ class Threads:
                 self._sessions.welcome()
                 await self._sessions.admit(principal)
                 started = SessionStarted(settings=defaults, kind="thread", principal=principal)
-                await self._recorder.post(thread, started, mode="create", key=internal_key("chat"))
+                key = internal_key("chat")
+                await self._recorder.post(thread, started, mode="create", key=key, by=principal)
             else:
                 if conversation.ended:
                     continue
@@ -150,7 +151,8 @@ class Threads:
         if len(conversation.members) >= _MEMBERS:
             raise StateError(f"{_MEMBERS} people in a thread are enough")
         if principal not in conversation.members and principal != conversation.principal:
-            await self._recorder.post(thread, MemberAdded(principal=principal))
+            added = MemberAdded(principal=principal)
+            await self._recorder.post(thread, added, by=conversation.principal)
 
     async def remove_member(self, thread: SessionId, principal: str) -> None:
         """Whoever is none is none."""

@@ -148,7 +148,8 @@ class Users:
             state = await self.state(principal)
             wanted = decide(state.preferences)
             key = internal_key("preferences", state.changed)
-            outcome = await self._recorder.post(session, PreferencesChanged(preferences=wanted), key=key)
+            changed = PreferencesChanged(preferences=wanted)
+            outcome = await self._recorder.post(session, changed, key=key, by=principal)
             if outcome.verdict is Verdict.OK or await self._said(session, outcome.first) == wanted:
                 return outcome.last, wanted  # ours, or the very same; its answer may have been lost
 

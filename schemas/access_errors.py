@@ -2,7 +2,8 @@
 
 AccessError          Unauthenticated, CredentialInvalid, CredentialExpired, Forbidden, OriginRefused
 LimitReached         SessionLimit, TurnLimit, CharacterLimit, AudioLimit, ListenerLimit,
-                     HeardLimit, FileLimit, SearchLimit, UploadLimit
+                     HeardLimit, FileLimit, SearchLimit, UploadLimit, WriteLimit
+StoredQuota          as many bytes in the log as there may be
 """
 
 from schemas.errors import InputError, RhapsodeError, StateError
@@ -91,3 +92,13 @@ class SearchLimit(LimitReached):
 
 class UploadLimit(LimitReached):
     code = "limit.uploads"
+
+
+class WriteLimit(LimitReached):
+    code = "limit.bytes"
+
+
+class StoredQuota(StateError):
+    """The principal has as many bytes in the log as it may; the message names its largest sessions."""
+
+    code = "quota.stored"

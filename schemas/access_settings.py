@@ -86,6 +86,12 @@ class PrincipalLimits(_Settings):
     `limit.uploads`."""
     arriving_bytes: int | None = Field(default=1_024 * 1_024 * 1_024, ge=1_000)
     """What these may have on the replica's disk together: `limit.uploads`."""
+    written_mb_per_hour: int | None = Field(default=512, ge=1)
+    """Megabytes of commands, settings, items, forks and imports written into the log: `limit.bytes`."""
+    stored_mb: int | None = Field(default=512, ge=1)
+    """Megabytes of sessions that the log holds and the archive does not hold whole yet; more is refused with
+    409 `quota.stored` until some are deleted, or have ended and are archived. Never more than half of
+    `log.max_memory_mb` where the log's server is the embedded one."""
     listeners: int | None = Field(default=200, ge=1)
     """Sockets, event streams and downloads at the same time, in each replica: `limit.listeners`."""
 
@@ -100,5 +106,7 @@ NO_LIMITS = PrincipalLimits(
     searches_per_minute=None,
     uploads=None,
     arriving_bytes=None,
+    written_mb_per_hour=None,
+    stored_mb=None,
     listeners=None,
 )

@@ -218,6 +218,9 @@ class ArchiveSettings(_Settings):
     """Audio in one file, roughly: a file ends with the first page of facts that reaches it."""
     hot_facts: int = Field(default=1_000, ge=0)
     """The latest facts of a live session stay in the log as well."""
+    hot_bytes: int = Field(default=8 * 1024 * 1024, ge=65_536)
+    """No more of them than take about so many bytes, with their sound. A live session that has so many that
+    are not archived gets its next file."""
     hot_s: int = Field(default=3_600, ge=0)
     """So long the facts of a closed session stay in the log after they are in the archive."""
     idle_archive_s: float = Field(default=3_600, ge=0)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Annotated, Any, Final
 
 import anyio.to_thread
@@ -97,6 +98,7 @@ async def import_session(
                 session_bytes=services.settings.log.max_session_bytes,
                 principal=caller.name,
                 mine=mine,
+                charge=partial(services.sessions.charge, caller.name),
             )
     response.headers["Location"] = f"/v1/sessions/{session}"
     return SessionImported(

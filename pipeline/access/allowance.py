@@ -4,6 +4,7 @@ import logging
 from typing import Final
 
 from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
+from pipeline.access.stored import AGAIN_S, Stored, Usage
 from pipeline.log.base import EventLog
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tiered import TieredLog
@@ -15,11 +16,14 @@ from schemas.access_errors import (
     LimitReached,
     SearchLimit,
     SessionLimit,
+    StoredQuota,
     TurnLimit,
+    WriteLimit,
 )
 from schemas.access_settings import PrincipalLimits
 from schemas.errors import LogError
 from schemas.limits import LimitSettings
+from schemas.log_settings import LogSettings
 
 log = logging.getLogger(__name__)
 
@@ -34,31 +38,61 @@ _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
     "heard": (HeardLimit, "{minutes} minutes of sound that is listened to an hour"),
     "files": (FileLimit, "{minutes} minutes of speech in files an hour"),
     "searches": (SearchLimit, "{limit} searches a minute"),
+    "bytes": (WriteLimit, "{megabytes} MB written an hour"),
 }
+_MEGABYTE: Final = 1_000_000
 
 
 class Allowance:
     """Asked before anything is recorded. Every method raises LimitReached where there is too little left."""
 
-    def __init__(self, meter: Meter, settings: LimitSettings) -> None:
+    def __init__(self, meter: Meter, settings: LimitSettings, stored: Stored | None = None) -> None:
+        """`stored` counts what principals have in the log; None: there is no quota."""
         self.settings = settings
         self._meter = meter
+        self._stored = stored
 
     async def session(self, principal: str) -> None:
         """One more session."""
         await self._take(principal, [_cost("sessions", 1, self._of(principal).sessions_per_hour, _HOUR)])
 
-    async def turn(self, principal: str, chars: int) -> None:
-        """One more turn, about so much text. Its speech is not known yet, so that some must only be left."""
+    async def turn(self, principal: str, chars: int, *, size: int = 0) -> None:
+        """One more turn, about so much text, of so many bytes in the log. Raises StoredQuota, too.
+
+        Its speech is not known yet, so that some must only be left.
+        """
         limits = self._of(principal)
+        await self._room(principal, size)
         await self._take(
             principal,
             [
                 _cost("turns", 1, limits.turns_per_minute, _MINUTE),
                 _cost("characters", chars, limits.chars_per_minute, _MINUTE),
                 _minutes("audio", 1, limits.audio_minutes_per_hour),
+                _bytes(size, limits),
             ],
         )
+
+    async def written(self, principal: str, size: int, *, room: bool = True) -> None:
+        """So many bytes are about to be written into the log. Raises StoredQuota, too.
+
+        Without `room` they are taken also where the principal has as much in the log as it may: what stops
+        something must always be possible.
+        """
+        if room:
+            await self._room(principal, size)
+        await self._take(principal, [_bytes(size, self._of(principal))])
+
+    async def _room(self, principal: str, size: int) -> None:
+        most = self._of(principal).stored_mb
+        if most is None or self._stored is None:
+            return
+        usage = await self._stored.of(principal)
+        if usage.total + size > most * _MEGABYTE and usage.age_s > AGAIN_S:
+            usage = await self._stored.of(principal, within_s=AGAIN_S)
+        if usage.total + size > most * _MEGABYTE:
+            raise _no_room(usage, most)
+        usage.since += size
 
     async def characters(self, principal: str, chars: int) -> None:
         """So much text beside any turn."""
@@ -96,14 +130,40 @@ class Allowance:
             raise _refusal(short)
 
 
-def open_allowance(log: EventLog, settings: LimitSettings) -> Allowance:
-    """On the log's own server where it has one, so that all replicas count together."""
+def open_allowance(
+    log: EventLog, settings: LimitSettings, log_settings: LogSettings | None = None
+) -> Allowance:
+    """On the log's own server where it has one, so that all replicas count together.
+
+    With `log_settings` nobody may have more than half of an embedded log.
+    """
     hot = log.hot if isinstance(log, TieredLog) else log
-    return Allowance(RedisMeter(hot) if isinstance(hot, RedisEventLog) else MemoryMeter(), settings)
+    if not isinstance(hot, RedisEventLog):
+        return Allowance(MemoryMeter(), settings)
+    most = settings.principal.stored_mb
+    if most is not None and log_settings is not None and log_settings.embedded:
+        principal = settings.principal.model_copy(
+            update={"stored_mb": min(most, log_settings.max_memory_mb // 2)}
+        )
+        settings = settings.model_copy(update={"principal": principal})
+    return Allowance(RedisMeter(hot), settings, Stored(hot))
+
+
+def _no_room(usage: Usage, most: int) -> StoredQuota:
+    largest = ", ".join(f"{session} ({size / _MEGABYTE:.1f} MB)" for session, size in usage.largest)
+    return StoredQuota(
+        f"your sessions take {usage.total / _MEGABYTE:.1f} MB of the log, and {most} MB are allowed: "
+        f"delete some, or end them, the largest first: {largest or 'they are being counted'}"
+    )
 
 
 def _cost(bucket: str, amount: int, limit: int | None, period_s: int) -> Cost | None:
     return None if limit is None else Cost(bucket, amount, limit, period_s)
+
+
+def _bytes(size: int, limits: PrincipalLimits) -> Cost | None:
+    megabytes = limits.written_mb_per_hour
+    return _cost("bytes", size, None if megabytes is None else megabytes * _MEGABYTE, _HOUR)
 
 
 def _minutes(bucket: str, ms: int, limit: int | None) -> Cost | None:
@@ -112,5 +172,9 @@ def _minutes(bucket: str, ms: int, limit: int | None) -> Cost | None:
 
 def _refusal(short: Shortage) -> LimitReached:
     kind, most = _REFUSALS[short.cost.bucket]
-    allowed = most.format(limit=short.cost.limit, minutes=short.cost.limit // _MINUTE_MS)
+    allowed = most.format(
+        limit=short.cost.limit,
+        minutes=short.cost.limit // _MINUTE_MS,
+        megabytes=short.cost.limit // _MEGABYTE,
+    )
     return kind(f"at most {allowed} are allowed", retry_after_s=short.wait_s)

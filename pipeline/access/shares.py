@@ -69,7 +69,7 @@ class Shares:
         place = await self._place(session, conversation)
         elsewhere = None if place == session else session
         fact = ShareCreated(share=share, expires_ms=expires_ms, label=label, session=elsewhere)
-        await self._recorder.post(place, fact)
+        await self._recorder.post(place, fact, by=conversation.principal)
         return share, expires_ms
 
     async def list(self, session: SessionId) -> dict[str, Share]:

@@ -50,6 +50,8 @@ def due(standing: Standing, now_ms: int, settings: ArchiveSettings) -> Seq:
     idle = now_ms - standing.ts_ms >= settings.idle_archive_s * 1_000
     if idle and waiting >= settings.idle_facts:
         return standing.seq
+    if standing.size * waiting >= settings.hot_bytes * max(1, standing.seq):  # by the average fact
+        return standing.seq
     return Seq(standing.archived + waiting // settings.segment_facts * settings.segment_facts)
 
 
@@ -91,7 +93,7 @@ class Archiver:
             record = await self._archive(session, standing, upto, now)
         await self._archival.settle(session, self._who, began_ms=now)
         if record is not None and standing.state == "live":
-            await self._archival.trim(session, self._settings.hot_facts)
+            await self._archival.trim(session, self._settings.hot_facts, self._settings.hot_bytes)
         return record
 
     async def sweep(self) -> list[ArchiveRecord]:

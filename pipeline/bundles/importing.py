@@ -34,12 +34,20 @@ Mine = Callable[[SessionId], Awaitable[bool]]
 
 
 async def import_bundle(
-    log: EventLog, file: IO[bytes], *, max_bytes: int, session_bytes: int, principal: str, mine: Mine
+    log: EventLog,
+    file: IO[bytes],
+    *,
+    max_bytes: int,
+    session_bytes: int,
+    principal: str,
+    mine: Mine,
+    charge: Callable[[int], Awaitable[None]] | None = None,
 ) -> tuple[SessionId, Seq, SessionStarted]:
     """Check all of the bundle, then write it; the new session, its head and its first fact.
 
     `max_bytes`: of all files together, unpacked. `session_bytes`: what a session may have in the log. Raises
-    a BundleInvalid or SessionFull before anything is written.
+    a BundleInvalid or SessionFull before anything is written, and what `charge` raises, which is asked about
+    the bytes of each batch: nothing stays then.
     """
     bundle = await anyio.to_thread.run_sync(
         partial(ReadBundle, file, max_bytes=max_bytes, session_bytes=session_bytes)
@@ -48,7 +56,7 @@ async def import_bundle(
     adoption = _Adoption(bundle, conversation, principal, mine)
     session = new_session_id()
     async with aclosing(adoption.facts()) as facts:
-        head = await write_copy(log, session, facts)
+        head = await write_copy(log, session, facts, charge)
     assert adoption.started is not None
     return session, head, adoption.started
 

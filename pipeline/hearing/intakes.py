@@ -182,7 +182,7 @@ class Intakes(Lasting):
             language="" if language == "auto" else language,
             settings=settings,
         )
-        outcome = await self._services.recorder.post(session, fact)
+        outcome = await self._services.recorder.post(session, fact, by=conversation.principal)
         opening = Opening(
             session=session,
             input=known,

@@ -44,6 +44,8 @@ class Standing:
     state: State
     ts_ms: int
     """Of the latest fact."""
+    size: int = 0
+    """Bytes of all facts and their audio, as the log counts them."""
 
 
 class Archival:
@@ -97,9 +99,10 @@ class Archival:
         word, _ = await self._function("ea2_archived", session, who, first, last, chain, *stay)
         return ArchiveVerdict(word.decode())
 
-    async def trim(self, session: SessionId, keep: int) -> int:
-        """Drop archived facts of a live session but the latest `keep`; how many were dropped."""
-        return int(await self._function("ea2_trim", session, keep))
+    async def trim(self, session: SessionId, keep: int, keep_bytes: int) -> int:
+        """Drop archived facts of a live session but the latest `keep`, or fewer that take about `keep_bytes`;
+        how many were dropped."""
+        return int(await self._function("ea2_trim", session, keep, keep_bytes))
 
     async def bury(self, session: SessionId, seq: Seq, generation: str) -> None:
         """A tombstone for a deleted session of which the log knows nothing any more.
@@ -135,7 +138,7 @@ class Archival:
     async def _standings(self, keys: Keys, sessions: Sequence[SessionId]) -> list[tuple[SessionId, Standing]]:
         if not sessions:
             return []
-        fields = ("seq", "ar", "ac", "st", "ts")
+        fields = ("seq", "ar", "ac", "st", "ts", "by")
         metas = await self.log.call(*(("HMGET", keys.meta(session), *fields) for session in sessions))
         return [(session, _standing(meta)) for session, meta in zip(sessions, metas, strict=True)]
 
@@ -165,11 +168,12 @@ def _id(entry: Sequence[Any]) -> bytes:
 
 def _standing(meta: Sequence[bytes | None]) -> Standing:
     """A session that the log does not know stands at zero."""
-    seq, archived, chain, state, ts = (*meta, None, None, None, None, None)[:5]
+    seq, archived, chain, state, ts, size = (*meta, *[None] * 6)[:6]
     return Standing(
         seq=Seq(int(seq or 0)),
         archived=Seq(int(archived or 0)),
         chain=chain or FIRST_LINK,
         state=STATES[state],
         ts_ms=int(ts or 0),
+        size=int(size or 0),
     )

@@ -32,7 +32,7 @@ local function begin(keys, args)
   end
   call('SET', keys[8], args[2] .. ' ' .. string.format('%.0f', server_ms() + tonumber(args[3])))
   call('ZADD', keys[7], string.format('%.0f', math.max(now, since)), args[1])
-  return {'OK', unpack(call('HMGET', keys[2], 'seq', 'ar', 'ac', 'st', 'ts'))}
+  return {'OK', unpack(call('HMGET', keys[2], 'seq', 'ar', 'ac', 'st', 'ts', 'by'))}
 end
 
 -- ARGV 1 session  2 who  3 the time given to `begin`
@@ -65,11 +65,14 @@ local function archived(keys, args)
   return {'OK', last}
 end
 
--- ARGV 1 session  2 facts that stay. Exact, not about: readers find the beginning where it was said to be.
+-- ARGV 1 session  2 facts that stay  3 bytes that stay, reckoned by the average of the session's facts.
+-- Exact, not about: readers find the beginning where it was said to be.
 local function trim(keys, args)
-  local meta = redis.call('HMGET', keys[2], 'seq', 'ar')
+  local meta = redis.call('HMGET', keys[2], 'seq', 'ar', 'by')
   if not meta[1] or not meta[2] then return 0 end
-  local first = math.min(tonumber(meta[2]), tonumber(meta[1]) - tonumber(args[2])) + 1
+  local seq, size = tonumber(meta[1]), math.max(1, tonumber(meta[3] or '1'))
+  local stay = math.min(tonumber(args[2]), math.floor(tonumber(args[3]) * seq / size))
+  local first = math.min(tonumber(meta[2]), seq - stay) + 1
   if first <= 1 then return 0 end
   redis.call('XTRIM', keys[4], 'MINID', first .. '-0')
   return redis.call('XTRIM', keys[1], 'MINID', first .. '-0')

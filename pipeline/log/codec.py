@@ -9,7 +9,7 @@ import msgpack
 
 from pipeline.log.base import Batch, Push
 from schemas.errors import InputTooLong
-from schemas.events import TERMINAL, TRIGGERS, payload
+from schemas.events import TERMINAL, TRIGGERS, Fact, payload
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import NewFact, Recorded
 
@@ -104,6 +104,11 @@ def encode(new: NewFact) -> Row:
 
 def size_of(rows: Sequence[Row]) -> int:
     return sum(ENVELOPE_BYTES + len(row[5]) + len(row[6]) for row in rows)
+
+
+def bytes_of(*facts: Fact) -> int:
+    """What these take in the log. Raises InputTooLong as `encode`."""
+    return size_of([encode(NewFact(fact, 0)) for fact in facts])
 
 
 def quota_for(batch: Batch, max_bytes: int) -> int:

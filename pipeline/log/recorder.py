@@ -5,7 +5,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.log.base import EventLog, Outcome
+from pipeline.log.codec import bytes_of
 from pipeline.log.flusher import Flusher
 from pipeline.log.lane import Entry, Lane, Mode
 from schemas.errors import LogUnavailable, RhapsodeError
@@ -120,13 +121,16 @@ class Recorder:
     def __init__(
         self,
         log: EventLog,
-        *,
         clock_ms: Callable[[], int] = _wall_ms,
         retain_s: float = 5.0,
         appended: Callable[[float], None] = lambda _: None,
+        charge: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
-        """`appended` is told how long each round trip of appends took."""
+        """`appended` is told how long each round trip of appends took. `charge` is asked before somebody's
+        command is recorded: who it is, and of how many bytes; it refuses by raising. None: nobody is charged.
+        """
         self._flusher = Flusher(log, retain_s, appended)
+        self._charge = charge
         self._clock_ms = clock_ms
         self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
         self._closed = True
@@ -195,12 +199,17 @@ class Recorder:
         key: str | None = None,
         mode: Literal["create", "append"] = "append",
         turn: TurnId = NO_TURN,
+        by: str | None = None,
     ) -> Outcome:
         """A command: facts by somebody who does not own the session, in the log when this returns.
 
         `turn`: what they are about, unless they say so themselves. The same `key` again answers DUP with the
-        first one's place and appends nothing.
+        first one's place and appends nothing. `by`: the principal who is charged with the bytes; None: nobody
+        is, or somebody was already. Raises what `charge` raises.
         """
+        if by is not None and self._charge is not None:
+            plain = [each.fact if isinstance(each, About) else each for each in facts]
+            await self._charge(by, bytes_of(*plain))
         lane = Lane(session, _command_name(key), impatient=True)
         abouts = [each if isinstance(each, About) else About(turn, each) for each in facts]
         news = [NewFact(each.fact, self._clock_ms(), each.turn) for each in abouts]

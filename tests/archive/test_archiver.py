@@ -15,7 +15,7 @@ from schemas.errors import ArchiveDamaged, ArchiveUnavailable
 from schemas.ids import Seq, new_session_id
 from schemas.settings import ArchiveSettings
 from tests.archive.support import SMALL, Tiers, tell, whole
-from tests.log.support import ENDED, batch, delta
+from tests.log.support import ENDED, batch, creation, delta
 
 pytestmark = pytest.mark.anyio
 
@@ -196,11 +196,11 @@ async def test_the_log_accepts_only_what_continues_the_archive(tiers: Tiers) -> 
 
 async def test_nothing_is_trimmed_that_is_not_archived(tiers: Tiers) -> None:
     session = await tell(tiers.log, 30, sealed=False)
-    assert await tiers.log.archival.trim(session, 0) == 0
+    assert await tiers.log.archival.trim(session, 0, 1 << 30) == 0
     await tiers.log.archival.begin(session, "me", lease_ms=60_000, now_ms=1)
     await tiers.log.archival.archived(session, "me", first=Seq(1), last=Seq(12), chain=b"x", hot_s=1)
-    assert await tiers.log.archival.trim(session, 25) == 5
-    assert await tiers.log.archival.trim(session, 0) == 7
+    assert await tiers.log.archival.trim(session, 25, 1 << 30) == 5
+    assert await tiers.log.archival.trim(session, 0, 1 << 30) == 7
     assert (await tiers.log.archival.entries(session, Seq(0), 1))[0].seq == 13
 
 
@@ -307,3 +307,20 @@ async def test_the_archive_is_this_users_alone_in_a_home_that_others_may_read(ti
     found = [tiers.root, *tiers.root.rglob("*")]
     assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
+
+
+async def test_a_live_session_of_large_facts_keeps_few_of_them_hot(tiers: Tiers) -> None:
+    settings = ArchiveSettings(segment_facts=1_000, hot_facts=500, hot_bytes=65_536)
+    archiver = Archiver(tiers.log.archival, tiers.log.archive.store, settings, tiers.time)
+    session = new_session_id()
+    await tiers.log.append([creation(session)])
+    for number in range(1, 41):
+        [outcome] = await tiers.log.append([batch(session, number, delta(number, "x" * 8_000))])
+        assert (outcome.verdict, outcome.last) == (Verdict.OK, number + 1)
+    record = await archiver.archive(session)
+    assert record is not None
+    assert record.last == 41
+    keys = await tiers.log.hot.keys()
+    [hot] = await tiers.log.hot.call(("XLEN", keys.facts(session)))
+    assert 6 <= hot <= 9
+    assert [fact.seq for fact in await whole(tiers.log, session)] == list(range(1, 42))
