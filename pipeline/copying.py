@@ -73,7 +73,7 @@ class _Copy:
         if not self._waiting:
             return
         if self._charge is not None:
-            await self._charge(size_of([encode(new) for new in self._waiting]))
+            await self._charge(self._bytes)
         if not await self._log.acquire(self._session, self.who, LEASE_MS):
             raise Conflict("somebody else has begun to work on the copy")
         self._tried = True
