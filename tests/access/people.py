@@ -120,9 +120,13 @@ async def said_by_socket(
     messages: tuple[str, ...] = (),
     frames: int = 1,
     offered: tuple[str, ...] = (),
+    stays: bool = False,
     **headers: str,
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """What a socket says first after `messages` were sent, without heartbeats; how it was closed, if so."""
+    """What a socket says first after `messages` were sent, without heartbeats; how it was closed, if so.
+
+    `stays`: an error is the answer to a message, and the socket stays open after it.
+    """
     bearer = {"Authorization": f"Bearer {credential}"} if credential else {}
     got: list[dict[str, Any]] = []
     async with connect(
@@ -141,7 +145,7 @@ async def said_by_socket(
                     got.append(frame)
         except ConnectionClosed:
             return got, socket.close_code
-        return got, await _closed(socket, got)
+        return got, socket.close_code if stays else await _closed(socket, got)
 
 
 async def _closed(socket: ClientConnection, got: list[dict[str, Any]]) -> int | None:

@@ -261,6 +261,7 @@ async def test_an_administrator_reads_a_thread_and_does_not_write_in_it(
             people.root,
             messages=('{"type": "message", "message": "root was here"}',),
             frames=2,
+            stays=True,
         )
         assert {frame["type"]: frame.get("code") for frame in said} == {
             "connected": None,
