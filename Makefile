@@ -48,6 +48,9 @@ $(VENV)/.dev: requirements/dev.txt | $(VENV)/.runtime
 		| grep --line-buffered -v "^Requirement already satisfied" || test $${PIPESTATUS[0]} -eq 0
 	@touch $@
 
+.PHONY: install
+install: $(VENV)/.runtime ## Install what Rhapsode needs to run, and start nothing
+
 .PHONY: env-speech-gpu
 env-speech-gpu: $(BIN)/python ## WhisperX and Coqui, in .venv-speech (GPU=yes|no overrides what is found)
 	@GPU="$(GPU)" bash requirements/speech.sh $(BIN)/python

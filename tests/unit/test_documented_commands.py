@@ -60,6 +60,8 @@ def shown_in(document: Path) -> Iterator[Shown]:
 def trouble_with_ours(words: tuple[str, ...], *, whole: bool) -> str:
     command: Any = get_command(app)
     rest = list(words)
+    if rest and any(rest[0] in option.opts for option in command.params):
+        return ""
     while rest and (below := getattr(command, "commands", None)) is not None:
         if (name := rest.pop(0)) not in below:
             return f"there is no {name}"
