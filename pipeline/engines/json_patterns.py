@@ -10,8 +10,9 @@ _FEW: Final = 32
 _AMBIGUOUS: Final = 256
 """Places of a pattern in which several parts may be of any length."""
 _DEEPEST: Final = 32
-_ITEM: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[]", re.DOTALL)
-_TIMES: Final = re.compile(r"\{(\d{1,9})(?:(,)(\d{1,9})?)?\}")
+_ITEM: Final = re.compile(r"\\.|\[\^?(?:\\.|[^\]\\])+\]|[^\\\[\]{}]", re.DOTALL)
+"""As llama.cpp reads it: a set ends with its first bracket, and a brace repeats whatever is in it."""
+_TIMES: Final = re.compile(r"\{(\d{1,9})(?:(,)(\d{1,9})?)?\}", re.ASCII)
 _SPECIAL: Final = re.compile(r"([\^$.\[\]()|{}*+?])")
 
 
@@ -94,7 +95,7 @@ def _item(pattern: str, at: int, depth: int, most: int) -> tuple[_Part, int]:
         return inner, end + 1
     found = _ITEM.match(pattern, at)
     if found is None:
-        raise ValueError(f"it cannot be read at {at}")
+        raise ValueError(f"it cannot be read at {at}: a bracket or brace that is meant as it is needs a \\")
     if pattern[at] in "^$":
         return _Part(), found.end()
     if pattern[at] in "*+?":

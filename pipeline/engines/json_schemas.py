@@ -45,11 +45,15 @@ def taken(schema: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises SchemaInvalid, which says where in the schema, and what would be taken.
     """
-    if _refers_to_root(schema):
-        schema = {"$defs": {"root": beneath(schema, _ROOT)}, "$ref": _ROOT}
-    form = _Form(schema)
-    whole: dict[str, Any] = form.of(schema, "#", 0)
-    _Ways(schema).of(schema, "#", ())
+    try:
+        if _refers_to_root(schema):
+            schema = {"$defs": {"root": beneath(schema, _ROOT)}, "$ref": _ROOT}
+        form = _Form(schema)
+        whole: dict[str, Any] = form.of(schema, "#", 0)
+        form.check_references()
+        _Ways(schema).of(schema, "#", ())
+    except RecursionError as error:
+        raise _invalid("#", f"is deeper than {DEEPEST} schemas within each other") from error
     return whole
 
 
@@ -101,6 +105,14 @@ class _Form:
         self._whole = whole
         self._repeated = 0
         self._optional = 0
+        self._checked: set[int] = set()
+        self._led: list[tuple[Any, str]] = []
+
+    def check_references(self) -> None:
+        """What a reference leads to must be a part that was checked. Raises SchemaInvalid."""
+        for found, place in self._led:
+            if found is not True and id(found) not in self._checked:
+                raise _invalid(place, "refers to what is no schema: keep those that are shared in $defs")
 
     def of(self, schema: Any, place: str, depth: int) -> Any:
         if schema is True:
@@ -110,18 +122,16 @@ class _Form:
         if depth > DEEPEST:
             raise _invalid(place, f"is deeper than {DEEPEST} schemas within each other")
         self._check(schema, place)
+        self._checked.add(id(schema))
         copy = _with_parts(schema, lambda part, at: self.of(part, place + at, depth + 1))
         if "enum" in copy:
             copy = _shared(copy)
         return copy
 
     def _check(self, schema: Mapping[str, Any], place: str) -> None:
-        kinds = schema.get("type")
-        for kind in kinds if isinstance(kinds, list | tuple) else (kinds,):
-            if kind is not None and kind not in _BEGINNINGS:
-                raise _invalid(place, f"has the type {kind!r}: there are {', '.join(_BEGINNINGS)}")
+        _check_kinds(schema.get("type"), place)
         if "$ref" in schema:
-            target(self._whole, schema["$ref"], place)
+            self._led.append((target(self._whole, schema["$ref"], place), place))
         for name in ("enum", *_LISTS):
             if name in schema and not (isinstance(schema[name], list | tuple) and schema[name]):
                 raise _invalid(place, f"needs at least one entry in {name!r}")
@@ -132,6 +142,8 @@ class _Form:
             self._repeat(name, schema.get(name), place)
         properties = schema.get("properties") or {}
         required = schema.get("required")
+        if isinstance(required, list) and not all(isinstance(one, str) for one in required):
+            raise _invalid(place, "needs names in 'required'")
         self._optional += len(set(properties) - set(required if isinstance(required, list) else ())) ** 2
         if self._optional > OPTIONAL_SQUARED:
             raise _invalid(place, "has too many optional properties: require some, or leave some out")
@@ -257,6 +269,8 @@ class _Ways:
         if first is None:
             return None
         value = self._resolved(properties[first], place)
+        if not isinstance(value, Mapping):
+            return first, None
         given = value.get("enum", [value["const"]] if "const" in value else None)
         return first, None if given is None else frozenset(map(repr, given))
 
@@ -302,6 +316,12 @@ def _shared(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     rest = {name: value for name, value in schema.items() if name not in ("enum", "type", "const")}
     return rest | {"type": "string", "pattern": pattern}
+
+
+def _check_kinds(kinds: Any, place: str) -> None:
+    for kind in kinds if isinstance(kinds, list | tuple) else () if kinds is None else (kinds,):
+        if not isinstance(kind, str) or kind not in _BEGINNINGS:
+            raise _invalid(place, f"has the type {kind!r}: there are {', '.join(_BEGINNINGS)}")
 
 
 def _sign(value: Any) -> str:
