@@ -86,6 +86,8 @@ TABLE: Final[Mapping[str, Shape]] = {
     "limit.files": _RATE,
     "limit.searches": _RATE,
     "limit.uploads": _RATE,
+    "limit.bytes": _RATE,
+    "quota.stored": Shape(429, "insufficient_quota", "insufficient_quota"),
     "turn.queue_full": _RATE,
     "session.ended": Shape(409, _REQUEST, "session_ended"),
     "session.quota": Shape(400, _REQUEST, "request_too_large"),

@@ -252,7 +252,10 @@ class Sessions:
         conversation, _ = await self._views.get(session)
         wanted = None if command.turn is None else TurnId(command.turn)
         turn, fact = conversation.control(command.action, turn=wanted, sentence=command.sentence)
-        await self._allowance.written(conversation.principal, bytes_of(fact), room=False)
+        if command.action == "stop" and conversation.turns[turn].stopping is None:
+            await self._allowance.stopping(conversation.principal, bytes_of(fact))
+        else:
+            await self._allowance.written(conversation.principal, bytes_of(fact), room=False)
         outcome = await self._recorder.post(session, fact, turn=turn)
         if conversation.has_work:  # else there is nothing that an owner would do about it
             self._owners.wake(session, outcome.last)

@@ -76,8 +76,7 @@ class Allowance:
     async def written(self, principal: str, size: int, *, room: bool = True) -> None:
         """So many bytes are about to be written into the log. Raises StoredQuota, too.
 
-        Without `room` they are taken also where the principal has as much in the log as it may: what stops
-        something must always be possible.
+        Without `room` they are taken also where the principal has as much in the log as it may.
         """
         if room:
             await self._room(principal, size)
@@ -114,15 +113,25 @@ class Allowance:
 
     async def spoken(self, principal: str, audio_ms: int) -> None:
         """So much speech was made. Never refused: who made more than there was waits before the next turn."""
-        cost = _minutes("audio", audio_ms, self._of(principal).audio_minutes_per_hour)
-        if cost is not None and audio_ms > 0:
-            try:
-                await self._meter.owe(principal, cost)
-            except LogError as error:
-                log.warning("%d ms of speech are not counted: %s", audio_ms, error)
+        if audio_ms > 0:
+            await self._owe(
+                principal, _minutes("audio", audio_ms, self._of(principal).audio_minutes_per_hour)
+            )
+
+    async def stopping(self, principal: str, size: int) -> None:
+        """So many bytes are about to be written to stop something. Never refused: once a turn."""
+        await self._owe(principal, _bytes(size, self._of(principal)))
 
     def _of(self, principal: str) -> PrincipalLimits:
         return self.settings.principal if principal else self.settings.everybody
+
+    async def _owe(self, principal: str, cost: Cost | None) -> None:
+        if cost is None:
+            return
+        try:
+            await self._meter.owe(principal, cost)
+        except LogError as error:
+            log.warning("%d of %s are not counted: %s", cost.amount, cost.bucket, error)
 
     async def _take(self, principal: str, costs: list[Cost | None]) -> None:
         limited = [cost for cost in costs if cost is not None]

@@ -12,8 +12,13 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.access.allowance import open_allowance
+from pipeline.access.allowance import Allowance, open_allowance
+from pipeline.access.meter import MemoryMeter
+from pipeline.hearing.handles import HeardAllowance
 from pipeline.log.open import open_hot_log
+from schemas.access_errors import WriteLimit
+from schemas.access_settings import PrincipalLimits
+from schemas.errors import LogUnavailable
 from schemas.limits import LimitSettings
 from schemas.settings import LogSettings
 from tests.access.people import People, client, settings_at
@@ -88,6 +93,23 @@ async def test_changes_of_settings_are_counted_in_bytes(hourly: RunningApp, home
         assert (await change(http, session, 0)).json()["code"] == "limit.bytes"
         assert (await change(other, theirs, 0)).is_success
         assert (await http.delete(f"/v1/sessions/{session}")).status_code == 204
+
+
+async def test_a_stop_is_counted_and_never_refused() -> None:
+    limits = LimitSettings(principal=PrincipalLimits(written_mb_per_hour=1))
+    allowance = Allowance(MemoryMeter(lambda: 0), limits)
+    await allowance.written("anna", 999_900)
+    await allowance.stopping("anna", 200)
+    with pytest.raises(WriteLimit):
+        await allowance.written("anna", 1)
+    await allowance.stopping("anna", 200)
+
+
+async def test_a_microphone_outlives_a_log_that_does_not_answer() -> None:
+    async def take(ms: int) -> None:
+        raise LogUnavailable("The log does not answer.")
+
+    await HeardAllowance(take, paid_ms=0).spend(64_000)
 
 
 WAYS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]] = {

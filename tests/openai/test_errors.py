@@ -278,7 +278,8 @@ async def test_our_own_routes_keep_their_words(http: httpx.AsyncClient) -> None:
 ELSEWHERE = (
     *("document.", "bundle.", "dead_letter.", "projection.", "scene.", "narration.", "chunk.", "user."),
     *("character.", "thread.", "member.", "message.", "share.", "function.", "range.", "input.not_open"),
-    *("quota.", "gateway.not_found", "turn.not_found", "turn.none_running"),
+    *("quota.reached", "quota.collections", "quota.documents", "quota.bytes"),
+    *("gateway.not_found", "turn.not_found", "turn.none_running"),
 )
 """Codes of things that are not asked for here."""
 
