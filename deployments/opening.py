@@ -90,7 +90,7 @@ async def open_services(
                 services = parts.for_faces(owners, metrics, checks, leaving)
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
                 additions, keeper = services.collections.additions, services.keeper
-                async with Teller(meter, measures), services.intakes, additions, keeper, leaving:
+                async with allowance, Teller(meter, measures), services.intakes, additions, keeper, leaving:
                     yield services
     finally:
         if librarian is None:

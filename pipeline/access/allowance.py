@@ -4,7 +4,8 @@ import logging
 from typing import Final
 
 from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
-from pipeline.access.stored import AGAIN_S, Stored, Usage
+from pipeline.access.stored import Stored, Usage
+from pipeline.lasting import Lasting
 from pipeline.log.base import EventLog
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tiered import TieredLog
@@ -43,11 +44,12 @@ _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
 _MEGABYTE: Final = 1_000_000
 
 
-class Allowance:
+class Allowance(Lasting):
     """Asked before anything is recorded. Every method raises LimitReached where there is too little left."""
 
     def __init__(self, meter: Meter, settings: LimitSettings, stored: Stored | None = None) -> None:
         """`stored` counts what principals have in the log; None: there is no quota."""
+        super().__init__()
         self.settings = settings
         self._meter = meter
         self._stored = stored
@@ -86,12 +88,21 @@ class Allowance:
         most = self._of(principal).stored_mb
         if most is None or self._stored is None:
             return
-        usage = await self._stored.of(principal)
-        if usage.total + size > most * _MEGABYTE and usage.age_s > AGAIN_S:
-            usage = await self._stored.of(principal, within_s=AGAIN_S)
+        usage = self._stored.known(principal)
+        if usage.total + size > most * _MEGABYTE and usage.may_be_wrong:
+            usage = await self._stored.count(principal)
+        elif usage.is_old:  # who asks for an answer does not wait for that
+            usage.believe()
+            self._outlive(self._count, self._stored, principal)
         if usage.total + size > most * _MEGABYTE:
             raise _no_room(usage, most)
         usage.since += size
+
+    async def _count(self, stored: Stored, principal: str) -> None:
+        try:
+            await stored.count(principal)
+        except LogError as error:
+            log.warning("what a principal has stored is not counted: %s", error)
 
     async def characters(self, principal: str, chars: int) -> None:
         """So much text beside any turn."""

@@ -1,5 +1,6 @@
 """How many bytes of the log each principal takes: sessions that are not archived, by the log's own count."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -12,9 +13,13 @@ from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 
 FRESH_S: Final = 20.0
-"""So long a count is believed, with what was written here since added to it."""
+"""So long a count is believed, with what was written here since added to it ..."""
+_FRESH_COUNTS: Final = 100
+"""... and so many times as long as it took: who has many sessions is counted less often."""
 AGAIN_S: Final = 1.0
-"""Before somebody is refused it is counted again, but not more often: they may have deleted something."""
+"""Before somebody is refused it is counted again, but not more often: they may have deleted something ..."""
+_AGAIN_COUNTS: Final = 10
+"""... and at most a tenth of the time is spent with it."""
 NAMED: Final = 3
 """So many of the largest sessions a refusal names."""
 _PAGE: Final = 500
@@ -31,14 +36,25 @@ class Usage:
     at: float = field(default_factory=time.monotonic)
     since: int = 0
     """Written here since then."""
+    took_s: float = 0.0
+    """The time of the count."""
 
     @property
     def total(self) -> int:
         return self.counted + self.since
 
+    def believe(self) -> None:
+        """It is being counted again: others go on with it meanwhile."""
+        self.at = time.monotonic()
+
     @property
-    def age_s(self) -> float:
-        return time.monotonic() - self.at
+    def is_old(self) -> bool:
+        return time.monotonic() - self.at > max(FRESH_S, _FRESH_COUNTS * self.took_s)
+
+    @property
+    def may_be_wrong(self) -> bool:
+        """Old enough to be counted again before it is a reason to refuse."""
+        return time.monotonic() - self.at > max(AGAIN_S, _AGAIN_COUNTS * self.took_s)
 
 
 class Stored:
@@ -49,16 +65,25 @@ class Stored:
         self._directory = Directory(RedisDirectory(log))
         self._known: dict[str, Usage] = {}
 
-    async def of(self, principal: str, *, within_s: float = FRESH_S) -> Usage:
-        """The usage, counted no longer ago than `within_s`. Raises LogError."""
-        known = self._known.get(principal)
-        if known is None or known.age_s > within_s:
-            if known is not None:
-                known.at = time.monotonic()  # others go on with it meanwhile
-            while len(self._known) >= _KEPT:
-                del self._known[next(iter(self._known))]
-            known = self._known[principal] = await self._count(principal)
-        return known
+    def known(self, principal: str) -> Usage:
+        """As it was counted last; old and of nothing where it never was."""
+        return self._known.get(principal) or self._keep(principal, Usage(at=-math.inf))
+
+    async def count(self, principal: str) -> Usage:
+        """Count now. Raises LogError."""
+        known, begun = self.known(principal), time.monotonic()
+        known.believe()
+        before = known.since
+        usage = await self._count(principal)
+        usage.since, usage.took_s = known.since - before, time.monotonic() - begun
+        return self._keep(principal, usage)
+
+    def _keep(self, principal: str, usage: Usage) -> Usage:
+        self._known.pop(principal, None)
+        while len(self._known) >= _KEPT:
+            del self._known[next(iter(self._known))]
+        self._known[principal] = usage
+        return usage
 
     async def _count(self, principal: str) -> Usage:
         usage = Usage()

@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 
 from pipeline.access.allowance import Allowance, open_allowance
 from pipeline.access.meter import MemoryMeter
+from pipeline.access.stored import Stored, Usage
 from pipeline.hearing.handles import HeardAllowance
 from pipeline.log.open import open_hot_log
 from schemas.access_errors import WriteLimit
@@ -110,6 +111,23 @@ async def test_a_microphone_outlives_a_log_that_does_not_answer() -> None:
         raise LogUnavailable("The log does not answer.")
 
     await HeardAllowance(take, paid_ms=0).spend(64_000)
+
+
+class Endless(Stored):
+    """Never done."""
+
+    async def _count(self, principal: str) -> Usage:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+async def test_nobody_waits_while_what_is_stored_is_counted(homes: tuple[Path, Path]) -> None:
+    log = open_hot_log(LogSettings(), homes[0])
+    async with Allowance(MemoryMeter(), LimitSettings(), Endless(log)) as allowance:
+        with anyio.fail_after(20):
+            for _ in range(3):
+                await allowance.turn("anna", 10, size=1_000)
+    await log.aclose()
 
 
 WAYS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]] = {
