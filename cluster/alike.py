@@ -1,4 +1,4 @@
-"""What every command takes alike: --url, --key and --json, before the command or after it."""
+"""Options that every command takes alike: --url, --key and --json, before the command or after it."""
 
 import functools
 import inspect
@@ -36,7 +36,7 @@ _COMMON: Final = (("url", Url), ("key", Key), ("as_json", Json))
 
 
 def begin(url: str | None, key: str | None, as_json: bool) -> None:
-    """What stood before the command."""
+    """Keep the options that stood before the command."""
     SAID.url, SAID.key, SAID.as_json = url, key, as_json
 
 
@@ -83,7 +83,7 @@ def _completed(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _take(name: str, given: dict[str, Any]) -> None:
-    """What stood after the command wins over what stood before. Raises CliError for a wish without effect."""
+    """Options after the command win over those before it. Raises CliError for a wish without effect."""
     SAID.url = given.pop("url", None) or SAID.url
     SAID.key = given.pop("key", None) or SAID.key
     SAID.as_json = given.pop("as_json", False) or SAID.as_json

@@ -146,7 +146,7 @@ def _show_token() -> None:
 
 
 def _answer(address: str, token: str) -> str:
-    """What the cluster's first service says to a call with `token`: OK, or the code of gRPC's refusal."""
+    """Answer of the cluster's first service to a call with `token`: OK, or the code of gRPC's refusal."""
     import grpc
 
     client = address.startswith("ray://")

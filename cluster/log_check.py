@@ -1,4 +1,4 @@
-"""Whether the log server of the settings can be used: found out in seconds, before anything is started."""
+"""Examines the log server of the settings in seconds, before anything is started."""
 
 import socket
 import ssl
@@ -92,7 +92,7 @@ class LogServer:
 
 
 def address_of(settings: LogSettings) -> str:
-    """Where the log of the settings is, without user and password; empty: the embedded server."""
+    """Address of the log of the settings, without user and password; empty: the embedded server."""
     if settings.mode == "sentinel":
         return f"{settings.master} of the sentinels {', '.join(settings.sentinels)}"
     url = settings.url.get_secret_value() if settings.url else ""
@@ -199,7 +199,7 @@ def _client(settings: LogSettings, address: str) -> redis.Redis:
 
 
 def _info(server: redis.Redis, where: str) -> dict[str, Any]:
-    """What the server says of itself; little where it may not be asked."""
+    """INFO of the server; little where it may not be asked."""
     with _explained(where), server:
         server.ping()
         try:
@@ -250,7 +250,7 @@ def _text(value: object) -> str:
 
 @contextmanager
 def _explained(where: str) -> Iterator[None]:
-    """Whatever the client raises as CliError, with advice that fits the cause."""
+    """Raises CliError for whatever the client raises, with advice that fits the cause."""
     try:
         yield
     except (redis.RedisError, OSError, ValueError) as error:

@@ -44,7 +44,7 @@ class Written:
 
 
 def folder(home: Path) -> Path:
-    """Where the files of the running system are, or of the last one."""
+    """Folder of the files of the running system, or of the last one."""
     return home / "logs" / LATEST
 
 

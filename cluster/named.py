@@ -1,4 +1,4 @@
-"""Whether what a configuration names exists: engines, files, kinds of addresses, the profile."""
+"""Checks that a configuration names only what exists: engines, files, kinds of addresses, the profile."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Where a process keeps what arrives and what it sends while it does: in files that have no names."""
+"""Keeps what arrives at a process, and what it sends, in files that have no names."""
 
 import logging
 import tempfile

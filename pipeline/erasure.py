@@ -74,7 +74,7 @@ Leave = Callable[[SessionId, str], Awaitable[None]]
 
 @dataclass
 class _Erased:
-    """What one erasure has found, and what became of it."""
+    """Findings of one erasure, and what became of them."""
 
     principal: str
     sessions: dict[SessionId, ErasedSession] = field(default_factory=dict)

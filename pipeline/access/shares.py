@@ -23,7 +23,7 @@ Share = dict[str, Any]
 
 
 def without_label(recorded: Recorded) -> Recorded:
-    """What a share link was called is its maker's note: nobody else sees it."""
+    """The fact without the name of a share link, which is its maker's note."""
     if recorded.type != "share.created":
         return recorded
     return replace(recorded, data={**recorded.data, "label": ""})

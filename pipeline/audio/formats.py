@@ -42,7 +42,7 @@ def wav_header(pcm_bytes: int | None) -> bytes:
 
 
 def mp3_bytes(ms: int) -> int:
-    """What a finished MP3 of so much sound takes: every frame has the same size at a constant rate."""
+    """Bytes of a finished MP3 of so much sound: every frame has the same size at a constant rate."""
     samples = ms * RATE // 1_000
     return -(-(samples + _MP3_DELAY) // _MP3_FRAME) * _MP3_FRAME_BYTES if samples else 0
 

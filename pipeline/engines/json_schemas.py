@@ -1,4 +1,4 @@
-"""Which JSON schemas llama.cpp is given, and in what form. Pure.
+"""Bounds and rewrites the JSON schemas that llama.cpp is given. Pure.
 
 llama.cpp turns a schema into a grammar and follows every way through it at once, between two tokens, in the
 one loop that all its answers share. So what a schema can cost is bounded before it gets there: how deep it

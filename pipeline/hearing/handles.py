@@ -25,7 +25,7 @@ _PER_MS: Final = 32
 
 
 class HeardAllowance:
-    """What an input may still be given of its principal's allowance."""
+    """Rest of a principal's allowance that an input may still be given."""
 
     def __init__(self, take: Callable[[int], Awaitable[None]], paid_ms: int) -> None:
         """`take` is asked for so many ms more, and raises LimitReached. `paid_ms` were taken before."""

@@ -107,7 +107,7 @@ def size_of(rows: Sequence[Row]) -> int:
 
 
 def bytes_of(*facts: Fact) -> int:
-    """What these take in the log. Raises InputTooLong as `encode`."""
+    """Bytes that these take in the log. Raises InputTooLong as `encode`."""
     return size_of([encode(NewFact(fact, 0)) for fact in facts])
 
 

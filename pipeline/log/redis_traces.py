@@ -1,4 +1,4 @@
-"""What the log keeps of sessions beside their events: rows in the list of sessions, and dead letters."""
+"""Removes what the log keeps of sessions beside their events: rows in their list, and dead letters."""
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from typing import Final

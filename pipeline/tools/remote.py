@@ -32,7 +32,7 @@ class About:
 
 
 def pseudonym(principal: str) -> str:
-    """What a function's server is told of who asks: the same for the same name, which it does not say."""
+    """Name of the caller for a function's server: the same for the same name, which it does not say."""
     return sha256(principal.encode()).hexdigest()[:_PSEUDONYM] if principal else ""
 
 
