@@ -10,7 +10,7 @@ from typing import Final
 
 from cluster import state
 from cluster.console import Steps
-from cluster.problems import MISUSED, CliError
+from cluster.problems import CliError
 
 _POLL_S: Final = 0.1
 
@@ -19,8 +19,6 @@ def start(arguments: Sequence[str], steps: Steps) -> str:
     """The URL of the running system, after starting it where it does not run yet."""
     home = state.home()
     if running := state.running(home):
-        if arguments:
-            raise runs_already(running.url)
         return running.url
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     output = home / "up.log"
@@ -42,12 +40,6 @@ def start(arguments: Sequence[str], steps: Steps) -> str:
     if running := state.running(home):  # somebody else was quicker
         return running.url
     raise CliError(f"It did not start:\n{_tail(output)}", "Correct that, or see rhapsode doctor.")
-
-
-def runs_already(url: str) -> CliError:
-    """For an `up` with wishes that the running one was not started with."""
-    advice = "Leave the options out, or stop it first: rhapsode down. rhapsode reload reads its file again."
-    return CliError(f"Rhapsode runs already, at {url}, and not as asked for.", advice, status=MISUSED)
 
 
 def _tail(output: Path) -> str:

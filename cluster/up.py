@@ -14,7 +14,6 @@ import httpx
 
 from cluster import logs, processes, state
 from cluster.console import Steps
-from cluster.detach import runs_already
 from cluster.exposure import OPEN
 from cluster.problems import CliError
 from cluster.signals import StopSignals
@@ -112,8 +111,8 @@ def _with_logs(error: CliError, home: Path, ray_folder: Path) -> CliError:
 def _point_to_the_other(home: Path, steps: Steps, wish: Wish) -> None:
     """Raises CliError for a wish that the running system was not started with."""
     other = state.read(home)
-    if wish != Wish():
-        raise runs_already(other.url if other is not None else "")
+    if other is not None:
+        state.refuse_other_wishes(wish, other)
     if other is not None and other.ready:
         steps.say(f"Rhapsode is running already: [bold]{other.url}[/bold]")
     else:
