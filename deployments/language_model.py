@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ray.serve.handle import DeploymentHandle
 
@@ -25,9 +25,13 @@ from pipeline.engines.base import (
 from pipeline.engines.registry import build_language_model
 from pipeline.providers.open_answering import open_language_model
 from pipeline.tracing import names
-from pipeline.tracing.crossing import carried
+from pipeline.tracing.crossing import Carried, carried
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings
+
+_NEWER: Final = ("whole",)
+"""Fields of a request that replicas of 0.1.0 refuse. They travel in `come`, of which an old replica reads
+what it knows."""
 
 
 class LanguageModelReplica(Observed):
@@ -56,6 +60,11 @@ class LanguageModelReplica(Observed):
             async for item in items:
                 yield _item(item)
 
+    def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
+        """The request with those of its fields that travelled in `come`."""
+        [request] = arguments
+        return ({**request, **{name: bool(come[name]) for name in _NEWER if name in come}},)
+
     async def check_health(self) -> None:
         """Called by Serve, which replaces the replica where this raises EngineDead."""
         self._local.check()
@@ -74,9 +83,10 @@ class RemoteLanguageModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
         asked = asdict(request)
-        if not request.whole:  # replicas of the version before know only this way
-            del asked["whole"]
-        reply = handed_in(self._inbox, lambda back: self._stream.remote(asked, come={**carried(), **back}))
+        newer = {name: asked.pop(name) for name in _NEWER}
+        reply = handed_in(
+            self._inbox, lambda back: self._stream.remote(asked, come={**carried(), **newer, **back})
+        )
         async with aclosing(reply) as items:
             async for item in items:
                 yield _written(item)

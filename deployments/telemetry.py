@@ -72,6 +72,10 @@ class Observed:
         """Its ways to the gateways."""
         return Outbox()
 
+    def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
+        """The arguments of a call with what `come` brings of them; see `deployments.language_model`."""
+        return arguments
+
     def __del__(self) -> None:
         """Called by Serve when the replica should go."""
         if self.telemetry is not None:
@@ -93,7 +97,7 @@ def streaming(name: str) -> Callable[[Any], Any]:
             delivery = None
             try:
                 delivery = await self.outbox.to(come)
-                async with aclosing(method(self, *arguments)) as items:
+                async with aclosing(method(self, *self.completed(arguments, come))) as items:
                     async for item in items:
                         served.item(item)
                         if delivery is None:

@@ -91,7 +91,8 @@ class Server:
 
     def see(self, trouble: Exception | None) -> None:
         """What a pipeline came to: None where all went well."""
-        self._down = isinstance(trouble, BROKEN)
+        if not isinstance(trouble, Waited):  # nothing was sent
+            self._down = isinstance(trouble, BROKEN)
         if isinstance(trouble, OutOfMemoryError):
             self._full_until = time.monotonic() + FULL_S
 

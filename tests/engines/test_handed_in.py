@@ -16,6 +16,7 @@ from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
 from deployments.remote import handed_in
 from deployments.telemetry import Observed, streaming
 from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
+from pipeline.engines.base import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.tracing import names
 from schemas.errors import EngineDead, EngineFailed
@@ -99,6 +100,38 @@ class TestRemoteLanguageModel(LanguageModelContract):
         model = CountingRemote(cast(Any, NearHandle(replica)), inbox)
         model.engine = engine
         return model
+
+
+class OfTheVersionBefore(LanguageModelReplica):
+    """Knows the fields of a request that 0.1.0 had, and refuses others."""
+
+    def completed(self, arguments: tuple[Any, ...], come: Any) -> tuple[Any, ...]:
+        assert "whole" not in arguments[0]
+        return arguments
+
+
+class Remembering(ScriptedLanguageModel):
+    asked: ChatRequest | None = None
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        self.asked = request
+        async with aclosing(super().stream(request)) as items:
+            async for item in items:
+                yield item
+
+
+@pytest.mark.parametrize(("kind", "told"), [(LanguageModelReplica, True), (OfTheVersionBefore, False)])
+async def test_a_field_that_old_replicas_do_not_know_reaches_new_ones_alone(
+    kind: type[LanguageModelReplica], told: bool
+) -> None:
+    settings = LanguageModelSettings(engine="scripted", coalesce_ms=0)
+    replica, engine = kind.__new__(kind), Remembering(settings)
+    await replica._begin(engine, settings)
+    model = RemoteLanguageModel(cast(Any, NearHandle(replica)))
+    request = ChatRequest((Message("user", "Hello"),), max_tokens=2, whole=True)
+    assert [item async for item in model.stream(request)]
+    assert engine.asked is not None
+    assert engine.asked.whole is told
 
 
 class TestRemoteSpeaker(SpeakerContract):
