@@ -4,8 +4,13 @@ With `appendfsync everysec` the server does that itself, and while a slow disk k
 writes that are in its own memory only, for up to two seconds: `kill -9` then loses what was acknowledged.
 With `no` each write is with the kernel before it is answered; a power cut asks for no more than that somebody
 forces the file, and that may be another process.
+
+On a full disk the kernel takes no write, and the server answers the commands of that moment all the same.
+Room is therefore reserved ahead of the file's end, and where there is none left the server takes no writes.
 """
 
+import ctypes
+import errno
 import logging
 import os
 from collections.abc import AsyncGenerator
@@ -20,19 +25,31 @@ from pipeline.log import embedded
 from schemas.settings import LogSettings
 
 EVERY_S: Final = 1.0
+RESERVED_BYTES: Final = 16 << 20
+"""Room kept for what is appended within EVERY_S; larger: a disk counts as full sooner."""
+_KEEP_SIZE: Final = 1
+"""FALLOC_FL_KEEP_SIZE: blocks are reserved, the file is as long as before."""
 _LOGGER: Final = logging.getLogger(__name__)
 
 
 class DiskSync:
-    """Forces what was appended since the last time. Several processes may do so at once."""
+    """Forces what was appended since the last time, and keeps room for what comes. Several processes may do
+    so at once."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._done: dict[Path, int] = {}
+        self._has_room: bool | None = None
 
     def __call__(self) -> None:
         """Blocks for as long as the disk takes. Raises OSError."""
         sizes = {path: path.stat().st_size for path in embedded.appended_files(self._home)}
+        has_room = all([_reserve(path, size) for path, size in sizes.items()])
+        settled = has_room and self._has_room
+        if not settled and embedded.take_writes(self._home, allowed=has_room):  # it may be a new server
+            if not has_room and self._has_room is not False:
+                _LOGGER.error("the disk of the log is full: no event is taken until there is room")
+            self._has_room = has_room
         for path, size in sizes.items():
             if self._done.get(path) != size:
                 _force(path)
@@ -48,6 +65,20 @@ class DiskSync:
                 continue  # the server has just begun a new file
             except OSError:
                 _LOGGER.exception("the log cannot be forced to disk")
+
+
+def _reserve(path: Path, size: int) -> bool:
+    """Whether the file can grow by RESERVED_BYTES. True as well where blocks cannot be reserved."""
+    allocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)  # not everywhere (macOS)
+    if allocate is None:
+        return True
+    allocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        done = allocate(descriptor, _KEEP_SIZE, size, RESERVED_BYTES) == 0
+        return done or ctypes.get_errno() not in (errno.ENOSPC, errno.EDQUOT)
+    finally:
+        os.close(descriptor)
 
 
 def _force(path: Path) -> None:

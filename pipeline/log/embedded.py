@@ -123,6 +123,16 @@ def stop(home: Path) -> bool:
         return True
 
 
+def take_writes(home: Path, *, allowed: bool) -> bool:
+    """Have the server of `home` refuse writes (NOREPLICAS), or take them again; False: it did not answer.
+
+    It has no replicas, so that asking for one is the refusal; a server that is started anew takes writes.
+    """
+    wanted = 0 if allowed else 1
+    command = f"CONFIG SET min-replicas-to-write {wanted}"
+    return _ask(_Place.of(home).socket, command, until="\r\n") == "+OK\r\n"
+
+
 def find_binary() -> Path:
     """The packaged Valkey, or else one that is installed."""
     try:

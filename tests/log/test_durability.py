@@ -12,13 +12,13 @@ import anyio
 import pytest
 from redis import Redis
 
-from pipeline.log import embedded
+from pipeline.log import disk, embedded
 from pipeline.log.base import Batch, EventLog, Outcome, Verdict
 from pipeline.log.codec import Keys
 from pipeline.log.disk import DiskSync
 from pipeline.log.open import open_log
 from pipeline.log.redis_log import RedisEventLog
-from schemas.errors import LogForeign
+from schemas.errors import LogForeign, LogUnavailable
 from schemas.events import TRIGGERS, TextCompleted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import Recorded
@@ -187,3 +187,26 @@ async def test_an_empty_server_in_the_log_s_place_is_refused(log: RedisEventLog,
     for _ in range(2):
         with pytest.raises(LogForeign):
             await log.append([creation(new_session_id())])
+
+
+@pytest.mark.anyio
+async def test_where_no_room_can_be_reserved_nothing_is_taken_until_there_is_some(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.ensure(home, LogSettings())
+    log, session = RedisEventLog(str(embedded.socket_path(home)), patience_s=0.2), new_session_id()
+    await log.append([creation(session)])
+    force = DiskSync(home)
+    [file] = embedded.appended_files(home)
+    with monkeypatch.context() as full:
+        full.setattr(disk, "_reserve", lambda path, size: False)
+        force()
+        with pytest.raises(LogUnavailable):
+            await log.append([batch(session, 1, delta(1))])
+    monkeypatch.setattr(disk, "RESERVED_BYTES", 1 << 20)
+    force()
+    size = file.stat().st_size
+    assert file.stat().st_blocks * 512 >= size + (1 << 20)
+    await log.append([batch(session, 1, delta(1))])
+    assert len(await whole(log, session)) == 2
+    await log.aclose()
