@@ -93,15 +93,20 @@ class Recordings:
             self._made.popitem(last=False)
         return recording
 
-    async def size(self, wish: Wish) -> int | None:
-        """Bytes of the large file; None: only its making tells."""
+    def known_size(self, wish: Wish) -> int | None:
+        """Bytes of the file as far as they are known without the log; None: only its making tells."""
         match wish.fmt:
             case "pcm16" | "wav":
                 return pcm_bytes(wish.ms) + (WAV_HEADER_BYTES if wish.fmt == "wav" else 0)
             case "mp3":
                 return mp3_bytes(wish.ms) if wish.complete else None
             case "opus":
-                return await self._counted(wish)
+                made = self._made.get(wish.etag(""))
+                return self._sizes.get(wish.etag("counted")) if made is None else len(made.data)
+
+    async def size(self, wish: Wish) -> int | None:
+        """Bytes of the large file; None: only its making tells."""
+        return await self._counted(wish) if wish.fmt == "opus" else self.known_size(wish)
 
     async def _counted(self, wish: Wish) -> int:
         """Packets are of any size: all of them are looked at once."""

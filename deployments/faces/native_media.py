@@ -46,21 +46,18 @@ async def audio(
     whose = conversation.principal if caller.share is not None else caller.name
     wanted = range_ if if_range in (None, etag) else None
     mime, recordings = MIME[audio_format], services.recordings
+    await services.allowance.file(whose, _share(wish, recordings.known_size(wish), wanted))
     if small:
         data = (await recordings.make(session, turns, audio_format, conversation.head)).data
         part = _part(len(data), wanted, headers)
-        await services.allowance.file(whose, _share(wish, part, len(data)))
-        body = data[part.first : part.end]
-        return Response(body, part.status, headers, mime)
+        return Response(data[part.first : part.end], part.status, headers, mime)
     size = await recordings.size(wish)
     if size is None:
         del headers["Accept-Ranges"]
-        await services.allowance.file(whose, wish.ms)
         return StreamingResponse(recordings.stream(wish, 0, None), 200, headers, mime)
     part = _part(size, wanted, headers)
     if part.status == 416:
         return Response(status_code=416, headers=headers)
-    await services.allowance.file(whose, _share(wish, part, size))
     headers["Content-Length"] = str(part.end - part.first)
     pieces = recordings.stream(wish, part.first, part.end - part.first)
     return StreamingResponse(pieces, part.status, headers, mime)
@@ -110,8 +107,14 @@ def _part(size: int, wanted: str | None, headers: dict[str, str]) -> _Part:
     return _Part(206, first, last + 1)
 
 
-def _share(wish: Wish, part: _Part, size: int) -> int:
-    """Milliseconds of sound that are made for a part: of large compressed files, all that is before it."""
+def _share(wish: Wish, size: int | None, wanted: str | None) -> int:
+    """Milliseconds of sound that are made for a part: of compressed files, all that is before it.
+
+    All of the file's where its `size` is not known, as only its making tells where the part is.
+    """
+    if size is None:
+        return wish.ms
+    part = _part(size, wanted, {})
     whole = wish.fmt in ("mp3", "opus")
     return wish.ms * (part.end - (0 if whole else part.first)) // max(size, 1)
 

@@ -37,6 +37,8 @@ _FRAME_US: Final = (
 """Microseconds of one frame, by the configuration in a packet's first five bits (RFC 6716, section 3.1)."""
 AT_ONCE: Final = 1_000
 """Packets that are decoded to one piece of PCM: 20 s of sound, not quite a megabyte."""
+CHUNK_MS: Final = AT_ONCE * PACKET_MS
+"""The longest that one `audio.chunk` may sound: each listener holds one as PCM, however slowly it reads."""
 _SILENT_BITRATE: Final = 6_000
 """Bits a second, libopus' least."""
 _HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + RATE.to_bytes(4, "little") + bytes(3)

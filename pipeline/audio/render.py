@@ -1,13 +1,7 @@
 """The log's Opus in the format that a listener asked for, chunk by chunk."""
 
-from itertools import islice
-from typing import Final
-
 from pipeline.audio.formats import AudioFormat, Mp3Encoder, wav_header
-from pipeline.audio.opus import AT_ONCE, PACKET_MS, SENTENCE_MS, OpusDecoder
-
-_PIECES: Final = SENTENCE_MS // (PACKET_MS * AT_ONCE)
-"""Of a chunk that is longer than a sentence may be, which no voice makes, no more is rendered."""
+from pipeline.audio.opus import OpusDecoder
 
 
 class SentenceRenderer:
@@ -25,14 +19,15 @@ class SentenceRenderer:
     def render(self, packets: bytes, *, chunk: int, last: bool) -> bytes:
         """The chunk's bytes: `opus` unchanged, `wav` with a header before chunk 0, `mp3` flushed at the last.
 
-        MP3 may be empty for a very short chunk, whose sound comes with the next one.
+        MP3 may be empty for a very short chunk, whose sound comes with the next one. Of a chunk that is
+        longer than `CHUNK_MS`, which is neither recorded nor imported, no more is rendered.
         """
         if self._fmt == "opus":
             return packets
         if chunk == 0:
             self._decoder = OpusDecoder()
             self._mp3 = Mp3Encoder()
-        pcm = b"".join(islice(self._decoder.pieces(packets), _PIECES))
+        pcm = next(self._decoder.pieces(packets), b"")
         if self._fmt == "mp3":
             return self._mp3.encode(pcm) + (self._mp3.finish() if last else b"")
         if self._fmt == "wav" and chunk == 0:

@@ -1,14 +1,18 @@
 """A voice with its encoder: what runs in the text-to-speech replica, so that audio is encoded once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Final
 
-from pipeline.audio.opus import DELAY_MS, PACKET_MS, OpusEncoder, frame
+from pipeline.audio.opus import CHUNK_MS, DELAY_MS, PACKET_MS, OpusEncoder, frame
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, TextToSpeech, WordTimes
 from schemas.providers import LOCAL
 from schemas.settings import TextToSpeechSettings
+
+_MOST: Final = CHUNK_MS // PACKET_MS // 2
+"""Packets of a chunk. Twice as many may be imported, but would not fit into an event at every bitrate."""
 
 
 class EncodingSpeaker:
@@ -41,16 +45,21 @@ class EncodingSpeaker:
                 if isinstance(part, WordTimes):
                     yield _delayed(part)
                 elif packets := await asyncio.to_thread(encoder.encode, part):
-                    yield _chunk(packets)
+                    for chunk in _chunks(packets):
+                        yield chunk
         if packets := await asyncio.to_thread(encoder.finish):
-            yield _chunk(packets, last=True)
+            for chunk in _chunks(packets, last=True):
+                yield chunk
 
     async def aclose(self) -> None:
         await self._tts.aclose()
 
 
-def _chunk(packets: list[bytes], *, last: bool = False) -> OpusChunk:
-    return OpusChunk(frame(packets), ms=PACKET_MS * len(packets), last=last)
+def _chunks(packets: list[bytes], *, last: bool = False) -> Iterator[OpusChunk]:
+    """The packets as one chunk, or as several where a voice gave very much at once."""
+    for start in range(0, len(packets), _MOST):
+        part, end = packets[start : start + _MOST], start + _MOST >= len(packets)
+        yield OpusChunk(frame(part), ms=PACKET_MS * len(part), last=last and end)
 
 
 def _delayed(times: WordTimes) -> WordTimes:

@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 from pydantic import ValidationError
 
 from pipeline.audio.capture import PIECE_PACKETS
-from pipeline.audio.opus import PACKET_MS, SENTENCE_MS, packet_us, unframe
+from pipeline.audio.opus import CHUNK_MS, PACKET_MS, SENTENCE_MS, packet_us, unframe
 from pipeline.bundles.cloudevents import PACKETS, read_line
 from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
 from pipeline.conversation import Conversation
@@ -205,6 +205,8 @@ def _check_sound(recorded: Recorded) -> None:
         raise BundleInvalid(f"the audio of fact {recorded.seq} is not in packets of {PACKET_MS} ms")
     if recorded.type == "input.audio":
         _check_input(recorded, count)
+    elif count * PACKET_MS > CHUNK_MS:
+        raise BundleInvalid(f"the audio of fact {recorded.seq} is longer than {CHUNK_MS} ms")
     elif count * PACKET_MS != recorded.data["ms"] or recorded.data["bytes"] != len(recorded.audio or b""):
         raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
 

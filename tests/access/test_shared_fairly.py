@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import anyio
@@ -165,7 +166,10 @@ async def test_searches_are_metered(app: RunningApp, anna: str, bob: str) -> Non
                 assert refused(answers[-1]) == (429, "limit.searches", True)
 
 
-async def test_files_are_metered(app: RunningApp, anna: str, bob: str) -> None:
+async def test_files_are_metered(
+    app: RunningApp, anna: str, bob: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert app.services is not None
     async with client(app, anna) as http:
         session = await create(http)
         turn = await ask(http, session, text="A short one.")
@@ -174,6 +178,13 @@ async def test_files_are_metered(app: RunningApp, anna: str, bob: str) -> None:
         assert (await http.get(f"/v1/sessions/{session}/export")).status_code == 200
         for place in ("audio", "export"):
             assert refused(await http.get(f"/v1/sessions/{session}/{place}")) == (429, "limit.files", True)
+        # Nothing is read or made for what is refused.
+        with monkeypatch.context() as patched:
+            patched.setattr(app.services.recordings, "_log", None)
+            for small, kind in product((True, False), ("wav", "opus", "mp3")):
+                patched.setattr(app.services.recordings, "small", lambda wish, small=small: small)
+                answer = await http.get(f"/v1/sessions/{session}/audio?format={kind}")
+                assert refused(answer) == (429, "limit.files", True)
     async with client(app, bob) as http:
         assert (await http.get(f"/v1/sessions/{await create(http)}/export")).status_code == 200
 

@@ -45,18 +45,20 @@ def with_events(files: Files, change: Callable[[list[dict[str, Any]]], object]) 
     return files | {EVENTS: lines, MANIFEST: json.dumps(told).encode()}
 
 
-def with_sound(files: Files, packets: list[bytes], *, ms: int | None = None) -> Files:
-    """The first piece of speech is these packets; all else fits them, so that only they can be wrong."""
+def with_sound(files: Files, packets: list[bytes], *, ms: int | None = None, pieces: int = 1) -> Files:
+    """The first `pieces` of speech are these packets each; all else fits, so that only they can be wrong."""
     sound, moved = b"", frame(packets)
 
     def change(events: list[dict[str, Any]]) -> None:
         nonlocal sound
         heard = [event for event in events if "audioref" in event]
-        first = next(event for event in heard if ".audio.chunk." in event["type"])
-        first["data"] |= {"bytes": len(moved), "ms": 20 * len(packets) if ms is None else ms}
+        first = [event for event in heard if ".audio.chunk." in event["type"]][:pieces]
+        assert len(first) == pieces
+        for event in first:
+            event["data"] |= {"bytes": len(moved), "ms": 20 * len(packets) if ms is None else ms}
         for event in heard:
             start, _, end = event["audioref"].rpartition("=")[2].partition("-")
-            part = moved if event is first else files[PACKETS][int(start) : int(end) + 1]
+            part = moved if event in first else files[PACKETS][int(start) : int(end) + 1]
             event["audioref"] = f"{PACKETS}#bytes={len(sound)}-{len(sound) + len(part) - 1}"
             sound += part
 
