@@ -6,7 +6,7 @@ With `no` each write is with the kernel before it is answered; a power cut asks 
 forces the file, and that may be another process.
 
 On a full disk the kernel takes no write, and the server answers the commands of that moment all the same.
-Room is therefore reserved ahead of the file's end, and where there is none left the server takes no writes.
+Room is therefore reserved ahead of the file's end, and where there is none left the server counts as full.
 """
 
 import ctypes
@@ -36,8 +36,9 @@ class DiskSync:
     """Forces what was appended since the last time, and keeps room for what comes. Several processes may do
     so at once."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: LogSettings) -> None:
         self._home = home
+        self._settings = settings
         self._done: dict[Path, int] = {}
         self._has_room: bool | None = None
 
@@ -46,7 +47,8 @@ class DiskSync:
         sizes = {path: path.stat().st_size for path in embedded.appended_files(self._home)}
         has_room = all([_reserve(path, size) for path, size in sizes.items()])
         settled = has_room and self._has_room
-        if not settled and embedded.take_writes(self._home, allowed=has_room):  # it may be a new server
+        # Again each time, where there is no room: it may be a new server.
+        if not settled and embedded.take_writes(self._home, self._settings, allowed=has_room):
             if not has_room and self._has_room is not False:
                 _LOGGER.error("the disk of the log is full: no event is taken until there is room")
             self._has_room = has_room
@@ -96,7 +98,7 @@ async def forced_to_disk(settings: LogSettings, home: Path) -> AsyncGenerator[No
         yield
         return
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(DiskSync(home).run)
+        tasks.start_soon(DiskSync(home, settings).run)
         try:
             yield
         finally:

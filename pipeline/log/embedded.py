@@ -27,6 +27,7 @@ LOAD_S: Final = 120.0
 _STARTS: Final = 5
 """So often is a server started that dies before it answers."""
 _POLL_S: Final = 0.01
+_NOTHING: Final = "1 maxmemory-policy noeviction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,14 @@ def stop(home: Path) -> bool:
         return True
 
 
-def take_writes(home: Path, *, allowed: bool) -> bool:
-    """Have the server of `home` refuse writes (NOREPLICAS), or take them again; False: it did not answer.
+def take_writes(home: Path, settings: LogSettings, *, allowed: bool) -> bool:
+    """Have the server of `home` refuse events, or take them again; False: it did not answer.
 
-    It has no replicas, so that asking for one is the refusal; a server that is started anew takes writes.
+    It refuses them as one whose memory is full does, so that deleting goes on, and evicts nothing. A server
+    that is started anew takes events.
     """
-    wanted = 0 if allowed else 1
-    command = f"CONFIG SET min-replicas-to-write {wanted}"
-    return _ask(_Place.of(home).socket, command, until="\r\n") == "+OK\r\n"
+    bounds = f"{settings.max_memory_mb}mb maxmemory-policy volatile-ttl" if allowed else _NOTHING
+    return _ask(_Place.of(home).socket, f"CONFIG SET maxmemory {bounds}", until="\r\n") == "+OK\r\n"
 
 
 def find_binary() -> Path:

@@ -41,7 +41,7 @@ NO_FUNCTION: Final = "Function not found"
 _NO_GROUP: Final = "NOGROUP"
 FULL_S: Final = 3.0
 """Every gateway announces itself more often than that, so a full server is seen by each all the time."""
-FULL: Final = "The log is full: delete sessions that are not needed, or give its server more memory."
+FULL: Final = "The log is full: delete sessions that are not needed, or give its server more memory or disk."
 _PASSING: Final = frozenset({"BUSY", "MISCONF", "NOREPLICAS"})
 _OF_CLUSTERS: Final = (AskError, ClusterDownError, TryAgainError)
 """A slot is elsewhere, on its way, or for the moment nowhere."""

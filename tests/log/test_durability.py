@@ -18,7 +18,7 @@ from pipeline.log.codec import Keys
 from pipeline.log.disk import DiskSync
 from pipeline.log.open import open_log
 from pipeline.log.redis_log import RedisEventLog
-from schemas.errors import LogForeign, LogUnavailable
+from schemas.errors import LogForeign, LogFull
 from schemas.events import TRIGGERS, TextCompleted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import Recorded
@@ -122,7 +122,7 @@ async def test_what_was_appended_is_forced_to_disk_once(home: Path, monkeypatch:
     monkeypatch.setattr(os, "fdatasync", lambda file: forced.append(os.readlink(f"/proc/self/fd/{file}")))
     log = open_log(LogSettings(), home)
     session = new_session_id()
-    force = DiskSync(home)
+    force = DiskSync(home, LogSettings())
     await log.append([creation(session)])
     force()
     force()
@@ -196,13 +196,14 @@ async def test_where_no_room_can_be_reserved_nothing_is_taken_until_there_is_som
     embedded.ensure(home, LogSettings())
     log, session = RedisEventLog(str(embedded.socket_path(home)), patience_s=0.2), new_session_id()
     await log.append([creation(session)])
-    force = DiskSync(home)
+    force = DiskSync(home, LogSettings())
     [file] = embedded.appended_files(home)
     with monkeypatch.context() as full:
         full.setattr(disk, "_reserve", lambda path, size: False)
         force()
-        with pytest.raises(LogUnavailable):
+        with pytest.raises(LogFull):
             await log.append([batch(session, 1, delta(1))])
+        assert log.state == "full"
     monkeypatch.setattr(disk, "RESERVED_BYTES", 1 << 20)
     force()
     size = file.stat().st_size
