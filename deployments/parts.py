@@ -139,6 +139,7 @@ class Parts:
             intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
             importing=FairPlaces(1),
+            embedding=FairPlaces(1),
             keeper=Keeper(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
             reruns=Reruns(log, self.transcribers, SileroVad, allowance.heard),

@@ -51,6 +51,7 @@ class Services:
     intakes: Intakes
     arriving: Arriving
     importing: FairPlaces
+    embedding: FairPlaces
     keeper: Keeper
     names: Names
     reruns: Reruns

@@ -20,6 +20,6 @@ async def embed(services: Open, caller: Caller, request: Request, wish: Embeddin
     """A vector of length 1 for each text. docs/openai.md says which fields are supported."""
     ignored = ignored_in(wish, services.settings.openai)
     limits = services.settings.limits
-    embeddings = Embeddings(services.library, services.names, services.allowance, limits)
+    embeddings = Embeddings(services.library, services.names, services.allowance, limits, services.embedding)
     made = await while_awaited(request, lambda: embeddings.made(wish, caller))
     return Response(made, media_type="application/json", headers=ignored)

@@ -3,23 +3,30 @@
 import asyncio
 import base64
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+import anyio
 import numpy as np
 import orjson
 
 from pipeline.access.allowance import Allowance
+from pipeline.fair import FairPlaces
 from pipeline.openai.names import Names
 from pipeline.retrieval.embedding import Vectors, unit
 from pipeline.retrieval.port import Librarian
-from schemas.errors import InputError, InputTooLong
+from schemas.errors import GatewayBusy, InputError, InputTooLong
 from schemas.limits import LimitSettings
 from schemas.openai.embeddings import EmbeddingsRequest
 from schemas.principals import Principal
 
 _AT_ONCE: Final = 8
-"""Texts of one call: whoever asks for documents meanwhile waits for no more of them."""
+_AT_ONCE_CHARS: Final = 4_000
+"""Texts of one call, and their characters unless it is one text: a search meanwhile waits for no more."""
+_WAIT_S: Final = 20.0
+"""So long a request waits for its next turn among principals before it is refused."""
 _CHARS_PER_TOKEN: Final = 4
 
 
@@ -31,11 +38,13 @@ class Embeddings:
     names: Names
     allowance: Allowance
     limits: LimitSettings
+    turns: FairPlaces
+    """One call at a time from this gateway: principals alternate call by call."""
 
     async def made(self, request: EmbeddingsRequest, caller: Principal) -> bytes:
         """The answer as JSON.
 
-        Raises ModelNotFound, InputError, LimitReached or RetrievalUnavailable.
+        Raises ModelNotFound, InputError, LimitReached, GatewayBusy or RetrievalUnavailable.
         """
         model = self.names.embedding(request.model)
         chars = sum(map(len, request.input))
@@ -43,20 +52,36 @@ class Embeddings:
             most = self.limits.text_chars
             raise InputTooLong(f"{chars} characters are too many; at most {most} are taken", field="input")
         await self.allowance.characters(caller.name, chars)
-        vectors = await self._vectors(request)
+        vectors = await self._vectors(request, caller.name)
         packed = request.encoding_format == "base64"
         return await asyncio.to_thread(_written, vectors, model.id, chars, packed=packed)
 
-    async def _vectors(self, request: EmbeddingsRequest) -> Vectors:
-        pieces: list[Vectors] = []
-        for begin in range(0, len(request.input), _AT_ONCE):
-            rows = await self.library.embed(request.input[begin : begin + _AT_ONCE])
+    async def _vectors(self, request: EmbeddingsRequest, principal: str) -> Vectors:
+        made: list[Vectors] = []
+        for texts in _pieces(request.input):
+            async with AsyncExitStack() as turn:
+                with anyio.move_on_after(_WAIT_S) as waiting:
+                    await turn.enter_async_context(self.turns.place(principal))
+                if waiting.cancelled_caught:
+                    raise GatewayBusy("other texts are being embedded here; try again", retry_after_s=_WAIT_S)
+                rows = await self.library.embed(texts)
             if (wished := request.dimensions or rows.shape[1]) > rows.shape[1]:
                 raise InputError(
                     f"dimensions: the vectors of this model have {rows.shape[1]}", field="dimensions"
                 )
-            pieces.append(unit(rows[:, :wished]))
-        return np.concatenate(pieces)
+            made.append(unit(rows[:, :wished]))
+        return np.concatenate(made)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in order, in groups for one call each."""
+    begin = chars = 0
+    for end, text in enumerate(texts):
+        if end > begin and (end - begin == _AT_ONCE or chars + len(text) > _AT_ONCE_CHARS):
+            yield texts[begin:end]
+            begin, chars = end, 0
+        chars += len(text)
+    yield texts[begin:]
 
 
 def _written(vectors: Vectors, model: str, chars: int, *, packed: bool) -> bytes:

@@ -1,16 +1,26 @@
 """Embeddings: the documents' own model, in the shape that OpenAI's clients read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import anyio
+import anyio.lowlevel
 import httpx
 import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
+from pipeline.access.allowance import Allowance
+from pipeline.access.meter import MemoryMeter
+from pipeline.fair import FairPlaces
+from pipeline.openai.embedding import Embeddings
+from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.models import PACKAGED
+from schemas.limits import LimitSettings
+from schemas.openai.embeddings import EmbeddingsRequest
 from schemas.openai_settings import EMBEDDINGS
+from schemas.principals import Principal
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
@@ -105,3 +115,37 @@ async def test_characters_are_counted(app: RunningApp) -> None:
 @pytest.mark.parametrize("name", PACKAGED)
 def test_the_models_are_called_by_their_names(name: str) -> None:
     assert PACKAGED[name]().name == EMBEDDINGS[name]  # type: ignore[index]
+
+
+class Recording:
+    """A librarian that remembers the order of the texts which it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.at_once = 0
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        assert self.at_once == 0, "one call at a time"
+        assert sum(map(len, texts)) <= 4_000 or len(texts) == 1
+        self.at_once += 1
+        self.asked += texts
+        await anyio.lowlevel.checkpoint()
+        self.at_once -= 1
+        return np.ones((len(texts), 4), np.float32)
+
+
+async def test_principals_take_turns_piece_by_piece(app: RunningApp) -> None:
+    assert app.services is not None
+    library, limits = Recording(), LimitSettings()
+    allowance = Allowance(MemoryMeter(), limits)
+    embeddings = Embeddings(cast(Any, library), app.services.names, allowance, limits, FairPlaces(1))
+
+    async def ask(name: str, *texts: str) -> None:
+        await embeddings.made(EmbeddingsRequest(model=ANY, input=list(texts)), Principal(name=name))
+
+    async with anyio.create_task_group() as people:
+        people.start_soon(ask, "anna", *(f"a{n}" for n in range(80)))
+        people.start_soon(ask, "anna", *(f"{n}" * 3_999 for n in range(5)))
+        people.start_soon(ask, "bob", "b")
+    assert library.asked.index("b") < 20
+    assert len(library.asked) == 86
