@@ -5,6 +5,7 @@ are moved to HOME/logs/DATE, and HOME/logs/latest leads to them.
 """
 
 import re
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -57,7 +58,9 @@ def begin(home: Path, ray_folder: Path) -> None:
 def keep(home: Path, ray_folder: Path) -> None:
     """Moves what a run that is over has written to HOME/logs, and removes what is older than KEPT runs."""
     kept = home / "logs"
-    for session in sorted(ray_folder.glob("session_2*")):  # session_latest only leads to one of them
+    parent = ray_folder.parent  # in the temporary folder, where another user may have been first
+    ours = parent.is_dir() and parent.stat().st_uid == os.getuid()
+    for session in sorted(ray_folder.glob("session_2*")) if ours else ():  # session_latest only leads to one of them
         if (session / "logs").is_dir():
             with suppress(OSError):  # a full disk must not keep anything from stopping
                 kept.mkdir(mode=0o700, parents=True, exist_ok=True)
