@@ -4,8 +4,8 @@ Ray writes into its own folder while it runs; HOME/logs/latest leads there. When
 are moved to HOME/logs/DATE, and HOME/logs/latest leads to them.
 """
 
-import re
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -60,7 +60,9 @@ def keep(home: Path, ray_folder: Path) -> None:
     kept = home / "logs"
     parent = ray_folder.parent  # in the temporary folder, where another user may have been first
     ours = parent.is_dir() and parent.stat().st_uid == os.getuid()
-    for session in sorted(ray_folder.glob("session_2*")) if ours else ():  # session_latest only leads to one of them
+    for session in (
+        sorted(ray_folder.glob("session_2*")) if ours else ()
+    ):  # session_latest only leads to one of them
         if (session / "logs").is_dir():
             with suppress(OSError):  # a full disk must not keep anything from stopping
                 kept.mkdir(mode=0o700, parents=True, exist_ok=True)
