@@ -100,6 +100,7 @@ def test_what_was_said_before_one_came_does_not_begin_by_itself(open_page: OpenP
     first.wait("s.turn === null && s.samplesPlayed > 0")
     later = open_page(first.page.url)
     later.status_is("completed")
+    later.wait("s.turn === null")
     later.page.click("body")
     assert later.stats["turn"] is None
     later.page.click(".replay")

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,11 +133,12 @@ def log(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(log: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    short = tmp_path_factory.mktemp("n")  # Ray keeps sockets below it
-    found = Site(short, log)
-    yield found
-    found.end()
+def site(log: str) -> Iterator[Site]:
+    # Ray keeps sockets below it, whose paths may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="n", ignore_cleanup_errors=True) as short:
+        found = Site(Path(short), log)
+        yield found
+        found.end()
 
 
 def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site, tmp_path: Path) -> None:
