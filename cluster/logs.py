@@ -60,9 +60,8 @@ def keep(home: Path, ray_folder: Path) -> None:
     kept = home / "logs"
     parent = ray_folder.parent  # in the temporary folder, where another user may have been first
     ours = parent.is_dir() and parent.stat().st_uid == os.getuid()
-    for session in (
-        sorted(ray_folder.glob("session_2*")) if ours else ()
-    ):  # session_latest only leads to one of them
+    # session_latest only leads to one of them
+    for session in sorted(ray_folder.glob("session_2*")) if ours else ():
         if (session / "logs").is_dir():
             with suppress(OSError):  # a full disk must not keep anything from stopping
                 kept.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """`rhapsode logs`: what every process has written, while it runs and after it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_only_the_last_runs_are_kept(home: Path, ray: Path) -> None:
     kept = sorted(path.name for path in (home / "logs").glob("2*"))
     assert kept == [f"2026-11-24_{number}" for number in range(3, logs.KEPT + 3)]
     assert "Gateway 0 | run 7" in said(home, "gateway")
+
+
+def test_what_lies_in_a_folder_of_another_user_is_left_there(
+    home: Path, ray: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted, uid = a_run(ray, "2026-11-24_1", Gateway="planted\n"), os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    logs.keep(home, ray)
+    assert planted.exists()
+    assert not (home / "logs").exists()
+    monkeypatch.undo()
+    logs.keep(home, ray)
+    assert (home / "logs" / "2026-11-24_1" / "raylet.out").exists()
 
 
 def test_only_the_last_lines_are_shown(home: Path) -> None:
