@@ -12,6 +12,7 @@ from pipeline.bundles.reading import ReadBundle
 from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
 from pipeline.log.base import EventLog
+from pipeline.tracing.caller import normal
 from schemas.events import (
     Fact,
     InputClosed,
@@ -22,6 +23,7 @@ from schemas.events import (
     NarrationRequested,
     SessionEnded,
     SessionStarted,
+    TurnRequested,
     TurnStopped,
 )
 from schemas.ids import NOWHERE, Seq, SessionId, new_session_id
@@ -133,6 +135,8 @@ class _Adoption:
                 return self.started
             case NarrationRequested() | NarrationReady() | NarrationFailed():
                 return fact.model_copy(update={"session": await self._link(fact.session)})
+            case TurnRequested():
+                return fact.model_copy(update={"traceparent": normal(fact.traceparent)})
             case _:
                 return fact
 

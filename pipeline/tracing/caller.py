@@ -18,7 +18,7 @@ _CHARS: Final = 512
 @contextmanager
 def called_with(traceparent: str | None) -> Iterator[None]:
     """Turns that are asked for in the block, and in tasks begun there, continue this trace."""
-    token = CALLER.set(_normal(traceparent))
+    token = CALLER.set(normal(traceparent))
     try:
         yield
     finally:
@@ -39,8 +39,8 @@ def span_of(context: SpanContext | None) -> Span:
     return INVALID_SPAN if context is None else NonRecordingSpan(context)
 
 
-def _normal(traceparent: str | None) -> str:
-    """In the form of version 00, so that no other text of a caller's gets into an event."""
+def normal(traceparent: str | None) -> str:
+    """The same in the form of version 00, so that no other text gets into an event; empty: not valid."""
     context = context_of(traceparent or "")
     if context is None:
         return ""

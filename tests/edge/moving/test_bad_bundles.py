@@ -13,7 +13,7 @@ from deployments.faces import native_bundles
 from pipeline.bundles.reading import ReadBundle
 from pipeline.log.tiered import TieredLog
 from schemas.errors import BundleTooLarge
-from schemas.ids import SessionId
+from schemas.ids import Seq, SessionId
 from tests.edge.bundles import (
     EVENTS,
     LIMIT,
@@ -236,6 +236,28 @@ async def test_a_bundle_cannot_point_to_what_is_somebody_else_s(
     assert facts[-1].data["session"] == "00000000-0000-0000-0000-000000000000"
     [started] = await log.read(SessionId(created["session_id"]), 0, limit=1)  # type: ignore[arg-type]
     assert (started.data["principal"], started.data["parent"], started.data["parent_seq"]) == ("", None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("any text\r\nat all: " + "x" * 9_000, ""),
+        (f"01-{7:032x}-{9:016x}-ff-more", f"00-{7:032x}-{9:016x}-01"),
+        (f"00-{7:032x}-{9:016x}-00", f"00-{7:032x}-{9:016x}-00"),
+    ],
+)
+async def test_a_caller_s_trace_is_kept_in_our_form_only(
+    http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog, given: str, kept: str
+) -> None:
+    def trace(events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if ".turn.requested." in event["type"]:
+                event["data"]["traceparent"] = given
+
+    files = unzip(await exported(http, told[0]))
+    created = await imported(http, zipped(with_events(files, trace)))
+    facts = await log.read(SessionId(created["session_id"]), Seq(0))
+    assert [fact.data["traceparent"] for fact in facts if fact.type == "turn.requested"] == [kept, kept]
 
 
 def flooded(files: Files, count: int, chars: int) -> bytes:
