@@ -95,6 +95,8 @@ async def _new(services: Services, caller: Principal, model: str) -> SessionId:
     config = await services.secrets.config(caller.secret) if caller.secret else None
     if config is None:
         config = initial(services.sessions.choices.defaults, model=model or LOCAL)
+    elif config["type"] == _TRANSCRIPTION:
+        model = LOCAL  # as with ?intent=transcription
     elif model and "model" in config:
         if not services.names.same(config["model"], model):
             raise RealtimeInvalid(

@@ -74,6 +74,18 @@ async def test_it_is_for_the_model_that_it_was_made_for(app: RunningApp, people:
         assert own.session["model"] == "cloud/large"
 
 
+async def test_a_transcription_secret_names_nobody_who_answers(app: RunningApp, people: People) -> None:
+    wish = {"session": {"type": "transcription", "audio": {"input": {"turn_detection": None}}}}
+    secret = (await secret_of(app, people.anna, wish))["value"]
+    for name in ("cloud/large", "gpt-4o-transcribe", "nobody/knows"):
+        async with client(app, key=secret, model=name) as caller:
+            assert caller.session["type"] == "transcription", name
+            session = caller.session["id"].removeprefix("sess_")
+        async with http_client(app, people.anna) as http:
+            settings = (await http.get(f"/v1/sessions/{session}")).json()["settings"]
+        assert (settings["llm_provider"], settings["llm_model"]) == (None, None), name
+
+
 async def test_one_that_nobody_made_opens_nothing_where_keys_are_asked_for(
     app: RunningApp, home: Path
 ) -> None:
