@@ -66,6 +66,9 @@ def test_only_the_proxy_can_be_reached_and_no_secret_stands_in_the_files() -> No
     assert variables == set(re.findall(r"^(\w+)=", example, re.MULTILINE))
     assert re.findall(r"^\w+PASSWORD=(.+)$", example, re.MULTILINE) == []
     assert "secrets/" in (PRODUCTION / ".gitignore").read_text()
+    for name, service in SERVICES.items():  # everybody on the machine may read the list of processes
+        said = str([service.get("command"), service.get("entrypoint"), service.get("healthcheck")])
+        assert "PASSWORD" not in said, name
 
 
 def test_rhapsode_is_told_real_settings_and_options() -> None:
@@ -120,14 +123,26 @@ def test_the_unit_starts_what_there_is(tmp_path: Path) -> None:
 
 def test_the_log_server_loses_nothing_as_it_is_configured(tmp_path: Path) -> None:
     socket = tmp_path / "log.sock"
-    changed = ("--port", "0", "--unixsocket", str(socket), "--dir", str(tmp_path))
-    command = [str(find_binary()), str(PRODUCTION / "log.conf"), *changed, "--requirepass", "secret"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+    [mounted] = SERVICES["log"]["configs"]
+    password = tmp_path / "password.conf"
+    content = COMPOSE["configs"][mounted["source"]]["content"]
+    password.write_text(re.sub(r"\$\{LOG_PASSWORD:[^}]*\}", "secret", content), "utf-8")
+    here = {
+        "valkey-server": find_binary(),
+        "/etc/valkey/log.conf": PRODUCTION / "log.conf",
+        mounted["target"]: password,
+        "/data": tmp_path,
+    }
+    command = [str(here.get(word, word)) for word in SERVICES["log"]["command"]]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--unixsocket", str(socket)], stdout=subprocess.DEVNULL
+    ) as server:
         try:
             wait_for(socket.exists, 60)
             with redis.Redis(
                 unix_socket_path=str(socket), password="secret", decode_responses=True
             ) as client:
+                assert client.config_get("requirepass") == {"requirepass": "secret"}
                 about = Durability.read(client.info("everything"))
                 assert (about.eviction_policy, about.append_only) == ("volatile-ttl", True)
                 assert not about.warnings
