@@ -77,6 +77,10 @@ class Recordings:
     def small(self, wish: Wish) -> bool:
         return pcm_bytes(wish.ms) <= self._small
 
+    def kept(self, wish: Wish) -> bool:
+        """Whether the small file is there already."""
+        return wish.etag("") in self._made
+
     async def make(
         self, session: SessionId, turns: list[TurnState], fmt: AudioFormat, upto: Seq
     ) -> Recording:

@@ -46,11 +46,15 @@ async def audio(
     whose = conversation.principal if caller.share is not None else caller.name
     wanted = range_ if if_range in (None, etag) else None
     mime, recordings = MIME[audio_format], services.recordings
-    await services.allowance.file(whose, _share(wish, recordings.known_size(wish), wanted))
     if small:
+        # It is made whole, whatever part is wanted, unless it is kept.
+        kept = recordings.kept(wish)
+        made_ms = _share(wish, recordings.known_size(wish), wanted) if kept else wish.ms
+        await services.allowance.file(whose, made_ms)
         data = (await recordings.make(session, turns, audio_format, conversation.head)).data
         part = _part(len(data), wanted, headers)
         return Response(data[part.first : part.end], part.status, headers, mime)
+    await services.allowance.file(whose, _share(wish, recordings.known_size(wish), wanted))
     size = await recordings.size(wish)
     if size is None:
         del headers["Accept-Ranges"]

@@ -49,8 +49,8 @@ class _Part:
         return _Part(self.places * copies, self.nullable or least == 0, open_, self.choices)
 
 
-def ways_through(pattern: Any, *, most: int) -> int:
-    """About in how many ways at once a text can be read by the pattern.
+def ways_through(pattern: Any, *, most: int) -> tuple[int, int]:
+    """About in how many ways at once a text can be read by the pattern, and how many places it has.
 
     `most`: places that a pattern may have, its repetitions written out. Raises ValueError with the reason.
     """
@@ -60,11 +60,11 @@ def ways_through(pattern: Any, *, most: int) -> int:
     if end < len(pattern):
         raise ValueError(f"the bracket at {end} closes nothing")
     if part.open <= 1:
-        return part.choices
+        return part.choices, part.places
     if part.places > _AMBIGUOUS:
         told = f"{part.places} places, and several parts of any length; at most {_AMBIGUOUS} are taken then"
         raise ValueError(f"it has {told}")
-    return max(part.places, part.choices)
+    return max(part.places, part.choices), part.places
 
 
 def _sequence(pattern: str, at: int, depth: int, most: int) -> tuple[_Part, int]:
@@ -80,7 +80,7 @@ def _sequence(pattern: str, at: int, depth: int, most: int) -> tuple[_Part, int]
         item, at = _item(pattern, at, depth, most)
         item, at = _repeated(item, pattern, at)
         whole = whole.then(item)
-        if whole.places > most:
+        if whole.places + (0 if done is None else done.places) > most:
             raise ValueError(f"its repetitions written out are more than {most} signs")
     return (whole if done is None else done.either(whole)), at
 

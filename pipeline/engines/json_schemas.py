@@ -166,6 +166,7 @@ class _Ways:
     def __init__(self, whole: Mapping[str, Any]) -> None:
         self._whole = whole
         self._steps = 0
+        self._places = 0
         self._known: dict[str, int] = {}
 
     def of(self, schema: Any, place: str, through: tuple[str, ...]) -> tuple[int, frozenset[str]]:
@@ -209,9 +210,13 @@ class _Ways:
         if pattern is None:
             return ways
         try:
-            return max(ways, ways_through(pattern, most=REPEATED))
+            through, places = ways_through(pattern, most=REPEATED)
         except ValueError as error:
             raise _invalid(place, f"has a pattern that is not taken: {error}") from error
+        self._places += places
+        if self._places > REPEATED_IN_ALL:
+            raise _invalid(place, f"has patterns with more than {REPEATED_IN_ALL} signs in all, written out")
+        return max(ways, through)
 
     def _among(
         self, branches: Iterable[Any], place: str, through: tuple[str, ...]

@@ -264,3 +264,20 @@ async def test_the_engine_is_not_given_what_would_hold_it_up(llama: LanguageMode
     with pytest.raises(SchemaInvalid):
         await answer(llama, ChatRequest(ASKED, 20, **form))
     assert (await answer(llama, ChatRequest(ASKED, 4)))[0]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^" + "|".join(f"{chr(0x4E00 + n)}{{2000}}" for n in range(100)) + "$"},
+        {
+            "type": "object",
+            "properties": {f"p{n}": {"type": "string", "pattern": "^.{0,2000}$"} for n in range(100)},
+            "required": [f"p{n}" for n in range(100)],
+        },
+    ],
+    ids=["alternatives", "many patterns"],
+)
+def test_what_patterns_have_written_out_is_bounded_in_all(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaInvalid, match="written out"):
+        taken(schema)
