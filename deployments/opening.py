@@ -16,7 +16,7 @@ from deployments.parts import Parts
 from deployments.services import Check, Services
 from pipeline.access.allowance import open_allowance
 from pipeline.answer import Models
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.engines.base import Transcribers
 from pipeline.heard import HeardLedger
 from pipeline.log.disk import forced_to_disk

@@ -16,13 +16,13 @@ from pipeline.access.shares import Shares
 from pipeline.answer import Models
 from pipeline.characters import Characters
 from pipeline.choices import Choices
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.departure import Departure
 from pipeline.documents.additions import Additions, Shelf
 from pipeline.documents.collections import Collections
 from pipeline.documents.state import CollectionState
 from pipeline.engines.base import Transcribers
-from pipeline.fair import FairPlaces
 from pipeline.gateways import Leaving, Presence
 from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention

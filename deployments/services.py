@@ -11,10 +11,10 @@ from pipeline.access.door import Door
 from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.characters import Characters
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.documents.collections import Collections
 from pipeline.engines.base import Transcribers
-from pipeline.fair import FairPlaces
 from pipeline.gateways import Leaving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns

@@ -11,7 +11,7 @@ from deployments import log_lines
 from deployments.telemetry import replica_name
 from pipeline.archive.archiver import Archiver
 from pipeline.archive.muting import Muting
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
 from pipeline.log.disk import forced_to_disk
 from pipeline.log.open import open_log

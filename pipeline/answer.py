@@ -10,7 +10,7 @@ from typing import Final
 from pipeline.asking import Question, Stage
 from pipeline.calling import Calling
 from pipeline.citing import supports
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, Speaker, ToolCall
 from pipeline.grounds import Finder, look_up, told
 from pipeline.resuming import Progress

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from pipeline.choices import Choices
+from pipeline.core.internal_keys import internal_key
 from pipeline.documents.readable import readable
-from pipeline.keys import internal_key
 from pipeline.log.base import EventLog, Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.users import Users, user_session

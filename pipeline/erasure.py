@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import anyio
 
 from pipeline.archive.chain import FIRST_LINK, link
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.log.redis_traces import RedisTraces
 from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.log.tiered import TieredLog

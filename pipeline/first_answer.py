@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.newcomers import Newcomers, Wait
 from pipeline.pressure import Pressure
 from pipeline.turn_state import TurnState

@@ -9,9 +9,9 @@ from typing import Final
 import anyio
 
 from pipeline.bundles.importing import endings, unlinked
-from pipeline.clock import Clock
 from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
+from pipeline.core.clock import Clock
 from pipeline.documents.readable import check_readable
 from pipeline.log.base import EventLog
 from pipeline.sessions import Sessions

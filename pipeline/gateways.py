@@ -11,7 +11,7 @@ import anyio
 import orjson
 from anyio.abc import TaskGroup
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.departure import Departure
 from pipeline.newcomers import Neighbours
 from pipeline.owners import Owners

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import anyio
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.tracing import names
 from pipeline.tracing.here import fail, shows_content, span
 from schemas.answer_facts import PassagesFailed, PassagesFound

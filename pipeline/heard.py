@@ -7,7 +7,7 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.log.recorder import Recorder
 from schemas.errors import LogUnavailable, RhapsodeError
 from schemas.ids import SessionId, TurnId

@@ -6,7 +6,7 @@ from typing import Self
 
 import anyio
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.engines.base import Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.resuming import Remainder
 from pipeline.spoken import Spoken

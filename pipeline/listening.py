@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.log.base import EventLog, Head
 from pipeline.log.tailer import Tailer
 from schemas.errors import CursorAhead, CursorForeign, CursorMalformed

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pipeline.access.allowance import Allowance
 from pipeline.conversation import Conversation
-from pipeline.keys import internal_key
+from pipeline.core.internal_keys import internal_key
 from pipeline.log.base import Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.tracing.caller import CALLER

@@ -9,7 +9,7 @@ from math import ceil, inf
 from statistics import median
 from typing import Final
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from schemas.errors import GatewayBusy
 from schemas.limits import AdmissionSettings
 

@@ -9,8 +9,8 @@ import anyio
 
 from pipeline.access.allowance import Allowance
 from pipeline.answer import Models
-from pipeline.clock import Clock
 from pipeline.conversation import Conversation
+from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
 from pipeline.leases import Leases

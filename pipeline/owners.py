@@ -6,7 +6,7 @@ import random
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.lasting import Lasting
+from pipeline.core.task_scope import Lasting
 from pipeline.leases import Leases
 from pipeline.lookout import Lookout
 from pipeline.owner import OwnerServices, SessionOwner

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from pipeline.answer import Models
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.base import (
     AS_CONFIGURED,

@@ -8,7 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.base import OpusChunk, Speaker, WordTimes
 from pipeline.line import Line

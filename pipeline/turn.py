@@ -9,7 +9,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from pipeline.answer import Answer, Models
 from pipeline.asking import Question
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.base import Message
 from pipeline.line import Line

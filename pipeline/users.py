@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.keys import internal_key
+from pipeline.core.internal_keys import internal_key
 from pipeline.log.base import EventLog, Verdict
 from pipeline.log.recorder import Recorder
 from pipeline.views import Views

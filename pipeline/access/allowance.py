@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
 from pipeline.access.stored import Stored, Usage
-from pipeline.lasting import Lasting
+from pipeline.core.task_scope import Lasting
 from pipeline.log.base import EventLog
 from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.tiered import TieredLog

@@ -8,7 +8,7 @@ from pipeline.access.keys import PREFIX, read_keys
 from pipeline.access.ring import KeyRing
 from pipeline.access.secret import own_secret
 from pipeline.access.tokens import SECRET, Tokens
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from schemas.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
 from schemas.access_settings import AuthSettings
 from schemas.principals import NOBODY, Principal

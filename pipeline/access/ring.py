@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.access.keys import KeyFileDamaged, KeyRecord, id_of, read_keys
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from schemas.access_errors import CredentialExpired, CredentialInvalid
 from schemas.principals import Principal
 

@@ -4,8 +4,8 @@ import secrets
 from dataclasses import replace
 from typing import Any, Final
 
-from pipeline.clock import Clock
 from pipeline.conversation import Conversation
+from pipeline.core.clock import Clock
 from pipeline.log.recorder import Recorder
 from pipeline.users import Users, user_session
 from pipeline.views import SessionViews, Views

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.access.keys import PrincipalName
 from pipeline.access.ring import KeyRing
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from schemas.access_errors import CredentialExpired, CredentialInvalid, Forbidden
 from schemas.access_settings import AuthSettings, IdentityProviderSettings
 from schemas.ids import SessionId

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from pipeline.archive.segments import Segment, SegmentBuilder, SegmentName, verify
 from pipeline.archive.store import ArchiveStore, is_part
-from pipeline.clock import Clock, SystemClock
+from pipeline.core.clock import Clock, SystemClock
 from pipeline.log.archival import Archival, ArchiveVerdict, Standing
 from schemas.errors import ArchiveDamaged, LogError
 from schemas.ids import Seq, SessionId

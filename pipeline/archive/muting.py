@@ -7,7 +7,7 @@ import anyio.to_thread
 
 from pipeline.archive.segments import muted
 from pipeline.archive.store import ArchiveStore
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.log.archival import Archival
 from schemas.errors import ArchiveUnavailable
 from schemas.ids import Seq, SessionId

@@ -16,7 +16,7 @@ from fsspec.core import url_to_fs
 
 from pipeline.archive.segments import TAIL_BYTES as TAIL
 from pipeline.archive.segments import Footer, Kind, SegmentName, footer_size, parse_footer
-from pipeline.private_files import make_folder, opener
+from pipeline.core.private_files import make_folder, opener
 from schemas.errors import ArchiveUnavailable, RhapsodeError
 from schemas.ids import SessionId, created_ms, parse_session_id
 from schemas.settings import ArchiveSettings

@@ -11,12 +11,12 @@ from typing import IO, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
+from pipeline.core.fair_slots import FairPlaces
+from pipeline.core.internal_keys import internal_key
+from pipeline.core.task_scope import Lasting
 from pipeline.documents.state import CollectionState
-from pipeline.fair import FairPlaces
 from pipeline.hearing.held import Held, HeldInputs
-from pipeline.keys import internal_key
-from pipeline.lasting import Lasting
 from pipeline.log.recorder import Recorder
 from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload

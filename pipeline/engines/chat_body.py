@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pipeline.core.surrogates import joined
 from pipeline.engines.base import ChatRequest, Message, ToolCall
-from pipeline.text.halves import joined
 from schemas.chat import ARGUMENT_CHARS
 
 _NAMED: Final = "function:"

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
+from pipeline.core.surrogates import joined
 from pipeline.engines.base import Completion, ToolCall
 from pipeline.engines.chat_body import CallsInPieces
 from pipeline.engines.provider import words_of
 from pipeline.engines.server_events import DONE, BadAnswer, Document
-from pipeline.text.halves import joined
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NAME: Final = re.compile(r"[ -~]{1,128}")

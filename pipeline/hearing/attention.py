@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from pipeline.clock import Clock
 from pipeline.conversation import Conversation
+from pipeline.core.clock import Clock
 from pipeline.hearing.taking import Taking, spoken_over
 from pipeline.log.recorder import Recorder
 from pipeline.owners import Owners

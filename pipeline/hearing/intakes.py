@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from pipeline.audio.incoming import Incoming
 from pipeline.audio.uploads import SoundFile
+from pipeline.core.task_scope import Lasting
 from pipeline.hearing.handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.hearing.heirs import Heirs
 from pipeline.hearing.held import Held
@@ -21,7 +22,6 @@ from pipeline.hearing.keeping import Acknowledge
 from pipeline.hearing.opening import IntakeServices, Opening, Source, for_source
 from pipeline.hearing.restoring import Restored, restore
 from pipeline.hearing.utterances import Refused
-from pipeline.lasting import Lasting
 from pipeline.log.base import EventLog
 from pipeline.tracing.here import in_session
 from schemas.commands import OpenInput

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.engines.base import Transcribers
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.held import Held, HeldInputs

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.hearing.agreement import Agreement
 from pipeline.hearing.ahead import Ahead, Told, Written

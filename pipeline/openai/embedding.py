@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from pipeline.access.allowance import Allowance
-from pipeline.fair import FairPlaces
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.openai.names import Names
 from pipeline.retrieval.embedding import Vectors, unit
 from pipeline.retrieval.port import Librarian

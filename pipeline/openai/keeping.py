@@ -8,8 +8,8 @@ from typing import Final
 
 import anyio
 
-from pipeline.clock import Clock
-from pipeline.lasting import Lasting
+from pipeline.core.clock import Clock
+from pipeline.core.task_scope import Lasting
 from pipeline.listening import Listener, Listening
 from pipeline.log.base import EventLog
 from pipeline.log.tailer import Tailer

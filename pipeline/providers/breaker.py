@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 
 
 class Breaker:

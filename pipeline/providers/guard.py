@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, TypeVar
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.providers.breaker import Breaker
 from schemas.errors import EngineDead, EngineError
 from schemas.providers import ChatProviderSettings, SpeechProviderSettings

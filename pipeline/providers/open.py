@@ -3,7 +3,7 @@
 import asyncio
 
 from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.clock import Clock, SystemClock
+from pipeline.core.clock import Clock, SystemClock
 from pipeline.engines.base import TextToSpeech
 from pipeline.engines.registry import build_speech_provider
 from pipeline.providers.chain import ChainSpeaker, GuardedSpeaker, Link

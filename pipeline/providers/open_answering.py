@@ -1,6 +1,6 @@
 """From settings to the language model that they describe. Loads no sound: vLLM's place has none."""
 
-from pipeline.clock import Clock, SystemClock
+from pipeline.core.clock import Clock, SystemClock
 from pipeline.engines.base import LanguageModel
 from pipeline.engines.registry import build_chat_provider
 from pipeline.providers.answering import ChainLanguageModel, GuardedLanguageModel, Writer

@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Final
 
-from pipeline.private_files import make_file, make_folder
+from pipeline.core.private_files import make_file, make_folder
 from schemas.retrieval_errors import RetrievalUnavailable
 
 VERSION: Final = 1

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 import anyio
 import httpx
 
+from pipeline.core.surrogates import joined
 from pipeline.engines.base import Function
-from pipeline.text.halves import joined
 from pipeline.tools.local import PythonFunction
 from pipeline.tools.remote import About, RemoteFunction
 from schemas.chat import OUTPUT_CHARS

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pipeline.clock import Clock
+from pipeline.core.clock import Clock
 from pipeline.log.base import EventLog
 from pipeline.workers.directory import DirectoryStore
 from schemas.errors import LogError

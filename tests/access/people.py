@@ -17,7 +17,7 @@ from deployments.http import create_app
 from pipeline.access.keys import create_key
 from pipeline.access.secret import own_secret
 from pipeline.access.tokens import ACCESS, ISSUER
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.users import user_session
 from schemas.principals import Role
 from schemas.settings import AppSettings

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 
 from pipeline.access.keys import create_key, read_keys, revoke_key
 from pipeline.access.secret import own_secret
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from tests.access.people import ADMIN, Belongings, People, client, forged, said_by_socket, settings_at, stream
 from tests.support import RunningApp, running_app
 

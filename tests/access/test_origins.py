@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from pipeline.access.door import is_loopback
 from pipeline.access.keys import create_key
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from tests.access.people import People, client, settings_at, status_for_peer, stream
 from tests.edge.listeners import create
 from tests.support import RunningApp, running_app

@@ -11,7 +11,7 @@ import pytest
 from pipeline.access.keys import create_key, id_of, revoke_key
 from pipeline.access.secret import own_secret
 from pipeline.access.tokens import ACCESS, ISSUER, RENEWAL
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from tests.access.people import Belongings, People, client, forged, said_by_socket, stream
 from tests.access.test_credentials import outcome, until
 from tests.support import RunningApp, running_app, scripted_settings

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from pipeline.access.arriving import Arriving
-from pipeline.fair import FairPlaces
+from pipeline.core.fair_slots import FairPlaces
 from schemas.access_errors import UploadLimit
 from schemas.access_settings import PrincipalLimits
 from schemas.errors import GatewayBusy

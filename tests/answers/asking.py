@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from pipeline.answer import Models
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.engines.base import ChatRequest, LanguageModel, Speaker, ToolCall, Written
 from pipeline.grounds import Finder
 from pipeline.log.memory import MemoryEventLog

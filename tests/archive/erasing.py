@@ -12,7 +12,7 @@ import anyio
 from pipeline import erasure
 from pipeline.archive.reader import ArchiveReader
 from pipeline.archive.store import ArchiveStore
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.erasure import Eraser
 from pipeline.log.archival import Archival
 from pipeline.log.redis_directory import RedisDirectory

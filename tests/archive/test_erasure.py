@@ -12,7 +12,7 @@ import pytest
 from loadtests.chaos.nursery import end, fork
 from pipeline import erasure
 from pipeline.archive.chain import FIRST_LINK, link
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.erasure import Eraser
 from pipeline.log import embedded
 from pipeline.log.archival import Archival

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from playwright.sync_api import expect
 
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from tests.browser import log_of
 from tests.browser.cable import Cable
 from tests.browser.conftest import SHORT, STORY

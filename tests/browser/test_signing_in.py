@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pipeline.access.keys import create_key
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from tests.browser.conftest import SHORT
 from tests.browser.reader import Reader
 from tests.browser.storytelling import scene, story_of, tell, written

@@ -9,7 +9,7 @@ import pytest
 from pipeline.answer import Models
 from pipeline.audio.opus import OpusDecoder
 from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.engines.base import LanguageModel, TextToSpeech
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from pipeline.answer import Models
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.log import embedded
 from pipeline.log.base import EventLog

@@ -13,7 +13,7 @@ from openai import BadRequestError, NotFoundError, OpenAI
 
 from pipeline.access.allowance import Allowance
 from pipeline.access.meter import MemoryMeter
-from pipeline.fair import FairPlaces
+from pipeline.core.fair_slots import FairPlaces
 from pipeline.openai.embedding import Embeddings
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.models import PACKAGED

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from pipeline.access.secret import own_secret
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from tests.access.people import People, settings_at
 from tests.access.people import client as http_client
 from tests.chat_server import ChatHouse

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.access.keys import create_key
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.log.open import open_log
 from pipeline.log.tiered import TieredLog
 from tests.seeds.people import Person

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pipeline import courtesy
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.courtesy import ENOUGH_S, Courtesy
 from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.access.allowance import open_allowance
 from pipeline.choices import Choices
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.heard import HeardLedger
 from pipeline.log.base import Batch, EventLog, Outcome
 from pipeline.log.memory import MemoryEventLog

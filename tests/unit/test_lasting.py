@@ -5,7 +5,7 @@ from contextvars import ContextVar
 import anyio
 import pytest
 
-from pipeline.lasting import Lasting
+from pipeline.core.task_scope import Lasting
 
 pytestmark = pytest.mark.anyio
 

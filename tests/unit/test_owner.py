@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from pipeline.answer import Models
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.engines.base import ChatRequest, Completion, LanguageModel
 from pipeline.log.base import EventLog, Head
 from pipeline.log.memory import MemoryEventLog

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.log import memory
 from pipeline.log.base import Push, Subscribed
 from pipeline.log.memory import MemoryEar, MemoryEventLog

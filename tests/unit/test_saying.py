@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.access.allowance import open_allowance
 from pipeline.choices import Choices
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.heard import HeardLedger
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder

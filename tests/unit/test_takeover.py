@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pipeline.answer import Models
 from pipeline.audio.opus import unframe
 from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.clock import SystemClock
 from pipeline.conversation import Conversation
+from pipeline.core.clock import SystemClock
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.answer import Models
-from pipeline.clock import SystemClock
+from pipeline.core.clock import SystemClock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.base import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog
