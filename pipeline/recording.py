@@ -10,8 +10,8 @@ from typing import Final
 
 import anyio.to_thread
 
-from pipeline.audio.files import StoredChunk, pcm_bytes, whole_file
-from pipeline.audio.formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encoder, mp3_bytes, wav_header
+from pipeline.audio.audio_files import StoredChunk, pcm_bytes, whole_file
+from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encoder, mp3_bytes, wav_header
 from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import OpusDecoder, unframe
 from pipeline.log.base import EventLog

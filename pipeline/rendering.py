@@ -3,8 +3,8 @@
 import asyncio
 from collections import OrderedDict
 
-from pipeline.audio.formats import AudioFormat
-from pipeline.audio.render import SentenceRenderer
+from pipeline.audio.audio_formats import AudioFormat
+from pipeline.audio.sentence_renderer import SentenceRenderer
 from pipeline.log.base import EventLog
 from pipeline.views import SessionViews
 from schemas.errors import RhapsodeError

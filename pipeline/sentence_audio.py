@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from pipeline.audio.files import StoredChunk, whole_file
-from pipeline.audio.formats import AudioFormat
+from pipeline.audio.audio_files import StoredChunk, whole_file
+from pipeline.audio.audio_formats import AudioFormat
 from pipeline.log.base import EventLog
 from pipeline.sentences import SentenceBuffer
 from pipeline.spoken import to_spoken

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
-from pipeline.audio.formats import Mp3Encoder, wav_header
+from pipeline.audio.audio_formats import Mp3Encoder, wav_header
 from pipeline.engines.base import WordTimes
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.providers import SpeechProviderSettings

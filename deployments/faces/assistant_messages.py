@@ -4,7 +4,7 @@ import base64
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from pipeline.audio.formats import AudioFormat
+from pipeline.audio.audio_formats import AudioFormat
 from pipeline.sentence_audio import SentenceSound, encode
 from schemas.events import TERMINAL
 from schemas.ids import TurnId

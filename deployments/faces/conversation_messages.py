@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.audio.files import StoredChunk
+from pipeline.audio.audio_files import StoredChunk
 from pipeline.citations import annotations, citations
 from pipeline.sentence_audio import SentenceSound
 from pipeline.turn_state import TurnState, apply_to_turn

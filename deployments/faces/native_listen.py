@@ -11,7 +11,7 @@ from deployments.access import owns
 from deployments.services import Services
 from deployments.welcome import Welcome
 from pipeline.access.shares import without_label
-from pipeline.audio.formats import AudioFormat
+from pipeline.audio.audio_formats import AudioFormat
 from pipeline.conversation import Conversation
 from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.log.base import Head

@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from deployments.access import principal_of
 from deployments.faces.native import Open, Session
 from pipeline import captions
-from pipeline.audio.formats import MIME, AudioFormat
+from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.conversation import Conversation
 from pipeline.recording import EXTENSIONS, Wish
 from pipeline.turn_state import TurnState

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.audio.files import StoredChunk
-from pipeline.audio.formats import AudioFormat
+from pipeline.audio.audio_files import StoredChunk
+from pipeline.audio.audio_formats import AudioFormat
 from pipeline.sentence_audio import SentenceSound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, TurnId

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from deployments.access import Caller
 from deployments.faces.native import Open
 from deployments.services import Services
-from pipeline.audio.formats import MIME, AudioFormat
+from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.narration_progress import NarrationProgress, Source
 from pipeline.narrations import NARRATED
 from schemas.errors import EngineFailed, SessionGone, UnknownVoice

@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import Body, FastAPI, Form, UploadFile
 from fastapi.responses import Response, StreamingResponse
 
-from pipeline.audio.uploads import SoundFile
+from pipeline.audio.sound_files import SoundFile
 from pipeline.engines.base import (
     ChatRequest,
     Completion,

@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from pipeline import captions
 from pipeline.access.shares import without_label
-from pipeline.audio.files import StoredChunk, file_pieces
+from pipeline.audio.audio_files import StoredChunk, file_pieces
 from pipeline.bundles.cloudevents import PACKETS, write_line
 from pipeline.bundles.manifest import EVENTS, MANIFEST, Manifest
 from pipeline.bundles.zipping import ZipStream

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import anyio
 import anyio.lowlevel
 
-from pipeline.audio.incoming import Incoming
+from pipeline.audio.input_formats import Incoming
 from pipeline.hearing.intake import Intake
 from pipeline.hearing.orders import Command, Order
 from schemas.access_errors import LimitReached

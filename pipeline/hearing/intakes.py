@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.audio.incoming import Incoming
-from pipeline.audio.uploads import SoundFile
+from pipeline.audio.input_formats import Incoming
+from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import Lasting
 from pipeline.hearing.handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.hearing.heirs import Heirs

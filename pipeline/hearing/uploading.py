@@ -8,7 +8,7 @@ from typing import IO, Final
 import anyio
 import anyio.to_thread
 
-from pipeline.audio.uploads import RATE, SoundFile
+from pipeline.audio.sound_files import RATE, SoundFile
 from pipeline.hearing.handles import OpenInputHandle
 from pipeline.hearing.intakes import Intakes
 from schemas.commands import OpenInput

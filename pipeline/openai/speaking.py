@@ -9,8 +9,8 @@ from typing import Final
 
 import anyio
 
+from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
-from pipeline.audio.streams import StreamFormat, file_stream
 from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.failing import failure

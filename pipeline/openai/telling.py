@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.audio.streams import FileStream, StreamFormat, file_stream
+from pipeline.audio.file_streams import FileStream, StreamFormat, file_stream
 from pipeline.openai.cited import Citations
 from pipeline.openai.failing import failure
 from schemas.ids import SessionId, TurnId

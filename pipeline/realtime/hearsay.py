@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from pipeline.audio.incoming import RATE, Incoming, IncomingFormat
+from pipeline.audio.input_formats import RATE, Incoming, IncomingFormat
 from pipeline.engines.base import SpeechToText, Transcript, Utterance
 from schemas.realtime_errors import RealtimeInvalid
 from schemas.realtime_items import InputAudio, UserMessage

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.incoming import g711
+from pipeline.audio.input_formats import g711
 from pipeline.log.base import EventLog
 from pipeline.rendering import Renderings
 from schemas.ids import Seq, SessionId, TurnId

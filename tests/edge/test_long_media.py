@@ -11,8 +11,8 @@ import av
 import httpx
 import pytest
 
-from pipeline.audio.files import StoredChunk, whole_file
-from pipeline.audio.formats import AudioFormat
+from pipeline.audio.audio_files import StoredChunk, whole_file
+from pipeline.audio.audio_formats import AudioFormat
 from tests.edge.bundles import PACKETS, events_of, exported, imported, unzip, with_sound, zipped
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.support import RunningApp, running_app, scripted_settings

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.audio.formats import Mp3Encoder, wav_header
+from pipeline.audio.audio_formats import Mp3Encoder, wav_header
 from pipeline.engines.sound import BadSound, CutShort, decoder_of
 
 RATE = 24_000

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadtests.speech import Clip
-from pipeline.audio.incoming import OPUS_RATE, RATE, Incoming, IncomingFormat
+from pipeline.audio.input_formats import OPUS_RATE, RATE, Incoming, IncomingFormat
 from schemas.errors import NotSound
 from tests.hearing.recordings import floats, tone
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.audio.uploads import RATE, SoundFile
+from pipeline.audio.sound_files import RATE, SoundFile
 from schemas.errors import NotSound
 from tests.voice.sound_files import encoded, wav
 

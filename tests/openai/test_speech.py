@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from pipeline.audio.file_streams import STREAM_MIME, StreamFormat, file_stream
 from pipeline.audio.opus import OpusEncoder, frame
-from pipeline.audio.streams import STREAM_MIME, StreamFormat, file_stream
 from tests.hearing.recordings import tone
 from tests.openai.asking import SPEECH, STORY, events_of, facts_of, kinds, seconds_of
 from tests.speech_server import SpeechHouse

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import soxr
 
-from pipeline.audio.incoming import g711
+from pipeline.audio.input_formats import g711
 from tests.voice.callers import austen
 
 RATE = 24_000

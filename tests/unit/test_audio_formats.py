@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.audio.files import StoredChunk, file_pieces, pcm_bytes, whole_file
-from pipeline.audio.formats import MIME, AudioFormat
+from pipeline.audio.audio_files import StoredChunk, file_pieces, pcm_bytes, whole_file
+from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.audio.opus import PACKET_MS, RATE, OpusEncoder, frame
-from pipeline.audio.render import SentenceRenderer
+from pipeline.audio.sentence_renderer import SentenceRenderer
 
 FORMATS: tuple[AudioFormat, ...] = get_args(AudioFormat)
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Protocol, assert_never
 import av
 import numpy as np
 
-from pipeline.audio.formats import Mp3Encoder, wav_header
+from pipeline.audio.audio_formats import Mp3Encoder, wav_header
 from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import RATE, OpusDecoder, unframe
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from pipeline.audio.formats import AudioFormat, Mp3Encoder, wav_header
+from pipeline.audio.audio_formats import AudioFormat, Mp3Encoder, wav_header
 from pipeline.audio.ogg import ogg_pages
 from pipeline.audio.opus import PACKET_MS, RATE, OpusDecoder, unframe
 

@@ -1,6 +1,6 @@
 """The log's Opus in the format that a listener asked for, chunk by chunk."""
 
-from pipeline.audio.formats import AudioFormat, Mp3Encoder, wav_header
+from pipeline.audio.audio_formats import AudioFormat, Mp3Encoder, wav_header
 from pipeline.audio.opus import OpusDecoder
 
 
