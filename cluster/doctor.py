@@ -107,10 +107,10 @@ def _config(file: Path | None) -> Result:
 
 def _weights(file: Path | None) -> Result:
     from cluster.config import current
-    from pipeline.engines import weights
+    from pipeline.engines.weights import model_files
 
     settings = current(file).settings
-    missing = weights.missing(settings)
+    missing = model_files.missing(settings)
     if missing:
         return Result(
             "weights", "note", f"not prepared yet: {', '.join(missing)}", "rhapsode up does it, once."

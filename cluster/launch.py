@@ -20,7 +20,7 @@ from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.signals import StopSignals
 from cluster.state import Process, RunState, Wish
-from pipeline.engines import weights
+from pipeline.engines.weights import model_files
 from pipeline.log import embedded
 from schemas.errors import LogError
 
@@ -84,7 +84,7 @@ def prepare_weights(config: Config, steps: Steps) -> None:
             note(f"preparing {what}, once: {done:.0%}")
 
         try:
-            weights.prepare(settings, progress)
+            model_files.prepare(settings, progress)
         except (ValueError, OSError) as error:
             raise CliError(str(error), "See rhapsode doctor.") from error
         note(f"in {settings.cache}")

@@ -20,9 +20,9 @@ from deployments.text_to_speech import TextToSpeechReplica
 from deployments.vllm_language_model import VllmLanguageModelReplica
 from deployments.workers import WorkersReplica
 from pipeline.access.door import is_loopback, is_open
-from pipeline.engines import vllm_place
-from pipeline.engines.speech_place import voice_python, whisperx_python
-from pipeline.engines.whisper_weights import is_on_hub
+from pipeline.engines.llm.vllm import vllm_environment
+from pipeline.engines.speech_environment import voice_python, whisperx_python
+from pipeline.engines.stt.whisper_weights import is_on_hub
 from schemas.settings import AppSettings
 
 APPLICATION: Final = "rhapsode"
@@ -142,14 +142,14 @@ def build(args: AppSettings) -> Application:
 def _mind(settings: AppSettings) -> Application:
     """Who answers. vLLM takes so many requests and no more; others keep some waiting themselves."""
     model = settings.language_model
-    python = vllm_place.vllm_python(model)
+    python = vllm_environment.vllm_python(model)
     exact = python is not None and not model.providers  # requests to providers take no room of vLLM's
-    own = None if python is None else {**vllm_place.ENVIRONMENT, "OMP_NUM_THREADS": str(model.threads)}
+    own = None if python is None else {**vllm_environment.ENVIRONMENT, "OMP_NUM_THREADS": str(model.threads)}
     mind = serve.deployment(
         name="LanguageModel",
-        max_ongoing_requests=model.slots + vllm_place.SPARE if exact else model.slots * 4,
+        max_ongoing_requests=model.slots + vllm_environment.SPARE if exact else model.slots * 4,
         max_queued_requests=model.slots * 8,
-        ray_actor_options=_engine_actor(python, hub=vllm_place.is_on_hub(model), own=own),
+        ray_actor_options=_engine_actor(python, hub=vllm_environment.is_on_hub(model), own=own),
         health_check_period_s=10 if python is None else 2,
         graceful_shutdown_timeout_s=5,
     )(LanguageModelReplica if python is None else VllmLanguageModelReplica)

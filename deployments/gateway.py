@@ -25,7 +25,7 @@ from deployments.stopping import stop_watch
 from deployments.telemetry import replica_name
 from deployments.text_to_speech import RemoteSpeaker
 from pipeline.answer import Models
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from schemas.errors import GatewayLeaving
 from schemas.settings import AppSettings
 

@@ -12,7 +12,7 @@ from deployments.inbox import Inbox
 from deployments.remote import handed_in, healthy
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import (
+from pipeline.engines.ports import (
     ChatRequest,
     Completion,
     Function,
@@ -23,7 +23,7 @@ from pipeline.engines.base import (
     Written,
 )
 from pipeline.engines.registry import build_language_model
-from pipeline.providers.open_answering import open_language_model
+from pipeline.engines.routing.open_language_model import open_language_model
 from pipeline.tracing import names
 from pipeline.tracing.crossing import Carried, carried
 from schemas.settings import LanguageModelSettings

@@ -17,7 +17,7 @@ from deployments.services import Check, Services
 from pipeline.access.allowance import open_allowance
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.heard import HeardLedger
 from pipeline.log.disk import forced_to_disk
 from pipeline.log.open import open_log

@@ -22,7 +22,7 @@ from pipeline.departure import Departure
 from pipeline.documents.additions import Additions, Shelf
 from pipeline.documents.collections import Collections
 from pipeline.documents.state import CollectionState
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.gateways import Leaving, Presence
 from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention

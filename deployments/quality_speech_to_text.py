@@ -9,9 +9,9 @@ from ray import serve
 
 from deployments.speech_to_text import SpeechToTextReplica
 from deployments.telemetry import SILENT, Telemetry
-from pipeline.engines.base import Transcript, Utterance
-from pipeline.engines.transcription_providers import SpeechToTextWithProviders
-from pipeline.engines.whisperx import Answer, WhisperX, build
+from pipeline.engines.ports import Transcript, Utterance
+from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
+from pipeline.engines.stt.whisperx.whisperx_engine import Answer, WhisperX, build
 from schemas.listening import QualitySpeechToTextSettings
 from schemas.telemetry import TelemetrySettings
 

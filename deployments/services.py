@@ -14,7 +14,7 @@ from pipeline.characters import Characters
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.documents.collections import Collections
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.gateways import Leaving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns

@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.remote import Item, healthy, items_of
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
-from pipeline.engines.base import LocalSpeechToText, Transcript, Utterance, WrittenWord
+from pipeline.engines.ports import LocalSpeechToText, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried

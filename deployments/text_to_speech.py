@@ -11,9 +11,9 @@ from ray.serve.handle import DeploymentHandle
 from deployments.inbox import Inbox
 from deployments.remote import handed_in, healthy
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
-from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
-from pipeline.providers.open import open_speaker
+from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
 from schemas.settings import TextToSpeechSettings

@@ -18,7 +18,7 @@ class VllmLanguageModelReplica(LanguageModelReplica):
         # Only here: the application is built where there is no vLLM.
         from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
-        from pipeline.engines.vllm import build
+        from pipeline.engines.llm.vllm.vllm_engine import build
 
         self._vllm = build(settings, cache, [RayPrometheusStatLogger])
         await self._vllm.load_adapters()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from pipeline.engines.base import ChatRequest, Message
+from pipeline.engines.ports import ChatRequest, Message
 from pipeline.engines.registry import build_language_model
 from schemas.settings import LanguageModelSettings
 

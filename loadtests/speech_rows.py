@@ -6,8 +6,8 @@ from time import monotonic_ns
 
 from loadtests.figures import Row, percentile
 from loadtests.listener import Client
-from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.engines.base import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.sentences import SentenceBuffer
 from pipeline.spoken import to_spoken

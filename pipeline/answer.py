@@ -11,7 +11,15 @@ from pipeline.asking import Question, Stage
 from pipeline.calling import Calling
 from pipeline.citing import supports
 from pipeline.core.clock import Clock
-from pipeline.engines.base import ChatRequest, Completion, Function, LanguageModel, Message, Speaker, ToolCall
+from pipeline.engines.ports import (
+    ChatRequest,
+    Completion,
+    Function,
+    LanguageModel,
+    Message,
+    Speaker,
+    ToolCall,
+)
 from pipeline.grounds import Finder, look_up, told
 from pipeline.resuming import Progress
 from pipeline.tools.house import FunctionHouse

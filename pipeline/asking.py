@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.engines.base import Message
+from pipeline.engines.ports import Message
 from schemas.chat import GivenMessage
 from schemas.events import Fact
 from schemas.settings import SessionSettings

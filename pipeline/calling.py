@@ -8,7 +8,7 @@ import anyio
 
 from pipeline.asking import Question, Stage
 from pipeline.core.surrogates import joined
-from pipeline.engines.base import ToolCall
+from pipeline.engines.ports import ToolCall
 from pipeline.tools.house import FunctionHouse
 from pipeline.tools.remote import About, pseudonym
 from pipeline.tracing import names

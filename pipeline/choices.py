@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from pipeline.engines.json_schemas import taken
+from pipeline.engines.llm.json_schemas import taken
 from schemas.errors import SchemaInvalid, UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
 from schemas.providers import LOCAL, is_ours
 from schemas.settings import SessionSettings
@@ -28,7 +28,7 @@ class Choices:
     functions: tuple[str, ...] = ()
     """What this server can call."""
     schemas_bounded: bool = False
-    """The model in this server takes only some JSON schemas: see pipeline.engines.json_schemas."""
+    """The model in this server takes only some JSON schemas: see pipeline.engines.llm.json_schemas."""
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 import anyio
 
-from pipeline.engines.base import ChatRequest, LanguageModel, Written
+from pipeline.engines.ports import ChatRequest, LanguageModel, Written
 
 _CLOSE_S: Final = 2.0
 _SLACK = 0.25

@@ -3,7 +3,7 @@
 from typing import Final
 
 from pipeline.conversation import Conversation
-from pipeline.engines.base import Message
+from pipeline.engines.ports import Message
 from pipeline.realtime.told import before as items_before
 from pipeline.realtime.told import told
 from pipeline.turn_state import TurnState

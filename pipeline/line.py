@@ -7,7 +7,7 @@ from typing import Self
 import anyio
 
 from pipeline.core.clock import Clock
-from pipeline.engines.base import Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
+from pipeline.engines.ports import Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.resuming import Remainder
 from pipeline.spoken import Spoken
 from pipeline.tracing.sentences import SentenceTold, synthesizing

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from pipeline.answer import Models
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
-from pipeline.engines.base import (
+from pipeline.engines.ports import (
     AS_CONFIGURED,
     ChatRequest,
     Delivery,

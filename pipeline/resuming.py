@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audio.opus import PACKET_MS, frame, unframe
-from pipeline.engines.base import OpusChunk, SpokenWord
+from pipeline.engines.ports import OpusChunk, SpokenWord
 from pipeline.sentences import Fragment
 from pipeline.turn_state import CallState, SentenceState, TurnState
 from schemas.retrieval import NumberedPassage

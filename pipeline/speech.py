@@ -10,7 +10,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
-from pipeline.engines.base import OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
 from pipeline.line import Line
 from pipeline.resuming import Progress, Remainder
 from pipeline.tracing import names

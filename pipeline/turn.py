@@ -11,7 +11,7 @@ from pipeline.answer import Answer, Models
 from pipeline.asking import Question
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
-from pipeline.engines.base import Message
+from pipeline.engines.ports import Message
 from pipeline.line import Line
 from pipeline.log.recorder import SessionWriter
 from pipeline.resuming import Progress, Remainder

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from pipeline.audio.audio_formats import Mp3Encoder, wav_header
-from pipeline.engines.base import WordTimes
+from pipeline.engines.ports import WordTimes
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.providers import SpeechProviderSettings
 from schemas.settings import TextToSpeechSettings

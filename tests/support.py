@@ -17,16 +17,16 @@ from deployments.services import Services
 from deployments.workers import run_workers
 from pipeline.answer import Models
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,
     build_quality_speech_to_text,
     build_speech_to_text,
     build_text_to_speech,
 )
+from pipeline.engines.routing.open_language_model import open_language_model
+from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.log import embedded
-from pipeline.providers.open import open_speaker
-from pipeline.providers.open_answering import open_language_model
 from schemas.settings import AppSettings
 from tests.serving import serving
 

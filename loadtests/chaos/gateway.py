@@ -16,9 +16,9 @@ from deployments.http import create_app
 from deployments.opening import open_services
 from deployments.services import Services
 from pipeline.answer import Models
-from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import Transcribers
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,
     build_quality_speech_to_text,

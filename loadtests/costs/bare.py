@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.target import free_port
-from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import ChatRequest, Message, OpusChunk
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import ChatRequest, Message, OpusChunk
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.log import embedded
 from schemas.settings import AppSettings

@@ -10,8 +10,8 @@ from typing import Final
 
 from loadtests import speech
 from loadtests.figures import percentile
-from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.engines.base import (
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import (
     ChatRequest,
     Completion,
     LanguageModel,

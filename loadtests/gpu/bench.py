@@ -22,7 +22,7 @@ from loadtests.gpu.report import report
 from loadtests.gpu.rows import Row
 from loadtests.here import commit, machine, when
 from loadtests.target import rhapsode
-from pipeline.engines.whisper_weights import whisper_files
+from pipeline.engines.stt.whisper_weights import whisper_files
 
 _HISTORY: Final = Path(__file__).resolve().parents[2] / "docs" / "measurements.md"
 _MARK: Final = "<!-- newest first: `python -m loadtests.gpu --keep` writes below this line -->\n"

@@ -20,7 +20,7 @@ from fastapi import Body, FastAPI, Form, UploadFile
 from fastapi.responses import Response, StreamingResponse
 
 from pipeline.audio.sound_files import SoundFile
-from pipeline.engines.base import (
+from pipeline.engines.ports import (
     ChatRequest,
     Completion,
     LanguageModel,

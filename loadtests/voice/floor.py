@@ -6,7 +6,7 @@ from time import monotonic_ns
 
 from loadtests.speech import PER_MS, Clip
 from loadtests.speech_rows import Floor
-from pipeline.engines.base import SpeechToText, Utterance
+from pipeline.engines.ports import SpeechToText, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.hearing.errors_in_words import WordErrors, word_errors
 from pipeline.hearing.scribe import write_down

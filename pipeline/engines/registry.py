@@ -5,15 +5,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline.engines.base import (
+from pipeline.engines.ports import (
     LanguageModel,
     LocalLanguageModel,
     LocalSpeechToText,
     LocalTextToSpeech,
     SpeechToText,
 )
-from pipeline.engines.speech_place import quality_engine
-from pipeline.engines.transcription_providers import SpeechToTextWithProviders
+from pipeline.engines.speech_environment import quality_engine
+from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
 from schemas.listening import (
     QualitySpeechToTextSettings,
     SpeechToTextSettings,
@@ -23,37 +23,37 @@ from schemas.providers import ChatProviderSettings, SpeechProviderSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 
 if TYPE_CHECKING:
-    from pipeline.engines.remote_voice import RemoteVoice
+    from pipeline.engines.tts.remote_voice import RemoteVoice
 
 LANGUAGE_MODELS: Final[Mapping[str, str]] = {
-    "llama": "pipeline.engines.llama:build",
-    "vllm": "pipeline.engines.vllm:build",
+    "llama": "pipeline.engines.llm.llama_cpp:build",
+    "vllm": "pipeline.engines.llm.vllm.vllm_engine:build",
     "scripted": "pipeline.engines.scripted:build_language_model",
 }
 CHAT_PROVIDERS: Final[Mapping[str, str]] = {
-    "openai": "pipeline.engines.openai_chat:OpenAiChat",
+    "openai": "pipeline.engines.llm.openai_chat:OpenAiChat",
 }
 TEXT_TO_SPEECH: Final[Mapping[str, str]] = {
-    "piper": "pipeline.engines.piper:build",
-    "coqui": "pipeline.engines.coqui:build",
-    "none": "pipeline.engines.no_voice:build",
+    "piper": "pipeline.engines.tts.piper:build",
+    "coqui": "pipeline.engines.tts.coqui.coqui_engine:build",
+    "none": "pipeline.engines.tts.no_voice:build",
     "scripted": "pipeline.engines.scripted:build_text_to_speech",
 }
 SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
-    "whisper": "pipeline.engines.whisper:build",
-    "scripted": "pipeline.engines.scripted_listener:build",
+    "whisper": "pipeline.engines.stt.whisper:build",
+    "scripted": "pipeline.engines.scripted_speech_to_text:build",
 }
 QUALITY_SPEECH_TO_TEXT: Final[Mapping[str, str]] = {
-    "whisper": "pipeline.engines.whisper_whole:build",
-    "whisperx": "pipeline.engines.whisperx:build",
-    "scripted": "pipeline.engines.scripted_listener:build_quality",
+    "whisper": "pipeline.engines.stt.whisper_whole:build",
+    "whisperx": "pipeline.engines.stt.whisperx.whisperx_engine:build",
+    "scripted": "pipeline.engines.scripted_speech_to_text:build_quality",
 }
 TRANSCRIPTION_PROVIDERS: Final[Mapping[str, str]] = {
-    "openai": "pipeline.engines.openai_transcription:OpenAiTranscription",
+    "openai": "pipeline.engines.stt.openai_transcription:OpenAiTranscription",
 }
 SPEECH_PROVIDERS: Final[Mapping[str, str]] = {
-    "openai": "pipeline.engines.openai_speech:build",
-    "chatterbox": "pipeline.engines.chatterbox:build",
+    "openai": "pipeline.engines.tts.openai_speech:build",
+    "chatterbox": "pipeline.engines.tts.chatterbox:build",
 }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.engines.base import (
+from pipeline.engines.ports import (
     AS_CONFIGURED,
     ChatRequest,
     Completion,

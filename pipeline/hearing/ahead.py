@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from pipeline.engines.base import Transcript
+from pipeline.engines.ports import Transcript
 from schemas.listening import Mode
 
 Told = Callable[[str], Awaitable[None]]

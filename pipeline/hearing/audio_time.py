@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from pipeline.engines.base import SpeechToText, Transcript, Utterance
+from pipeline.engines.ports import SpeechToText, Transcript, Utterance
 from pipeline.hearing.scribe import write_down
 from schemas.errors import EngineBusy
 

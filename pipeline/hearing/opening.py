@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.core.clock import Clock
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.held import Held, HeldInputs
 from pipeline.hearing.inputs import KnownOrder

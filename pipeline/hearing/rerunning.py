@@ -8,7 +8,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from pipeline.audio.capture import Playback
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.hearing.audio_time import AudioClock, TimedEar
 from pipeline.hearing.comparing import differences, words_of
 from pipeline.hearing.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed

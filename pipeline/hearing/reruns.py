@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.hearing.rerunning import Rerun
 from pipeline.hearing.stored import stored_inputs
 from pipeline.hearing.vad import Vad

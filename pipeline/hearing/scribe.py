@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.clock import Clock
-from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Utterance
+from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.hearing.agreement import Agreement
 from pipeline.hearing.ahead import Ahead, Told, Written
 from pipeline.hearing.hints import reads_as

@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from pipeline.engines.speech_place import quality_engine
+from pipeline.engines.speech_environment import quality_engine
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import Recording, recording_in
 from pipeline.listening import Listener, Listening

@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 
 from pipeline.conversation import Conversation
-from pipeline.engines.base import Message, SpeechToText
+from pipeline.engines.ports import Message, SpeechToText
 from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.recorder import About
 from pipeline.log.tailer import Tailer

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from pipeline.audio.input_formats import RATE, Incoming, IncomingFormat
-from pipeline.engines.base import SpeechToText, Transcript, Utterance
+from pipeline.engines.ports import SpeechToText, Transcript, Utterance
 from schemas.realtime_errors import RealtimeInvalid
 from schemas.realtime_items import InputAudio, UserMessage
 

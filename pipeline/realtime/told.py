@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from pipeline.engines.base import Message, ToolCall
+from pipeline.engines.ports import Message, ToolCall
 from pipeline.realtime.items import Item, Items
 from pipeline.turn_state import TurnState
 from schemas.chat import FunctionCall, GivenMessage

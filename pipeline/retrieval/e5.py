@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import onnxruntime
 
-from pipeline.engines.packages import package
-from pipeline.engines.prepared import UnusableWeights, sha256
+from pipeline.engines.weights.packages import package
+from pipeline.engines.weights.prepared_folders import UnusableWeights, sha256
 from pipeline.retrieval import e5_file, e5_graph
 from pipeline.retrieval.embedding import Vectors, unit
 from pipeline.retrieval.unigram import Unigram

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.prepared import UnusableWeights
+from pipeline.engines.weights.prepared_folders import UnusableWeights
 from pipeline.retrieval.embedding import Vectors
 
 BLOCK: Final = 32

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from pipeline.engines.prepared import sha256
+from pipeline.engines.weights.prepared_folders import sha256
 from pipeline.retrieval.chunking import Chunk, chunks
 from pipeline.retrieval.reading.reader import ReadDocument, Upload
 from pipeline.retrieval.words import Language, language, terms

@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from pipeline.core.surrogates import joined
-from pipeline.engines.base import Function
+from pipeline.engines.ports import Function
 from pipeline.tools.local import PythonFunction
 from pipeline.tools.remote import About, RemoteFunction
 from schemas.chat import OUTPUT_CHARS

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import jsonschema
 
-from pipeline.engines.provider import body_of
+from pipeline.engines.http.http_provider import body_of
 from schemas.chat import OUTPUT_CHARS
 from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout
 from schemas.tools import RegisteredFunction

@@ -7,7 +7,7 @@ from typing import Final
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from pipeline.engines.base import OpusChunk, WordTimes
+from pipeline.engines.ports import OpusChunk, WordTimes
 from pipeline.tracing import names
 from pipeline.tracing.here import HERE, fail, shows_content, span
 from schemas.errors import RhapsodeError

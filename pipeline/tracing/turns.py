@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.tracing import names
 from pipeline.tracing.here import HERE, fail, shows_content, span
 from pipeline.tracing.tracer import TurnTrace, turn_span

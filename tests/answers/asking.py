@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
-from pipeline.engines.base import ChatRequest, LanguageModel, Speaker, ToolCall, Written
+from pipeline.engines.ports import ChatRequest, LanguageModel, Speaker, ToolCall, Written
 from pipeline.grounds import Finder
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from pipeline.answer import Models
-from pipeline.engines.base import Completion, Message, ToolCall
+from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.tools.house import Result

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.engines.base import Completion, Message
+from pipeline.engines.ports import Completion, Message
 from schemas.chat import GivenMessage
 from schemas.retrieval_errors import RetrievalUnavailable
 from schemas.settings import SessionSettings

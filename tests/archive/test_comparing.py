@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.audio.capture import Capture
-from pipeline.engines.base import SpeechToText, Transcribers, Transcript, Utterance
-from pipeline.engines.scripted_listener import ScriptedSpeechToText
+from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
+from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
 from pipeline.log.base import EventLog

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from playwright.sync_api import expect
 
-from pipeline.engines.base import ChatRequest, Written
+from pipeline.engines.ports import ChatRequest, Written
 from tests.browser import log_of
 from tests.browser.spoken import AMIABLE, YOUNG_MAN, Visit, of_type, state_is
 from tests.support import RunningApp, running_app, scripted_settings

@@ -13,9 +13,9 @@ from loadtests.gpu.arguments import parsed
 from loadtests.gpu.needs import missing
 from loadtests.gpu.report import carried, report
 from loadtests.gpu.rows import Row
-from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.registry import build_speech_to_text
-from pipeline.engines.whisper_weights import whisper_files
+from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.sentences import SentenceBuffer
 from schemas.listening import SpeechToTextSettings
 from schemas.settings import SentenceSettings, SessionSettings

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import anyio
 import pytest
 
-from pipeline.engines.base import TextToSpeech
+from pipeline.engines.ports import TextToSpeech
 from schemas.errors import EngineBusy, EngineDead
 from tests.eventually import eventually
 

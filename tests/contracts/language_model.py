@@ -6,7 +6,7 @@ from typing import Protocol
 import anyio
 import pytest
 
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message
+from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Message
 from tests.contracts.streams import take_turns
 from tests.eventually import eventually
 

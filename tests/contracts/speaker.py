@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.audio.opus import PACKET_MS, RATE, OpusDecoder, packet_count
-from pipeline.engines.base import OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
 from schemas.errors import UnknownVoice
 from tests.contracts.text_to_speech import SENTENCE
 

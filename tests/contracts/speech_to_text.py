@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from loadtests.speech import Clip, command, librivox
-from pipeline.engines.base import SpeechToText, Transcript, Utterance
+from pipeline.engines.ports import SpeechToText, Transcript, Utterance
 from schemas.errors import EngineBusy
 from tests.clips import joined, needs_clips, word_errors
 from tests.eventually import eventually

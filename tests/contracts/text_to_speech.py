@@ -8,7 +8,7 @@ import anyio
 import numpy as np
 import pytest
 
-from pipeline.engines.base import SpokenWord, TextToSpeech, WordTimes
+from pipeline.engines.ports import SpokenWord, TextToSpeech, WordTimes
 from schemas.errors import UnknownVoice
 from tests.contracts.streams import take_turns
 from tests.eventually import eventually

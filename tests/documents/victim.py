@@ -9,14 +9,14 @@ import anyio
 
 from deployments.opening import open_services
 from pipeline.documents.additions import NewUpload
-from pipeline.engines.base import Transcribers
+from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,
     build_quality_speech_to_text,
     build_speech_to_text,
     build_text_to_speech,
 )
-from pipeline.providers.open import open_speaker
+from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.turn import Models
 from schemas.ids import new_id
 from schemas.retrieval import DocumentId

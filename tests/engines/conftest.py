@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from deployments.inbox import Inbox
-from pipeline.engines.llama import LlamaLanguageModel, load
-from pipeline.engines.openai_chat import OpenAiChat
-from pipeline.engines.openai_transcription import OpenAiTranscription
-from pipeline.engines.piper import PiperTextToSpeech
-from pipeline.engines.piper_voice import Voice
-from pipeline.engines.weights import language_model_file, voice_files
+from pipeline.engines.llm.llama_cpp import LlamaLanguageModel, load
+from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.stt.openai_transcription import OpenAiTranscription
+from pipeline.engines.tts.piper import PiperTextToSpeech
+from pipeline.engines.tts.piper_voice import Voice
+from pipeline.engines.weights.model_files import language_model_file, voice_files
 from schemas.providers import ChatProviderSettings
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 from tests.engines.near import HERE

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.base import ChatRequest, Message
-from pipeline.engines.openai_chat import OpenAiChat
+from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.ports import ChatRequest, Message
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from tests.chat_server import ChatHouse
 from tests.contracts.language_model import answer

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi import FastAPI, Request
 
-from pipeline.engines.provider import Provider
+from pipeline.engines.http.http_provider import Provider
 from tests.serving import serving_somewhere
 
 pytestmark = pytest.mark.anyio

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.engines.base import TextToSpeech
-from pipeline.engines.llama import LlamaLanguageModel
-from pipeline.engines.openai_chat import OpenAiChat
-from pipeline.engines.piper import PiperTextToSpeech
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
+from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.ports import TextToSpeech
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
+from pipeline.engines.tts.piper import PiperTextToSpeech
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 from tests.contracts.language_model import LanguageModelContract
 from tests.contracts.speaker import SpeakerContract

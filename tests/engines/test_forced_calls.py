@@ -8,9 +8,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pipeline.engines.base import ChatRequest, Function, LanguageModel, Message, ToolCall
-from pipeline.engines.forced_calls import call_in, forced, must_call, plain
-from pipeline.engines.gguf_template import knows_calls
+from pipeline.engines.llm.forced_calls import call_in, forced, must_call, plain
+from pipeline.engines.llm.gguf_template import knows_calls
+from pipeline.engines.ports import ChatRequest, Function, LanguageModel, Message, ToolCall
 from tests.contracts.language_model import answer
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.engines.gathered import Gathered
+from pipeline.engines.tts.device_batches import Gathered
 from schemas.errors import EngineDead
 from tests.eventually import eventually
 

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.answer import Models
 from pipeline.audio.opus import OpusDecoder
-from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.core.clock import SystemClock
-from pipeline.engines.base import LanguageModel, TextToSpeech
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import LanguageModel, TextToSpeech
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.log.tailer import Tailer

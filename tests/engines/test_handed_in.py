@@ -16,7 +16,7 @@ from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
 from deployments.remote import handed_in
 from deployments.telemetry import Observed, streaming
 from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
-from pipeline.engines.base import ChatRequest, Message, Written
+from pipeline.engines.ports import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.tracing import names
 from schemas.errors import EngineDead, EngineFailed

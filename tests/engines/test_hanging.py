@@ -13,9 +13,9 @@ import pytest
 from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
 from deployments.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
 from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
-from pipeline.engines.base import ChatRequest, Message, Utterance
-from pipeline.engines.llama import LlamaLanguageModel
-from pipeline.engines.threaded_ear import Piece, ThreadedSpeechToText
+from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
+from pipeline.engines.ports import ChatRequest, Message, Utterance
+from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
 from schemas.errors import EngineDead, EngineError
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings

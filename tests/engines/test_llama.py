@@ -10,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from pipeline.engines.base import ChatRequest, Message
-from pipeline.engines.llama import LlamaLanguageModel
+from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
+from pipeline.engines.ports import ChatRequest, Message
 from schemas.errors import ContextTooLong, EngineBusy, EngineDead
 from tests.contracts.language_model import SYSTEM, answer, asking
 from tests.eventually import eventually

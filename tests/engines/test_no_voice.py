@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.no_voice import NoVoice
+from pipeline.engines.tts.no_voice import NoVoice
 from schemas.errors import EngineFailed
 from tests.test_layout import ROOT
 
@@ -31,8 +31,8 @@ sys.meta_path.insert(0, Without())
 """An environment that was made with PIPER=no, as far as a process can tell."""
 REFUSED = """
 from deployments.app import load_settings
-from pipeline.engines.prepared import UnusableWeights
-from pipeline.engines.weights import prepare
+from pipeline.engines.weights.prepared_folders import UnusableWeights
+from pipeline.engines.weights.model_files import prepare
 engines = {"language_model": {"engine": "scripted"}, "speech_to_text": {"engine": "scripted"},
            "quality_speech_to_text": {"engine": "scripted"}}
 try:

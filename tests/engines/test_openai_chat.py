@@ -7,8 +7,8 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from pipeline.engines.base import ChatRequest, Completion, Message
-from pipeline.engines.openai_chat import OpenAiChat
+from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.ports import ChatRequest, Completion, Message
 from pipeline.engines.registry import build_chat_provider
 from schemas.errors import EngineBusy, EngineFailed
 from schemas.providers import ChatProviderSettings

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.engines.base import WordTimes
-from pipeline.engines.piper import PiperTextToSpeech
-from pipeline.engines.piper_voice import Voice
+from pipeline.engines.ports import WordTimes
+from pipeline.engines.tts.piper import PiperTextToSpeech
+from pipeline.engines.tts.piper_voice import Voice
 from schemas.settings import TextToSpeechSettings
 from tests.contracts.busy_voices import is_busy_beyond_five, says_that_it_was_shut_down
 from tests.contracts.text_to_speech import SENTENCE, length_ms, spoken

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.prepared import Recipe, UnusableWeights, is_made, made, no_progress, sha256
+from pipeline.engines.weights.prepared_folders import (
+    Recipe,
+    UnusableWeights,
+    is_made,
+    made,
+    no_progress,
+    sha256,
+)
 
 
 def upper(source: Path, folder: Path, progress: Callable[[float], None]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from ray import serve
 
 from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
-from pipeline.engines.base import ChatRequest, Completion, Message
+from pipeline.engines.ports import ChatRequest, Completion, Message
 from schemas.errors import EngineBusy, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
 from tests.chat_server import ANSWER, ChatHouse

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import ChatRequest, Completion, Function, Message, ToolCall
-from pipeline.engines.chat_body import CallsInPieces
+from pipeline.engines.llm.chat_body import CallsInPieces
+from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall
 from pipeline.engines.registry import build_chat_provider
 from tests.chat_server import USAGE, ChatHouse
 from tests.house import event

@@ -8,7 +8,7 @@ import pytest
 from ray import serve
 
 from deployments.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
-from pipeline.engines.base import Transcript, Utterance, WrittenWord
+from pipeline.engines.ports import Transcript, Utterance, WrittenWord
 from schemas.errors import UnknownProvider
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 from tests.contracts.speech_to_text import written

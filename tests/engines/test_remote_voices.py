@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.engines.base import Delivery
+from pipeline.engines.ports import Delivery
 from pipeline.engines.registry import build_speech_provider
-from pipeline.engines.remote_voice import RemoteVoice
+from pipeline.engines.tts.remote_voice import RemoteVoice
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.providers import SpeechProviderSettings
 from tests.contracts.text_to_speech import SENTENCE, TextToSpeechContract, length_ms, spoken

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.engines.base import ChatRequest, Completion, Message
+from pipeline.engines.ports import ChatRequest, Completion, Message
 from pipeline.engines.registry import UnknownEngine, build_language_model, build_text_to_speech
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineDead, EngineFailed

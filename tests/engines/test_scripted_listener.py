@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from loadtests.speech import command, librivox
-from pipeline.engines.base import Transcript, Utterance
-from pipeline.engines.scripted_listener import ScriptedSpeechToText
+from pipeline.engines.ports import Transcript, Utterance
+from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from schemas.errors import EngineBusy, EngineDead
 from tests.clips import joined
 from tests.contracts.speech_to_text import TimedSpeechToTextContract, faint_noise, written

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.audio.audio_formats import Mp3Encoder, wav_header
-from pipeline.engines.sound import BadSound, CutShort, decoder_of
+from pipeline.engines.tts.response_audio import BadSound, CutShort, decoder_of
 
 RATE = 24_000
 SECONDS = 0.2

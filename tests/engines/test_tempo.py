@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.engines.base import SpokenWord, WordTimes
-from pipeline.engines.tempo import Tempo, at_tempo, missing
+from pipeline.engines.ports import SpokenWord, WordTimes
+from pipeline.engines.tts.tempo import Tempo, at_tempo, missing
 
 pytestmark = pytest.mark.anyio
 RATE = 22_050

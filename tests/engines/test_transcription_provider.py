@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from loadtests.speech import command, librivox
-from pipeline.engines.base import Utterance, WrittenWord
-from pipeline.engines.openai_transcription import OpenAiTranscription
+from pipeline.engines.ports import Utterance, WrittenWord
 from pipeline.engines.registry import build_speech_to_text
-from pipeline.engines.transcription_providers import SpeechToTextWithProviders
+from pipeline.engines.stt.openai_transcription import OpenAiTranscription
+from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
 from schemas.errors import UnknownProvider
 from schemas.listening import SpeechToTextSettings
 from tests.clips import joined

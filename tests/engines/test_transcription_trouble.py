@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.base import Utterance
-from pipeline.engines.openai_transcription import OpenAiTranscription
+from pipeline.engines.ports import Utterance
+from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from tests.engines.transcribing import SOUND, heard
 from tests.eventually import eventually

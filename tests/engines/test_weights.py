@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.llama import load
-from pipeline.engines.prepared import UnusableWeights, sha256
-from pipeline.engines.weights import language_model_file, missing, prepare, voice_files
-from pipeline.engines.whisper_weights import quality_model, whisper_files
+from pipeline.engines.llm.llama_cpp import load
+from pipeline.engines.stt.whisper_weights import quality_model, whisper_files
+from pipeline.engines.weights.model_files import language_model_file, missing, prepare, voice_files
+from pipeline.engines.weights.prepared_folders import UnusableWeights, sha256
 from schemas.listening import QualitySpeechToTextSettings
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 

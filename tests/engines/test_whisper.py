@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from loadtests.speech import Clip, cards, command, librivox
-from pipeline.engines.base import Utterance
-from pipeline.engines.prepared import UnusableWeights
-from pipeline.engines.threaded_ear import Decoder, ThreadedSpeechToText
-from pipeline.engines.whisper import Loaded, ShortWindows
-from pipeline.engines.whisper_model import load
-from pipeline.engines.whisper_weights import whisper_files, whisper_partial_files
-from pipeline.engines.whisper_whole import FullWindows
+from pipeline.engines.ports import Utterance
+from pipeline.engines.stt.threaded_speech_to_text import Decoder, ThreadedSpeechToText
+from pipeline.engines.stt.whisper import Loaded, ShortWindows
+from pipeline.engines.stt.whisper_model import load
+from pipeline.engines.stt.whisper_weights import whisper_files, whisper_partial_files
+from pipeline.engines.stt.whisper_whole import FullWindows
+from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.listening import SpeechToTextSettings
 from tests.clips import needs_clips, noisy, word_errors
 from tests.contracts.speech_to_text import (

@@ -13,13 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import Utterance, WrittenWord
 from pipeline.engines.cpu_shares import CpuShares
-from pipeline.engines.pcm import RATE
-from pipeline.engines.speech_place import quality_engine, whisperx_python
-from pipeline.engines.threaded_ear import Piece, ThreadedSpeechToText
-from pipeline.engines.whisper_words import word_times
-from pipeline.engines.windows import (
+from pipeline.engines.ports import Utterance, WrittenWord
+from pipeline.engines.speech_environment import quality_engine, whisperx_python
+from pipeline.engines.stt.pcm_samples import RATE
+from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
+from pipeline.engines.stt.whisper_windows import (
     cut,
     is_invented,
     is_silent,
@@ -30,6 +29,7 @@ from pipeline.engines.windows import (
     stammers,
     window_s,
 )
+from pipeline.engines.stt.whisper_words import word_times
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
 from schemas.listening import QualitySpeechToTextSettings
 from tests.contracts.speech_to_text import written

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.engines.base import Transcript, WrittenWord
-from pipeline.engines.pcm import RATE
-from pipeline.engines.whisperx_pieces import WINDOW, pieces
-from pipeline.engines.whisperx_punkt import punkt_folder
-from pipeline.engines.whisperx_words import TimedWord, joined, placed
+from pipeline.engines.ports import Transcript, WrittenWord
+from pipeline.engines.stt.pcm_samples import RATE
+from pipeline.engines.stt.whisperx.whisperx_pieces import WINDOW, pieces
+from pipeline.engines.stt.whisperx.whisperx_punkt import punkt_folder
+from pipeline.engines.stt.whisperx.whisperx_words import TimedWord, joined, placed
 
 _STEP = RATE // 4
 _SPEECH = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 200)), max_size=8)

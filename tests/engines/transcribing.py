@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.engines.base import Transcript, Utterance
-from pipeline.engines.openai_transcription import OpenAiTranscription
+from pipeline.engines.ports import Transcript, Utterance
+from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from tests.contracts.speech_to_text import written
 
 SOUND = (np.sin(np.arange(16_000) / 9) * 5_000).astype("<i2").tobytes()

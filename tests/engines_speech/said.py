@@ -1,7 +1,7 @@
 """What the tests have WhisperX write down."""
 
 from loadtests.speech import Clip, librivox
-from pipeline.engines.base import Utterance
+from pipeline.engines.ports import Utterance
 
 
 def said(clip: Clip, *, language: str | None = "en", words: bool = False) -> Utterance:

@@ -18,9 +18,9 @@ from statistics import median
 
 import psutil
 
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel, Message
+from pipeline.engines.llm.vllm.vllm_environment import ENVIRONMENT
+from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Message
 from pipeline.engines.registry import build_language_model
-from pipeline.engines.vllm_place import ENVIRONMENT
 from schemas.settings import LanguageModelSettings
 
 ROUNDS = 3

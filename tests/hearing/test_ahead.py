@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from pipeline.engines.base import Transcribers, Transcript, Utterance
+from pipeline.engines.ports import Transcribers, Transcript, Utterance
 from pipeline.hearing.audio_time import AudioClock
 from pipeline.hearing.opening import for_source
 from pipeline.hearing.scribe import Scribe

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.ports import Transcript, Utterance
 from pipeline.hearing.audio_time import AudioClock, TimedEar
 from pipeline.hearing.scribe import write_down
 from schemas.errors import EngineBusy

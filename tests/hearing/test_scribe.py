@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 
-from pipeline.engines.base import Transcribers, Transcript, Utterance
+from pipeline.engines.ports import Transcribers, Transcript, Utterance
 from pipeline.hearing.audio_time import AudioClock
 from pipeline.hearing.scribe import Scribe
 from pipeline.hearing.tape import Tape

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from loadtests.peers.services import chat_app, ears_app, speech_app
-from pipeline.engines.base import LanguageModel, Transcript, Utterance
+from pipeline.engines.ports import LanguageModel, Transcript, Utterance
 from pipeline.engines.registry import (
     build_chat_provider,
     build_speech_provider,
     build_speech_to_text,
     build_transcription_provider,
 )
-from pipeline.engines.remote_voice import RemoteVoice
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
+from pipeline.engines.tts.remote_voice import RemoteVoice
 from schemas.listening import SpeechToTextSettings, TranscriptionProviderSettings
 from schemas.providers import ChatProviderSettings, SpeechProviderSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings

@@ -2,7 +2,7 @@
 
 from contextlib import aclosing
 
-from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
 from tests.contracts.text_to_speech import SENTENCE
 
 CLOUD = Delivery(provider="cloud")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.base import ChatRequest, Completion, Message
-from pipeline.engines.openai_chat import OpenAiChat
+from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.ports import ChatRequest, Completion, Message
+from pipeline.engines.routing.breaker import Breaker
+from pipeline.engines.routing.language_model_chain import ChainLanguageModel, GuardedLanguageModel, Writer
+from pipeline.engines.routing.open_language_model import open_language_model
+from pipeline.engines.routing.retry import Guard
 from pipeline.engines.scripted import ScriptedLanguageModel
-from pipeline.providers.answering import ChainLanguageModel, GuardedLanguageModel, Writer
-from pipeline.providers.breaker import Breaker
-from pipeline.providers.guard import Guard
-from pipeline.providers.open_answering import open_language_model
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
 from tests.chat_server import ANSWER, ChatHouse, chat_house

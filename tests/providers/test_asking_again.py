@@ -4,13 +4,13 @@ from contextlib import aclosing
 
 import pytest
 
-from pipeline.audio.speaker import EncodingSpeaker
+from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.registry import build_speech_provider
+from pipeline.engines.routing.breaker import Breaker
+from pipeline.engines.routing.open_speaker import open_speaker
+from pipeline.engines.routing.retry import Guard
+from pipeline.engines.routing.speaker_chain import GuardedSpeaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
-from pipeline.providers.breaker import Breaker
-from pipeline.providers.chain import GuardedSpeaker
-from pipeline.providers.guard import Guard
-from pipeline.providers.open import open_speaker
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings
 from tests.clocks import HandClock

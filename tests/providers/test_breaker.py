@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.providers.breaker import Breaker, Visit
+from pipeline.engines.routing.breaker import Breaker, Visit
 from tests.clocks import HandClock
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.engines.routing.open_speaker import open_speaker
+from pipeline.engines.routing.speaker_chain import ChainSpeaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
-from pipeline.providers.chain import ChainSpeaker
-from pipeline.providers.open import open_speaker
 from schemas.errors import EngineBusy, EngineFailed, UnknownProvider, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 from tests.clocks import HandClock

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.engines.packages import package
-from pipeline.engines.prepared import UnusableWeights
+from pipeline.engines.weights.packages import package
+from pipeline.engines.weights.prepared_folders import UnusableWeights
 from pipeline.retrieval import e5_file
 from pipeline.retrieval.e5 import E5
 from pipeline.retrieval.embedding import Embedder

@@ -7,11 +7,11 @@ import pytest
 
 from deployments.opening import open_services
 from pipeline.answer import Models
-from pipeline.audio.speaker import EncodingSpeaker
-from pipeline.engines.base import ChatRequest, Completion, Transcribers
-from pipeline.engines.memory import fitting
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.llm.context_window import fitting
+from pipeline.engines.ports import ChatRequest, Completion, Transcribers
 from pipeline.engines.scripted import ScriptedTextToSpeech
-from pipeline.engines.scripted_listener import ScriptedSpeechToText
+from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.log import embedded
 from schemas.settings import TextToSpeechSettings
 from schemas.stories import CreateScene, CreateStory, StreamScene

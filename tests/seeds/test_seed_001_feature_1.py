@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline.engines.base import ChatRequest, Written
+from pipeline.engines.ports import ChatRequest, Written
 from pipeline.log.tiered import TieredLog
 from tests.eventually import eventually
 from tests.seeds.conftest import STORY

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from pipeline.engines.base import ChatRequest, Written
+from pipeline.engines.ports import ChatRequest, Written
 from tests.eventually import eventually
 from tests.seeds.conftest import CROWD, LENGTHS, PUNCTUATED, SLOW, SLOWLY, STORY
 from tests.seeds.people import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.engines.base import ChatRequest, Written
+from pipeline.engines.ports import ChatRequest, Written
 from tests.eventually import eventually
 from tests.seeds.event_source import STREAM, thread_of
 from tests.seeds.people import Person

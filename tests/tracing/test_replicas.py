@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.language_model import LanguageModelReplica
-from pipeline.engines.base import ChatRequest, Message
+from pipeline.engines.ports import ChatRequest, Message
 from pipeline.tracing import names
 from pipeline.tracing.crossing import carried
 from pipeline.tracing.here import in_session, span

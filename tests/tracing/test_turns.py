@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from pipeline.engines.base import Completion
+from pipeline.engines.ports import Completion
 from pipeline.tracing import ids, names
 from pipeline.tracing.open import open_tracing
 from schemas.settings import SessionSettings

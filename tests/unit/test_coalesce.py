@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deployments.farewell import until
 from pipeline.coalesce import CoalescingLanguageModel
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.ports import ChatRequest, Completion
 from schemas.errors import EngineFailed
 
 pytestmark = pytest.mark.anyio

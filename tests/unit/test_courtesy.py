@@ -10,7 +10,7 @@ import pytest
 from pipeline import courtesy
 from pipeline.core.clock import SystemClock
 from pipeline.courtesy import ENOUGH_S, Courtesy
-from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.pressure import Pressure

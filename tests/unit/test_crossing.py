@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from deployments.language_model import _item, _request_from, _written
-from pipeline.engines.base import ChatRequest, Completion, Function, Message, ToolCall, Written
+from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
 
 CALL = ToolCall("c1", "weather", '{"city": "Kiel"}')
 PLAIN = ChatRequest((Message("system", "Be kind."), Message("user", "Well?")))

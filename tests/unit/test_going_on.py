@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.ports import ChatRequest, Completion
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.recorded import Recorded
 from schemas.settings import SessionSettings

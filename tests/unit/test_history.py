@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import Message
-from pipeline.engines.memory import fitting
+from pipeline.engines.llm.context_window import fitting
+from pipeline.engines.ports import Message
 from pipeline.history import CHARS_PER_TOKEN, history
 from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.ids import TurnId

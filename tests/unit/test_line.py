@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio.opus import frame, unframe
-from pipeline.engines.base import AS_CONFIGURED, Delivery, OpusChunk, SpokenWord, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, SpokenWord, WordTimes
 from pipeline.line import Line
 from pipeline.pressure import PatientSpeaker, Pressure
 from pipeline.spoken import plainly

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import Message, ToolCall
-from pipeline.engines.memory import fitting, without_oldest
+from pipeline.engines.llm.context_window import fitting, without_oldest
+from pipeline.engines.ports import Message, ToolCall
 
 SYSTEM = Message("system", "Be kind.")
 texts = st.text(max_size=400)

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
-from pipeline.engines.base import ChatRequest, Completion, LanguageModel
+from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.log.base import EventLog, Head
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder

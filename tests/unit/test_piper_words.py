@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.piper_words import locate, pieces, speakable
+from pipeline.engines.tts.piper_words import locate, pieces, speakable
 
 
 def located(alone: list[str], whole: str) -> list[str | None]:

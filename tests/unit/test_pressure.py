@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import ChatRequest, Completion, Message, Written
+from pipeline.engines.ports import ChatRequest, Completion, Message, Written
 from pipeline.pressure import PatientLanguageModel, Pressure
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings

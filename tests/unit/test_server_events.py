@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.base import Completion
-from pipeline.engines.chat_wire import ChatAnswer, MayPass
-from pipeline.engines.server_events import DONE, BadAnswer, Document, EventReader
+from pipeline.engines.http.server_events import DONE, BadAnswer, Document, EventReader
+from pipeline.engines.llm.chat_stream import ChatAnswer, MayPass
+from pipeline.engines.ports import Completion
 
 
 def read(*parts: bytes) -> list[Document]:

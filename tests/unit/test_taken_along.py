@@ -6,7 +6,7 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from pipeline.engines.base import ChatRequest, Completion
+from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.views import SessionViews

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.answer import Models
 from pipeline.audio.opus import unframe
-from pipeline.audio.speaker import EncodingSpeaker
 from pipeline.conversation import Conversation
 from pipeline.core.clock import SystemClock
+from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.courtesy import Courtesy
-from pipeline.engines.base import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
 from pipeline.log.memory import MemoryEventLog
 from pipeline.log.recorder import Recorder
 from pipeline.turn import Turn, TurnPlan

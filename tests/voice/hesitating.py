@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.ports import Transcript, Utterance
 from tests.support import RunningApp
 
 Transcribe = Callable[[Utterance], AsyncGenerator[str | Transcript, None]]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.ports import Transcript, Utterance
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import calling, facts_of, new_session
 from tests.voice.misfortune import SPEECH, TEXT, an_app

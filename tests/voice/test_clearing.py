@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.base import Utterance
-from pipeline.engines.scripted_listener import ScriptedSpeechToText
+from pipeline.engines.ports import Utterance
+from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import BYTES_PER_MS, austen, calling, facts_of, new_session, silence
 from tests.voice.sayings import numbers, of, questions

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.ports import Transcript, Utterance
 from schemas.errors import EngineFailed
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings

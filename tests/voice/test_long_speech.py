@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.scripted_listener import ScriptedSpeechToText
+from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.log import embedded
 from schemas.errors import EngineFailed
 from tests.support import RunningApp, running_app, scripted_settings

@@ -13,10 +13,10 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from pipeline.engines import coqui
-from pipeline.engines.coqui import CoquiTextToSpeech
-from pipeline.engines.coqui_vits import VitsVoice
-from pipeline.engines.whisperx import WhisperX, build
+from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
+from pipeline.engines.tts.coqui import coqui_engine
+from pipeline.engines.tts.coqui.coqui_engine import CoquiTextToSpeech
+from pipeline.engines.tts.coqui.coqui_vits import VitsVoice
 from schemas.listening import QualitySpeechToTextSettings
 from schemas.settings import TextToSpeechSettings
 
@@ -44,7 +44,7 @@ def short_lived(whisperx: WhisperX) -> WhisperX:
 @pytest.fixture(scope="session")
 def joe(cache: Path) -> VitsVoice:
     """The packaged voice, converted from Piper's weights by the first who needs it."""
-    loaded = coqui.build(COQUI, cache)
+    loaded = coqui_engine.build(COQUI, cache)
     assert isinstance(loaded, CoquiTextToSpeech)
     return loaded._voice
 

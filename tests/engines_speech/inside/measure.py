@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from loadtests.speech import Clip, cards, librivox
-from pipeline.engines.base import Transcript
-from pipeline.engines.whisperx import WhisperX, build
+from pipeline.engines.ports import Transcript
+from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
 from schemas.listening import QualitySpeechToTextSettings
 from tests.clips import word_errors
 from tests.engines_speech.said import said

@@ -13,8 +13,9 @@ from contextlib import aclosing
 from pathlib import Path
 from statistics import median, quantiles
 
-from pipeline.engines import coqui, piper
-from pipeline.engines.base import TextToSpeech
+from pipeline.engines.ports import TextToSpeech
+from pipeline.engines.tts import piper
+from pipeline.engines.tts.coqui import coqui_engine
 from schemas.settings import TextToSpeechSettings
 
 SENTENCES = (
@@ -61,7 +62,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 async def run(options: argparse.Namespace, cache: Path) -> None:
-    for name, build in (("piper", piper.build), ("coqui", coqui.build)):
+    for name, build in (("piper", piper.build), ("coqui", coqui_engine.build)):
         device = "cpu" if name == "piper" and not options.piper_too else options.device
         settings = TextToSpeechSettings(
             engine=name,

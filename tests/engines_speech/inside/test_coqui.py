@@ -13,15 +13,15 @@ import torch
 from TTS.tts.configs.vits_config import VitsArgs, VitsConfig
 from TTS.tts.models.vits import Vits
 
-from pipeline.engines.base import Transcript, Utterance
-from pipeline.engines.coqui import CoquiTextToSpeech
-from pipeline.engines.coqui_convert import convert
-from pipeline.engines.coqui_device import prepared_device
-from pipeline.engines.coqui_vits import VitsVoice
-from pipeline.engines.coqui_work import Frames, SentenceWork, WindowWork
-from pipeline.engines.device import NoDevice
-from pipeline.engines.prepared import UnusableWeights
-from pipeline.engines.whisper_whole import build as build_whisper
+from pipeline.engines.ports import Transcript, Utterance
+from pipeline.engines.stt.whisper_whole import build as build_whisper
+from pipeline.engines.tts.coqui.coqui_convert import convert
+from pipeline.engines.tts.coqui.coqui_device import prepared_device
+from pipeline.engines.tts.coqui.coqui_engine import CoquiTextToSpeech
+from pipeline.engines.tts.coqui.coqui_vits import VitsVoice
+from pipeline.engines.tts.coqui.coqui_work import Frames, SentenceWork, WindowWork
+from pipeline.engines.tts.piper_device import NoDevice
+from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, EngineFailed
 from schemas.listening import QualitySpeechToTextSettings
 from tests.clips import word_errors

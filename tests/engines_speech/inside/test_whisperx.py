@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from loadtests.speech import librivox
-from pipeline.engines.base import Transcript, Utterance
-from pipeline.engines.whisperx import WhisperX
-from pipeline.engines.windows import repeats_itself
+from pipeline.engines.ports import Transcript, Utterance
+from pipeline.engines.stt.whisper_windows import repeats_itself
+from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
 from tests.clips import needs_clips, plain, word_errors
 from tests.engines_speech.inside.conftest import SETTINGS

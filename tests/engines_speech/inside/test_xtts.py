@@ -15,9 +15,9 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from TTS.tts.models.xtts import Xtts
 
-from pipeline.engines.coqui import build
-from pipeline.engines.coqui_xtts import XttsTextToSpeech
-from pipeline.engines.prepared import UnusableWeights
+from pipeline.engines.tts.coqui.coqui_engine import build
+from pipeline.engines.tts.coqui.coqui_xtts import XttsTextToSpeech
+from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 

@@ -11,7 +11,7 @@ from ray import serve
 
 from cluster import ray_host
 from deployments.app import _ears, _mind
-from pipeline.engines.speech_place import whisperx_python
+from pipeline.engines.speech_environment import whisperx_python
 from schemas.listening import QualitySpeechToTextSettings
 from schemas.settings import AppSettings
 

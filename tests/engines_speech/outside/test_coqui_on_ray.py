@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cluster import state
-from pipeline.engines.speech_place import voice_python
+from pipeline.engines.speech_environment import voice_python
 from schemas.settings import TextToSpeechSettings
 from tests.edge.listeners import ask, create, listen_until_over
 

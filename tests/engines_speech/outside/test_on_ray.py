@@ -8,7 +8,7 @@ import pytest
 
 from deployments.speech_to_text import RemoteSpeechToText
 from loadtests.speech import librivox
-from pipeline.engines.base import Transcript, Utterance
+from pipeline.engines.ports import Transcript, Utterance
 from schemas.errors import EngineDead, EngineFailed, UnknownProvider
 from tests.clips import needs_clips, plain
 from tests.engines_speech.outside.conftest import replica_process

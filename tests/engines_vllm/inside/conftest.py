@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engines.vllm_place import ENVIRONMENT
+from pipeline.engines.llm.vllm.vllm_environment import ENVIRONMENT
 from schemas.settings import LanguageModelSettings
 from tests.engines_vllm.adapters import write_adapter
 
@@ -14,7 +14,7 @@ os.environ.update(ENVIRONMENT, OMP_NUM_THREADS="2", HF_HUB_OFFLINE="1")
 
 from vllm.v1.metrics.loggers import PrometheusStatLogger
 
-from pipeline.engines.vllm import VllmLanguageModel, build
+from pipeline.engines.llm.vllm.vllm_engine import VllmLanguageModel, build
 
 
 @pytest.fixture(scope="session")

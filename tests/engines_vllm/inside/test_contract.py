@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.engines.vllm import VllmLanguageModel
+from pipeline.engines.llm.vllm.vllm_engine import VllmLanguageModel
 from tests.contracts.language_model import LanguageModelContract
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from pipeline.engines.base import ChatRequest, Function, Message, ToolCall
-from pipeline.engines.vllm_prompt import Prompts
-from pipeline.engines.vllm_reader import Readers
-from pipeline.engines.weights import vllm_folder
+from pipeline.engines.llm.vllm.vllm_prompt import Prompts
+from pipeline.engines.llm.vllm.vllm_reader import Readers
+from pipeline.engines.ports import ChatRequest, Function, Message, ToolCall
+from pipeline.engines.weights.model_files import vllm_folder
 from schemas.errors import EngineFailed
 from schemas.settings import LanguageModelSettings
 

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import validate
 from vllm.v1.metrics.reader import get_metrics_snapshot
 
-from pipeline.engines.base import ChatRequest, Completion, Function, Message, ToolCall, Written
-from pipeline.engines.vllm import VllmLanguageModel
-from pipeline.engines.vllm_place import SPARE
+from pipeline.engines.llm.vllm.vllm_engine import VllmLanguageModel
+from pipeline.engines.llm.vllm.vllm_environment import SPARE
+from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
 from schemas.errors import EngineBusy, EngineFailed, UnknownModel
 from tests.contracts.language_model import answer, asking
 from tests.eventually import eventually

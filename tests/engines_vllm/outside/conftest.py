@@ -15,7 +15,7 @@ from ray import serve
 from cluster import ray_host
 from deployments.app import APPLICATION, build
 from deployments.language_model import RemoteLanguageModel
-from pipeline.engines.vllm_place import vllm_python
+from pipeline.engines.llm.vllm.vllm_environment import vllm_python
 from pipeline.log import embedded
 from schemas.settings import LanguageModelSettings
 from tests.engines_vllm.adapters import write_adapter

@@ -1,0 +1,302 @@
+"""llama.cpp inside our process: GGUF models on any CPU, many requests decoded together."""
+
+import asyncio
+import os
+import re
+import secrets
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
+from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
+from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
+from pipeline.engines.llm.gguf_template import knows_calls
+from pipeline.engines.llm.json_schemas import taken
+from pipeline.engines.ports import ChatRequest, Completion, Message, Written
+from pipeline.engines.slots import Slots
+from pipeline.engines.watchdog import Watchdog
+from pipeline.engines.weights.model_files import language_model_file
+from pipeline.engines.weights.prepared_folders import UnusableWeights
+from schemas.errors import ContextTooLong, EngineDead, EngineFailed, SchemaInvalid
+from schemas.settings import LanguageModelSettings
+
+_PACKAGED: Final = "SmolLM2-135M-Instruct"
+_SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 1.1, "repeat_last_n": 256}
+"""Without the penalty a 135M model repeats its last sentence for ever; above 1.15 it starts to ramble."""
+
+_PIECE_TOKENS: Final = 512
+"""Of a prompt that are read before the other answers go on; it is read no faster in larger pieces."""
+_SCHEMA_ERROR: Final = re.compile(r"JSON schema.*|.*\bgrammar\b.*", re.IGNORECASE)
+"""What llama.cpp says of a schema that it makes no grammar of."""
+_NICE: Final = 5
+"""Who speaks the first sentence is ahead of who writes the fourth: where both want a core, a voice, an ear or
+a gateway gets three quarters of it. In a container it ranks only what is in the same one."""
+
+
+def build(settings: LanguageModelSettings, cache: Path) -> "LlamaLanguageModel":
+    """The registry's factory: prepares the weights if need be, then loads them."""
+    file = language_model_file(settings, cache)
+    return LlamaLanguageModel(load(file, settings), settings, knows_calls=knows_calls(file))
+
+
+def load(model: Path, settings: LanguageModelSettings, *, key: str | None = None) -> Any:
+    """An engine with the model in memory; takes 1 to 2 s. Who has the `key` gets in by its HTTP port, too."""
+    # llama.cpp's threads must sleep, not spin, while they wait for each other: with other work on the same
+    # cores, spinning made it ten times slower. Read once, when the library is loaded. Deployments set it too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import xllamacpp
+
+    parameters = _parameters(xllamacpp.CommonParams(), model, settings, key)
+    try:
+        # The library's threads begin with the niceness of the one that starts them; it does nothing else.
+        with ThreadPoolExecutor(1, "llama-start") as starting:
+            return starting.submit(_behind, partial(xllamacpp.Server, parameters)).result()
+    except RuntimeError as error:
+        raise UnusableWeights(f"llama.cpp cannot load {model}: {error}") from error
+
+
+def _behind(start: Callable[[], Any]) -> Any:
+    if sys.platform == "linux":  # elsewhere it is the whole process that would be
+        with suppress(OSError):
+            os.nice(_NICE)
+    return start()
+
+
+def _parameters(params: Any, model: Path, settings: LanguageModelSettings, key: str | None) -> Any:
+    params.model.path = str(model)
+    params.n_parallel = settings.slots
+    params.n_ctx = settings.slots * settings.context_tokens
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
+    params.n_batch = max(_PIECE_TOKENS, settings.slots)
+    params.n_gpu_layers = 0
+    params.fit_params = False
+    params.cache_ram_mib = 0  # finished prompts stay in their slot only
+    params.verbosity = 0
+    # The library insists on an HTTP port on loopback; a key that nobody knows keeps everybody out.
+    params.api_keys = [key or secrets.token_hex(16)]
+    params.ui = False
+    return params
+
+
+class LlamaLanguageModel:
+    """Answers on `slots` slots at once; further requests wait, and a full queue is EngineBusy.
+
+    A conversation longer than the context window loses its oldest messages, unless the request is to be told
+    whole; that, or a single question longer than the window, is ContextTooLong. A last message of the
+    assistant is continued, not answered.
+    """
+
+    def __init__(self, server: Any, settings: LanguageModelSettings, *, knows_calls: bool = False) -> None:
+        """`knows_calls`: the model's template has a place for functions."""
+        self._server = server
+        self._knows_calls = knows_calls
+        self._settings = settings
+        self._name = _PACKAGED if settings.model_path is None else settings.model_path.stem
+        self._slots = Slots(settings.slots)
+        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="llama")
+        self._watchdog = Watchdog(settings.stall_s)
+        self._open: set[_Answer] = set()
+
+    @property
+    def open_streams(self) -> int:
+        """Requests at work in the engine and waiting for it."""
+        return self._slots.taken
+
+    @property
+    def address(self) -> str:
+        """The engine's own HTTP port, which answers 401 to everybody."""
+        return str(self._server.listening_address)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        """See `LanguageModel.stream`. Closing frees the slot after the token at work."""
+        if self._knows_calls:
+            items = self._whole(_with_functions_taken(request))
+        elif must_call(request):
+            items = calls_of(self._whole(forced(request)))
+        else:
+            items = self._whole(plain(request))
+        async with aclosing(items):
+            async for item in items:
+                yield replace(item, model=self._name) if isinstance(item, Completion) else item
+
+    async def _whole(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        """Forgets the oldest messages until the rest fits."""
+        if request.json_schema is not None:
+            request = replace(request, json_schema=taken(request.json_schema))
+        context = self._settings.context_tokens
+        messages = request.messages
+        if not request.whole:
+            messages = fitting(messages, context_tokens=context, answer_tokens=request.max_tokens)
+        while True:
+            try:
+                async with aclosing(self._attempt(messages, request)) as items:
+                    async for item in items:
+                        yield item
+            except _TooLong as error:
+                shorter = None if request.whole else without_oldest(messages)
+                if shorter is None:
+                    raise ContextTooLong(str(error)) from error
+                messages = shorter
+            else:
+                return
+
+    def check(self) -> None:
+        """Raises EngineDead if the library has stopped in the middle of its work."""
+        self._watchdog.check()
+
+    async def aclose(self) -> None:
+        """Stop all answers (they fail with EngineDead) and unload the model."""
+        for answer in self._open:
+            answer.fail(EngineDead("The language model was shut down."))
+        await asyncio.to_thread(self._pool.shutdown)
+        self._server = None
+
+    async def _attempt(
+        self, messages: Sequence[Message], request: ChatRequest
+    ) -> AsyncGenerator[Written, None]:
+        await self._slots.acquire()
+        answer = _Answer(request.max_tokens)
+        try:
+            work = self._begin(_body(messages, request), answer)
+        except BaseException:
+            self._slots.release()
+            raise
+        work.add_done_callback(lambda done: answer.end(done, self._slots))
+        self._open.add(answer)
+        try:
+            while True:
+                for item in await answer.next():
+                    yield item
+                    if isinstance(item, Completion):
+                        return
+        finally:
+            self._open.discard(answer)
+            answer.stop()
+
+    def _begin(self, body: dict[str, Any], answer: "_Answer") -> "Future[Any]":
+        if self._server is None:
+            raise EngineDead("The language model was shut down.")
+        return self._pool.submit(
+            self._watchdog.watched, self._server.handle_chat_completions, body, partial(self._hear, answer)
+        )
+
+    def _hear(self, answer: "_Answer", chunk: Mapping[str, Any]) -> bool:
+        """One loop decodes all answers: a sign of life in one is one of all."""
+        self._watchdog.moved()
+        return answer.hear(chunk)
+
+
+class _TooLong(Exception):
+    """The prompt has more tokens than the context window."""
+
+
+class _Answer:
+    """One answer on its way from the engine's thread to the event loop."""
+
+    def __init__(self, max_tokens: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        # A delta is a token or more: with the end and an error, that is all that can ever come.
+        self._items: asyncio.Queue[Mapping[str, Any] | Exception] = asyncio.Queue(max_tokens + 4)
+        self._stopped = threading.Event()
+        self._calls = CallsInPieces()
+
+    def hear(self, chunk: Mapping[str, Any]) -> bool:
+        """Called by the engine, in its thread, for each token; True tells it to stop."""
+        if not self._stopped.is_set() and ("error" in chunk or _is_news(chunk)):
+            self._put(chunk)
+        return self._stopped.is_set()
+
+    def end(self, work: "Future[Any]", slots: Slots) -> None:
+        """Called in the engine's thread when it is through: only now is the slot free."""
+        error = work.exception()
+        self._put(
+            error if isinstance(error, Exception) else EngineFailed("The answer ended without a reason.")
+        )
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for a slot any more
+            self._loop.call_soon_threadsafe(slots.release)
+
+    def fail(self, error: Exception) -> None:
+        self.stop()
+        self._offer(error)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def next(self) -> list[Written]:
+        """The next delta, or calls and the end. Raises what went wrong."""
+        item = await self._items.get()
+        if isinstance(item, EngineFailed | EngineDead):
+            raise item
+        if isinstance(item, Exception):
+            if found := _SCHEMA_ERROR.search(str(item)):
+                raise SchemaInvalid(f"The schema is not taken: {found[0]}") from item
+            raise EngineFailed(f"The language model failed: {item}") from item
+        if "error" in item:
+            problem = item["error"]
+            if problem.get("type") == "exceed_context_size_error":
+                found, most = problem["n_prompt_tokens"], problem["n_ctx"]
+                raise _TooLong(too_long(found, most))
+            told = str(problem.get("message", problem))
+            if _SCHEMA_ERROR.search(told):
+                raise SchemaInvalid(f"The schema is not taken: {told}")
+            raise EngineFailed(f"The language model refused: {told}")
+        choice = item["choices"][0]
+        self._calls.take(choice["delta"].get("tool_calls"))
+        if choice["finish_reason"] is None:
+            text = choice["delta"].get("content")
+            return [text] if text else []
+        completion = _completion(item, called=bool(self._calls))
+        return [*(self._calls.calls() if completion.finish == "tool_calls" else ()), completion]
+
+    def _put(self, item: Mapping[str, Any] | Exception) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is listening
+            self._loop.call_soon_threadsafe(self._offer, item)
+
+    def _offer(self, item: Mapping[str, Any] | Exception) -> None:
+        with suppress(asyncio.QueueFull):  # the reader has left
+            self._items.put_nowait(item)
+
+
+def _is_news(chunk: Mapping[str, Any]) -> bool:
+    """True for a delta with text or a call, and for the end; the first chunk only names the speaker."""
+    return any(
+        choice["finish_reason"] or choice["delta"].get("content") or choice["delta"].get("tool_calls")
+        for choice in chunk["choices"]
+    )
+
+
+def _with_functions_taken(request: ChatRequest) -> ChatRequest:
+    """llama.cpp makes a grammar of the functions, too, where the model's template knows them."""
+    functions = tuple(
+        replace(one, parameters=taken(one.parameters)) if one.parameters else one for one in request.functions
+    )
+    return replace(request, functions=functions)
+
+
+def _completion(chunk: Mapping[str, Any], *, called: bool) -> Completion:
+    timings = chunk.get("timings", {})
+    long = chunk["choices"][0]["finish_reason"] == "length"
+    return Completion(
+        finish="length" if long else "tool_calls" if called else "stop",
+        tokens_in=timings.get("prompt_n", 0) + timings.get("cache_n", 0),
+        tokens_out=timings.get("predicted_n", 0),
+    )
+
+
+def _body(messages: Sequence[Message], request: ChatRequest) -> dict[str, Any]:
+    return {
+        "messages": messages_of(messages),
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "stream": True,
+        "return_progress": True,  # a sign of life of each piece of a long prompt that was read
+        **_SAMPLING,
+        **wishes_of(request),
+    }

@@ -1,0 +1,1 @@
+"""Fallback between engines, circuit breakers and retries."""

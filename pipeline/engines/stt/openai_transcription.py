@@ -1,0 +1,156 @@
+"""Any server with OpenAI's `POST /v1/audio/transcriptions`: OpenAI itself, Speaches, vLLM, LocalAI ...
+
+A server that is asked for a stream and answers with one document all the same (whisper-1) is understood.
+"""
+
+import asyncio
+import io
+import random
+import wave
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any, Final
+
+import httpx
+
+from pipeline.engines.http.http_provider import Provider, body_of
+from pipeline.engines.http.server_events import BadAnswer, whole
+from pipeline.engines.ports import Transcript, Utterance
+from pipeline.engines.stt.pcm_samples import RATE, named_language, samples
+from pipeline.engines.stt.transcription_stream import Answer, document_of, events
+from pipeline.engines.stt.whisper_windows import is_silent
+from schemas.errors import EngineError, EngineFailed
+from schemas.listening import TranscriptionProviderSettings
+
+_PATH: Final = "/v1/audio/transcriptions"
+_ATTEMPTS: Final = 2
+_LONGEST_WAIT_S: Final = 0.25
+"""Before the second attempt, at random: those that failed together do not come back together."""
+
+
+class OpenAiTranscription:
+    """Satisfies SpeechToText. A request that gave nothing yet is tried twice; closing a stream hangs up."""
+
+    def __init__(self, name: str, settings: TranscriptionProviderSettings) -> None:
+        self._provider = Provider(name, settings.api_key)
+        self._settings = settings
+        self._engine = f"{name} {settings.model}"
+        self.open_streams = 0
+        """Utterances that are being written down elsewhere."""
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return ()
+
+    async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        """See `SpeechToText.transcribe`. Silence is not sent. Words have times only without streaming."""
+        language = named_language(utterance)
+        if is_silent(samples(utterance.pcm)):
+            yield Transcript("", language, self._engine)
+            return
+        self.open_streams += 1
+        began, text, answer = perf_counter(), "", Answer()
+        try:
+            async with aclosing(self._attempts(utterance)) as items:
+                async for item in items:
+                    if isinstance(item, Answer):
+                        answer = item
+                        continue
+                    text += item
+                    yield item
+        finally:
+            self.open_streams -= 1
+        took_ms = (perf_counter() - began) * 1_000
+        known = answer.language or language
+        yield Transcript(text or answer.text or "", known, self._engine, answer.words, took_ms)
+
+    async def aclose(self) -> None:
+        await self._provider.aclose()
+
+    async def _attempts(self, utterance: Utterance) -> AsyncGenerator[str | Answer, None]:
+        for attempt in range(1, _ATTEMPTS + 1):
+            heard = False
+            try:
+                async with aclosing(self._request(utterance)) as items:
+                    async for item in items:
+                        heard = True
+                        yield item
+            except EngineError as error:
+                if heard or not error.retryable or attempt == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(random.uniform(0.0, _LONGEST_WAIT_S))
+            else:
+                return
+
+    async def _request(self, utterance: Utterance) -> AsyncGenerator[str | Answer, None]:
+        """Deltas that add up to the text (no space at either end), then the end."""
+        name, timeout_s, heard = self._provider.name, self._settings.timeout_s, False
+        request = self._provider.http.stream(
+            "POST",
+            self._settings.url + _PATH,
+            data=self._fields(utterance),
+            files={"file": ("speech.wav", _wav(utterance.pcm), "audio/wav")},
+            timeout=timeout_s,
+        )
+        try:
+            async with request as response:
+                await self._provider.refuse(response)
+                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                    sound_ms = len(utterance.pcm) * 1_000 // (2 * RATE)
+                    yield document_of(await whole(body_of(response)), sound_ms)
+                    return
+                async with aclosing(_trimmed(events(body_of(response)))) as items:
+                    async for item in items:
+                        heard = True
+                        yield item
+        except BadAnswer as error:
+            raise EngineFailed(f"{name} {self._provider.hidden(str(error))}.") from error
+        except httpx.HTTPError as error:
+            if heard:
+                raise EngineFailed(f"{name} broke off in the middle of an utterance.") from error
+            raise self._provider.broke_off(error, timeout_s) from error
+
+    def _fields(self, utterance: Utterance) -> dict[str, Any]:
+        """Only what is needed: OpenAI refuses fields that it does not know."""
+        fields: dict[str, Any] = {"model": self._settings.model, "response_format": "json"}
+        if language := named_language(utterance):
+            fields["language"] = language
+        if utterance.prompt:
+            fields["prompt"] = utterance.prompt
+        if self._settings.stream:
+            fields["stream"] = "true"
+        elif utterance.words:
+            fields |= {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
+        return fields
+
+
+async def _trimmed(items: AsyncGenerator[str | Answer, None]) -> AsyncGenerator[str | Answer, None]:
+    """Without the space before and after all the text; what the end says beyond the deltas is one more.
+
+    Where the end contradicts what was told, what was told stays.
+    """
+    told, space = "", ""
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, Answer):
+                text = (item.text or "").strip()
+                if text.startswith(told) and text != told:
+                    yield text[len(told) :]
+                yield item
+                return
+            delta = space + item if told else item.lstrip()
+            space = delta[len(delta.rstrip()) :]
+            if delta := delta.rstrip():
+                told += delta
+                yield delta
+
+
+def _wav(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(pcm[: len(pcm) // 2 * 2])
+    return file.getvalue()

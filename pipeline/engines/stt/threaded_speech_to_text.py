@@ -1,0 +1,133 @@
+"""An ear around a model that blocks: window by window on a few threads, first come, first served."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import inf
+from time import perf_counter
+from typing import Protocol
+
+from pipeline.engines.cpu_shares import CpuShares
+from pipeline.engines.ports import Transcript, Utterance, WrittenWord
+from pipeline.engines.slots import Slots
+from pipeline.engines.stt.pcm_samples import RATE, named_language
+from pipeline.engines.stt.whisper_windows import FULL_S
+from pipeline.engines.watchdog import Watchdog
+from schemas.errors import EngineDead, EngineFailed, RhapsodeError
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What was said in one window of an utterance."""
+
+    text: str
+    """As the model wrote it, mostly with a space before it: pieces are joined as they are."""
+    language: str
+    words: tuple[WrittenWord, ...] = ()
+    """Places in this text; times in the whole utterance."""
+
+
+class Decoder(Protocol):
+    """A model that writes down, and blocks meanwhile. Several threads may use it at once."""
+
+    def engine(self, utterance: Utterance) -> str:
+        """Which model it would take, as "whisper base int8"."""
+        ...
+
+    def pieces(self, utterance: Utterance) -> Iterator[Piece]:
+        """Each step works on one window; whoever stops asking stops the work."""
+        ...
+
+
+class ThreadedSpeechToText:
+    """Works on `places` utterances together, whose windows take turns on `threads` threads.
+
+    Closing a stream gives its place back at once; a window under way is finished, and nobody waits for it.
+    """
+
+    def __init__(
+        self, decoder: Decoder, *, threads: int, places: int, queued: int, stall_s: float = inf
+    ) -> None:
+        """`stall_s`: seconds that one window may take."""
+        self._decoder = decoder
+        self._slots = Slots(places, waiting=queued)
+        # An utterance asks for its next window when it has the one before: so the queue is fair by itself.
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ear")
+        self._shares = CpuShares()
+        self._watchdog = Watchdog(stall_s)
+        self._closed = False
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def open_streams(self) -> int:
+        """Utterances at work and waiting."""
+        return self._slots.taken
+
+    async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        """See `SpeechToText.transcribe`. Deltas come only where one window does not hold all."""
+        is_long = len(utterance.pcm) > 2 * RATE * FULL_S
+        async with self._slots.take():
+            written = _Written(named_language(utterance))
+            pieces = self._decoder.pieces(utterance)
+            while (piece := await self._next(pieces, written)) is not None:
+                if (delta := written.add(piece)) and is_long:
+                    yield delta
+        yield written.transcript(self._decoder.engine(utterance))
+
+    def check(self) -> None:
+        """Raises EngineDead if a window has been at work for too long."""
+        self._watchdog.check()
+
+    async def aclose(self) -> None:
+        """Refuse further work; utterances under way fail with EngineDead at their next window."""
+        self._closed = True
+        await asyncio.to_thread(self._pool.shutdown)
+
+    async def _next(self, pieces: Iterator[Piece], written: "_Written") -> Piece | None:
+        if self._closed:
+            raise EngineDead("The speech-to-text engine was shut down.")
+        try:
+            return await asyncio.wrap_future(self._pool.submit(self._step, pieces, written))
+        except RhapsodeError:
+            raise
+        except Exception as error:  # the libraries raise what they like
+            raise EngineFailed(f"The sound could not be written down: {error}") from error
+
+    def _step(self, pieces: Iterator[Piece], written: "_Written") -> Piece | None:
+        began = perf_counter()
+        with self._watchdog.working(), self._shares.measured() as share:
+            piece = next(pieces, None)
+        written.decode_ms += (perf_counter() - began) * 1_000
+        written.cpu_ms += share.cpu_ms
+        return piece
+
+
+@dataclass(slots=True)
+class _Written:
+    """The transcript as it grows."""
+
+    language: str
+    text: str = ""
+    words: list[WrittenWord] = field(default_factory=list)
+    decode_ms: float = 0.0
+    cpu_ms: float = 0.0
+
+    def add(self, piece: Piece) -> str:
+        """What is new; empty if the piece holds nothing."""
+        delta = piece.text.rstrip() if self.text else piece.text.strip()
+        left_out = 0 if self.text else len(piece.text) - len(piece.text.lstrip())
+        moved = len(self.text) - left_out
+        for word in piece.words:
+            free_ms = self.words[-1].end_ms if self.words else 0
+            begin_ms, end_ms = max(word.start_ms, free_ms), max(word.end_ms, free_ms)
+            self.words.append(WrittenWord(word.start + moved, word.end + moved, begin_ms, end_ms))
+        self.text += delta
+        self.language = piece.language
+        return delta
+
+    def transcript(self, engine: str) -> Transcript:
+        return Transcript(self.text, self.language, engine, tuple(self.words), self.decode_ms, self.cpu_ms)

@@ -1,0 +1,41 @@
+"""This server's ear and the servers elsewhere as one ear: the utterance says who is to write it down."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from pipeline.engines.ports import LocalSpeechToText, SpeechToText, Transcript, Utterance
+from schemas.errors import UnknownProvider
+
+
+class SpeechToTextWithProviders:
+    """Satisfies SpeechToText, and closes all that it was given."""
+
+    def __init__(self, local: LocalSpeechToText, providers: Mapping[str, SpeechToText]) -> None:
+        self.local = local
+        self._providers = providers
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        return tuple(self._providers)
+
+    async def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        """See `SpeechToText.transcribe`."""
+        async with aclosing(self._who(utterance.provider).transcribe(utterance)) as items:
+            async for item in items:
+                yield item
+
+    def check(self) -> None:
+        """Raises EngineDead where nothing can be expected of this server's own any more."""
+        self.local.check()
+
+    def _who(self, name: str | None) -> SpeechToText:
+        if name is None:
+            return self.local
+        if name not in self._providers:
+            known = ", ".join(self._providers) or "nobody else"
+            raise UnknownProvider(f"Nobody called {name!r} writes speech down here; there is: {known}.")
+        return self._providers[name]
+
+    async def aclose(self) -> None:
+        for ear in (self.local, *self._providers.values()):
+            await ear.aclose()

@@ -1,0 +1,1 @@
+"""WhisperX, for transcripts after an utterance has ended."""

@@ -1,0 +1,152 @@
+"""A Piper voice as plain functions that block: text to phonemes, phonemes to frames, frames to samples."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from piper import PiperConfig, PiperVoice
+from piper.config import PhonemeType
+
+from pipeline.engines.tts.piper_device import CPU, check_is_used
+from pipeline.engines.tts.piper_words import TextWord, pieces, speakable
+from pipeline.engines.tts.voice_windows import Piece, Sentence, bounded
+from pipeline.engines.weights.model_files import DECODER, FRONTEND, SEAM, VoiceFiles
+from pipeline.engines.weights.prepared_folders import UnusableWeights
+
+_BEGIN, _END, _PAD = "^", "$", "_"
+_PAUSES: Final = frozenset(".,:;!?")
+_BREATHS: Final = frozenset(",;:")
+_PAUSE_MS: Final = 110
+"""Of a comma inside a sentence, at most. With the soft sounds around it that is heard as 200 to 300 ms; by
+itself the voice pauses for up to 520, longer than between two sentences."""
+_ALONE_CACHED: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A sentence that only needs decoding."""
+
+    latent: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    per_id: NDArray[np.float32]
+    """How many frames each phoneme id takes."""
+
+    @property
+    def count(self) -> int:
+        return int(self.latent.shape[2])
+
+
+class Voice:
+    """Loaded graphs and the phonemizer. Safe to use from several threads."""
+
+    def __init__(self, files: VoiceFiles, providers: Sequence[str] = (CPU,)) -> None:
+        """`providers`: of onnxruntime, the wanted one first. Raises NoDevice where it cannot be had."""
+        self._config = PiperConfig.from_dict(json.loads(files.config.read_text(encoding="utf-8")))
+        if self._config.phoneme_type not in (PhonemeType.ESPEAK, PhonemeType.TEXT):
+            raise UnusableWeights(f"The voice {files.name} needs phonemes of another kind than espeak's.")
+        seam = json.loads(Path(files.folder, SEAM).read_text(encoding="utf-8"))
+        self.hop: int = seam["hop"]
+        """Samples of one frame."""
+        self._margin: int = seam["margin"]
+        self._frontend = _session(files.folder / FRONTEND, providers)
+        self._decoder = _session(files.folder / DECODER, providers)
+        self._seam = [entry.name for entry in self._decoder.get_inputs()]
+        self._phonemizer = PiperVoice(session=self._frontend, config=self._config)
+        self._alone = lru_cache(_ALONE_CACHED)(self._pronounce_alone)
+        self._ids: Mapping[str, Sequence[int]] = self._config.phoneme_id_map
+
+    @property
+    def sample_rate(self) -> int:
+        return int(self._config.sample_rate)
+
+    @property
+    def _hop_ms(self) -> float:
+        return 1_000 * self.hop / self.sample_rate
+
+    def pronounce(self, text: str) -> list[Piece]:
+        """The whole text, in pieces; empty where there is nothing to pronounce."""
+        return [piece for words in pieces(text) if (piece := self._piece(words)).sentences]
+
+    def frames(self, sentence: Sentence, speed: float) -> Frames:
+        """Say how long every phoneme is and sample the latent: 10 to 50 ms for a sentence."""
+        length_scale = self._config.length_scale / speed
+        scales = [self._config.noise_scale, length_scale, self._config.noise_w_scale]
+        latent, mask, per_id = self._frontend.run(
+            None,
+            {
+                "input": np.array([sentence.ids], np.int64),
+                "input_lengths": np.array([len(sentence.ids)], np.int64),
+                "scales": np.array(scales, np.float32),
+            },
+        )
+        made = Frames(latent, mask, per_id.ravel())
+        return _without_long_pauses(made, sentence, most_ms=_PAUSE_MS / speed, hop_ms=self._hop_ms)
+
+    def samples(self, frames: Frames, start: int, end: int) -> NDArray[np.float32]:
+        """The sound of frames [start, end), exactly as in the decoded whole; about 1 ms a frame."""
+        first, last = max(0, start - self._margin), min(frames.count, end + self._margin)
+        window = [frames.latent[:, :, first:last], frames.mask[:, :, first:last]]
+        sound: NDArray[np.float32] = self._decoder.run(None, dict(zip(self._seam, window, strict=True)))[0]
+        offset = (start - first) * self.hop
+        return sound.ravel()[offset : offset + (end - start) * self.hop]
+
+    def _piece(self, words: list[TextWord]) -> Piece:
+        sentences = [
+            self._sentence(part)
+            for phonemes in self._phonemizer.phonemize(speakable(words))
+            for part in bounded([symbol for symbol in phonemes if symbol in self._ids])
+        ]
+        alone = tuple(self._alone(word.text) for word in words)
+        return Piece(tuple(words), alone, tuple(sentence for sentence in sentences if sentence.symbols))
+
+    def _pronounce_alone(self, word: str) -> str:
+        sentences = self._phonemizer.phonemize(speakable([TextWord(0, len(word), word)]))
+        symbols = (symbol for sentence in sentences for symbol in sentence if symbol not in _PAUSES)
+        return "".join(symbols).strip()
+
+    def _sentence(self, symbols: list[str]) -> Sentence:
+        ids, starts = [*self._ids[_BEGIN], *self._ids[_PAD]], []
+        for symbol in symbols:
+            starts.append(len(ids))
+            ids += [*self._ids[symbol], *self._ids[_PAD]]
+        starts.append(len(ids))
+        return Sentence(tuple(symbols), (*ids, *self._ids[_END]), tuple(starts))
+
+
+def _without_long_pauses(made: Frames, sentence: Sentence, *, most_ms: float, hop_ms: float) -> Frames:
+    """The same frames but those in the middle of what is longer than `most_ms` at a comma."""
+    most = round(most_ms / hop_ms)
+    reached = np.concatenate([[0], np.cumsum(made.per_id)]).astype(int)
+    kept = np.ones(made.count, bool)
+    for number, symbol in enumerate(sentence.symbols):
+        after = number + 1
+        while after < len(sentence.symbols) and sentence.symbols[after] == " ":
+            after += 1
+        if symbol not in _BREATHS or after == len(sentence.symbols):
+            continue  # no pause, or the sentence's end
+        begin, end = reached[sentence.starts[number]], reached[sentence.starts[after]]
+        kept[begin + most // 2 : max(begin + most // 2, end - (most - most // 2))] = False
+    if kept.all():
+        return made
+    per_id = np.array([kept[first:last].sum() for first, last in pairwise(reached)], np.float32)
+    return Frames(made.latent[:, :, kept], made.mask[:, :, kept], per_id)
+
+
+def _session(path: Path, providers: Sequence[str]) -> Any:
+    options = onnxruntime.SessionOptions()
+    # One thread per window, several windows side by side: twice the threads cost twice the CPU here.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Every window has a size of its own: an arena keeps the largest for ever and makes nothing faster.
+    options.enable_cpu_mem_arena = False
+    session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    check_is_used(session.get_providers(), providers)
+    return session
