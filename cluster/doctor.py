@@ -122,12 +122,14 @@ def _log(file: Path | None) -> Result:
     """The log of the system that runs in this home, else the one that the configuration names."""
     from cluster import log_check
     from cluster.config import current
-    from pipeline.log import embedded
+    from pipeline.eventlog.redis.embedded import embedded_server
 
     settings = current(file).settings.log
     if settings.embedded:
-        if embedded.status(state.home()) is None:
-            return Result("log", "ok", f"not running; {embedded.find_binary().name} starts with rhapsode up")
+        if embedded_server.status(state.home()) is None:
+            return Result(
+                "log", "ok", f"not running; {embedded_server.find_binary().name} starts with rhapsode up"
+            )
         settings = log_check.embedded_server(state.home())
     found = log_check.examine(settings)
     if found.warnings:

@@ -21,7 +21,7 @@ from cluster.problems import CliError
 from cluster.signals import StopSignals
 from cluster.state import Process, RunState, Wish
 from pipeline.engines.weights import model_files
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import LogError
 
 _HEALTHY_S: Final = 60.0
@@ -107,7 +107,7 @@ def _start_log(home: Path, config: Config, steps: Steps) -> bool:
         return False
     with steps.step("Log server") as note:
         try:
-            server = embedded.ensure(home, config.settings.log)
+            server = embedded_server.ensure(home, config.settings.log)
         except LogError as error:
             raise CliError(str(error), f"See {home / 'log' / 'server.log'}.") from error
         note(f"process {server.pid}" if server.started else f"process {server.pid}, which ran already")
@@ -149,6 +149,6 @@ def _stop(home: Path, run_state: RunState, steps: Steps) -> None:
         own = processes.descendants(psutil.Process())
         processes.end([found for noted in (*own, *current.processes) if (found := noted.find())], grace_s=2)
         if run_state.log_started:
-            embedded.stop(home)
+            embedded_server.stop(home)
         state.clear(home)
         note("nothing is left running" if run_state.log_started else "the log server stays")

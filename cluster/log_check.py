@@ -16,8 +16,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cluster.problems import CliError
-from pipeline.log import embedded
-from pipeline.log.info import Durability
+from pipeline.eventlog.redis.embedded import embedded_server as embedded
+from pipeline.eventlog.redis.server_info import Durability
 from schemas.settings import LogSettings
 
 PATIENCE_S: Final = 3.0

@@ -35,9 +35,9 @@ def sweep(home: Path) -> int:
         return 0
     ended = end(left_over(old))
     if old.log_started:
-        from pipeline.log import embedded
+        from pipeline.eventlog.redis.embedded import embedded_server
 
-        ended += embedded.stop(home)
+        ended += embedded_server.stop(home)
     state.clear(home)
     return ended
 

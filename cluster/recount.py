@@ -8,12 +8,12 @@ from typing import Any
 from cluster import state
 from cluster.config import current
 from cluster.problems import CliError, NotRunning
-from pipeline.log import embedded
-from pipeline.log.open import open_log
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_projections import RedisProjections
-from pipeline.log.tiered import TieredLog
 from pipeline.metrics.fold import recounted
 from pipeline.metrics.summary import measurements
 from pipeline.metrics.tally import Tally
@@ -25,7 +25,7 @@ from schemas.metrics import Measurement
 async def of_all(config: Path | None) -> dict[str, Any]:
     """Reads the log itself: a gateway has other things to do."""
     settings = current(config).settings
-    if settings.log.embedded and embedded.status(state.home()) is None:
+    if settings.log.embedded and embedded_server.status(state.home()) is None:
         raise NotRunning  # reading alone must not start a log server
     log = open_log(settings.log, state.home(), settings.archive)
     try:

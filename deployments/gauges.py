@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.metrics import names
 from pipeline.metrics.names import Metric
 from pipeline.metrics.process import Gauges

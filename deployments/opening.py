@@ -18,13 +18,13 @@ from pipeline.access.allowance import open_allowance
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import Transcribers
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
+from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
-from pipeline.log.disk import forced_to_disk
-from pipeline.log.open import open_log
-from pipeline.log.recorder import Recorder
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tailer import Tailer
 from pipeline.metrics.process import ProcessMeter, Teller
 from pipeline.openai.names import local_name
 from pipeline.owners import Owners

@@ -23,6 +23,9 @@ from pipeline.documents.additions import Additions, Shelf
 from pipeline.documents.collections import Collections
 from pipeline.documents.state import CollectionState
 from pipeline.engines.ports import Transcribers
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.gateways import Leaving, Presence
 from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention
@@ -31,13 +34,10 @@ from pipeline.hearing.opening import IntakeServices
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
 from pipeline.history import CHARS_PER_TOKEN
-from pipeline.log.recorder import Recorder
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_gateways import RedisGateways
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tailer import Tailer
-from pipeline.log.tiered import TieredLog
 from pipeline.narrations import Narrations
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names

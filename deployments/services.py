@@ -15,12 +15,12 @@ from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.documents.collections import Collections
 from pipeline.engines.ports import Transcribers
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.tailer import Tailer
 from pipeline.gateways import Leaving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns
-from pipeline.log.base import EventLog
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tailer import Tailer
 from pipeline.narrations import Narrations
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names

@@ -9,18 +9,18 @@ from typing import Final
 
 from deployments import log_lines
 from deployments.telemetry import replica_name
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.muting import Muting
 from pipeline.core.clock import SystemClock
 from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
-from pipeline.log.disk import forced_to_disk
-from pipeline.log.open import open_log
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.audio_redaction import Muting
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_sound import RedisSound
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tiered import TieredLog
 from pipeline.metrics.process import ProcessMeter, Teller
 from pipeline.narrations import Narrations
 from pipeline.users import Users

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from redis import Redis
 
-from pipeline.log import embedded
-from pipeline.log.base import Batch
-from pipeline.log.codec import Keys, append_arguments, encode
-from pipeline.log.libraries import LIBRARY
+from pipeline.eventlog.event_log import Batch
+from pipeline.eventlog.redis.codec import Keys, append_arguments, encode
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.lua_libraries import LIBRARY
 from schemas.events import SessionStarted, TextDelta
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.recorded import NewFact
@@ -39,12 +39,12 @@ def measure(rounds: int = ROUNDS) -> dict[str, Any]:
     """Microseconds of server CPU per event, and `ratio`, ours by plain; p50 and p95 over the rounds."""
     with tempfile.TemporaryDirectory(prefix="rhapsode-cost-") as folder:
         home = Path(folder)
-        server = embedded.ensure(home, LogSettings())
+        server = embedded_server.ensure(home, LogSettings())
         try:
             with Redis(unix_socket_path=str(server.socket_path), protocol=2) as redis:
                 return _measure(redis, rounds)
         finally:
-            embedded.stop(home)
+            embedded_server.stop(home)
 
 
 def _measure(redis: Redis, count: int) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pipeline.choices import Choices
 from pipeline.core.internal_keys import internal_key
 from pipeline.documents.readable import readable
-from pipeline.log.base import EventLog, Verdict
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.event_log import EventLog, Verdict
+from pipeline.eventlog.recorder import Recorder
 from pipeline.users import Users, user_session
 from schemas.conversations import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError

@@ -6,9 +6,9 @@ from typing import Final
 
 import anyio
 
-from pipeline.log.base import Batch, EventLog, Verdict
-from pipeline.log.codec import encode, size_of
-from pipeline.log.lane import Mode, refusal
+from pipeline.eventlog.event_log import Batch, EventLog, Verdict
+from pipeline.eventlog.producer_queue import Mode, refusal
+from pipeline.eventlog.redis.codec import encode, size_of
 from schemas.errors import Conflict, RhapsodeError
 from schemas.ids import Seq, SessionId, created_ms, generation
 from schemas.recorded import NewFact

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Final
 
 from pipeline.conversation import Conversation
-from pipeline.log.base import EventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.narrations import NARRATED, Narrations, Scene, SceneId, may_auto_play, outcome, scene_of
 from pipeline.turn_state import TurnState
 from pipeline.users import Users

@@ -13,7 +13,7 @@ from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
 from pipeline.core.clock import Clock
 from pipeline.documents.readable import check_readable
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.sessions import Sessions
 from schemas.commands import RequestTurn
 from schemas.errors import CursorAhead, InputError, LogError, LogLost

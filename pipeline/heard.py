@@ -8,7 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.clock import Clock
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.recorder import Recorder
 from schemas.errors import LogUnavailable, RhapsodeError
 from schemas.ids import SessionId, TurnId
 from schemas.voice_facts import PlaybackHeard

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogUnavailable
 from schemas.ids import SessionId
 

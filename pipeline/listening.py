@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.core.clock import Clock
-from pipeline.log.base import EventLog, Head
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.event_log import EventLog, Head
+from pipeline.eventlog.tailer import Tailer
 from schemas.errors import CursorAhead, CursorForeign, CursorMalformed
 from schemas.events import TERMINAL
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId

@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.conversation import Conversation
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.tailer import Tailer
 from pipeline.sentence_audio import expected_total
 from pipeline.turn_state import SentenceState, TurnState
 from schemas.events import TERMINAL

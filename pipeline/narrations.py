@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pipeline.access.allowance import Allowance
 from pipeline.conversation import Conversation
 from pipeline.core.internal_keys import internal_key
-from pipeline.log.base import Verdict
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.recorder import Recorder
 from pipeline.tracing.caller import CALLER
 from pipeline.turn_state import NarrationState, TurnState
 from pipeline.users import Users, settings_for

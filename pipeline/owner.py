@@ -12,11 +12,11 @@ from pipeline.answer import Models
 from pipeline.conversation import Conversation
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.recorder import Recorder, SessionWriter
+from pipeline.eventlog.tailer import Tailer
 from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
 from pipeline.leases import Leases
-from pipeline.log.base import EventLog
-from pipeline.log.recorder import Recorder, SessionWriter
-from pipeline.log.tailer import Tailer
 from pipeline.plans import planned
 from pipeline.pressure import Pressure
 from pipeline.tracing.tracer import Tracing

@@ -14,7 +14,7 @@ from pipeline.audio.audio_files import StoredChunk, pcm_bytes, whole_file
 from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encoder, mp3_bytes, wav_header
 from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import OpusDecoder, unframe
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.turn_state import SentenceState, TurnState
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded

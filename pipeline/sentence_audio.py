@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.audio.audio_files import StoredChunk, whole_file
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.sentences import SentenceBuffer
 from pipeline.spoken import to_spoken
 from pipeline.turn_state import SentenceState, TurnState

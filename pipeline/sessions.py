@@ -12,11 +12,11 @@ from pipeline.access.allowance import Allowance
 from pipeline.choices import Choices
 from pipeline.conversation import Conversation
 from pipeline.documents.readable import check_readable, with_readable
+from pipeline.eventlog.event_log import Head
+from pipeline.eventlog.recorder import About, Recorder
+from pipeline.eventlog.redis.codec import bytes_of
+from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
-from pipeline.log.base import Head
-from pipeline.log.codec import bytes_of
-from pipeline.log.recorder import About, Recorder
-from pipeline.log.tailer import Tailer
 from pipeline.owners import Owners
 from pipeline.tracing.caller import CALLER
 from pipeline.views import SessionViews

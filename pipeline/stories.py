@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from pipeline.conversation import Conversation
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.tailer import Tailer
 from pipeline.narrations import Narrations, Scene, SceneId
 from pipeline.sessions import Sessions
 from pipeline.users import Users, lengths_for

@@ -6,7 +6,7 @@ from typing import Final
 from pipeline.characters import Characters, as_character
 from pipeline.conversation import Conversation
 from pipeline.core.internal_keys import internal_key
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage

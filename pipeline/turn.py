@@ -12,8 +12,8 @@ from pipeline.asking import Question
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.ports import Message
+from pipeline.eventlog.recorder import SessionWriter
 from pipeline.line import Line
-from pipeline.log.recorder import SessionWriter
 from pipeline.resuming import Progress, Remainder
 from pipeline.sentences import Fragment, SentenceBuffer
 from pipeline.speech import Narrator

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.core.internal_keys import internal_key
-from pipeline.log.base import EventLog, Verdict
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.event_log import EventLog, Verdict
+from pipeline.eventlog.recorder import Recorder
 from pipeline.views import Views
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.events import CharacterSaved, NotificationsDelivered, PreferencesChanged, SessionStarted

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.conversation import Conversation
-from pipeline.log.base import EventLog, Head
+from pipeline.eventlog.event_log import EventLog, Head
 from schemas.errors import SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded

@@ -26,7 +26,7 @@ from pipeline.engines.registry import (
 )
 from pipeline.engines.routing.open_language_model import open_language_model
 from pipeline.engines.routing.open_speaker import open_speaker
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 from tests.serving import serving
 
@@ -133,4 +133,4 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
             yield running
     finally:
         if settings.log.embedded:
-            embedded.stop(settings.home)
+            embedded_server.stop(settings.home)

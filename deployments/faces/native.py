@@ -9,7 +9,7 @@ from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.services import Services
 from pipeline.conversation import Conversation
-from pipeline.log.base import Head
+from pipeline.eventlog.event_log import Head
 from pipeline.turn_state import TurnState
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputError, SessionGone, SessionNotFound, StateError

@@ -17,9 +17,9 @@ from deployments.services import Services
 from pipeline.bundles.exporting import export
 from pipeline.bundles.importing import import_bundle
 from pipeline.erasure import Eraser
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.forking import Forks
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.tiered import TieredLog
 from pipeline.workers.directory import Directory
 from schemas.errors import BundleInvalid, BundleTooLarge, GatewayBusy, SessionGone, StateError
 from schemas.ids import SessionId, created_ms, generation

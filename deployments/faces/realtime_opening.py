@@ -6,7 +6,7 @@ from typing import Final
 
 from deployments.faces.native import refuse_affairs
 from deployments.services import Services
-from pipeline.log.base import Head
+from pipeline.eventlog.event_log import Head
 from pipeline.realtime.config import checked, initial
 from pipeline.realtime.desk import Desk
 from pipeline.realtime.translator import PER_FACT, Translator, position

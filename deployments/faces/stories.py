@@ -13,8 +13,8 @@ from deployments.faces.scene_messages import FORMAT, SceneMessages, Told
 from deployments.faces.sockets import JsonSocket, conversing
 from deployments.services import Services
 from pipeline.conversation import Conversation
+from pipeline.eventlog.event_log import Head
 from pipeline.listening import Listener, Listening
-from pipeline.log.base import Head
 from pipeline.narrations import Scene, SceneId
 from pipeline.sentence_audio import encode
 from pipeline.stories import premise_of

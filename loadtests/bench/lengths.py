@@ -13,7 +13,7 @@ from loadtests.bench.past import session_of
 from loadtests.console import say
 from loadtests.figures import Row
 from loadtests.listener import Client
-from pipeline.log.open import open_log
+from pipeline.eventlog.open_log import open_log
 from schemas.ids import SessionId
 from schemas.settings import AppSettings, SessionSettings
 

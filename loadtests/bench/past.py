@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.log.base import Batch, EventLog, Verdict
+from pipeline.eventlog.event_log import Batch, EventLog, Verdict
 from schemas.events import (
     Fact,
     SessionStarted,

@@ -27,8 +27,8 @@ from loadtests.chaos.run import all_facts, answer_of, running, script, takeovers
 from loadtests.chaos.system import reserve_port
 from loadtests.figures import percentile
 from loadtests.target import free_port
-from pipeline.log import embedded
-from pipeline.log.open import open_log
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings, LogSettings
 
 _FILE: Final = Path(__file__).resolve().parents[2] / "cluster" / "cluster.yaml"
@@ -55,7 +55,7 @@ def configuration(home: Path, people: int, port: int) -> tuple[dict[str, Any], A
     tree["http_options"] |= {"host": "127.0.0.1", "port": free_port()}
     tree["controller_options"] = {}
     application = tree["applications"][0]
-    server = embedded.ensure(home, LogSettings()).socket_path
+    server = embedded_server.ensure(home, LogSettings()).socket_path
     args = application["args"] | {
         "home": str(home),
         "cache": str(home / "cache"),
@@ -92,7 +92,7 @@ async def run(people: int, kills: int, home: Path, ray: Path) -> NodeReport:
                     raylets, Crowd(f"http://127.0.0.1:{port}", dice, 400), people, kills, settings
                 )
         finally:
-            embedded.stop(home)
+            embedded_server.stop(home)
 
 
 async def _attack(

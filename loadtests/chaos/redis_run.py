@@ -18,9 +18,9 @@ from loadtests.chaos.redis_faults import Failover, fail_master_over, fail_shard_
 from loadtests.chaos.redis_servers import RedisCluster, Watched, redis_cluster, watched_redis
 from loadtests.chaos.run import Say, all_facts, answer_of, running, script
 from loadtests.chaos.system import System
-from pipeline.log.codec import Keys
-from pipeline.log.open import open_log
-from pipeline.log.slots import slot_of
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
 from schemas.events import TERMINAL
 from schemas.ids import SessionId
 from schemas.settings import LogSettings

@@ -12,8 +12,8 @@ import anyio
 from loadtests.chaos.ledger import Findings, Listened, judge
 from loadtests.chaos.people import Crowd, InVain, person
 from loadtests.chaos.system import System
-from pipeline.log.base import EventLog
-from pipeline.log.open import open_log
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.open_log import open_log
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded

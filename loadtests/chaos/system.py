@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 
 from loadtests.chaos.nursery import end, fork
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 
 _START_S: Final = 90.0
@@ -88,7 +88,7 @@ class System:
         for process in self._processes.values():
             end(process)
         self._reserved.close()
-        embedded.stop(self.home)
+        embedded_server.stop(self.home)
 
     def start_one(self) -> None:
         process = fork("loadtests.chaos.gateway", str(self._file), output=self.home / "gateways.txt")
@@ -129,7 +129,7 @@ class System:
 
     def kill_log(self) -> None:
         """kill -9 of the log server; whoever needs it next starts it again."""
-        server = embedded.status(self.home)
+        server = embedded_server.status(self.home)
         if server is not None:
             self.log_kills.append(time_ns() // 1_000_000)
             os.kill(server.pid, signal.SIGKILL)

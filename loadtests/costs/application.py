@@ -17,7 +17,7 @@ from loadtests.crowd import Habit, Heard, ask
 from loadtests.listener import Client
 from loadtests.target import rhapsode
 from loadtests.voice.caller import calling
-from pipeline.log.codec import Keys
+from pipeline.eventlog.redis.codec import Keys
 from schemas.ids import SessionId
 
 PEOPLE: Final = 10

@@ -15,7 +15,7 @@ from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, Message, OpusChunk
 from pipeline.engines.registry import build_language_model, build_text_to_speech
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 
 _START_S = 240.0
@@ -53,7 +53,7 @@ def bare_gateway(settings: AppSettings) -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
-            embedded.stop(home)
+            embedded_server.stop(home)
 
 
 def _await_ready(process: subprocess.Popen[bytes], home: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 from redis import Redis
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 
 _TITLES = {"ServeController": "Controller", "ProxyActor": "Proxy", "HTTPProxyActor": "Proxy"}
 _RAY = frozenset({"raylet", "gcs_server"})
@@ -47,7 +47,7 @@ class Meter:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self.log = Redis(unix_socket_path=str(embedded.socket_path(home)), protocol=2)
+        self.log = Redis(unix_socket_path=str(embedded_server.socket_path(home)), protocol=2)
 
     def read(self) -> Usage:
         cpu, rss = used(self._home)

@@ -7,7 +7,7 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 
 _PAGE: Final = 1_000
 _LIMIT_S: Final = 5.0
@@ -21,7 +21,7 @@ def keys(home: Path) -> dict[str, float]:
     """
     found = {"log_disk_bytes": float(_on_disk(home / "log"))}
     server: Redis = Redis(
-        unix_socket_path=str(embedded.socket_path(home)), protocol=2, socket_timeout=_LIMIT_S
+        unix_socket_path=str(embedded_server.socket_path(home)), protocol=2, socket_timeout=_LIMIT_S
     )
     with closing(server), suppress(RedisError):  # it may have been killed, or load its file
         space = server.info("keyspace").get("db0", {"keys": 0, "expires": 0})

@@ -7,7 +7,7 @@ from typing import Final
 import psutil
 
 from loadtests.costs.processes import processes
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import LogUnavailable
 
 LOG: Final = "Log server"
@@ -47,7 +47,7 @@ def members(home: Path) -> list[Member]:
 def log_server(home: Path) -> int | None:
     """Its number, found by its socket: it has written its title over what says whose it is."""
     try:
-        server = embedded.status(home)
+        server = embedded_server.status(home)
     except LogUnavailable:
         return None
     return None if server is None else server.pid

@@ -22,7 +22,7 @@ PARTITIONS: Final = 64
 LOOKS_PER_S: Final = 5.0
 """At each partition's work, by each gateway: one in 0.2 s (`pipeline/owners.py`)."""
 WATCH_S: Final = 0.75
-"""A gateway looks at the heads of its quiet sessions once in so long (`pipeline/log/tailer.py`)."""
+"""A gateway looks at the heads of its quiet sessions once in so long (`pipeline/eventlog/tailer.py`)."""
 LEASE_CALLS_PER_S: Final = 5.2
 """For a session with an owner: a look and a renewal, measured at 2.6 a second each."""
 CALL_S: Final = 5e-6

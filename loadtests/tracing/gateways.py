@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 from loadtests.target import free_port
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 
 WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
@@ -82,7 +82,7 @@ def _gateway(home: Path, way: str, collector: int) -> Iterator[Gateway]:
                 time.sleep(0.05)
             yield Gateway(way, f"http://127.0.0.1:{port}", psutil.Process(process.pid))
     finally:
-        embedded.stop(home)
+        embedded_server.stop(home)
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from typing import Final
 from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
 from pipeline.access.stored import Stored, Usage
 from pipeline.core.task_scope import Lasting
-from pipeline.log.base import EventLog
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.access_errors import (
     AudioLimit,
     CharacterLimit,

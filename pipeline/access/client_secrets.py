@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import orjson
 
 from pipeline.access.tokens import Tokens
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.access_errors import CredentialExpired
 from schemas.principals import Principal
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from zlib import crc32
 
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 
 _US: Final = 1_000_000
 

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Final
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from schemas.ids import Seq, SessionId
 
 _KNOWN: Final = 20_000

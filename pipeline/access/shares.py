@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipeline.conversation import Conversation
 from pipeline.core.clock import Clock
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.recorder import Recorder
 from pipeline.users import Users, user_session
 from pipeline.views import SessionViews, Views
 from schemas.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
 from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 

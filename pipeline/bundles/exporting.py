@@ -18,7 +18,7 @@ from pipeline.bundles.cloudevents import PACKETS, write_line
 from pipeline.bundles.manifest import EVENTS, MANIFEST, Manifest
 from pipeline.bundles.zipping import ZipStream
 from pipeline.conversation import Conversation
-from pipeline.log.base import EventLog, Head
+from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.turn_state import TurnState
 from schemas.errors import LogLost
 from schemas.ids import Seq, SessionId, TurnId

@@ -11,7 +11,7 @@ import orjson
 from pipeline.bundles.reading import ReadBundle
 from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.tracing.caller import normal
 from schemas.events import (
     Fact,

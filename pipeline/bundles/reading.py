@@ -14,7 +14,7 @@ from pipeline.audio.opus import CHUNK_MS, PACKET_MS, SENTENCE_MS, packet_us, unf
 from pipeline.bundles.cloudevents import PACKETS, read_line
 from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
 from pipeline.conversation import Conversation
-from pipeline.log.codec import AUDIO_MAX, encode, size_of
+from pipeline.eventlog.redis.codec import AUDIO_MAX, encode, size_of
 from schemas.errors import (
     BundleDamaged,
     BundleInvalid,

@@ -16,8 +16,8 @@ from pipeline.core.fair_slots import FairPlaces
 from pipeline.core.internal_keys import internal_key
 from pipeline.core.task_scope import Lasting
 from pipeline.documents.state import CollectionState
+from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.held import Held, HeldInputs
-from pipeline.log.recorder import Recorder
 from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload
 from pipeline.views import Views

@@ -6,7 +6,7 @@ from typing import Final
 
 from pipeline.documents.additions import Additions, NewUpload, Shelf, busy
 from pipeline.documents.state import CollectionState, KnownDocument
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.tailer import Tailer
 from pipeline.retrieval.port import Piece
 from pipeline.sessions import Sessions
 from pipeline.workers.directory import Directory

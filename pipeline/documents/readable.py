@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from schemas.commands import SettingsPatch
 from schemas.ids import Seq, parse_session_id
 from schemas.retrieval_errors import CollectionNotFound

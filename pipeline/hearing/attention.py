@@ -4,8 +4,8 @@ from typing import Final
 
 from pipeline.conversation import Conversation
 from pipeline.core.clock import Clock
+from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.taking import Taking, spoken_over
-from pipeline.log.recorder import Recorder
 from pipeline.owners import Owners
 from pipeline.sessions import Sessions
 from pipeline.turn_state import TurnState

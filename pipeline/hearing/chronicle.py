@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
+from pipeline.eventlog.recorder import SessionWriter
 from pipeline.hearing.opening import IntakeServices, Opening
 from pipeline.hearing.outbox import Outbox
-from pipeline.log.recorder import SessionWriter
 from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted, TranscriptPartial
 
 

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from pipeline.audio.input_formats import Incoming
 from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import Lasting
+from pipeline.eventlog.event_log import EventLog
 from pipeline.hearing.handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.hearing.heirs import Heirs
 from pipeline.hearing.held import Held
@@ -22,7 +23,6 @@ from pipeline.hearing.keeping import Acknowledge
 from pipeline.hearing.opening import IntakeServices, Opening, Source, for_source
 from pipeline.hearing.restoring import Restored, restore
 from pipeline.hearing.utterances import Refused
-from pipeline.log.base import EventLog
 from pipeline.tracing.here import in_session
 from schemas.commands import OpenInput
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from pipeline.audio.capture import Capture, Piece
+from pipeline.eventlog.recorder import SessionWriter
 from pipeline.hearing.outbox import Outbox
-from pipeline.log.recorder import SessionWriter
 from schemas.voice_facts import InputAudio
 
 Acknowledge = Callable[[int], Awaitable[None]]

@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from pipeline.audio.capture import Playback
 from pipeline.engines.ports import Transcribers
+from pipeline.eventlog.event_log import EventLog
 from pipeline.hearing.audio_time import AudioClock, TimedEar
 from pipeline.hearing.comparing import differences, words_of
 from pipeline.hearing.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
@@ -19,7 +20,6 @@ from pipeline.hearing.scribe import Scribe
 from pipeline.hearing.stored import StoredInput
 from pipeline.hearing.tape import Tape
 from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS, Vad
-from pipeline.log.base import EventLog
 from schemas.comparisons import (
     ComparisonProgress,
     InputComparison,

@@ -5,10 +5,10 @@ from contextlib import aclosing
 from typing import Final
 
 from pipeline.engines.ports import Transcribers
+from pipeline.eventlog.event_log import EventLog
 from pipeline.hearing.rerunning import Rerun
 from pipeline.hearing.stored import stored_inputs
 from pipeline.hearing.vad import Vad
-from pipeline.log.base import EventLog
 from schemas.comparisons import ComparisonProgress, ComparisonReport, InputComparison
 from schemas.errors import GatewayBusy
 from schemas.ids import SessionId

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 import msgpack
 
-from pipeline.log.codec import Argument, Keys
+from pipeline.eventlog.redis.codec import Argument, Keys
 from pipeline.workers.base import Change, Letter, Pointer
 from schemas.ids import Seq, SessionId
 

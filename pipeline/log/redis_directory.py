@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.workers.directory import ROWS, Place, order_key
 from schemas.ids import SessionId
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.gateways import LOST_MS, Presence
-from pipeline.log.redis_log import RedisEventLog
 
 HERE: Final = "ev:{gateways}:here"
 """Gateway -> what it says of itself."""

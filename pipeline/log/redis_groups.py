@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pipeline.log.codec import Keys
-from pipeline.log.outcomes import good
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.outcomes import good
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.log.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
 from pipeline.workers.base import Change, Delivery, Member, Pointer
 
 _BEATS: Final = 200

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.hearing.held import Held
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
 from schemas.ids import SessionId
 
 HELD: Final = "ev:inputs"

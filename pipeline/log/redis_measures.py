@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.log.info import Durability, fields
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server_info import Durability, fields
 from pipeline.metrics.process import Snapshot
 from pipeline.metrics.tally import Tally
 from pipeline.workers.measuring import TALLY

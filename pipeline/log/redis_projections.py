@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
-from pipeline.log.codec import Keys
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.pointers import (
     ERROR_CHARS,
     LETTERS,
@@ -17,7 +18,6 @@ from pipeline.log.pointers import (
     parking,
     pointer_of,
 )
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.workers.base import START, Lease, Letter, Parking, Pointer, Step
 from schemas.ids import SessionId
 

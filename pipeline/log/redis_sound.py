@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.workers.retention import Looked
 from schemas.ids import Seq, SessionId
 

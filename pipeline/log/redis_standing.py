@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.log.pointers import LETTERS, READERS, checkpoint, parking
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
 from pipeline.workers.base import START
 from pipeline.workers.standing import GroupStanding, ProjectionStanding, Standing
 

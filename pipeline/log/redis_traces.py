@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from pipeline.log.codec import Keys
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.log.pointers import LETTERS, checkpoint, letter_of, parking
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
 from pipeline.workers.base import START
 from pipeline.workers.directory import ROWS, DirectoryProjection, Row, unpacked
 from schemas.ids import SessionId

@@ -4,12 +4,12 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
-from pipeline.log.outcomes import good
+from pipeline.eventlog.redis.outcomes import good
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 from pipeline.log.pointers import LETTERS, letter_of, parking
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import ask_for_rebuild
 from pipeline.log.redis_standing import standings
-from pipeline.log.server import Command
 from pipeline.workers.base import Letter
 from pipeline.workers.standing import Presence, Standing
 from pipeline.workers.stats import key_of, summed

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.metrics import names
 from pipeline.metrics.tally import Tally
 from pipeline.metrics.turns import TurnMeter

@@ -8,9 +8,9 @@ import anyio
 
 from pipeline.conversation import Conversation
 from pipeline.engines.ports import Message, SpeechToText
+from pipeline.eventlog.recorder import About
+from pipeline.eventlog.tailer import Tailer
 from pipeline.history import CHARS_PER_TOKEN
-from pipeline.log.recorder import About
-from pipeline.log.tailer import Tailer
 from pipeline.openai.names import Names
 from pipeline.realtime.config import Config, checked, config_of, for_response, updated
 from pipeline.realtime.hearsay import I, silent_parts, written_down

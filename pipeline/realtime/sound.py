@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.input_formats import g711
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.rendering import Renderings
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded

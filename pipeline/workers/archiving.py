@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.archive.archiver import Archiver
+from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.workers.base import Change, Pointer
 from schemas.errors import ArchiveUnavailable
 from schemas.recorded import Recorded

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 import orjson
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.workers.base import SESSION_DELETED, Change, Pointer
 from schemas.errors import CursorMalformed
 from schemas.events import TERMINAL, Kind

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.workers.base import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.ids import NO_TURN, Seq

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.metrics.fold import MEASURED, measured
 from pipeline.workers.base import Change, Pointer
 from schemas.recorded import Recorded

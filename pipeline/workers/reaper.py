@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from pipeline.log.base import Batch, EventLog, Head, Verdict
+from pipeline.eventlog.event_log import Batch, EventLog, Head, Verdict
 from pipeline.workers.directory import DirectoryStore, kinds_of
 from pipeline.workers.upkeep import UpkeepLog
 from schemas.events import Kind, SessionEndRequested

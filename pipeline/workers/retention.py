@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pipeline.core.clock import Clock
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
 from pipeline.workers.directory import DirectoryStore
 from schemas.errors import LogError
 from schemas.ids import Seq, SessionId

@@ -7,9 +7,9 @@ from typing import Final
 
 import anyio
 
-from pipeline.log.base import EventLog
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.workers.base import Effect, Projection

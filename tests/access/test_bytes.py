@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 from pipeline.access.allowance import Allowance, open_allowance
 from pipeline.access.meter import MemoryMeter
 from pipeline.access.stored import Stored, Usage
+from pipeline.eventlog.open_log import open_hot_log
 from pipeline.hearing.handles import HeardAllowance
-from pipeline.log.open import open_hot_log
 from schemas.access_errors import WriteLimit
 from schemas.access_settings import PrincipalLimits
 from schemas.errors import LogUnavailable

@@ -15,7 +15,7 @@ import redis
 
 from deployments.workers import run_workers
 from pipeline import erasure
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from tests.access.people import People, client, settings_at
 from tests.edge.listeners import ask, create, frames, open_stream
 from tests.support import RunningApp, running_app
@@ -73,7 +73,7 @@ class Traces:
 
     def keys(self) -> list[str]:
         """Keys and values of the log's server."""
-        with redis.Redis(unix_socket_path=str(embedded.socket_path(self.home))) as server:
+        with redis.Redis(unix_socket_path=str(embedded_server.socket_path(self.home))) as server:
             return sorted(name.decode() for name in server.scan_iter(count=1_000) if self._told(server, name))
 
     def _told(self, server: Any, name: bytes) -> bool:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.access.meter import Cost, MemoryMeter, RedisMeter
-from pipeline.log import embedded
-from pipeline.log.open import open_hot_log
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 from tests.access.people import People, client, said_by_socket, settings_at, stream
 from tests.edge.listeners import ask, create, listen_until_over
@@ -241,4 +241,4 @@ async def test_the_server_s_function_does_what_the_model_does(tmp_path: Path) ->
         assert await meter.take("carl", [whole]) is None
     finally:
         await log.aclose()
-        embedded.stop(tmp_path)
+        embedded_server.stop(tmp_path)

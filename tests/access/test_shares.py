@@ -8,7 +8,7 @@ import anyio
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.recorder import Recorder
 from schemas.events import SessionEndRequested
 from schemas.ids import Seq, SessionId
 from tests.access.people import Belongings, People, client, said_by_socket, stream

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.access.ownership import Ownership
-from pipeline.log.memory import MemoryEventLog
+from pipeline.eventlog.memory_log import MemoryEventLog
 from schemas.events import SessionStarted
 from schemas.ids import new_session_id
 from schemas.settings import SessionSettings

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, LanguageModel, Speaker, ToolCall, Written
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.grounds import Finder
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.tools.house import FunctionHouse

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.answer import Models
 from pipeline.engines.ports import Completion, Message, ToolCall
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.tools.house import Result
 from pipeline.tools.remote import About, pseudonym
 from schemas.chat import GivenMessage

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.reader import ArchiveReader
-from pipeline.archive.store import ArchiveStore
-from pipeline.log import embedded
-from pipeline.log.archival import Archival
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.archive.archive_reader import ArchiveReader
+from pipeline.eventlog.archive.archive_store import ArchiveStore
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.settings import LogSettings
 from tests.archive.support import SMALL, Tiers, Time
 from tests.contracts.event_log import MAX_BYTES
@@ -22,9 +22,9 @@ from tests.log.support import raw
 def archive_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The home of a running embedded server."""
     home = tmp_path_factory.mktemp("archived")
-    embedded.ensure(home, LogSettings())
+    embedded_server.ensure(home, LogSettings())
     yield home
-    embedded.stop(home)
+    embedded_server.stop(home)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def tiers(archive_home: Path, tmp_path: Path) -> AsyncGenerator[Tiers, Non
     """Everything around one archive of the test's own. What other tests left in the log is gone."""
     with raw(archive_home) as server:
         server.flushdb()
-    hot = RedisEventLog(str(embedded.socket_path(archive_home)), max_session_bytes=MAX_BYTES)
+    hot = RedisEventLog(str(embedded_server.socket_path(archive_home)), max_session_bytes=MAX_BYTES)
     store = ArchiveStore(SMALL, tmp_path)
     time = Time()
     archival = Archival(hot)

@@ -10,14 +10,14 @@ from pathlib import Path
 import anyio
 
 from pipeline import erasure
-from pipeline.archive.reader import ArchiveReader
-from pipeline.archive.store import ArchiveStore
 from pipeline.core.clock import SystemClock
 from pipeline.erasure import Eraser
-from pipeline.log.archival import Archival
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.archive.archive_reader import ArchiveReader
+from pipeline.eventlog.archive.archive_store import ArchiveStore
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tiered import TieredLog
 from pipeline.workers.directory import Directory
 from tests.archive.support import SMALL
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.store import ArchiveStore
-from pipeline.log.archival import Archival
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.archive.archive_store import ArchiveStore
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from tests.archive.support import SMALL
 
 

@@ -4,10 +4,10 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.store import ArchiveStore, folder_of
-from pipeline.log.base import EventLog
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.event_log import EventLog
 from schemas.events import AudioChunk
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.recorded import NewFact, Recorded

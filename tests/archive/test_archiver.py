@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.archiver import Archiver, due
-from pipeline.archive.reader import ArchiveReader
-from pipeline.archive.segments import verify
-from pipeline.archive.store import ArchiveStore, folder_of
-from pipeline.log.archival import Archival, ArchiveVerdict, Standing
-from pipeline.log.base import Verdict
+from pipeline.eventlog.archive.archival import Archival, ArchiveVerdict, Standing
+from pipeline.eventlog.archive.archive_reader import ArchiveReader
+from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
+from pipeline.eventlog.archive.archiver import Archiver, due
+from pipeline.eventlog.archive.segments import verify
+from pipeline.eventlog.event_log import Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable
 from schemas.ids import Seq, new_session_id
 from schemas.settings import ArchiveSettings

@@ -8,9 +8,9 @@ import pytest
 from pipeline.audio.capture import Capture
 from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
+from pipeline.eventlog.event_log import EventLog
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
-from pipeline.log.base import EventLog
 from schemas.comparisons import ComparisonReport, InputComparison
 from schemas.ids import SessionId, new_session_id
 from schemas.listening import ListeningSettings

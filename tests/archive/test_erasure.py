@@ -11,20 +11,20 @@ import pytest
 
 from loadtests.chaos.nursery import end, fork
 from pipeline import erasure
-from pipeline.archive.chain import FIRST_LINK, link
 from pipeline.core.clock import SystemClock
 from pipeline.erasure import Eraser
-from pipeline.log import embedded
-from pipeline.log.archival import Archival
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.replication import NotCertain
 from pipeline.log.pointers import LETTERS
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections
 from pipeline.log.redis_traces import RedisTraces
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.replication import NotCertain
 from pipeline.log.rewriting import Rewritten, rewrite
-from pipeline.log.tiered import TieredLog
 from pipeline.retrieval.port import Librarian
 from pipeline.workers.base import Step
 from pipeline.workers.directory import Directory, Row
@@ -136,7 +136,7 @@ async def test_what_could_not_be_erased_is_not_denied(tiers: Tiers) -> None:
 async def test_nothing_is_erased_while_it_could_come_back(tiers: Tiers, archive_home: Path) -> None:
     """The log's server has no replica, and must."""
     session = await diary(tiers.log, "anna")
-    hot = RedisEventLog(str(embedded.socket_path(archive_home)), replicas=1, patience_s=1.0)
+    hot = RedisEventLog(str(embedded_server.socket_path(archive_home)), replicas=1, patience_s=1.0)
     log = TieredLog(Archival(hot), tiers.log.archive)
     with pytest.raises(NotCertain):
         await Eraser(log, Listed(), log.delete, tiers.time).erase("anna")
@@ -216,7 +216,7 @@ async def test_an_eraser_that_is_killed_leaves_nothing_that_the_next_one_does_no
         await tiers.archiver.archive(session)
     await rows_of(tiers, sessions)
     home = tiers.root.parent
-    address = str(embedded.socket_path(archive_home))
+    address = str(embedded_server.socket_path(archive_home))
     killed = fork("tests.archive.erasing", address, str(home), "anna", where)
     try:
         await eventually((home / "standing").exists)

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from loadtests.chaos.nursery import end, fork
-from pipeline.archive.archiver import Archiver
-from pipeline.log import embedded
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import SessionId
 from tests.archive.support import SMALL, Tiers, tell, whole
 from tests.log.support import until
@@ -22,7 +22,7 @@ KILLS = 2
 @contextmanager
 def archivers(tiers: Tiers, home: Path, count: int) -> Iterator[None]:
     """So many processes, killed without a warning at the end of the block."""
-    address = str(embedded.socket_path(home))
+    address = str(embedded_server.socket_path(home))
     running = [fork("tests.archive.murdered", address, str(tiers.root.parent)) for _ in range(count)]
     try:
         yield

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from pipeline.archive.muting import Muting
+from pipeline.eventlog.archive.audio_redaction import Muting
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_sound import RedisSound
 from pipeline.workers.retention import Retention

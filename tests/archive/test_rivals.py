@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.store import ArchiveStore
+from pipeline.eventlog.archive.archive_store import ArchiveStore
+from pipeline.eventlog.archive.archiver import Archiver
 from schemas.errors import ArchiveUnavailable
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import ArchiveSettings

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.reader import ArchiveReader
-from pipeline.archive.store import ArchiveStore, folder_of
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.archive_reader import ArchiveReader
+from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from schemas.errors import ArchiveUnavailable
 from schemas.settings import ArchiveSettings
 from tests.archive.support import SMALL, Tiers, tell, whole

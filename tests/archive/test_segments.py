@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.archive import segments
-from pipeline.archive.chain import FIRST_LINK, StoredFact, link
-from pipeline.archive.segments import (
+from pipeline.eventlog.archive import segments
+from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredFact, link
+from pipeline.eventlog.archive.segments import (
     FRAME_FACTS,
     Segment,
     SegmentBuilder,

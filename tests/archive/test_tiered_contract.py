@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from tests.archive.support import Tiers
 from tests.contracts.event_log import EventLogContract
 

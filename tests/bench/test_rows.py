@@ -11,7 +11,7 @@ from loadtests.bench.past import turns as past_turns
 from loadtests.listener import Client
 from loadtests.peers.crowd import Step
 from loadtests.target import bare_stream
-from pipeline.log.open import open_log
+from pipeline.eventlog.open_log import open_log
 from schemas.ids import Seq
 from schemas.settings import SessionSettings
 from tests.bench.conftest import Apart

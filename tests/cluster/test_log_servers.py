@@ -14,7 +14,7 @@ import redis
 
 from cluster.manifests import overlays
 from cluster.manifests.kustomize import Manifest, named
-from pipeline.log.embedded import find_binary
+from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.redis

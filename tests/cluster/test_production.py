@@ -15,8 +15,8 @@ from typer.main import get_command
 
 from cluster.cli import app
 from cluster.config import unknown_variables
-from pipeline.log.embedded import find_binary
-from pipeline.log.info import Durability
+from pipeline.eventlog.redis.embedded.embedded_server import find_binary
+from pipeline.eventlog.redis.server_info import Durability
 from schemas.version import VERSION
 from tests.log.support import wait_for
 from tests.test_layout import ROOT

@@ -3,8 +3,8 @@
 import anyio
 import pytest
 
-from pipeline.log.base import Batch, EventLog, Outcome, Push, Subscribed, Verdict
-from pipeline.log.codec import AUDIO_MAX, PUSH_MAX
+from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Push, Subscribed, Verdict
+from pipeline.eventlog.redis.codec import AUDIO_MAX, PUSH_MAX
 from schemas.events import AudioChunk, SessionEndRequested, TurnRequested, TurnStopped, payload
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.recorded import NewFact

@@ -12,10 +12,10 @@ import pytest
 from deployments.services import Services
 from pipeline.documents.additions import Additions, NewUpload, Shelf
 from pipeline.documents.state import CollectionState
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tiered import TieredLog
 from pipeline.retrieval.port import Librarian
 from pipeline.views import Views
 from schemas.ids import new_id

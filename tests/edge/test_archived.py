@@ -8,10 +8,10 @@ import pytest
 from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed
 
-from pipeline.archive.archiver import Archiver
-from pipeline.log import embedded
-from pipeline.log.open import open_log
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import Seq, SessionId
 from schemas.settings import LogSettings
 from tests.edge.listeners import ask, create, listen_until_over, open_stream
@@ -33,7 +33,7 @@ def teller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 @pytest.fixture
 def fresh(teller: RunningApp) -> Iterator[RunningApp]:
     """Another gateway on the same log, which has seen nothing yet."""
-    address = SecretStr(f"unix://{embedded.socket_path(teller.settings.home)}")
+    address = SecretStr(f"unix://{embedded_server.socket_path(teller.settings.home)}")
     other = teller.settings.model_copy(update={"log": LogSettings(url=address)})
     with running_app(other) as running:
         yield running

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from pipeline.log import flusher
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.redis import group_committer
 from schemas.commands import CreateSession
 from schemas.ids import SessionId
 from tests.edge.listeners import create, frames, open_stream
@@ -59,7 +59,7 @@ def without_replicas(app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with monkeypatch.context() as patch:
         patch.setattr(app.services.log.hot, "_replicas", 1)
         patch.setattr(app.services.log.hot, "_patience_s", 0.1)
-        patch.setattr(flusher, "UNSURE_S", 0.1)
+        patch.setattr(group_committer, "UNSURE_S", 0.1)
         yield
 
 

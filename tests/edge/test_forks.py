@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.archive.archiver import Archiver
-from pipeline.log.open import open_log
-from pipeline.log.replication import NotCertain
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.replication import NotCertain
 from schemas.ids import SessionId
 from tests.edge.listeners import Heard, ask, create, listen_until_over
 from tests.log.support import ENDED, batch

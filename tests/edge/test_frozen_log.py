@@ -15,7 +15,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 from tests.edge.listeners import create
 from tests.support import RunningApp, running_app, scripted_settings
@@ -33,7 +33,7 @@ def app(tmp_path: Path) -> Iterator[RunningApp]:
 
 @asynccontextmanager
 async def frozen(app: RunningApp) -> AsyncGenerator[None, None]:
-    server = embedded.status(app.settings.home)
+    server = embedded_server.status(app.settings.home)
     assert server is not None
     os.kill(server.pid, signal.SIGSTOP)
     try:
@@ -123,7 +123,7 @@ async def until_over(websocket: ClientConnection) -> AsyncGenerator[str | bytes,
 
 async def test_many_connections_to_a_frozen_server_break_nobody(tmp_path: Path) -> None:
     """Its queue of connections is full then, which the kernel tells with another error than others."""
-    server = embedded.ensure(tmp_path, LogSettings())
+    server = embedded_server.ensure(tmp_path, LogSettings())
     os.kill(server.pid, signal.SIGSTOP)
     waiting = []
     try:
@@ -132,10 +132,12 @@ async def test_many_connections_to_a_frozen_server_break_nobody(tmp_path: Path) 
                 waiting.append(socket.socket(socket.AF_UNIX))
                 waiting[-1].setblocking(False)
                 waiting[-1].connect(os.fspath(server.socket_path))
-        embedded.revive(tmp_path, LogSettings())  # somebody is there: nothing is started, nothing raised
+        embedded_server.revive(
+            tmp_path, LogSettings()
+        )  # somebody is there: nothing is started, nothing raised
     finally:
         for one in waiting:
             one.close()
         os.kill(server.pid, signal.SIGCONT)
-    assert embedded.ensure(tmp_path, LogSettings()).pid == server.pid
-    assert embedded.stop(tmp_path)
+    assert embedded_server.ensure(tmp_path, LogSettings()).pid == server.pid
+    assert embedded_server.stop(tmp_path)

@@ -11,9 +11,9 @@ from pipeline.audio.opus import OpusDecoder
 from pipeline.core.clock import SystemClock
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import LanguageModel, TextToSpeech
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from schemas.events import TERMINAL, SessionStarted, TurnRequested

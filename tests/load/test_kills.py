@@ -29,7 +29,7 @@ from loadtests.load.kills import PARTS, Due, schedule
 from loadtests.load.members import members
 from loadtests.load.result import Result
 from loadtests.speech import available
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 from tests.eventually import eventually
 from tests.load.results import result_with
@@ -119,13 +119,13 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path
         started(home, monkeypatch)
     yield found
     for home in found:
-        embedded.stop(home)
+        embedded_server.stop(home)
 
 
 def started(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """The number of its log server, which was started or runs already."""
     monkeypatch.setenv("RHAPSODE_HOME", str(home))
-    return embedded.ensure(home, LogSettings()).pid
+    return embedded_server.ensure(home, LogSettings()).pid
 
 
 async def test_only_processes_of_that_home_are_killed_and_who_follows_is_noted(
@@ -192,7 +192,7 @@ def test_what_a_system_holds_is_told_by_part_and_by_the_keys_of_its_log(
     homes: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, _ = homes
-    server = Redis(unix_socket_path=str(embedded.socket_path(ours)), protocol=2)
+    server = Redis(unix_socket_path=str(embedded_server.socket_path(ours)), protocol=2)
     server.set("a", 1)
     server.xadd("b", {"c": 1})
     server.set("tombstone", 1, ex=9_000)
@@ -205,7 +205,7 @@ def test_what_a_system_holds_is_told_by_part_and_by_the_keys_of_its_log(
     assert log.mb > 0
     assert log.fds > 0
     assert log.threads > 0
-    embedded.stop(ours)
+    embedded_server.stop(ours)
     assert keys(ours).keys() == {"log_disk_bytes"}
     assert members(ours) == []
 

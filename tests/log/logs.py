@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import anyio
 
-from pipeline.log.base import Batch, Ear, EventLog, Head, Lease, Outcome, Push, Subscribed
-from pipeline.log.memory import MemoryEventLog
+from pipeline.eventlog.event_log import Batch, Ear, EventLog, Head, Lease, Outcome, Push, Subscribed
+from pipeline.eventlog.memory_log import MemoryEventLog
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded

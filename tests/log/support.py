@@ -10,9 +10,9 @@ from pathlib import Path
 
 from redis import Redis
 
-from pipeline.log import embedded
-from pipeline.log.base import ANY, Batch, EventLog
-from pipeline.log.lane import Mode
+from pipeline.eventlog.event_log import ANY, Batch, EventLog
+from pipeline.eventlog.producer_queue import Mode
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.events import Fact, SessionEnded, SessionStarted, TextDelta
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation
 from schemas.recorded import NewFact
@@ -50,12 +50,12 @@ def creation(session: SessionId) -> Batch:
 
 def raw(home: Path) -> Redis:
     """The embedded server of `home`, past all of our code."""
-    return Redis(unix_socket_path=str(embedded.socket_path(home)), protocol=2)
+    return Redis(unix_socket_path=str(embedded_server.socket_path(home)), protocol=2)
 
 
 def kill_server(home: Path) -> None:
     """kill -9, and wait until its files are free."""
-    server = embedded.status(home)
+    server = embedded_server.status(home)
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
     wait_for(lambda: not _alive(server.pid))

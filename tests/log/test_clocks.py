@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.gateways import LOST_MS, Presence
-from pipeline.log import embedded
 from pipeline.log.redis_gateways import HERE, RedisGateways
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.metrics.process import FRESH_MS, Snapshot, present
 from tests.log.support import raw
@@ -20,7 +20,7 @@ HOUR_MS = 3_600_000
 async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_to_be_dead(
     valkey_home: Path,
 ) -> None:
-    log = RedisEventLog(str(embedded.socket_path(valkey_home)))
+    log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
     gateways, measures = RedisGateways(log), RedisMeasures(log)
     mine_ms = time.time_ns() // 1_000_000
     clocks = {"slow": mine_ms - HOUR_MS, "right": mine_ms, "fast": mine_ms + HOUR_MS}
@@ -41,7 +41,7 @@ async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_t
 
 
 async def test_what_another_version_wrote_and_nobody_here_can_read_hides_nobody(valkey_home: Path) -> None:
-    log = RedisEventLog(str(embedded.socket_path(valkey_home)))
+    log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
     gateways = RedisGateways(log)
     await gateways.announce(Presence("mine", "host", 1, "0", since_ms=0, seen_ms=0))
     with raw(valkey_home) as server:

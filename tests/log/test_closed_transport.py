@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.exceptions import ConnectionError
 
-from pipeline.log.server import connected, send
+from pipeline.eventlog.redis.server import connected, send
 
 pytestmark = pytest.mark.anyio
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.log import embedded
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from tests.contracts.event_log import MAX_BYTES, EventLogContract
 
 
@@ -20,7 +20,7 @@ class TestMemory(EventLogContract):
 class TestValkey(EventLogContract):
     @pytest.fixture
     async def log(self, valkey_home: Path) -> AsyncGenerator[RedisEventLog, None]:
-        opened = RedisEventLog(str(embedded.socket_path(valkey_home)), max_session_bytes=MAX_BYTES)
+        opened = RedisEventLog(str(embedded_server.socket_path(valkey_home)), max_session_bytes=MAX_BYTES)
         yield opened
         await opened.aclose()
 
@@ -29,6 +29,6 @@ class TestValkey(EventLogContract):
 class TestDebianRedis(EventLogContract):
     @pytest.fixture
     async def log(self, redis_home: Path) -> AsyncGenerator[RedisEventLog, None]:
-        opened = RedisEventLog(str(embedded.socket_path(redis_home)), max_session_bytes=MAX_BYTES)
+        opened = RedisEventLog(str(embedded_server.socket_path(redis_home)), max_session_bytes=MAX_BYTES)
         yield opened
         await opened.aclose()

@@ -12,12 +12,12 @@ import anyio
 import pytest
 from redis import Redis
 
-from pipeline.log import disk, embedded
-from pipeline.log.base import Batch, EventLog, Outcome, Verdict
-from pipeline.log.codec import Keys
-from pipeline.log.disk import DiskSync
-from pipeline.log.open import open_log
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Verdict
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.embedded import disk_sync, embedded_server
+from pipeline.eventlog.redis.embedded.disk_sync import DiskSync
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogForeign, LogFull
 from schemas.events import TRIGGERS, TextCompleted
 from schemas.ids import Seq, SessionId, new_session_id
@@ -93,7 +93,7 @@ def slow_disk(home: Path) -> Path:
     """The server, on a disk that takes 1.5 s to force anything."""
     script = home / "slow.sh"
     slow = "strace -D -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=1500000"
-    script.write_text(f'#!/bin/sh\nexec {slow} {embedded.find_binary()} "$@" 2>/dev/null\n')
+    script.write_text(f'#!/bin/sh\nexec {slow} {embedded_server.find_binary()} "$@" 2>/dev/null\n')
     script.chmod(0o700)
     return script
 
@@ -102,7 +102,7 @@ def slow_disk(home: Path) -> Path:
 @pytest.mark.anyio
 async def test_a_kill_loses_nothing_while_the_disk_is_slow(home: Path, slow_disk: Path) -> None:
     """With the server's own `everysec` some thousand acknowledged facts are gone."""
-    embedded.ensure(home, LogSettings(), binary=slow_disk)
+    embedded_server.ensure(home, LogSettings(), binary=slow_disk)
     log = open_log(LogSettings(), home)
     session = new_session_id()
     await log.append([creation(session)])
@@ -129,7 +129,7 @@ async def test_what_was_appended_is_forced_to_disk_once(home: Path, monkeypatch:
     await log.append([batch(session, 1, delta(1))])
     force()
     await log.aclose()
-    assert forced == [str(path) for path in embedded.appended_files(home)] * 2
+    assert forced == [str(path) for path in embedded_server.appended_files(home)] * 2
 
 
 def consistent(server: Redis, session: SessionId) -> int:
@@ -171,10 +171,10 @@ async def test_a_file_cut_anywhere_holds_whole_batches(home: Path, tmp_path: Pat
         [grown] = (copy / "log" / "appendonlydir").glob("*.incr.aof")
         with grown.open("r+b") as file:
             file.truncate(dice.randrange(grown.stat().st_size))
-        embedded.ensure(copy, LogSettings())
+        embedded_server.ensure(copy, LogSettings())
         with raw(copy) as server:
             seen.add(consistent(server, session))
-        embedded.stop(copy)
+        embedded_server.stop(copy)
     assert seen <= set(heads)
     assert len(seen) > 3
 
@@ -193,18 +193,18 @@ async def test_an_empty_server_in_the_log_s_place_is_refused(log: RedisEventLog,
 async def test_where_no_room_can_be_reserved_nothing_is_taken_until_there_is_some(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded.ensure(home, LogSettings())
-    log, session = RedisEventLog(str(embedded.socket_path(home)), patience_s=0.2), new_session_id()
+    embedded_server.ensure(home, LogSettings())
+    log, session = RedisEventLog(str(embedded_server.socket_path(home)), patience_s=0.2), new_session_id()
     await log.append([creation(session)])
     force = DiskSync(home, LogSettings())
-    [file] = embedded.appended_files(home)
+    [file] = embedded_server.appended_files(home)
     with monkeypatch.context() as full:
-        full.setattr(disk, "_reserve", lambda path, size: False)
+        full.setattr(disk_sync, "_reserve", lambda path, size: False)
         force()
         with pytest.raises(LogFull):
             await log.append([batch(session, 1, delta(1))])
         assert log.state == "full"
-    monkeypatch.setattr(disk, "RESERVED_BYTES", 1 << 20)
+    monkeypatch.setattr(disk_sync, "RESERVED_BYTES", 1 << 20)
     force()
     size = file.stat().st_size
     assert file.stat().st_blocks * 512 >= size + (1 << 20)

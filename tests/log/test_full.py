@@ -9,17 +9,17 @@ import pytest
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from pipeline.archive.archiver import Archiver
-from pipeline.archive.reader import ArchiveReader
-from pipeline.archive.store import ArchiveStore
-from pipeline.log import embedded
-from pipeline.log.archival import Archival
-from pipeline.log.base import Verdict
-from pipeline.log.open import open_hot_log
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.archive.archive_reader import ArchiveReader
+from pipeline.eventlog.archive.archive_store import ArchiveStore
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.rewriting import rewrite
-from pipeline.log.tiered import TieredLog
 from schemas.errors import LogFull
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import ArchiveSettings, LogSettings
@@ -35,12 +35,14 @@ ARCHIVING = ArchiveSettings(segment_facts=10, hot_facts=5)
 @pytest.fixture(params=["valkey-server", "redis-server"])
 def full_home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A home with a server of its own of this make."""
-    binary = shutil.which("redis-server") if request.param == "redis-server" else embedded.find_binary()
+    binary = (
+        shutil.which("redis-server") if request.param == "redis-server" else embedded_server.find_binary()
+    )
     if binary is None:
         pytest.skip("needs Debian's redis-server (apt-get install redis-server)")
-    embedded.ensure(tmp_path, LogSettings(), binary=Path(binary))
+    embedded_server.ensure(tmp_path, LogSettings(), binary=Path(binary))
     yield tmp_path
-    embedded.stop(tmp_path)
+    embedded_server.stop(tmp_path)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import anyio.lowlevel
 import pytest
 from redis.asyncio.connection import AbstractConnection
 
-from pipeline.log.base import Subscribed
-from pipeline.log.ear import RedisEar
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.waiting import BlockingWaiter
+from pipeline.eventlog.event_log import Subscribed
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.blocking_reads import BlockingWaiter
+from pipeline.eventlog.redis.push_subscription import RedisEar
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import SessionId, new_session_id
 from tests.log.support import STARTED
 

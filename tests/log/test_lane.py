@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.log.base import Batch, Outcome, Push, Verdict
-from pipeline.log.lane import BATCH_BYTES, BATCH_FACTS, Entry, Lane, Mode, weight
-from pipeline.log.listener import Listener
+from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
+from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_FACTS, Entry, Lane, Mode, weight
+from pipeline.eventlog.subscription import Listener
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.recorded import Recorded
 from tests.log.support import delta, new

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.log.libraries import LIBRARIES, LIBRARY, LIBRARY_NAME
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.redis.lua_libraries import LIBRARIES, LIBRARY, LIBRARY_NAME
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import Seq, new_session_id
 from tests.log.support import batch, creation, delta, raw
 

@@ -10,13 +10,13 @@ from redis import Redis
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.scripted import ScriptedLanguageModel
-from pipeline.log import embedded
-from pipeline.log.base import EventLog
-from pipeline.log.codec import Keys
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tailer import Tailer
 from pipeline.lookout import LOOK_MS, LOOKOUT
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
@@ -56,8 +56,8 @@ def server_ms(server: Redis) -> int:
 
 
 async def test_many_gateways_search_no_more_often_than_one(home: Path) -> None:
-    embedded.ensure(home, LogSettings())
-    address = str(embedded.socket_path(home))
+    embedded_server.ensure(home, LogSettings())
+    address = str(embedded_server.socket_path(home))
     busy = RedisEventLog(address)
     with raw(home) as server:
         async with Recorder(busy) as recorder, AsyncExitStack() as gateways:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.log.base import Verdict
-from pipeline.log.open import open_log
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tailer import Tailer
 from pipeline.users import Users
 from schemas.errors import LogLost
 from schemas.ids import Seq, new_session_id
@@ -101,7 +101,7 @@ async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Pa
 async def test_what_nobody_has_kept_is_reported_lost(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.log.retained.RETAINED_BYTES", 0)
+    monkeypatch.setattr("pipeline.eventlog.redis.failover.unreplicated_tail.RETAINED_BYTES", 0)
     log, session = open_log(LogSettings(), home), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, STARTED, mode="create")

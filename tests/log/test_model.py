@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from pipeline.log import embedded
-from pipeline.log.base import ANY, Batch, EventLog
-from pipeline.log.codec import Keys
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.event_log import ANY, Batch, EventLog
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.events import TRIGGERS, TextCompleted
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.log.support import ENDED, STARTED, batch, delta, new, raw
@@ -94,7 +94,7 @@ class ModelProperty:
 
     def test_the_function_does_what_the_model_does(self, server_home: Path, runner: asyncio.Runner) -> None:
         real = RedisEventLog(
-            str(embedded.socket_path(server_home)), partitions=PARTITIONS, max_session_bytes=QUOTA
+            str(embedded_server.socket_path(server_home)), partitions=PARTITIONS, max_session_bytes=QUOTA
         )
         server = raw(server_home)
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.log import ear, embedded
-from pipeline.log.base import Verdict
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis import push_subscription
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tailer import Tailer
 from schemas.errors import LogError, LogUnavailable
 from schemas.ids import Seq, new_session_id
 from schemas.settings import LogSettings
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_facts_wait_for_a_full_server_and_commands_are_refused(home: Path) -> None:
-    embedded.ensure(home, LogSettings())
-    log, session = RedisEventLog(str(embedded.socket_path(home)), patience_s=0.5), new_session_id()
+    embedded_server.ensure(home, LogSettings())
+    log, session = RedisEventLog(str(embedded_server.socket_path(home)), patience_s=0.5), new_session_id()
     with raw(home) as server:
         async with Recorder(log) as recorder:
             await recorder.post(session, STARTED, mode="create")
@@ -57,7 +58,7 @@ async def test_a_server_of_another_kind_is_refused(log: RedisEventLog, home: Pat
 
 
 async def test_a_silent_connection_is_replaced(proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ear, "SILENCE_S", 0.02)
+    monkeypatch.setattr(push_subscription, "SILENCE_S", 0.02)
     log, session = RedisEventLog(str(proxy.path)), new_session_id()
     seen: list[int] = []
     await log.append([creation(session)])

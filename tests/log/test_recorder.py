@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 
-from pipeline.log.base import EventLog, Outcome, Verdict
-from pipeline.log.codec import AUDIO_MAX
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import WRITERS, Recorder
+from pipeline.eventlog.event_log import EventLog, Outcome, Verdict
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import WRITERS, Recorder
+from pipeline.eventlog.redis.codec import AUDIO_MAX
 from schemas.errors import (
     Conflict,
     Fenced,

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 
-from pipeline.log.base import EventLog, Verdict
-from pipeline.log.recorder import HIGH_WATER, Recorder, SessionWriter
+from pipeline.eventlog.event_log import EventLog, Verdict
+from pipeline.eventlog.recorder import HIGH_WATER, Recorder, SessionWriter
 from schemas.errors import LogUnavailable, SessionNotFound
 from schemas.ids import SessionId, new_session_id
 from tests.log.logs import AwayLog, GatedLog

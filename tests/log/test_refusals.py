@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.log.cluster_wire import ClusterWire
-from pipeline.log.polling import PollingWaiter
-from pipeline.log.waiting import BlockingWaiter, Waiter
-from pipeline.log.wire import Wire
+from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
+from pipeline.eventlog.redis.client import Wire
+from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.redis.cluster.polling_reads import PollingWaiter
 from schemas.errors import LogError, LogFull, LogUnavailable
 from tests.log.houses import ONE_SHARD, Address, House, house
 

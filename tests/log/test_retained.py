@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.log import returning
-from pipeline.log.base import TOMBSTONE_S, Batch, Head, Outcome, Verdict
-from pipeline.log.lane import weight
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.replication import NotCertain
-from pipeline.log.retained import LONGEST_S, RETAINED_BYTES, RetainedTail
-from pipeline.log.returning import Given, Returner
+from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, Head, Outcome, Verdict
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.producer_queue import weight
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.failover import failover_replayer
+from pipeline.eventlog.redis.failover.failover_replayer import Given, Returner
+from pipeline.eventlog.redis.failover.unreplicated_tail import LONGEST_S, RETAINED_BYTES, RetainedTail
+from pipeline.eventlog.redis.replication import NotCertain
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.eventually import eventually
@@ -246,7 +246,7 @@ async def test_a_deletion_that_perhaps_was_not_done_at_all_is_remembered_as_well
 async def test_what_came_back_before_its_deletion_was_certain_is_deleted_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(returning, "ATTEND_S", 0.01)
+    monkeypatch.setattr(failover_replayer, "ATTEND_S", 0.01)
     log, session = Log(), new_session_id()
     log.alone = True
     async with Recorder(log) as recorder:

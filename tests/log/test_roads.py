@@ -6,12 +6,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.log import embedded, flusher
-from pipeline.log.base import Batch, Head, Outcome, Verdict
-from pipeline.log.flusher import FLUSH_BATCHES
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.event_log import Batch, Head, Outcome, Verdict
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis import group_committer
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.group_committer import FLUSH_BATCHES
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogUnavailable
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import LogSettings
@@ -68,7 +69,7 @@ async def test_a_shard_that_does_not_answer_holds_up_no_other_ones_facts() -> No
 
 
 async def test_a_road_that_nobody_takes_is_forgotten_and_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flusher, "IDLE_S", 0.01)
+    monkeypatch.setattr(group_committer, "IDLE_S", 0.01)
     async with Recorder(Roads()) as recorder:
         for _ in range(2):
             session = new_session_id()
@@ -96,8 +97,8 @@ async def create(recorder: Recorder, session: SessionId) -> None:
 
 
 async def test_who_waits_for_a_reply_when_the_log_is_closed_is_told(home: Path) -> None:
-    embedded.ensure(home, LogSettings())
-    log = RedisEventLog(str(embedded.socket_path(home)))
+    embedded_server.ensure(home, LogSettings())
+    log = RedisEventLog(str(embedded_server.socket_path(home)))
     await log.ping()
 
     async def ask() -> None:

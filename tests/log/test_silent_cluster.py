@@ -7,9 +7,9 @@ import anyio
 import pytest
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.log.cluster_wire import PAUSE_S, ClusterWire
-from pipeline.log.shards import LOOK_S, REPLY_S, Node
-from pipeline.log.slots import SLOTS
+from pipeline.eventlog.redis.cluster.cluster_client import PAUSE_S, ClusterWire
+from pipeline.eventlog.redis.cluster.cluster_topology import LOOK_S, REPLY_S, Node
+from pipeline.eventlog.redis.cluster.slots import SLOTS
 from schemas.errors import LogUnavailable
 from tests.loops import JumpingLoop
 

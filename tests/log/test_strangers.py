@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.log.cluster_wire import ClusterWire
-from pipeline.log.info import run_id
-from pipeline.log.server import CONNECTIONS
-from pipeline.log.shards import Node
-from pipeline.log.wire import FailedOver, Wire
+from pipeline.eventlog.redis.client import FailedOver, Wire
+from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.redis.cluster.cluster_topology import Node
+from pipeline.eventlog.redis.server import CONNECTIONS
+from pipeline.eventlog.redis.server_info import run_id
 from tests.eventually import eventually
 from tests.log.houses import ONE_SHARD, Address, Caller, House, house
 

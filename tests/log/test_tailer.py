@@ -6,10 +6,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from pipeline.log.base import EventLog
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from schemas.errors import CursorAhead, LogUnavailable, SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import Recorded

@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tailer import Tailer
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.eventually import eventually
 from tests.log.logs import LossyLog

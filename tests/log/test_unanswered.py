@@ -8,16 +8,16 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline.log import embedded
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.server import Command
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.server import Command
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 async def log(valkey_home: Path) -> AsyncGenerator[RedisEventLog, None]:
-    opened = RedisEventLog(str(embedded.socket_path(valkey_home)))
+    opened = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
     await opened.ping()
     yield opened
     await opened.aclose()

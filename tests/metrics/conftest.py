@@ -7,7 +7,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 from tests.support import RunningApp, running_app, scripted_settings
 
@@ -24,15 +24,15 @@ class Gateways(NamedTuple):
 @pytest.fixture(scope="package")
 def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
     home: Path = tmp_path_factory.mktemp("metrics")
-    embedded.ensure(home, LogSettings())
-    log = {"url": f"unix://{embedded.socket_path(home)}"}
+    embedded_server.ensure(home, LogSettings())
+    log = {"url": f"unix://{embedded_server.socket_path(home)}"}
     answers = {"reply": REPLY, "delta_chars": 12, "per_delta_ms": 2}
     settings = scripted_settings(home, llm=answers, log=log)
     try:
         with running_app(settings, workers=True) as first, running_app(settings) as second:
             yield Gateways(first, second)
     finally:
-        embedded.stop(home)
+        embedded_server.stop(home)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.log.memory import MemoryEventLog
+from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.metrics import names
 from pipeline.metrics.fold import MEASURED, SessionMeter, measured, recounted
 from pipeline.metrics.tally import Tally, quantile

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 
 from cluster.readings import Page
-from pipeline.log import embedded
-from pipeline.log.info import Durability
-from pipeline.log.open import open_log
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.server_info import Durability
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.metrics import names
 from pipeline.metrics.fold import recounted
@@ -137,12 +137,12 @@ async def test_prometheus_itself_has_nothing_against_the_page(http: httpx.AsyncC
 
 
 async def test_without_the_log_the_page_says_so_in_time(tmp_path: Path) -> None:
-    embedded.ensure(tmp_path, LogSettings())
-    log = {"url": f"unix://{embedded.socket_path(tmp_path)}"}
+    embedded_server.ensure(tmp_path, LogSettings())
+    log = {"url": f"unix://{embedded_server.socket_path(tmp_path)}"}
     with running_app(scripted_settings(tmp_path, log=log)) as app:
         async with httpx.AsyncClient(base_url=app.url, timeout=8) as http:
             assert (await scraped(http)).value(names.LOG_UP) == 1
-            embedded.stop(tmp_path)
+            embedded_server.stop(tmp_path)
             page = await page_where(http, names.LOG_UP, 0)
             assert page.value(names.MEMORY)
             assert page.value(names.TURNS) is None
@@ -151,8 +151,8 @@ async def test_without_the_log_the_page_says_so_in_time(tmp_path: Path) -> None:
 async def test_a_log_server_that_loses_events_is_found_without_the_right_to_configure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    embedded.ensure(tmp_path, LogSettings())
-    with Redis(unix_socket_path=str(embedded.socket_path(tmp_path))) as server:
+    embedded_server.ensure(tmp_path, LogSettings())
+    with Redis(unix_socket_path=str(embedded_server.socket_path(tmp_path))) as server:
         server.config_set("appendonly", "no")
         server.config_set("maxmemory-policy", "allkeys-lru")
         server.execute_command("ACL", "SETUSER", "default", "-config")

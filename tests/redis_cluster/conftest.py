@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Iterator
 import pytest
 
 from loadtests.chaos.redis_servers import RedisCluster, find_server, redis_cluster
-from pipeline.log.open import open_hot_log
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.settings import LogSettings
 from tests.contracts.event_log import MAX_BYTES
 

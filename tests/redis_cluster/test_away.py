@@ -10,11 +10,11 @@ import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
-from pipeline.log.codec import Keys
-from pipeline.log.open import open_hot_log
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.slots import slot_of
 from pipeline.workers.base import Member
 from schemas.ids import SessionId
 from tests.eventually import eventually

@@ -18,16 +18,16 @@ from loadtests.chaos.redis_servers import (
     wait_for,
     watched_redis,
 )
-from pipeline.log.archival import Archival
-from pipeline.log.cluster_log import ClusterEventLog
-from pipeline.log.codec import Keys
-from pipeline.log.open import open_hot_log
-from pipeline.log.recorder import Recorder
-from pipeline.log.redis_log import RedisEventLog
-from pipeline.log.replication import NotCertain
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.redis.replication import NotCertain
+from pipeline.eventlog.redis.server import OPTIONS
 from pipeline.log.rewriting import Rewritten, rewrite
-from pipeline.log.server import OPTIONS
-from pipeline.log.slots import slot_of
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import LogSettings

@@ -7,10 +7,10 @@ import anyio
 import pytest
 
 from loadtests.chaos.redis_servers import RedisServer, Watched, find_server, wait_for, watched_redis
-from pipeline.log.base import Verdict
-from pipeline.log.codec import Keys
-from pipeline.log.open import open_hot_log
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.events import TurnRequested
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import LogSettings, SessionSettings

@@ -10,11 +10,11 @@ import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
-from pipeline.log import flusher
-from pipeline.log.codec import Keys
-from pipeline.log.open import open_hot_log
-from pipeline.log.recorder import Recorder
-from pipeline.log.slots import slot_of
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis import group_committer
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
 from schemas.events import TurnRequested
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
@@ -31,7 +31,7 @@ KEYS = Keys(64)
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for a replica waits for the whole failover, however long that takes here."""
-    monkeypatch.setattr(flusher, "UNSURE_S", 60.0)
+    monkeypatch.setattr(group_committer, "UNSURE_S", 60.0)
 
 
 STOPPED = TurnStopped(reason="user")

@@ -6,10 +6,10 @@ import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster
-from pipeline.log.base import Verdict
-from pipeline.log.codec import Keys
-from pipeline.log.open import open_hot_log
-from pipeline.log.slots import slot_of
+from pipeline.eventlog.event_log import Verdict
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
 from schemas.errors import LogError
 from schemas.ids import Seq, new_session_id
 from schemas.settings import LogSettings

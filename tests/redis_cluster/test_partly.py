@@ -7,16 +7,16 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 
 from loadtests.chaos.redis_servers import RedisCluster, free_ports
-from pipeline.log.archival import Archival
-from pipeline.log.base import Batch
-from pipeline.log.cluster_log import ClusterEventLog
-from pipeline.log.codec import Keys
+from pipeline.eventlog.archive.archival import Archival
+from pipeline.eventlog.event_log import Batch
+from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.server import OPTIONS
 from pipeline.log.redis_groups import RedisGroups
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_projections import RedisProjections
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.server import OPTIONS
-from pipeline.log.slots import slot_of
 from pipeline.workers.base import Member
 from schemas.errors import LogUnavailable
 from schemas.events import TurnRequested

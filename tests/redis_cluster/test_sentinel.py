@@ -9,7 +9,7 @@ import pytest
 
 from loadtests.chaos.redis_faults import fail_master_over
 from loadtests.chaos.redis_servers import find_server, watched_redis
-from pipeline.log.codec import Keys
+from pipeline.eventlog.redis.codec import Keys
 from schemas.ids import SessionId
 from tests.edge.listeners import Heard, create, listen_until_over
 from tests.eventually import eventually

@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from tests.seeds.event_source import EventSource
 from tests.support import RunningApp, running_app, scripted_settings
 
@@ -19,7 +19,7 @@ SCRIPT = {"reply": STORY, "delta_chars": 8, "per_delta_ms": 20}
 
 
 def kill_the_log(app: RunningApp) -> None:
-    server = embedded.status(app.settings.home)
+    server = embedded_server.status(app.settings.home)
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
 
@@ -50,7 +50,7 @@ async def test_a_log_server_that_is_killed_in_mid_answer_costs_no_word(tmp_path:
 
 async def test_an_answer_goes_on_at_another_gateway(tmp_path: Path) -> None:
     with running_app(scripted_settings(tmp_path, llm=SCRIPT)) as first:
-        address = {"url": f"unix://{embedded.socket_path(tmp_path)}"}
+        address = {"url": f"unix://{embedded_server.socket_path(tmp_path)}"}
         second_settings = scripted_settings(tmp_path / "second", llm=SCRIPT, log=address)
         with running_app(second_settings) as second:
             async with httpx.AsyncClient(base_url=second.url, timeout=60) as http:

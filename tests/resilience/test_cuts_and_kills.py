@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from tests.edge.listeners import Heard, ask, create, frames, open_stream
 from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
@@ -87,8 +87,8 @@ async def test_three_kills_of_the_log_server_lose_nothing_acknowledged_and_the_t
                         if heard.is_over(turn):
                             break
                         if kills < 3 and len(heard.of("text.delta")) > 12 * (kills + 1):
-                            await eventually(lambda: embedded.status(settings.home) is not None)
-                            server = embedded.status(settings.home)
+                            await eventually(lambda: embedded_server.status(settings.home) is not None)
+                            server = embedded_server.status(settings.home)
                             assert server is not None
                             os.kill(server.pid, signal.SIGKILL)
                             kills += 1

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.access.keys import create_key
 from pipeline.core.clock import SystemClock
-from pipeline.log.open import open_log
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
 from tests.seeds.people import Person
 from tests.speech_server import SpeechHouse
 from tests.support import RunningApp, running_app, scripted_settings

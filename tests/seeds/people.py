@@ -15,8 +15,8 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tiered import TieredLog
 from pipeline.workers.report import report
 from tests.edge.listeners import sse
 from tests.support import RunningApp

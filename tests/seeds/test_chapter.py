@@ -13,7 +13,7 @@ import pytest
 
 from loadtests.chaos.nursery import end, fork
 from loadtests.chaos.system import reserve_port
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 from tests.eventually import eventually
 from tests.seeds.people import Message, Person, messages, of, until
@@ -78,7 +78,7 @@ def gateway(home: Path) -> Iterator[Gateway]:
             yield running
         finally:
             end(running.process)
-            embedded.stop(home)
+            embedded_server.stop(home)
 
 
 async def begun(person: Person) -> Message:

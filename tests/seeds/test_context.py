@@ -12,7 +12,7 @@ from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import ChatRequest, Completion, Transcribers
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import TextToSpeechSettings
 from schemas.stories import CreateScene, CreateStory, StreamScene
 from tests.support import scripted_settings
@@ -56,7 +56,7 @@ async def test_the_premise_and_the_latest_scenes_reach_the_model_within_its_wind
             else:
                 scene = await services.stories.write(story, CreateScene(custom_prompt=f"Part {number}"))
             await services.stories.until_over(scene)
-    embedded.stop(tmp_path)
+    embedded_server.stop(tmp_path)
     assert len(writer.requests) == 10
     for number, request in enumerate(writer.requests):
         system, *earlier, question = request.messages

@@ -11,11 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
-from pipeline.log import embedded
-from pipeline.log.base import Outcome
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.event_log import Outcome
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.narrations import Narrations, SceneId
 from pipeline.users import Users, user_session
 from pipeline.views import SessionViews
@@ -183,7 +183,7 @@ async def test_what_was_asked_for_by_somebody_who_died_is_begun_by_the_next_who_
 @pytest.fixture
 def other(app: RunningApp) -> Iterator[RunningApp]:
     """A second gateway with workers of its own, on the same log."""
-    address = SecretStr(f"unix://{embedded.socket_path(app.settings.home)}")
+    address = SecretStr(f"unix://{embedded_server.socket_path(app.settings.home)}")
     settings = app.settings.model_copy(update={"log": LogSettings(url=address)})
     with running_app(settings, workers=True) as running:
         yield running

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Written
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from tests.eventually import eventually
 from tests.seeds.conftest import STORY
 from tests.seeds.people import AUTO, Person, messages, milliseconds, nothing_left_to_do, of, until

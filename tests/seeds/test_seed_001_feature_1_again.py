@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.users import user_session
 from tests.seeds.people import AUTO, Person, messages, nothing_left_to_do, until
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.lookout import Lookout
 from tests.seeds.event_source import EventSource, asking, facts_of, thread_of
 from tests.seeds.people import Person
@@ -145,7 +145,7 @@ async def test_documents_that_cannot_be_reached_leave_a_fact_and_an_answer(
     monkeypatch.setattr(Lookout, "may_look", busy_elsewhere)
     thread = await keeper(reader)
     nowhere = {"store": "postgresql://nobody@127.0.0.1:9/nothing"}
-    log = {"url": f"unix://{embedded.socket_path(library)}"}
+    log = {"url": f"unix://{embedded_server.socket_path(library)}"}
     gone = settings_of(library / "second", nowhere, log=log)
     with running_app(gone) as without:
         async with Person.of(without, "", "") as somebody:

@@ -19,8 +19,8 @@ import yaml
 
 from loadtests.chaos.nodes import configuration
 from loadtests.target import free_port
-from pipeline.log import embedded
-from pipeline.log.embedded import find_binary
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
@@ -156,7 +156,9 @@ def test_the_documented_commands_make_a_cluster_that_asks_for_a_token(site: Site
     site.start(others[1], token, log, speech)
 
     tree, settings = configuration(tmp_path, 1, free_port())
-    embedded.stop(tmp_path)  # it comes with the configuration; this cluster has a log server of its own
+    embedded_server.stop(
+        tmp_path
+    )  # it comes with the configuration; this cluster has a log server of its own
     args = tree["applications"][0]["args"]
     del args["log"]
     for part in ("text_to_speech", "quality_speech_to_text"):

@@ -21,7 +21,7 @@ from cluster.console import Steps
 from cluster.ports import held_port
 from cluster.problems import CliError
 from cluster.state import Process, RunState
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas import version
 from schemas.version import BUILD, VERSION
 
@@ -203,7 +203,7 @@ def test_the_state_says_where_the_log_is_and_only_its_user_can_read_it(home: Pat
 
 def test_another_terminal_knows_the_log_server_that_was_given_to_up(home: Path, tmp_path: Path) -> None:
     """With its password, which is in no file."""
-    command = [str(embedded.find_binary()), "--port", "0", "--unixsocket", str(tmp_path / "s")]
+    command = [str(embedded_server.find_binary()), "--port", "0", "--unixsocket", str(tmp_path / "s")]
     sleep = [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"]
     server = subprocess.Popen([*command, "--requirepass", "secret", "--dir", str(tmp_path), "--save", ""])
     given = {"REDIS_URL": f"unix://:secret@{tmp_path}/s", "PATH": os.environ["PATH"]}

@@ -11,8 +11,8 @@ from pipeline import courtesy
 from pipeline.core.clock import SystemClock
 from pipeline.courtesy import ENOUGH_S, Courtesy
 from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.pressure import Pressure
 from schemas.events import Kind, SessionStarted, TurnRequested
 from schemas.ids import new_session_id

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pipeline import heard
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.heard import HeardLedger
 from pipeline.hearing.audio_time import AudioClock
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
 from schemas.errors import LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, TurnId, new_session_id

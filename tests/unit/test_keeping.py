@@ -9,11 +9,11 @@ from anyio import wait_all_tasks_blocked
 
 from pipeline.access.allowance import open_allowance
 from pipeline.choices import Choices
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
 from pipeline.hearing.audio_time import AudioClock
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
 from pipeline.openai.keeping import Keeper
 from pipeline.sessions import Sessions
 from pipeline.views import SessionViews

@@ -8,9 +8,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from pipeline.eventlog.event_log import Lease
+from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.leases import AT_ONCE, LEASE_MS, Leases
-from pipeline.log.base import Lease
-from pipeline.log.memory import MemoryEventLog
 from schemas.errors import LogError, LogUnavailable
 from schemas.ids import SessionId, new_session_id
 from tests.eventually import eventually

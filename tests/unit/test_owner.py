@@ -9,10 +9,10 @@ import pytest
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
-from pipeline.log.base import EventLog, Head
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
+from pipeline.eventlog.event_log import EventLog, Head
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
 from pipeline.pressure import Pressure

@@ -5,10 +5,10 @@ import logging
 import pytest
 
 from pipeline.core.clock import SystemClock
-from pipeline.log import memory
-from pipeline.log.base import Push, Subscribed
-from pipeline.log.memory import MemoryEar, MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog import memory_log
+from pipeline.eventlog.event_log import Push, Subscribed
+from pipeline.eventlog.memory_log import MemoryEar, MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.lookout import LOOKOUT
 from pipeline.newcomers import Newcomers, Wait
 from pipeline.pressure import Pressure
@@ -47,7 +47,7 @@ class InOneGo(MemoryEar):
 
 
 async def test_answers_that_are_over_at_once_are_judged_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MemoryEar", InOneGo)
+    monkeypatch.setattr(memory_log, "MemoryEar", InOneGo)
     log, session = MemoryEventLog(), new_session_id()
     pressure = Pressure(AdmissionSettings(), SystemClock())
     pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())

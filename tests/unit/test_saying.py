@@ -8,10 +8,10 @@ import pytest
 from pipeline.access.allowance import open_allowance
 from pipeline.choices import Choices
 from pipeline.core.clock import SystemClock
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
-from pipeline.log.tailer import Tailer
 from pipeline.sessions import Sessions
 from pipeline.views import SessionViews
 from pipeline.wishes import Overtaken, SpokenQuestion

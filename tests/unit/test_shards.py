@@ -10,9 +10,9 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoPermissionError, ResponseError
 
-from pipeline.log.server import Command, Server
-from pipeline.log.shards import Node, Shards
-from pipeline.log.slots import SLOTS, SlotMap
+from pipeline.eventlog.redis.cluster.cluster_topology import Node, Shards
+from pipeline.eventlog.redis.cluster.slots import SLOTS, SlotMap
+from pipeline.eventlog.redis.server import Command, Server
 from schemas.errors import LogError, LogUnavailable
 
 A, B, C = "a:1", "b:1", "c:1"

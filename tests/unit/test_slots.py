@@ -3,9 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.log.codec import Keys
-from pipeline.log.grace import Grace
-from pipeline.log.slots import SLOTS, SlotMap, completed, everyone_of, from_slot_on, slot_of, slot_of_command
+from pipeline.eventlog.redis.cluster.slots import (
+    SLOTS,
+    SlotMap,
+    completed,
+    everyone_of,
+    from_slot_on,
+    slot_of,
+    slot_of_command,
+)
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.failover.failover_hold import Grace
 from schemas.ids import Seq, new_session_id
 
 

@@ -10,7 +10,7 @@ from pipeline.audio.opus import CHUNK_MS, PACKET_MS, packet_count
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import OpusChunk
 from pipeline.engines.scripted import ScriptedTextToSpeech
-from pipeline.log.codec import AUDIO_MAX
+from pipeline.eventlog.redis.codec import AUDIO_MAX
 from schemas.settings import TextToSpeechSettings
 
 pytestmark = pytest.mark.anyio

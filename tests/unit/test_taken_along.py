@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Completion
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.views import SessionViews
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id

@@ -13,8 +13,8 @@ from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.turn import Turn, TurnPlan
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.events import TERMINAL, SessionStarted

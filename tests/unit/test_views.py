@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from pipeline import views as module
-from pipeline.log.memory import MemoryEventLog
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
 from pipeline.views import Views
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import Recorded

@@ -9,7 +9,7 @@ from typing import Self
 
 from loadtests.chaos.nursery import end, fork
 from loadtests.chaos.system import reserve_port
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import AppSettings
 from tests.support import RunningApp
 
@@ -34,7 +34,7 @@ class Gateways:
         with self._ports:
             for process in self._running.values():
                 end(process)
-        embedded.stop(self._settings.home)
+        embedded_server.stop(self._settings.home)
 
     def start(self, count: int) -> list[RunningApp]:
         """So many more, ready to be called."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import SessionId
 from tests.eventually import eventually
 from tests.support import RunningApp
@@ -137,7 +137,7 @@ async def test_the_log_server_dies_while_somebody_speaks_and_no_word_is_lost(
 
 
 async def kill_the_log(app: RunningApp) -> None:
-    await eventually(lambda: embedded.status(app.settings.home) is not None)
-    server = embedded.status(app.settings.home)
+    await eventually(lambda: embedded_server.status(app.settings.home) is not None)
+    server = embedded_server.status(app.settings.home)
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from pipeline.audio.capture import Piece, heard_again
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.hearing.restoring import recorded_pieces
-from pipeline.log import embedded
-from pipeline.log.open import open_log
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from tests.support import RunningApp, running_app, scripted_settings
@@ -47,7 +47,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningApp, 
     """Two gateways on one log."""
     home = tmp_path_factory.mktemp("two")
     with running_app(settings_in(home, rejoin_s=10)) as first:
-        url = f"unix://{embedded.socket_path(home)}"
+        url = f"unix://{embedded_server.socket_path(home)}"
         with running_app(settings_in(home / "second", rejoin_s=10, log={"url": url})) as second:
             yield first, second
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from pipeline.conversation import Conversation
+from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.attention import Attention
-from pipeline.log.recorder import Recorder
 from pipeline.owners import Owners
 from pipeline.sessions import Sessions
 from schemas.ids import SessionId

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.archive.archiver import Archiver
-from pipeline.log.open import open_log
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 from tests.edge.bundles import PACKETS, Files, events_of, unzip, with_events, with_manifest, zipped

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.held import Held
-from pipeline.log.open import open_log
-from pipeline.log.recorder import Recorder
 from pipeline.log.redis_inputs import RedisInputs
 from schemas.commands import OpenInput
 from schemas.ids import SessionId

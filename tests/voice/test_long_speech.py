@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import EngineFailed
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen, calling, facts_of, new_session, silence
@@ -116,7 +116,7 @@ async def test_a_question_that_is_heard_again_does_not_stop_its_own_answer(tmp_p
     story = {"reply": ANSWER * 6, "delta_chars": 6, "per_delta_ms": 4}
     hears = {"texts": ["Tell me a story."], "per_request_ms": 700}
     settings = scripted_settings(tmp_path, llm=story, stt=hears, limits={"rejoin_s": 5})
-    url = {"url": f"unix://{embedded.socket_path(tmp_path)}"}
+    url = {"url": f"unix://{embedded_server.socket_path(tmp_path)}"}
     elsewhere = scripted_settings(tmp_path / "second", llm=story, stt=hears, limits={"rejoin_s": 5}, log=url)
     with running_app(settings) as first, running_app(elsewhere) as second:
         session = await new_session(first, partials_ms=0, endpointing={"speculate_ms": None, "hint": False})

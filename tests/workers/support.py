@@ -6,8 +6,8 @@ from itertools import count
 
 import anyio
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.workers.base import Change, Effect, Pointer
 from pipeline.workers.effects import EffectRunner
 from schemas.events import Fact, TextCompleted

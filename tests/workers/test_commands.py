@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from cluster import state
 from cluster.cli import app as program
 from cluster.state import Process, RunState
-from pipeline.log.open import open_hot_log
+from pipeline.eventlog.open_log import open_hot_log
 from pipeline.log.redis_groups import RedisGroups
 from pipeline.workers.base import Member
 from tests.support import RunningApp, running_app, scripted_settings

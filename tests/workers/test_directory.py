@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.log.recorder import mode_of
+from pipeline.eventlog.recorder import mode_of
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.workers.directory import Directory, DirectoryProjection, Row, unpacked
 from pipeline.workers.projections import ProjectionReader

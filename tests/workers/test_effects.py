@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline.log.codec import Keys
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.workers.base import Change, Delivery, Member
 from schemas.errors import LogUnavailable
 from schemas.ids import SessionId

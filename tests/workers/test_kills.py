@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import Seq, SessionId
 from tests.log.support import batch, raw, until
 from tests.workers.support import COMPLETED, session_with

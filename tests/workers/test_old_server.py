@@ -6,9 +6,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.log.open import open_hot_log
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.workers.directory import Directory, DirectoryProjection
 from pipeline.workers.report import report

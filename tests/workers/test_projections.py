@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.log.redis_log import RedisEventLog
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.workers.base import Change, Lease, Pointer, Step

@@ -2,10 +2,10 @@
 
 import pytest
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.eventlog.tailer import Tailer
 from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.tailer import Tailer
 from pipeline.workers.reaper import Reaper
 from schemas.events import Kind, SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id

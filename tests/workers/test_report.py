@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.workers.base import Member, Parking, Step

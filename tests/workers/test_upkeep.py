@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_log import RedisEventLog
 from pipeline.log.redis_projections import RedisProjections
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.workers.base import Change, Member, Pointer, Step

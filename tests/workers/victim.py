@@ -5,8 +5,8 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.log.open import open_hot_log
-from pipeline.log.recorder import Recorder
+from pipeline.eventlog.open_log import open_hot_log
+from pipeline.eventlog.recorder import Recorder
 from pipeline.log.redis_groups import RedisGroups
 from pipeline.workers.base import Pointer, cause_key
 from pipeline.workers.effects import EffectRunner

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.log.open import open_log
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
 from tests.edge.bundles import LIMIT
 from tests.edge.listeners import Heard, ask, create, listen_until_over
 from tests.support import RunningApp, running_app, scripted_settings

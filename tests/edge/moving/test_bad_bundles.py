@@ -11,7 +11,7 @@ import pytest
 
 from deployments.faces import native_bundles
 from pipeline.bundles.reading import ReadBundle
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from schemas.errors import BundleTooLarge
 from schemas.ids import Seq, SessionId
 from tests.edge.bundles import (

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 
-from pipeline.log.tiered import TieredLog
+from pipeline.eventlog.archive.tiered_log import TieredLog
 from schemas.ids import SessionId
 from tests.edge.bundles import (
     EVENTS,

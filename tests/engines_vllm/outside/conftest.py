@@ -16,7 +16,7 @@ from cluster import ray_host
 from deployments.app import APPLICATION, build
 from deployments.language_model import RemoteLanguageModel
 from pipeline.engines.llm.vllm.vllm_environment import vllm_python
-from pipeline.log import embedded
+from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LanguageModelSettings
 from tests.engines_vllm.adapters import write_adapter
 from tests.support import scripted_settings
@@ -55,7 +55,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     )
     folder = ray_host.folder_for(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    embedded.ensure(settings.home, settings.log)
+    embedded_server.ensure(settings.home, settings.log)
     try:
         ray.init(
             address="local",
@@ -73,7 +73,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     finally:
         engines = engine_processes()
         ray_host.stop()
-        embedded.stop(settings.home)
+        embedded_server.stop(settings.home)
         psutil.wait_procs(engines, timeout=30)
         assert not alive(engines), "an engine outlived its replica"
 

@@ -1,1 +1,0 @@
-"""Where facts go when they are no longer hot: immutable, verified files in any storage that fsspec knows."""

@@ -1,0 +1,1 @@
+"""The append-only log of session events: port, recorder, subscriptions."""

@@ -1,0 +1,1 @@
+"""The archive of ended sessions: segments, store, archiver, reader."""

@@ -1,0 +1,176 @@
+"""Reading what is archived: the same facts that the log had, from files that hardly ever change."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+import anyio.to_thread
+
+from pipeline.eventlog.archive.archive_store import ArchiveStore
+from pipeline.eventlog.archive.segments import Footer, Kind, SegmentName, chunk_span, cut_chunks, unpack_frame
+from pipeline.eventlog.redis.codec import decode_entry
+from schemas.errors import ArchiveDamaged
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+
+T = TypeVar("T")
+FRAMES: Final = 16
+"""Decoded frames kept, of 1,000 facts and about a megabyte each."""
+CATALOGS: Final = 512
+CATALOG_S: Final = 30.0
+"""What a session's folder holds is looked at again after so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedHead:
+    """Where a session ends in the archive."""
+
+    last: Seq
+    sealed: bool
+    chain: bytes
+
+
+@dataclass
+class _Catalog:
+    """What is known of a session's folder."""
+
+    segments: list[SegmentName]
+    seen_s: float
+    footers: dict[tuple[SegmentName, Kind], Footer] = field(default_factory=dict)
+
+
+class ArchiveReader:
+    """Facts from the archive, each frame decoded once in a while."""
+
+    def __init__(self, store: ArchiveStore, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self.store = store
+        self._clock_s = clock_s
+        self._catalogs: OrderedDict[SessionId, _Catalog] = OrderedDict()
+        self._frames: OrderedDict[tuple[SessionId, SegmentName, int], list[Recorded]] = OrderedDict()
+
+    async def head(self, session: SessionId) -> ArchivedHead | None:
+        """As the folder is now; None: nothing of the session is archived."""
+        return await self._fresh(session, self._head)
+
+    async def read(
+        self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
+    ) -> list[Recorded]:
+        """At most `limit` facts with seq > after, without a gap; [] where the next one is not archived."""
+
+        async def look(session: SessionId, catalog: _Catalog) -> list[Recorded]:
+            return await self._read(session, catalog, after, limit, audio=audio)
+
+        known = self._known(session)
+        if known is not None and _covering(known, Seq(after + 1)) is None:
+            self._catalogs.pop(session)
+        return await self._fresh(session, look, cached=True)
+
+    def forget(self, session: SessionId) -> None:
+        """The session is erased."""
+        self._catalogs.pop(session, None)
+        for key in [key for key in self._frames if key[0] == session]:
+            del self._frames[key]
+
+    async def _fresh(
+        self,
+        session: SessionId,
+        look: Callable[[SessionId, _Catalog], Awaitable[T]],
+        *,
+        cached: bool = False,
+    ) -> T:
+        """`look` at the catalog; once more at a new one where a file vanished or changed under it."""
+        known = self._known(session) if cached else None
+        try:
+            return await look(session, known or await self._list(session))
+        except (FileNotFoundError, ArchiveDamaged):
+            self.forget(session)
+        try:
+            return await look(session, await self._list(session))
+        except FileNotFoundError as error:
+            raise ArchiveDamaged("a file of the archive is missing") from error
+
+    def _known(self, session: SessionId) -> _Catalog | None:
+        catalog = self._catalogs.get(session)
+        if catalog is None or self._clock_s() - catalog.seen_s > CATALOG_S:
+            return None
+        self._catalogs.move_to_end(session)
+        return catalog
+
+    async def _list(self, session: SessionId) -> _Catalog:
+        seen = self._clock_s()
+        catalog = _Catalog(await self.store.segments(session), seen)
+        if (before := self._catalogs.get(session)) is not None:
+            kept = set(catalog.segments)
+            catalog.footers = {key: footer for key, footer in before.footers.items() if key[0] in kept}
+        if catalog.segments:
+            self._catalogs[session] = catalog
+            while len(self._catalogs) > CATALOGS:
+                self._catalogs.popitem(last=False)
+        else:
+            self.forget(session)
+        return catalog
+
+    async def _head(self, session: SessionId, catalog: _Catalog) -> ArchivedHead | None:
+        if not catalog.segments:
+            return None
+        name = max(catalog.segments, key=lambda segment: segment.last)
+        footer = await self._footer(session, catalog, name, "events")
+        return ArchivedHead(footer.last, footer.sealed, footer.chain)
+
+    async def _footer(self, session: SessionId, catalog: _Catalog, name: SegmentName, kind: Kind) -> Footer:
+        footer = catalog.footers.get((name, kind))
+        if footer is None:
+            footer = catalog.footers[name, kind] = await self.store.footer(session, name, kind)
+        return footer
+
+    async def _read(
+        self, session: SessionId, catalog: _Catalog, after: Seq, limit: int, *, audio: bool
+    ) -> list[Recorded]:
+        name = _covering(catalog, Seq(after + 1))
+        if name is None:
+            return []
+        events = await self._footer(session, catalog, name, "events")
+        number = max(n for n, (first, _, _) in enumerate(events.index) if first <= after + 1)
+        frame = await self._frame(session, name, events, number)
+        skipped = after + 1 - events.index[number][0]
+        facts = frame[skipped : skipped + limit]
+        if not (audio and events.audio):
+            return facts
+        sound = await self._sound(session, catalog, name, facts)
+        return [replace(fact, audio=sound.get(fact.seq)) for fact in facts]
+
+    async def _frame(
+        self, session: SessionId, name: SegmentName, footer: Footer, number: int
+    ) -> list[Recorded]:
+        key = (session, name, number)
+        if key not in self._frames:
+            _, start, length = footer.index[number]
+            packed = await self.store.read(session, name.file("events"), start, start + length)
+            self._frames[key] = await anyio.to_thread.run_sync(_decode, packed)
+        self._frames.move_to_end(key)
+        frame = self._frames[key]
+        while len(self._frames) > FRAMES:
+            self._frames.popitem(last=False)
+        return frame
+
+    async def _sound(
+        self, session: SessionId, catalog: _Catalog, name: SegmentName, facts: list[Recorded]
+    ) -> dict[Seq, bytes]:
+        """The audio of these facts, by one read of its file."""
+        footer = await self._footer(session, catalog, name, "audio")
+        start, end, inside = chunk_span(footer, [fact.seq for fact in facts])
+        if not inside:
+            return {}
+        return cut_chunks(await self.store.read(session, name.file("audio"), start, end), inside)
+
+
+def _covering(catalog: _Catalog, seq: Seq) -> SegmentName | None:
+    """Where segments overlap (two archivers met), they say the same: the longest serves best."""
+    found = [name for name in catalog.segments if name.first <= seq <= name.last]
+    return max(found, key=lambda name: name.last, default=None)
+
+
+def _decode(packed: bytes) -> list[Recorded]:
+    return [decode_entry((b"%d-0" % fact.seq, fact.fields)) for fact in unpack_frame(packed)]

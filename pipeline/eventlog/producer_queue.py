@@ -1,0 +1,185 @@
+"""What one producer has yet to say in one session: order, batches and answers. No I/O."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from pipeline.eventlog.event_log import Batch, Outcome, Verdict
+from schemas.errors import (
+    ArchiveDamaged,
+    ArchiveUnavailable,
+    Conflict,
+    Fenced,
+    InputTooLong,
+    LogError,
+    LogLost,
+    LogUnavailable,
+    RhapsodeError,
+    SessionEnded,
+    SessionFull,
+    SessionGone,
+    SessionNotFound,
+)
+from schemas.ids import Seq, SessionId, created_ms, generation
+from schemas.recorded import NewFact
+
+Mode = Literal["create", "append", "seal"]
+BATCH_FACTS: Final = 128
+BATCH_BYTES: Final = 256 << 10
+_FACT_WEIGHT: Final = 256
+
+_REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
+    Verdict.FENCED: (Fenced, "Another owner has taken the session over."),
+    Verdict.SEALED: (SessionEnded, "The session has ended."),
+    Verdict.NO_SESSION: (SessionNotFound, "There is no such session."),
+    Verdict.GONE: (SessionGone, "The session was deleted."),
+    Verdict.CONFLICT: (Conflict, "Somebody else was faster."),
+    Verdict.QUOTA: (SessionFull, "The session is full."),
+    Verdict.UNREPLICATED: (LogUnavailable, "Too few replicas of the log answer."),
+    Verdict.ARCHIVE_AWAY: (ArchiveUnavailable, "The archive, which may have the session, does not answer."),
+    Verdict.ARCHIVE_DAMAGED: (ArchiveDamaged, "What the archive has of the session is damaged."),
+    Verdict.TOO_LARGE: (InputTooLong, "The text is too long to be kept."),
+    Verdict.PRODUCER_GAP: (LogLost, "The log lost facts that it had acknowledged."),
+}
+
+
+def refusal(verdict: Verdict) -> RhapsodeError:
+    kind, message = _REFUSALS.get(verdict, (LogError, f"The log answered {verdict}."))
+    return kind(message)
+
+
+def weight(facts: Sequence[NewFact]) -> int:
+    """Roughly the bytes that these facts hold in memory."""
+    return sum(_FACT_WEIGHT + len(new.audio) for new in facts)
+
+
+@dataclass(eq=False)
+class Entry:
+    """Facts that were handed over together: they share a batch, whole."""
+
+    facts: Sequence[NewFact]
+    mode: Mode
+    waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    weight: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.weight = weight(self.facts)
+
+    def answer(self, outcome: Outcome) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
+
+    def refuse(self, error: RhapsodeError) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+class Lane:
+    """Turns entries into numbered batches, one in flight at a time; refused once, it takes nothing more."""
+
+    def __init__(
+        self, session: SessionId, producer: str, epoch: int = 0, *, number: int = 0, impatient: bool = False
+    ) -> None:
+        """`number`: of the producer's last batch that the log took."""
+        self.impatient = impatient
+        """Somebody waits for the answer: rather fail than go on trying for ever."""
+        self.session = session
+        self.producer = producer
+        self.epoch = epoch
+        self.failed: RhapsodeError | None = None
+        self.weight = 0
+        """Of everything not yet in the log."""
+        self.number = number
+        self.on_progress: Callable[[], None] = _nobody
+        """Called after each answer of the log."""
+        self._waiting: deque[Entry] = deque()
+        self._sent: list[Entry] = []
+        self._batch: Batch | None = None
+        self.place: Seq | None = None
+        """Where the batch in flight was last seen in the log, with too few replicas to count as appended."""
+        self.doubted = False
+        """The batch in flight was refused for a gap that was filled before anybody looked."""
+
+    @property
+    def empty(self) -> bool:
+        return not self._waiting and self._batch is None
+
+    def put(self, entry: Entry) -> None:
+        if self.failed is not None:
+            raise self.failed
+        self._waiting.append(entry)
+        self.weight += entry.weight
+
+    def last_entry(self) -> Entry | None:
+        """The one whose answer means that everything before it is in the log."""
+        return self._waiting[-1] if self._waiting else self._sent[-1] if self._sent else None
+
+    def batch(self) -> Batch | None:
+        """The batch to send now: the unanswered one, else the next; None: nothing to say.
+
+        One that was seen in the log goes to the place where others may have read it, or nowhere.
+        """
+        if self._batch is None and self._waiting:
+            mode = self._gather()
+            self._batch = Batch(
+                session=self.session,
+                producer=self.producer,
+                number=self.number + 1,
+                facts=[new for entry in self._sent for new in entry.facts],
+                epoch=self.epoch,
+                mode=mode,
+                generation=generation(created_ms(self.session)) if mode == "create" else "",
+            )
+        if self._batch is not None and self.place is not None:
+            return replace(self._batch, expected=self.place - 1)
+        return self._batch
+
+    def _gather(self) -> Mode:
+        """Move as many entries as one batch may hold; the batch's mode."""
+        first = self._waiting.popleft()
+        self._sent, mode = [first], first.mode
+        count, size = len(first.facts), first.weight
+        while self._waiting and _may_follow(mode, self._waiting[0].mode):
+            following = self._waiting[0]
+            count += len(following.facts)
+            size += following.weight
+            if count > BATCH_FACTS or size > BATCH_BYTES:
+                break
+            if following.mode == "seal":
+                mode = "seal"
+            self._sent.append(self._waiting.popleft())
+        return mode
+
+    def settle(self, outcome: Outcome) -> None:
+        """The batch in flight is in the log at this place."""
+        first = outcome.first
+        for entry in self._sent:
+            last = Seq(first + len(entry.facts) - 1)
+            entry.answer(Outcome(outcome.verdict, first, last))
+            self.weight -= entry.weight
+            first = Seq(last + 1)
+        self.number += 1
+        self._sent, self._batch, self.place, self.doubted = [], None, None, False
+        self.on_progress()
+
+    def fail(self, error: RhapsodeError) -> None:
+        """Nothing of what waits will ever be in the log."""
+        self.failed = error
+        for entry in (*self._sent, *self._waiting):
+            entry.refuse(error)
+        self._sent, self._batch, self.weight = [], None, 0
+        self._waiting.clear()
+        self.on_progress()
+
+
+def _may_follow(mode: Mode, following: Mode) -> bool:
+    """A creation begins its batch, an ending ends it, and no batch is both."""
+    return (following == "append" and mode != "seal") or (mode, following) == ("append", "seal")
+
+
+def _nobody() -> None:
+    """No writer waits for this lane's progress."""

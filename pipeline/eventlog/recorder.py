@@ -1,0 +1,260 @@
+"""The way from the hot path into the log: buffered, in order, in groups, once."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.eventlog.event_log import EventLog, Outcome
+from pipeline.eventlog.producer_queue import Entry, Lane, Mode
+from pipeline.eventlog.redis.codec import bytes_of
+from pipeline.eventlog.redis.group_committer import Flusher
+from schemas.errors import LogUnavailable, RhapsodeError
+from schemas.events import Fact
+from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.recorded import NewFact
+
+HIGH_WATER: Final = 2 << 20
+"""Bytes that one session may have waiting; its writer waits while there are more."""
+LOW_WATER: Final = HIGH_WATER // 2
+WRITERS: Final = 2_048
+"""Writers remembered; beyond it the oldest are forgotten that have no epoch and nothing to say."""
+CLOSE_S: Final = 5.0
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A fact about that turn, among facts about others."""
+
+    turn: TurnId
+    fact: Fact
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class SessionWriter:
+    """One producer's pen in one session. What is recorded first is in the log first."""
+
+    def __init__(self, lane: Lane, add: Callable[[Lane], None], clock_ms: Callable[[], int]) -> None:
+        self.lane = lane
+        self.stopped = anyio.Event()
+        """Set when the log has refused this writer; `failed` says why."""
+        self._add = add
+        self._clock_ms = clock_ms
+        self._room = asyncio.Event()
+        self._written: Callable[[], None] | None = None
+        lane.on_progress = self._progressed
+
+    @property
+    def failed(self) -> RhapsodeError | None:
+        return self.lane.failed
+
+    async def record(
+        self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+    ) -> None:
+        """Returns at once, unless the session's buffer is full. `audio` belongs to the last of the facts.
+
+        Raises what the log refused this writer with, which may be about facts recorded before.
+        """
+        self._put(facts, turn, cause, audio)
+        while self.lane.weight > HIGH_WATER:
+            self._room.clear()
+            await self._room.wait()
+
+    async def commit(
+        self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+    ) -> Outcome:
+        """As `record`, but all of these facts or none; returns their place once they are in the log."""
+        return await _answer(self._put(facts, turn, cause, audio))
+
+    async def drain(self) -> None:
+        """Return when everything recorded so far is in the log."""
+        if self.failed is not None:
+            raise self.failed
+        last = self.lane.last_entry()
+        if last is not None:
+            await _answer(last)
+
+    def when_written(self, then: Callable[[], None] | None) -> None:
+        """`then` is called once everything recorded so far is in the log, or at once if it is there.
+
+        None takes back what was said before.
+        """
+        self._written = then
+        self._progressed()
+
+    def _put(self, facts: tuple[Fact, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
+        entry = Entry(new_facts(facts, self._clock_ms(), turn, cause, audio), mode_of(facts))
+        self.lane.put(entry)
+        self._add(self.lane)
+        return entry
+
+    def _progressed(self) -> None:
+        if self.lane.weight <= LOW_WATER:
+            self._room.set()
+        if self.failed is not None:
+            self.stopped.set()
+        if self._written is not None and self.lane.empty:
+            then, self._written = self._written, None
+            then()
+
+
+class Recorder:
+    """Writes for all sessions of a process. Leaving the context drains, within a few seconds.
+
+    While the log is away, what writers record waits (up to a bound) and is sent until it is in; a command
+    fails with LogUnavailable once the log's patience is out.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock_ms: Callable[[], int] = _wall_ms,
+        retain_s: float = 5.0,
+        appended: Callable[[float], None] = lambda _: None,
+        charge: Callable[[str, int], Awaitable[None]] | None = None,
+    ) -> None:
+        """`appended` is told how long each round trip of appends took. `charge` is asked before somebody's
+        command is recorded: who it is, and of how many bytes; it refuses by raising. None: nobody is charged.
+        """
+        self._flusher = Flusher(log, retain_s, appended)
+        self._charge = charge
+        self._clock_ms = clock_ms
+        self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
+        self._closed = True
+        self._tasks: TaskGroup
+
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Writers with facts that are not in the log yet, and roughly how many bytes those take."""
+        return self._flusher.waiting, self._flusher.weight
+
+    def producers(self, session: SessionId) -> list[str]:
+        """Who has a pen in it that is not put away."""
+        return [producer for name, producer, _ in list(self._writers) if name == session]
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._flusher.run)
+        self._closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await self._flusher.drained()
+        if self._flusher.waiting:
+            _logger.error("closed with facts of %d writers not in the log", self._flusher.waiting)
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    def open(self, session: SessionId, *, producer: str, epoch: int = 0) -> SessionWriter:
+        """The pen of this producer at this epoch: the same one each time, until it has failed or is put away.
+
+        Each has a name of its own in the log, where one that counted from one again would be called stale.
+        """
+        name = (session, producer, epoch)
+        writer = self._writers.get(name)
+        if writer is None or writer.failed is not None:
+            alias = f"{producer}.{secrets.token_hex(4)}" if writer is None else writer.lane.producer
+            number = 0 if writer is None else writer.lane.number
+            lane = Lane(session, alias, epoch, number=number)
+            self._writers.pop(name, None)
+            self._forget()
+            writer = self._writers[name] = SessionWriter(lane, self._add, self._clock_ms)
+        writer.when_written(None)
+        return writer
+
+    def put_away(self, session: SessionId, *, producer: str, epoch: int = 0) -> None:
+        """This producer has said all it had to say; what is on its way into the log goes on."""
+        name = (session, producer, epoch)
+        if (writer := self._writers.get(name)) is not None:
+            writer.when_written(partial(self._writers.__delitem__, name))
+
+    def _forget(self) -> None:
+        """Not those of owners: under another name in the same epoch they would pass for somebody else."""
+        if len(self._writers) >= WRITERS:
+            idle = [name for name, writer in self._writers.items() if writer.lane.empty and not name[2]]
+            for name in idle[: WRITERS // 2]:
+                del self._writers[name]
+
+    async def post(
+        self,
+        session: SessionId,
+        *facts: Fact | About,
+        key: str | None = None,
+        mode: Literal["create", "append"] = "append",
+        turn: TurnId = NO_TURN,
+        by: str | None = None,
+    ) -> Outcome:
+        """A command: facts by somebody who does not own the session, in the log when this returns.
+
+        `turn`: what they are about, unless they say so themselves. The same `key` again answers DUP with the
+        first one's place and appends nothing. `by`: the principal who is charged with the bytes; None: nobody
+        is, or somebody was already. Raises what `charge` raises.
+        """
+        if by is not None and self._charge is not None:
+            plain = [each.fact if isinstance(each, About) else each for each in facts]
+            await self._charge(by, bytes_of(*plain))
+        lane = Lane(session, _command_name(key), impatient=True)
+        abouts = [each if isinstance(each, About) else About(turn, each) for each in facts]
+        news = [NewFact(each.fact, self._clock_ms(), each.turn) for each in abouts]
+        entry = Entry(news, mode if mode == "create" else mode_of([each.fact for each in abouts]))
+        lane.put(entry)
+        self._add(lane)
+        return await _answer(entry)
+
+    async def erase(self, session: SessionId) -> None:
+        """Delete it from the log, and keep nothing of it to give back.
+
+        Raises as `EventLog.delete`. A deletion that is not certain yet goes on to be tried while this process
+        lives.
+        """
+        await self._flusher.erase(session)
+
+    def _add(self, lane: Lane) -> None:
+        if self._closed:
+            raise LogUnavailable("This process is closing its log.")
+        self._flusher.add(lane)
+
+
+def _command_name(key: str | None) -> str:
+    """One producer per command: it says one thing, however often."""
+    if key is None:
+        return f"c:{secrets.token_hex(12)}"
+    return f"c:{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"
+
+
+async def _answer(entry: Entry) -> Outcome:
+    waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    entry.waiters.append(waiter)
+    return await waiter
+
+
+def new_facts(
+    facts: tuple[Fact, ...], ts_ms: int, turn: TurnId, cause: Seq | None = None, audio: bytes = b""
+) -> list[NewFact]:
+    """The log itself sees to it that time never runs backwards within a session."""
+    news = [NewFact(fact, ts_ms, turn, cause) for fact in facts]
+    if audio:
+        news[-1] = NewFact(facts[-1], ts_ms, turn, cause, audio)
+    return news
+
+
+def mode_of(facts: Sequence[Fact]) -> Mode:
+    """Nothing follows the end of a session."""
+    return "seal" if facts[-1].type == "session.ended" else "append"

@@ -1,0 +1,300 @@
+"""The way to the log's server: pipelined commands, and patience with its failures."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import anyio
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from pipeline.eventlog.redis.replicas import attached, beside, watched
+from pipeline.eventlog.redis.server import (
+    BROKEN,
+    NO_FUNCTION,
+    Command,
+    Server,
+    Stranger,
+    Waited,
+    dialer,
+    in_trouble,
+    judge,
+    lacks_group,
+)
+from schemas.errors import LogUnavailable
+from schemas.wire import LogState
+
+Look = Callable[[], Awaitable[bytes]]
+"""Looks at the server where that is needed. The run that was looked at; b"" where it may not be asked."""
+Doubt = Callable[[], bool]
+
+
+PROBE_S: Final = 1.0
+"""So long a server has to answer PING that gave a whole pipeline no reply, before callers are told."""
+_SILENCE: Final = (TimeoutError, RedisTimeout)
+
+
+class FailedOver(LogUnavailable):
+    """A server came in another's place before all of a call was done; what was done may be done again."""
+
+
+class Wires(Protocol):
+    """The way to one server, or to all those of a cluster.
+
+    Only for commands that may be repeated: every one the log uses is a read or an idempotent server function.
+    """
+
+    @property
+    def breaks(self) -> int:
+        """How often a connection failed or led to another server: what was known may be out of date."""
+        ...
+
+    @property
+    def state(self) -> LogState:
+        """The worst of the servers that take writes, as the latest commands have found them."""
+        ...
+
+    async def call(
+        self,
+        *commands: Command,
+        look: Look | None = None,
+        replicas: int = 0,
+        outdated: Doubt | None = None,
+    ) -> list[Any]:
+        """One reply per command, one round trip to each server. Raises LogUnavailable when patience is out.
+
+        Only the run that `look` has looked at is sent anything, however old or new the connection. With
+        `replicas`, the replies of a server of which fewer have what was written are Unreplicated. Where a
+        look makes the call `outdated`, nothing more is sent and FailedOver is raised.
+        """
+        ...
+
+    async def each(self, *commands: Command) -> list[Any]:
+        """One try, for commands of which some may fail: their replies are exceptions."""
+        ...
+
+    async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
+        """As `call`, but the replies of servers that are away are exceptions. Raises if those of all are.
+
+        So are those for streams without the consumer group.
+        """
+        ...
+
+    async def everywhere(self, command: Command) -> list[Any]:
+        """The replies of all servers that take writes."""
+        ...
+
+    async def everyone(self) -> list[Server]:
+        """All servers that are known, also those that take no writes or are away. The caller closes them."""
+        ...
+
+    def scan(self, pattern: str, count: int) -> AsyncGenerator[list[bytes], None]:
+        """The names of hashes by this pattern, page by page; some may come twice."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Wire:
+    """The Wires of one server. Sends pipelines, and sends them again until the server has done them."""
+
+    def __init__(
+        self,
+        address: str | ConnectionPool,
+        *,
+        libraries: Sequence[str],
+        heal: Callable[[], object] | None = None,
+        patience_s: float = 10.0,
+    ) -> None:
+        self._dialer = dialer(address) if isinstance(address, str) else address
+        self._server = Server(self._dialer)
+        self._libraries = libraries
+        self._heal = heal
+        self._healing: asyncio.Future[object] | None = None
+        self._patience_s = patience_s
+        self._silent = False
+        """A whole pipeline got no reply in its time: until one does, one call at a time is tried."""
+        self._trying = False
+        """A call to a silent server is under way."""
+        self._asking = anyio.Lock()
+        self._rounds = 0
+        """Of asking a silent server again, in vain or not."""
+
+    @property
+    def breaks(self) -> int:
+        return self._server.breaks
+
+    @property
+    def state(self) -> LogState:
+        return self._server.state
+
+    async def call(
+        self,
+        *commands: Command,
+        look: Look | None = None,
+        replicas: int = 0,
+        outdated: Doubt | None = None,
+    ) -> list[Any]:
+        return await self._until_done(commands, in_trouble, look, replicas, outdated)
+
+    async def _until_done(
+        self,
+        commands: Sequence[Command],
+        troubled: Callable[[Any], bool],
+        look: Look | None,
+        replicas: int = 0,
+        outdated: Doubt | None = None,
+    ) -> list[Any]:
+        deadline = time.monotonic() + self._patience_s
+        attempt = 0
+        while True:
+            run = b"" if look is None else await look()
+            if outdated is not None and outdated():
+                raise FailedOver("The log server is another one now.")
+            try:
+                replies = await self._once(commands, replicas=replicas, run=run)
+                trouble: Exception | None = next(filter(troubled, replies), None)
+            except BROKEN as error:
+                trouble = error
+            self._server.see(trouble)
+            if trouble is None:
+                return replies
+            judge(trouble)
+            if self._server.closed:
+                raise LogUnavailable("This process has closed its log.") from trouble
+            silent = self._silent and not await self._answers()
+            if silent or time.monotonic() > deadline:
+                raise LogUnavailable("The log does not answer.") from trouble
+            with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
+                await self.recover(trouble, attempt)
+            attempt += 1
+
+    async def _once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
+        """As `Server.once`; but a server that is known to be silent is tried by one caller at a time.
+
+        The others are told at once: nobody hangs for as long as the server does.
+        """
+        if not self._silent:
+            return await self._timed(commands, replicas, run)
+        if self._trying:
+            raise ConnectionError("the server is silent")
+        self._trying = True
+        try:
+            return await self._timed(commands, replicas, run)
+        finally:
+            self._trying = False
+
+    async def _timed(self, commands: Sequence[Command], replicas: int, run: bytes) -> list[Any]:
+        try:
+            replies = await self._server.once(commands, replicas=replicas, run=run)
+        except _SILENCE:
+            self._silent = True
+            raise
+        except BROKEN as error:
+            if not isinstance(error, Waited):
+                self._silent = False  # a server that is gone is healed, and waited for
+            raise
+        self._silent = False
+        return replies
+
+    async def _answers(self) -> bool:
+        """Ask a server that gave no reply in its time once more, for all who wonder: perhaps it was us.
+
+        Whoever is told that nobody answers while the question is asked already is not asked again.
+        """
+        rounds = self._rounds
+        async with self._asking:
+            if self._silent and not self._trying and self._rounds == rounds:
+                with suppress(*BROKEN):
+                    async with asyncio.timeout(PROBE_S):
+                        await self._timed([("PING",)], 0, b"")
+                self._rounds += 1
+        return not self._silent
+
+    async def each(self, *commands: Command) -> list[Any]:
+        try:
+            return await self._once(commands)
+        except BROKEN as error:
+            return [error] * len(commands)
+
+    async def partly(self, *commands: Command, look: Look | None = None) -> list[Any]:
+        return await self._until_done(
+            commands, lambda reply: in_trouble(reply) and not lacks_group(reply), look
+        )
+
+    async def everywhere(self, command: Command) -> list[Any]:
+        return await self.call(command)
+
+    async def everyone(self) -> list[Server]:
+        [about] = await self.each(("INFO", "replication"))
+        replicas = await watched(self._dialer) or attached(about)
+        return [Server(self._dialer), *(Server(beside(self._dialer, at)) for at in replicas)]
+
+    async def scan(self, pattern: str, count: int) -> AsyncGenerator[list[bytes], None]:
+        cursor = b"0"
+        while True:
+            [(cursor, names)] = await self.call(
+                ("SCAN", cursor, "MATCH", pattern, "COUNT", count, "TYPE", "hash")
+            )
+            yield names
+            if cursor == b"0":
+                return
+
+    async def recover(self, trouble: Exception, attempt: int) -> None:
+        """Do what may help, then wait a little longer than the time before."""
+        if NO_FUNCTION in str(trouble):
+            await self._load_libraries()
+            return
+        if self._heal is not None and not isinstance(trouble, ResponseError | Stranger):
+            await self._healed(self._heal)
+        if attempt > 0:
+            await anyio.sleep(pause_s(attempt))
+
+    async def _healed(self, heal: Callable[[], object]) -> None:
+        """One thread heals for all who wait, and goes on when they have left. Raises LogUnavailable."""
+        if self._healing is None or self._healing.done():
+            self._healing = asyncio.get_running_loop().run_in_executor(None, heal)
+            self._healing.add_done_callback(lambda healing: healing.cancelled() or healing.exception())
+        try:
+            await asyncio.shield(self._healing)
+        except OSError as error:
+            raise LogUnavailable(f"The log server cannot be started: {error}") from error
+
+    async def _load_libraries(self) -> None:
+        """Some may be there already, or be loaded by another client at this moment.
+
+        Whatever else is wrong shows on the next try.
+        """
+        try:
+            await self._once([("FUNCTION", "LOAD", code) for code in self._libraries])
+        except BROKEN:
+            return
+
+    def broke(self) -> None:
+        """Somebody's own connection did."""
+        self._server.breaks += 1
+
+    def dial(self) -> AbstractConnection:
+        """A new connection, not connected yet; the caller's own."""
+        return self._server.dial()
+
+    async def aclose(self) -> None:
+        await self._server.aclose()
+        await self._dialer.aclose()
+
+
+async def about_server(wire: Wires) -> object:
+    """What the one server says of itself (INFO server), or its refusal to. Raises LogUnavailable."""
+    while isinstance(about := (await wire.each(("INFO", "server")))[0], BROKEN):
+        await wire.call(("PING",))  # as patient as every call
+    return about
+
+
+def pause_s(attempt: int, longest_s: float = 0.5) -> float:
+    """A little longer each time; not the same for all who wait."""
+    longest: float = min(longest_s, 0.005 * 2 ** min(attempt, 16))
+    return longest * random.uniform(0.5, 1.0)

@@ -1,0 +1,123 @@
+"""The log on a Redis Cluster: each partition in one slot, the partitions spread over the shards."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from redis.asyncio.connection import ConnectionPool
+
+from pipeline.eventlog.event_log import Ear
+from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.redis.cluster.cluster_push_subscription import ClusterEar
+from pipeline.eventlog.redis.cluster.cluster_topology import Node
+from pipeline.eventlog.redis.cluster.polling_reads import PollingWaiter
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.lua_libraries import LIBRARIES
+from pipeline.eventlog.redis.outcomes import good, named
+from pipeline.eventlog.redis.redis_log import CONFIG_KEY, SCHEMA, RedisEventLog
+from pipeline.eventlog.redis.server import judge
+from pipeline.eventlog.redis.server_info import run_id
+from schemas.errors import LogForeign
+from schemas.ids import SessionId
+
+_MARK: Final = "log"
+"""A key of each partition that holds the log's id: a shard that lost its data has lost it too."""
+
+
+class ClusterEventLog(RedisEventLog):
+    """An EventLog on many servers. What a shard has of it is out of reach while the shard has no primary."""
+
+    def __init__(
+        self,
+        startup: Sequence[str],
+        dial: Callable[[str], ConnectionPool],
+        *,
+        partitions: int = 64,
+        max_session_bytes: int = 0,
+        replicas: int = 0,
+        grace_s: float = 0.0,
+        patience_s: float = 10.0,
+    ) -> None:
+        self._cluster = ClusterWire(startup, dial, patience_s=patience_s)
+        super().__init__(
+            self._cluster,
+            partitions=partitions,
+            max_session_bytes=max_session_bytes,
+            replicas=replicas,
+            grace_s=grace_s,
+            patience_s=patience_s,
+        )
+
+    def ear(self) -> Ear:
+        return ClusterEar(self._cluster.shards, self._channel)
+
+    def road(self, session: SessionId) -> str:
+        return "" if self._keys is None else self._cluster.road(self._keys.meta(session))
+
+    def waiter(self) -> PollingWaiter:
+        return PollingWaiter(self._cluster, self._ready)
+
+    @property
+    def failovers(self) -> int:
+        return self._cluster.shards.failovers
+
+    async def attend(self) -> None:
+        await self._cluster.attend()
+
+    async def _ready(self) -> Keys:
+        """The key names. What a break calls for is done shard by shard, by `_greet`."""
+        if self._keys is not None:
+            return self._keys
+        log_id, partitions, schema, marked = await self._config()
+        if int(schema) != SCHEMA:
+            raise LogForeign("The log was written by another version of Rhapsode.")
+        keys = Keys(int(partitions))
+        if marked is None:
+            marks = (keys.beside(p, _MARK) for p in range(keys.partitions))
+            await self._wire.call(*(("SET", mark, log_id, "NX") for mark in marks))
+            await self._wire.call(("HSET", CONFIG_KEY, "marked", 1))
+        if self._keys is None:
+            self._log_id, self._keys = log_id, keys
+            self._cluster.greet = self._greet
+        return self._keys
+
+    async def _greet(self, node: Node) -> None:
+        """Has this server our functions, and is what it has of the log still the log?"""
+        keys = self._keys
+        assert keys is not None
+        at, promotions = node.address, node.promotions
+        here = [
+            p for p in range(keys.partitions) if self._cluster.shards.primary(slot_of(keys.triggers(p))) == at
+        ]
+        replies = await node.server.once(
+            [
+                *(("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE") for name in LIBRARIES),
+                ("INFO", "server"),
+                *(("GET", keys.beside(p, _MARK)) for p in here),
+                *(("ZRANGE", keys.work(p), 0, -1) for p in here),
+            ]
+        )
+        lists, (about, *kept) = replies[: len(LIBRARIES)], replies[len(LIBRARIES) :]
+        marks, work = kept[: len(here)], kept[len(here) :]
+        for reply in marks:
+            if not isinstance(reply, Exception) and reply != self._log_id:
+                raise LogForeign(f"The log server {at} was replaced by an empty or different one.")
+        loading = [
+            ("FUNCTION", "LOAD", "REPLACE", code)
+            for code, found in zip(LIBRARIES.values(), lists, strict=True)
+            if isinstance(found, Exception) or not found or code.encode() not in found[0]
+        ]
+        if loading:
+            _raise(await node.server.once(loading))
+        run = run_id(about) or node.run_id  # where it may not be asked, nobody can tell
+        if promotions > node.promotions_seen or node.run_id not in (b"", run):
+            await self._suspect(named(good(work)), node.server.once)
+            self._cluster.shards.failovers += 1
+        node.promotions_seen, node.run_id = promotions, run
+
+
+def _raise(replies: Sequence[Any]) -> None:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            judge(reply)
+            raise reply

@@ -1,0 +1,1 @@
+"""The Redis server that Rhapsode starts itself."""

@@ -1,0 +1,1 @@
+"""Events and leases across a Redis failover."""

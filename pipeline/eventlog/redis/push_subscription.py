@@ -1,0 +1,121 @@
+"""The announcement connection of a Redis log: shard channels, subscribed again after every break."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import anyio
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from pipeline.eventlog.event_log import Push, Subscribed
+from pipeline.eventlog.redis.client import Wire
+from pipeline.eventlog.redis.codec import decode_push
+from pipeline.eventlog.redis.server import BROKEN, REPLY_S, connected, send
+from schemas.errors import LogError
+from schemas.ids import SessionId
+
+RETRY_S: Final = 0.5
+SILENCE_S: Final = 3.0
+"""After so long without a word the server is asked; after twice that the connection is given up."""
+_logger = logging.getLogger(__name__)
+
+
+class RedisEar:
+    """An Ear over one connection. Channel names are those of the sessions' meta keys."""
+
+    def __init__(self, wire: Wire, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
+        self._wire = wire
+        self._channel_of = channel_of
+        self._sessions: dict[bytes, SessionId] = {}
+        self._order = anyio.Lock()
+        self._connection: AbstractConnection | None = None
+        self._closed = False
+        self._heard_at = 0.0
+
+    async def subscribe(self, session: SessionId) -> None:
+        async with self._order:
+            channel = (await self._channel_of(session)).encode()
+            self._sessions[channel] = session
+            await self._say(b"SSUBSCRIBE", channel)
+
+    async def unsubscribe(self, session: SessionId) -> None:
+        async with self._order:
+            for channel in [channel for channel, known in self._sessions.items() if known == session]:
+                del self._sessions[channel]
+                await self._say(b"SUNSUBSCRIBE", channel)
+
+    async def _say(self, *words: bytes) -> None:
+        """Without a connection there is nothing to say: the next one begins with all subscriptions."""
+        if self._connection is not None:
+            try:
+                await send(self._connection, words)
+            except BROKEN:
+                return  # `hear` finds the same break and repairs it
+
+    async def hear(self) -> AsyncGenerator[Push | Subscribed, None]:
+        attempt = 0
+        while not self._closed:
+            connection = self._wire.dial()
+            try:
+                await self._open(connection)
+                attempt = 0
+                while True:
+                    message = await connection.read_response()
+                    self._heard_at = time.monotonic()
+                    heard = understand(self._sessions, message)
+                    if heard is not None:
+                        yield heard
+            except (*BROKEN, ResponseError, LogError) as trouble:
+                attempt += 1
+                await self._recover(trouble, attempt)
+            finally:
+                self._connection = None
+                await connection.disconnect(nowait=True)
+
+    async def _recover(self, trouble: Exception, attempt: int) -> None:
+        """Listeners wait as long as it takes: what cannot be healed now is tried again."""
+        try:
+            await self._wire.recover(trouble, attempt)
+        except LogError as error:
+            _logger.warning("the log cannot be heard: %s", error)
+            await anyio.sleep(RETRY_S)
+
+    async def _open(self, connection: AbstractConnection) -> None:
+        async with asyncio.timeout(REPLY_S):
+            await connected(connection)
+        self._heard_at = time.monotonic()
+        # Sessions that join during the write below go out by `_say`; being subscribed twice is harmless.
+        self._connection = connection
+        if self._sessions:
+            await send(connection, *((b"SSUBSCRIBE", channel) for channel in self._sessions))
+
+    async def check(self) -> None:
+        """A server that stays silent after being asked is given up; `hear` then finds another connection."""
+        connection, silent_s = self._connection, time.monotonic() - self._heard_at
+        if connection is None or silent_s < SILENCE_S:
+            return
+        if silent_s > 2 * SILENCE_S:
+            await connection.disconnect(nowait=True)
+        else:
+            await self._say(b"PING")
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
+
+
+def understand(sessions: Mapping[bytes, SessionId], message: Any) -> Push | Subscribed | None:
+    """What a message of the server says, if it is about one of these sessions."""
+    if not isinstance(message, list) or len(message) != 3:
+        return None
+    kind, channel, body = message
+    session = sessions.get(channel)
+    if session is None:
+        return None
+    if kind == b"smessage":
+        return decode_push(session, body)
+    return Subscribed(session) if kind == b"ssubscribe" else None

@@ -1,0 +1,306 @@
+"""Every listener of a process on one ear: each sees each fact once, in order, whatever breaks in between."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from pipeline.eventlog.event_log import Ear, EventLog, Head, Push, Subscribed
+from pipeline.eventlog.subscription import Listener
+from schemas.errors import (
+    ArchiveDamaged,
+    ArchiveUnavailable,
+    CursorAhead,
+    LogError,
+    LogUnavailable,
+    SessionGone,
+    SessionNotFound,
+)
+from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
+from schemas.wire import LogState
+
+WATCH_S: Final = 0.75
+"""A lost last push is noticed within this time."""
+PAGE: Final = 500
+START: Final = Seq(0)
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Feed:
+    """A session that somebody listens to."""
+
+    listeners: set[Listener] = field(default_factory=set)
+    head: Seq = START
+    """As far as we know."""
+    trouble: Exception | None = None
+    subscribed: bool = False
+    quiet: bool = True
+    """No push since the last look at the heads."""
+    away: bool = False
+    """The last look at the head got no answer."""
+
+    def wake(self) -> None:
+        for listener in self.listeners:
+            listener.wake()
+
+
+class Tailer:
+    """Pushes are handed on as they come; a gap, however it arose, is read from the log.
+
+    A listener that has seen more than the log has (the server lost its end) gets nothing until there is more.
+    """
+
+    def __init__(
+        self, log: EventLog, *, watch_s: float = WATCH_S, delivered: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`delivered` is told the time of the latest fact of each push."""
+        self._log = log
+        self._delivered = delivered
+        self._watch_s = watch_s
+        self._feeds: dict[SessionId, _Feed] = {}
+        self._suspects: set[SessionId] = set()
+        """Sessions whose head must be looked at now."""
+        self._look = anyio.Event()
+        self._checking: set[str] = set()
+        """Roads on which heads are looked at right now."""
+        self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
+        self._ear: Ear
+        self._tasks: TaskGroup
+
+    @property
+    def audience(self) -> tuple[int, int]:
+        """Sessions that somebody listens to here, and how many listeners that is."""
+        return len(self._feeds), sum(len(feed.listeners) for feed in self._feeds.values())
+
+    async def __aenter__(self) -> Self:
+        self._ear = self._log.ear()
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._listen)
+        self._tasks.start_soon(self._watch)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._give_up(LogUnavailable("This process is closing its log."))
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        await self._ear.aclose()
+
+    @asynccontextmanager
+    async def follow(
+        self,
+        session: SessionId,
+        after: Seq,
+        *,
+        audio: bool = False,
+        buffer: int = 256,
+        idle_s: float | None = None,
+    ) -> AsyncIterator[AsyncGenerator[list[Recorded], None]]:
+        """The facts after `after` in batches: first what there is, then as it happens, to the session's end.
+
+        Without `audio` the facts may or may not carry their bytes. With `idle_s` an empty batch says that
+        nothing came for so long, or that the log has fallen silent or is back: see `state`. Raises
+        SessionNotFound, SessionGone and CursorAhead on entering; SessionGone also later, when the session is
+        deleted under the listener.
+        """
+        listener = Listener(session, after, audio=audio, buffer=buffer)
+        feed = self._feeds.setdefault(session, _Feed())
+        feed.listeners.add(listener)
+        try:
+            if not feed.subscribed:
+                await self._ear.subscribe(session)
+                feed.subscribed = True
+            [head] = await self._log.heads([session])
+            present = _present(head)
+            if after > present.seq:
+                raise CursorAhead(f"The session has {present.seq} facts, not {after}.")
+            listener.ended = present.state != "live" and after == present.seq
+            feed.head = max(feed.head, present.seq)
+            async with aclosing(self._batches(listener, feed, idle_s)) as batches:
+                yield batches
+        finally:
+            feed.listeners.discard(listener)
+            if not feed.listeners:
+                del self._feeds[session]
+                with anyio.CancelScope(shield=True):
+                    await self._ear.unsubscribe(session)
+
+    def state(self, session: SessionId) -> LogState:
+        """Whether what is new in a session that is followed here can be seen now."""
+        feed = self._feeds.get(session)
+        return "unavailable" if feed is not None and feed.away else self._log.state
+
+    async def _batches(
+        self, listener: Listener, feed: _Feed, idle_s: float | None
+    ) -> AsyncGenerator[list[Recorded], None]:
+        quiet_since = anyio.current_time()
+        away = False
+        while not listener.ended:
+            facts = listener.take()
+            if not facts and feed.head > listener.cursor:
+                facts = list(listener.deliver(await self._read(listener)))
+            if facts:
+                yield facts
+                quiet_since = anyio.current_time()
+            elif feed.trouble is not None:
+                raise feed.trouble
+            elif feed.away is not away:
+                away = feed.away
+                if idle_s is not None:
+                    yield []
+            # The watch wakes listeners more often than `idle_s`: what is left of it goes on counting down.
+            elif not await listener.news(_left(idle_s, quiet_since)):
+                yield []
+                quiet_since = anyio.current_time()
+
+    async def _read(self, listener: Listener) -> list[Recorded]:
+        """Listeners at the same place share one read. [] while the log is away: the watch tries again."""
+        place = (listener.session, listener.cursor, listener.audio)
+        reading = self._reads.get(place)
+        if reading is None:
+            reading = self._reads[place] = asyncio.get_running_loop().create_future()
+            self._tasks.start_soon(self._read_for_all, place, reading)
+        return await asyncio.shield(reading)
+
+    async def _read_for_all(
+        self, place: tuple[SessionId, Seq, bool], reading: asyncio.Future[list[Recorded]]
+    ) -> None:
+        session, after, audio = place
+        facts: list[Recorded] = []
+        try:
+            facts = await self._log.read(session, after, limit=PAGE, audio=audio)
+        except LogUnavailable:
+            pass  # the watch wakes the listeners, and they ask again
+        except LogError as error:
+            if session in self._feeds:
+                self._feeds[session].trouble = error
+        finally:
+            del self._reads[place]
+            reading.set_result(facts)
+
+    async def _listen(self) -> None:
+        async with aclosing(self._ear.hear()) as heard:
+            async for word in heard:
+                feed = self._feeds.get(word.session)
+                if feed is None:
+                    continue
+                if isinstance(word, Subscribed):
+                    self._suspects.add(word.session)
+                    self._look.set()
+                else:
+                    self._spread(feed, word)
+
+    def _spread(self, feed: _Feed, push: Push) -> None:
+        feed.quiet, feed.away = False, False
+        feed.head = max(feed.head, push.last)
+        if push.facts:
+            self._delivered(push.facts[-1].ts_ms)
+        for listener in feed.listeners:
+            listener.offer(push)
+
+    async def _watch(self) -> None:
+        """Look at the heads of sessions that were just subscribed, and now and then of all quiet ones."""
+        due = anyio.current_time() + self._watch_s
+        while True:
+            with anyio.move_on_after(due - anyio.current_time()):
+                await self._look.wait()
+            self._look = anyio.Event()
+            sessions, self._suspects = self._suspects, set()
+            if anyio.current_time() >= due:  # also where somebody subscribes all the time
+                due = anyio.current_time() + self._watch_s
+                sessions |= {session for session, feed in self._feeds.items() if feed.quiet}
+                for feed in self._feeds.values():
+                    feed.quiet = True
+                await self._ear.check()
+            self._check_by_road(sessions)
+
+    def _check_by_road(self, sessions: set[SessionId]) -> None:
+        """A server that does not answer keeps nobody else's heads from being looked at."""
+        roads: dict[str, list[SessionId]] = defaultdict(list)
+        for session in sessions:
+            roads[self._log.road(session)].append(session)
+        for road, some in roads.items():
+            if road in self._checking:
+                self._suspects.update(some)
+            else:
+                self._checking.add(road)
+                self._tasks.start_soon(self._check_road, road, some)
+
+    async def _check_road(self, road: str, sessions: list[SessionId]) -> None:
+        try:
+            await self._check(sessions)
+        finally:
+            self._checking.discard(road)
+            if self._suspects:
+                self._look.set()
+
+    async def _check(self, sessions: list[SessionId]) -> None:
+        try:
+            heads = await self._log.heads(sessions)
+        except (ArchiveUnavailable, ArchiveDamaged) as error:
+            await self._check_apart(sessions, error)
+            return
+        except LogUnavailable as error:
+            _logger.warning("cannot look at the heads of %d sessions: %s", len(sessions), error)
+            self._mark_away(sessions)
+            return
+        except LogError as error:
+            self._give_up(error)
+            return
+        for session, head in zip(sessions, heads, strict=True):
+            feed = self._feeds.get(session)
+            if feed is not None:
+                self._compare(feed, head)
+
+    def _mark_away(self, sessions: list[SessionId]) -> None:
+        for feed in [self._feeds[session] for session in sessions if session in self._feeds]:
+            if not feed.away:
+                feed.away = True
+                feed.wake()
+
+    async def _check_apart(self, sessions: list[SessionId], error: LogError) -> None:
+        """One of them is in an archive that cannot be read: the others are none the worse for it."""
+        if len(sessions) > 1:
+            for session in sessions:
+                await self._check([session])
+        elif isinstance(error, ArchiveDamaged) and (feed := self._feeds.get(sessions[0])) is not None:
+            feed.trouble = error
+            feed.wake()
+        else:
+            _logger.warning("cannot look at the head of session %s: %s", sessions[0], error)
+
+    def _give_up(self, error: LogError) -> None:
+        for feed in self._feeds.values():
+            feed.trouble = error
+            feed.wake()
+
+    def _compare(self, feed: _Feed, head: Head | None) -> None:
+        feed.away = False
+        try:
+            feed.head = max(feed.head, _present(head).seq)
+        except (SessionNotFound, SessionGone) as error:
+            feed.trouble = error
+        feed.wake()
+
+
+def _left(idle_s: float | None, since: float) -> float | None:
+    """Seconds of `idle_s` that are left since then; None: there is no end to it."""
+    return None if idle_s is None else max(0.0, since + idle_s - anyio.current_time())
+
+
+def _present(head: Head | None) -> Head:
+    if head is None:
+        raise SessionNotFound("There is no such session.")
+    if head.state == "deleted":
+        raise SessionGone("The session was deleted.")
+    return head
