@@ -31,9 +31,9 @@ from pipeline.owners import Owners
 from pipeline.pressure import Pressure, patient
 from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian
+from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.house import FunctionHouse
 from pipeline.tracing.open import open_tracing
-from pipeline.views import SessionViews
 from schemas.errors import LogError
 from schemas.settings import AppSettings
 

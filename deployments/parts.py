@@ -11,7 +11,6 @@ from pipeline.access.allowance import Allowance
 from pipeline.access.arriving import Arriving
 from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
-from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.answer import Models
 from pipeline.characters import Characters
@@ -33,7 +32,6 @@ from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.opening import IntakeServices
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
-from pipeline.history import CHARS_PER_TOKEN
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_gateways import RedisGateways
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
@@ -47,12 +45,14 @@ from pipeline.pressure import Pressure
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.retrieval.port import Librarian
+from pipeline.session_state.ownership import Ownership
+from pipeline.session_state.session_views import SessionViews, Views
+from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
 from pipeline.tracing.tracer import Tracing
 from pipeline.users import Users
-from pipeline.views import SessionViews, Views
 from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 from schemas.settings import AppSettings

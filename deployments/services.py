@@ -8,7 +8,6 @@ from pipeline.access.allowance import Allowance
 from pipeline.access.arriving import Arriving
 from pipeline.access.client_secrets import ClientSecrets
 from pipeline.access.door import Door
-from pipeline.access.ownership import Ownership
 from pipeline.access.shares import Shares
 from pipeline.characters import Characters
 from pipeline.core.clock import Clock
@@ -28,6 +27,7 @@ from pipeline.pressure import Pressure
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
 from pipeline.retrieval.port import Librarian
+from pipeline.session_state.ownership import Ownership
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads

@@ -23,8 +23,8 @@ from pipeline.log.redis_sound import RedisSound
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.metrics.process import ProcessMeter, Teller
 from pipeline.narrations import Narrations
+from pipeline.session_state.session_views import SessionViews
 from pipeline.users import Users
-from pipeline.views import SessionViews
 from pipeline.workers.archiving import ArchiveEnded
 from pipeline.workers.directory import DirectoryProjection
 from pipeline.workers.measuring import Measuring

@@ -9,11 +9,11 @@ import anyio
 from pipeline.asking import Question, Stage
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import ToolCall
+from pipeline.session_state.turn_state import CallState
 from pipeline.tools.house import FunctionHouse
 from pipeline.tools.remote import About, pseudonym
 from pipeline.tracing import names
 from pipeline.tracing.here import fail, shows_content, span
-from pipeline.turn_state import CallState
 from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
 from schemas.chat import ARGUMENT_CHARS
 from schemas.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.conversation import Conversation
-from pipeline.turn_state import SentenceState, TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import SentenceState, TurnState
 
 CaptionFormat = Literal["vtt", "srt"]
 

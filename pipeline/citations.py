@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.turn_state import TurnState
+from pipeline.session_state.turn_state import TurnState
 from schemas.conversations import CitationView
 from schemas.retrieval import NumberedPassage, Support
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from pipeline.core.clock import Clock
 from pipeline.newcomers import Newcomers, Wait
 from pipeline.pressure import Pressure
-from pipeline.turn_state import TurnState
+from pipeline.session_state.turn_state import TurnState
 from schemas.providers import is_ours
 from schemas.settings import SessionSettings
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.conversation import Conversation
 from pipeline.eventlog.tailer import Tailer
 from pipeline.sentence_audio import expected_total
-from pipeline.turn_state import SentenceState, TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from pipeline.access.allowance import Allowance
-from pipeline.conversation import Conversation
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.session_views import SessionViews
+from pipeline.session_state.turn_state import NarrationState, TurnState
 from pipeline.tracing.caller import CALLER
-from pipeline.turn_state import NarrationState, TurnState
 from pipeline.users import Users, settings_for
-from pipeline.views import SessionViews
 from schemas.errors import SceneNotFound, SceneNotReady, SessionEnded, SessionGone, SessionNotFound
 from schemas.events import (
     NarrationRequested,

@@ -9,7 +9,6 @@ import anyio
 
 from pipeline.access.allowance import Allowance
 from pipeline.answer import Models
-from pipeline.conversation import Conversation
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.eventlog.event_log import EventLog
@@ -19,10 +18,11 @@ from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
 from pipeline.leases import Leases
 from pipeline.plans import planned
 from pipeline.pressure import Pressure
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.session_views import SessionViews, fold
+from pipeline.session_state.turn_state import TurnState
 from pipeline.tracing.tracer import Tracing
 from pipeline.turn import Turn
-from pipeline.turn_state import TurnState
-from pipeline.views import SessionViews, fold
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from pipeline.conversation import Conversation
-from pipeline.history import history
 from pipeline.resuming import progress
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_history import history
+from pipeline.session_state.turn_state import TurnState
 from pipeline.turn import TurnPlan
-from pipeline.turn_state import TurnState
 from schemas.ids import SessionId
 from schemas.providers import LOCAL
 

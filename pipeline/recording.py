@@ -15,7 +15,7 @@ from pipeline.audio.audio_formats import WAV_HEADER_BYTES, AudioFormat, Mp3Encod
 from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import OpusDecoder, unframe
 from pipeline.eventlog.event_log import EventLog
-from pipeline.turn_state import SentenceState, TurnState
+from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 

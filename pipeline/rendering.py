@@ -6,7 +6,7 @@ from collections import OrderedDict
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.audio.sentence_renderer import SentenceRenderer
 from pipeline.eventlog.event_log import EventLog
-from pipeline.views import SessionViews
+from pipeline.session_state.session_views import SessionViews
 from schemas.errors import RhapsodeError
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded

@@ -10,7 +10,6 @@ import anyio
 
 from pipeline.access.allowance import Allowance
 from pipeline.choices import Choices
-from pipeline.conversation import Conversation
 from pipeline.documents.readable import check_readable, with_readable
 from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import About, Recorder
@@ -18,8 +17,9 @@ from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
 from pipeline.owners import Owners
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.session_views import SessionViews
 from pipeline.tracing.caller import CALLER
-from pipeline.views import SessionViews
 from pipeline.wishes import Overtaken, SpokenQuestion, check_guest, check_length, conversational
 from schemas.chat import GivenMessage
 from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession

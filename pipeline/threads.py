@@ -4,9 +4,9 @@ from contextlib import suppress
 from typing import Final
 
 from pipeline.characters import Characters, as_character
-from pipeline.conversation import Conversation
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import Recorder
+from pipeline.session_state.conversation import Conversation
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
-from pipeline.views import Views
+from pipeline.session_state.session_views import Views
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.events import CharacterSaved, NotificationsDelivered, PreferencesChanged, SessionStarted
 from schemas.ids import Seq, SessionId, derived_session_id

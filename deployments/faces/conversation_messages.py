@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.audio.audio_files import StoredChunk
 from pipeline.citations import annotations, citations
 from pipeline.sentence_audio import SentenceSound
-from pipeline.turn_state import TurnState, apply_to_turn
+from pipeline.session_state.turn_state import TurnState, apply_to_turn
 from schemas.errors import InputError
 from schemas.events import TERMINAL
 from schemas.ids import Seq, TurnId

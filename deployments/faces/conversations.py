@@ -27,7 +27,7 @@ from deployments.services import Services
 from deployments.welcome import Welcome
 from pipeline.listening import Listener, Listening
 from pipeline.sentence_audio import encode
-from pipeline.turn_state import TurnState
+from pipeline.session_state.turn_state import TurnState
 from schemas.conversations import AudioWish, ChatMessage, StreamingWish, ThreadMessage
 from schemas.errors import InputError, RhapsodeError, TurnNotFound
 from schemas.ids import Seq, SessionId, TurnId

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.services import Services
-from pipeline.conversation import Conversation
 from pipeline.eventlog.event_log import Head
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from schemas.commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
 from schemas.ids import SessionId, parse_session_id

@@ -9,9 +9,9 @@ from deployments.access import principal_of
 from deployments.faces.native import Open, Session
 from pipeline import captions
 from pipeline.audio.audio_formats import MIME, AudioFormat
-from pipeline.conversation import Conversation
 from pipeline.recording import EXTENSIONS, Wish
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound
 from schemas.ids import TurnId
 

@@ -6,9 +6,9 @@ import anyio
 
 from deployments.faces.realtime_input import Microphone
 from deployments.services import Services
-from pipeline.conversation import Conversation
 from pipeline.realtime.desk import Desk
 from pipeline.realtime.translator import Event
+from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError
 from schemas.ids import TurnId
 from schemas.realtime_session import ResponseWish

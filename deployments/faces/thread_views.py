@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pipeline.citations import citations
-from pipeline.conversation import Conversation
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from schemas.conversations import CharacterView, ListedThread, MessageView, ThreadView
 from schemas.events import CharacterSaved
 from schemas.ids import SessionId

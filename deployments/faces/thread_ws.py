@@ -18,8 +18,8 @@ from deployments.faces.sockets import JsonSocket, Spoken, talking
 from deployments.faces.threads import known_thread
 from deployments.services import Services
 from deployments.welcome import Welcome
-from pipeline.conversation import Conversation
 from pipeline.listening import Listener, Listening
+from pipeline.session_state.conversation import Conversation
 from schemas.commands import Control
 from schemas.conversations import AudioWish, SocketCommand, SocketControl, SocketMessage
 from schemas.errors import CursorAhead, InputError

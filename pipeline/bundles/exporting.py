@@ -17,9 +17,9 @@ from pipeline.audio.audio_files import StoredChunk, file_pieces
 from pipeline.bundles.cloudevents import PACKETS, write_line
 from pipeline.bundles.manifest import EVENTS, MANIFEST, Manifest
 from pipeline.bundles.zipping import ZipStream
-from pipeline.conversation import Conversation
 from pipeline.eventlog.event_log import EventLog, Head
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from schemas.errors import LogLost
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded

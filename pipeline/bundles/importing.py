@@ -9,9 +9,9 @@ import anyio.to_thread
 import orjson
 
 from pipeline.bundles.reading import ReadBundle
-from pipeline.conversation import Conversation
 from pipeline.copying import write_copy
 from pipeline.eventlog.event_log import EventLog
+from pipeline.session_state.conversation import Conversation
 from pipeline.tracing.caller import normal
 from schemas.events import (
     Fact,

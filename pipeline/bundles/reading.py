@@ -13,8 +13,8 @@ from pipeline.audio.capture import PIECE_PACKETS
 from pipeline.audio.opus import CHUNK_MS, PACKET_MS, SENTENCE_MS, packet_us, unframe
 from pipeline.bundles.cloudevents import PACKETS, read_line
 from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
-from pipeline.conversation import Conversation
 from pipeline.eventlog.redis.codec import AUDIO_MAX, encode, size_of
+from pipeline.session_state.conversation import Conversation
 from schemas.errors import (
     BundleDamaged,
     BundleInvalid,

@@ -20,7 +20,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.held import Held, HeldInputs
 from pipeline.retrieval.port import Librarian
 from pipeline.retrieval.reading.reader import Upload
-from pipeline.views import Views
+from pipeline.session_state.session_views import Views
 from schemas.access_errors import UploadLimit
 from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
 from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound

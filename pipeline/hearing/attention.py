@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from pipeline.conversation import Conversation
 from pipeline.core.clock import Clock
 from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.taking import Taking, spoken_over
 from pipeline.owners import Owners
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions import Sessions
-from pipeline.turn_state import TurnState
 from schemas.events import Fact, PlaybackPaused, PlaybackResumed, TurnStopRequested
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.listening import ListeningSettings

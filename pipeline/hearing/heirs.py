@@ -8,8 +8,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.hearing.held import Held
-from pipeline.hearing.inputs import InputState
 from pipeline.hearing.opening import IntakeServices
+from pipeline.session_state.input_state import InputState
 from schemas.errors import RhapsodeError
 from schemas.voice_facts import InputClosed
 

@@ -10,7 +10,6 @@ from anyio.abc import TaskGroup
 from pipeline.hearing.arrivals import Arrivals
 from pipeline.hearing.chronicle import Chronicle
 from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.hearing.inputs import KnownOrder
 from pipeline.hearing.keeping import Acknowledge, SoundKeeper
 from pipeline.hearing.opening import IntakeServices, Opening, for_source
 from pipeline.hearing.orders import Command, Order
@@ -20,6 +19,7 @@ from pipeline.hearing.scribe import Scribe
 from pipeline.hearing.tape import Tape
 from pipeline.hearing.utterances import Refused, Utterances
 from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS
+from pipeline.session_state.input_state import KnownOrder
 from schemas.errors import NoInput, RhapsodeError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted

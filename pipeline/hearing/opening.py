@@ -9,8 +9,8 @@ from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.held import Held, HeldInputs
-from pipeline.hearing.inputs import KnownOrder
 from pipeline.hearing.vad import Vad
+from pipeline.session_state.input_state import KnownOrder
 from pipeline.sessions import Sessions
 from pipeline.tracing.tracer import Tracing
 from schemas.ids import Seq, SessionId

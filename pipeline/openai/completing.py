@@ -11,8 +11,6 @@ from typing import Final
 import anyio
 
 from pipeline.access.arriving import Arriving
-from pipeline.access.ownership import Ownership
-from pipeline.conversation import Conversation
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import recording_in
 from pipeline.listening import Listener, Listening
@@ -20,6 +18,8 @@ from pipeline.openai.asking import Place, question, settings_of, sounds, title_o
 from pipeline.openai.cursors import Cursor
 from pipeline.openai.names import Names
 from pipeline.openai.telling import Chunk, Teller, Wanted
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.ownership import Ownership
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound

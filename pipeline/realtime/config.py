@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pipeline.conversation import Conversation
 from pipeline.openai.names import Names
+from pipeline.session_state.conversation import Conversation
 from schemas.commands import SettingsPatch
 from schemas.errors import UnknownVoice
 from schemas.ids import SessionId

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.conversation import Conversation
 from pipeline.realtime.shown import Shown, shown_item
+from pipeline.session_state.conversation import Conversation
 from schemas.recorded import Recorded
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.conversation import Conversation
 from pipeline.realtime.shown import Shown, shown_item, shown_response
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
 from schemas.events import TERMINAL
 from schemas.ids import TurnId
 from schemas.recorded import Recorded

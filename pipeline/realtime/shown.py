@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline.realtime.items import Item, Items
-from pipeline.realtime.told import Turns, text_of
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation_items import Item, Items
+from pipeline.session_state.llm_context import Turns, text_of
+from pipeline.session_state.turn_state import TurnState
 
 Shown = dict[str, Any]
 

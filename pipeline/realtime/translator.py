@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.conversation import Conversation
 from pipeline.realtime.config import shown
 from pipeline.realtime.ears import Ears
 from pipeline.realtime.responses import Responses
 from pipeline.realtime.shown import Shown, shown_item
+from pipeline.session_state.conversation import Conversation
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded
 

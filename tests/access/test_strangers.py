@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.access.ownership import Ownership
 from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.session_state.ownership import Ownership
 from schemas.events import SessionStarted
 from schemas.ids import new_session_id
 from schemas.settings import SessionSettings

@@ -17,7 +17,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.retrieval.port import Librarian
-from pipeline.views import Views
+from pipeline.session_state.session_views import Views
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId, DocumentId
 from schemas.retrieval_errors import DocumentBusy

@@ -17,8 +17,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.narrations import Narrations, SceneId
+from pipeline.session_state.session_views import SessionViews
 from pipeline.users import Users, user_session
-from pipeline.views import SessionViews
 from pipeline.workers.base import Effect, Pointer
 from schemas.events import Fact, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.ids import Seq, SessionId, TurnId, new_session_id

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.conversation import Conversation
-from pipeline.views import own_copy
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.session_views import own_copy
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     AudioChunk,

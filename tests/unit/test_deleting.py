@@ -12,8 +12,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
+from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions import Sessions
-from pipeline.views import SessionViews
 from schemas.errors import LogUnavailable
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.ids import SessionId, new_session_id

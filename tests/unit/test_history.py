@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import Message
-from pipeline.history import CHARS_PER_TOKEN, history
+from pipeline.session_state.turn_history import CHARS_PER_TOKEN, history
 from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings

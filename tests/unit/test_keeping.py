@@ -15,8 +15,8 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
 from pipeline.hearing.audio_time import AudioClock
 from pipeline.openai.keeping import Keeper
+from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions import Sessions
-from pipeline.views import SessionViews
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.limits import LimitSettings

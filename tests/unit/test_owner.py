@@ -16,7 +16,7 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
 from pipeline.pressure import Pressure
-from pipeline.views import SessionViews
+from pipeline.session_state.session_views import SessionViews
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,

@@ -9,7 +9,7 @@ import pytest
 from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.views import SessionViews
+from pipeline.session_state.session_views import SessionViews
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import Recorded

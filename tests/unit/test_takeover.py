@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from pipeline.answer import Models
 from pipeline.audio.opus import unframe
-from pipeline.conversation import Conversation
 from pipeline.core.clock import SystemClock
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
@@ -24,6 +23,7 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.resuming import same_place
+from pipeline.session_state.conversation import Conversation
 from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.limits import LimitSettings

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipeline import views as module
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.views import Views
+from pipeline.session_state import session_views as module
+from pipeline.session_state.session_views import Views
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import Recorded
 from tests.log.support import STARTED, delta

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.conversation import Conversation
 from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.attention import Attention
 from pipeline.owners import Owners
+from pipeline.session_state.conversation import Conversation
 from pipeline.sessions import Sessions
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from pipeline.conversation import Conversation
 from pipeline.engines.ports import Message
-from pipeline.realtime.told import before as items_before
-from pipeline.realtime.told import told
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.llm_context import before as items_before
+from pipeline.session_state.llm_context import told
+from pipeline.session_state.turn_state import TurnState
 from schemas.ids import TurnId
 
 CHARS_PER_TOKEN: Final = 3

@@ -10,8 +10,8 @@ from typing import Final, Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from pipeline.conversation import Conversation
 from pipeline.eventlog.event_log import EventLog, Head
+from pipeline.session_state.conversation import Conversation
 from schemas.errors import SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from pipeline.engines.ports import Message, ToolCall
-from pipeline.realtime.items import Item, Items
-from pipeline.turn_state import TurnState
+from pipeline.session_state.conversation_items import Item, Items
+from pipeline.session_state.turn_state import TurnState
 from schemas.chat import FunctionCall, GivenMessage
 from schemas.ids import TurnId
 

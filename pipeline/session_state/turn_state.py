@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.spoken_words import SpokenWords
+from pipeline.session_state.word_positions import SpokenWords
 from schemas.chat import GivenMessage
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId, TurnId

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pipeline.hearing.inputs import FACTS as INPUT_FACTS
-from pipeline.hearing.inputs import InputState, apply_to_inputs
-from pipeline.realtime.items import Items
-from pipeline.turn_state import NarrationState, TurnState, apply_to_turn
+from pipeline.session_state.conversation_items import Items
+from pipeline.session_state.input_state import FACTS as INPUT_FACTS
+from pipeline.session_state.input_state import InputState, apply_to_inputs
+from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.chat import GivenMessage
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (

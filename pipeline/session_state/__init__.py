@@ -1,0 +1,1 @@
+"""The session aggregate: pure folds of events to conversation, turns and inputs."""
