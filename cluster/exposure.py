@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cluster.problems import MISUSED, CliError
-from pipeline.access.door import is_loopback, is_open
-from pipeline.access.keys import KeyFileDamaged
+from pipeline.auth.api_keys import KeyFileDamaged
+from pipeline.auth.authenticator import is_loopback, is_open
 from schemas.settings import AppSettings
 
 if TYPE_CHECKING:

@@ -15,15 +15,8 @@ from rich.console import Console
 from cluster import state
 from cluster.commands import Yes, confirm, explained
 from cluster.problems import MISUSED, CliError
-from pipeline.access.door import keys_file
-from pipeline.access.keys import (
-    KeyFileDamaged,
-    KeyRecord,
-    PrincipalName,
-    create_key,
-    read_keys,
-    revoke_key,
-)
+from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, PrincipalName, create_key, read_keys, revoke_key
+from pipeline.auth.authenticator import keys_file
 from schemas.principals import Role
 
 app = typer.Typer(help="Who may use the server: make, list and revoke API keys.", no_args_is_help=True)

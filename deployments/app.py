@@ -19,7 +19,7 @@ from deployments.speech_to_text import SpeechToTextReplica
 from deployments.text_to_speech import TextToSpeechReplica
 from deployments.vllm_language_model import VllmLanguageModelReplica
 from deployments.workers import WorkersReplica
-from pipeline.access.door import is_loopback, is_open
+from pipeline.auth.authenticator import is_loopback, is_open
 from pipeline.engines.llm.vllm import vllm_environment
 from pipeline.engines.speech_environment import voice_python, whisperx_python
 from pipeline.engines.stt.whisper_weights import is_on_hub

@@ -15,7 +15,7 @@ from deployments.access import PRINCIPAL
 from deployments.audience import Audience, lasts
 from deployments.farewell import seen_out
 from deployments.services import Services
-from pipeline.access.door import is_loopback
+from pipeline.auth.authenticator import is_loopback
 from pipeline.tracing.caller import HEADER, called_with
 from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
 from schemas.errors import GatewayBusy, RhapsodeError

@@ -14,7 +14,7 @@ from deployments.gauges import gauges_of
 from deployments.metrics import Metrics, Replicas
 from deployments.parts import Parts
 from deployments.services import Check, Services
-from pipeline.access.allowance import open_allowance
+from pipeline.admission.allowance import open_allowance
 from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import Transcribers

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from deployments.metrics import Metrics
 from deployments.services import Check, Services
-from pipeline.access.allowance import Allowance
-from pipeline.access.arriving import Arriving
-from pipeline.access.client_secrets import ClientSecrets
-from pipeline.access.door import Door
 from pipeline.access.shares import Shares
+from pipeline.admission.allowance import Allowance
+from pipeline.admission.upload_limits import Arriving
 from pipeline.answer import Models
+from pipeline.auth.authenticator import Door
+from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.core.clock import Clock

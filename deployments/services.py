@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from deployments.metrics import Metrics
-from pipeline.access.allowance import Allowance
-from pipeline.access.arriving import Arriving
-from pipeline.access.client_secrets import ClientSecrets
-from pipeline.access.door import Door
 from pipeline.access.shares import Shares
+from pipeline.admission.allowance import Allowance
+from pipeline.admission.upload_limits import Arriving
+from pipeline.auth.authenticator import Door
+from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.characters import Characters
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from pipeline.access.allowance import Allowance
+from pipeline.admission.allowance import Allowance
 from pipeline.answer import Models
 from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy

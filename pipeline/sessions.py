@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from pipeline.access.allowance import Allowance
+from pipeline.admission.allowance import Allowance
 from pipeline.choices import Choices
 from pipeline.documents.readable import check_readable, with_readable
 from pipeline.eventlog.event_log import Head

@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from deployments.spool import path_of
-from pipeline.access.arriving import Arrival
+from pipeline.admission.upload_limits import Arrival
 from pipeline.documents.additions import NewUpload
 from schemas.documents import Upload
 from schemas.errors import InputCancelled, InputError, UnsupportedFormat

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 
 from deployments.access import Caller
 from deployments.faces.native import Open, Session
-from pipeline.access.tokens import Tokens
+from pipeline.auth.tokens import Tokens
 from schemas.access_wire import ShareList, ShareMade, ShareView, TokenMade
 from schemas.commands import CreateShare
 from schemas.errors import StateError

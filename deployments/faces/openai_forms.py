@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from pipeline.access.arriving import Arrival
+from pipeline.admission.upload_limits import Arrival
 from schemas.errors import BodyTooLarge, InputError, NotSound
 from schemas.openai.transcription import LISTS
 from schemas.openai_errors import MissingParameter

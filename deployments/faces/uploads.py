@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from deployments.services import Services
-from pipeline.access.arriving import Arrival
+from pipeline.admission.upload_limits import Arrival
 from pipeline.hearing.uploading import Recording, recording_in
 from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import anyio
 
-from pipeline.access.arriving import Arriving
+from pipeline.admission.upload_limits import Arriving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import recording_in
 from pipeline.listening import Listener, Listening

@@ -12,7 +12,7 @@ import anyio
 import numpy as np
 import orjson
 
-from pipeline.access.allowance import Allowance
+from pipeline.admission.allowance import Allowance
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.openai.names import Names
 from pipeline.retrieval.embedding import Vectors, unit

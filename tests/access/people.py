@@ -14,9 +14,9 @@ from websockets.typing import Subprotocol
 
 from cluster.openapi import _nothing
 from deployments.http import create_app
-from pipeline.access.keys import create_key
-from pipeline.access.secret import own_secret
-from pipeline.access.tokens import ACCESS, ISSUER
+from pipeline.auth.api_keys import create_key
+from pipeline.auth.signing_key import own_secret
+from pipeline.auth.tokens import ACCESS, ISSUER
 from pipeline.core.clock import SystemClock
 from pipeline.users import user_session
 from schemas.principals import Role

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.access.allowance import Allowance, open_allowance
-from pipeline.access.meter import MemoryMeter
-from pipeline.access.stored import Stored, Usage
+from pipeline.admission.allowance import Allowance, open_allowance
+from pipeline.admission.storage_quota import Stored, Usage
+from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.hearing.handles import HeardAllowance
 from schemas.access_errors import WriteLimit

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import connect
 
-from pipeline.access.keys import create_key, read_keys, revoke_key
-from pipeline.access.secret import own_secret
+from pipeline.auth.api_keys import create_key, read_keys, revoke_key
+from pipeline.auth.signing_key import own_secret
 from pipeline.core.clock import SystemClock
 from tests.access.people import ADMIN, Belongings, People, client, forged, said_by_socket, settings_at, stream
 from tests.support import RunningApp, running_app

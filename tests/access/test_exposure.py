@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from cluster.cli import app
 from deployments.app import build
-from pipeline.access.keys import create_key, read_keys
+from pipeline.auth.api_keys import create_key, read_keys
 from schemas.settings import AppSettings
 
 FILE = Path(__file__).resolve().parents[2] / "serve_config.yaml"

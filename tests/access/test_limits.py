@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.access.meter import Cost, MemoryMeter, RedisMeter
+from pipeline.admission.usage_meter import Cost, MemoryMeter, RedisMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings

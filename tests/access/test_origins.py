@@ -8,8 +8,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from pipeline.access.door import is_loopback
-from pipeline.access.keys import create_key
+from pipeline.auth.api_keys import create_key
+from pipeline.auth.authenticator import is_loopback
 from pipeline.core.clock import SystemClock
 from tests.access.people import People, client, settings_at, status_for_peer, stream
 from tests.edge.listeners import create

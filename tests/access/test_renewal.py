@@ -8,9 +8,9 @@ import anyio
 import jwt
 import pytest
 
-from pipeline.access.keys import create_key, id_of, revoke_key
-from pipeline.access.secret import own_secret
-from pipeline.access.tokens import ACCESS, ISSUER, RENEWAL
+from pipeline.auth.api_keys import create_key, id_of, revoke_key
+from pipeline.auth.signing_key import own_secret
+from pipeline.auth.tokens import ACCESS, ISSUER, RENEWAL
 from pipeline.core.clock import SystemClock
 from tests.access.people import Belongings, People, client, forged, said_by_socket, stream
 from tests.access.test_credentials import outcome, until

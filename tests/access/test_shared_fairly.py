@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.access.arriving import Arriving
+from pipeline.admission.upload_limits import Arriving
 from pipeline.core.fair_slots import FairPlaces
 from schemas.access_errors import UploadLimit
 from schemas.access_settings import PrincipalLimits

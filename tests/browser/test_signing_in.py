@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import expect
 
-from pipeline.access.keys import create_key
+from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
 from tests.browser.conftest import SHORT
 from tests.browser.reader import Reader

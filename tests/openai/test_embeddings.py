@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from pipeline.access.allowance import Allowance
-from pipeline.access.meter import MemoryMeter
+from pipeline.admission.allowance import Allowance
+from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.openai.embedding import Embeddings
 from pipeline.retrieval.embedding import Vectors

@@ -8,7 +8,7 @@ import httpx
 import jwt
 import pytest
 
-from pipeline.access.secret import own_secret
+from pipeline.auth.signing_key import own_secret
 from pipeline.core.clock import SystemClock
 from tests.access.people import People, settings_at
 from tests.access.people import client as http_client

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.access.keys import create_key
+from pipeline.auth.api_keys import create_key
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log

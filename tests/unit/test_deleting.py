@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.access.allowance import open_allowance
+from pipeline.admission.allowance import open_allowance
 from pipeline.choices import Choices
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from pipeline.access.allowance import open_allowance
+from pipeline.admission.allowance import open_allowance
 from pipeline.choices import Choices
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.memory_log import MemoryEventLog

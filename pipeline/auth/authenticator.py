@@ -4,10 +4,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from pipeline.access.keys import PREFIX, read_keys
-from pipeline.access.ring import KeyRing
-from pipeline.access.secret import own_secret
-from pipeline.access.tokens import SECRET, Tokens
+from pipeline.auth.api_key_store import KeyRing
+from pipeline.auth.api_keys import PREFIX, read_keys
+from pipeline.auth.signing_key import own_secret
+from pipeline.auth.tokens import SECRET, Tokens
 from pipeline.core.clock import Clock
 from schemas.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
 from schemas.access_settings import AuthSettings

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pipeline.access.keys import KeyFileDamaged, KeyRecord, id_of, read_keys
+from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, id_of, read_keys
 from pipeline.core.clock import Clock
 from schemas.access_errors import CredentialExpired, CredentialInvalid
 from schemas.principals import Principal

@@ -3,8 +3,8 @@
 import logging
 from typing import Final
 
-from pipeline.access.meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
-from pipeline.access.stored import Stored, Usage
+from pipeline.admission.storage_quota import Stored, Usage
+from pipeline.admission.usage_meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
 from pipeline.core.task_scope import Lasting
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog

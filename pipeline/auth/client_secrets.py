@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from pipeline.access.tokens import Tokens
+from pipeline.auth.tokens import Tokens
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.access_errors import CredentialExpired
 from schemas.principals import Principal

@@ -7,8 +7,8 @@ from typing import Any, Final
 import jwt
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.access.keys import PrincipalName
-from pipeline.access.ring import KeyRing
+from pipeline.auth.api_key_store import KeyRing
+from pipeline.auth.api_keys import PrincipalName
 from pipeline.core.clock import Clock
 from schemas.access_errors import CredentialExpired, CredentialInvalid, Forbidden
 from schemas.access_settings import AuthSettings, IdentityProviderSettings

@@ -1,0 +1,1 @@
+"""Concurrency limit and engine backpressure."""

@@ -1,0 +1,1 @@
+"""Credentials, principals and what each principal may use."""
