@@ -32,7 +32,7 @@ from pipeline.pressure import Pressure, patient
 from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian
 from pipeline.session_state.session_views import SessionViews
-from pipeline.tools.house import FunctionHouse
+from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.tracing.open import open_tracing
 from schemas.errors import LogError
 from schemas.settings import AppSettings

@@ -22,7 +22,7 @@ from pipeline.engines.ports import (
 )
 from pipeline.grounds import Finder, look_up, told
 from pipeline.resuming import Progress
-from pipeline.tools.house import FunctionHouse
+from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.tracing.turns import chatting
 from schemas.answer_facts import AnswerCited, PassagesFound
 from schemas.chat import GivenMessage

@@ -10,8 +10,8 @@ from pipeline.asking import Question, Stage
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import ToolCall
 from pipeline.session_state.turn_state import CallState
-from pipeline.tools.house import FunctionHouse
-from pipeline.tools.remote import About, pseudonym
+from pipeline.tools.remote_functions import About, pseudonym
+from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.tracing import names
 from pipeline.tracing.here import fail, shows_content, span
 from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed

@@ -12,7 +12,7 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.grounds import Finder
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
-from pipeline.tools.house import FunctionHouse
+from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.tracing.tracer import Tracing
 from schemas.chat import FunctionOffer, GivenMessage, ToolSettings
 from schemas.events import SessionStarted, TurnRequested

@@ -7,8 +7,8 @@ from pipeline.answer import Models
 from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.tools.house import Result
-from pipeline.tools.remote import About, pseudonym
+from pipeline.tools.remote_functions import About, pseudonym
+from pipeline.tools.tool_registry import Result
 from schemas.chat import GivenMessage
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, new_session_id

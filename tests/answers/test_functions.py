@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr, ValidationError
 
-from pipeline.tools.house import FunctionHouse
-from pipeline.tools.remote import About, pseudonym
+from pipeline.tools.remote_functions import About, pseudonym
+from pipeline.tools.tool_registry import FunctionHouse
 from schemas.chat import OUTPUT_CHARS
 from schemas.errors import RhapsodeError
 from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown

@@ -10,8 +10,8 @@ import httpx
 
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import Function
-from pipeline.tools.local import PythonFunction
-from pipeline.tools.remote import About, RemoteFunction
+from pipeline.tools.local_functions import PythonFunction
+from pipeline.tools.remote_functions import About, RemoteFunction
 from schemas.chat import OUTPUT_CHARS
 from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.tools import FunctionHouseSettings, RegisteredFunction
