@@ -10,7 +10,7 @@ import typer
 from cluster.asking import ask, metrics_page
 from cluster.commands import Json, Url, explained, running_at, say
 from cluster.problems import MISUSED, CliError
-from pipeline.metrics import names
+from pipeline.observability import metric_names
 
 _PATIENCE_S: Final = 30.0
 
@@ -51,7 +51,7 @@ def metrics(
 def _counted(address: str) -> list[dict[str, Any]]:
     """What the workers have counted, from the page that Prometheus reads."""
     page, found = metrics_page(address), list[dict[str, Any]]()
-    for metric in names.ALL:
+    for metric in metric_names.ALL:
         spread_out = metric.kind == "histogram"
         if metric.source != "log":
             continue

@@ -7,8 +7,8 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.metrics.names import BY_NAME, Metric
-from pipeline.metrics.tally import quantile
+from pipeline.observability.metric_names import BY_NAME, Metric
+from pipeline.observability.tally import quantile
 
 SPAN_S: Final = 60.0
 Labels = tuple[tuple[str, str], ...]

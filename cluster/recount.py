@@ -14,9 +14,9 @@ from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_projections import RedisProjections
-from pipeline.metrics.fold import recounted
-from pipeline.metrics.summary import measurements
-from pipeline.metrics.tally import Tally
+from pipeline.observability.metric_fold import recounted
+from pipeline.observability.metric_summary import measurements
+from pipeline.observability.tally import Tally
 from schemas.errors import LogError, RhapsodeError
 from schemas.ids import SessionId
 from schemas.metrics import Measurement

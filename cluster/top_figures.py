@@ -5,31 +5,31 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cluster.readings import Page, Readings, Spread
-from pipeline.metrics import names
-from pipeline.metrics.names import Metric
+from pipeline.observability import metric_names
+from pipeline.observability.metric_names import Metric
 
 STAGES: Final[Mapping[str, Metric]] = {
-    "waiting for its turn": names.QUEUE_WAIT,
-    "recognition": names.RECOGNITION,
-    "looking up": names.RETRIEVAL,
-    "model, first token": names.TTFT,
-    "first text": names.FIRST_TEXT,
-    "between deltas": names.DELTA_GAP,
-    "voice, first byte": names.TTFB,
-    "first audio": names.TTFA,
-    "first sound, heard": names.FIRST_SOUND,
-    "voice to voice": names.VOICE_TO_VOICE,
-    "gap of sentences": names.GAP,
-    "log append": names.APPEND,
-    "delivery": names.DELIVERY,
-    "event loop late": names.LOOP_LAG,
+    "waiting for its turn": metric_names.QUEUE_WAIT,
+    "recognition": metric_names.RECOGNITION,
+    "looking up": metric_names.RETRIEVAL,
+    "model, first token": metric_names.TTFT,
+    "first text": metric_names.FIRST_TEXT,
+    "between deltas": metric_names.DELTA_GAP,
+    "voice, first byte": metric_names.TTFB,
+    "first audio": metric_names.TTFA,
+    "first sound, heard": metric_names.FIRST_SOUND,
+    "voice to voice": metric_names.VOICE_TO_VOICE,
+    "gap of sentences": metric_names.GAP,
+    "log append": metric_names.APPEND,
+    "delivery": metric_names.DELIVERY,
+    "event loop late": metric_names.LOOP_LAG,
 }
 """In the order in which a turn meets them."""
 
 
 _ERRORS: Final = (
-    *(names.TURN_ERRORS, names.SENTENCE_ERRORS),
-    *(names.RECOGNITION_ERRORS, names.RETRIEVAL_ERRORS),
+    *(metric_names.TURN_ERRORS, metric_names.SENTENCE_ERRORS),
+    *(metric_names.RECOGNITION_ERRORS, metric_names.RETRIEVAL_ERRORS),
 )
 
 
@@ -56,18 +56,18 @@ def figures(readings: Readings) -> Figures:
     return Figures(
         seconds=round(readings.seconds, 1),
         sessions={
-            "live": now.value(names.LIVE) or 0,
-            "owned": now.value(names.OWNED) or 0,
-            "followed": now.value(names.FOLLOWED) or 0,
-            "listeners": now.value(names.LISTENERS) or 0,
-            "turns running": now.value(names.RUNNING) or 0,
-            "room for turns": now.value(names.ROOM) or 0,
+            "live": now.value(metric_names.LIVE) or 0,
+            "owned": now.value(metric_names.OWNED) or 0,
+            "followed": now.value(metric_names.FOLLOWED) or 0,
+            "listeners": now.value(metric_names.LISTENERS) or 0,
+            "turns running": now.value(metric_names.RUNNING) or 0,
+            "room for turns": now.value(metric_names.ROOM) or 0,
         },
         turns={
-            **{outcome: count for (outcome,), count in added.by(names.TURNS, "outcome").items()},
-            "takeovers": added.value(names.TAKEOVERS) or 0,
-            "underruns": added.value(names.UNDERRUNS) or 0,
-            "spoken seconds": round(added.value(names.SPOKEN) or 0, 1),
+            **{outcome: count for (outcome,), count in added.by(metric_names.TURNS, "outcome").items()},
+            "takeovers": added.value(metric_names.TAKEOVERS) or 0,
+            "underruns": added.value(metric_names.UNDERRUNS) or 0,
+            "spoken seconds": round(added.value(metric_names.SPOKEN) or 0, 1),
         },
         stages={title: added.spread(metric) for title, metric in STAGES.items()},
         errors=_errors(added),
@@ -89,41 +89,45 @@ def _errors(added: Page) -> dict[str, float]:
 
 def _replicas(now: Page) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for (deployment, state), count in sorted(now.by(names.REPLICAS, "deployment", "state").items()):
+    for (deployment, state), count in sorted(now.by(metric_names.REPLICAS, "deployment", "state").items()):
         found.setdefault(deployment, {})[state] = count
     return found
 
 
 def _log(now: Page, added: Page, seconds: float) -> dict[str, float]:
     found = {
-        "up": now.value(names.LOG_UP),
-        "answer_ms": _scaled(now.value(names.LOG_ANSWER), 1_000),
-        "memory_mb": _scaled(now.value(names.LOG_MEMORY), 1 / (1 << 20)),
-        "limit_mb": _scaled(now.value(names.LOG_LIMIT), 1 / (1 << 20)),
-        "commands_per_s": _scaled(added.value(names.LOG_COMMANDS), 1 / seconds) if seconds else None,
+        "up": now.value(metric_names.LOG_UP),
+        "answer_ms": _scaled(now.value(metric_names.LOG_ANSWER), 1_000),
+        "memory_mb": _scaled(now.value(metric_names.LOG_MEMORY), 1 / (1 << 20)),
+        "limit_mb": _scaled(now.value(metric_names.LOG_LIMIT), 1 / (1 << 20)),
+        "commands_per_s": _scaled(added.value(metric_names.LOG_COMMANDS), 1 / seconds) if seconds else None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _workers(now: Page) -> dict[str, float]:
     found = {
-        "processes": now.value(names.PROCESSES),
-        "lag": now.value(names.LAG),
-        "pending": now.value(names.PENDING),
-        "dead_letters": now.value(names.DEAD_LETTERS),
-        "oldest_pending_s": max(now.by(names.OLDEST, "reader").values(), default=None),
+        "processes": now.value(metric_names.PROCESSES),
+        "lag": now.value(metric_names.LAG),
+        "pending": now.value(metric_names.PENDING),
+        "dead_letters": now.value(metric_names.DEAD_LETTERS),
+        "oldest_pending_s": max(now.by(metric_names.OLDEST, "reader").values(), default=None),
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _processes(now: Page, added: Page) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for (process,), memory in sorted(now.by(names.MEMORY, "process").items()):
+    for (process,), memory in sorted(now.by(metric_names.MEMORY, "process").items()):
         row = {"memory_mb": round(memory / (1 << 20))}
-        for title, metric in (("owned", names.OWNED), ("running", names.RUNNING), ("outbox", names.OUTBOX)):
+        for title, metric in (
+            ("owned", metric_names.OWNED),
+            ("running", metric_names.RUNNING),
+            ("outbox", metric_names.OUTBOX),
+        ):
             if (value := now.value(metric, process=process)) is not None:
                 row[title] = round(value)
-        late = added.spread(names.LOOP_LAG, process=process).p95
+        late = added.spread(metric_names.LOOP_LAG, process=process).p95
         found[process] = {**row, **({} if late is None else {"late_ms": round(late * 1_000, 1)})}
     return found
 

@@ -16,7 +16,7 @@ from deployments.audience import Audience, lasts
 from deployments.farewell import seen_out
 from deployments.services import Services
 from pipeline.auth.authenticator import is_loopback
-from pipeline.tracing.caller import HEADER, called_with
+from pipeline.observability.traceparent import HEADER, called_with
 from schemas.access_errors import AccessError, ListenerLimit, OriginRefused
 from schemas.errors import GatewayBusy, RhapsodeError
 from schemas.principals import Principal

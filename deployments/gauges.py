@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.metrics import names
-from pipeline.metrics.names import Metric
-from pipeline.metrics.process import Gauges
+from pipeline.observability import metric_names
+from pipeline.observability.metric_names import Metric
+from pipeline.observability.process_metrics import Gauges
 from pipeline.owners import Owners
 from schemas.limits import LimitSettings
 
@@ -16,13 +16,13 @@ def gauges_of(owners: Owners, recorder: Recorder, tailer: Tailer, limits: LimitS
         followed, listeners = tailer.audience
         writers, outbox_bytes = recorder.outbox
         return {
-            names.OWNED: owners.owned,
-            names.RUNNING: owners.running,
-            names.ROOM: limits.live_sessions,
-            names.FOLLOWED: followed,
-            names.LISTENERS: listeners,
-            names.OUTBOX: writers,
-            names.OUTBOX_BYTES: outbox_bytes,
+            metric_names.OWNED: owners.owned,
+            metric_names.RUNNING: owners.running,
+            metric_names.ROOM: limits.live_sessions,
+            metric_names.FOLLOWED: followed,
+            metric_names.LISTENERS: listeners,
+            metric_names.OUTBOX: writers,
+            metric_names.OUTBOX_BYTES: outbox_bytes,
         }
 
     return look

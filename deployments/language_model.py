@@ -24,8 +24,8 @@ from pipeline.engines.ports import (
 )
 from pipeline.engines.registry import build_language_model
 from pipeline.engines.routing.open_language_model import open_language_model
-from pipeline.tracing import names
-from pipeline.tracing.crossing import Carried, carried
+from pipeline.observability import span_names
+from pipeline.observability.trace_propagation import Carried, carried
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -50,7 +50,7 @@ class LanguageModelReplica(Observed):
         async for _ in self._engine.stream(ChatRequest((Message("user", "Hello"),), max_tokens=2)):
             pass
 
-    @streaming(names.REPLICA_CHAT)
+    @streaming(span_names.REPLICA_CHAT)
     async def stream(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """{"text"} and {"call"} items, then a completion as {"finish", ...}.
 

@@ -14,12 +14,12 @@ from ray.serve.handle import DeploymentHandle
 from deployments.remote import Item, answer_of, error_item, items_of
 from deployments.spool import path_of, spool_under
 from deployments.telemetry import SILENT, Observed, Telemetry, answering
+from pipeline.observability import span_names
+from pipeline.observability.trace_propagation import carried
 from pipeline.retrieval.embedding import Vectors
 from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian, Piece
 from pipeline.retrieval.reading.reader import Upload
-from pipeline.tracing import names
-from pipeline.tracing.crossing import carried
 from schemas.errors import EngineError, RhapsodeError
 from schemas.retrieval import (
     CollectionId,
@@ -70,7 +70,7 @@ class LibrarianReplica(Observed):
         view = await self._library.create(name, None if collection is None else CollectionId(collection))
         return view.model_dump(mode="json")
 
-    @answering(names.REPLICA_RETRIEVE)
+    @answering(span_names.REPLICA_RETRIEVE)
     async def find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Item:
         return await _said(self._find(question, collections, config))
 

@@ -13,10 +13,10 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from pipeline.log.redis_measures import RedisMeasures, ServerState
-from pipeline.metrics import names
-from pipeline.metrics.names import BY_NAME, Metric
-from pipeline.metrics.process import FORGOTTEN_MS, ProcessMeter, Snapshot, present
-from pipeline.metrics.tally import Series, Tally, plain
+from pipeline.observability import metric_names
+from pipeline.observability.metric_names import BY_NAME, Metric
+from pipeline.observability.process_metrics import FORGOTTEN_MS, ProcessMeter, Snapshot, present
+from pipeline.observability.tally import Series, Tally, plain
 from pipeline.workers.report import report
 from pipeline.workers.upkeep import UpkeepLog
 from schemas.errors import LogError
@@ -124,7 +124,7 @@ class _Page(Collector):
         for tally in (found.tally, *(Tally(one.counts) for one in self._processes)):
             for series in tally.series() if tally is not None else ():
                 counted.setdefault(series.metric.name, {})[series.labels] = series
-        for metric in names.ALL:
+        for metric in metric_names.ALL:
             if metric.name in counted:
                 yield _family(metric, counted[metric.name].values())
             elif metric in gauges:
@@ -132,14 +132,14 @@ class _Page(Collector):
 
     def _born(self) -> Iterator[tuple[Metric, tuple[str, ...]]]:
         """Series of what has not happened yet: they are 0, so that the first time is a rise."""
-        for metric in names.ALL:
+        for metric in metric_names.ALL:
             if metric.source == "log" and self._found.tally is not None:
-                yield from ((metric, labels) for labels in names.born(metric))
+                yield from ((metric, labels) for labels in metric_names.born(metric))
             elif metric.source == "process":
                 yield from (
                     (metric, labels)
                     for one in self._processes
-                    for labels in names.born(metric, plain(one.process))
+                    for labels in metric_names.born(metric, plain(one.process))
                 )
 
     @property
@@ -148,20 +148,23 @@ class _Page(Collector):
 
     def _gauges(self) -> Iterator[tuple[Metric, list[Sample]]]:
         found = self._found
-        yield names.LOG_UP, [((), float(found.server is not None))]
+        yield metric_names.LOG_UP, [((), float(found.server is not None))]
         if (server := found.server) is not None:
-            yield names.LOG_ANSWER, [((), server.answer_s)]
-            yield names.LOG_MEMORY, [((), server.memory_bytes)]
-            yield names.LOG_LIMIT, [((), server.limit_bytes)]
-            yield names.LOG_EVICTS, [((), float(server.evicts_events))]
-            yield names.LOG_FORGETS, [((), float(server.forgets))]
-            yield names.LOG_COMMANDS, [((), server.commands)]
-            yield names.LIVE, [((), server.live)]
+            yield metric_names.LOG_ANSWER, [((), server.answer_s)]
+            yield metric_names.LOG_MEMORY, [((), server.memory_bytes)]
+            yield metric_names.LOG_LIMIT, [((), server.limit_bytes)]
+            yield metric_names.LOG_EVICTS, [((), float(server.evicts_events))]
+            yield metric_names.LOG_FORGETS, [((), float(server.forgets))]
+            yield metric_names.LOG_COMMANDS, [((), server.commands)]
+            yield metric_names.LIVE, [((), server.live)]
         if found.replicas is not None:
-            yield names.REPLICAS, [(who, float(count)) for who, count in found.replicas.items()]
+            yield metric_names.REPLICAS, [(who, float(count)) for who, count in found.replicas.items()]
         if found.report is not None:
             yield from _of_workers(found.report)
-        yield names.BUILD_INFO, [((one.process, one.version), 1.0) for one in self._processes if one.version]
+        yield (
+            metric_names.BUILD_INFO,
+            [((one.process, one.version), 1.0) for one in self._processes if one.version],
+        )
         by_process: dict[Metric, list[Sample]] = {}
         for one in self._processes:
             for name, value in one.gauges.items():
@@ -171,14 +174,14 @@ class _Page(Collector):
 
 
 def _of_workers(found: WorkerReport) -> Iterator[tuple[Metric, list[Sample]]]:
-    yield names.PROCESSES, [((), found.workers)]
-    yield names.LAG, [((one.name,), one.lag) for one in found.readers]
-    yield names.PENDING, [((one.name,), one.pending) for one in found.effects]
-    yield names.OLDEST, [((one.name,), one.oldest_pending_s) for one in found.effects]
-    yield names.DEAD_LETTERS, [((one.name,), one.dead_letters) for one in found.readers]
-    yield names.PARKED, [((one.name,), one.parked) for one in found.projections]
-    yield names.POINTERS, [((), found.pointers)]
-    yield names.FACTS_TODAY, [((kind,), count) for kind, count in found.facts_today.items()]
+    yield metric_names.PROCESSES, [((), found.workers)]
+    yield metric_names.LAG, [((one.name,), one.lag) for one in found.readers]
+    yield metric_names.PENDING, [((one.name,), one.pending) for one in found.effects]
+    yield metric_names.OLDEST, [((one.name,), one.oldest_pending_s) for one in found.effects]
+    yield metric_names.DEAD_LETTERS, [((one.name,), one.dead_letters) for one in found.readers]
+    yield metric_names.PARKED, [((one.name,), one.parked) for one in found.projections]
+    yield metric_names.POINTERS, [((), found.pointers)]
+    yield metric_names.FACTS_TODAY, [((kind,), count) for kind, count in found.facts_today.items()]
 
 
 def _family(metric: Metric, found: Iterable[Series]) -> Family:

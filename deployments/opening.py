@@ -25,7 +25,8 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.metrics.process import ProcessMeter, Teller
+from pipeline.observability.process_metrics import ProcessMeter, Teller
+from pipeline.observability.trace_export import open_tracing
 from pipeline.openai.names import local_name
 from pipeline.owners import Owners
 from pipeline.pressure import Pressure, patient
@@ -33,7 +34,6 @@ from pipeline.retrieval.open import open_library
 from pipeline.retrieval.port import Librarian
 from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.tracing.open import open_tracing
 from schemas.errors import LogError
 from schemas.settings import AppSettings
 

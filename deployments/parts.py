@@ -37,6 +37,7 @@ from pipeline.log.redis_gateways import RedisGateways
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.narrations import Narrations
+from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
 from pipeline.owner import OwnerServices
@@ -51,7 +52,6 @@ from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
-from pipeline.tracing.tracer import Tracing
 from pipeline.users import Users
 from pipeline.workers.directory import Directory
 from schemas.ids import SessionId

@@ -21,6 +21,7 @@ from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns
 from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.narrations import Narrations
+from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
 from pipeline.pressure import Pressure
@@ -31,7 +32,6 @@ from pipeline.session_state.ownership import Ownership
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
-from pipeline.tracing.tracer import Tracing
 from pipeline.users import Users
 from pipeline.workers.directory import Directory
 from schemas.settings import AppSettings

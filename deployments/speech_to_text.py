@@ -12,8 +12,8 @@ from deployments.remote import Item, healthy, items_of
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.ports import LocalSpeechToText, Transcript, Utterance, WrittenWord
 from pipeline.engines.registry import build_quality_speech_to_text, build_speech_to_text
-from pipeline.tracing import names
-from pipeline.tracing.crossing import carried
+from pipeline.observability import span_names
+from pipeline.observability.trace_propagation import carried
 from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.telemetry import TelemetrySettings
 
@@ -38,7 +38,7 @@ class SpeechToTextReplica(Observed):
         async for _ in self._ear.transcribe(Utterance(_HALF_A_SECOND, language="en")):
             pass
 
-    @streaming(names.REPLICA_TRANSCRIBE)
+    @streaming(span_names.REPLICA_TRANSCRIBE)
     async def transcribe(self, utterance: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """{"delta"} items, then the transcript as {"text", ...}; or {"error", "message", "field"}."""
         async with aclosing(self._ear.transcribe(Utterance(**utterance))) as items:

@@ -13,9 +13,9 @@ from deployments import log_lines
 from deployments.inbox import WHOLE, Item
 from deployments.outbox import Outbox
 from deployments.remote import error_item
-from pipeline.tracing.crossing import NOWHERE, Carried, Served
-from pipeline.tracing.open import Exporting
-from pipeline.tracing.tracer import Tracing
+from pipeline.observability.trace_export import Exporting
+from pipeline.observability.trace_propagation import NOWHERE, Carried, Served
+from pipeline.observability.tracer import Tracing
 from schemas.errors import RhapsodeError
 from schemas.telemetry import TelemetrySettings
 

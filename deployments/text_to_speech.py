@@ -14,8 +14,8 @@ from deployments.telemetry import SILENT, Observed, Telemetry, streaming
 from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.engines.routing.open_speaker import open_speaker
-from pipeline.tracing import names
-from pipeline.tracing.crossing import carried
+from pipeline.observability import span_names as names
+from pipeline.observability.trace_propagation import carried
 from schemas.settings import TextToSpeechSettings
 from schemas.telemetry import TelemetrySettings
 

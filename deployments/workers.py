@@ -21,8 +21,8 @@ from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_measures import RedisMeasures
 from pipeline.log.redis_sound import RedisSound
 from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.metrics.process import ProcessMeter, Teller
 from pipeline.narrations import Narrations
+from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.session_state.session_views import SessionViews
 from pipeline.users import Users
 from pipeline.workers.archiving import ArchiveEnded

@@ -9,11 +9,11 @@ import anyio
 from pipeline.asking import Question, Stage
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import ToolCall
+from pipeline.observability import span_names as names
+from pipeline.observability.trace_context import fail, shows_content, span
 from pipeline.session_state.turn_state import CallState
 from pipeline.tools.remote_functions import About, pseudonym
 from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.tracing import names
-from pipeline.tracing.here import fail, shows_content, span
 from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
 from schemas.chat import ARGUMENT_CHARS
 from schemas.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 import anyio
 
 from pipeline.core.clock import Clock
-from pipeline.tracing import names
-from pipeline.tracing.here import fail, shows_content, span
+from pipeline.observability import span_names as names
+from pipeline.observability.trace_context import fail, shows_content, span
 from schemas.answer_facts import PassagesFailed, PassagesFound
 from schemas.errors import RhapsodeError
 from schemas.retrieval import CollectionId, NumberedPassage, Passage, SearchToolConfig

@@ -8,10 +8,10 @@ from pipeline.admission.allowance import Allowance
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
+from pipeline.observability.traceparent import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import NarrationState, TurnState
-from pipeline.tracing.caller import CALLER
 from pipeline.users import Users, settings_for
 from schemas.errors import SceneNotFound, SceneNotReady, SessionEnded, SessionGone, SessionNotFound
 from schemas.events import (

@@ -16,12 +16,12 @@ from pipeline.eventlog.recorder import Recorder, SessionWriter
 from pipeline.eventlog.tailer import Tailer
 from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
 from pipeline.leases import Leases
+from pipeline.observability.tracer import Tracing
 from pipeline.plans import planned
 from pipeline.pressure import Pressure
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
 from pipeline.session_state.turn_state import TurnState
-from pipeline.tracing.tracer import Tracing
 from pipeline.turn import Turn
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped

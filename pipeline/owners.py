@@ -9,8 +9,8 @@ from anyio.abc import TaskGroup
 from pipeline.core.task_scope import Lasting
 from pipeline.leases import Leases
 from pipeline.lookout import Lookout
+from pipeline.observability.trace_context import in_session
 from pipeline.owner import OwnerServices, SessionOwner
-from pipeline.tracing.here import in_session
 from schemas.errors import Fenced, GatewayBusy, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 

@@ -16,10 +16,10 @@ from pipeline.eventlog.recorder import About, Recorder
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
+from pipeline.observability.traceparent import CALLER
 from pipeline.owners import Owners
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
-from pipeline.tracing.caller import CALLER
 from pipeline.wishes import Overtaken, SpokenQuestion, check_guest, check_length, conversational
 from schemas.chat import GivenMessage
 from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession

@@ -12,9 +12,9 @@ from pipeline.core.clock import Clock
 from pipeline.courtesy import Courtesy
 from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
 from pipeline.line import Line
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import event
 from pipeline.resuming import Progress, Remainder
-from pipeline.tracing import names
-from pipeline.tracing.here import event
 from schemas.events import (
     AudioChunk,
     Fact,
@@ -181,7 +181,7 @@ class Narrator:
     async def _announce(self, line: Line, words: tuple[Word, ...], at_ms: int) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
-            event(names.FIRST_AUDIO)
+            event(span_names.FIRST_AUDIO)
         await self._record(
             SentenceVoiced(
                 sentence=line.number,

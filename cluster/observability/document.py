@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.metrics.names import ALL, Metric, Source
+from pipeline.observability.metric_names import ALL, Metric, Source
 
 _HEAD: Final = """# Metrics
 
-Written by `python -m cluster.observability` from `pipeline/metrics/names.py`; `make check` compares.
+Written by `python -m cluster.observability` from `pipeline/observability/metric_names.py`; `make check`
+compares.
 
 `GET /metrics` is for Prometheus, and for administrators where keys are asked for. **Scrape one address,
 not every gateway**: whichever gateway is asked tells the numbers of all processes, which it has from the

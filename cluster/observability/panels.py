@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.metrics import names
-from pipeline.metrics.names import Metric
+from pipeline.observability import metric_names
+from pipeline.observability.metric_names import Metric
 
 SPAN: Final = "$__rate_interval"
 """Grafana fills it in: a few scrapes, at least."""
@@ -58,14 +58,14 @@ def _now(metric: Metric, legend: str, by: str = "") -> Query:
 
 
 _UNDERRUNS: Final = (
-    f"3600 * sum(rate({names.UNDERRUNS.name}[{SPAN}])) / sum(rate({names.HEARD.name}[{SPAN}]))"
+    f"3600 * sum(rate({metric_names.UNDERRUNS.name}[{SPAN}])) / sum(rate({metric_names.HEARD.name}[{SPAN}]))"
 )
 _FELT: Final = Row(
     "What people notice",
     (
         Panel(
             "Time to first audio",
-            _spread(names.TTFA),
+            _spread(metric_names.TTFA),
             "s",
             "From the request to its first sound in the log.",
             limit=0.8,
@@ -73,13 +73,13 @@ _FELT: Final = Row(
         Panel(
             "Heard by listeners",
             (
-                *_spread(names.FIRST_SOUND, "first sound"),
-                Query(_p(names.VOICE_TO_VOICE, 0.95), "voice to voice p95"),
+                *_spread(metric_names.FIRST_SOUND, "first sound"),
+                Query(_p(metric_names.VOICE_TO_VOICE, 0.95), "voice to voice p95"),
             ),
             "s",
             "First sound out of a loudspeaker, as listeners say; and from the end of speech to the answer.",
         ),
-        Panel("Turns", (_rate(names.TURNS, "outcome", factor=60),), "opm", "Ended, per minute."),
+        Panel("Turns", (_rate(metric_names.TURNS, "outcome", factor=60),), "opm", "Ended, per minute."),
         Panel(
             "Underruns for each hour of listening",
             (
@@ -92,16 +92,16 @@ _FELT: Final = Row(
         ),
         Panel(
             "Silence between sentences",
-            _spread(names.GAP),
+            _spread(metric_names.GAP),
             "s",
             "0 where the next sentence was there in time.",
         ),
         Panel(
             "Errors",
             (
-                _rate(names.TURN_ERRORS, "code", "turn: {{code}}", 60),
-                _rate(names.SENTENCE_ERRORS, "code", "sentence: {{code}}", 60),
-                _rate(names.RECOGNITION_ERRORS, "code", "recognition: {{code}}", 60),
+                _rate(metric_names.TURN_ERRORS, "code", "turn: {{code}}", 60),
+                _rate(metric_names.SENTENCE_ERRORS, "code", "sentence: {{code}}", 60),
+                _rate(metric_names.RECOGNITION_ERRORS, "code", "recognition: {{code}}", 60),
             ),
             "opm",
             "Per minute, by code.",
@@ -111,24 +111,30 @@ _FELT: Final = Row(
 _STAGES: Final = Row(
     "Stages",
     (
-        Panel("Waiting for its turn", _spread(names.QUEUE_WAIT), "s"),
+        Panel("Waiting for its turn", _spread(metric_names.QUEUE_WAIT), "s"),
         Panel(
             "Language model",
-            (*_spread(names.TTFT, "first token"), Query(_p(names.DELTA_GAP, 0.95), "between deltas p95")),
+            (
+                *_spread(metric_names.TTFT, "first token"),
+                Query(_p(metric_names.DELTA_GAP, 0.95), "between deltas p95"),
+            ),
             "s",
         ),
-        Panel("Voice: first byte of a sentence", _spread(names.TTFB), "s"),
-        Panel("Recognition: end of sound to text", _spread(names.RECOGNITION), "s"),
+        Panel("Voice: first byte of a sentence", _spread(metric_names.TTFB), "s"),
+        Panel("Recognition: end of sound to text", _spread(metric_names.RECOGNITION), "s"),
         Panel(
             "Real-time factors",
             (
-                Query(_p(names.SYNTHESIS_RTF, 0.95), "synthesis p95"),
-                Query(_p(names.RECOGNITION_RTF, 0.95), "recognition p95"),
+                Query(_p(metric_names.SYNTHESIS_RTF, 0.95), "synthesis p95"),
+                Query(_p(metric_names.RECOGNITION_RTF, 0.95), "recognition p95"),
             ),
             about="Below 1 is faster than speech.",
             limit=1.0,
         ),
-        Panel("Sentences ahead of the listener", (Query(_p(names.AHEAD, 0.05), "p5"), *_spread(names.AHEAD))),
+        Panel(
+            "Sentences ahead of the listener",
+            (Query(_p(metric_names.AHEAD, 0.05), "p5"), *_spread(metric_names.AHEAD)),
+        ),
     ),
 )
 _LOAD: Final = Row(
@@ -136,45 +142,56 @@ _LOAD: Final = Row(
     (
         Panel(
             "Sessions",
-            (_now(names.LIVE, "live"), _now(names.OWNED, "owned"), _now(names.LISTENERS, "listeners")),
+            (
+                _now(metric_names.LIVE, "live"),
+                _now(metric_names.OWNED, "owned"),
+                _now(metric_names.LISTENERS, "listeners"),
+            ),
         ),
-        Panel("Turns running", (_now(names.RUNNING, "running"), _now(names.ROOM, "room"))),
+        Panel("Turns running", (_now(metric_names.RUNNING, "running"), _now(metric_names.ROOM, "room"))),
         Panel(
             "Throughput",
             (
-                _rate(names.TOKENS, "direction", "tokens {{direction}}/s"),
-                _rate(names.SPOKEN, "", "seconds of speech/s"),
+                _rate(metric_names.TOKENS, "direction", "tokens {{direction}}/s"),
+                _rate(metric_names.SPOKEN, "", "seconds of speech/s"),
             ),
         ),
-        Panel("Replicas", (_now(names.REPLICAS, "{{deployment}} {{state}}", "deployment, state"),)),
+        Panel("Replicas", (_now(metric_names.REPLICAS, "{{deployment}} {{state}}", "deployment, state"),)),
         Panel(
             "Takeovers",
-            (_rate(names.TAKEOVERS, "", "of turns", 60), _rate(names.OWNER_CHANGES, "", "of sessions", 60)),
+            (
+                _rate(metric_names.TAKEOVERS, "", "of turns", 60),
+                _rate(metric_names.OWNER_CHANGES, "", "of sessions", 60),
+            ),
             "opm",
             "Per minute.",
         ),
-        Panel("Memory", (_now(names.MEMORY, "{{process}}", "process"),), "bytes"),
+        Panel("Memory", (_now(metric_names.MEMORY, "{{process}}", "process"),), "bytes"),
     ),
 )
 _LOG: Final = Row(
     "Log and workers",
     (
-        Panel("Append", _spread(names.APPEND), "s", "One round trip.", limit=0.05),
-        Panel("Delivery", _spread(names.DELIVERY), "s", "From a fact's time to where somebody listens."),
-        Panel("Event loops late", (Query(_p(names.LOOP_LAG, 0.95, "process"), "{{process}}"),), "s"),
+        Panel("Append", _spread(metric_names.APPEND), "s", "One round trip.", limit=0.05),
         Panel(
-            "Log server's memory", (_now(names.LOG_MEMORY, "used"), _now(names.LOG_LIMIT, "limit")), "bytes"
+            "Delivery", _spread(metric_names.DELIVERY), "s", "From a fact's time to where somebody listens."
+        ),
+        Panel("Event loops late", (Query(_p(metric_names.LOOP_LAG, 0.95, "process"), "{{process}}"),), "s"),
+        Panel(
+            "Log server's memory",
+            (_now(metric_names.LOG_MEMORY, "used"), _now(metric_names.LOG_LIMIT, "limit")),
+            "bytes",
         ),
         Panel(
             "Workers",
             (
-                _now(names.LAG, "not taken: {{reader}}", "reader"),
-                _now(names.DEAD_LETTERS, "dead letters: {{reader}}", "reader"),
+                _now(metric_names.LAG, "not taken: {{reader}}", "reader"),
+                _now(metric_names.DEAD_LETTERS, "dead letters: {{reader}}", "reader"),
             ),
         ),
         Panel(
             "Disk free",
-            (Query(f"min({names.DISK_FREE.name} / {names.DISK_SIZE.name})", "least"),),
+            (Query(f"min({metric_names.DISK_FREE.name} / {metric_names.DISK_SIZE.name})", "least"),),
             "percentunit",
         ),
     ),

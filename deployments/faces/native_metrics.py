@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from deployments.faces.native import Open, Session
-from pipeline.metrics.fold import recounted
-from pipeline.metrics.summary import measurements
+from pipeline.observability.metric_fold import recounted
+from pipeline.observability.metric_summary import measurements
 from schemas.metrics import SessionMetrics
 
 router = APIRouter(prefix="/v1", tags=["sessions"])

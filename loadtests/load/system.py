@@ -15,7 +15,7 @@ from typing import Final
 from loadtests.load.door import Door, Failed
 from loadtests.load.keys import keys
 from loadtests.load.members import Member, members
-from pipeline.metrics import names
+from pipeline.observability import metric_names
 
 _EVERY_S: Final = 2.0
 _KEYS_EVERY: Final = 5
@@ -23,13 +23,13 @@ _KEYS_EVERY: Final = 5
 _LINE: Final = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 _PROCESS: Final = re.compile(r'process="([^"]*)"')
 _SUMMED: Final = {
-    names.RUNNING.name: "turns_running",
-    names.LISTENERS.name: "listeners",
-    names.LOG_MEMORY.name: "log_bytes",
-    names.LOG_COMMANDS.name: "log_commands",
-    names.LIVE.name: "sessions_live",
+    metric_names.RUNNING.name: "turns_running",
+    metric_names.LISTENERS.name: "listeners",
+    metric_names.LOG_MEMORY.name: "log_bytes",
+    metric_names.LOG_COMMANDS.name: "log_commands",
+    metric_names.LIVE.name: "sessions_live",
 }
-_EACH: Final = {names.MEMORY.name: "bytes", names.TASKS.name: "tasks"}
+_EACH: Final = {metric_names.MEMORY.name: "bytes", metric_names.TASKS.name: "tasks"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from loadtests.figures import percentile
 from loadtests.here import commit, machine, when
 from loadtests.listener import Client
 from loadtests.tracing.gateways import DELTAS, Gateway, gateways
-from pipeline.tracing import names
-from pipeline.tracing.here import span
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import span
 
 _HISTORY: Final = Path(__file__).resolve().parents[2] / "docs" / "measurements.md"
 _MARK: Final = "<!-- newest first: `make bench-tracing` writes below this line -->\n"
@@ -111,7 +111,7 @@ def unrecorded() -> str:
     """What a place costs that would be a span, where nothing is recorded."""
 
     def nothing() -> None:
-        with span(names.RETRIEVE):
+        with span(span_names.RETRIEVE):
             pass
 
     empty = min(timeit.repeat(nothing, number=_CALLS, repeat=5)) / _CALLS * 1e6

@@ -11,8 +11,8 @@ import orjson
 from pipeline.bundles.reading import ReadBundle
 from pipeline.copying import write_copy
 from pipeline.eventlog.event_log import EventLog
+from pipeline.observability.traceparent import normal
 from pipeline.session_state.conversation import Conversation
-from pipeline.tracing.caller import normal
 from schemas.events import (
     Fact,
     InputClosed,

@@ -23,7 +23,7 @@ from pipeline.hearing.keeping import Acknowledge
 from pipeline.hearing.opening import IntakeServices, Opening, Source, for_source
 from pipeline.hearing.restoring import Restored, restore
 from pipeline.hearing.utterances import Refused
-from pipeline.tracing.here import in_session
+from pipeline.observability.trace_context import in_session
 from schemas.commands import OpenInput
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
 from schemas.ids import SessionId

@@ -10,9 +10,9 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.held import Held, HeldInputs
 from pipeline.hearing.vad import Vad
+from pipeline.observability.tracer import Tracing
 from pipeline.session_state.input_state import KnownOrder
 from pipeline.sessions import Sessions
-from pipeline.tracing.tracer import Tracing
 from schemas.ids import Seq, SessionId
 from schemas.listening import ListeningSettings
 

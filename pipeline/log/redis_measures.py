@@ -6,8 +6,8 @@ from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server_info import Durability, fields
-from pipeline.metrics.process import Snapshot
-from pipeline.metrics.tally import Tally
+from pipeline.observability.process_metrics import Snapshot
+from pipeline.observability.tally import Tally
 from pipeline.workers.measuring import TALLY
 from pipeline.workers.stats import summed
 

@@ -9,10 +9,10 @@ from typing import Final
 from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from pipeline.tracing import names
-from pipeline.tracing.caller import CALLER
-from pipeline.tracing.here import HERE, start_span, within
-from pipeline.tracing.tracer import TurnTrace, of_turn, root
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import HERE, start_span, within
+from pipeline.observability.traceparent import CALLER
+from pipeline.observability.tracer import TurnTrace, of_turn, root
 from schemas.voice_facts import TranscriptFinal
 
 _NS_PER_MS: Final = 1_000_000
@@ -26,8 +26,8 @@ class UtteranceTold:
         self._span: Span | None = None
         self._ended = False
         if here.tracing is not None:
-            about = {names.CONVERSATION: here.session}
-            self._span = root(here.tracing, names.UTTERANCE, about, kind=SpanKind.INTERNAL)
+            about = {span_names.CONVERSATION: here.session}
+            self._span = root(here.tracing, span_names.UTTERANCE, about, kind=SpanKind.INTERNAL)
 
     @contextmanager
     def within(self) -> Iterator[None]:
@@ -48,7 +48,7 @@ class UtteranceTold:
     def link(self) -> Link | None:
         if self._span is None:
             return None
-        return Link(self._span.get_span_context(), {names.LINK: names.LINK_UTTERANCE})
+        return Link(self._span.get_span_context(), {span_names.LINK: span_names.LINK_UTTERANCE})
 
 
 def transcribed(turn: int, heard: TranscriptFinal, *, since_s: float, link: Link | None) -> None:
@@ -59,19 +59,19 @@ def transcribed(turn: int, heard: TranscriptFinal, *, since_s: float, link: Link
     if place is None or here.tracing is None:
         return
     attributes: dict[str, AttributeValue] = {
-        names.OPERATION: names.OP_TRANSCRIBE,
-        names.CONVERSATION: here.session,
-        names.MODE: heard.mode,
-        names.ENGINE: heard.engine,
-        names.LANGUAGE: heard.language,
-        names.AUDIO_MS: heard.end_ms - heard.start_ms,
-        names.DECODE_MS: heard.decode_ms,
-        names.CPU_MS: heard.cpu_ms,
-        names.REVISIONS: heard.revisions,
+        span_names.OPERATION: span_names.OP_TRANSCRIBE,
+        span_names.CONVERSATION: here.session,
+        span_names.MODE: heard.mode,
+        span_names.ENGINE: heard.engine,
+        span_names.LANGUAGE: heard.language,
+        span_names.AUDIO_MS: heard.end_ms - heard.start_ms,
+        span_names.DECODE_MS: heard.decode_ms,
+        span_names.CPU_MS: heard.cpu_ms,
+        span_names.REVISIONS: heard.revisions,
     }
     if here.tracing.content:
-        attributes[names.TRANSCRIPT] = heard.text
+        attributes[span_names.TRANSCRIPT] = heard.text
     start_ns = time.time_ns() - int(since_s * 1_000 * _NS_PER_MS)
     links = () if link is None else (link,)
-    made = start_span(place, names.TRANSCRIBE, attributes, links=links, start_ns=start_ns)
+    made = start_span(place, span_names.TRANSCRIBE, attributes, links=links, start_ns=start_ns)
     made.end(start_ns + int(heard.after_ms * _NS_PER_MS))

@@ -5,8 +5,8 @@ from typing import Final
 
 from opentelemetry.trace import Span, SpanKind
 
-from pipeline.tracing import names
-from pipeline.tracing.tracer import Tracing, TurnTrace, root
+from pipeline.observability import span_names
+from pipeline.observability.tracer import Tracing, TurnTrace, root
 from schemas.recorded import Recorded
 
 _LINKS: Final = 64
@@ -30,11 +30,11 @@ class ListenTold:
         if tracing is not None:
             self._span = root(
                 tracing,
-                names.LISTEN,
+                span_names.LISTEN,
                 {
-                    names.CONVERSATION: session,
-                    names.FROM_SEQ: after,
-                    names.SPEED: "live" if speed is None else str(speed),
+                    span_names.CONVERSATION: session,
+                    span_names.FROM_SEQ: after,
+                    span_names.SPEED: "live" if speed is None else str(speed),
                 },
                 kind=SpanKind.SERVER,
             )
@@ -56,10 +56,10 @@ class ListenTold:
                 self._span.add_link(link.context, link.attributes)
 
     def _why(self, recorded: Recorded) -> str:
-        return names.LINK_REPLAY if recorded.seq <= self._head else names.LINK_LIVE
+        return span_names.LINK_REPLAY if recorded.seq <= self._head else span_names.LINK_LIVE
 
     def end(self, reason: str | None) -> None:
         """`reason`: why there is no more; None: the listener left."""
         if self._span is not None:
-            self._span.set_attributes({names.FACTS: self._facts, names.END: reason or "left"})
+            self._span.set_attributes({span_names.FACTS: self._facts, span_names.END: reason or "left"})
             self._span.end()

@@ -8,8 +8,8 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.engines.ports import OpusChunk, WordTimes
-from pipeline.tracing import names
-from pipeline.tracing.here import HERE, fail, shows_content, span
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import HERE, fail, shows_content, span
 from schemas.errors import RhapsodeError
 from schemas.providers import LOCAL
 from schemas.settings import SessionSettings
@@ -26,17 +26,19 @@ class SentenceTold:
         if self._span is None or isinstance(item, WordTimes):
             return
         if not self._audio_ms:
-            self._span.add_event(names.FIRST_CHUNK)
+            self._span.add_event(span_names.FIRST_CHUNK)
         self._audio_ms += item.ms
 
     def retried(self, error: RhapsodeError, attempt: int) -> None:
         if self._span is not None:
-            self._span.add_event(names.RETRIED, {names.ERROR_TYPE: error.code, names.ATTEMPT: attempt})
+            self._span.add_event(
+                span_names.RETRIED, {span_names.ERROR_TYPE: error.code, span_names.ATTEMPT: attempt}
+            )
 
     def ended(self, error: RhapsodeError | None, *, skipped: bool) -> None:
         if self._span is None:
             return
-        self._span.set_attributes({names.AUDIO_MS: self._audio_ms, names.SKIPPED: skipped})
+        self._span.set_attributes({span_names.AUDIO_MS: self._audio_ms, span_names.SKIPPED: skipped})
         if error is not None:
             fail(self._span, error.code)
 
@@ -51,14 +53,14 @@ def synthesizing(number: int, text: str, settings: SessionSettings) -> Iterator[
         yield _UNTOLD
         return
     attributes: dict[str, AttributeValue] = {
-        names.OPERATION: names.OP_SYNTHESIZE,
-        names.PROVIDER: settings.tts_provider or LOCAL,
-        names.OUTPUT_TYPE: names.SPEECH,
-        names.VOICE: settings.voice,
-        names.SENTENCE: number,
-        names.SENTENCE_CHARS: len(text),
+        span_names.OPERATION: span_names.OP_SYNTHESIZE,
+        span_names.PROVIDER: settings.tts_provider or LOCAL,
+        span_names.OUTPUT_TYPE: span_names.SPEECH,
+        span_names.VOICE: settings.voice,
+        span_names.SENTENCE: number,
+        span_names.SENTENCE_CHARS: len(text),
     }
     if shows_content():
-        attributes[names.SENTENCE_TEXT] = text
-    with span(names.SYNTHESIZE, attributes, kind=SpanKind.CLIENT) as made:
+        attributes[span_names.SENTENCE_TEXT] = text
+    with span(span_names.SYNTHESIZE, attributes, kind=SpanKind.CLIENT) as made:
         yield SentenceTold(made)

@@ -10,9 +10,9 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from pipeline.engines.ports import ChatRequest, Completion
-from pipeline.tracing import names
-from pipeline.tracing.here import HERE, fail, shows_content, span
-from pipeline.tracing.tracer import TurnTrace, turn_span
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import HERE, fail, shows_content, span
+from pipeline.observability.tracer import TurnTrace, turn_span
 from schemas.events import Fact, TurnCompleted, TurnFailed, TurnStopped
 from schemas.providers import LOCAL
 
@@ -39,7 +39,7 @@ class TurnTold:
         """Everything that was said of it is in the log."""
         if self._span is not None:
             took = round((time.monotonic() - self._commit_began) * 1_000, 1)
-            self._span.add_event(names.RECORDED, {names.COMMIT_MS: took})
+            self._span.add_event(span_names.RECORDED, {span_names.COMMIT_MS: took})
 
 
 class Plan(Protocol):
@@ -64,30 +64,30 @@ def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnTold]:
     """Everything in the block is a part of this turn."""
     session, turn, resumed = plan.session, plan.turn, plan.progress is not None
     attributes: dict[str, AttributeValue] = {
-        names.OPERATION: names.OP_TURN,
-        names.CONVERSATION: session,
-        names.TURN_NUMBER: turn,
-        names.TURN_KIND: plan.kind,
-        names.EPOCH: epoch,
-        names.NODE: node,
-        names.RESUMED: resumed,
+        span_names.OPERATION: span_names.OP_TURN,
+        span_names.CONVERSATION: session,
+        span_names.TURN_NUMBER: turn,
+        span_names.TURN_KIND: plan.kind,
+        span_names.EPOCH: epoch,
+        span_names.NODE: node,
+        span_names.RESUMED: resumed,
     }
     trace = TurnTrace.of(session, turn, plan.traceparent)
     with turn_span(trace, attributes, epoch=epoch, resumed=resumed, since_ms=plan.requested_ms) as made:
         if made is not None:
             waited = 0 if resumed else max(0, time.time_ns() // _NS - plan.requested_ms)
-            made.add_event(names.BEGUN, {names.WAIT_MS: waited})
+            made.add_event(span_names.BEGUN, {span_names.WAIT_MS: waited})
         yield TurnTold(made)
 
 
 def _of(outcome: Fact) -> dict[str, AttributeValue]:
-    told: dict[str, AttributeValue] = {names.TURN_OUTCOME: outcome.type}
+    told: dict[str, AttributeValue] = {span_names.TURN_OUTCOME: outcome.type}
     if isinstance(outcome, TurnCompleted):
-        told |= {names.SENTENCES: outcome.sentences, names.AUDIO_MS: outcome.audio_ms}
+        told |= {span_names.SENTENCES: outcome.sentences, span_names.AUDIO_MS: outcome.audio_ms}
         if outcome.ttfa_ms is not None:
-            told[names.TTFA_MS] = outcome.ttfa_ms
+            told[span_names.TTFA_MS] = outcome.ttfa_ms
     elif isinstance(outcome, TurnStopped):
-        told[names.STOP_REASON] = outcome.reason
+        told[span_names.STOP_REASON] = outcome.reason
     return told
 
 
@@ -100,16 +100,16 @@ def chatting(request: ChatRequest) -> Iterator["ChatTold"]:
         return
     own = tracing.model if request.provider in (None, LOCAL) else ""
     attributes: dict[str, AttributeValue] = {
-        names.OPERATION: names.OP_CHAT,
-        names.PROVIDER: request.provider or LOCAL,
-        names.REQUEST_MAX_TOKENS: request.max_tokens,
-        names.REQUEST_TEMPERATURE: request.temperature,
+        span_names.OPERATION: span_names.OP_CHAT,
+        span_names.PROVIDER: request.provider or LOCAL,
+        span_names.REQUEST_MAX_TOKENS: request.max_tokens,
+        span_names.REQUEST_TEMPERATURE: request.temperature,
     }
     if model := request.model or own:
-        attributes[names.REQUEST_MODEL] = model
+        attributes[span_names.REQUEST_MODEL] = model
     if shows_content():
-        attributes[names.INPUT_MESSAGES] = _messages((m.role, m.content) for m in request.messages)
-    name = f"{names.CHAT} {request.model}" if request.model else names.CHAT
+        attributes[span_names.INPUT_MESSAGES] = _messages((m.role, m.content) for m in request.messages)
+    name = f"{span_names.CHAT} {request.model}" if request.model else span_names.CHAT
     with span(name, attributes, kind=SpanKind.CLIENT) as made:
         yield ChatTold(made, tracing.model)
 
@@ -128,24 +128,24 @@ class ChatTold:
         """The answer begins. Called for every delta: only the first counts."""
         if self._span is not None and self._first:
             self._first = False
-            self._span.add_event(names.FIRST_DELTA)
-            self._span.set_attribute(names.TIME_TO_FIRST_CHUNK, round(time.monotonic() - self._began, 4))
+            self._span.add_event(span_names.FIRST_DELTA)
+            self._span.set_attribute(span_names.TIME_TO_FIRST_CHUNK, round(time.monotonic() - self._began, 4))
 
     def completed(self, completion: Completion, text: str) -> None:
         if self._span is None:
             return
         told: dict[str, AttributeValue] = {
-            names.FINISH_REASONS: [completion.finish],
-            names.INPUT_TOKENS: completion.tokens_in,
-            names.OUTPUT_TOKENS: completion.tokens_out,
+            span_names.FINISH_REASONS: [completion.finish],
+            span_names.INPUT_TOKENS: completion.tokens_in,
+            span_names.OUTPUT_TOKENS: completion.tokens_out,
         }
         if completion.provider:
-            told[names.PROVIDER] = completion.provider
+            told[span_names.PROVIDER] = completion.provider
         here = completion.provider in (None, "", LOCAL)
         if model := completion.model or (self._own if here else ""):
-            told[names.RESPONSE_MODEL] = model
+            told[span_names.RESPONSE_MODEL] = model
         if shows_content():
-            told[names.OUTPUT_MESSAGES] = _messages([("assistant", text)])
+            told[span_names.OUTPUT_MESSAGES] = _messages([("assistant", text)])
         self._span.set_attributes(told)
 
 

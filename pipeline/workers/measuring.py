@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipeline.eventlog.event_log import EventLog
-from pipeline.metrics.fold import MEASURED, measured
+from pipeline.observability.metric_fold import MEASURED, measured
 from pipeline.workers.base import Change, Pointer
 from schemas.recorded import Recorded
 

@@ -10,10 +10,10 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.grounds import Finder
+from pipeline.observability.tracer import Tracing
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.tracing.tracer import Tracing
 from schemas.chat import FunctionOffer, GivenMessage, ToolSettings
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_id, new_session_id

@@ -18,7 +18,7 @@ from deployments.telemetry import Observed, streaming
 from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
 from pipeline.engines.ports import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
-from pipeline.tracing import names
+from pipeline.observability import span_names
 from schemas.errors import EngineDead, EngineFailed
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 from tests.contracts.language_model import LanguageModelContract
@@ -36,7 +36,7 @@ class Counter(Observed):
         self.held = asyncio.Event()
         self.closed = asyncio.Event()
 
-    @streaming(names.REPLICA_CHAT)
+    @streaming(span_names.REPLICA_CHAT)
     async def count(self, to: int, stop_at: int = -1) -> AsyncGenerator[dict[str, Any], None]:
         try:
             for number in range(to):
@@ -46,7 +46,7 @@ class Counter(Observed):
         finally:
             self.closed.set()
 
-    @streaming(names.REPLICA_CHAT)
+    @streaming(span_names.REPLICA_CHAT)
     async def break_down(self) -> AsyncGenerator[dict[str, Any], None]:
         yield {"number": 0}
         raise EngineFailed("it broke")

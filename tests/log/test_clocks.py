@@ -10,7 +10,7 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.gateways import LOST_MS, Presence
 from pipeline.log.redis_gateways import HERE, RedisGateways
 from pipeline.log.redis_measures import RedisMeasures
-from pipeline.metrics.process import FRESH_MS, Snapshot, present
+from pipeline.observability.process_metrics import FRESH_MS, Snapshot, present
 from tests.log.support import raw
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.metrics import names
+from pipeline.observability import metric_names
 from schemas.events import SessionStarted, TurnRequested
 from schemas.turn_facts import TurnFailed
 from schemas.version import BUILD
@@ -106,7 +106,7 @@ async def test_every_series_that_can_be_known_is_there_before_anything_happens(
 ) -> None:
     _, http = fresh
     quiet = await page_with(http, "rhapsode_log_up{}", 1)
-    for metric, known in names.KNOWN.items():
+    for metric, known in metric_names.KNOWN.items():
         end = "_count" if metric.kind == "histogram" else ""
         for labels in known:
             assert quiet[series_of(f"{metric.name}{end}", dict(zip(metric.labels, labels, strict=True)))] == 0
@@ -114,17 +114,19 @@ async def test_every_series_that_can_be_known_is_there_before_anything_happens(
 
 def test_what_is_known_of_labels_is_what_events_may_say() -> None:
     """A kind or a stage that is added later must not be missed."""
-    assert {kind for kind, *_ in names.KNOWN[names.TURNS]} == set(
+    assert {kind for kind, *_ in metric_names.KNOWN[metric_names.TURNS]} == set(
         get_args(TurnRequested.model_fields["kind"].annotation)
     )
-    assert {stage for stage, _ in names.KNOWN[names.TURN_ERRORS]} <= set(
+    assert {stage for stage, _ in metric_names.KNOWN[metric_names.TURN_ERRORS]} <= set(
         get_args(TurnFailed.model_fields["stage"].annotation)
     )
-    assert {kind for (kind,) in names.KNOWN[names.SESSIONS_STARTED]} == set(
+    assert {kind for (kind,) in metric_names.KNOWN[metric_names.SESSIONS_STARTED]} == set(
         get_args(SessionStarted.model_fields["kind"].annotation)
     )
     every = {
-        code for metric in (names.TURN_ERRORS, names.RECOGNITION_ERRORS) for _, code in names.KNOWN[metric]
+        code
+        for metric in (metric_names.TURN_ERRORS, metric_names.RECOGNITION_ERRORS)
+        for _, code in metric_names.KNOWN[metric]
     }
     assert {"engine.busy", "engine.dead", "engine.failed"} <= every
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.eventlog.memory_log import MemoryEventLog
-from pipeline.metrics import names
-from pipeline.metrics.fold import MEASURED, SessionMeter, measured, recounted
-from pipeline.metrics.tally import Tally, quantile
+from pipeline.observability import metric_names
+from pipeline.observability.metric_fold import MEASURED, SessionMeter, measured, recounted
+from pipeline.observability.tally import Tally, quantile
 from schemas.events import (
     TRIGGERS,
     PlaybackEnded,
@@ -193,12 +193,14 @@ def test_a_copy_counts_only_what_happened_in_it() -> None:
 def test_a_quantile_lies_in_the_bucket_of_what_it_estimates(seen: list[float], share: float) -> None:
     tally = Tally()
     for value in seen:
-        tally.observe(names.QUEUE_WAIT, value)
+        tally.observe(metric_names.QUEUE_WAIT, value)
     [series] = tally.series()
     rank = max(1, -(-len(seen) * share // 1))
     exact = sorted(seen)[int(rank) - 1]
-    bounds = [0.0, *names.SECONDS]
-    bucket = next((n for n, high in enumerate(names.SECONDS) if exact <= high), len(names.SECONDS) - 1)
+    bounds = [0.0, *metric_names.SECONDS]
+    bucket = next(
+        (n for n, high in enumerate(metric_names.SECONDS) if exact <= high), len(metric_names.SECONDS) - 1
+    )
     estimate = series.quantile(share)
     assert estimate is not None
     assert bounds[bucket] - 1e-9 <= estimate <= bounds[bucket + 1] + 1e-9

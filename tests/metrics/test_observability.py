@@ -13,7 +13,7 @@ import yaml
 
 from cluster.observability.__main__ import made
 from loadtests.dashboard.prometheus import prometheus
-from pipeline.metrics.names import ALL
+from pipeline.observability.metric_names import ALL
 from tests.log.support import wait_for
 from tests.metrics.conftest import Gateways
 

@@ -14,9 +14,9 @@ from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.server_info import Durability
 from pipeline.log.redis_measures import RedisMeasures
-from pipeline.metrics import names
-from pipeline.metrics.fold import recounted
-from pipeline.metrics.tally import Tally
+from pipeline.observability import metric_names
+from pipeline.observability.metric_fold import recounted
+from pipeline.observability.tally import Tally
 from schemas.ids import SessionId
 from schemas.settings import LogSettings
 from tests.edge.listeners import ask, create, listen_until_over, open_stream
@@ -32,7 +32,7 @@ async def scraped(http: httpx.AsyncClient) -> Page:
     return Page(answer.text)
 
 
-async def page_where(http: httpx.AsyncClient, metric: names.Metric, value: float) -> Page:
+async def page_where(http: httpx.AsyncClient, metric: metric_names.Metric, value: float) -> Page:
     """The first page on which it has this value: a page may be two seconds old."""
     with anyio.fail_after(20):
         while True:
@@ -51,7 +51,7 @@ async def counted(gateways: Gateways, turns: int) -> Tally:
             while True:
                 tally = await RedisMeasures(log.hot).tally()
                 found = {series.metric: series.total for series in tally.series()}
-                if found.get(names.TURNS, 0) >= turns and found.get(names.PLAYBACKS):
+                if found.get(metric_names.TURNS, 0) >= turns and found.get(metric_names.PLAYBACKS):
                     return tally
                 await anyio.sleep(0.02)
     finally:
@@ -95,23 +95,23 @@ async def test_every_gateway_tells_the_same_and_the_log_says_so_too(
     tally = await counted(gateways, len(turns))
     assert tally == await anew(gateways, sessions)
 
-    page = await page_where(http, names.PLAYBACKS, 1)
+    page = await page_where(http, metric_names.PLAYBACKS, 1)
     async with httpx.AsyncClient(base_url=gateways.second.url, timeout=30) as other:
-        elsewhere = await page_where(other, names.PLAYBACKS, 1)
-    for metric in (metric for metric in names.ALL if metric.source == "log"):
+        elsewhere = await page_where(other, metric_names.PLAYBACKS, 1)
+    for metric in (metric for metric in metric_names.ALL if metric.source == "log"):
         name = f"{metric.name}_count" if metric.kind == "histogram" else metric.name
         for shown in (page, elsewhere):
             assert shown.by_name(name) == page.by_name(name), name
-    assert page.value(names.TURNS, outcome="completed", input="typed") == len(turns)
-    assert page.value(names.UNDERRUNS) == 3
-    assert page.spread(names.FIRST_SOUND).count == 1
-    assert page.spread(names.TTFA).count == len(turns)
-    sentences = page.value(names.SENTENCES, outcome="completed")
-    assert page.spread(names.SYNTHESIS_RTF).count == page.spread(names.TTFB).count == sentences
-    assert page.value(names.LIVE) == len(sessions)
-    assert page.value(names.LOG_UP) == 1
+    assert page.value(metric_names.TURNS, outcome="completed", input="typed") == len(turns)
+    assert page.value(metric_names.UNDERRUNS) == 3
+    assert page.spread(metric_names.FIRST_SOUND).count == 1
+    assert page.spread(metric_names.TTFA).count == len(turns)
+    sentences = page.value(metric_names.SENTENCES, outcome="completed")
+    assert page.spread(metric_names.SYNTHESIS_RTF).count == page.spread(metric_names.TTFB).count == sentences
+    assert page.value(metric_names.LIVE) == len(sessions)
+    assert page.value(metric_names.LOG_UP) == 1
     one = (await http.get(f"/v1/sessions/{sessions[0]}/metrics")).json()["metrics"]
-    [first_audio] = [row for row in one if row["name"] == names.TTFA.name]
+    [first_audio] = [row for row in one if row["name"] == metric_names.TTFA.name]
     assert (first_audio["count"], first_audio["labels"]) == (2, {"kind": "prompt"})
 
 
@@ -119,14 +119,14 @@ async def test_every_process_is_on_every_page(gateways: Gateways, http: httpx.As
     with anyio.fail_after(20):
         while True:
             page = await scraped(http)
-            processes = {name for (name,) in page.by(names.MEMORY, "process")}
+            processes = {name for (name,) in page.by(metric_names.MEMORY, "process")}
             if len(processes) >= 3:
                 break
             await anyio.sleep(0.05)
     assert sorted(name.partition("-")[0] for name in processes) == ["gateway", "gateway", "worker"]
-    assert page.spread(names.APPEND).count > 0
-    assert page.value(names.ROOM) == 2 * gateways.first.settings.limits.live_sessions
-    assert {name for (name,) in page.by(names.LAG, "reader")} >= {"measuring", "directory"}
+    assert page.spread(metric_names.APPEND).count > 0
+    assert page.value(metric_names.ROOM) == 2 * gateways.first.settings.limits.live_sessions
+    assert {name for (name,) in page.by(metric_names.LAG, "reader")} >= {"measuring", "directory"}
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs Debian's prometheus")
@@ -141,11 +141,11 @@ async def test_without_the_log_the_page_says_so_in_time(tmp_path: Path) -> None:
     log = {"url": f"unix://{embedded_server.socket_path(tmp_path)}"}
     with running_app(scripted_settings(tmp_path, log=log)) as app:
         async with httpx.AsyncClient(base_url=app.url, timeout=8) as http:
-            assert (await scraped(http)).value(names.LOG_UP) == 1
+            assert (await scraped(http)).value(metric_names.LOG_UP) == 1
             embedded_server.stop(tmp_path)
-            page = await page_where(http, names.LOG_UP, 0)
-            assert page.value(names.MEMORY)
-            assert page.value(names.TURNS) is None
+            page = await page_where(http, metric_names.LOG_UP, 0)
+            assert page.value(metric_names.MEMORY)
+            assert page.value(metric_names.TURNS) is None
 
 
 async def test_a_log_server_that_loses_events_is_found_without_the_right_to_configure(
@@ -159,8 +159,8 @@ async def test_a_log_server_that_loses_events_is_found_without_the_right_to_conf
     settings = scripted_settings(tmp_path)
     with running_app(settings) as app:
         async with httpx.AsyncClient(base_url=app.url, timeout=20) as http:
-            page = await page_where(http, names.LOG_UP, 1)
-            assert (page.value(names.LOG_EVICTS), page.value(names.LOG_FORGETS)) == (1, 1)
+            page = await page_where(http, metric_names.LOG_UP, 1)
+            assert (page.value(metric_names.LOG_EVICTS), page.value(metric_names.LOG_FORGETS)) == (1, 1)
     told = [record.message for record in caplog.records if "docs/redis.md" in record.message]
     assert ["maxmemory-policy allkeys-lru" in told[0], "appendonly no" in told[1]] == [True, True]
 

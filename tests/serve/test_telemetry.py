@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from cluster.state import RunState
-from pipeline.tracing import names
+from pipeline.observability import span_names
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually
 from tests.serve.conftest import STORY
@@ -55,7 +55,7 @@ async def test_the_replicas_spans_are_children_of_their_callers(url: str, collec
         "TextToSpeech",
     )
     [chat], [served] = collecting.named("chat", spans()), collecting.named("replica chat", spans())
-    assert served.told[names.QUEUED_MS] >= 0
+    assert served.told[span_names.QUEUED_MS] >= 0
     assert chat.start_ns <= served.start_ns <= served.end_ns <= chat.end_ns
     assert len({span.by["service.instance.id"] for span in spans()}) == 3
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from pipeline.tracing import ids, names
-from pipeline.tracing.caller import CALLER, called_with
-from pipeline.tracing.tracer import TurnTrace
+from pipeline.observability import span_names, trace_ids
+from pipeline.observability.traceparent import CALLER, called_with
+from pipeline.observability.tracer import TurnTrace
 from tests.edge.listeners import create, listen_until_over
 from tests.eventually import eventually
 from tests.support import RunningApp
@@ -42,11 +42,14 @@ async def test_a_turn_asked_for_over_http_is_in_its_callers_trace(
     spans = await in_trace(collecting, trace)
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("turn", "synthesize")}
     [root] = collecting.named("turn", spans)
-    assert (root.parent, root.id) == (SPAN, ids.turn_span_id(session, turn))
+    assert (root.parent, root.id) == (SPAN, trace_ids.turn_span_id(session, turn))
     assert heard.of("turn.requested")[0]["data"]["traceparent"] == header(trace)["traceparent"]
     assert not collecting.of(session, turn)
     [chat] = collecting.named("chat", spans)
-    assert (chat.told[names.REQUEST_MODEL], chat.told[names.RESPONSE_MODEL]) == ("scripted", "scripted")
+    assert (chat.told[span_names.REQUEST_MODEL], chat.told[span_names.RESPONSE_MODEL]) == (
+        "scripted",
+        "scripted",
+    )
     await eventually(lambda: [one for one in collecting.named("listen") if one.links])
     links = [link for one in collecting.named("listen") for link in one.links]
     assert (trace, root.id) in [link[:2] for link in links]
@@ -118,7 +121,7 @@ def test_a_caller_who_records_is_followed_and_one_who_does_not_leaves_it_to_the_
 
 def test_whoever_goes_on_with_the_turn_stays_in_the_callers_trace() -> None:
     trace = TurnTrace.of("a", 1, header(7)["traceparent"])
-    assert (trace.span(3).trace_id, trace.span(3).span_id) == (7, ids.turn_span_id("a", 1, 3))
+    assert (trace.span(3).trace_id, trace.span(3).span_id) == (7, trace_ids.turn_span_id("a", 1, 3))
     assert trace.link("takeover").context == trace.span()
     assert trace.here().trace == 7
-    assert TurnTrace.of("a", 1).span().trace_id == ids.trace_id("a", 1)
+    assert TurnTrace.of("a", 1).span().trace_id == trace_ids.trace_id("a", 1)

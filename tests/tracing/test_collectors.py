@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from loadtests.target import free_port
-from pipeline.tracing.open import CLOSE_S
+from pipeline.observability.trace_export import CLOSE_S
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually
 from tests.support import running_app, scripted_settings

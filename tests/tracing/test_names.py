@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from deployments.app import load_settings
 from deployments.otel_variables import tracing
-from pipeline.tracing import ids, names
+from pipeline.observability import span_names, trace_ids
 from schemas.telemetry import TracingSettings
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tracing.md"
-NAMES = {name: value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+NAMES = {name: value for name, value in vars(span_names).items() if name.isupper() and isinstance(value, str)}
 ATTRIBUTES = [value for value in NAMES.values() if "." in value]
 
 
@@ -32,7 +32,7 @@ def test_names_of_opentelemetry_are_those_that_are_installed() -> None:
     theirs = {name for name in ATTRIBUTES if not name.startswith("rhapsode.")}
     assert theirs - known - {"service.instance.id"} == set()
     operations = {value.value for value in gen_ai_attributes.GenAiOperationNameValues}
-    assert {names.OP_TURN, names.OP_CHAT, names.OP_TOOL, names.OP_RETRIEVE} <= operations
+    assert {span_names.OP_TURN, span_names.OP_CHAT, span_names.OP_TOOL, span_names.OP_RETRIEVE} <= operations
 
 
 def test_the_document_has_every_name_and_no_other() -> None:
@@ -58,22 +58,25 @@ def test_the_document_has_every_name_and_no_other() -> None:
 def test_ids_follow_from_the_turn_and_a_larger_share_holds_the_smaller(
     session: str, turn: int, one: float, other: float
 ) -> None:
-    trace = ids.trace_id(session, turn)
-    assert trace == ids.trace_id(session, turn)
+    trace = trace_ids.trace_id(session, turn)
+    assert trace == trace_ids.trace_id(session, turn)
     assert 0 < trace < 1 << 128
-    assert len({trace, ids.trace_id(session, turn + 1), ids.trace_id(session[::-1], turn)}) == 3
-    assert 0 < ids.turn_span_id(session, turn) != ids.turn_span_id(session, turn, 2)
+    assert len({trace, trace_ids.trace_id(session, turn + 1), trace_ids.trace_id(session[::-1], turn)}) == 3
+    assert 0 < trace_ids.turn_span_id(session, turn) != trace_ids.turn_span_id(session, turn, 2)
     smaller, larger = sorted((one, other))
-    assert ids.is_sampled(trace, larger) or not ids.is_sampled(trace, smaller)
-    assert ids.is_sampled(trace, 1.0)
-    assert not ids.is_sampled(trace, 0.0)
+    assert trace_ids.is_sampled(trace, larger) or not trace_ids.is_sampled(trace, smaller)
+    assert trace_ids.is_sampled(trace, 1.0)
+    assert not trace_ids.is_sampled(trace, 0.0)
 
 
 def test_another_process_finds_the_same_ids() -> None:
-    asked = "from pipeline.tracing import ids; print(ids.trace_id('s', 2), ids.turn_span_id('s', 2))"
+    asked = "from pipeline.observability.trace_ids import *; print(trace_id('s', 2), turn_span_id('s', 2))"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     said = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, check=True)
-    assert said.stdout.split() == [str(ids.trace_id("s", 2)).encode(), str(ids.turn_span_id("s", 2)).encode()]
+    assert said.stdout.split() == [
+        str(trace_ids.trace_id("s", 2)).encode(),
+        str(trace_ids.turn_span_id("s", 2)).encode(),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 
 from deployments.language_model import LanguageModelReplica
 from pipeline.engines.ports import ChatRequest, Message
-from pipeline.tracing import names
-from pipeline.tracing.crossing import carried
-from pipeline.tracing.here import in_session, span
-from pipeline.tracing.open import open_tracing
-from pipeline.tracing.tracer import TurnTrace, turn_span
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import in_session, span
+from pipeline.observability.trace_export import open_tracing
+from pipeline.observability.trace_propagation import carried
+from pipeline.observability.tracer import TurnTrace, turn_span
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings, TracingSettings
 from tests.tracing.collector import Collector, Span, tree
@@ -61,7 +61,7 @@ async def test_a_call_is_a_child_of_its_caller_in_the_process_that_serves_it(
     spans: list[Span] = collecting.of("a-session", 2)
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("chat", "replica chat")}
     whole, left = sorted(collecting.named("replica chat", spans), key=lambda one: one.start_ns)
-    assert (whole.by["rhapsode.part"], names.CANCELLED in whole.told) == ("LanguageModel", False)
-    assert left.told[names.CANCELLED] is True
-    assert whole.told[names.QUEUED_MS] >= 0
-    assert names.FIRST_DELTA in whole.events
+    assert (whole.by["rhapsode.part"], span_names.CANCELLED in whole.told) == ("LanguageModel", False)
+    assert left.told[span_names.CANCELLED] is True
+    assert whole.told[span_names.QUEUED_MS] >= 0
+    assert span_names.FIRST_DELTA in whole.events

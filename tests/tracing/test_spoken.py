@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.tracing import ids, names
+from pipeline.observability import span_names, trace_ids
 from tests.eventually import eventually
 from tests.support import RunningApp
 from tests.tracing.collector import Collector, tree
@@ -25,12 +25,12 @@ async def test_the_way_from_speech_to_text_is_in_the_turns_trace(
     spans = await collecting.trace(session, turn)
     assert tree(spans) == {("", "turn"), ("turn", "transcribe"), ("turn", "chat"), ("turn", "synthesize")}
     [heard] = collecting.named("transcribe", spans)
-    assert heard.parent == ids.turn_span_id(session, turn)
-    assert heard.told[names.MODE] == "realtime"
-    assert heard.told[names.AUDIO_MS] == final["data"]["end_ms"] - final["data"]["start_ms"]
-    assert names.TRANSCRIPT not in heard.told
+    assert heard.parent == trace_ids.turn_span_id(session, turn)
+    assert heard.told[span_names.MODE] == "realtime"
+    assert heard.told[span_names.AUDIO_MS] == final["data"]["end_ms"] - final["data"]["start_ms"]
+    assert span_names.TRANSCRIPT not in heard.told
     assert (heard.end_ns - heard.start_ns) / 1e6 == pytest.approx(final["data"]["after_ms"], abs=0.1)
     [(trace, span, why)] = heard.links
     await eventually(lambda: any(one.id == span for one in collecting.spans))
     [utterance] = [one for one in collecting.spans if one.id == span]
-    assert (utterance.name, utterance.trace, why) == ("utterance", trace, {names.LINK: "utterance"})
+    assert (utterance.name, utterance.trace, why) == ("utterance", trace, {span_names.LINK: "utterance"})

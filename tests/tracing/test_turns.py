@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from pipeline.engines.ports import Completion
-from pipeline.tracing import ids, names
-from pipeline.tracing.open import open_tracing
+from pipeline.observability import span_names, trace_ids
+from pipeline.observability.trace_export import open_tracing
 from schemas.settings import SessionSettings
 from schemas.telemetry import TracingSettings
 from schemas.tools import RegisteredFunction
@@ -35,21 +35,21 @@ async def test_a_turn_is_one_trace_whose_ids_follow_from_it(
     session, turn, spans = await turn_of(app, http, collecting, "A story, please.")
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("turn", "synthesize")}
     [root] = collecting.named("turn", spans)
-    assert root.id == ids.turn_span_id(session, turn)
-    assert root.told[names.CONVERSATION] == session
-    assert root.told[names.TURN_OUTCOME] == "turn.completed"
-    assert root.told[names.SENTENCES] == len(collecting.named("synthesize", spans))
-    assert root.told[names.AUDIO_MS] == sum(
-        one.told[names.AUDIO_MS] for one in collecting.named("synthesize", spans)
+    assert root.id == trace_ids.turn_span_id(session, turn)
+    assert root.told[span_names.CONVERSATION] == session
+    assert root.told[span_names.TURN_OUTCOME] == "turn.completed"
+    assert root.told[span_names.SENTENCES] == len(collecting.named("synthesize", spans))
+    assert root.told[span_names.AUDIO_MS] == sum(
+        one.told[span_names.AUDIO_MS] for one in collecting.named("synthesize", spans)
     )
-    assert {names.BEGUN, names.FIRST_AUDIO, names.RECORDED} <= root.events.keys()
+    assert {span_names.BEGUN, span_names.FIRST_AUDIO, span_names.RECORDED} <= root.events.keys()
     [chat] = collecting.named("chat", spans)
-    assert chat.told[names.OPERATION] == "chat"
-    assert chat.told[names.PROVIDER] == "local"
-    assert chat.told[names.FINISH_REASONS] == ["stop"]
-    assert chat.told[names.OUTPUT_TOKENS] == -(-len(STORY) // 6)
-    assert 0 < chat.told[names.TIME_TO_FIRST_CHUNK] < (chat.end_ns - chat.start_ns) / 1e9
-    assert names.FIRST_DELTA in chat.events
+    assert chat.told[span_names.OPERATION] == "chat"
+    assert chat.told[span_names.PROVIDER] == "local"
+    assert chat.told[span_names.FINISH_REASONS] == ["stop"]
+    assert chat.told[span_names.OUTPUT_TOKENS] == -(-len(STORY) // 6)
+    assert 0 < chat.told[span_names.TIME_TO_FIRST_CHUNK] < (chat.end_ns - chat.start_ns) / 1e9
+    assert span_names.FIRST_DELTA in chat.events
     assert all(root.start_ns <= span.start_ns <= span.end_ns <= root.end_ns for span in spans)
     assert (
         root.by | {"service.name": "rhapsode", "rhapsode.part": "Gateway", "service.version": BUILD}
@@ -65,16 +65,19 @@ async def test_functions_are_spans_and_one_that_fails_fails_its_span_only(
     _, _, spans = await turn_of(app, http, collecting, "When is the tide?", tools=tools, speak=False)
     assert tree(spans) == {("", "turn"), ("turn", "chat"), ("turn", "execute_tool tides")}
     [tides] = collecting.named("execute_tool tides", spans)
-    assert (tides.told[names.OPERATION], tides.told[names.TOOL_NAME]) == ("execute_tool", "tides")
+    assert (tides.told[span_names.OPERATION], tides.told[span_names.TOOL_NAME]) == ("execute_tool", "tides")
     assert tides.error == ""
     first, second = sorted(collecting.named("chat", spans), key=lambda span: span.start_ns)
-    assert (first.told[names.FINISH_REASONS], second.told[names.FINISH_REASONS]) == (["tool_calls"], ["stop"])
+    assert (first.told[span_names.FINISH_REASONS], second.told[span_names.FINISH_REASONS]) == (
+        ["tool_calls"],
+        ["stop"],
+    )
     assert first.end_ns <= tides.start_ns <= tides.end_ns <= second.start_ns
     _, _, spans = await turn_of(app, http, collecting, "Please mend it.", tools=tools, speak=False)
     [broken] = collecting.named("execute_tool broken", spans)
-    assert broken.told[names.ERROR_TYPE] == broken.error == "tool.failed"
+    assert broken.told[span_names.ERROR_TYPE] == broken.error == "tool.failed"
     [root] = collecting.named("turn", spans)
-    assert (root.error, root.told[names.TURN_OUTCOME]) == ("", "turn.completed")
+    assert (root.error, root.told[span_names.TURN_OUTCOME]) == ("", "turn.completed")
 
 
 async def test_what_fails_says_so_by_its_code(
@@ -82,18 +85,18 @@ async def test_what_fails_says_so_by_its_code(
 ) -> None:
     _, _, spans = await turn_of(app, http, collecting, "Please fail.")
     [root], [chat] = collecting.named("turn", spans), collecting.named("chat", spans)
-    assert chat.error == root.error == root.told[names.ERROR_TYPE] == "engine.failed"
-    assert root.told[names.TURN_OUTCOME] == "turn.failed"
+    assert chat.error == root.error == root.told[span_names.ERROR_TYPE] == "engine.failed"
+    assert root.told[span_names.TURN_OUTCOME] == "turn.failed"
     session = await create(http)
     turn = await ask(
         http, session, text="The first sentence is fine. The wolf does not come. Nor does the end."
     )
     await listen_until_over(app.ws_url, session, turn)
     spans = await collecting.trace(session, turn)
-    voices = sorted(collecting.named("synthesize", spans), key=lambda span: span.told[names.SENTENCE])
+    voices = sorted(collecting.named("synthesize", spans), key=lambda span: span.told[span_names.SENTENCE])
     assert [voice.error for voice in voices] == ["", "engine.failed", ""]
     [root] = collecting.named("turn", spans)
-    assert (root.error, root.told[names.TURN_KIND]) == ("", "text")
+    assert (root.error, root.told[span_names.TURN_KIND]) == ("", "text")
 
 
 async def test_who_listens_is_linked_to_what_is_heard(
@@ -104,15 +107,15 @@ async def test_who_listens_is_linked_to_what_is_heard(
 
     def listeners() -> list[Span]:
         found = collecting.named("listen")
-        return [one for one in found if one.told[names.CONVERSATION] == session]
+        return [one for one in found if one.told[span_names.CONVERSATION] == session]
 
     await eventually(lambda: len(listeners()) == 2)
     live, again = sorted(listeners(), key=lambda span: span.start_ns)
-    target = (ids.trace_id(session, turn), ids.turn_span_id(session, turn))
+    target = (trace_ids.trace_id(session, turn), trace_ids.turn_span_id(session, turn))
     for listener in (live, again):
         assert [link[:2] for link in listener.links] == [target]
         assert listener.trace != target[0]
-    assert [link[2] for link in again.links] == [{names.LINK: "replay"}]
+    assert [link[2] for link in again.links] == [{span_names.LINK: "replay"}]
 
 
 async def test_looking_up_is_a_span_before_the_first_word(collecting: Collector, quickly: None) -> None:
@@ -129,9 +132,9 @@ async def test_looking_up_is_a_span_before_the_first_word(collecting: Collector,
     )
     assert tree(found) == tree(failed) == {("", "turn"), ("turn", "chat"), ("turn", "retrieve")}
     [looked] = collecting.named("retrieve", found)
-    assert (looked.told[names.OPERATION], looked.told[names.PASSAGES]) == ("retrieval", 1)
+    assert (looked.told[span_names.OPERATION], looked.told[span_names.PASSAGES]) == ("retrieval", 1)
     [looked] = collecting.named("retrieve", failed)
-    assert looked.error == looked.told[names.ERROR_TYPE] == "retrieval.unavailable"
+    assert looked.error == looked.told[span_names.ERROR_TYPE] == "retrieval.unavailable"
 
 
 @pytest.mark.parametrize("content", [False, True])
@@ -150,7 +153,7 @@ async def test_words_are_told_only_where_the_operator_wants_them(
     words = {"Gnu", "Quagga", "Zebu", "Okapi"}
     assert {word for word in words if word in told} == (words if content else set())
     said = {name for one in spans for name in one.told}
-    assert bool(said & names.PERSONAL) == content
+    assert bool(said & span_names.PERSONAL) == content
 
 
 async def test_half_of_the_turns_are_traced_and_every_process_says_the_same_of_each(
@@ -163,4 +166,4 @@ async def test_half_of_the_turns_are_traced_and_every_process_says_the_same_of_e
             await facts_of(author, SessionSettings(speak=False), tracing=tracing)
     half = {one.trace for one in collecting.spans if one.by["service.instance.id"] == "half"}
     assert len(half) < 12
-    assert all(ids.is_sampled(trace, 0.5) for trace in half)
+    assert all(trace_ids.is_sampled(trace, 0.5) for trace in half)

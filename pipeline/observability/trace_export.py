@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from pipeline.tracing import names
-from pipeline.tracing.tracer import Ids, Tracing
+from pipeline.observability import span_names
+from pipeline.observability.tracer import Ids, Tracing
 from schemas.telemetry import TracingSettings
 from schemas.version import BUILD
 
@@ -26,10 +26,10 @@ class Exporting:
 
     def __init__(self, settings: TracingSettings, *, part: str, instance: str, model: str = "") -> None:
         attributes = {
-            names.SERVICE: settings.service,
-            names.VERSION: BUILD,
-            names.INSTANCE: instance,
-            names.PART: part,
+            span_names.SERVICE: settings.service,
+            span_names.VERSION: BUILD,
+            span_names.INSTANCE: instance,
+            span_names.PART: part,
         }
         self._closed = False
         self._exporter = _exporter(settings)
@@ -40,7 +40,7 @@ class Exporting:
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
-        tracer = self._provider.get_tracer(names.SCOPE)
+        tracer = self._provider.get_tracer(span_names.SCOPE)
         self.tracing = Tracing(tracer, ratio=settings.sample_ratio, content=settings.content, model=model)
 
     def close(self) -> None:

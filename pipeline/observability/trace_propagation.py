@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 
-from pipeline.tracing import names
-from pipeline.tracing.here import HERE, Attributes, Here, fail, start_span
-from pipeline.tracing.tracer import Tracing
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import HERE, Attributes, Here, fail, start_span
+from pipeline.observability.tracer import Tracing
 
 Carried = Mapping[str, str | int]
 NOWHERE: Final[Carried] = {}
@@ -51,7 +51,7 @@ class Served:
             here = replace(here, tracing=tracing, span=NonRecordingSpan(caller))
             self._span = start_span(here, name, attributes, kind=SpanKind.SERVER)
             queued_ms = round(max(0.0, (time.time_ns() - int(come["sent_ns"])) / _NS_PER_MS), 2)
-            self._span.set_attribute(names.QUEUED_MS, queued_ms)
+            self._span.set_attribute(span_names.QUEUED_MS, queued_ms)
             here = replace(here, span=self._span)
         # Not taken back: a stream may be closed by another task than the one that began it.
         HERE.set(here)
@@ -64,7 +64,7 @@ class Served:
             fail(self._span, str(item["error"]))
         elif self._first:
             self._first = False
-            self._span.add_event(names.FIRST_DELTA)
+            self._span.add_event(span_names.FIRST_DELTA)
 
     def whole(self) -> None:
         """It went to its end."""
@@ -73,5 +73,5 @@ class Served:
     def end(self) -> None:
         if self._span is not None:
             if not self._whole:
-                self._span.set_attribute(names.CANCELLED, True)
+                self._span.set_attribute(span_names.CANCELLED, True)
             self._span.end()

@@ -1,6 +1,6 @@
 """A tally in words that people and scripts read."""
 
-from pipeline.metrics.tally import Series, Tally
+from pipeline.observability.tally import Series, Tally
 from schemas.metrics import Measurement
 
 

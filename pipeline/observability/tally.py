@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from pipeline.metrics.names import BY_NAME, Metric
+from pipeline.observability.metric_names import BY_NAME, Metric
 
 MICRO: Final = 1_000_000
 _SEPARATOR: Final = "|"

@@ -3,9 +3,9 @@
 from typing import Final
 
 from pipeline.eventlog.event_log import EventLog
-from pipeline.metrics import names
-from pipeline.metrics.tally import Tally
-from pipeline.metrics.turns import TurnMeter
+from pipeline.observability import metric_names
+from pipeline.observability.tally import Tally
+from pipeline.observability.turn_metrics import TurnMeter
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId, TurnId, created_ms
 from schemas.recorded import Recorded
@@ -69,19 +69,19 @@ class SessionMeter:
         data, found = recorded.data, Tally()
         match recorded.type:
             case "session.started":
-                found.count(names.SESSIONS_STARTED, data.get("kind", "session"))
+                found.count(metric_names.SESSIONS_STARTED, data.get("kind", "session"))
             case "session.ended":
-                found.count(names.SESSIONS_ENDED, data["reason"])
+                found.count(metric_names.SESSIONS_ENDED, data["reason"])
             case "owner.changed":
-                found.count(names.OWNER_CHANGES)
+                found.count(metric_names.OWNER_CHANGES)
             case "transcript.failed":
-                found.count(names.RECOGNITION_ERRORS, data["mode"], data["code"])
+                found.count(metric_names.RECOGNITION_ERRORS, data["mode"], data["code"])
             case "transcript.final":
                 said_ms = recorded.ts_ms - data["after_ms"]
                 self._said[data["input"], data["utterance"]] = (recorded.seq, said_ms)
-                found.observe(names.RECOGNITION, data["after_ms"] / 1_000, data["mode"])
+                found.observe(metric_names.RECOGNITION, data["after_ms"] / 1_000, data["mode"])
                 if (length_ms := data["end_ms"] - data["start_ms"]) > 0:
-                    found.observe(names.RECOGNITION_RTF, data["decode_ms"] / length_ms, data["mode"])
+                    found.observe(metric_names.RECOGNITION_RTF, data["decode_ms"] / length_ms, data["mode"])
         return found
 
 

@@ -18,11 +18,11 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
-from pipeline.tracing import names
+from pipeline.observability import span_names
 from schemas.errors import RhapsodeError
 
 if TYPE_CHECKING:
-    from pipeline.tracing.tracer import Tracing
+    from pipeline.observability.tracer import Tracing
 
 Attributes = Mapping[str, AttributeValue]
 _EMPTY: Final = Context()
@@ -125,10 +125,10 @@ def failing(made: Span) -> Iterator[None]:
         fail(made, type(error).__qualname__)
         raise
     except BaseException:  # whoever wanted it does not want it any more
-        made.set_attribute(names.CANCELLED, True)
+        made.set_attribute(span_names.CANCELLED, True)
         raise
 
 
 def fail(made: Span, code: str) -> None:
-    made.set_attribute(names.ERROR_TYPE, code)
+    made.set_attribute(span_names.ERROR_TYPE, code)
     made.set_status(Status(StatusCode.ERROR, code))

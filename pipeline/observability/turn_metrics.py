@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from pipeline.metrics import names
-from pipeline.metrics.tally import Tally
+from pipeline.observability import metric_names
+from pipeline.observability.tally import Tally
 from schemas.events import TERMINAL
 from schemas.recorded import Recorded
 
@@ -59,10 +59,10 @@ class TurnMeter:
         match recorded.type:
             case "turn.started" if not self._started:
                 self._started = True
-                self._observe(names.QUEUE_WAIT, now_ms - self._requested_ms)
+                self._observe(metric_names.QUEUE_WAIT, now_ms - self._requested_ms)
             case "turn.resumed":
                 self._delta_ms = None
-                self._found.count(names.TAKEOVERS)
+                self._found.count(metric_names.TAKEOVERS)
             case "text.delta":
                 self._text(now_ms, data)
             case "text.completed":
@@ -80,82 +80,82 @@ class TurnMeter:
             case _:
                 self._sentence_over(recorded.type, recorded.data)
 
-    def _observe(self, metric: names.Metric, ms: float, *labels: str) -> None:
+    def _observe(self, metric: metric_names.Metric, ms: float, *labels: str) -> None:
         self._found.observe(metric, ms / 1_000, *labels)
 
     def _text(self, now_ms: int, data: Any) -> None:
-        self._found.count(names.CHARACTERS, by=len(data["text"]))
+        self._found.count(metric_names.CHARACTERS, by=len(data["text"]))
         if self._kind != "prompt":
             return
         if not self._texted:
             self._texted = True
-            self._observe(names.FIRST_TEXT, now_ms - self._requested_ms)
+            self._observe(metric_names.FIRST_TEXT, now_ms - self._requested_ms)
         elif self._delta_ms is not None:
-            self._observe(names.DELTA_GAP, now_ms - self._delta_ms)
+            self._observe(metric_names.DELTA_GAP, now_ms - self._delta_ms)
         self._delta_ms = now_ms
 
     def _text_over(self, data: Any) -> None:
         provider = data.get("provider") or "local"
         if data.get("ttft_ms") is not None:
-            self._observe(names.TTFT, data["ttft_ms"], provider)
-        self._found.count(names.TOKENS, "in", provider, by=data.get("tokens_in", 0))
-        self._found.count(names.TOKENS, "out", provider, by=data.get("tokens_out", 0))
+            self._observe(metric_names.TTFT, data["ttft_ms"], provider)
+        self._found.count(metric_names.TOKENS, "in", provider, by=data.get("tokens_in", 0))
+        self._found.count(metric_names.TOKENS, "out", provider, by=data.get("tokens_out", 0))
 
     def _sound(self, recorded_ms: int, now_ms: int, data: Any) -> None:
         if not self._playout.begun:
-            self._observe(names.TTFA, recorded_ms - self._requested_ms, self._kind)
+            self._observe(metric_names.TTFA, recorded_ms - self._requested_ms, self._kind)
             if self._spoken_ms is not None:
-                self._observe(names.VOICE_TO_VOICE, recorded_ms - self._spoken_ms)
-        self._found.count(names.SPOKEN, by=data["ms"] / 1_000)
+                self._observe(metric_names.VOICE_TO_VOICE, recorded_ms - self._spoken_ms)
+        self._found.count(metric_names.SPOKEN, by=data["ms"] / 1_000)
         first, boundary = not self._playout.begun, data["chunk"] == 0
         late_ms = self._playout.arrived(now_ms, data["at_ms"])
         if first:
             return
         if boundary:
-            self._observe(names.GAP, late_ms)
+            self._observe(metric_names.GAP, late_ms)
         elif late_ms > 0:
-            self._found.count(names.LATE_CHUNKS)
+            self._found.count(metric_names.LATE_CHUNKS)
 
     def _voiced(self, now_ms: int, data: Any) -> None:
         if data.get("ttfb_ms") is not None:
-            self._observe(names.TTFB, data["ttfb_ms"])
+            self._observe(metric_names.TTFB, data["ttfb_ms"])
         if self._playout.begun:
-            self._found.observe(names.AHEAD, self._playout.ahead(now_ms))
+            self._found.observe(metric_names.AHEAD, self._playout.ahead(now_ms))
         self._playout.begins.append(data["at_ms"])
 
     def _sentence_over(self, kind: str, data: Any) -> None:
-        self._found.count(names.SENTENCES, _SENTENCE_ENDS[kind])
+        self._found.count(metric_names.SENTENCES, _SENTENCE_ENDS[kind])
         if kind == "sentence.failed":
-            self._found.count(names.SENTENCE_ERRORS, data["code"])
+            self._found.count(metric_names.SENTENCE_ERRORS, data["code"])
         elif data.get("made_ms") is not None and data["ms"] > 0:
-            self._found.observe(names.SYNTHESIS_RTF, data["made_ms"] / data["ms"])
+            self._found.observe(metric_names.SYNTHESIS_RTF, data["made_ms"] / data["ms"])
 
     def _ground(self, kind: str, data: Any) -> None:
         self._delta_ms = None  # the model rests meanwhile
         match kind:
             case "passages.found":
-                self._observe(names.RETRIEVAL, data["ms"])
+                self._observe(metric_names.RETRIEVAL, data["ms"])
             case "passages.failed":
-                self._found.count(names.RETRIEVAL_ERRORS, data["code"])
+                self._found.count(metric_names.RETRIEVAL_ERRORS, data["code"])
             case "tool.completed" | "tool.failed":
-                self._found.count(names.CALLS, kind.removeprefix("tool."))
+                self._found.count(metric_names.CALLS, kind.removeprefix("tool."))
 
     def _over(self, kind: str, data: Any) -> Tally:
         found, self._found = self._found, Tally()
-        found.count(names.TURNS, self._kind, self._input, _OUTCOMES[kind])
+        found.count(metric_names.TURNS, self._kind, self._input, _OUTCOMES[kind])
         if kind == "turn.failed":
-            found.count(names.TURN_ERRORS, data["stage"], data["code"])
+            found.count(metric_names.TURN_ERRORS, data["stage"], data["code"])
         return found
 
     def _played(self, data: Any) -> Tally:
         found = Tally()
-        found.count(names.PLAYBACKS)
-        found.count(names.UNDERRUNS, by=data["underruns"])
-        found.count(names.HEARD, by=data["heard_ms"] / 1_000)
+        found.count(metric_names.PLAYBACKS)
+        found.count(metric_names.UNDERRUNS, by=data["underruns"])
+        found.count(metric_names.HEARD, by=data["heard_ms"] / 1_000)
         began, heard_ms = self._playout.began_ms, self._heard_ms
         waited = heard_ms is not None and began is not None and heard_ms - began <= LATEST_SOUND_MS
         if waited and heard_ms is not None and not self._reported:
-            found.observe(names.FIRST_SOUND, (heard_ms - self._requested_ms) / 1_000)
+            found.observe(metric_names.FIRST_SOUND, (heard_ms - self._requested_ms) / 1_000)
         self._reported = True
         return found
 

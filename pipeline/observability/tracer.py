@@ -18,9 +18,9 @@ from opentelemetry.trace import (
     Tracer,
 )
 
-from pipeline.tracing import ids, names
-from pipeline.tracing.caller import context_of, span_of
-from pipeline.tracing.here import HERE, Attributes, Here, failing, start_span, within
+from pipeline.observability import span_names, trace_ids
+from pipeline.observability.trace_context import HERE, Attributes, Here, failing, start_span, within
+from pipeline.observability.traceparent import context_of, span_of
 
 _GIVEN: Final[ContextVar[tuple[int, int] | None]] = ContextVar("rhapsode_given_ids", default=None)
 _RANDOM: Final = RandomIdGenerator()
@@ -59,7 +59,7 @@ class Tracing:
         self._ratio = ratio
 
     def samples(self, trace: int) -> bool:
-        return ids.is_sampled(trace, self._ratio)
+        return trace_ids.is_sampled(trace, self._ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class TurnTrace:
 
     @property
     def id(self) -> int:
-        return ids.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
+        return trace_ids.trace_id(self.session, self.turn) if self.caller is None else self.caller.trace_id
 
     def is_recorded(self, tracing: Tracing) -> bool:
         """Where the caller records its trace, and where our own ratio takes it."""
@@ -85,11 +85,11 @@ class TurnTrace:
 
     def span(self, epoch: int = 0) -> SpanContext:
         """The span of the turn as others see it, wherever it runs or ran."""
-        own = ids.turn_span_id(self.session, self.turn, epoch)
+        own = trace_ids.turn_span_id(self.session, self.turn, epoch)
         return SpanContext(self.id, own, is_remote=True, trace_flags=_SAMPLED)
 
     def link(self, why: str) -> Link:
-        return Link(self.span(), {names.LINK: why})
+        return Link(self.span(), {span_names.LINK: why})
 
     def here(self, tracing: Tracing | None = None, span: Span = INVALID_SPAN) -> Here:
         return Here(self.session, self.turn, tracing, span, 0 if self.caller is None else self.id)
@@ -110,11 +110,11 @@ def turn_span(
             yield None
         return
     own = trace.span(epoch if resumed else 0)
-    links = (trace.link(names.LINK_TAKEOVER),) if resumed else ()
+    links = (trace.link(span_names.LINK_TAKEOVER),) if resumed else ()
     with given(own.trace_id, own.span_id):
         made = start_span(
             Here(tracing=tracing, span=span_of(trace.caller)),
-            names.TURN,
+            span_names.TURN,
             attributes,
             kind=SpanKind.CONSUMER,
             links=links,

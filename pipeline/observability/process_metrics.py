@@ -16,9 +16,9 @@ import orjson
 import psutil
 from anyio.abc import TaskGroup
 
-from pipeline.metrics import names
-from pipeline.metrics.names import Metric
-from pipeline.metrics.tally import Tally
+from pipeline.observability import metric_names
+from pipeline.observability.metric_names import Metric
+from pipeline.observability.tally import Tally
 from schemas.errors import LogError
 from schemas.version import BUILD
 
@@ -78,24 +78,26 @@ class ProcessMeter:
         self._gauges.append(gauges)
 
     def appended(self, seconds: float) -> None:
-        self._tally.observe(names.APPEND, seconds, self.process)
+        self._tally.observe(metric_names.APPEND, seconds, self.process)
 
     def delivered(self, ts_ms: int) -> None:
         """A fact of that time has arrived."""
-        self._tally.observe(names.DELIVERY, (time.time_ns() // 1_000_000 - ts_ms) / 1_000, self.process)
+        self._tally.observe(
+            metric_names.DELIVERY, (time.time_ns() // 1_000_000 - ts_ms) / 1_000, self.process
+        )
 
     def woke(self, late_s: float) -> None:
-        self._tally.observe(names.LOOP_LAG, late_s, self.process)
+        self._tally.observe(metric_names.LOOP_LAG, late_s, self.process)
 
     async def snapshot(self) -> Snapshot:
         found: dict[Metric, float] = {
-            names.MEMORY: self._self.memory_info().rss,
-            names.TASKS: len(asyncio.all_tasks()),
+            metric_names.MEMORY: self._self.memory_info().rss,
+            metric_names.TASKS: len(asyncio.all_tasks()),
         }
         if self._home is not None:
             with suppress(OSError):  # nothing was written there yet, or it is away: no reason to end
                 usage = await anyio.to_thread.run_sync(shutil.disk_usage, self._home)
-                found |= {names.DISK_FREE: usage.free, names.DISK_SIZE: usage.total}
+                found |= {metric_names.DISK_FREE: usage.free, metric_names.DISK_SIZE: usage.total}
         for gauges in self._gauges:
             found |= gauges()
         return Snapshot(
