@@ -9,8 +9,8 @@ from loadtests.listener import Client
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
 from pipeline.engines.registry import build_language_model, build_text_to_speech
-from pipeline.sentences import SentenceBuffer
-from pipeline.spoken import to_spoken
+from pipeline.tts.normalization.spoken_text import to_spoken
+from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import AppSettings, SessionSettings
 
 PROMPTS = [

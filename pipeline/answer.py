@@ -21,9 +21,9 @@ from pipeline.engines.ports import (
     ToolCall,
 )
 from pipeline.grounds import Finder, look_up, told
-from pipeline.resuming import Progress
 from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.tracing.turns import chatting
+from pipeline.tts.turn_checkpoint import Progress
 from schemas.answer_facts import AnswerCited, PassagesFound
 from schemas.chat import GivenMessage
 from schemas.errors import EngineDead

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipeline.retrieval.words import asked
-from pipeline.sentences import Fragment, SentenceBuffer
+from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from schemas.retrieval import NumberedPassage, Support
 from schemas.settings import SentenceSettings
 

@@ -10,7 +10,6 @@ import anyio
 from pipeline.admission.allowance import Allowance
 from pipeline.answer import Models
 from pipeline.core.clock import Clock
-from pipeline.courtesy import Courtesy
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder, SessionWriter
 from pipeline.eventlog.tailer import Tailer
@@ -22,6 +21,7 @@ from pipeline.pressure import Pressure
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
 from pipeline.session_state.turn_state import TurnState
+from pipeline.tts.first_audio_priority import Courtesy
 from pipeline.turn import Turn
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped

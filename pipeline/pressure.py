@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 
 from pipeline.answer import Models
 from pipeline.core.clock import Clock
-from pipeline.courtesy import Courtesy
 from pipeline.engines.ports import (
     AS_CONFIGURED,
     ChatRequest,
@@ -21,6 +20,7 @@ from pipeline.engines.ports import (
     Written,
 )
 from pipeline.newcomers import Newcomers
+from pipeline.tts.first_audio_priority import Courtesy
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings
 from schemas.providers import is_ours

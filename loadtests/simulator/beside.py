@@ -9,7 +9,7 @@ from loadtests.simulator.plan import Curve, Machines, People, Plan, Speech, Stag
 from loadtests.simulator.profiles import laptop, overheads
 from loadtests.simulator.run import Result, simulate
 from loadtests.simulator.small import Small
-from pipeline.sentences import SentenceBuffer
+from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import SentenceSettings
 
 _CORES: Final = 2.0

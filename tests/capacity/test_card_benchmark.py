@@ -16,7 +16,7 @@ from loadtests.gpu.rows import Row
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.whisper_weights import whisper_files
-from pipeline.sentences import SentenceBuffer
+from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.listening import SpeechToTextSettings
 from schemas.settings import SentenceSettings, SessionSettings
 

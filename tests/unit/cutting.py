@@ -1,6 +1,6 @@
 """Texts as the sentence buffer cuts them."""
 
-from pipeline.sentences import Fragment, SentenceBuffer
+from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from schemas.settings import SentenceSettings
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.sentences import SentenceBuffer
+from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import SentenceSettings
 from tests.unit.cutting import cut, texts
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.audio.opus import frame, unframe
 from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, SpokenWord, WordTimes
-from pipeline.line import Line
 from pipeline.pressure import PatientSpeaker, Pressure
-from pipeline.spoken import plainly
+from pipeline.tts.normalization.spoken_text import plainly
+from pipeline.tts.sentence_synthesis import Line
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.limits import AdmissionSettings
 from schemas.settings import SessionSettings

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sentences import SentenceBuffer
-from pipeline.text.characters import may_cut
+from pipeline.tts.segmentation.character_kinds import may_cut
+from pipeline.tts.sentence_buffer import SentenceBuffer
 from schemas.settings import SentenceSettings
 from tests.unit import sentence_cases
 from tests.unit.cutting import cut, texts

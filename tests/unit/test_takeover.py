@@ -22,8 +22,8 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
-from pipeline.resuming import same_place
 from pipeline.session_state.conversation import Conversation
+from pipeline.tts.turn_checkpoint import same_place
 from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.limits import LimitSettings

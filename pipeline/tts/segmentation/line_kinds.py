@@ -4,7 +4,7 @@ import re
 from enum import Enum, auto
 from typing import Final
 
-from pipeline.text.rules import Strength
+from pipeline.tts.segmentation.boundary_rules import Strength
 
 
 class Line(Enum):

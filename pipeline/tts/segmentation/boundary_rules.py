@@ -4,8 +4,8 @@ import re
 from enum import IntEnum
 from typing import Final
 
-from pipeline.text.abbreviations import Lexicon
-from pipeline.text.characters import EMOJI
+from pipeline.tts.normalization.abbreviations import Lexicon
+from pipeline.tts.segmentation.character_kinds import EMOJI
 
 
 class Strength(IntEnum):

@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.audio.opus import PACKET_MS, frame, unframe
 from pipeline.engines.ports import OpusChunk, SpokenWord
-from pipeline.sentences import Fragment
 from pipeline.session_state.turn_state import CallState, SentenceState, TurnState
+from pipeline.tts.sentence_buffer import Fragment
 from schemas.retrieval import NumberedPassage
 from schemas.turn_facts import Word
 

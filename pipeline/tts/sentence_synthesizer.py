@@ -9,12 +9,12 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from pipeline.core.clock import Clock
-from pipeline.courtesy import Courtesy
 from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
-from pipeline.line import Line
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import event
-from pipeline.resuming import Progress, Remainder
+from pipeline.tts.first_audio_priority import Courtesy
+from pipeline.tts.sentence_synthesis import Line
+from pipeline.tts.turn_checkpoint import Progress, Remainder
 from schemas.events import (
     AudioChunk,
     Fact,

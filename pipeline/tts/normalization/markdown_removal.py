@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.text.draft import Draft
+from pipeline.tts.normalization.traced_text import Draft
 
 _LINE: Final = re.compile(r"[^\n]+\n?|\n")
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")

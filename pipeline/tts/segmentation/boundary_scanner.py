@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pipeline.text.abbreviations import lexicon
-from pipeline.text.characters import may_cut, only_emoji
-from pipeline.text.lines import Lines
-from pipeline.text.nesting import NESTING_MARKS, Nesting
-from pipeline.text.rules import NEXT_REACH, OPENERS, WORD_REACH, Strength, judge
+from pipeline.tts.normalization.abbreviations import lexicon
+from pipeline.tts.segmentation.boundary_rules import NEXT_REACH, OPENERS, WORD_REACH, Strength, judge
+from pipeline.tts.segmentation.character_kinds import may_cut, only_emoji
+from pipeline.tts.segmentation.line_kinds import Lines
+from pipeline.tts.segmentation.nesting import NESTING_MARKS, Nesting
 
 _CJK_SENTENCE: Final = "。！？｡"
 _CJK_CLAUSE: Final = "，、；：—"

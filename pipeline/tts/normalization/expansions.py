@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.text.abbreviations import Lexicon
-from pipeline.text.numerals import Rule
-from pipeline.text.rules import Strength, judge
+from pipeline.tts.normalization.abbreviations import Lexicon
+from pipeline.tts.normalization.numerals import Rule
+from pipeline.tts.segmentation.boundary_rules import Strength, judge
 
 ENGLISH_EXPANSIONS: Final = {
     "Dr.": "Doctor", "Mr.": "Mister", "Mrs.": "Missus", "Ms.": "Miz", "Prof.": "Professor",

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.text import english, german
-from pipeline.text.abbreviations import GERMAN
-from pipeline.text.draft import Draft, Span
-from pipeline.text.markdown import strip_blocks, strip_emphasis, strip_links
-from pipeline.text.numerals import Rule
+from pipeline.tts.normalization import english, german
+from pipeline.tts.normalization.abbreviations import GERMAN
+from pipeline.tts.normalization.markdown_removal import strip_blocks, strip_emphasis, strip_links
+from pipeline.tts.normalization.numerals import Rule
+from pipeline.tts.normalization.traced_text import Draft, Span
 
 _RULES: Final[Mapping[str, tuple[Rule, ...]]] = {"en": english.RULES, "de": german.RULES}
 _SYMBOLS: Final[Mapping[str, Mapping[str, str]]] = {"en": english.SYMBOLS, "de": german.SYMBOLS}

@@ -8,9 +8,9 @@ import anyio
 
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
-from pipeline.resuming import Remainder
-from pipeline.spoken import Spoken
-from pipeline.tracing.sentences import SentenceTold, synthesizing
+from pipeline.tts.normalization.spoken_text import Spoken
+from pipeline.tts.sentence_span import SentenceTold, synthesizing
+from pipeline.tts.turn_checkpoint import Remainder
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.providers import is_ours
 from schemas.settings import SessionSettings

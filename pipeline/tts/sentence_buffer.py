@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.text.abbreviations import lexicon
-from pipeline.text.characters import last_cut
-from pipeline.text.rules import Strength
-from pipeline.text.scanner import Break, Scanner
+from pipeline.tts.normalization.abbreviations import lexicon
+from pipeline.tts.segmentation.boundary_rules import Strength
+from pipeline.tts.segmentation.boundary_scanner import Break, Scanner
+from pipeline.tts.segmentation.character_kinds import last_cut
 from schemas.settings import SentenceSettings
 
 _HARD_SPACES: Final = "\u00a0\u202f\u2007"

@@ -1,1 +1,0 @@
-"""What is known about written language: characters, abbreviations, sentence ends, markdown, numbers."""

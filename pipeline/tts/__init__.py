@@ -1,0 +1,1 @@
+"""From text to spoken sentences in order: sentence buffer, normalization, synthesis."""

@@ -1,0 +1,1 @@
+"""Rewrites shown text as it is spoken."""

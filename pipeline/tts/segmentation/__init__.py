@@ -1,0 +1,1 @@
+"""Finds where growing text may be cut into sentences."""
