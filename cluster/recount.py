@@ -8,12 +8,12 @@ from typing import Any
 from cluster import state
 from cluster.config import current
 from cluster.problems import CliError, NotRunning
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_measures import RedisMeasures
+from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_measures import RedisMeasures
-from pipeline.log.redis_projections import RedisProjections
 from pipeline.observability.metric_fold import recounted
 from pipeline.observability.metric_summary import measurements
 from pipeline.observability.tally import Tally

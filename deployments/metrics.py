@@ -12,13 +12,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from pipeline.log.redis_measures import RedisMeasures, ServerState
+from pipeline.background.maintenance import UpkeepLog
+from pipeline.background.redis.redis_measures import RedisMeasures, ServerState
+from pipeline.background.worker_report import report
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import BY_NAME, Metric
 from pipeline.observability.process_metrics import FORGOTTEN_MS, ProcessMeter, Snapshot, present
 from pipeline.observability.tally import Series, Tally, plain
-from pipeline.workers.report import report
-from pipeline.workers.upkeep import UpkeepLog
 from schemas.errors import LogError
 from schemas.workers import WorkerReport
 

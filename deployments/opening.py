@@ -16,6 +16,8 @@ from deployments.parts import Parts
 from deployments.services import Check, Services
 from pipeline.admission.allowance import open_allowance
 from pipeline.answer import Models
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.open_log import open_log
@@ -23,8 +25,6 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
 from pipeline.heard import HeardLedger
-from pipeline.log.redis_measures import RedisMeasures
-from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.observability.trace_export import open_tracing
 from pipeline.openai.names import local_name

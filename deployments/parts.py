@@ -13,6 +13,9 @@ from pipeline.admission.upload_limits import Arriving
 from pipeline.answer import Models
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.session_directory import Directory
 from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.core.clock import Clock
@@ -32,10 +35,8 @@ from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.opening import IntakeServices
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
-from pipeline.log.redis_directory import RedisDirectory
 from pipeline.log.redis_gateways import RedisGateways
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
-from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
@@ -53,7 +54,6 @@ from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
 from pipeline.users import Users
-from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from schemas.version import BUILD

@@ -9,6 +9,8 @@ from pipeline.admission.allowance import Allowance
 from pipeline.admission.upload_limits import Arriving
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.session_directory import Directory
 from pipeline.characters import Characters
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
@@ -19,7 +21,6 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.gateways import Leaving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns
-from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
@@ -33,7 +34,6 @@ from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
 from pipeline.users import Users
-from pipeline.workers.directory import Directory
 from schemas.settings import AppSettings
 
 Check = Callable[[], Awaitable[None]]

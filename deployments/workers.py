@@ -9,6 +9,18 @@ from typing import Final
 
 from deployments import log_lines
 from deployments.telemetry import replica_name
+from pipeline.background.archive_ended import ArchiveEnded
+from pipeline.background.audio_retention import Retention
+from pipeline.background.event_counts import Stats
+from pipeline.background.maintenance import Janitor
+from pipeline.background.metrics_effect import Measuring
+from pipeline.background.reaper import Reaper
+from pipeline.background.redis.redis_audio import RedisSound
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_measures import RedisMeasures
+from pipeline.background.session_directory import DirectoryProjection
+from pipeline.background.worker_tasks import Chore, Work, Workers
 from pipeline.core.clock import SystemClock
 from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
 from pipeline.eventlog.archive.archiver import Archiver
@@ -17,22 +29,10 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_measures import RedisMeasures
-from pipeline.log.redis_sound import RedisSound
-from pipeline.log.redis_upkeep import RedisUpkeep
 from pipeline.narrations import Narrations
 from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.session_state.session_views import SessionViews
 from pipeline.users import Users
-from pipeline.workers.archiving import ArchiveEnded
-from pipeline.workers.directory import DirectoryProjection
-from pipeline.workers.measuring import Measuring
-from pipeline.workers.reaper import Reaper
-from pipeline.workers.retention import Retention
-from pipeline.workers.running import Chore, Work, Workers
-from pipeline.workers.stats import Stats
-from pipeline.workers.upkeep import Janitor
 from schemas.errors import LogUnavailable
 from schemas.settings import AppSettings
 

@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 import anyio
 
+from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
+from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from pipeline.log.redis_traces import RedisTraces
-from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.retrieval.port import Librarian
 from schemas.errors import (
     ArchiveDamaged,

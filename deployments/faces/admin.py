@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from deployments.access import Caller
 from deployments.faces.native import Open
 from deployments.metrics import MEDIA_TYPE
-from pipeline.workers.base import Letter
+from pipeline.background.worker_ports import Letter
 from schemas.access_errors import Forbidden
 from schemas.events import Kind
 from schemas.worker_errors import DeadLetterNotFound, ProjectionNotFound

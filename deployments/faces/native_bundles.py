@@ -14,13 +14,13 @@ from starlette.requests import ClientDisconnect
 from deployments.access import Caller, owns
 from deployments.faces.native import Open, Session, erase, links
 from deployments.services import Services
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.session_directory import Directory
 from pipeline.bundles.exporting import export
 from pipeline.bundles.importing import import_bundle
 from pipeline.erasure import Eraser
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.forking import Forks
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.workers.directory import Directory
 from schemas.errors import BundleInvalid, BundleTooLarge, GatewayBusy, SessionGone, StateError
 from schemas.ids import SessionId, created_ms, generation
 from schemas.retrieval import CollectionId

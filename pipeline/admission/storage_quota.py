@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Final
 
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.session_directory import Directory
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.workers.directory import Directory
 from schemas.ids import SessionId
 
 FRESH_S: Final = 20.0

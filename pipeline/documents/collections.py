@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
 
+from pipeline.background.session_directory import Directory
 from pipeline.documents.additions import Additions, NewUpload, Shelf, busy
 from pipeline.documents.state import CollectionState, KnownDocument
 from pipeline.eventlog.tailer import Tailer
 from pipeline.retrieval.port import Piece
 from pipeline.sessions import Sessions
-from pipeline.workers.directory import Directory
 from schemas.commands import CreateSession
 from schemas.document_facts import DocumentAdded, DocumentRemoved
 from schemas.errors import InputError, SessionGone, SessionNotFound

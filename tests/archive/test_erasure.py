@@ -11,6 +11,14 @@ import pytest
 
 from loadtests.chaos.nursery import end, fork
 from pipeline import erasure
+from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
+from pipeline.background.redis.pointers import LETTERS
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.redis.redis_session_rows import RedisTraces
+from pipeline.background.session_directory import Directory, Row
+from pipeline.background.worker_ports import Step
 from pipeline.core.clock import SystemClock
 from pipeline.erasure import Eraser
 from pipeline.eventlog.archive.archival import Archival
@@ -19,15 +27,7 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.replication import NotCertain
-from pipeline.log.pointers import LETTERS
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_projections import RedisProjections
-from pipeline.log.redis_traces import RedisTraces
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.log.rewriting import Rewritten, rewrite
 from pipeline.retrieval.port import Librarian
-from pipeline.workers.base import Step
-from pipeline.workers.directory import Directory, Row
 from schemas.errors import LogError, LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id

@@ -4,10 +4,10 @@ from hashlib import sha256
 
 import pytest
 
+from pipeline.background.audio_retention import Retention
+from pipeline.background.redis.redis_audio import RedisSound
+from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.eventlog.archive.audio_redaction import Muting
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_sound import RedisSound
-from pipeline.workers.retention import Retention
 from schemas.events import AudioChunk, InputAudio
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.recorded import NewFact, Recorded

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.gateways import LOST_MS, Presence
 from pipeline.log.redis_gateways import HERE, RedisGateways
-from pipeline.log.redis_measures import RedisMeasures
 from pipeline.observability.process_metrics import FRESH_MS, Snapshot, present
 from tests.log.support import raw
 

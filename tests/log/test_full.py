@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
+from pipeline.background.redis.aof_rewrite import rewrite
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore
@@ -19,7 +20,6 @@ from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.rewriting import rewrite
 from schemas.errors import LogFull
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import ArchiveSettings, LogSettings

@@ -10,12 +10,12 @@ import pytest
 
 from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.cluster.slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.workers.base import Member
 from schemas.ids import SessionId
 from tests.eventually import eventually
 from tests.redis_cluster.conftest import settings_for

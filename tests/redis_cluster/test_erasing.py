@@ -18,6 +18,7 @@ from loadtests.chaos.redis_servers import (
     wait_for,
     watched_redis,
 )
+from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
@@ -27,7 +28,6 @@ from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.replication import NotCertain
 from pipeline.eventlog.redis.server import OPTIONS
-from pipeline.log.rewriting import Rewritten, rewrite
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import LogSettings

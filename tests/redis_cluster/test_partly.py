@@ -7,17 +7,17 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 
 from loadtests.chaos.redis_servers import RedisCluster, free_ports
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_measures import RedisMeasures
+from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.worker_ports import Member
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.event_log import Batch
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
 from pipeline.eventlog.redis.cluster.slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.server import OPTIONS
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_measures import RedisMeasures
-from pipeline.log.redis_projections import RedisProjections
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.base import Member
 from schemas.errors import LogUnavailable
 from schemas.events import TurnRequested
 from schemas.ids import SessionId, new_session_id

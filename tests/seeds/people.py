@@ -15,9 +15,9 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.worker_report import report
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.report import report
 from tests.edge.listeners import sse
 from tests.support import RunningApp
 

@@ -6,10 +6,10 @@ from itertools import count
 
 import anyio
 
+from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Change, Effect, Pointer
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.workers.base import Change, Effect, Pointer
-from pipeline.workers.effects import EffectRunner
 from schemas.events import Fact, TextCompleted
 from schemas.ids import SessionId, new_session_id
 from schemas.recorded import Recorded

@@ -8,10 +8,10 @@ import anyio
 import httpx
 import pytest
 
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.workers.base import Member
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.support import RunningApp, running_app, scripted_settings
 

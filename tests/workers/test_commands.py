@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 from cluster import state
 from cluster.cli import app as program
 from cluster.state import Process, RunState
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.workers.base import Member
 from tests.support import RunningApp, running_app, scripted_settings
 
 ME = Member("clumsy", "me")

@@ -7,12 +7,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from pipeline.background.projection_reader import ProjectionReader
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
+from pipeline.background.session_directory import Directory, DirectoryProjection, Row, unpacked
 from pipeline.eventlog.recorder import mode_of
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
-from pipeline.workers.directory import Directory, DirectoryProjection, Row, unpacked
-from pipeline.workers.projections import ProjectionReader
 from schemas.errors import CursorMalformed
 from schemas.events import (
     Fact,

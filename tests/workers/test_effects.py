@@ -10,10 +10,10 @@ from typing import Any
 import anyio
 import pytest
 
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Change, Delivery, Member
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.workers.base import Change, Delivery, Member
 from schemas.errors import LogUnavailable
 from schemas.ids import SessionId
 from tests.log.support import batch, kill_server, raw, until
@@ -218,7 +218,7 @@ async def test_an_absent_log_says_nothing_about_the_fact(log: RedisEventLog, hom
     effect = Noted(absent)
     await session_with(log, COMPLETED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.workers.effects.AWAY_S", 0.01)
+        patch.setattr("pipeline.background.effect_runner.AWAY_S", 0.01)
         async with running(log, effect):
             await until(lambda: len(effect.done) == 1)
     assert len(effect.seen) == 10

@@ -6,15 +6,15 @@ from pathlib import Path
 import anyio
 import pytest
 
+from pipeline.background.event_counts import Stats
+from pipeline.background.maintenance import Janitor
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.session_directory import Directory, DirectoryProjection
+from pipeline.background.worker_report import report
+from pipeline.background.worker_tasks import Chore, Work, Workers
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.directory import Directory, DirectoryProjection
-from pipeline.workers.report import report
-from pipeline.workers.running import Chore, Work, Workers
-from pipeline.workers.stats import Stats
-from pipeline.workers.upkeep import Janitor
 from schemas.settings import LogSettings
 from tests.log.conftest import redis_home
 from tests.workers.support import COMPLETED, SCANTY, Noted, session_with

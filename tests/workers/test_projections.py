@@ -8,11 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from pipeline.background.projection_reader import ProjectionReader
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
+from pipeline.background.worker_ports import Change, Lease, Pointer, Step
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_projections import RedisProjections, ask_for_rebuild
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.base import Change, Lease, Pointer, Step
-from pipeline.workers.projections import ProjectionReader
 from schemas.ids import SessionId
 from tests.log.support import batch, raw, until
 from tests.workers.support import COMPLETED, SCANTY, session_with

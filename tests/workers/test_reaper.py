@@ -2,11 +2,11 @@
 
 import pytest
 
+from pipeline.background.reaper import Reaper
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.log.redis_directory import RedisDirectory
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.reaper import Reaper
 from schemas.events import Kind, SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import IdleSettings, SessionSettings

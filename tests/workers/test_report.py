@@ -2,14 +2,14 @@
 
 import pytest
 
+from pipeline.background.consumer_lag import Presence
+from pipeline.background.event_counts import Stats
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.worker_ports import Member, Parking, Step
+from pipeline.background.worker_report import report
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_projections import RedisProjections
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.base import Member, Parking, Step
-from pipeline.workers.report import report
-from pipeline.workers.standing import Presence
-from pipeline.workers.stats import Stats
 from schemas.workers import EffectReport, ProjectionReport
 from tests.workers.support import COMPLETED, SCANTY, running, session_with
 

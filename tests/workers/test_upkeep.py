@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_projections import RedisProjections
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.base import Change, Member, Pointer, Step
-from pipeline.workers.standing import (
+from pipeline.background.consumer_lag import (
     GroupStanding,
     Presence,
     ProjectionStanding,
@@ -21,7 +16,12 @@ from pipeline.workers.standing import (
     needed_from,
     order_of,
 )
-from pipeline.workers.upkeep import Janitor
+from pipeline.background.maintenance import Janitor
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.worker_ports import Change, Member, Pointer, Step
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import new_session_id
 from schemas.settings import WorkerSettings
 from tests.log.support import batch, raw, until

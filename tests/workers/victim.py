@@ -5,12 +5,12 @@ from pathlib import Path
 
 import anyio
 
+from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.event_counts import Stats
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Pointer, cause_key
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.workers.base import Pointer, cause_key
-from pipeline.workers.effects import EffectRunner
-from pipeline.workers.stats import Stats
 from schemas.events import TextDelta
 from schemas.ids import SessionId
 from schemas.recorded import Recorded

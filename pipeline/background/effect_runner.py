@@ -8,8 +8,8 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.background.worker_ports import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
 from pipeline.eventlog.event_log import EventLog
-from pipeline.workers.base import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.ids import NO_TURN, Seq
 from schemas.recorded import Recorded

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
-from pipeline.eventlog.redis.codec import Keys
-from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.pointers import (
+from pipeline.background.redis.pointers import (
     ERROR_CHARS,
     LETTERS,
     READERS,
@@ -18,7 +16,9 @@ from pipeline.log.pointers import (
     parking,
     pointer_of,
 )
-from pipeline.workers.base import START, Lease, Letter, Parking, Pointer, Step
+from pipeline.background.worker_ports import START, Lease, Letter, Parking, Pointer, Step
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import SessionId
 
 _PAGE: Final = 1_000

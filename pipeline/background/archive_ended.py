@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from pipeline.background.worker_ports import Change, Pointer
 from pipeline.eventlog.archive.archiver import Archiver
-from pipeline.workers.base import Change, Pointer
 from schemas.errors import ArchiveUnavailable
 from schemas.recorded import Recorded
 

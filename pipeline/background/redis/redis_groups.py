@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from pipeline.background.redis.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
+from pipeline.background.worker_ports import Change, Delivery, Member, Pointer
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.outcomes import good
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.log.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
-from pipeline.workers.base import Change, Delivery, Member, Pointer
 
 _BEATS: Final = 200
 """Entries of one call, so that it stays short."""

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from pipeline.background.maintenance import UpkeepLog
+from pipeline.background.session_directory import DirectoryStore, kinds_of
 from pipeline.eventlog.event_log import Batch, EventLog, Head, Verdict
-from pipeline.workers.directory import DirectoryStore, kinds_of
-from pipeline.workers.upkeep import UpkeepLog
 from schemas.events import Kind, SessionEndRequested
 from schemas.ids import Seq, SessionId, created_ms
 from schemas.recorded import NewFact

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pipeline.background.consumer_lag import GroupStanding, ProjectionStanding, Standing
+from pipeline.background.redis.pointers import LETTERS, READERS, checkpoint, parking
+from pipeline.background.worker_ports import START
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.log.pointers import LETTERS, READERS, checkpoint, parking
-from pipeline.workers.base import START
-from pipeline.workers.standing import GroupStanding, ProjectionStanding, Standing
 
 LAG_MOST: Final = 1_000
 """Nobody counts further in one partition."""

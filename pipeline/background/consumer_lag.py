@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 import orjson
 
-from pipeline.workers.base import START
+from pipeline.background.worker_ports import START
 
 
 @dataclass(frozen=True, slots=True)

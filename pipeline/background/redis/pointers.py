@@ -5,8 +5,8 @@ from typing import Any, Final, Literal
 
 import msgpack
 
+from pipeline.background.worker_ports import Change, Letter, Pointer
 from pipeline.eventlog.redis.codec import Argument, Keys
-from pipeline.workers.base import Change, Letter, Pointer
 from schemas.ids import Seq, SessionId
 
 LETTERS: Final = "dlq"

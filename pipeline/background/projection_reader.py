@@ -8,7 +8,16 @@ from typing import Final
 
 import anyio
 
-from pipeline.workers.base import START, Change, Lease, Parking, Pointer, Projection, ProjectionLog, Step
+from pipeline.background.worker_ports import (
+    START,
+    Change,
+    Lease,
+    Parking,
+    Pointer,
+    Projection,
+    ProjectionLog,
+    Step,
+)
 from schemas.errors import LogError, LogForeign, LogUnavailable
 from schemas.ids import SessionId
 from schemas.settings import WorkerSettings

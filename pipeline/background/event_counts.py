@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from pipeline.workers.base import Change, Pointer
+from pipeline.background.worker_ports import Change, Pointer
 from schemas.events import TRIGGERS
 from schemas.recorded import Recorded
 

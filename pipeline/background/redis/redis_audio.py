@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from pipeline.background.audio_retention import Looked
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.workers.retention import Looked
 from schemas.ids import Seq, SessionId
 
 _LOOKED: Final = "looked"

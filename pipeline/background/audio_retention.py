@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from pipeline.background.session_directory import DirectoryStore
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
-from pipeline.workers.directory import DirectoryStore
 from schemas.errors import LogError
 from schemas.ids import Seq, SessionId
 

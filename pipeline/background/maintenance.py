@@ -4,8 +4,8 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol
 
-from pipeline.workers.base import START, Letter
-from pipeline.workers.standing import Presence, Standing, names_running, needed_from
+from pipeline.background.consumer_lag import Presence, Standing, names_running, needed_from
+from pipeline.background.worker_ports import START, Letter
 from schemas.ids import SessionId
 from schemas.settings import WorkerSettings
 

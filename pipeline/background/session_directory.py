@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 import orjson
 
+from pipeline.background.worker_ports import SESSION_DELETED, Change, Pointer
 from pipeline.eventlog.event_log import EventLog
-from pipeline.workers.base import SESSION_DELETED, Change, Pointer
 from schemas.errors import CursorMalformed
 from schemas.events import TERMINAL, Kind
 from schemas.ids import Seq, SessionId, parse_session_id

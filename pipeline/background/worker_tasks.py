@@ -7,15 +7,15 @@ from typing import Final
 
 import anyio
 
+from pipeline.background.consumer_lag import Presence
+from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.projection_reader import ProjectionReader
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.worker_ports import Effect, Projection
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_groups import RedisGroups
-from pipeline.log.redis_projections import RedisProjections
-from pipeline.log.redis_upkeep import RedisUpkeep
-from pipeline.workers.base import Effect, Projection
-from pipeline.workers.effects import EffectRunner
-from pipeline.workers.projections import ProjectionReader
-from pipeline.workers.standing import Presence
 from schemas.errors import LogError, LogForeign
 from schemas.settings import WorkerSettings
 

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pipeline.background.event_counts import summed
+from pipeline.background.metrics_effect import TALLY
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server_info import Durability, fields
 from pipeline.observability.process_metrics import Snapshot
 from pipeline.observability.tally import Tally
-from pipeline.workers.measuring import TALLY
-from pipeline.workers.stats import summed
 
 SNAPSHOTS: Final = "ev:processes"
 """A hash of the whole log: process -> its own numbers, as it has told them last."""

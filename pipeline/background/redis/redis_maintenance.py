@@ -4,15 +4,15 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
+from pipeline.background.consumer_lag import Presence, Standing
+from pipeline.background.event_counts import key_of, summed
+from pipeline.background.redis.pointers import LETTERS, letter_of, parking
+from pipeline.background.redis.redis_consumer_lag import standings
+from pipeline.background.redis.redis_projections import ask_for_rebuild
+from pipeline.background.worker_ports import Letter
 from pipeline.eventlog.redis.outcomes import good
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.log.pointers import LETTERS, letter_of, parking
-from pipeline.log.redis_projections import ask_for_rebuild
-from pipeline.log.redis_standing import standings
-from pipeline.workers.base import Letter
-from pipeline.workers.standing import Presence, Standing
-from pipeline.workers.stats import key_of, summed
 from schemas.ids import SessionId
 
 PRESENCES: Final = "ev:workers"

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from pipeline.background.session_directory import ROWS, Place, order_key
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.workers.directory import ROWS, Place, order_key
 from schemas.ids import SessionId
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from pipeline.background.worker_ports import Change, Pointer
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability.metric_fold import MEASURED, measured
-from pipeline.workers.base import Change, Pointer
 from schemas.recorded import Recorded
 
 TALLY: Final = "tally"

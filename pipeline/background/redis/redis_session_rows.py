@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
+from pipeline.background.redis.pointers import LETTERS, checkpoint, letter_of, parking
+from pipeline.background.session_directory import ROWS, DirectoryProjection, Row, unpacked
+from pipeline.background.worker_ports import START
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.log.pointers import LETTERS, checkpoint, letter_of, parking
-from pipeline.workers.base import START
-from pipeline.workers.directory import ROWS, DirectoryProjection, Row, unpacked
 from schemas.ids import SessionId
 
 Ends = Mapping[int, tuple[int, int]]

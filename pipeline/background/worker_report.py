@@ -2,14 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline.workers.standing import (
-    GroupStanding,
-    ProjectionStanding,
-    Standing,
-    names_running,
-)
-from pipeline.workers.stats import day_of
-from pipeline.workers.upkeep import UpkeepLog, present
+from pipeline.background.consumer_lag import GroupStanding, ProjectionStanding, Standing, names_running
+from pipeline.background.event_counts import day_of
+from pipeline.background.maintenance import UpkeepLog, present
 from schemas.workers import EffectReport, ProjectionReport, WorkerReport
 
 

@@ -1,0 +1,1 @@
+"""Effects, projections, retention and maintenance, run by the workers."""

@@ -1,0 +1,1 @@
+"""Consumer groups, checkpoints and lists of the workers on Redis."""
