@@ -16,10 +16,10 @@ from deployments.spool import path_of, spool_under
 from deployments.telemetry import SILENT, Observed, Telemetry, answering
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import carried
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.open import open_library
-from pipeline.retrieval.port import Librarian, Piece
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.librarian_port import Librarian, Piece
+from pipeline.rag.open_library import open_library
+from pipeline.rag.reading.document_reader import Upload
 from schemas.errors import EngineError, RhapsodeError
 from schemas.retrieval import (
     CollectionId,

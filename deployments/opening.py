@@ -30,8 +30,8 @@ from pipeline.observability.trace_export import open_tracing
 from pipeline.openai.names import local_name
 from pipeline.owners import Owners
 from pipeline.pressure import Pressure, patient
-from pipeline.retrieval.open import open_library
-from pipeline.retrieval.port import Librarian
+from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.open_library import open_library
 from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.tool_registry import FunctionHouse
 from schemas.errors import LogError

@@ -44,9 +44,9 @@ from pipeline.openai.names import Names
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.pressure import Pressure
+from pipeline.rag.librarian_port import Librarian
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
-from pipeline.retrieval.port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN

@@ -26,9 +26,9 @@ from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
 from pipeline.pressure import Pressure
+from pipeline.rag.librarian_port import Librarian
 from pipeline.recording import Recordings
 from pipeline.rendering import Renderings
-from pipeline.retrieval.port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories

@@ -9,7 +9,6 @@ from typing import Final
 
 from pipeline.asking import Question, Stage
 from pipeline.calling import Calling
-from pipeline.citing import supports
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import (
     ChatRequest,
@@ -21,6 +20,7 @@ from pipeline.engines.ports import (
     ToolCall,
 )
 from pipeline.grounds import Finder, look_up, told
+from pipeline.rag.citation_support import supports
 from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.tracing.turns import chatting
 from pipeline.tts.turn_checkpoint import Progress

@@ -14,7 +14,7 @@ from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from pipeline.retrieval.port import Librarian
+from pipeline.rag.librarian_port import Librarian
 from schemas.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.citations import citations
+from pipeline.rag.citations import citations
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.conversations import CharacterView, ListedThread, MessageView, ThreadView

@@ -8,8 +8,8 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from loadtests.retrieval.shelf import LIBRARY
-from pipeline.citing import supports
-from pipeline.retrieval.library import Library
+from pipeline.rag.citation_support import supports
+from pipeline.rag.document_library import Library
 from schemas.retrieval import CollectionId, NumberedPassage, SearchToolConfig, Support
 
 _GERMAN: Final = re.compile(r"[äöüß]|\b(der|die|das|ist|man)\b")

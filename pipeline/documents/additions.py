@@ -18,8 +18,8 @@ from pipeline.core.task_scope import Lasting
 from pipeline.documents.state import CollectionState
 from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.held import Held, HeldInputs
-from pipeline.retrieval.port import Librarian
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.reading.document_reader import Upload
 from pipeline.session_state.session_views import Views
 from schemas.access_errors import UploadLimit
 from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed

@@ -8,7 +8,7 @@ from pipeline.background.session_directory import Directory
 from pipeline.documents.additions import Additions, NewUpload, Shelf, busy
 from pipeline.documents.state import CollectionState, KnownDocument
 from pipeline.eventlog.tailer import Tailer
-from pipeline.retrieval.port import Piece
+from pipeline.rag.librarian_port import Piece
 from pipeline.sessions import Sessions
 from schemas.commands import CreateSession
 from schemas.document_facts import DocumentAdded, DocumentRemoved

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.citations import passage_path
+from pipeline.rag.citations import passage_path
 from schemas.recorded import Recorded
 from schemas.retrieval import NumberedPassage, Support
 

@@ -15,8 +15,8 @@ import orjson
 from pipeline.admission.allowance import Allowance
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.openai.names import Names
-from pipeline.retrieval.embedding import Vectors, unit
-from pipeline.retrieval.port import Librarian
+from pipeline.rag.embeddings.embedder import Vectors, unit
+from pipeline.rag.librarian_port import Librarian
 from schemas.errors import GatewayBusy, InputError, InputTooLong
 from schemas.limits import LimitSettings
 from schemas.openai.embeddings import EmbeddingsRequest

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.citing import supports
+from pipeline.rag.citation_support import supports
 from schemas.retrieval import CollectionId, NumberedPassage, SearchToolConfig
 from tests.answers.asking import COLLECTION, passage
 

@@ -27,7 +27,7 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.replication import NotCertain
-from pipeline.retrieval.port import Librarian
+from pipeline.rag.librarian_port import Librarian
 from schemas.errors import LogError, LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.retrieval.port import Librarian, Piece
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.librarian_port import Librarian, Piece
+from pipeline.rag.reading.document_reader import Upload
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId, DocumentId, DocumentProgress, SearchToolConfig
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound, DocumentUnreadable

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 import numpy as np
 import pytest
 
-from pipeline.retrieval.chunking import Chunk
-from pipeline.retrieval.embedding import unit
-from pipeline.retrieval.store import Hit, NewDocument, PassageStore
+from pipeline.rag.chunking import Chunk
+from pipeline.rag.embeddings.embedder import unit
+from pipeline.rag.store.passage_store import Hit, NewDocument, PassageStore
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId, DocumentId, DocumentView
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound

@@ -7,8 +7,8 @@ import pytest
 from ray import serve
 
 from deployments.librarian import LibrarianReplica, RemoteLibrarian
-from pipeline.retrieval.open import open_library
-from pipeline.retrieval.port import Librarian
+from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.open_library import open_library
 from schemas.retrieval import RetrievalSettings
 from tests.contracts.librarian import LibrarianContract
 

@@ -11,8 +11,8 @@ import anyio
 import httpx
 import pytest
 
-from pipeline.retrieval.port import Librarian
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.reading.document_reader import Upload
 from schemas.retrieval import CollectionId, DocumentId
 from tests.documents.conftest import QUICK
 from tests.documents.libraries import BEES, Shelves

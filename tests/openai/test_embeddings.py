@@ -15,8 +15,8 @@ from pipeline.admission.allowance import Allowance
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.openai.embedding import Embeddings
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.models import PACKAGED
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.embeddings.embedding_models import PACKAGED
 from schemas.limits import LimitSettings
 from schemas.openai.embeddings import EmbeddingsRequest
 from schemas.openai_settings import EMBEDDINGS

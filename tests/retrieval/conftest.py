@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.reading.document_reader import Upload
 
 Uploaded = Callable[[str, bytes], Upload]
 

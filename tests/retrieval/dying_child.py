@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from pipeline.retrieval.reading import child
+from pipeline.rag.reading import reader_process
 
 DEATHS = "DEATHS_OF_A_READER"
 
@@ -13,4 +13,4 @@ if __name__ == "__main__":
     if deaths:
         deaths[0].unlink()
         os.kill(os.getpid(), signal.SIGKILL)
-    child.main()
+    reader_process.main()

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
-from pipeline.retrieval.embedding import unit
-from pipeline.retrieval.store import PassageStore
+from pipeline.rag.embeddings.embedder import unit
+from pipeline.rag.store.passage_store import PassageStore
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId
 from tests.contracts.passage_store import BEES, DIMENSIONS, document
@@ -16,8 +16,8 @@ _PASSAGES = 40
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
-from pipeline.retrieval.postgres_store import PostgresStore
-from pipeline.retrieval.sqlite_store import SqliteStore
+from pipeline.rag.store.postgres_store import PostgresStore
+from pipeline.rag.store.sqlite_store import SqliteStore
 from tests.contracts.passage_store import BEES, document
 
 async def write(which, passages):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.retrieval.chunking import chunks
-from pipeline.retrieval.reading.extracted import ExtractedText, TextBuilder
+from pipeline.rag.chunking import chunks
+from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
 from schemas.retrieval import ChunkSettings
 
 _LETTERS = st.text(st.sampled_from("ab .!?\n\täß漢👍é"), max_size=400)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.retrieval.reading import reader
-from pipeline.retrieval.reading.reader import DocumentReader, Upload
+from pipeline.rag.reading import document_reader
+from pipeline.rag.reading.document_reader import DocumentReader, Upload
 from schemas.retrieval import ReadingLimits
 from schemas.retrieval_errors import DocumentUnreadable
 from tests.retrieval import curious_child, dying_child
@@ -22,8 +22,8 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "deaths"
     folder.mkdir()
     monkeypatch.setenv(dying_child.DEATHS, str(folder))
-    monkeypatch.setattr(reader, "_CHILD", dying_child.__name__)
-    monkeypatch.setattr(reader, "_ENVIRONMENT", (*reader._ENVIRONMENT, dying_child.DEATHS))
+    monkeypatch.setattr(document_reader, "_CHILD", dying_child.__name__)
+    monkeypatch.setattr(document_reader, "_ENVIRONMENT", (*document_reader._ENVIRONMENT, dying_child.DEATHS))
     return folder
 
 
@@ -58,10 +58,10 @@ async def test_a_reader_has_none_of_the_servers_secrets_and_no_network(
 ) -> None:
     monkeypatch.setenv("RHAPSODE_AUTH__JWT_SECRET", "a secret of the server")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    monkeypatch.setattr(reader, "_CHILD", curious_child.__name__)
+    monkeypatch.setattr(document_reader, "_CHILD", curious_child.__name__)
     read = await DocumentReader(ReadingLimits(), 1).read(upload)
     seen = json.loads(read.extracted.text)
-    assert set(seen["variables"]) <= {*reader._ENVIRONMENT, "LC_CTYPE"}  # which Python sets itself
+    assert set(seen["variables"]) <= {*document_reader._ENVIRONMENT, "LC_CTYPE"}  # which Python sets itself
     assert seen["left"] == may_leave_network()
     if seen["left"]:
         assert seen["interfaces"] == ["lo"]
@@ -72,6 +72,6 @@ def may_leave_network() -> bool:
     asked = [
         sys.executable,
         "-c",
-        "from pipeline.retrieval.reading.child import leave_network as l; exit(not l())",
+        "from pipeline.rag.reading.reader_process import leave_network as l; exit(not l())",
     ]
     return subprocess.run(asked, check=False, timeout=60).returncode == 0

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.engines.weights.packages import package
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from pipeline.retrieval import e5_file
-from pipeline.retrieval.e5 import E5
-from pipeline.retrieval.embedding import Embedder
-from pipeline.retrieval.wordllama import WordLlama
+from pipeline.rag.embeddings import e5_file
+from pipeline.rag.embeddings.e5 import E5
+from pipeline.rag.embeddings.embedder import Embedder
+from pipeline.rag.embeddings.wordllama import WordLlama
 
 pytestmark = pytest.mark.weights
 _STRANGE = ["", " ", "👍", "\x00", "x" * 100_000, "漢字かな交じり文", "ﬁ ½ Å"]

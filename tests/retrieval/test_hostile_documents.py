@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from loadtests.retrieval.shelf import docx, pdf
-from pipeline.retrieval.reading.reader import DocumentReader, Upload
+from pipeline.rag.reading.document_reader import DocumentReader, Upload
 from schemas.retrieval import ReadingLimits
 from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow
 from tests.eventually import eventually

@@ -12,9 +12,9 @@ from loadtests.retrieval import citing
 from loadtests.retrieval.bench import filled
 from loadtests.retrieval.scores import DEPTH, rank_of_answer
 from loadtests.retrieval.shelf import questions
-from pipeline.retrieval.library import Library
-from pipeline.retrieval.open import open_library
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.document_library import Library
+from pipeline.rag.open_library import open_library
+from pipeline.rag.reading.document_reader import Upload
 from schemas.ids import new_id
 from schemas.retrieval import (
     CollectionId,

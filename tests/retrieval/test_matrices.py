@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.retrieval.matrices import Block, Matrices, best, joined
+from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best, joined
 from schemas.retrieval import CollectionId
 
 _BEES = CollectionId("bees")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.retrieval.library import Library
-from pipeline.retrieval.open import open_library
-from pipeline.retrieval.postgres_store import PostgresStore
-from pipeline.retrieval.store import PassageStore
+from pipeline.rag.document_library import Library
+from pipeline.rag.open_library import open_library
+from pipeline.rag.store.passage_store import PassageStore
+from pipeline.rag.store.postgres_store import PostgresStore
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId, RetrievalSettings
 from schemas.retrieval_errors import RetrievalUnavailable

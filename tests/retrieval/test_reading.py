@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.retrieval.shelf import docx, pdf, questions, shelve
-from pipeline.retrieval.reading import html, markdown, plain
-from pipeline.retrieval.reading.extracted import ExtractedText
-from pipeline.retrieval.reading.kinds import kind_of
-from pipeline.retrieval.reading.reader import DocumentReader, ReadDocument, Upload
+from pipeline.rag.reading import html_document, markdown_document, plain_document
+from pipeline.rag.reading.document_kinds import kind_of
+from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, Upload
+from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.retrieval import ReadingLimits
 from schemas.retrieval_errors import DocumentError
 from tests.retrieval.conftest import Uploaded
@@ -81,12 +81,12 @@ def test_a_page_without_a_main_part_is_read_whole() -> None:
     page = (
         b"<body><header>Top</header><div><h1>A</h1>One<br>two<article>small</article></div><footer>x</footer>"
     )
-    assert html.read(page, _MOST).text == "A\n\nOne\ntwo\n\nsmall"
+    assert html_document.read(page, _MOST).text == "A\n\nOne\ntwo\n\nsmall"
 
 
 def test_inline_markup_does_not_cut_words_and_pre_keeps_its_lines() -> None:
     page = b"<p>in<b>line</b> and <a href=x>a link</a></p><pre>a\n  b</pre><ul><li>one<li>two</ul>"
-    assert html.read(page, _MOST).text == "inline and a link\n\na\n  b\n\n- one\n- two"
+    assert html_document.read(page, _MOST).text == "inline and a link\n\na\n  b\n\n- one\n- two"
 
 
 def test_markdown_is_read_as_it_is_shown() -> None:
@@ -95,7 +95,7 @@ def test_markdown_is_read_as_it_is_shown() -> None:
         b"A [link](http://x), ![a picture](y.png) and `code`.\n<!-- hidden -->\n\n"
         b"Under\n=====\n\n- first\n- second\n\n> quoted\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
     )
-    read = markdown.read(source, _MOST)
+    read = markdown_document.read(source, _MOST)
     assert read.title == "The title"
     assert read.text == (
         "One fine day\n\nA link, a picture and code.\n\nUnder\n\n- first\n\n- second\n\n"
@@ -110,12 +110,12 @@ def test_text_may_come_in_any_common_encoding(encoding: str) -> None:
         "Die Brötchen für Zoë kosten Geld. Größe, Maß und Güte müssen übereinstimmen, sagte die Bäckerin.\n"
         * 4
     )
-    assert plain.decoded(text.encode(encoding)) == text
+    assert plain_document.decoded(text.encode(encoding)) == text
 
 
 def test_a_page_is_read_in_the_encoding_that_it_tells() -> None:
     page = "<html><head><meta charset='iso-8859-2'></head><body><p>Příliš žluťoučký kůň".encode("iso-8859-2")
-    assert html.read(page, _MOST).text == "Příliš žluťoučký kůň"
+    assert html_document.read(page, _MOST).text == "Příliš žluťoučký kůň"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,9 @@ def test_what_cannot_be_read_is_refused_by_its_first_bytes(head: bytes, name: st
 
 @given(st.binary(max_size=400), st.sampled_from(["plain", "html", "markdown"]))
 def test_no_bytes_break_a_reader_of_text(data: bytes, kind: str) -> None:
-    read = {"plain": plain.read, "html": html.read, "markdown": markdown.read}[kind](data, _MOST)
+    read = {"plain": plain_document.read, "html": html_document.read, "markdown": markdown_document.read}[
+        kind
+    ](data, _MOST)
     assert [place.start for place in read.places] == sorted({place.start for place in read.places})
     assert not read.places or read.places[0].start == 0
     assert read.text == read.text.encode().decode()

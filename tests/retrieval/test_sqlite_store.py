@@ -11,10 +11,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.retrieval.sqlite_store import SqliteStore
-from pipeline.retrieval.sqlite_tables import Connections
-from pipeline.retrieval.store import PassageStore
-from pipeline.retrieval.words import asked, terms
+from pipeline.rag.keywords import asked, terms
+from pipeline.rag.store.passage_store import PassageStore
+from pipeline.rag.store.sqlite_store import SqliteStore
+from pipeline.rag.store.sqlite_tables import Connections
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId
 from schemas.retrieval_errors import RetrievalUnavailable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.retrieval.words import asked, language, terms
+from pipeline.rag.keywords import asked, language, terms
 
 
 @pytest.mark.parametrize(

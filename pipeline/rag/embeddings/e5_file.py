@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from pipeline.retrieval.embedding import Vectors
+from pipeline.rag.embeddings.embedder import Vectors
 
 BLOCK: Final = 32
 """So many neighbouring numbers of a row share a scale: a half float, then 16 bytes with two numbers each."""

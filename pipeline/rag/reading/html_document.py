@@ -6,8 +6,8 @@ from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.retrieval.reading.extracted import ExtractedText, TextBuilder
-from pipeline.retrieval.reading.plain import decoded
+from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
+from pipeline.rag.reading.plain_document import decoded
 
 _DECLARED: Final = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.I)
 _DECLARED_WITHIN: Final = 4_096

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.store import Hit
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.store.passage_store import Hit
 from schemas.retrieval import CollectionId
 
 Numbers = NDArray[np.int64]

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 import numpy as np
 
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.matrices import Block, Matrices, best, joined
-from pipeline.retrieval.postgres_tables import AROUND, COLLECTIONS, MATCHING, PASSAGES, SCHEMA, TABLES
-from pipeline.retrieval.store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best, joined
+from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.store.postgres_tables import AROUND, COLLECTIONS, MATCHING, PASSAGES, SCHEMA, TABLES
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound, RetrievalUnavailable
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from pipeline.engines.weights.packages import package
 from pipeline.engines.weights.prepared_folders import UnusableWeights, sha256
-from pipeline.retrieval.embedding import Vectors, unit
+from pipeline.rag.embeddings.embedder import Vectors, unit
 
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
 _TOKENIZER: Final = "tokenizers/l2_supercat_tokenizer_config.json"

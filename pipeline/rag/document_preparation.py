@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from pipeline.engines.weights.prepared_folders import sha256
-from pipeline.retrieval.chunking import Chunk, chunks
-from pipeline.retrieval.reading.reader import ReadDocument, Upload
-from pipeline.retrieval.words import Language, language, terms
+from pipeline.rag.chunking import Chunk, chunks
+from pipeline.rag.keywords import Language, language, terms
+from pipeline.rag.reading.document_reader import ReadDocument, Upload
 from schemas.retrieval import ChunkSettings, CollectionId, DocumentId, DocumentView
 from schemas.retrieval_errors import DocumentEmpty
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.retrieval.reading.extracted import ExtractedText
+from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.retrieval import ChunkSettings
 
 _PARAGRAPH_END: Final = re.compile(r"\n\s*\n")

@@ -7,8 +7,8 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pipeline.retrieval.reading.extracted import ExtractedText, TextBuilder
-from pipeline.retrieval.reading.plain import decoded
+from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
+from pipeline.rag.reading.plain_document import decoded
 
 _FRONT: Final = re.compile(r"\A---[^\S\n]*\n(.*?)\n(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL)
 _TITLE: Final = re.compile(r"^title:[^\S\n]*[\"']?(.*?)[\"']?[^\S\n]*$", re.MULTILINE)

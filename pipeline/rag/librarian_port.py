@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.reading.reader import Upload
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.reading.document_reader import Upload
 from schemas.retrieval import (
     CollectionId,
     CollectionView,

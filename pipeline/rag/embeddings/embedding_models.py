@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from pipeline.retrieval.embedding import Embedder, Vectors
+from pipeline.rag.embeddings.embedder import Embedder, Vectors
 from schemas.retrieval import EmbeddingModel
 from schemas.retrieval_errors import RetrievalUnavailable
 
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 
 def _wordllama() -> Embedder:
-    from pipeline.retrieval.wordllama import WordLlama
+    from pipeline.rag.embeddings.wordllama import WordLlama
 
     return WordLlama.packaged()
 
 
 def _e5() -> Embedder:
-    from pipeline.retrieval.e5 import E5
+    from pipeline.rag.embeddings.e5 import E5
 
     return E5.packaged(_MODEL_THREADS)
 

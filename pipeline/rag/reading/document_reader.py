@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import anyio
 
-from pipeline.retrieval.reading.extracted import ExtractedText, Place
-from pipeline.retrieval.reading.kinds import DOCX, HEAD_BYTES, HTML, MARKDOWN, PDF, PLAIN, kind_of
+from pipeline.rag.reading.document_kinds import DOCX, HEAD_BYTES, HTML, MARKDOWN, PDF, PLAIN, kind_of
+from pipeline.rag.reading.extracted_text import ExtractedText, Place
 from schemas.retrieval import MediaType, ReadingLimits
 from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow, DocumentUnreadable
 
 log = logging.getLogger(__name__)
 
-_CHILD: Final = "pipeline.retrieval.reading.child"
+_CHILD: Final = "pipeline.rag.reading.reader_process"
 _ENVIRONMENT: Final = (
     *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
     *("PYTHONPATH", "PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"),

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-from pipeline.retrieval.library import Library
-from pipeline.retrieval.models import Models
-from pipeline.retrieval.sqlite_store import SqliteStore
-from pipeline.retrieval.store import PassageStore
+from pipeline.rag.document_library import Library
+from pipeline.rag.embeddings.embedding_models import Models
+from pipeline.rag.store.passage_store import PassageStore
+from pipeline.rag.store.sqlite_store import SqliteStore
 from schemas.retrieval import RetrievalSettings
 
 FILE: Final = "documents.sqlite"
@@ -21,6 +21,6 @@ def open_library(settings: RetrievalSettings, home: Path) -> Library:
 def _store(settings: RetrievalSettings, home: Path) -> PassageStore:
     if settings.store is None:
         return SqliteStore(home.expanduser() / FILE, threads=settings.threads)
-    from pipeline.retrieval.postgres_store import PostgresStore
+    from pipeline.rag.store.postgres_store import PostgresStore
 
     return PostgresStore(settings.store.get_secret_value(), connections=settings.threads)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.retrieval.chunking import Chunk
-from pipeline.retrieval.embedding import Vectors
+from pipeline.rag.chunking import Chunk
+from pipeline.rag.embeddings.embedder import Vectors
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView, MediaType
 
 
@@ -17,7 +17,7 @@ class NewDocument:
     text: str
     chunks: Sequence[Chunk]
     terms: Sequence[Sequence[str]]
-    """The words of each chunk, as `pipeline.retrieval.words.terms` gives them."""
+    """The words of each chunk, as `pipeline.rag.keywords.terms` gives them."""
     vectors: Vectors
     """One row for each chunk."""
     judge: str = ""

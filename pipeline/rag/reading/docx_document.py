@@ -11,7 +11,7 @@ from docx.table import Table
 from docx.text.paragraph import Paragraph
 from lxml.etree import XMLSyntaxError
 
-from pipeline.retrieval.reading.extracted import ExtractedText, TextBuilder
+from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
 from schemas.retrieval_errors import DocumentTooLarge, DocumentUnreadable
 
 _FILES: Final = 10_000

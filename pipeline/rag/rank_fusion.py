@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pipeline.retrieval.store import Hit
+from pipeline.rag.store.passage_store import Hit
 
 _DAMPING: Final = 60
 """The paper's constant: how little the very first places count more than the next."""

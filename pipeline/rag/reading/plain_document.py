@@ -6,7 +6,7 @@ from typing import Final
 
 from charset_normalizer import from_bytes
 
-from pipeline.retrieval.reading.extracted import ExtractedText, TextBuilder
+from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pipeline.retrieval.embedding import Embedder, Vectors
-from pipeline.retrieval.fusion import fused
-from pipeline.retrieval.models import Models
-from pipeline.retrieval.store import Hit, PassageStore, StoredPassage
-from pipeline.retrieval.words import asked as looked_for
+from pipeline.rag.embeddings.embedder import Embedder, Vectors
+from pipeline.rag.embeddings.embedding_models import Models
+from pipeline.rag.keywords import asked as looked_for
+from pipeline.rag.rank_fusion import fused
+from pipeline.rag.store.passage_store import Hit, PassageStore, StoredPassage
 from schemas.retrieval import CollectionId, EmbeddingModel, Passage, SearchToolConfig, Strategy
 
 _LONGEST: Final = 2_000

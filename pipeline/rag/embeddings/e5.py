@@ -14,9 +14,9 @@ import onnxruntime
 
 from pipeline.engines.weights.packages import package
 from pipeline.engines.weights.prepared_folders import UnusableWeights, sha256
-from pipeline.retrieval import e5_file, e5_graph
-from pipeline.retrieval.embedding import Vectors, unit
-from pipeline.retrieval.unigram import Unigram
+from pipeline.rag.embeddings import e5_file, e5_graph
+from pipeline.rag.embeddings.embedder import Vectors, unit
+from pipeline.rag.embeddings.unigram import Unigram
 
 _FILE: Final = "e5-small-q4.bin"
 _SHA256: Final = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"

@@ -9,13 +9,13 @@ import anyio
 import anyio.to_thread
 import numpy as np
 
-from pipeline.retrieval.embedding import Embedder, Vectors
-from pipeline.retrieval.models import Models
-from pipeline.retrieval.port import Piece
-from pipeline.retrieval.preparing import Prepared, prepared
-from pipeline.retrieval.reading.reader import DocumentReader, Upload
-from pipeline.retrieval.search import Search
-from pipeline.retrieval.store import NewDocument, PassageStore
+from pipeline.rag.document_preparation import Prepared, prepared
+from pipeline.rag.embeddings.embedder import Embedder, Vectors
+from pipeline.rag.embeddings.embedding_models import Models
+from pipeline.rag.librarian_port import Piece
+from pipeline.rag.passage_search import Search
+from pipeline.rag.reading.document_reader import DocumentReader, Upload
+from pipeline.rag.store.passage_store import NewDocument, PassageStore
 from schemas.ids import NOWHERE, new_id
 from schemas.retrieval import (
     CollectionId,

@@ -1,4 +1,4 @@
-"""`python -m pipeline.retrieval.reading.child`: reads one document from its input, in bounds, and is gone.
+"""`python -m pipeline.rag.reading.reader_process`: reads one document from its input, in bounds, and is gone.
 
 Readers are native code, or can be made to work for hours; documents come from anywhere. So each is read in a
 process of its own, which has as much memory and time as it is given and can be ended.
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from pipeline.retrieval.reading.extracted import ExtractedText
+from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.retrieval_errors import DocumentEmpty, DocumentError, DocumentTooLarge, DocumentUnreadable
 
 _NEW_USER: Final = 0x1000_0000
@@ -78,25 +78,25 @@ def _reader(order: dict[str, Any]) -> Callable[[bytes], ExtractedText]:
     most = order["characters"]
     match order["reader"]:
         case "pdf":
-            from pipeline.retrieval.reading import pdf
+            from pipeline.rag.reading import pdf_document
 
-            return lambda data: pdf.read(data, most)
+            return lambda data: pdf_document.read(data, most)
         case "docx":
-            from pipeline.retrieval.reading import docx
+            from pipeline.rag.reading import docx_document
 
-            return lambda data: docx.read(data, most, order["unpacked_bytes"])
+            return lambda data: docx_document.read(data, most, order["unpacked_bytes"])
         case "html":
-            from pipeline.retrieval.reading import html
+            from pipeline.rag.reading import html_document
 
-            return lambda data: html.read(data, most)
+            return lambda data: html_document.read(data, most)
         case "markdown":
-            from pipeline.retrieval.reading import markdown
+            from pipeline.rag.reading import markdown_document
 
-            return lambda data: markdown.read(data, most)
+            return lambda data: markdown_document.read(data, most)
         case _:
-            from pipeline.retrieval.reading import plain
+            from pipeline.rag.reading import plain_document
 
-            return lambda data: plain.read(data, most)
+            return lambda data: plain_document.read(data, most)
 
 
 if __name__ == "__main__":

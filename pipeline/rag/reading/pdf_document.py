@@ -6,7 +6,7 @@ from typing import Final
 import pypdfium2
 import pypdfium2.raw
 
-from pipeline.retrieval.reading.extracted import ExtractedText, TextBuilder
+from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
 from schemas.retrieval_errors import DocumentEncrypted, DocumentUnreadable
 
 _HYPHENATED: Final = re.compile("(?:\ufffe|\x02)\r?\n?")

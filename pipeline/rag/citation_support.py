@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pipeline.retrieval.words import asked
+from pipeline.rag.keywords import asked
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from schemas.retrieval import NumberedPassage, Support
 from schemas.settings import SentenceSettings

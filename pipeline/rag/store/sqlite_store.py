@@ -12,11 +12,11 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from pipeline.retrieval import sqlite_queries as queries
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.matrices import Block, Matrices, best
-from pipeline.retrieval.sqlite_tables import Connections
-from pipeline.retrieval.store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best
+from pipeline.rag.store import sqlite_queries as queries
+from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.store.sqlite_tables import Connections
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
 
 _BUSY_S: Final = 30.0

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.retrieval.embedding import Vectors
-from pipeline.retrieval.matrices import Block, joined
-from pipeline.retrieval.store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.embeddings.vector_matrices import Block, joined
+from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
 from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
 from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound
 

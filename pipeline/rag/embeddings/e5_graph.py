@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.retrieval.e5_file import BLOCK, E5File
+from pipeline.rag.embeddings.e5_file import BLOCK, E5File
 
 _OPSET: Final = 20
 _MICROSOFT: Final = "com.microsoft"

@@ -1,0 +1,1 @@
+"""Retrieval: documents are read, cut, embedded, stored, searched and cited."""

@@ -1,0 +1,1 @@
+"""Reads documents of each kind in a bounded process."""

@@ -1,0 +1,1 @@
+"""Passage stores on SQLite and PostgreSQL."""

@@ -1,1 +1,0 @@
-"""From a file to its text, with the places of pages and headings in it."""
