@@ -20,6 +20,8 @@ from pipeline.characters import Characters
 from pipeline.choices import Choices
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
+from pipeline.delivery.recordings import Recordings
+from pipeline.delivery.renderings import Renderings
 from pipeline.departure import Departure
 from pipeline.documents.additions import Additions, Shelf
 from pipeline.documents.collections import Collections
@@ -45,8 +47,6 @@ from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.pressure import Pressure
 from pipeline.rag.librarian_port import Librarian
-from pipeline.recording import Recordings
-from pipeline.rendering import Renderings
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN

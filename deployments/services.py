@@ -14,6 +14,8 @@ from pipeline.background.session_directory import Directory
 from pipeline.characters import Characters
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
+from pipeline.delivery.recordings import Recordings
+from pipeline.delivery.renderings import Renderings
 from pipeline.documents.collections import Collections
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
@@ -27,8 +29,6 @@ from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
 from pipeline.pressure import Pressure
 from pipeline.rag.librarian_port import Librarian
-from pipeline.recording import Recordings
-from pipeline.rendering import Renderings
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.delivery.sentence_audio import expected_total
 from pipeline.eventlog.tailer import Tailer
-from pipeline.sentence_audio import expected_total
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.events import TERMINAL

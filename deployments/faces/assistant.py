@@ -12,9 +12,9 @@ from deployments.faces.assistant_messages import AssistantMessages
 from deployments.faces.assistant_sessions import place
 from deployments.faces.sockets import JsonSocket, Spoken, error_message, talking
 from deployments.services import Services
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.eventlog.event_log import Head
 from pipeline.hearing.handles import OpenInputHandle
-from pipeline.listening import Listener, Listening
 from pipeline.session_state.conversation import Conversation as State
 from schemas.assistant import AssistantCommand
 from schemas.commands import AcknowledgePlayback, Control, Format, OpenInput

@@ -12,8 +12,8 @@ from deployments.faces.assistant_sessions import Place, place
 from deployments.faces.native import Open
 from deployments.faces.uploads import uploaded, while_awaited
 from deployments.services import Services
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.hearing.uploading import Recording
-from pipeline.listening import Listener, Listening
 from schemas.assistant import AssistantReply
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.ids import Seq, SessionId, TurnId

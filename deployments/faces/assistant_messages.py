@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.sentence_audio import SentenceSound, encode
+from pipeline.delivery.sentence_audio import SentenceSound, encode
 from schemas.events import TERMINAL
 from schemas.ids import TurnId
 from schemas.recorded import Recorded

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.audio.audio_files import StoredChunk
+from pipeline.delivery.sentence_audio import SentenceSound
 from pipeline.rag.citations import annotations, citations
-from pipeline.sentence_audio import SentenceSound
 from pipeline.session_state.turn_state import TurnState, apply_to_turn
 from schemas.errors import InputError
 from schemas.events import TERMINAL

@@ -25,8 +25,8 @@ from deployments.faces.native_listen import dumps
 from deployments.faces.threads import known_thread
 from deployments.services import Services
 from deployments.welcome import Welcome
-from pipeline.listening import Listener, Listening
-from pipeline.sentence_audio import encode
+from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.sentence_audio import encode
 from pipeline.session_state.turn_state import TurnState
 from schemas.conversations import AudioWish, ChatMessage, StreamingWish, ThreadMessage
 from schemas.errors import InputError, RhapsodeError, TurnNotFound

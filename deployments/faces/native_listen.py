@@ -12,10 +12,10 @@ from deployments.services import Services
 from deployments.welcome import Welcome
 from pipeline.access.shares import without_label
 from pipeline.audio.audio_formats import AudioFormat
+from pipeline.delivery.listener import EndReason, Listener, Listening, parse_cursor
+from pipeline.delivery.listener_span import ListenTold
 from pipeline.eventlog.event_log import Head
-from pipeline.listening import EndReason, Listener, Listening, parse_cursor
 from pipeline.session_state.conversation import Conversation
-from pipeline.tracing.listening import ListenTold
 from schemas.errors import InputError, TurnNotFound
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.limits import LimitSettings

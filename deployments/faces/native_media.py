@@ -7,9 +7,9 @@ from fastapi.responses import StreamingResponse
 
 from deployments.access import principal_of
 from deployments.faces.native import Open, Session
-from pipeline import captions
 from pipeline.audio.audio_formats import MIME, AudioFormat
-from pipeline.recording import EXTENSIONS, Wish
+from pipeline.delivery import captions
+from pipeline.delivery.recordings import EXTENSIONS, Wish
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound

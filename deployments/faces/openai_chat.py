@@ -16,7 +16,7 @@ from deployments.faces.native import Open
 from deployments.faces.openai_streams import DONE, EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
-from pipeline.listening import Listener
+from pipeline.delivery.listener import Listener
 from pipeline.openai.completing import Completions
 from pipeline.openai.cursors import Cursor, parse_cursor
 from pipeline.openai.telling import Teller, Wanted, Whole

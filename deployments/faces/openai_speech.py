@@ -14,7 +14,7 @@ from deployments.faces.native import Open
 from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from pipeline.audio.file_streams import STREAM_MIME
-from pipeline.listening import Listener
+from pipeline.delivery.listener import Listener
 from pipeline.openai.speaking import Speeches, Spoken, usage_of
 from schemas.openai.speech import SpeechRequest
 

@@ -14,8 +14,8 @@ from deployments.faces.openai_forms import form_with_file
 from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
+from pipeline.delivery.listener import Listener
 from pipeline.hearing.uploading import Recording
-from pipeline.listening import Listener
 from pipeline.openai import transcripts
 from pipeline.openai.hearing import Hearings, Wish
 from pipeline.openai.transcripts import Transcribed

@@ -16,7 +16,7 @@ from deployments.faces.realtime_opening import Opened
 from deployments.faces.realtime_socket import RealtimeSocket, read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
-from pipeline.listening import Listener, Listening
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.realtime.config import config_of, shown
 from pipeline.realtime.sound import AnswerSound
 from pipeline.realtime.translator import Event

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pipeline.audio.audio_files import StoredChunk
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.sentence_audio import SentenceSound
+from pipeline.delivery.sentence_audio import SentenceSound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, TurnId
 from schemas.recorded import Recorded

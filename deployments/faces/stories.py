@@ -12,10 +12,10 @@ from deployments.faces.native import Open, erase
 from deployments.faces.scene_messages import FORMAT, SceneMessages, Told
 from deployments.faces.sockets import JsonSocket, conversing
 from deployments.services import Services
+from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
-from pipeline.listening import Listener, Listening
 from pipeline.narrations import Scene, SceneId
-from pipeline.sentence_audio import encode
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import NarrationState, TurnState
 from pipeline.stories import premise_of

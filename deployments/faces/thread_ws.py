@@ -18,7 +18,7 @@ from deployments.faces.sockets import JsonSocket, Spoken, talking
 from deployments.faces.threads import known_thread
 from deployments.services import Services
 from deployments.welcome import Welcome
-from pipeline.listening import Listener, Listening
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.session_state.conversation import Conversation
 from schemas.commands import Control
 from schemas.conversations import AudioWish, SocketCommand, SocketControl, SocketMessage

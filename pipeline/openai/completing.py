@@ -11,9 +11,9 @@ from typing import Final
 import anyio
 
 from pipeline.admission.upload_limits import Arriving
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import recording_in
-from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import Place, question, settings_of, sounds, title_of, told
 from pipeline.openai.cursors import Cursor
 from pipeline.openai.names import Names

@@ -5,10 +5,10 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.uploading import Recording, recording_in
-from pipeline.listening import Listener, Listening
 from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.names import NamedModel, Names
 from pipeline.openai.transcripts import Transcribed

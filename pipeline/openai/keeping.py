@@ -10,9 +10,9 @@ import anyio
 
 from pipeline.core.clock import Clock
 from pipeline.core.task_scope import Lasting
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.listening import Listener, Listening
 from pipeline.sessions import Sessions
 from schemas.commands import Control
 from schemas.errors import NothingToControl, RhapsodeError, SessionEnded

@@ -11,7 +11,7 @@ import anyio
 
 from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
-from pipeline.listening import Listener, Listening
+from pipeline.delivery.listener import Listener, Listening
 from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.failing import failure
 from pipeline.openai.names import Names

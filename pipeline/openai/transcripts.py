@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.captions import Cue, caption_file
+from pipeline.delivery.captions import Cue, caption_file
 from pipeline.openai.failing import failure
 from schemas.recorded import Recorded
 

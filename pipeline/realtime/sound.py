@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.input_formats import g711
+from pipeline.delivery.renderings import Renderings
 from pipeline.eventlog.event_log import EventLog
-from pipeline.rendering import Renderings
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from pipeline.delivery.listener import LONGEST_PAUSE_MS, Listener, Listening
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.listening import LONGEST_PAUSE_MS, Listener, Listening
 from schemas.events import TurnRequested
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.recorded import NewFact, Recorded

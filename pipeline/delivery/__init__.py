@@ -1,0 +1,1 @@
+"""What a listener receives: cursor, pacing, audio formats, captions, recordings."""
