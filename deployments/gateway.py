@@ -24,8 +24,8 @@ from deployments.spool import spool_under
 from deployments.stopping import stop_watch
 from deployments.telemetry import replica_name
 from deployments.text_to_speech import RemoteSpeaker
-from pipeline.answer import Models
 from pipeline.engines.ports import Transcribers
+from pipeline.turn.generation import Models
 from schemas.errors import GatewayLeaving
 from schemas.settings import AppSettings
 

@@ -11,7 +11,6 @@ from ray.serve.handle import DeploymentHandle
 from deployments.inbox import Inbox
 from deployments.remote import handed_in, healthy
 from deployments.telemetry import SILENT, Observed, Telemetry, streaming
-from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.ports import (
     ChatRequest,
     Completion,
@@ -26,6 +25,7 @@ from pipeline.engines.registry import build_language_model
 from pipeline.engines.routing.open_language_model import open_language_model
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import Carried, carried
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import LanguageModelSettings
 from schemas.telemetry import TelemetrySettings
 

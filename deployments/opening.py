@@ -15,7 +15,6 @@ from deployments.metrics import Metrics, Replicas
 from deployments.parts import Parts
 from deployments.services import Check, Services
 from pipeline.admission.allowance import open_allowance
-from pipeline.answer import Models
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.core.clock import SystemClock
@@ -34,6 +33,7 @@ from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.open_library import open_library
 from pipeline.session_state.session_views import SessionViews
 from pipeline.tools.tool_registry import FunctionHouse
+from pipeline.turn.generation import Models
 from schemas.errors import LogError
 from schemas.settings import AppSettings
 

@@ -10,7 +10,6 @@ from deployments.services import Check, Services
 from pipeline.access.shares import Shares
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.upload_limits import Arriving
-from pipeline.answer import Models
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_directory import RedisDirectory
@@ -53,6 +52,7 @@ from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.sessions import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
+from pipeline.turn.generation import Models
 from pipeline.users import Users
 from schemas.ids import SessionId
 from schemas.settings import AppSettings

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import anyio
 
 from pipeline.admission.allowance import Allowance
-from pipeline.answer import Models
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder, SessionWriter
@@ -22,7 +21,8 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
 from pipeline.session_state.turn_state import TurnState
 from pipeline.tts.first_audio_priority import Courtesy
-from pipeline.turn import Turn
+from pipeline.turn.generation import Models
+from pipeline.turn.turn import Turn
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId

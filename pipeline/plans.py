@@ -7,7 +7,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_history import history
 from pipeline.session_state.turn_state import TurnState
 from pipeline.tts.turn_checkpoint import progress
-from pipeline.turn import TurnPlan
+from pipeline.turn.turn import TurnPlan
 from schemas.ids import SessionId
 from schemas.providers import LOCAL
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
-from pipeline.answer import Models
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import (
     AS_CONFIGURED,
@@ -21,6 +20,7 @@ from pipeline.engines.ports import (
 )
 from pipeline.newcomers import Newcomers
 from pipeline.tts.first_audio_priority import Courtesy
+from pipeline.turn.generation import Models
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings
 from schemas.providers import is_ours

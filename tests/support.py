@@ -15,8 +15,6 @@ from deployments.http import create_app
 from deployments.opening import open_services
 from deployments.services import Services
 from deployments.workers import run_workers
-from pipeline.answer import Models
-from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,
@@ -27,6 +25,8 @@ from pipeline.engines.registry import (
 from pipeline.engines.routing.open_language_model import open_language_model
 from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.turn.generation import Models
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 from tests.serving import serving
 

@@ -15,8 +15,6 @@ from deployments import log_lines
 from deployments.http import create_app
 from deployments.opening import open_services
 from deployments.services import Services
-from pipeline.answer import Models
-from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
@@ -25,6 +23,8 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
+from pipeline.turn.generation import Models
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.target import free_port
-from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, Message, OpusChunk
 from pipeline.engines.registry import build_language_model, build_text_to_speech
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 
 _START_S = 240.0

@@ -3,17 +3,17 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
-from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, LanguageModel, Speaker, ToolCall, Written
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.grounds import Finder
 from pipeline.observability.tracer import Tracing
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.tools.tool_registry import FunctionHouse
+from pipeline.turn.generation import Models
+from pipeline.turn.retrieval_step import Finder
 from schemas.chat import FunctionOffer, GivenMessage, ToolSettings
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_id, new_session_id

@@ -3,12 +3,12 @@
 import anyio
 import pytest
 
-from pipeline.answer import Models
 from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.tools.remote_functions import About, pseudonym
 from pipeline.tools.tool_registry import Result
+from pipeline.turn.generation import Models
 from schemas.chat import GivenMessage
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, new_session_id

@@ -17,7 +17,7 @@ from pipeline.engines.registry import (
     build_text_to_speech,
 )
 from pipeline.engines.routing.open_speaker import open_speaker
-from pipeline.turn import Models
+from pipeline.turn.turn import Models
 from schemas.ids import new_id
 from schemas.retrieval import DocumentId
 from schemas.settings import AppSettings

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from pipeline.answer import Models
 from pipeline.audio.opus import OpusDecoder
 from pipeline.core.clock import SystemClock
 from pipeline.engines.encoding_speaker import EncodingSpeaker
@@ -16,6 +15,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
+from pipeline.turn.generation import Models
 from schemas.events import TERMINAL, SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.limits import LimitSettings

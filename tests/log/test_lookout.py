@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.eventlog.event_log import EventLog
@@ -20,6 +19,7 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.lookout import LOOK_MS, LOOKOUT
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
+from pipeline.turn.generation import Models
 from schemas.errors import LogUnavailable
 from schemas.events import TurnRequested
 from schemas.ids import SessionId, new_session_id, parse_session_id

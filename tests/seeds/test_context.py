@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from deployments.opening import open_services
-from pipeline.answer import Models
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import ChatRequest, Completion, Transcribers
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.turn.generation import Models
 from schemas.settings import TextToSpeechSettings
 from schemas.stories import CreateScene, CreateStory, StreamScene
 from tests.support import scripted_settings

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.farewell import until
-from pipeline.coalesce import CoalescingLanguageModel
 from pipeline.engines.ports import ChatRequest, Completion
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.errors import EngineFailed
 
 pytestmark = pytest.mark.anyio

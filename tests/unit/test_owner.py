@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Head
@@ -17,6 +16,7 @@ from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
 from pipeline.pressure import Pressure
 from pipeline.session_state.session_views import SessionViews
+from pipeline.turn.generation import Models
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,

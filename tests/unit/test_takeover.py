@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.answer import Models
 from pipeline.audio.opus import unframe
 from pipeline.core.clock import SystemClock
 from pipeline.engines.encoding_speaker import EncodingSpeaker
@@ -24,6 +23,7 @@ from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
 from pipeline.session_state.conversation import Conversation
 from pipeline.tts.turn_checkpoint import same_place
+from pipeline.turn.generation import Models
 from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.limits import LimitSettings

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.answer import Models
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.tts.first_audio_priority import Courtesy
-from pipeline.turn import Turn, TurnPlan
+from pipeline.turn.generation import Models
+from pipeline.turn.turn import Turn, TurnPlan
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.events import TERMINAL, SessionStarted
 from schemas.ids import Seq, TurnId, new_session_id

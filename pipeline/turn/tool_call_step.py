@@ -6,7 +6,6 @@ from typing import Final
 
 import anyio
 
-from pipeline.asking import Question, Stage
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import ToolCall
 from pipeline.observability import span_names as names
@@ -14,6 +13,7 @@ from pipeline.observability.trace_context import fail, shows_content, span
 from pipeline.session_state.turn_state import CallState
 from pipeline.tools.remote_functions import About, pseudonym
 from pipeline.tools.tool_registry import FunctionHouse
+from pipeline.turn.answer_sink import Question, Stage
 from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
 from schemas.chat import ARGUMENT_CHARS
 from schemas.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown

@@ -7,8 +7,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.asking import Question, Stage
-from pipeline.calling import Calling
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import (
     ChatRequest,
@@ -19,11 +17,13 @@ from pipeline.engines.ports import (
     Speaker,
     ToolCall,
 )
-from pipeline.grounds import Finder, look_up, told
 from pipeline.rag.citation_support import supports
 from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.tracing.turns import chatting
 from pipeline.tts.turn_checkpoint import Progress
+from pipeline.turn.answer_sink import Question, Stage
+from pipeline.turn.retrieval_step import Finder, look_up, told
+from pipeline.turn.tool_call_step import Calling
+from pipeline.turn.turn_span import chatting
 from schemas.answer_facts import AnswerCited, PassagesFound
 from schemas.chat import GivenMessage
 from schemas.errors import EngineDead

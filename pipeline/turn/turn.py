@@ -7,18 +7,18 @@ from typing import Literal
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from pipeline.answer import Answer, Models
-from pipeline.asking import Question
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Message
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.tracing.turns import telling
 from pipeline.tts.first_audio_priority import Courtesy
 from pipeline.tts.normalization.spoken_text import plainly, to_spoken
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
 from pipeline.tts.sentence_synthesis import Line
 from pipeline.tts.sentence_synthesizer import Narrator
 from pipeline.tts.turn_checkpoint import Progress, Remainder
+from pipeline.turn.answer_sink import Question
+from pipeline.turn.generation import Answer, Models
+from pipeline.turn.turn_span import telling
 from schemas.chat import GivenMessage
 from schemas.errors import RhapsodeError
 from schemas.events import (

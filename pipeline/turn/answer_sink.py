@@ -1,4 +1,4 @@
-"""What an answer is made of and where it appears: the two sides of `pipeline.answer`."""
+"""What an answer is made of and where it appears: the two sides of `pipeline.turn.generation`."""
 
 from dataclasses import dataclass
 from typing import Protocol

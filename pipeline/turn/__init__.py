@@ -1,0 +1,1 @@
+"""One turn: retrieval, language model, tool calls, speech."""
