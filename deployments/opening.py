@@ -15,6 +15,7 @@ from deployments.metrics import Metrics, Replicas
 from deployments.parts import Parts
 from deployments.services import Check, Services
 from pipeline.admission.allowance import open_allowance
+from pipeline.admission.engine_backpressure import Pressure, patient
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.core.clock import SystemClock
@@ -28,7 +29,6 @@ from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.observability.trace_export import open_tracing
 from pipeline.openai.names import local_name
 from pipeline.owners import Owners
-from pipeline.pressure import Pressure, patient
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.open_library import open_library
 from pipeline.session_state.session_views import SessionViews

@@ -9,6 +9,7 @@ from deployments.metrics import Metrics
 from deployments.services import Check, Services
 from pipeline.access.shares import Shares
 from pipeline.admission.allowance import Allowance
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.admission.upload_limits import Arriving
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
@@ -44,7 +45,6 @@ from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners
-from pipeline.pressure import Pressure
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views

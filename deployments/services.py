@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deployments.metrics import Metrics
 from pipeline.access.shares import Shares
 from pipeline.admission.allowance import Allowance
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.admission.upload_limits import Arriving
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
@@ -27,7 +28,6 @@ from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
-from pipeline.pressure import Pressure
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions import Sessions

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from pipeline.admission.concurrency_limiter import Newcomers, Wait
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import Clock
-from pipeline.newcomers import Newcomers, Wait
-from pipeline.pressure import Pressure
 from pipeline.session_state.turn_state import TurnState
 from schemas.providers import is_ours
 from schemas.settings import SessionSettings

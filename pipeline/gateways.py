@@ -11,11 +11,11 @@ import anyio
 import orjson
 from anyio.abc import TaskGroup
 
+from pipeline.admission.concurrency_limiter import Neighbours
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import Clock
 from pipeline.departure import Departure
-from pipeline.newcomers import Neighbours
 from pipeline.owners import Owners
-from pipeline.pressure import Pressure
 from schemas.errors import LogError
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from pipeline.admission.allowance import Allowance
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder, SessionWriter
@@ -16,7 +17,6 @@ from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
 from pipeline.leases import Leases
 from pipeline.observability.tracer import Tracing
 from pipeline.plans import planned
-from pipeline.pressure import Pressure
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
 from pipeline.session_state.turn_state import TurnState

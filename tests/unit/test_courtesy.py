@@ -7,11 +7,11 @@ from math import inf
 import anyio
 import pytest
 
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.pressure import Pressure
 from pipeline.tts import first_audio_priority
 from pipeline.tts.first_audio_priority import ENOUGH_S, Courtesy
 from schemas.events import Kind, SessionStarted, TurnRequested

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.admission.engine_backpressure import PatientSpeaker, Pressure
 from pipeline.audio.opus import frame, unframe
 from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, SpokenWord, WordTimes
-from pipeline.pressure import PatientSpeaker, Pressure
 from pipeline.tts.normalization.spoken_text import plainly
 from pipeline.tts.sentence_synthesis import Line
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError

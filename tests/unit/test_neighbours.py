@@ -5,8 +5,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from pipeline.admission.concurrency_limiter import Neighbours
 from pipeline.gateways import Presence, neighbours
-from pipeline.newcomers import Neighbours
 
 NOW_MS = 1_000_000
 OURS = Presence("ours", "here", 1, "1", since_ms=0, seen_ms=NOW_MS)

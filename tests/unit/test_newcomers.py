@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.figures import percentile
-from pipeline.newcomers import Newcomers, Wait
+from pipeline.admission.concurrency_limiter import Newcomers, Wait
 from schemas.errors import GatewayBusy
 from schemas.limits import AdmissionSettings
 from tests.clocks import Hours

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Head
@@ -14,7 +15,6 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.owner import OwnerServices
 from pipeline.owners import Owners, rest_s
-from pipeline.pressure import Pressure
 from pipeline.session_state.session_views import SessionViews
 from pipeline.turn.generation import Models
 from schemas.errors import Fenced, LogLost, LogUnavailable

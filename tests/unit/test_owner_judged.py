@@ -4,14 +4,14 @@ import logging
 
 import pytest
 
+from pipeline.admission.concurrency_limiter import Newcomers, Wait
+from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog import memory_log
 from pipeline.eventlog.event_log import Push, Subscribed
 from pipeline.eventlog.memory_log import MemoryEar, MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.lookout import LOOKOUT
-from pipeline.newcomers import Newcomers, Wait
-from pipeline.pressure import Pressure
 from schemas.events import SessionStarted
 from schemas.ids import SessionId, new_session_id
 from schemas.limits import AdmissionSettings

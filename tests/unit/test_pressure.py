@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.admission.engine_backpressure import PatientLanguageModel, Pressure
 from pipeline.engines.ports import ChatRequest, Completion, Message, Written
-from pipeline.pressure import PatientLanguageModel, Pressure
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.limits import AdmissionSettings
 from tests.clocks import Hours

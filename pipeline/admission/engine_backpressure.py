@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
+from pipeline.admission.concurrency_limiter import Newcomers
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import (
     AS_CONFIGURED,
@@ -18,7 +19,6 @@ from pipeline.engines.ports import (
     WordTimes,
     Written,
 )
-from pipeline.newcomers import Newcomers
 from pipeline.tts.first_audio_priority import Courtesy
 from pipeline.turn.generation import Models
 from schemas.errors import EngineBusy, GatewayBusy
