@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 from schemas.limits import GatewaySettings
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import realtime_errors
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 
 SERVICE_RESTART: Final = 1012
 """RFC 6455's registry: the server is restarting; come back."""

@@ -7,7 +7,7 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 from pipeline.observability.process_metrics import Gauges
-from pipeline.owners import Owners
+from pipeline.sessions.owner_pool import Owners
 from schemas.limits import LimitSettings
 
 

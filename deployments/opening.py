@@ -24,14 +24,14 @@ from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
-from pipeline.heard import HeardLedger
 from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.observability.trace_export import open_tracing
 from pipeline.openai.names import local_name
-from pipeline.owners import Owners
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.open_library import open_library
 from pipeline.session_state.session_views import SessionViews
+from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions.owner_pool import Owners
 from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.turn.generation import Models
 from schemas.errors import LogError

@@ -17,12 +17,10 @@ from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.session_directory import Directory
 from pipeline.characters import Characters
-from pipeline.choices import Choices
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
-from pipeline.departure import Departure
 from pipeline.documents.additions import Additions, Shelf
 from pipeline.documents.collections import Collections
 from pipeline.documents.state import CollectionState
@@ -30,26 +28,28 @@ from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.gateways import Leaving, Presence
-from pipeline.heard import HeardLedger
 from pipeline.hearing.attention import Attention
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.opening import IntakeServices
 from pipeline.hearing.reruns import Reruns
 from pipeline.hearing.vad import SileroVad
-from pipeline.log.redis_gateways import RedisGateways
 from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
-from pipeline.owner import OwnerServices
-from pipeline.owners import Owners
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
-from pipeline.sessions import Sessions
+from pipeline.sessions.catalog import Choices
+from pipeline.sessions.drain import Departure
+from pipeline.sessions.gateway_register import Leaving, Presence
+from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.redis_gateways import RedisGateways
+from pipeline.sessions.session_commands import Sessions
+from pipeline.sessions.session_owner import OwnerServices
 from pipeline.stories import Stories
 from pipeline.threads import Threads
 from pipeline.turn.generation import Models

@@ -21,7 +21,6 @@ from pipeline.documents.collections import Collections
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.gateways import Leaving
 from pipeline.hearing.intakes import Intakes
 from pipeline.hearing.reruns import Reruns
 from pipeline.narrations import Narrations
@@ -30,7 +29,8 @@ from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
-from pipeline.sessions import Sessions
+from pipeline.sessions.gateway_register import Leaving
+from pipeline.sessions.session_commands import Sessions
 from pipeline.stories import Stories
 from pipeline.threads import Threads
 from pipeline.users import Users

@@ -5,7 +5,7 @@ from typing import Any, Final
 from pipeline.eventlog.tailer import Tailer
 from pipeline.narrations import Narrations, Scene, SceneId
 from pipeline.session_state.conversation import Conversation
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from pipeline.users import Users, lengths_for
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.errors import InputTooLong, SessionGone, SessionNotFound

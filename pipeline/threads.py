@@ -7,7 +7,7 @@ from pipeline.characters import Characters, as_character
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage
 from schemas.errors import (

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from deployments.faces.admin import Admin
 from deployments.faces.native import Open
-from pipeline.gateways import Presence
+from pipeline.sessions.gateway_register import Presence
 from schemas.gateways import GatewayList, GatewayView, LeaveAccepted, Readiness
 from schemas.worker_errors import GatewayNotFound
 

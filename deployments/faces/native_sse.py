@@ -14,7 +14,7 @@ from deployments.faces.event_streams import HEADERS, NOTHING_MORE, RETRY, writte
 from deployments.faces.native import Open, Session
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.farewell import Left, until
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 from schemas.errors import RhapsodeError
 from schemas.wire import End, Reconnect
 

@@ -18,7 +18,7 @@ from deployments.faces.native_input import Microphone
 from deployments.faces.native_listen import Feed, WishQuery, dumps
 from deployments.farewell import SERVICE_RESTART
 from deployments.services import Services
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 from schemas.access_errors import Forbidden, LimitReached
 from schemas.errors import InputError, RhapsodeError
 from schemas.ids import SessionId

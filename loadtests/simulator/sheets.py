@@ -20,7 +20,7 @@ NODE_GATEWAYS: Final = 14
 """On a machine of 16 cores: two are for Ray and the kernel."""
 PARTITIONS: Final = 64
 LOOKS_PER_S: Final = 5.0
-"""At each partition's work, by each gateway: one in 0.2 s (`pipeline/owners.py`)."""
+"""At each partition's work, by each gateway: one in 0.2 s (`pipeline/sessions/owner_pool.py`)."""
 WATCH_S: Final = 0.75
 """A gateway looks at the heads of its quiet sessions once in so long (`pipeline/eventlog/tailer.py`)."""
 LEASE_CALLS_PER_S: Final = 5.2

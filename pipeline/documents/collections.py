@@ -9,7 +9,7 @@ from pipeline.documents.additions import Additions, NewUpload, Shelf, busy
 from pipeline.documents.state import CollectionState, KnownDocument
 from pipeline.eventlog.tailer import Tailer
 from pipeline.rag.librarian_port import Piece
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.commands import CreateSession
 from schemas.document_facts import DocumentAdded, DocumentRemoved
 from schemas.errors import InputError, SessionGone, SessionNotFound

@@ -12,7 +12,7 @@ from pipeline.hearing.held import Held, HeldInputs
 from pipeline.hearing.vad import Vad
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.input_state import KnownOrder
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.ids import Seq, SessionId
 from schemas.listening import ListeningSettings
 

@@ -15,8 +15,8 @@ from pipeline.hearing.orders import Order
 from pipeline.hearing.outbox import Outbox
 from pipeline.hearing.scribe import Scribe, Tell
 from pipeline.hearing.taking import Said, Taking, take
+from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
 from pipeline.tracing.hearing import transcribed
-from pipeline.wishes import Overtaken, SpokenQuestion
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptCompared, TranscriptFailed, TranscriptFinal

@@ -20,7 +20,7 @@ from pipeline.openai.names import Names
 from pipeline.openai.telling import Chunk, Teller, Wanted
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.ownership import Ownership
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id

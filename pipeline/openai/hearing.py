@@ -12,7 +12,7 @@ from pipeline.hearing.uploading import Recording, recording_in
 from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.names import NamedModel, Names
 from pipeline.openai.transcripts import Transcribed
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.commands import CreateSession
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId

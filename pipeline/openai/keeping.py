@@ -13,7 +13,7 @@ from pipeline.core.task_scope import Lasting
 from pipeline.delivery.listener import Listener, Listening
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.commands import Control
 from schemas.errors import NothingToControl, RhapsodeError, SessionEnded
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId

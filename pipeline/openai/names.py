@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Final, Literal
 
-from pipeline.choices import Choices
+from pipeline.sessions.catalog import Choices
 from schemas.errors import UnknownVoice
 from schemas.listening import Mode, SpeechToTextSettings
 from schemas.openai_errors import ModelNotFound

@@ -15,7 +15,7 @@ from pipeline.delivery.listener import Listener, Listening
 from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.failing import failure
 from pipeline.openai.names import Names
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import EngineFailed, InputTooLong
 from schemas.ids import Seq, SessionId, TurnId

@@ -18,7 +18,7 @@ from pipeline.session_state.conversation_items import ROOT, Item, made
 from pipeline.session_state.llm_context import as_given, text_of, told
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions import Sessions
+from pipeline.sessions.session_commands import Sessions
 from schemas.chat import GivenMessage
 from schemas.commands import Control, RequestTurn
 from schemas.errors import NothingToControl, SchemaInvalid

@@ -9,8 +9,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
-from pipeline.owner import OwnerServices
-from pipeline.owners import Owners
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.session_owner import OwnerServices
 from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.turn.generation import Models
 from pipeline.turn.retrieval_step import Finder

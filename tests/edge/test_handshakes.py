@@ -11,7 +11,7 @@ from fastapi import FastAPI, WebSocket
 from deployments.direct import listening
 from deployments.gate import _accepting
 from loadtests.chaos.system import reserve_port
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 from schemas.limits import GatewaySettings, LeavingSettings
 
 pytestmark = pytest.mark.anyio

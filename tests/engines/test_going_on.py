@@ -13,8 +13,8 @@ from pipeline.engines.ports import LanguageModel, TextToSpeech
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.owner import OwnerServices
-from pipeline.owners import Owners
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Models
 from schemas.events import TERMINAL, SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, new_session_id

@@ -8,9 +8,9 @@ import pytest
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.gateways import LOST_MS, Presence
-from pipeline.log.redis_gateways import HERE, RedisGateways
 from pipeline.observability.process_metrics import FRESH_MS, Snapshot, present
+from pipeline.sessions.gateway_register import LOST_MS, Presence
+from pipeline.sessions.redis_gateways import HERE, RedisGateways
 from tests.log.support import raw
 
 pytestmark = pytest.mark.anyio

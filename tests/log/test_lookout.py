@@ -16,9 +16,9 @@ from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.lookout import LOOK_MS, LOOKOUT
-from pipeline.owner import OwnerServices
-from pipeline.owners import Owners
+from pipeline.sessions.orphan_scan import LOOK_MS, LOOKOUT
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Models
 from schemas.errors import LogUnavailable
 from schemas.events import TurnRequested

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.choices import Choices
 from pipeline.openai.names import Names
+from pipeline.sessions.catalog import Choices
 from schemas.errors import UnknownVoice
 from schemas.openai_errors import ModelNotFound
 from schemas.settings import AppSettings, SessionSettings

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.choices import Choices
 from pipeline.openai.names import Names
 from pipeline.realtime.config import checked, initial, updated
 from pipeline.realtime.translator import PER_FACT, Event, Translator
+from pipeline.sessions.catalog import Choices
 from schemas.errors import RhapsodeError
 from schemas.events import (
     AudioChunk,

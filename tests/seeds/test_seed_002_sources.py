@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.lookout import Lookout
+from pipeline.sessions.orphan_scan import Lookout
 from tests.seeds.event_source import EventSource, asking, facts_of, thread_of
 from tests.seeds.people import Person
 from tests.support import RunningApp, running_app, scripted_settings

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from pipeline.admission.allowance import open_allowance
-from pipeline.choices import Choices
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.heard import HeardLedger
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions import Sessions
+from pipeline.sessions.catalog import Choices
+from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions.session_commands import Sessions
 from schemas.errors import LogUnavailable
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
 from schemas.ids import SessionId, new_session_id

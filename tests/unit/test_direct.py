@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from deployments.direct import listening
 from loadtests.chaos.system import reserve_port
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 from schemas.limits import GatewaySettings, LeavingSettings
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from deployments.faces.native_ws import _Connection
 from deployments.farewell import seen_out
 from deployments.services import Services
-from pipeline.departure import Departure
+from pipeline.sessions.drain import Departure
 from schemas.limits import LeavingSettings
 from schemas.principals import Principal
 from schemas.wire import Hello

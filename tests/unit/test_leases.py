@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.eventlog.event_log import Lease
 from pipeline.eventlog.memory_log import MemoryEventLog
-from pipeline.leases import AT_ONCE, LEASE_MS, Leases
+from pipeline.sessions.owner_leases import AT_ONCE, LEASE_MS, Leases
 from schemas.errors import LogError, LogUnavailable
 from schemas.ids import SessionId, new_session_id
 from tests.eventually import eventually

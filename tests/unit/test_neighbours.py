@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from pipeline.admission.concurrency_limiter import Neighbours
-from pipeline.gateways import Presence, neighbours
+from pipeline.sessions.gateway_register import Presence, neighbours
 
 NOW_MS = 1_000_000
 OURS = Presence("ours", "here", 1, "1", since_ms=0, seen_ms=NOW_MS)

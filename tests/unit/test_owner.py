@@ -13,9 +13,9 @@ from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.owner import OwnerServices
-from pipeline.owners import Owners, rest_s
 from pipeline.session_state.session_views import SessionViews
+from pipeline.sessions.owner_pool import Owners, rest_s
+from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Models
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (

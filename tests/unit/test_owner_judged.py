@@ -11,7 +11,7 @@ from pipeline.eventlog import memory_log
 from pipeline.eventlog.event_log import Push, Subscribed
 from pipeline.eventlog.memory_log import MemoryEar, MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.lookout import LOOKOUT
+from pipeline.sessions.orphan_scan import LOOKOUT
 from schemas.events import SessionStarted
 from schemas.ids import SessionId, new_session_id
 from schemas.limits import AdmissionSettings
@@ -80,5 +80,9 @@ async def test_owners_outlive_an_error_that_nobody_foresaw(caplog: pytest.LogCap
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
         await recorder.post(session, request())
         await until_over(log, session, "turn.completed")
-    said = [one for one in caplog.records if one.levelno >= logging.ERROR and one.name == "pipeline.owners"]
+    said = [
+        one
+        for one in caplog.records
+        if one.levelno >= logging.ERROR and one.name == "pipeline.sessions.owner_pool"
+    ]
     assert [record.getMessage() for record in said] == ["work that nobody does cannot be looked for"]

@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pipeline.admission.allowance import open_allowance
-from pipeline.choices import Choices
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.heard import HeardLedger
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions import Sessions
-from pipeline.wishes import Overtaken, SpokenQuestion
+from pipeline.sessions.catalog import Choices
+from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions.session_commands import Sessions
+from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
 from schemas.commands import Control
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted

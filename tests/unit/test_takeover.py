@@ -19,9 +19,9 @@ from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeec
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.owner import OwnerServices
-from pipeline.owners import Owners
 from pipeline.session_state.conversation import Conversation
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.session_owner import OwnerServices
 from pipeline.tts.turn_checkpoint import same_place
 from pipeline.turn.generation import Models
 from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested

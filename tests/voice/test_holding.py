@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.eventlog.recorder import Recorder
 from pipeline.hearing.attention import Attention
-from pipeline.owners import Owners
 from pipeline.session_state.conversation import Conversation
-from pipeline.sessions import Sessions
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.session_commands import Sessions
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings
 from tests.clocks import HandClock

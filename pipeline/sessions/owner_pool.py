@@ -7,10 +7,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.core.task_scope import Lasting
-from pipeline.leases import Leases
-from pipeline.lookout import Lookout
 from pipeline.observability.trace_context import in_session
-from pipeline.owner import OwnerServices, SessionOwner
+from pipeline.sessions.orphan_scan import Lookout
+from pipeline.sessions.owner_leases import Leases
+from pipeline.sessions.session_owner import OwnerServices, SessionOwner
 from schemas.errors import Fenced, GatewayBusy, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 

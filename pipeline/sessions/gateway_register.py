@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 from pipeline.admission.concurrency_limiter import Neighbours
 from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import Clock
-from pipeline.departure import Departure
-from pipeline.owners import Owners
+from pipeline.sessions.drain import Departure
+from pipeline.sessions.owner_pool import Owners
 from schemas.errors import LogError
 
 log = logging.getLogger(__name__)

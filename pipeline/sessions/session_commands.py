@@ -9,18 +9,24 @@ from weakref import WeakValueDictionary
 import anyio
 
 from pipeline.admission.allowance import Allowance
-from pipeline.choices import Choices
-from pipeline.documents.readable import check_readable, with_readable
 from pipeline.eventlog.event_log import Head
 from pipeline.eventlog.recorder import About, Recorder
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
-from pipeline.heard import HeardLedger
 from pipeline.observability.traceparent import CALLER
-from pipeline.owners import Owners
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
-from pipeline.wishes import Overtaken, SpokenQuestion, check_guest, check_length, conversational
+from pipeline.sessions.catalog import Choices
+from pipeline.sessions.collection_access import check_readable, with_readable
+from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.turn_requests import (
+    Overtaken,
+    SpokenQuestion,
+    check_guest,
+    check_length,
+    conversational,
+)
 from schemas.chat import GivenMessage
 from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import LogUnavailable, SessionEnded, SessionGone, TurnNotFound

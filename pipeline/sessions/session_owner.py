@@ -13,13 +13,13 @@ from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder, SessionWriter
 from pipeline.eventlog.tailer import Tailer
-from pipeline.first_answer import FirstAnswer, first_answer, takes_our_voice
-from pipeline.leases import Leases
 from pipeline.observability.tracer import Tracing
-from pipeline.plans import planned
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
 from pipeline.session_state.turn_state import TurnState
+from pipeline.sessions.first_audio_probe import FirstAnswer, first_answer, takes_our_voice
+from pipeline.sessions.owner_leases import Leases
+from pipeline.sessions.turn_plans import planned
 from pipeline.tts.first_audio_priority import Courtesy
 from pipeline.turn.generation import Models
 from pipeline.turn.turn import Turn

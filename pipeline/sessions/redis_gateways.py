@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.gateways import LOST_MS, Presence
+from pipeline.sessions.gateway_register import LOST_MS, Presence
 
 HERE: Final = "ev:{gateways}:here"
 """Gateway -> what it says of itself."""

@@ -1,0 +1,1 @@
+"""Session commands, owners, leases, takeover and drain."""
