@@ -12,7 +12,7 @@ from cluster.client import Client, Fact
 from cluster.console import Note, Steps
 from cluster.problems import CliError
 from cluster.recordings import Recording
-from pipeline.hearing.errors_in_words import word_errors
+from pipeline.stt.evaluation.word_error_rate import word_errors
 from schemas.comparisons import ComparisonFailed, ComparisonProgress, ComparisonReport
 
 _OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})

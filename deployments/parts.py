@@ -28,12 +28,6 @@ from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.hearing.attention import Attention
-from pipeline.hearing.intakes import Intakes
-from pipeline.hearing.opening import IntakeServices
-from pipeline.hearing.reruns import Reruns
-from pipeline.hearing.vad import SileroVad
-from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
@@ -51,6 +45,12 @@ from pipeline.sessions.redis_gateways import RedisGateways
 from pipeline.sessions.session_commands import Sessions
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.stories import Stories
+from pipeline.stt.evaluation.session_reruns import Reruns
+from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.input_opening import IntakeServices
+from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
+from pipeline.stt.interruption import Attention
+from pipeline.stt.vad import SileroVad
 from pipeline.threads import Threads
 from pipeline.turn.generation import Models
 from pipeline.users import Users

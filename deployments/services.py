@@ -21,8 +21,6 @@ from pipeline.documents.collections import Collections
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.hearing.intakes import Intakes
-from pipeline.hearing.reruns import Reruns
 from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
@@ -32,6 +30,8 @@ from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.gateway_register import Leaving
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stories import Stories
+from pipeline.stt.evaluation.session_reruns import Reruns
+from pipeline.stt.inputs.audio_inputs import Intakes
 from pipeline.threads import Threads
 from pipeline.users import Users
 from schemas.settings import AppSettings

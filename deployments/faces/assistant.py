@@ -14,8 +14,8 @@ from deployments.faces.sockets import JsonSocket, Spoken, error_message, talking
 from deployments.services import Services
 from pipeline.delivery.listener import Listener, Listening
 from pipeline.eventlog.event_log import Head
-from pipeline.hearing.handles import OpenInputHandle
 from pipeline.session_state.conversation import Conversation as State
+from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.assistant import AssistantCommand
 from schemas.commands import AcknowledgePlayback, Control, Format, OpenInput
 from schemas.errors import BodyTooLarge, InputError, NotSound, RhapsodeError, SessionEnded

@@ -13,7 +13,7 @@ from deployments.faces.native import Open
 from deployments.faces.uploads import uploaded, while_awaited
 from deployments.services import Services
 from pipeline.delivery.listener import Listener, Listening
-from pipeline.hearing.uploading import Recording
+from pipeline.stt.inputs.recording_upload import Recording
 from schemas.assistant import AssistantReply
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.ids import Seq, SessionId, TurnId

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from deployments import problems
 from deployments.services import Services
-from pipeline.hearing.handles import OpenInputHandle
+from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.errors import BodyTooLarge, NoInput, RhapsodeError
 from schemas.ids import SessionId
 from schemas.wire import (

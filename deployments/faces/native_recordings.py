@@ -13,7 +13,7 @@ from deployments.access import Caller
 from deployments.faces.native import Open, commanded
 from deployments.faces.uploads import uploaded, while_awaited
 from pipeline.engines.speech_environment import quality_engine
-from pipeline.hearing.modes import listening_modes
+from pipeline.stt.listening_modes import listening_modes
 from schemas.commands import Readable
 from schemas.comparisons import ComparisonFailed, ComparisonProgress, ComparisonReport
 from schemas.errors import RhapsodeError

@@ -15,10 +15,10 @@ from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of,
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.delivery.listener import Listener
-from pipeline.hearing.uploading import Recording
 from pipeline.openai import transcripts
 from pipeline.openai.hearing import Hearings, Wish
 from pipeline.openai.transcripts import Transcribed
+from pipeline.stt.inputs.recording_upload import Recording
 from schemas.ids import SessionId
 from schemas.openai.transcription import TranscriptionRequest, TranslationRequest
 

@@ -10,10 +10,10 @@ from typing import Final
 import anyio.to_thread
 
 from deployments.services import Services
-from pipeline.hearing.handles import OpenInputHandle
 from pipeline.realtime.config import config_of
 from pipeline.realtime.desk import Desk
 from pipeline.session_state.conversation import Conversation
+from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.commands import OpenInput
 from schemas.errors import NoInput, RhapsodeError
 from schemas.listening import ListeningSettings

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from deployments.services import Services
 from pipeline.admission.upload_limits import Arrival
-from pipeline.hearing.uploading import Recording, recording_in
+from pipeline.stt.inputs.recording_upload import Recording, recording_in
 from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
 
 T = TypeVar("T")

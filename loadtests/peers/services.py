@@ -31,7 +31,7 @@ from pipeline.engines.ports import (
     WordTimes,
 )
 from pipeline.engines.registry import build_language_model, build_speech_to_text, build_text_to_speech
-from pipeline.hearing.scribe import write_down
+from pipeline.stt.utterance_transcriber import write_down
 from schemas.settings import AppSettings
 
 _RATE: Final = 24_000

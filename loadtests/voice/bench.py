@@ -24,7 +24,7 @@ from loadtests.voice.floor import Direct, direct
 from loadtests.voice.interrupting import interruptions, rows
 from loadtests.voice.soak import soak, soak_table
 from loadtests.voice.talk import MAX_TOKENS, Outcome, Scenario, talk
-from pipeline.hearing.errors_in_words import altogether
+from pipeline.stt.evaluation.word_error_rate import altogether
 from schemas.listening import ListeningSettings
 
 _HISTORY: Final = Path(__file__).resolve().parents[2] / "docs" / "measurements.md"

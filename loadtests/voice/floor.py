@@ -8,8 +8,8 @@ from loadtests.speech import PER_MS, Clip
 from loadtests.speech_rows import Floor
 from pipeline.engines.ports import SpeechToText, Utterance
 from pipeline.engines.registry import build_speech_to_text
-from pipeline.hearing.errors_in_words import WordErrors, word_errors
-from pipeline.hearing.scribe import write_down
+from pipeline.stt.evaluation.word_error_rate import WordErrors, word_errors
+from pipeline.stt.utterance_transcriber import write_down
 from schemas.settings import AppSettings
 
 _MS = 1e6

@@ -6,7 +6,7 @@ from typing import Final
 from loadtests.figures import percentile, verdict
 from loadtests.voice.talk import Outcome
 from loadtests.voice.trace import STEPS, Trace
-from pipeline.hearing.errors_in_words import WordErrors, altogether
+from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether
 
 _LATE_BEGIN_MS: Final = 300.0
 """Beyond what is kept from before an utterance, its first sound is lost."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from loadtests.speech import Clip
 from loadtests.voice.caller import Arrival
-from pipeline.hearing.errors_in_words import WordErrors, word_errors
+from pipeline.stt.evaluation.word_error_rate import WordErrors, word_errors
 
 STEPS: Final = (
     "speech.ended",

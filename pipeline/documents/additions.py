@@ -17,10 +17,10 @@ from pipeline.core.internal_keys import internal_key
 from pipeline.core.task_scope import Lasting
 from pipeline.documents.state import CollectionState
 from pipeline.eventlog.recorder import Recorder
-from pipeline.hearing.held import Held, HeldInputs
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.reading.document_reader import Upload
 from pipeline.session_state.session_views import Views
+from pipeline.stt.inputs.input_leases import Held, HeldInputs
 from schemas.access_errors import UploadLimit
 from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
 from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound

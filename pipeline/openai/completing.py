@@ -12,8 +12,6 @@ import anyio
 
 from pipeline.admission.upload_limits import Arriving
 from pipeline.delivery.listener import Listener, Listening
-from pipeline.hearing.intakes import Intakes
-from pipeline.hearing.uploading import recording_in
 from pipeline.openai.asking import Place, question, settings_of, sounds, title_of, told
 from pipeline.openai.cursors import Cursor
 from pipeline.openai.names import Names
@@ -21,6 +19,8 @@ from pipeline.openai.telling import Chunk, Teller, Wanted
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.recording_upload import recording_in
 from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id

@@ -7,12 +7,12 @@ from typing import IO, Any
 
 from pipeline.delivery.listener import Listener, Listening
 from pipeline.engines.speech_environment import quality_engine
-from pipeline.hearing.intakes import Intakes
-from pipeline.hearing.uploading import Recording, recording_in
 from pipeline.openai.asking import patch_of, title_of
 from pipeline.openai.names import NamedModel, Names
 from pipeline.openai.transcripts import Transcribed
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.recording_upload import Recording, recording_in
 from schemas.commands import CreateSession
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId

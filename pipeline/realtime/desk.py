@@ -11,7 +11,6 @@ from pipeline.eventlog.recorder import About
 from pipeline.eventlog.tailer import Tailer
 from pipeline.openai.names import Names
 from pipeline.realtime.config import Config, checked, config_of, for_response, updated
-from pipeline.realtime.hearsay import I, silent_parts, written_down
 from pipeline.realtime.shown import Shown, shown_item
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, made
@@ -19,6 +18,7 @@ from pipeline.session_state.llm_context import as_given, text_of, told
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.item_audio import I, silent_parts, written_down
 from schemas.chat import GivenMessage
 from schemas.commands import Control, RequestTurn
 from schemas.errors import NothingToControl, SchemaInvalid

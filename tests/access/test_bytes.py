@@ -16,7 +16,7 @@ from pipeline.admission.allowance import Allowance, open_allowance
 from pipeline.admission.storage_quota import Stored, Usage
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.eventlog.open_log import open_hot_log
-from pipeline.hearing.handles import HeardAllowance
+from pipeline.stt.inputs.input_handles import HeardAllowance
 from schemas.access_errors import WriteLimit
 from schemas.access_settings import PrincipalLimits
 from schemas.errors import LogUnavailable

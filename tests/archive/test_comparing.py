@@ -9,8 +9,8 @@ from pipeline.audio.capture import Capture
 from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.event_log import EventLog
-from pipeline.hearing.reruns import Reruns
-from pipeline.hearing.vad import SileroVad
+from pipeline.stt.evaluation.session_reruns import Reruns
+from pipeline.stt.vad import SileroVad
 from schemas.comparisons import ComparisonReport, InputComparison
 from schemas.ids import SessionId, new_session_id
 from schemas.listening import ListeningSettings

@@ -15,9 +15,9 @@ from pipeline.documents.state import CollectionState
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.log.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.session_views import Views
+from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from schemas.ids import new_id
 from schemas.retrieval import CollectionId, DocumentId
 from schemas.retrieval_errors import DocumentBusy

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.hearing.endpointing import Ended, Endpointer, Event
-from pipeline.hearing.vad import FRAME_BYTES, SileroVad
+from pipeline.stt.endpointing import Ended, Endpointer, Event
+from pipeline.stt.vad import FRAME_BYTES, SileroVad
 from schemas.listening import EndpointingSettings
 
 RATE = 16_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.hearing.agreement import Agreement
+from pipeline.stt.agreement import Agreement
 
 
 def pushed(*texts: str) -> list[tuple[str, str]]:

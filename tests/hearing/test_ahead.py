@@ -8,10 +8,10 @@ import pytest
 from anyio.abc import TaskGroup
 
 from pipeline.engines.ports import Transcribers, Transcript, Utterance
-from pipeline.hearing.audio_time import AudioClock
-from pipeline.hearing.opening import for_source
-from pipeline.hearing.scribe import Scribe
-from pipeline.hearing.tape import Tape
+from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.evaluation.audio_clock import AudioClock
+from pipeline.stt.inputs.input_opening import for_source
+from pipeline.stt.utterance_transcriber import Scribe
 from schemas.errors import EngineDead, RhapsodeError, UnknownProvider
 from schemas.listening import EndpointingSettings, ListeningSettings
 from tests.eventually import eventually

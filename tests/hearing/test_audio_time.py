@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engines.ports import Transcript, Utterance
-from pipeline.hearing.audio_time import AudioClock, TimedEar
-from pipeline.hearing.scribe import write_down
+from pipeline.stt.evaluation.audio_clock import AudioClock, TimedEar
+from pipeline.stt.utterance_transcriber import write_down
 from schemas.errors import EngineBusy
 
 pytestmark = pytest.mark.anyio

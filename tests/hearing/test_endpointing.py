@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed, Wait
-from pipeline.hearing.vad import FRAME_MS
+from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed, Wait
+from pipeline.stt.vad import FRAME_MS
 from schemas.listening import EndpointingSettings
 from tests.hearing.recordings import said, utterances
 

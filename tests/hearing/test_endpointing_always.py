@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.hearing.vad import FRAME_MS
+from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.stt.vad import FRAME_MS
 from schemas.listening import EndpointingSettings
 from tests.hearing.recordings import said, told, utterances
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.hearing.hints import Reading, is_backchannel, reads_as
+from pipeline.stt.turn_hints import Reading, is_backchannel, reads_as
 
 READINGS: list[tuple[str, str, Reading]] = [
     ("en", "What is the capital of France?", "complete"),

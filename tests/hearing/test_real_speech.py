@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from loadtests.speech import Clip
-from pipeline.hearing.endpointing import Began, Endpointer
-from pipeline.hearing.vad import FRAME_MS
+from pipeline.stt.endpointing import Began, Endpointer
+from pipeline.stt.vad import FRAME_MS
 from schemas.listening import EndpointingSettings
 from tests.clips import joined, noisy
 from tests.hearing.recordings import AFTER_MS, BEFORE_MS, probabilities, silence, spoken_ms, told, utterances

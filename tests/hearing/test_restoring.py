@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.eventlog.memory_log import MemoryEventLog
-from pipeline.hearing.restoring import restore
 from pipeline.session_state.input_state import InputState, apply_to_inputs
+from pipeline.stt.inputs.input_recovery import restore
 from schemas.errors import InputError
 from schemas.ids import NO_TURN, Seq, SessionId
 from schemas.listening import ListeningSettings

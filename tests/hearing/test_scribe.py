@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import Transcribers, Transcript, Utterance
-from pipeline.hearing.audio_time import AudioClock
-from pipeline.hearing.scribe import Scribe
-from pipeline.hearing.tape import Tape
+from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.evaluation.audio_clock import AudioClock
+from pipeline.stt.utterance_transcriber import Scribe
 from schemas.errors import EngineDead
 from schemas.listening import ListeningSettings
 from tests.hearing.test_tape import numbered

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.hearing.tape import Tape
+from pipeline.stt.audio_ring_buffer import Tape
 
 
 def numbered(ms: int, at_ms: int = 0) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 from faster_whisper.vad import get_vad_model
 
 from loadtests.speech import Clip
-from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS, SileroVad
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, SileroVad
 from schemas.listening import EndpointingSettings
 from tests.hearing.recordings import Noise, floats, frames, noises, probabilities, silence, told, utterances
 

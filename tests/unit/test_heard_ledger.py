@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.hearing.audio_time import AudioClock
 from pipeline.sessions import heard_ledger
 from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.stt.evaluation.audio_clock import AudioClock
 from schemas.errors import LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, TurnId, new_session_id

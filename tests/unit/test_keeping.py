@@ -11,12 +11,12 @@ from pipeline.admission.allowance import open_allowance
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.hearing.audio_time import AudioClock
 from pipeline.openai.keeping import Keeper
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Choices
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.evaluation.audio_clock import AudioClock
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.limits import LimitSettings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.hearing.taking import Said, spoken_over, take
+from pipeline.stt.turn_policy import Said, spoken_over, take
 from schemas.events import (
     AudioChunk,
     SentenceReady,

@@ -14,7 +14,7 @@ from loadtests.voice.soak import Soak, soak_table
 from loadtests.voice.talk import Outcome, Scenario
 from loadtests.voice.trace import STEPS, Trace
 from loadtests.voice.watch import Watch
-from pipeline.hearing.errors_in_words import word_errors
+from pipeline.stt.evaluation.word_error_rate import word_errors
 
 NEVER = Interruption(held=None, flushed=None, detection=None, last_byte=None, ended=None)
 SOON = Interruption(held=150.0, flushed=700.0, detection=690.0, last_byte=4.0, ended=9.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.hearing.errors_in_words import WordErrors, altogether, spoken_words, word_errors
+from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether, spoken_words, word_errors
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
 WORDS = ("we", "go", "to", "the", "sea", "at", "nine", "and", "see", "ships")

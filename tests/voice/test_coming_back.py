@@ -16,7 +16,7 @@ import pytest
 from pipeline.audio.capture import Piece, heard_again
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.hearing.restoring import recorded_pieces
+from pipeline.stt.inputs.input_recovery import recorded_pieces
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from tests.support import RunningApp, running_app, scripted_settings

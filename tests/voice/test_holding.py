@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from pipeline.eventlog.recorder import Recorder
-from pipeline.hearing.attention import Attention
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.interruption import Attention
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings
 from tests.clocks import HandClock

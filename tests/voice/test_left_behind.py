@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
-from pipeline.hearing.held import Held
-from pipeline.log.redis_inputs import RedisInputs
+from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.redis_inputs import RedisInputs
 from schemas.commands import OpenInput
 from schemas.ids import SessionId
 from schemas.listening import ListeningSettings

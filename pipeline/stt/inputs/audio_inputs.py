@@ -15,15 +15,15 @@ from pipeline.audio.input_formats import Incoming
 from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import Lasting
 from pipeline.eventlog.event_log import EventLog
-from pipeline.hearing.handles import CloseReason, HeardAllowance, OpenInputHandle
-from pipeline.hearing.heirs import Heirs
-from pipeline.hearing.held import Held
-from pipeline.hearing.intake import Intake
-from pipeline.hearing.keeping import Acknowledge
-from pipeline.hearing.opening import IntakeServices, Opening, Source, for_source
-from pipeline.hearing.restoring import Restored, restore
-from pipeline.hearing.utterances import Refused
 from pipeline.observability.trace_context import in_session
+from pipeline.stt.inputs.audio_input import Intake
+from pipeline.stt.inputs.input_audio_writer import Acknowledge
+from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
+from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.input_opening import IntakeServices, Opening, Source, for_source
+from pipeline.stt.inputs.input_recovery import Restored, restore
+from pipeline.stt.inputs.orphaned_inputs import Heirs
+from pipeline.stt.utterances import Refused
 from schemas.commands import OpenInput
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
 from schemas.ids import SessionId

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from math import ceil
 
-from pipeline.hearing.ahead import Written
-from pipeline.hearing.audio_time import AudioClock
-from pipeline.hearing.comparing import report
-from pipeline.hearing.endpointing import Ended
-from pipeline.hearing.scribe import Scribe
-from pipeline.hearing.vad import FRAME_MS
+from pipeline.stt.endpointing import Ended
+from pipeline.stt.evaluation.audio_clock import AudioClock
+from pipeline.stt.evaluation.transcript_comparison import report
+from pipeline.stt.speculative_transcript import Written
+from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.vad import FRAME_MS
 from schemas.errors import EngineError, EngineFailed
 from schemas.listening import ListeningSettings, Mode
 from schemas.voice_facts import WayReport

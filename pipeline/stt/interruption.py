@@ -4,11 +4,11 @@ from typing import Final
 
 from pipeline.core.clock import Clock
 from pipeline.eventlog.recorder import Recorder
-from pipeline.hearing.taking import Taking, spoken_over
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.turn_policy import Taking, spoken_over
 from schemas.events import Fact, PlaybackPaused, PlaybackResumed, TurnStopRequested
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.listening import ListeningSettings

@@ -8,15 +8,15 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.hearing.ahead import Written
-from pipeline.hearing.comparing import compare
-from pipeline.hearing.opening import IntakeServices, Opening
-from pipeline.hearing.orders import Order
-from pipeline.hearing.outbox import Outbox
-from pipeline.hearing.scribe import Scribe, Tell
-from pipeline.hearing.taking import Said, Taking, take
 from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
-from pipeline.tracing.hearing import transcribed
+from pipeline.stt.evaluation.transcript_comparison import compare
+from pipeline.stt.inputs.input_opening import IntakeServices, Opening
+from pipeline.stt.inputs.input_orders import Order
+from pipeline.stt.serial_task_queue import Outbox
+from pipeline.stt.speculative_transcript import Written
+from pipeline.stt.turn_policy import Said, Taking, take
+from pipeline.stt.utterance_span import transcribed
+from pipeline.stt.utterance_transcriber import Scribe, Tell
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptCompared, TranscriptFailed, TranscriptFinal

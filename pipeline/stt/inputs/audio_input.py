@@ -7,19 +7,19 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.hearing.arrivals import Arrivals
-from pipeline.hearing.chronicle import Chronicle
-from pipeline.hearing.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.hearing.keeping import Acknowledge, SoundKeeper
-from pipeline.hearing.opening import IntakeServices, Opening, for_source
-from pipeline.hearing.orders import Command, Order
-from pipeline.hearing.outbox import Outbox
-from pipeline.hearing.restoring import lead_ms
-from pipeline.hearing.scribe import Scribe
-from pipeline.hearing.tape import Tape
-from pipeline.hearing.utterances import Refused, Utterances
-from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS
 from pipeline.session_state.input_state import KnownOrder
+from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.stt.inputs.frame_arrivals import Arrivals
+from pipeline.stt.inputs.input_audio_writer import Acknowledge, SoundKeeper
+from pipeline.stt.inputs.input_event_writer import Chronicle
+from pipeline.stt.inputs.input_opening import IntakeServices, Opening, for_source
+from pipeline.stt.inputs.input_orders import Command, Order
+from pipeline.stt.inputs.input_recovery import lead_ms
+from pipeline.stt.serial_task_queue import Outbox
+from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.utterances import Refused, Utterances
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted

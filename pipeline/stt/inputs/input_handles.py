@@ -8,8 +8,8 @@ import anyio
 import anyio.lowlevel
 
 from pipeline.audio.input_formats import Incoming
-from pipeline.hearing.intake import Intake
-from pipeline.hearing.orders import Command, Order
+from pipeline.stt.inputs.audio_input import Intake
+from pipeline.stt.inputs.input_orders import Command, Order
 from schemas.access_errors import LimitReached
 from schemas.errors import LogUnavailable, NoInput, RhapsodeError
 

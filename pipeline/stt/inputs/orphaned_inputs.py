@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.hearing.held import Held
-from pipeline.hearing.opening import IntakeServices
 from pipeline.session_state.input_state import InputState
+from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.input_opening import IntakeServices
 from schemas.errors import RhapsodeError
 from schemas.voice_facts import InputClosed
 
 if TYPE_CHECKING:
-    from pipeline.hearing.intakes import Intakes
+    from pipeline.stt.inputs.audio_inputs import Intakes
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from pipeline.engines.ports import SpeechToText, Transcript, Utterance
-from pipeline.hearing.scribe import write_down
+from pipeline.stt.utterance_transcriber import write_down
 from schemas.errors import EngineBusy
 
 _PASSES: Final = 5

@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.hearing.held import Held
+from pipeline.stt.inputs.input_leases import Held
 from schemas.ids import SessionId
 
 HELD: Final = "ev:inputs"

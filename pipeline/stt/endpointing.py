@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.hearing.vad import FRAME_MS
+from pipeline.stt.vad import FRAME_MS
 from schemas.listening import EndpointingSettings
 
 Reason = Literal["silence", "commit", "max_length", "closed"]

@@ -7,12 +7,12 @@ from typing import Literal
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.recorder import Recorder
-from pipeline.hearing.attention import Attention
-from pipeline.hearing.held import Held, HeldInputs
-from pipeline.hearing.vad import Vad
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.input_state import KnownOrder
 from pipeline.sessions.session_commands import Sessions
+from pipeline.stt.inputs.input_leases import Held, HeldInputs
+from pipeline.stt.interruption import Attention
+from pipeline.stt.vad import Vad
 from schemas.ids import Seq, SessionId
 from schemas.listening import ListeningSettings
 

@@ -9,8 +9,8 @@ import anyio
 import anyio.to_thread
 
 from pipeline.audio.sound_files import RATE, SoundFile
-from pipeline.hearing.handles import OpenInputHandle
-from pipeline.hearing.intakes import Intakes
+from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.commands import OpenInput
 from schemas.errors import InputCancelled, InputTooLong, NotSound, RhapsodeError
 from schemas.ids import SessionId

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipeline.hearing.hints import is_backchannel
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
+from pipeline.stt.turn_hints import is_backchannel
 from schemas.ids import TurnId
 from schemas.listening import ListeningSettings
 from schemas.voice_facts import Taken

@@ -9,8 +9,8 @@ import anyio.to_thread
 
 from pipeline.audio.capture import Piece, heard_again
 from pipeline.eventlog.event_log import EventLog
-from pipeline.hearing.vad import FRAME_MS
 from pipeline.session_state.input_state import InputState, KnownOrder
+from pipeline.stt.vad import FRAME_MS
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId
 from schemas.listening import ListeningSettings

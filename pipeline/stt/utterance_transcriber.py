@@ -13,11 +13,11 @@ from anyio.abc import TaskGroup
 
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
-from pipeline.hearing.agreement import Agreement
-from pipeline.hearing.ahead import Ahead, Told, Written
-from pipeline.hearing.hints import reads_as
-from pipeline.hearing.tape import Tape
-from pipeline.tracing.hearing import UtteranceTold
+from pipeline.stt.agreement import Agreement
+from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.speculative_transcript import Ahead, Told, Written
+from pipeline.stt.turn_hints import reads_as
+from pipeline.stt.utterance_span import UtteranceTold
 from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
 from schemas.listening import ListeningSettings, Mode
 

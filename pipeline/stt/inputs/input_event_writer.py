@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.hearing.opening import IntakeServices, Opening
-from pipeline.hearing.outbox import Outbox
+from pipeline.stt.inputs.input_opening import IntakeServices, Opening
+from pipeline.stt.serial_task_queue import Outbox
 from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted, TranscriptPartial
 
 

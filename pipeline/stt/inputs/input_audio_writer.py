@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from pipeline.audio.capture import Capture, Piece
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.hearing.outbox import Outbox
+from pipeline.stt.serial_task_queue import Outbox
 from schemas.voice_facts import InputAudio
 
 Acknowledge = Callable[[int], Awaitable[None]]

@@ -6,9 +6,9 @@ from typing import Final
 
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
-from pipeline.hearing.rerunning import Rerun
-from pipeline.hearing.stored import stored_inputs
-from pipeline.hearing.vad import Vad
+from pipeline.stt.evaluation.input_rerun import Rerun
+from pipeline.stt.inputs.stored_inputs import stored_inputs
+from pipeline.stt.vad import Vad
 from schemas.comparisons import ComparisonProgress, ComparisonReport, InputComparison
 from schemas.errors import GatewayBusy
 from schemas.ids import SessionId

@@ -10,16 +10,16 @@ from anyio.lowlevel import checkpoint
 from pipeline.audio.capture import Playback
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
-from pipeline.hearing.audio_time import AudioClock, TimedEar
-from pipeline.hearing.comparing import differences, words_of
-from pipeline.hearing.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.hearing.errors_in_words import word_errors
-from pipeline.hearing.restoring import recorded_pieces
-from pipeline.hearing.rewriting import Pen, nobody
-from pipeline.hearing.scribe import Scribe
-from pipeline.hearing.stored import StoredInput
-from pipeline.hearing.tape import Tape
-from pipeline.hearing.vad import FRAME_BYTES, FRAME_MS, Vad
+from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
+from pipeline.stt.evaluation.audio_clock import AudioClock, TimedEar
+from pipeline.stt.evaluation.transcript_comparison import differences, words_of
+from pipeline.stt.evaluation.utterance_rerun import Pen, nobody
+from pipeline.stt.evaluation.word_error_rate import word_errors
+from pipeline.stt.inputs.input_recovery import recorded_pieces
+from pipeline.stt.inputs.stored_inputs import StoredInput
+from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, Vad
 from schemas.comparisons import (
     ComparisonProgress,
     InputComparison,

@@ -3,8 +3,8 @@
 import re
 from difflib import SequenceMatcher
 
-from pipeline.hearing.ahead import Written
-from pipeline.hearing.scribe import Scribe
+from pipeline.stt.speculative_transcript import Written
+from pipeline.stt.utterance_transcriber import Scribe
 from schemas.voice_facts import SpeechEnded, TranscriptCompared, WayReport, WordDifference
 
 _WORD = re.compile(r"[\w'’]+(?:[.,:]\d+)*", re.UNICODE)

@@ -1,1 +1,0 @@
-"""From sound that comes in to what was said, and what becomes of it."""

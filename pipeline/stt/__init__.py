@@ -1,0 +1,1 @@
+"""From audio input to questions: voice activity, endpointing, transcription, interruption."""

@@ -1,0 +1,1 @@
+"""Transcribes logged audio again and compares transcripts."""

@@ -1,0 +1,1 @@
+"""Audio inputs: opened, logged, recovered and closed."""

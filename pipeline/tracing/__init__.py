@@ -1,1 +1,0 @@
-"""Traces of turns: what is recorded, under which names, and where it goes."""
