@@ -16,11 +16,11 @@ from deployments.faces.native import Open, Session, erase, links
 from deployments.services import Services
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
-from pipeline.bundles.exporting import export
-from pipeline.bundles.importing import import_bundle
-from pipeline.erasure import Eraser
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from pipeline.forking import Forks
+from pipeline.transfer.bundle_export import export
+from pipeline.transfer.bundle_import import import_bundle
+from pipeline.transfer.erasure import Eraser
+from pipeline.transfer.forking import Forks
 from schemas.errors import BundleInvalid, BundleTooLarge, GatewayBusy, SessionGone, StateError
 from schemas.ids import SessionId, created_ms, generation
 from schemas.retrieval import CollectionId

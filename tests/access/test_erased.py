@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from deployments.workers import run_workers
-from pipeline import erasure
 from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.transfer import erasure
 from tests.access.people import People, client, settings_at
 from tests.edge.listeners import ask, create, frames, open_stream
 from tests.support import RunningApp, running_app

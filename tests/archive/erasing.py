@@ -9,16 +9,16 @@ from pathlib import Path
 
 import anyio
 
-from pipeline import erasure
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
 from pipeline.core.clock import SystemClock
-from pipeline.erasure import Eraser
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.transfer import erasure
+from pipeline.transfer.erasure import Eraser
 from tests.archive.support import SMALL
 
 

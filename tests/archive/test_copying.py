@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 
-from pipeline.copying import write_copy
+from pipeline.transfer.session_copy import write_copy
 from schemas.errors import Conflict, SessionFull
 from schemas.events import TurnRequested
 from schemas.ids import Seq, new_session_id

@@ -10,7 +10,6 @@ from typing import cast
 import pytest
 
 from loadtests.chaos.nursery import end, fork
-from pipeline import erasure
 from pipeline.background.redis.aof_rewrite import Rewritten, rewrite
 from pipeline.background.redis.pointers import LETTERS
 from pipeline.background.redis.redis_directory import RedisDirectory
@@ -20,7 +19,6 @@ from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.background.session_directory import Directory, Row
 from pipeline.background.worker_ports import Step
 from pipeline.core.clock import SystemClock
-from pipeline.erasure import Eraser
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.archive.tiered_log import TieredLog
@@ -28,6 +26,8 @@ from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.replication import NotCertain
 from pipeline.rag.librarian_port import Librarian
+from pipeline.transfer import erasure
+from pipeline.transfer.erasure import Eraser
 from schemas.errors import LogError, LogUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id

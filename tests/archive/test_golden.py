@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.bundles.reading import ReadBundle
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.archive.segments import StoredFact, chunk_span, cut_chunks, unpack_frame, verify
 from pipeline.eventlog.redis.codec import decode_entry
+from pipeline.transfer.bundle_reader import ReadBundle
 from schemas.recorded import Recorded
 
 GOLDEN = Path(__file__).parent / "golden"

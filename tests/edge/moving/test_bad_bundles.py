@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from deployments.faces import native_bundles
-from pipeline.bundles.reading import ReadBundle
 from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.transfer.bundle_reader import ReadBundle
 from schemas.errors import BundleTooLarge
 from schemas.ids import Seq, SessionId
 from tests.edge.bundles import (

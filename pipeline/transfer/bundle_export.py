@@ -13,13 +13,13 @@ import anyio.to_thread
 
 from pipeline.access.shares import without_label
 from pipeline.audio.audio_files import StoredChunk, file_pieces
-from pipeline.bundles.cloudevents import PACKETS, write_line
-from pipeline.bundles.manifest import EVENTS, MANIFEST, Manifest
-from pipeline.bundles.zipping import ZipStream
 from pipeline.delivery import captions
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
+from pipeline.transfer.bundle_manifest import EVENTS, MANIFEST, Manifest
+from pipeline.transfer.cloudevents import PACKETS, write_line
+from pipeline.transfer.zip_stream import ZipStream
 from schemas.errors import LogLost
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.recorded import Recorded

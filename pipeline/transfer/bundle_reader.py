@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from pipeline.audio.capture import PIECE_PACKETS
 from pipeline.audio.opus import CHUNK_MS, PACKET_MS, SENTENCE_MS, packet_us, unframe
-from pipeline.bundles.cloudevents import PACKETS, read_line
-from pipeline.bundles.manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
 from pipeline.eventlog.redis.codec import AUDIO_MAX, encode, size_of
 from pipeline.session_state.conversation import Conversation
+from pipeline.transfer.bundle_manifest import ALLOWED, EVENTS, FORMAT, MANIFEST, VERSION, Manifest
+from pipeline.transfer.cloudevents import PACKETS, read_line
 from schemas.errors import (
     BundleDamaged,
     BundleInvalid,

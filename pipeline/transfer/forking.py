@@ -8,13 +8,13 @@ from typing import Final
 
 import anyio
 
-from pipeline.bundles.importing import endings, unlinked
-from pipeline.copying import write_copy
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.collection_access import check_readable
 from pipeline.sessions.session_commands import Sessions
+from pipeline.transfer.bundle_import import endings, unlinked
+from pipeline.transfer.session_copy import write_copy
 from schemas.commands import RequestTurn
 from schemas.errors import CursorAhead, InputError, LogError, LogLost
 from schemas.events import SessionStarted, SettingsChanged

@@ -8,11 +8,11 @@ from typing import IO, Final
 import anyio.to_thread
 import orjson
 
-from pipeline.bundles.reading import ReadBundle
-from pipeline.copying import write_copy
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability.traceparent import normal
 from pipeline.session_state.conversation import Conversation
+from pipeline.transfer.bundle_reader import ReadBundle
+from pipeline.transfer.session_copy import write_copy
 from schemas.events import (
     Fact,
     InputClosed,

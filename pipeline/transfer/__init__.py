@@ -1,0 +1,1 @@
+"""Sessions exported, imported, forked and erased."""
