@@ -7,28 +7,31 @@ from dataclasses import dataclass
 
 from deployments.metrics import Metrics
 from deployments.services import Check, Services
-from pipeline.access.shares import Shares
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.engine_backpressure import Pressure
 from pipeline.admission.upload_limits import Arriving
+from pipeline.apps.characters import Characters
+from pipeline.apps.collection_state import CollectionState
+from pipeline.apps.collections import Collections
+from pipeline.apps.ingest_jobs import Additions, Shelf
+from pipeline.apps.narrations import Narrations
+from pipeline.apps.share_links import Shares
+from pipeline.apps.stories import Stories
+from pipeline.apps.threads import Threads
+from pipeline.apps.users import Users
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.session_directory import Directory
-from pipeline.characters import Characters
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
-from pipeline.documents.additions import Additions, Shelf
-from pipeline.documents.collections import Collections
-from pipeline.documents.state import CollectionState
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
@@ -44,16 +47,13 @@ from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.redis_gateways import RedisGateways
 from pipeline.sessions.session_commands import Sessions
 from pipeline.sessions.session_owner import OwnerServices
-from pipeline.stories import Stories
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.inputs.audio_inputs import Intakes
 from pipeline.stt.inputs.input_opening import IntakeServices
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.stt.interruption import Attention
 from pipeline.stt.vad import SileroVad
-from pipeline.threads import Threads
 from pipeline.turn.generation import Models
-from pipeline.users import Users
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from schemas.version import BUILD

@@ -4,24 +4,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from deployments.metrics import Metrics
-from pipeline.access.shares import Shares
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.engine_backpressure import Pressure
 from pipeline.admission.upload_limits import Arriving
+from pipeline.apps.characters import Characters
+from pipeline.apps.collections import Collections
+from pipeline.apps.narrations import Narrations
+from pipeline.apps.share_links import Shares
+from pipeline.apps.stories import Stories
+from pipeline.apps.threads import Threads
+from pipeline.apps.users import Users
 from pipeline.auth.authenticator import Door
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.session_directory import Directory
-from pipeline.characters import Characters
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
-from pipeline.documents.collections import Collections
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.narrations import Narrations
 from pipeline.observability.tracer import Tracing
 from pipeline.openai.keeping import Keeper
 from pipeline.openai.names import Names
@@ -29,11 +32,8 @@ from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.gateway_register import Leaving
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stories import Stories
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.inputs.audio_inputs import Intakes
-from pipeline.threads import Threads
-from pipeline.users import Users
 from schemas.settings import AppSettings
 
 Check = Callable[[], Awaitable[None]]

@@ -9,6 +9,9 @@ from typing import Final
 
 from deployments import log_lines
 from deployments.telemetry import replica_name
+from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.apps.narrations import Narrations
+from pipeline.apps.users import Users
 from pipeline.background.archive_ended import ArchiveEnded
 from pipeline.background.audio_retention import Retention
 from pipeline.background.event_counts import Stats
@@ -22,17 +25,14 @@ from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.session_directory import DirectoryProjection
 from pipeline.background.worker_tasks import Chore, Work, Workers
 from pipeline.core.clock import SystemClock
-from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.archive.audio_redaction import Muting
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
-from pipeline.narrations import Narrations
 from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.session_state.session_views import SessionViews
-from pipeline.users import Users
 from schemas.errors import LogUnavailable
 from schemas.settings import AppSettings
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
-from pipeline.documents.state import CollectionState
+from pipeline.apps.collection_state import CollectionState
 from schemas.documents import (
     CollectionInfo,
     CollectionList,

@@ -16,9 +16,9 @@ from deployments.faces.forms import received
 from deployments.faces.native import Open
 from deployments.faces.native_listen import Feed
 from deployments.faces.native_sse import named, told
+from pipeline.apps.collection_state import KnownDocument
+from pipeline.apps.collections import ENDS, document_of, ended, known_document
 from pipeline.delivery.listener import Listening
-from pipeline.documents.collections import ENDS, document_of, ended, known_document
-from pipeline.documents.state import KnownDocument
 from schemas.documents import DocumentInfo, DocumentList, Excerpt
 from schemas.errors import InputError, RhapsodeError
 from schemas.ids import Seq, SessionId, new_id

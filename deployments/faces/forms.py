@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from deployments.spool import path_of
 from pipeline.admission.upload_limits import Arrival
-from pipeline.documents.additions import NewUpload
+from pipeline.apps.ingest_jobs import NewUpload
 from schemas.documents import Upload
 from schemas.errors import InputCancelled, InputError, UnsupportedFormat
 from schemas.retrieval_errors import DocumentTooLarge

@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from deployments.access import owns
 from deployments.services import Services
 from deployments.welcome import Welcome
-from pipeline.access.shares import without_label
+from pipeline.apps.share_links import without_label
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.delivery.listener import EndReason, Listener, Listening, parse_cursor
 from pipeline.delivery.listener_span import ListenTold

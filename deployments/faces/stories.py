@@ -12,13 +12,13 @@ from deployments.faces.native import Open, erase
 from deployments.faces.scene_messages import FORMAT, SceneMessages, Told
 from deployments.faces.sockets import JsonSocket, conversing
 from deployments.services import Services
+from pipeline.apps.narrations import Scene, SceneId
+from pipeline.apps.stories import premise_of
 from pipeline.delivery.listener import Listener, Listening
 from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
-from pipeline.narrations import Scene, SceneId
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import NarrationState, TurnState
-from pipeline.stories import premise_of
 from schemas.commands import Control
 from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, parse_session_id

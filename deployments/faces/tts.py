@@ -13,11 +13,11 @@ from deployments.faces.native import Open
 from deployments.faces.sockets import JsonSocket, conversing
 from deployments.faces.stories import control, known_scene, socket_url
 from deployments.services import Services
+from pipeline.apps.narration_progress import NarrationProgress, Source
+from pipeline.apps.narrations import NARRATED
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.delivery.sentence_audio import audible, encode, finished, read_sentence, total_of
 from pipeline.eventlog.event_log import EventLog
-from pipeline.narration_progress import NarrationProgress, Source
-from pipeline.narrations import NARRATED
 from schemas.errors import (
     ChunkNotFound,
     ChunkNotReady,

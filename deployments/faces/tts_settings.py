@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 from deployments.access import Caller
 from deployments.faces.native import Open
 from deployments.services import Services
+from pipeline.apps.narration_progress import NarrationProgress, Source
+from pipeline.apps.narrations import NARRATED
 from pipeline.audio.audio_formats import MIME, AudioFormat
-from pipeline.narration_progress import NarrationProgress, Source
-from pipeline.narrations import NARRATED
 from schemas.errors import EngineFailed, SessionGone, UnknownVoice
 from schemas.ids import Seq, SessionId, derived_session_id, new_session_id
 from schemas.preferences import Preferences

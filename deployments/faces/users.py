@@ -8,7 +8,7 @@ from fastapi import APIRouter, WebSocket
 from deployments.access import Caller
 from deployments.faces.sockets import JsonSocket, Message, conversing
 from deployments.services import Services
-from pipeline.users import Users
+from pipeline.apps.users import Users
 from schemas.errors import InputError, UserNotFound
 from schemas.ids import Seq
 from schemas.principals import Principal

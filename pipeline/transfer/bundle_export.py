@@ -11,7 +11,7 @@ from typing import IO, Final, get_args
 
 import anyio.to_thread
 
-from pipeline.access.shares import without_label
+from pipeline.apps.share_links import without_label
 from pipeline.audio.audio_files import StoredChunk, file_pieces
 from pipeline.delivery import captions
 from pipeline.eventlog.event_log import EventLog, Head

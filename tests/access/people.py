@@ -14,11 +14,11 @@ from websockets.typing import Subprotocol
 
 from cluster.openapi import _nothing
 from deployments.http import create_app
+from pipeline.apps.users import user_session
 from pipeline.auth.api_keys import create_key
 from pipeline.auth.signing_key import own_secret
 from pipeline.auth.tokens import ACCESS, ISSUER
 from pipeline.core.clock import SystemClock
-from pipeline.users import user_session
 from schemas.principals import Role
 from schemas.settings import AppSettings
 from tests.edge.listeners import ask, create, listen_until_over, split_frame

@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from deployments.services import Services
-from pipeline.documents.additions import Additions, NewUpload, Shelf
-from pipeline.documents.state import CollectionState
+from pipeline.apps.collection_state import CollectionState
+from pipeline.apps.ingest_jobs import Additions, NewUpload, Shelf
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from deployments.opening import open_services
-from pipeline.documents.additions import NewUpload
+from pipeline.apps.ingest_jobs import NewUpload
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from pipeline.users import user_session
+from pipeline.apps.users import user_session
 from tests.access.people import said_by_socket, stream
 from tests.support import RunningApp
 

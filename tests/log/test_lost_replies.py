@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.apps.users import Users
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
-from pipeline.users import Users
 from schemas.errors import LogLost
 from schemas.ids import Seq, new_session_id
 from schemas.preferences import Preferences

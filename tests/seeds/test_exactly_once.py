@@ -10,16 +10,16 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.apps.narrations import Narrations, SceneId
+from pipeline.apps.users import Users, user_session
 from pipeline.background.worker_ports import Effect, Pointer
-from pipeline.effects import AutoPlay, Kinds, NarrationBegun, NarrationNews
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import Outcome
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.narrations import Narrations, SceneId
 from pipeline.session_state.session_views import SessionViews
-from pipeline.users import Users, user_session
 from schemas.events import Fact, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.recorded import Recorded

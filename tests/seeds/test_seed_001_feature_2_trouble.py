@@ -12,7 +12,7 @@ from fastapi import WebSocket
 from deployments.faces import stories
 from deployments.faces.stories import known_scene
 from deployments.services import Services
-from pipeline.narrations import Scene
+from pipeline.apps.narrations import Scene
 from schemas.principals import Principal
 from tests.eventually import eventually
 from tests.seeds.conftest import MUTE, SLOW, SLOWLY, STORY

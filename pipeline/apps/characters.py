@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from pipeline.apps.users import Users, user_session
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions.catalog import Choices
 from pipeline.sessions.collection_access import readable
-from pipeline.users import Users, user_session
 from schemas.conversations import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError
 from schemas.events import CharacterDeleted, CharacterSaved

@@ -11,11 +11,11 @@ from typing import IO, Final
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.apps.collection_state import CollectionState
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.core.internal_keys import internal_key
 from pipeline.core.task_scope import Lasting
-from pipeline.documents.state import CollectionState
 from pipeline.eventlog.recorder import Recorder
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.reading.document_reader import Upload

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Final
 
-from pipeline.characters import Characters, as_character
+from pipeline.apps.characters import Characters, as_character
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from pipeline.apps.narrations import NARRATED, Narrations, Scene, SceneId, may_auto_play, outcome, scene_of
+from pipeline.apps.users import Users
 from pipeline.background.worker_ports import Change, Pointer, cause_key
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.narrations import NARRATED, Narrations, Scene, SceneId, may_auto_play, outcome, scene_of
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import TurnState
-from pipeline.users import Users
 from schemas.errors import SessionEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.events import NarrationFailed, NarrationReady, NotificationRaised
 from schemas.ids import Seq, SessionId

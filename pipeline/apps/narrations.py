@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from pipeline.admission.allowance import Allowance
+from pipeline.apps.users import Users, settings_for
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.recorder import Recorder
@@ -12,7 +13,6 @@ from pipeline.observability.traceparent import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import NarrationState, TurnState
-from pipeline.users import Users, settings_for
 from schemas.errors import SceneNotFound, SceneNotReady, SessionEnded, SessionGone, SessionNotFound
 from schemas.events import (
     NarrationRequested,

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
 
+from pipeline.apps.collection_state import CollectionState, KnownDocument
+from pipeline.apps.ingest_jobs import Additions, NewUpload, Shelf, busy
 from pipeline.background.session_directory import Directory
-from pipeline.documents.additions import Additions, NewUpload, Shelf, busy
-from pipeline.documents.state import CollectionState, KnownDocument
 from pipeline.eventlog.tailer import Tailer
 from pipeline.rag.librarian_port import Piece
 from pipeline.sessions.session_commands import Sessions

@@ -4,11 +4,11 @@ import secrets
 from dataclasses import replace
 from typing import Any, Final
 
+from pipeline.apps.users import Users, user_session
 from pipeline.core.clock import Clock
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, Views
-from pipeline.users import Users, user_session
 from schemas.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound
 from schemas.errors import SessionGone, SessionNotFound, StateError
 from schemas.events import ShareCreated, ShareRevoked

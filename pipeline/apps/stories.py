@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
+from pipeline.apps.narrations import Narrations, Scene, SceneId
+from pipeline.apps.users import Users, lengths_for
 from pipeline.eventlog.tailer import Tailer
-from pipeline.narrations import Narrations, Scene, SceneId
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
-from pipeline.users import Users, lengths_for
 from schemas.commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.errors import InputTooLong, SessionGone, SessionNotFound
 from schemas.events import TERMINAL

@@ -1,0 +1,1 @@
+"""Stories, narrations, threads, characters, users and collections."""

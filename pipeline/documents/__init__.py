@@ -1,1 +1,0 @@
-"""Collections of documents: what their sessions say, and what may be asked of them."""
