@@ -10,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from deployments.faces.openai.model_names import local_name
 from deployments.gauges import gauges_of
 from deployments.metrics import Metrics, Replicas
 from deployments.parts import Parts
@@ -26,7 +27,6 @@ from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.process_metrics import ProcessMeter, Teller
 from pipeline.observability.trace_export import open_tracing
-from pipeline.openai.names import local_name
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.open_library import open_library
 from pipeline.session_state.session_views import SessionViews

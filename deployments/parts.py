@@ -5,6 +5,8 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from deployments.faces.openai.ephemeral_sessions import Keeper
+from deployments.faces.openai.model_names import Names
 from deployments.metrics import Metrics
 from deployments.services import Check, Services
 from pipeline.admission.allowance import Allowance
@@ -33,8 +35,6 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
-from pipeline.openai.keeping import Keeper
-from pipeline.openai.names import Names
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views

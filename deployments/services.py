@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from deployments.faces.openai.ephemeral_sessions import Keeper
+from deployments.faces.openai.model_names import Names
 from deployments.metrics import Metrics
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.engine_backpressure import Pressure
@@ -26,8 +28,6 @@ from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
-from pipeline.openai.keeping import Keeper
-from pipeline.openai.names import Names
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.gateway_register import Leaving

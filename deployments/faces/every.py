@@ -26,7 +26,6 @@ from deployments.faces import (
     openai_models,
     openai_speech,
     openai_transcriptions,
-    realtime,
     realtime_secrets,
     stories,
     thread_ws,
@@ -35,6 +34,7 @@ from deployments.faces import (
     tts_settings,
     users,
 )
+from deployments.faces.realtime import realtime_routes
 
 FACES: Final[tuple[APIRouter, ...]] = tuple(
     face.router
@@ -60,7 +60,7 @@ FACES: Final[tuple[APIRouter, ...]] = tuple(
         openai_models,
         openai_speech,
         openai_transcriptions,
-        realtime,
+        realtime_routes,
         realtime_secrets,
         stories,
         thread_ws,

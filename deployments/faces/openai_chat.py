@@ -13,13 +13,13 @@ from deployments.access import Caller
 from deployments.faces.event_streams import QUIET
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
+from deployments.faces.openai.chat_completions import Completions
+from deployments.faces.openai.chunk_translator import Teller, Wanted, Whole
+from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
 from deployments.faces.openai_streams import DONE, EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.delivery.listener import Listener
-from pipeline.openai.completing import Completions
-from pipeline.openai.cursors import Cursor, parse_cursor
-from pipeline.openai.telling import Teller, Wanted, Whole
 from schemas.openai.chat import ChatCompletionRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)

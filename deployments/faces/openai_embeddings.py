@@ -6,9 +6,9 @@ from fastapi.responses import JSONResponse, Response
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
+from deployments.faces.openai.embeddings import Embeddings
 from deployments.faces.openai_streams import ignored_in
 from deployments.faces.uploads import while_awaited
-from pipeline.openai.embedding import Embeddings
 from schemas.openai.answers import EmbeddingList
 from schemas.openai.embeddings import EmbeddingsRequest
 

@@ -11,11 +11,11 @@ from fastapi.responses import Response
 from deployments.access import Caller
 from deployments.faces.large_bodies import BoundedRoute
 from deployments.faces.native import Open
+from deployments.faces.openai.speech_session import Speeches, Spoken, usage_of
 from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from pipeline.audio.file_streams import STREAM_MIME
 from pipeline.delivery.listener import Listener
-from pipeline.openai.speaking import Speeches, Spoken, usage_of
 from schemas.openai.speech import SpeechRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)

@@ -10,14 +10,14 @@ from pydantic import BaseModel
 
 from deployments.access import Caller
 from deployments.faces.native import Open
+from deployments.faces.openai import transcription_formats
+from deployments.faces.openai.transcription_formats import Transcribed
+from deployments.faces.openai.transcription_session import Hearings, Wish
 from deployments.faces.openai_forms import form_with_file
 from deployments.faces.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.uploads import while_awaited
 from deployments.services import Services
 from pipeline.delivery.listener import Listener
-from pipeline.openai import transcripts
-from pipeline.openai.hearing import Hearings, Wish
-from pipeline.openai.transcripts import Transcribed
 from pipeline.stt.inputs.recording_upload import Recording
 from schemas.ids import SessionId
 from schemas.openai.transcription import TranscriptionRequest, TranslationRequest
@@ -112,7 +112,7 @@ async def _events(work: _Work, made: Transcribed) -> AsyncGenerator[bytes, None]
         async for text in texts:
             yield event({"type": "transcript.text.delta", "delta": text})
     ended_ms = max((one.end_ms for one in made.segments), default=0)
-    usage = transcripts.usage_of(max(work.ms, ended_ms))
+    usage = transcription_formats.usage_of(max(work.ms, ended_ms))
     yield event({"type": "transcript.text.done", "text": made.text, "usage": usage})
 
 
@@ -124,11 +124,11 @@ def _answer(wish: Wish, made: Transcribed, ms: int, headers: Mapping[str, str]) 
             return PlainTextResponse(made.text + "\n", headers=headers)
         case "srt" | "vtt":
             mime = "text/vtt" if wish.response_format == "vtt" else "application/x-subrip"
-            told = transcripts.captions(made, wish.response_format)
+            told = transcription_formats.captions(made, wish.response_format)
             return Response(told, media_type=f"{mime}; charset=utf-8", headers=headers)
         case "verbose_json":
-            return JSONResponse(transcripts.verbose(made, ms, granularities, task), headers=headers)
+            return JSONResponse(transcription_formats.verbose(made, ms, granularities, task), headers=headers)
         case "diarized_json":
-            return JSONResponse(transcripts.diarized(made, ms), headers=headers)
+            return JSONResponse(transcription_formats.diarized(made, ms), headers=headers)
         case _:
-            return JSONResponse(transcripts.plain(made, ms), headers=headers)
+            return JSONResponse(transcription_formats.plain(made, ms), headers=headers)

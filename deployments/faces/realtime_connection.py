@@ -10,6 +10,9 @@ import anyio
 import orjson
 from fastapi import WebSocketDisconnect
 
+from deployments.faces.realtime.event_translator import Event
+from deployments.faces.realtime.output_audio import AnswerSound
+from deployments.faces.realtime.session_config import config_of, shown
 from deployments.faces.realtime_idle import Patience
 from deployments.faces.realtime_input import Microphone
 from deployments.faces.realtime_opening import Opened
@@ -17,9 +20,6 @@ from deployments.faces.realtime_socket import RealtimeSocket, read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
 from pipeline.delivery.listener import Listener, Listening
-from pipeline.realtime.config import config_of, shown
-from pipeline.realtime.sound import AnswerSound
-from pipeline.realtime.translator import Event
 from schemas.errors import RhapsodeError
 from schemas.realtime import (
     APPEND_CHARS,

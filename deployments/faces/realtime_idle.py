@@ -4,10 +4,10 @@ from typing import Final
 
 import anyio
 
+from deployments.faces.realtime.event_translator import Event
+from deployments.faces.realtime.realtime_commands import Desk
 from deployments.faces.realtime_input import Microphone
 from deployments.services import Services
-from pipeline.realtime.desk import Desk
-from pipeline.realtime.translator import Event
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError
 from schemas.ids import TurnId

@@ -9,9 +9,9 @@ from typing import Final
 
 import anyio.to_thread
 
+from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.session_config import config_of
 from deployments.services import Services
-from pipeline.realtime.config import config_of
-from pipeline.realtime.desk import Desk
 from pipeline.session_state.conversation import Conversation
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.commands import OpenInput

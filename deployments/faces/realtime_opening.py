@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from deployments.faces.native import refuse_affairs
+from deployments.faces.realtime.event_translator import PER_FACT, Translator, position
+from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.session_config import checked, initial
 from deployments.services import Services
 from pipeline.eventlog.event_log import Head
-from pipeline.realtime.config import checked, initial
-from pipeline.realtime.desk import Desk
-from pipeline.realtime.translator import PER_FACT, Translator, position
 from schemas.commands import CreateSession
 from schemas.errors import SessionNotFound
 from schemas.events import RealtimeConfigured

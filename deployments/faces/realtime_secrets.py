@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from deployments import problems
 from deployments.access import Caller
 from deployments.faces.native import Open
+from deployments.faces.realtime.session_config import checked, initial, updated
 from deployments.faces.realtime_socket import read_json
 from deployments.realtime_errors import error_body
 from deployments.services import Services
-from pipeline.realtime.config import checked, initial, updated
 from schemas.errors import RhapsodeError
 from schemas.principals import Principal
 from schemas.providers import LOCAL

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
+from deployments.faces.openai.embeddings import Embeddings
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.core.fair_slots import FairPlaces
-from pipeline.openai.embedding import Embeddings
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.embeddings.embedding_models import PACKAGED
 from schemas.limits import LimitSettings

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.openai.names import Names
+from deployments.faces.openai.model_names import Names
 from pipeline.sessions.catalog import Choices
 from schemas.errors import UnknownVoice
 from schemas.openai_errors import ModelNotFound

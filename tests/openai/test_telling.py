@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.openai.cursors import Cursor, parse_cursor
-from pipeline.openai.telling import Teller, Wanted, Whole
+from deployments.faces.openai.chunk_translator import Teller, Wanted, Whole
+from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
 from schemas.errors import CursorMalformed, EngineBusy, EngineFailed
 from schemas.ids import Seq, TurnId, new_session_id
 from schemas.recorded import Recorded

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.openai.names import Names
-from pipeline.realtime.config import checked, initial, updated
-from pipeline.realtime.translator import PER_FACT, Event, Translator
+from deployments.faces.openai.model_names import Names
+from deployments.faces.realtime.event_translator import PER_FACT, Event, Translator
+from deployments.faces.realtime.session_config import checked, initial, updated
 from pipeline.sessions.catalog import Choices
 from schemas.errors import RhapsodeError
 from schemas.events import (

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 from anyio import wait_all_tasks_blocked
 
+from deployments.faces.openai.ephemeral_sessions import Keeper
 from pipeline.admission.allowance import open_allowance
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.openai.keeping import Keeper
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.catalog import Choices
 from pipeline.sessions.heard_ledger import HeardLedger

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pipeline.openai.names import Names
+from deployments.faces.openai.model_names import Names
 from pipeline.session_state.conversation import Conversation
 from schemas.commands import SettingsPatch
 from schemas.errors import UnknownVoice

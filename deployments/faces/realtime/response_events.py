@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.realtime.shown import Shown, shown_item, shown_response
+from deployments.faces.realtime.item_views import Shown, shown_item, shown_response
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.events import TERMINAL

@@ -5,11 +5,11 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from deployments.faces.openai.model_names import NamedModel, Names
+from deployments.faces.openai.request_mapping import patch_of, title_of
+from deployments.faces.openai.transcription_formats import Transcribed
 from pipeline.delivery.listener import Listener, Listening
 from pipeline.engines.speech_environment import quality_engine
-from pipeline.openai.asking import patch_of, title_of
-from pipeline.openai.names import NamedModel, Names
-from pipeline.openai.transcripts import Transcribed
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.inputs.audio_inputs import Intakes
 from pipeline.stt.inputs.recording_upload import Recording, recording_in

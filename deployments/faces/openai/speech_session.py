@@ -9,12 +9,12 @@ from typing import Final
 
 import anyio
 
+from deployments.faces.openai.model_names import Names
+from deployments.faces.openai.recorded_failure import failure
+from deployments.faces.openai.request_mapping import patch_of, title_of
 from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
 from pipeline.delivery.listener import Listener, Listening
-from pipeline.openai.asking import patch_of, title_of
-from pipeline.openai.failing import failure
-from pipeline.openai.names import Names
 from pipeline.sessions.session_commands import Sessions
 from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import EngineFailed, InputTooLong

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from pipeline.openai.names import NamedModel
+from deployments.faces.openai.model_names import NamedModel
 from schemas.chat import FunctionCall, GivenMessage
 from schemas.commands import SettingsPatch
 from schemas.errors import InputError, InputTooLong

@@ -10,12 +10,12 @@ from typing import Final
 
 import anyio
 
+from deployments.faces.openai.chunk_translator import Chunk, Teller, Wanted
+from deployments.faces.openai.completion_cursor import Cursor
+from deployments.faces.openai.model_names import Names
+from deployments.faces.openai.request_mapping import Place, question, settings_of, sounds, title_of, told
 from pipeline.admission.upload_limits import Arriving
 from pipeline.delivery.listener import Listener, Listening
-from pipeline.openai.asking import Place, question, settings_of, sounds, title_of, told
-from pipeline.openai.cursors import Cursor
-from pipeline.openai.names import Names
-from pipeline.openai.telling import Chunk, Teller, Wanted
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.session_commands import Sessions

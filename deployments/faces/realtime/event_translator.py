@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.realtime.config import shown
-from pipeline.realtime.ears import Ears
-from pipeline.realtime.responses import Responses
-from pipeline.realtime.shown import Shown, shown_item
+from deployments.faces.realtime.input_buffer_events import Ears
+from deployments.faces.realtime.item_views import Shown, shown_item
+from deployments.faces.realtime.response_events import Responses
+from deployments.faces.realtime.session_config import shown
 from pipeline.session_state.conversation import Conversation
 from schemas.ids import Seq, SessionId
 from schemas.recorded import Recorded

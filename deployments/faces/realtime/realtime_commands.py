@@ -6,12 +6,12 @@ from typing import Final
 
 import anyio
 
+from deployments.faces.openai.model_names import Names
+from deployments.faces.realtime.item_views import Shown, shown_item
+from deployments.faces.realtime.session_config import Config, checked, config_of, for_response, updated
 from pipeline.engines.ports import Message, SpeechToText
 from pipeline.eventlog.recorder import About
 from pipeline.eventlog.tailer import Tailer
-from pipeline.openai.names import Names
-from pipeline.realtime.config import Config, checked, config_of, for_response, updated
-from pipeline.realtime.shown import Shown, shown_item
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, made
 from pipeline.session_state.llm_context import as_given, text_of, told

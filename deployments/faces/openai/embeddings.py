@@ -12,9 +12,9 @@ import anyio
 import numpy as np
 import orjson
 
+from deployments.faces.openai.model_names import Names
 from pipeline.admission.allowance import Allowance
 from pipeline.core.fair_slots import FairPlaces
-from pipeline.openai.names import Names
 from pipeline.rag.embeddings.embedder import Vectors, unit
 from pipeline.rag.librarian_port import Librarian
 from schemas.errors import GatewayBusy, InputError, InputTooLong

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.realtime.shown import Shown, shown_item
+from deployments.faces.realtime.item_views import Shown, shown_item
 from pipeline.session_state.conversation import Conversation
 from schemas.recorded import Recorded
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from deployments.faces.openai.recorded_failure import failure
+from deployments.faces.openai.url_citations import Citations
 from pipeline.audio.file_streams import FileStream, StreamFormat, file_stream
-from pipeline.openai.cited import Citations
-from pipeline.openai.failing import failure
 from schemas.ids import SessionId, TurnId
 from schemas.openai_errors import AnswerStopped
 from schemas.recorded import Recorded

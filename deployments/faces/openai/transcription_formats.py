@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from deployments.faces.openai.recorded_failure import failure
 from pipeline.delivery.captions import Cue, caption_file
-from pipeline.openai.failing import failure
 from schemas.recorded import Recorded
 
 _LANGUAGES: Final[Mapping[str, str]] = {

@@ -1,1 +1,0 @@
-"""OpenAI's words in ours and back, without HTTP."""
