@@ -10,12 +10,12 @@ from fastapi import Depends, Query
 from deployments.access import owns
 from deployments.services import Services
 from deployments.welcome import Welcome
-from pipeline.apps.share_links import without_label
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.delivery.listener import EndReason, Listener, Listening, parse_cursor
 from pipeline.delivery.listener_span import ListenTold
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.ownership import without_label
 from schemas.errors import InputError, TurnNotFound
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.limits import LimitSettings

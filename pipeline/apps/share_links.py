@@ -1,7 +1,6 @@
 """Share links: who has one may listen to one session, until it expires or is revoked."""
 
 import secrets
-from dataclasses import replace
 from typing import Any, Final
 
 from pipeline.apps.users import Users, user_session
@@ -20,13 +19,6 @@ _AT_ONCE: Final = 100
 
 Share = dict[str, Any]
 """What `share.created` says, and `created_ms`."""
-
-
-def without_label(recorded: Recorded) -> Recorded:
-    """The fact without the name of a share link, which is its maker's note."""
-    if recorded.type != "share.created":
-        return recorded
-    return replace(recorded, data={**recorded.data, "label": ""})
 
 
 class _Afterwards:

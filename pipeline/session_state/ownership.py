@@ -1,10 +1,12 @@
 """Whose a session is: said by its first fact, and never changed."""
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Final
 
 from pipeline.eventlog.event_log import EventLog
 from schemas.ids import Seq, SessionId
+from schemas.recorded import Recorded
 
 _KNOWN: Final = 20_000
 
@@ -39,3 +41,10 @@ class Ownership:
         while len(self._known) > _KNOWN:
             self._known.popitem(last=False)
         return known
+
+
+def without_label(recorded: Recorded) -> Recorded:
+    """The fact without the name of a share link, which is its maker's note."""
+    if recorded.type != "share.created":
+        return recorded
+    return replace(recorded, data={**recorded.data, "label": ""})
