@@ -104,7 +104,7 @@ class SpeechToTextContract:
         with anyio.CancelScope() as listening:
             async with anyio.create_task_group() as listeners:
                 listeners.start_soon(written, ear, Utterance(joined(librivox()).pcm))
-                await eventually(lambda: ear.open_streams == 1)
+                await eventually(lambda: ear.open_streams == 1, every_s=0)
                 listening.cancel()
         await eventually(lambda: ear.open_streams == 0)
         assert word_errors([(command().text, await heard(ear, command()))]) == 0
