@@ -12,7 +12,7 @@ from pipeline.background.worker_ports import SESSION_DELETED, Delivery, Effect, 
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.ids import NO_TURN, Seq
-from schemas.recorded import Recorded
+from schemas.recorded import Recorded, UnknownFact
 from schemas.settings import WorkerSettings
 
 WAIT_S: Final = 2.0
@@ -212,13 +212,19 @@ class EffectRunner:
 
 
 async def read_fact(log: EventLog, pointer: Pointer) -> Recorded | None:
-    """The fact that is pointed to; None where its session was deleted."""
+    """The fact that is pointed to; None where its session was deleted.
+
+    Raises UnknownFact for a version that a later program wrote: the effect is tried again, by workers of
+    that program as soon as they run, and is a dead letter if none does.
+    """
     if pointer.type == SESSION_DELETED:
         return Recorded(
             seq=pointer.seq, ts_ms=pointer.at_ms, turn=NO_TURN, type=SESSION_DELETED, v=1, data={}
         )
     found = await log.read(pointer.session, Seq(pointer.seq - 1), limit=1)
     if found:
+        if found[0].type != found[0].stored_type:
+            raise UnknownFact(f"fact {pointer.seq} of session {pointer.session} has version {found[0].v}")
         return found[0]
     [head] = await log.heads([pointer.session])
     if head is None or head.state == "deleted":

@@ -141,6 +141,9 @@ LOOP_LAG: Final = Metric(
     *("rhapsode_loop_lag_seconds", "histogram", "How much later than asked for the event loop woke up."),
     *(("process",), QUICK, "process"),
 )
+UNKNOWN_EVENTS: Final = _of_process(
+    "log_unknown_events", "Events read since the start whose type or version a later program wrote."
+)
 OWNED: Final = _of_process("sessions_owned", "Sessions whose turns this process runs.")
 RUNNING: Final = _of_process("turns_running", "Turns under way in this process.")
 ROOM: Final = _of_process("turns_most", "Turns that this process takes at a time.")

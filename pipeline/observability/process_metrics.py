@@ -20,6 +20,7 @@ from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 from pipeline.observability.tally import Tally
 from schemas.errors import LogError
+from schemas.recorded import UnknownEvents
 from schemas.version import BUILD
 
 TELL_S: Final = 5.0
@@ -93,6 +94,7 @@ class ProcessMeter:
         found: dict[Metric, float] = {
             metric_names.MEMORY: self._self.memory_info().rss,
             metric_names.TASKS: len(asyncio.all_tasks()),
+            metric_names.UNKNOWN_EVENTS: UnknownEvents.read,
         }
         if self._home is not None:
             with suppress(OSError):  # nothing was written there yet, or it is away: no reason to end

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import BundleDamaged, BundleInvalid
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
+from schemas.recorded import Recorded, upcast
 
 PACKETS: Final = "audio/packets.bin"
 TYPE_PREFIX: Final = "dev.rhapsode."
@@ -62,7 +62,7 @@ def write_line(session: SessionId, recorded: Recorded, *, audio_at: int) -> byte
         "specversion": "1.0",
         "id": f"{session}/{recorded.seq}",
         "source": source_of(session),
-        "type": f"{TYPE_PREFIX}{recorded.type}.v{recorded.v}",
+        "type": f"{TYPE_PREFIX}{recorded.stored_type}.v{recorded.v}",
         "time": _time(recorded.ts_ms),
         "datacontenttype": "application/json",
         "sequence": f"{recorded.seq:0{DIGITS}}",
@@ -86,7 +86,11 @@ def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
         raise BundleInvalid(f"line {seq} of the events is no CloudEvents 1.0 event of ours") from error
     if (event.id, event.source, int(event.sequence)) != (f"{session}/{seq}", source_of(session), seq):
         raise BundleDamaged(f"line {seq} of the events is not fact {seq} of the session")
-    kind, v = _matched(_TYPE, event.type, seq)
+    stored, version = _matched(_TYPE, event.type, seq)
+    try:
+        kind, v, data = upcast(stored, int(version), _plain(event.data))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleInvalid(f"line {seq} of the events is not what a {stored} is") from error
     turn = int(_matched(_SUBJECT, event.subject, seq)[0]) if event.subject else 0
     start, size = 0, 0
     if event.audioref is not None:
@@ -97,8 +101,8 @@ def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
         ts_ms=_millis(event.time, seq),
         turn=TurnId(turn),
         type=kind,
-        v=int(v),
-        data=_plain(event.data),
+        v=v,
+        data=data,
         cause=Seq(int(event.cause)) if event.cause else None,
     )
     return Line(fact, start, size)

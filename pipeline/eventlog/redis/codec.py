@@ -11,7 +11,7 @@ from pipeline.eventlog.event_log import Batch, Push
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, TRIGGERS, Fact, payload
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import NewFact, Recorded
+from schemas.recorded import NewFact, Recorded, upcast
 
 Argument = str | bytes | int
 Row = tuple[str, str, str, str, str, bytes, bytes, str]
@@ -144,15 +144,16 @@ def decode_push(session: SessionId, message: bytes) -> Push:
     facts = []
     for seq, row in enumerate(msgpack.unpackb(packed, raw=True) if packed else (), first):
         kind, v, stamp, turn, cause, data, audio, _ = row
+        shape = upcast(kind.decode(), int(v), _unpack(data))
         ts = max(ts, int(stamp))  # as the function stored it
         facts.append(
             Recorded(
                 seq=Seq(seq),
                 ts_ms=ts,
                 turn=TurnId(int(turn)),
-                type=kind.decode(),
-                v=int(v),
-                data=_unpack(data),
+                type=shape[0],
+                v=shape[1],
+                data=shape[2],
                 cause=Seq(int(cause)) if cause else None,
                 audio=audio or None,
             )
@@ -165,13 +166,14 @@ def decode_entry(entry: Sequence[Any], audio: bytes | None = None) -> Recorded:
     fields: list[bytes] = entry[1]
     by_name = dict(zip(fields[::2], fields[1::2], strict=True))
     cause = by_name.get(b"c")
+    kind, v, data = upcast(by_name[b"t"].decode(), int(by_name[b"v"]), _unpack(by_name[b"d"]))
     return Recorded(
         seq=entry_seq(entry),
         ts_ms=int(by_name[b"ts"]),
         turn=TurnId(int(by_name[b"n"])),
-        type=by_name[b"t"].decode(),
-        v=int(by_name[b"v"]),
-        data=_unpack(by_name[b"d"]),
+        type=kind,
+        v=v,
+        data=data,
         cause=Seq(int(cause)) if cause else None,
         audio=audio,
     )
