@@ -169,7 +169,7 @@ chaos-nodes: $(VENV)/.runtime ## Kill Ray nodes in mid-turn, several of them on 
 
 .PHONY: manifests
 manifests: $(VENV)/.runtime $(VENV)/.dev ## Render and check what is under cluster/kubernetes
-	@$(BIN)/python -m cluster.manifests $(ARGS)
+	@$(BIN)/python -m cluster.kubernetes $(ARGS)
 
 .PHONY: images
 images: ## Build the images with podman, docker or buildah (PREFIX, TAG, ENGINE, GPU; ARGS=gateway for one)
@@ -185,8 +185,8 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.export --check
 	@$(BIN)/python -m cluster.openapi --check
-	@$(BIN)/python -m schemas.openai.document --check
-	@$(BIN)/python -m cluster.manifests --check
+	@$(BIN)/python -m schemas.openai.parameter_document --check
+	@$(BIN)/python -m cluster.kubernetes --check
 	@$(BIN)/python -m cluster.observability --check
 
 .PHONY: fmt
@@ -198,7 +198,7 @@ fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/openapi.json anew
 	@$(BIN)/python -m schemas.export
 	@$(BIN)/python -m cluster.openapi
-	@$(BIN)/python -m schemas.openai.document
+	@$(BIN)/python -m schemas.openai.parameter_document
 	@$(BIN)/python -m cluster.observability
 
 .PHONY: clean

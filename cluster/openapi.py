@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from deployments.http import create_app
 from deployments.services import Services
+from deployments.web.asgi_app import create_app
 from schemas import export
-from schemas.limits import LimitSettings
+from schemas.settings.limit_settings import LimitSettings
 
 
 @asynccontextmanager

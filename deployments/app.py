@@ -9,16 +9,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ray import serve
 from ray.serve import Application
 
-from deployments import otel_variables
-from deployments.gateway import Gateway
-from deployments.language_model import LanguageModelReplica
-from deployments.librarian import LibrarianReplica
-from deployments.placing import bound, placed
-from deployments.quality_speech_to_text import QualitySpeechToTextReplica
-from deployments.speech_to_text import SpeechToTextReplica
-from deployments.text_to_speech import TextToSpeechReplica
-from deployments.vllm_language_model import VllmLanguageModelReplica
-from deployments.workers import WorkersReplica
+from deployments.observability import otel_variables
+from deployments.replicas.gateway import Gateway
+from deployments.replicas.language_model import LanguageModelReplica
+from deployments.replicas.placement import bound, placed
+from deployments.replicas.quality_speech_to_text import QualitySpeechToTextReplica
+from deployments.replicas.retrieval import LibrarianReplica
+from deployments.replicas.speech_to_text import SpeechToTextReplica
+from deployments.replicas.text_to_speech import TextToSpeechReplica
+from deployments.replicas.vllm_language_model import VllmLanguageModelReplica
+from deployments.replicas.workers import WorkersReplica
 from pipeline.auth.authenticator import is_loopback, is_open
 from pipeline.engines.llm.vllm import vllm_environment
 from pipeline.engines.speech_environment import voice_python, whisperx_python

@@ -11,8 +11,8 @@ from typing import Final
 import anyio
 
 from deployments.faces.openai.model_names import local_name
-from deployments.gauges import gauges_of
-from deployments.metrics import Metrics, Replicas
+from deployments.observability.gateway_gauges import gauges_of
+from deployments.observability.metrics_page import Metrics, Replicas
 from deployments.parts import Parts
 from deployments.services import Check, Services
 from pipeline.admission.allowance import open_allowance

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from deployments.faces.openai.ephemeral_sessions import Keeper
 from deployments.faces.openai.model_names import Names
-from deployments.metrics import Metrics
+from deployments.observability.metrics_page import Metrics
 from pipeline.admission.allowance import Allowance
 from pipeline.admission.engine_backpressure import Pressure
 from pipeline.admission.upload_limits import Arriving

@@ -20,8 +20,8 @@ from pipeline.eventlog.redis.codec import Keys, append_arguments, encode
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.lua_libraries import LIBRARY
 from schemas.events import SessionStarted, TextDelta
+from schemas.events.recorded import NewFact
 from schemas.ids import SessionId, TurnId, new_session_id
-from schemas.recorded import NewFact
 from schemas.settings import LogSettings, SessionSettings
 
 BATCH: Final = 4

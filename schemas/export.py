@@ -9,64 +9,66 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from schemas import (
+from schemas import errors
+from schemas.errors import (
     access_errors,
-    access_wire,
-    asyncapi,
-    commands,
-    comparisons,
-    errors,
-    gateways,
-    metrics,
     openai_errors,
     realtime_errors,
     retrieval_errors,
     tool_errors,
-    transfers,
-    wire,
     worker_errors,
-    workers,
 )
 from schemas.events import FACT
+from schemas.native import (
+    access_answers,
+    asyncapi,
+    comparison_answers,
+    gateway_answers,
+    metric_answers,
+    native_messages,
+    session_commands,
+    transfer_answers,
+    worker_answers,
+)
 from schemas.settings import AppSettings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _COMMANDS: Final = (
-    commands.CreateSession,
-    commands.UpdateSession,
-    commands.RequestTurn,
-    commands.Control,
-    commands.CreateShare,
-    transfers.ForkSession,
+    session_commands.CreateSession,
+    session_commands.UpdateSession,
+    session_commands.RequestTurn,
+    session_commands.Control,
+    session_commands.CreateShare,
+    transfer_answers.ForkSession,
 )
 _ANSWERS: Final = (
-    wire.SessionCreated,
-    wire.SessionView,
-    wire.SessionUpdated,
-    wire.TurnAccepted,
-    wire.ControlAccepted,
-    wire.Voices,
-    wire.Health,
-    wire.Problem,
-    access_wire.TokenMade,
-    access_wire.ShareMade,
-    access_wire.ShareList,
-    metrics.SessionMetrics,
-    workers.SessionList,
-    workers.WorkerReport,
-    workers.DeadLetters,
-    workers.RetryAccepted,
-    workers.RebuildAccepted,
-    gateways.Readiness,
-    gateways.GatewayList,
-    gateways.LeaveAccepted,
-    transfers.SessionForked,
-    transfers.SessionImported,
-    transfers.ErasureProof,
-    comparisons.ComparisonProgress,
-    comparisons.ComparisonReport,
-    comparisons.ComparisonFailed,
+    native_messages.SessionCreated,
+    native_messages.SessionView,
+    native_messages.SessionUpdated,
+    native_messages.TurnAccepted,
+    native_messages.ControlAccepted,
+    native_messages.Voices,
+    native_messages.Health,
+    native_messages.Problem,
+    access_answers.TokenMade,
+    access_answers.ShareMade,
+    access_answers.ShareList,
+    metric_answers.SessionMetrics,
+    worker_answers.SessionList,
+    worker_answers.WorkerReport,
+    worker_answers.DeadLetters,
+    worker_answers.RetryAccepted,
+    worker_answers.RebuildAccepted,
+    gateway_answers.Readiness,
+    gateway_answers.GatewayList,
+    gateway_answers.LeaveAccepted,
+    transfer_answers.SessionForked,
+    transfer_answers.SessionImported,
+    transfer_answers.ErasureProof,
+    comparison_answers.ComparisonProgress,
+    comparison_answers.ComparisonReport,
+    comparison_answers.ComparisonFailed,
 )
 
 
@@ -95,7 +97,9 @@ def documents() -> dict[str, Any]:
         "schemas/facts.json": _titled("Facts", FACT.json_schema(mode="serialization")),
         "schemas/settings.json": _titled("Settings", AppSettings.model_json_schema()),
         "schemas/commands.json": _collected("Commands", _COMMANDS),
-        "schemas/messages.json": _titled("Client messages", TypeAdapter(wire.ClientMessage).json_schema()),
+        "schemas/messages.json": _titled(
+            "Client messages", TypeAdapter(native_messages.ClientMessage).json_schema()
+        ),
         "schemas/answers.json": _collected("Answers", _ANSWERS),
         "schemas/errors.json": _errors(),
     }

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from schemas.providers import ChatProviderSettings
+from schemas.settings.provider_settings import ChatProviderSettings
 from tests.eventually import eventually
 from tests.house import House, event, open_house
 

@@ -11,7 +11,7 @@ import msgpack
 
 from pipeline.eventlog.redis import codec
 from pipeline.eventlog.redis.codec import Row
-from schemas.recorded import UPCASTERS, VERSIONS, NewFact
+from schemas.events.recorded import UPCASTERS, VERSIONS, NewFact
 
 _written = count()
 _encode = codec.encode

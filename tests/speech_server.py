@@ -13,8 +13,8 @@ from fastapi.responses import StreamingResponse
 from pipeline.audio.audio_formats import Mp3Encoder, wav_header
 from pipeline.engines.ports import WordTimes
 from pipeline.engines.scripted import ScriptedTextToSpeech
-from schemas.providers import SpeechProviderSettings
 from schemas.settings import TextToSpeechSettings
+from schemas.settings.provider_settings import SpeechProviderSettings
 from tests.eventually import eventually
 from tests.house import House, event, open_house
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import anyio
 
-from deployments.http import create_app
 from deployments.opening import open_services
+from deployments.replicas.workers import run_workers
 from deployments.services import Services
-from deployments.workers import run_workers
+from deployments.web.asgi_app import create_app
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,

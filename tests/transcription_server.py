@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.datastructures import UploadFile
 
-from schemas.listening import TranscriptionProviderSettings
+from schemas.settings.listening_settings import TranscriptionProviderSettings
 from tests.eventually import eventually
 from tests.house import House, event, open_house
 

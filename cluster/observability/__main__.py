@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.observability.dashboard import dashboard
-from cluster.observability.document import document
+from cluster.observability.metrics_document import document
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 

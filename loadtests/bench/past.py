@@ -14,8 +14,8 @@ from schemas.events import (
     TurnRequested,
     TurnStarted,
 )
+from schemas.events.recorded import NewFact
 from schemas.ids import SessionId, TurnId, created_ms, generation, new_session_id
-from schemas.recorded import NewFact
 from schemas.settings import SessionSettings
 
 TURN: Final = 100

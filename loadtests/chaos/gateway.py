@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from deployments import log_lines
-from deployments.http import create_app
+from deployments.observability import log_lines
 from deployments.opening import open_services
 from deployments.services import Services
+from deployments.web.asgi_app import create_app
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from schemas.events import TERMINAL
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 Event = dict[str, Any]
 

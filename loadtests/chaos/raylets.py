@@ -110,7 +110,7 @@ class Raylets:
 
     async def deploy(self, file: Path) -> None:
         """As an operator would; again and again while nodes are still coming."""
-        command = [sys.executable, "-m", "cluster.cli", "deploy", str(file), "--address", self.address]
+        command = [sys.executable, "-m", "cluster.cli.main", "deploy", str(file), "--address", self.address]
         with anyio.fail_after(_DEPLOY_S):
             while True:
                 done = await anyio.run_process(command, env=self._environment, check=False)

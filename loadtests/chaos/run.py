@@ -15,8 +15,8 @@ from loadtests.chaos.system import System
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.open_log import open_log
 from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 Say = Callable[[str], None]
 _WORDS: Final = (

@@ -19,7 +19,7 @@ from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
 from pipeline.rag.reading.document_reader import Upload
 from schemas.ids import new_id
-from schemas.retrieval import (
+from schemas.settings.retrieval_settings import (
     CollectionId,
     DocumentId,
     EmbeddingModel,

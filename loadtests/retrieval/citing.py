@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from loadtests.retrieval.shelf import LIBRARY
 from pipeline.rag.citation_support import supports
 from pipeline.rag.document_library import Library
-from schemas.retrieval import CollectionId, NumberedPassage, SearchToolConfig, Support
+from schemas.settings.retrieval_settings import CollectionId, NumberedPassage, SearchToolConfig, Support
 
 _GERMAN: Final = re.compile(r"[äöüß]|\b(der|die|das|ist|man)\b")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from loadtests.figures import percentile
 from loadtests.retrieval.shelf import Question
-from schemas.retrieval import Passage
+from schemas.settings.retrieval_settings import Passage
 
 DEPTH = 10
 """A right passage further down counts as not found."""

@@ -25,7 +25,7 @@ from loadtests.voice.interrupting import interruptions, rows
 from loadtests.voice.soak import soak, soak_table
 from loadtests.voice.talk import MAX_TOKENS, Outcome, Scenario, talk
 from pipeline.stt.evaluation.word_error_rate import altogether
-from schemas.listening import ListeningSettings
+from schemas.settings.listening_settings import ListeningSettings
 
 _HISTORY: Final = Path(__file__).resolve().parents[2] / "docs" / "measurements.md"
 _MARK: Final = "<!-- newest first: `make bench-voice` writes below this line -->\n"

@@ -9,7 +9,8 @@ from pipeline.core.task_scope import Lasting
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.access_errors import (
+from schemas.errors import LogError
+from schemas.errors.access_errors import (
     AudioLimit,
     CharacterLimit,
     FileLimit,
@@ -21,10 +22,9 @@ from schemas.access_errors import (
     TurnLimit,
     WriteLimit,
 )
-from schemas.access_settings import PrincipalLimits
-from schemas.errors import LogError
-from schemas.limits import LimitSettings
-from schemas.log_settings import LogSettings
+from schemas.settings.access_settings import PrincipalLimits
+from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.log_settings import LogSettings
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from pipeline.core.clock import Clock
 from schemas.errors import GatewayBusy
-from schemas.limits import AdmissionSettings
+from schemas.settings.limit_settings import AdmissionSettings
 
 _FEW: Final = 2
 """Turns that run beside another one and leave it as quick as usual."""

@@ -22,8 +22,8 @@ from pipeline.engines.ports import (
 from pipeline.tts.first_audio_priority import Courtesy
 from pipeline.turn.generation import Models
 from schemas.errors import EngineBusy, GatewayBusy
-from schemas.limits import AdmissionSettings
-from schemas.providers import is_ours
+from schemas.settings.limit_settings import AdmissionSettings
+from schemas.settings.provider_settings import is_ours
 
 T = TypeVar("T")
 _WINDOW_S: Final = 10.0

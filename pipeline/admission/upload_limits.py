@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from schemas.access_errors import UploadLimit
 from schemas.errors import GatewayBusy
-from schemas.limits import LimitSettings
+from schemas.errors.access_errors import UploadLimit
+from schemas.settings.limit_settings import LimitSettings
 
 _RETRY_S: Final = 5.0
 

@@ -15,8 +15,8 @@ from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import SessionEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.events import NarrationFailed, NarrationReady, NotificationRaised
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 _KINDS_KEPT: Final = 4_096
 

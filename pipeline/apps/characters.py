@@ -8,11 +8,11 @@ from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions.catalog import Choices
 from pipeline.sessions.collection_access import readable
-from schemas.conversations import CreateCharacter
+from schemas.apps.conversation_messages import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError
+from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.events import CharacterDeleted, CharacterSaved
 from schemas.ids import Seq, new_id
-from schemas.retrieval_errors import CollectionNotFound
 from schemas.settings import SessionSettings
 
 MOST = 200

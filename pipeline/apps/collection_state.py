@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq
-from schemas.recorded import Recorded
-from schemas.retrieval import DocumentId, DocumentState, DocumentView
+from schemas.settings.retrieval_settings import DocumentId, DocumentState, DocumentView
 
 _NEVER: Final = Seq(0)
 

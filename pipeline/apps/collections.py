@@ -10,20 +10,27 @@ from pipeline.background.session_directory import Directory
 from pipeline.eventlog.tailer import Tailer
 from pipeline.rag.librarian_port import Piece
 from pipeline.sessions.session_commands import Sessions
-from schemas.commands import CreateSession
-from schemas.document_facts import DocumentAdded, DocumentRemoved
 from schemas.errors import InputError, SessionGone, SessionNotFound
-from schemas.events import Fact
-from schemas.ids import Seq, SessionId, parse_session_id
-from schemas.recorded import Recorded
-from schemas.retrieval import CollectionId, DocumentId, DocumentView, Passage, Quotas, SearchToolConfig
-from schemas.retrieval_errors import (
+from schemas.errors.retrieval_errors import (
     BytesQuota,
     CollectionNotFound,
     CollectionQuota,
     DocumentNotFound,
     DocumentQuota,
     RetrievalUnavailable,
+)
+from schemas.events import Fact
+from schemas.events.document_events import DocumentAdded, DocumentRemoved
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.native.session_commands import CreateSession
+from schemas.settings.retrieval_settings import (
+    CollectionId,
+    DocumentId,
+    DocumentView,
+    Passage,
+    Quotas,
+    SearchToolConfig,
 )
 
 _PAGE: Final = 100

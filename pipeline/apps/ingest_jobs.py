@@ -21,13 +21,19 @@ from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.reading.document_reader import Upload
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.input_leases import Held, HeldInputs
-from schemas.access_errors import UploadLimit
-from schemas.document_facts import DocumentAdded, DocumentFailed, DocumentProgressed
 from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
+from schemas.errors.access_errors import UploadLimit
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentBusy, DocumentInterrupted
 from schemas.events import Fact
+from schemas.events.document_events import DocumentAdded, DocumentFailed, DocumentProgressed
 from schemas.ids import Seq, SessionId
-from schemas.retrieval import CollectionId, DocumentId, DocumentProgress, DocumentView, RetrievalSettings
-from schemas.retrieval_errors import CollectionNotFound, DocumentBusy, DocumentInterrupted
+from schemas.settings.retrieval_settings import (
+    CollectionId,
+    DocumentId,
+    DocumentProgress,
+    DocumentView,
+    RetrievalSettings,
+)
 
 log = logging.getLogger(__name__)
 

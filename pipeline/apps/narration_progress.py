@@ -9,8 +9,8 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 
 
 @dataclass(frozen=True, slots=True)

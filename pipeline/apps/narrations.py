@@ -22,8 +22,8 @@ from schemas.events import (
     TurnStopRequested,
 )
 from schemas.ids import Seq, SessionId, TurnId, derived_session_id, parse_session_id
-from schemas.preferences import Preferences
 from schemas.settings import SessionSettings
+from schemas.settings.narration_preferences import Preferences
 
 NARRATED: TurnId = TurnId(2)
 """The one turn of a narration: its request is the second fact."""

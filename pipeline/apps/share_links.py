@@ -8,11 +8,11 @@ from pipeline.core.clock import Clock
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, Views
-from schemas.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound
 from schemas.errors import SessionGone, SessionNotFound, StateError
+from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, ShareNotFound
 from schemas.events import ShareCreated, ShareRevoked
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 _AT_ONCE: Final = 100
 """Links of one session that are good at the same time."""

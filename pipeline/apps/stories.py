@@ -7,12 +7,12 @@ from pipeline.apps.users import Users, lengths_for
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
-from schemas.commands import CreateSession, RequestTurn, SettingsPatch
+from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
 from schemas.errors import InputTooLong, SessionGone, SessionNotFound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId
-from schemas.preferences import Preferences
-from schemas.stories import CreateScene, CreateStory, StreamScene
+from schemas.native.session_commands import CreateSession, RequestTurn, SettingsPatch
+from schemas.settings.narration_preferences import Preferences
 
 _BEGIN: Final = "Write the first scene of the story."
 _GO_ON: Final = "Write the next scene of the story."

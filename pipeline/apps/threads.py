@@ -8,8 +8,7 @@ from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
-from schemas.commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
-from schemas.conversations import ChatMessage, CreateThread, SocketMessage, ThreadMessage
+from schemas.apps.conversation_messages import ChatMessage, CreateThread, SocketMessage, ThreadMessage
 from schemas.errors import (
     CharacterNotFound,
     RhapsodeError,
@@ -19,6 +18,7 @@ from schemas.errors import (
 )
 from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
 from schemas.ids import SessionId, TurnId, derived_session_id
+from schemas.native.session_commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""

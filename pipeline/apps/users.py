@@ -11,10 +11,10 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.session_views import Views
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.events import CharacterSaved, NotificationsDelivered, PreferencesChanged, SessionStarted
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, derived_session_id
-from schemas.preferences import Preferences
-from schemas.recorded import Recorded
 from schemas.settings import SentenceSettings, SessionSettings
+from schemas.settings.narration_preferences import Preferences
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in every user's session id, so that it follows from the name alone."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, id_of, read_keys
 from pipeline.core.clock import Clock
-from schemas.access_errors import CredentialExpired, CredentialInvalid
+from schemas.errors.access_errors import CredentialExpired, CredentialInvalid
 from schemas.principals import Principal
 
 log = logging.getLogger(__name__)

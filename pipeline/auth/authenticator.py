@@ -9,9 +9,9 @@ from pipeline.auth.api_keys import PREFIX, read_keys
 from pipeline.auth.signing_key import own_secret
 from pipeline.auth.tokens import SECRET, Tokens
 from pipeline.core.clock import Clock
-from schemas.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
-from schemas.access_settings import AuthSettings
+from schemas.errors.access_errors import AccessError, CredentialExpired, CredentialInvalid, Unauthenticated
 from schemas.principals import NOBODY, Principal
+from schemas.settings.access_settings import AuthSettings
 
 KEYS_FILE: Final = "keys.jsonl"
 _LONGEST: Final = 4_096

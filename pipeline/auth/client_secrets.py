@@ -8,7 +8,7 @@ import orjson
 
 from pipeline.auth.tokens import Tokens
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.access_errors import CredentialExpired
+from schemas.errors.access_errors import CredentialExpired
 from schemas.principals import Principal
 
 _KEY: Final = "ev:secret:"

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.auth.api_key_store import KeyRing
 from pipeline.auth.api_keys import PrincipalName
 from pipeline.core.clock import Clock
-from schemas.access_errors import CredentialExpired, CredentialInvalid, Forbidden
-from schemas.access_settings import AuthSettings, IdentityProviderSettings
+from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, Forbidden
 from schemas.ids import SessionId
 from schemas.principals import USER, Principal, Role
+from schemas.settings.access_settings import AuthSettings, IdentityProviderSettings
 
 ISSUER: Final = "rhapsode"
 ACCESS: Final = "rhapsode:access"

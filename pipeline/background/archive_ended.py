@@ -7,7 +7,7 @@ from typing import Final
 from pipeline.background.worker_ports import Change, Pointer
 from pipeline.eventlog.archive.archiver import Archiver
 from schemas.errors import ArchiveUnavailable
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 _logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from anyio.abc import TaskGroup
 from pipeline.background.worker_ports import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
+from schemas.events.recorded import Recorded, UnknownFact
 from schemas.ids import NO_TURN, Seq
-from schemas.recorded import Recorded, UnknownFact
 from schemas.settings import WorkerSettings
 
 WAIT_S: Final = 2.0

@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.background.worker_ports import Change, Pointer
 from schemas.events import TRIGGERS
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 KEEP_S: Final = 35 * 86_400
 

@@ -6,7 +6,7 @@ from typing import Final
 from pipeline.background.worker_ports import Change, Pointer
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability.metric_fold import MEASURED, measured
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 TALLY: Final = "tally"
 """A hash of the partition: field -> number."""

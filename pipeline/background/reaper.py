@@ -8,8 +8,8 @@ from pipeline.background.maintenance import UpkeepLog
 from pipeline.background.session_directory import DirectoryStore, kinds_of
 from pipeline.eventlog.event_log import Batch, EventLog, Head, Verdict
 from schemas.events import Kind, SessionEndRequested
+from schemas.events.recorded import NewFact
 from schemas.ids import Seq, SessionId, created_ms
-from schemas.recorded import NewFact
 from schemas.settings import IdleSettings
 
 _logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from pipeline.background.worker_ports import SESSION_DELETED, Change, Pointer
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import CursorMalformed
 from schemas.events import TERMINAL, Kind
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, parse_session_id
-from schemas.recorded import Recorded
-from schemas.workers import ListedSession, SessionList
+from schemas.native.worker_answers import ListedSession, SessionList
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 ROWS: Final = "d"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeline.background.consumer_lag import GroupStanding, ProjectionStanding, Standing, names_running
 from pipeline.background.event_counts import day_of
 from pipeline.background.maintenance import UpkeepLog, present
-from schemas.workers import EffectReport, ProjectionReport, WorkerReport
+from schemas.native.worker_answers import EffectReport, ProjectionReport, WorkerReport
 
 
 async def report(log: UpkeepLog) -> WorkerReport:

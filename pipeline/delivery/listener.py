@@ -10,8 +10,8 @@ from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.tailer import Tailer
 from schemas.errors import CursorAhead, CursorForeign, CursorMalformed
 from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 
 EndReason = Literal["caught_up", "turn_over", "session_ended"]
 

@@ -7,7 +7,7 @@ from opentelemetry.trace import Span, SpanKind
 
 from pipeline.observability import span_names
 from pipeline.observability.tracer import Tracing, TurnTrace, root
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 _LINKS: Final = 64
 """Of one listener; who hears more turns is linked to the first ones."""

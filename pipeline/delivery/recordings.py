@@ -16,8 +16,8 @@ from pipeline.audio.ogg import OggPages
 from pipeline.audio.opus import OpusDecoder, unframe
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 _PAGE: Final = 32
 """Facts that are read at a time, with at most 256 kB of sound each."""

@@ -8,8 +8,8 @@ from pipeline.audio.sentence_renderer import SentenceRenderer
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.session_views import SessionViews
 from schemas.errors import RhapsodeError
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 
 Key = tuple[SessionId, AudioFormat, TurnId, int]
 _PAGE = 200

@@ -11,8 +11,8 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.turn_state import SentenceState, TurnState
 from pipeline.tts.normalization.spoken_text import to_spoken
 from pipeline.tts.sentence_buffer import SentenceBuffer
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 from schemas.settings import SentenceSettings, SessionSettings
 
 _PAGE: Final = 200

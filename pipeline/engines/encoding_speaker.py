@@ -8,8 +8,8 @@ from typing import Final
 
 from pipeline.audio.opus import CHUNK_MS, DELAY_MS, PACKET_MS, OpusEncoder, frame
 from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, TextToSpeech, WordTimes
-from schemas.providers import LOCAL
 from schemas.settings import TextToSpeechSettings
+from schemas.settings.provider_settings import LOCAL
 
 _MOST: Final = CHUNK_MS // PACKET_MS // 2
 """Packets of a chunk. Twice as many may be imported, but would not fit into an event at every bitrate."""

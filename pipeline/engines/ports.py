@@ -50,7 +50,7 @@ class ChatRequest:
     """The answer is one JSON document of this schema."""
     functions: tuple[Function, ...] = ()
     choice: str = "auto"
-    """As `schemas.chat.Choice`."""
+    """As `schemas.settings.model_settings.Choice`."""
     parallel: bool = True
     provider: str | None = None
     """Who is to answer; None: the model in this server, "local"."""

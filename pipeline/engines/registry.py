@@ -14,13 +14,13 @@ from pipeline.engines.ports import (
 )
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
-from schemas.listening import (
+from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.listening_settings import (
     QualitySpeechToTextSettings,
     SpeechToTextSettings,
     TranscriptionProviderSettings,
 )
-from schemas.providers import ChatProviderSettings, SpeechProviderSettings
-from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.provider_settings import ChatProviderSettings, SpeechProviderSettings
 
 if TYPE_CHECKING:
     from pipeline.engines.tts.remote_voice import RemoteVoice

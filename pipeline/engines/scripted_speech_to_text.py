@@ -24,7 +24,7 @@ from pipeline.engines.slots import Slots
 from pipeline.engines.stt.pcm_samples import RATE, named_language, samples, spans_of_words
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
-from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
 
 _FRAME: Final = RATE // 50
 _QUIET: Final = 1e-3

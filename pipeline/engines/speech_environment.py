@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from schemas.listening import QualitySpeechToTextSettings
-from schemas.speaking import LocalVoiceSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
+from schemas.settings.voice_settings import LocalVoiceSettings
 
 _PROGRAM: Final = Path(__file__).parents[2]
 _USUAL: Final = _PROGRAM / ".venv-speech" / "bin" / "python"

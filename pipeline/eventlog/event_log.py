@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import NewFact, Recorded
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 ANY: Final = -1
 """As `Batch.expected`: append wherever the session's end is now."""

@@ -12,9 +12,9 @@ from pipeline.eventlog.event_log import ANY, Batch, Head, Lease, Outcome, Push, 
 from pipeline.eventlog.redis.codec import encode, quota_for, size_of
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, payload
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import NewFact, Recorded
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 WORK: Final = {"turn.requested": 1, "session.end_requested": 1} | dict.fromkeys(TERMINAL, -1)
 """What makes work for an owner, and what ends it."""

@@ -22,8 +22,8 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
+from schemas.events.recorded import NewFact
 from schemas.ids import Seq, SessionId, created_ms, generation
-from schemas.recorded import NewFact
 
 Mode = Literal["create", "append", "seal"]
 BATCH_FACTS: Final = 128

@@ -20,8 +20,8 @@ from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.redis.group_committer import Flusher
 from schemas.errors import LogUnavailable, RhapsodeError
 from schemas.events import Fact
+from schemas.events.recorded import NewFact
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
-from schemas.recorded import NewFact
 
 HIGH_WATER: Final = 2 << 20
 """Bytes that one session may have waiting; its writer waits while there are more."""

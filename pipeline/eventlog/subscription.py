@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from pipeline.eventlog.event_log import Push
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 ENDING = "session.ended"
 

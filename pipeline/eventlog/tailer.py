@@ -23,9 +23,9 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 WATCH_S: Final = 0.75
 """A lost last push is noticed within this time."""

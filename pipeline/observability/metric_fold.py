@@ -7,8 +7,8 @@ from pipeline.observability import metric_names
 from pipeline.observability.tally import Tally
 from pipeline.observability.turn_metrics import TurnMeter
 from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms
-from schemas.recorded import Recorded
 
 LOOK_BACK: Final = 64
 """What was said is looked for so many facts before the turn that answers it, and no further."""

@@ -10,9 +10,9 @@ from itertools import product
 from typing import Final, Literal, get_args
 
 from schemas.errors import EngineError, RhapsodeError
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.events import Kind as SessionKind
-from schemas.listening import Mode
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.settings.listening_settings import Mode
 
 Kind = Literal["counter", "gauge", "histogram"]
 Source = Literal["log", "process", "server"]

@@ -1,7 +1,7 @@
 """A tally in words that people and scripts read."""
 
 from pipeline.observability.tally import Series, Tally
-from schemas.metrics import Measurement
+from schemas.native.metric_answers import Measurement
 
 
 def measurements(tally: Tally) -> tuple[Measurement, ...]:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from pipeline.observability import span_names
 from pipeline.observability.tracer import Ids, Tracing
-from schemas.telemetry import TracingSettings
+from schemas.settings.telemetry_settings import TracingSettings
 from schemas.version import BUILD
 
 CLOSE_S: Final = 2.0

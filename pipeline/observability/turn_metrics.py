@@ -5,7 +5,7 @@ from typing import Any, Final
 from pipeline.observability import metric_names
 from pipeline.observability.tally import Tally
 from schemas.events import TERMINAL
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 _OUTCOMES: Final = {"turn.completed": "completed", "turn.stopped": "stopped", "turn.failed": "failed"}
 _SENTENCE_ENDS: Final = {

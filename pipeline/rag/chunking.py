@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.rag.reading.extracted_text import ExtractedText
-from schemas.retrieval import ChunkSettings
+from schemas.settings.retrieval_settings import ChunkSettings
 
 _PARAGRAPH_END: Final = re.compile(r"\n\s*\n")
 # Runs are taken whole and from their start only: else a text of dots takes time by the cube of its length.

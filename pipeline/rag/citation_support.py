@@ -6,8 +6,8 @@ from typing import Final
 
 from pipeline.rag.keywords import asked
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
-from schemas.retrieval import NumberedPassage, Support
 from schemas.settings import SentenceSettings
+from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 MARKER: Final = re.compile(r"\s?[\[【](\d{1,3}(?:\s?[,;–-]\s?\d{1,3}){0,9})[\]】]")
 """One or several numbers, as models write them."""

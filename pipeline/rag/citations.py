@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline.session_state.turn_state import TurnState
-from schemas.conversations import CitationView
-from schemas.retrieval import NumberedPassage, Support
+from schemas.apps.conversation_messages import CitationView
+from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 
 def citations(state: TurnState) -> tuple[CitationView, ...]:

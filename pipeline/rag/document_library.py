@@ -16,8 +16,9 @@ from pipeline.rag.librarian_port import Piece
 from pipeline.rag.passage_search import Search
 from pipeline.rag.reading.document_reader import DocumentReader, Upload
 from pipeline.rag.store.passage_store import NewDocument, PassageStore
+from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import NOWHERE, new_id
-from schemas.retrieval import (
+from schemas.settings.retrieval_settings import (
     CollectionId,
     CollectionView,
     DocumentId,
@@ -27,7 +28,6 @@ from schemas.retrieval import (
     RetrievalSettings,
     SearchToolConfig,
 )
-from schemas.retrieval_errors import CollectionNotFound
 
 _AT_ONCE: Final = 16
 """Passages that are embedded between two reports of progress."""

@@ -8,8 +8,8 @@ from pipeline.engines.weights.prepared_folders import sha256
 from pipeline.rag.chunking import Chunk, chunks
 from pipeline.rag.keywords import Language, language, terms
 from pipeline.rag.reading.document_reader import ReadDocument, Upload
-from schemas.retrieval import ChunkSettings, CollectionId, DocumentId, DocumentView
-from schemas.retrieval_errors import DocumentEmpty
+from schemas.errors.retrieval_errors import DocumentEmpty
+from schemas.settings.retrieval_settings import ChunkSettings, CollectionId, DocumentId, DocumentView
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.reading.document_reader import Upload
-from schemas.retrieval import (
+from schemas.settings.retrieval_settings import (
     CollectionId,
     CollectionView,
     DocumentId,

@@ -7,7 +7,7 @@ from pipeline.rag.document_library import Library
 from pipeline.rag.embeddings.embedding_models import Models
 from pipeline.rag.store.passage_store import PassageStore
 from pipeline.rag.store.sqlite_store import SqliteStore
-from schemas.retrieval import RetrievalSettings
+from schemas.settings.retrieval_settings import RetrievalSettings
 
 FILE: Final = "documents.sqlite"
 """In the folder `home`, beside the embedded log."""

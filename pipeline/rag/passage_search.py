@@ -8,7 +8,13 @@ from pipeline.rag.embeddings.embedding_models import Models
 from pipeline.rag.keywords import asked as looked_for
 from pipeline.rag.rank_fusion import fused
 from pipeline.rag.store.passage_store import Hit, PassageStore, StoredPassage
-from schemas.retrieval import CollectionId, EmbeddingModel, Passage, SearchToolConfig, Strategy
+from schemas.settings.retrieval_settings import (
+    CollectionId,
+    EmbeddingModel,
+    Passage,
+    SearchToolConfig,
+    Strategy,
+)
 
 _LONGEST: Final = 2_000
 """So much of a question is looked at."""

@@ -7,7 +7,6 @@ from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.input_state import FACTS as INPUT_FACTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
-from schemas.chat import GivenMessage
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     EndReason,
@@ -19,10 +18,11 @@ from schemas.events import (
     TurnRequested,
     TurnStopRequested,
 )
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, NOWHERE, Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
-from schemas.voice_facts import PlaybackFlushed
+from schemas.settings.model_settings import GivenMessage
 
 ControlAction = Literal["stop", "pause", "resume", "skip"]
 

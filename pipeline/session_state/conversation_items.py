@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, TurnId, generation
-from schemas.recorded import Recorded
 
 Kind = Literal["message", "asked", "spoken", "answer", "call", "result"]
 ROOT = "root"

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import Taken
 from schemas.ids import Seq
-from schemas.recorded import Recorded
-from schemas.voice_facts import Taken
 
 FACTS = frozenset(
     {

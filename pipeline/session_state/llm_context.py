@@ -7,8 +7,8 @@ from typing import Final
 from pipeline.engines.ports import Message, ToolCall
 from pipeline.session_state.conversation_items import Item, Items
 from pipeline.session_state.turn_state import TurnState
-from schemas.chat import FunctionCall, GivenMessage
 from schemas.ids import TurnId
+from schemas.settings.model_settings import FunctionCall, GivenMessage
 
 _CHARS_PER_MESSAGE: Final = 24
 _UNHEARD: Final = "—"

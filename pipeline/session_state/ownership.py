@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from pipeline.eventlog.event_log import EventLog
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 _KNOWN: Final = 20_000
 

@@ -13,8 +13,8 @@ import anyio.to_thread
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import SessionGone, SessionNotFound
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 _PAGE = 500
 """Facts that are read and folded in one go; nobody else of the process is served meanwhile."""

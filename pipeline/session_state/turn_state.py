@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.session_state.word_positions import SpokenWords
-from schemas.chat import GivenMessage
 from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
-from schemas.retrieval import NumberedPassage, Support
 from schemas.settings import SessionSettings
+from schemas.settings.model_settings import GivenMessage
+from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 TurnStatus = Literal["requested", "running", "completed", "stopped", "failed"]
 SentenceStatus = Literal["ready", "voiced", "completed", "failed", "skipped"]

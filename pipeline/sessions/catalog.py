@@ -6,8 +6,8 @@ from itertools import chain
 
 from pipeline.engines.llm.json_schemas import taken
 from schemas.errors import SchemaInvalid, UnknownFunction, UnknownModel, UnknownProvider, UnknownVoice
-from schemas.providers import LOCAL, is_ours
 from schemas.settings import SessionSettings
+from schemas.settings.provider_settings import LOCAL, is_ours
 
 Offers = Mapping[str, tuple[str, ...]]
 """Providers, and the voices or models of each; "local" is this server."""

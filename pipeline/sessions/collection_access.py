@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pipeline.eventlog.event_log import EventLog
-from schemas.commands import SettingsPatch
+from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
-from schemas.retrieval_errors import CollectionNotFound
+from schemas.native.session_commands import SettingsPatch
 from schemas.settings import SessionSettings
 
 

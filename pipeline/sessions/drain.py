@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from schemas.errors import GatewayLeaving
-from schemas.limits import LeavingSettings
+from schemas.settings.limit_settings import LeavingSettings
 
 _ALONE_S: Final = 1.0
 """Where nobody else is there to go to, clients wait so long before they look again."""

@@ -11,8 +11,8 @@ from pipeline.admission.concurrency_limiter import Newcomers, Wait
 from pipeline.admission.engine_backpressure import Pressure
 from pipeline.core.clock import Clock
 from pipeline.session_state.turn_state import TurnState
-from schemas.providers import is_ours
 from schemas.settings import SessionSettings
+from schemas.settings.provider_settings import is_ours
 
 
 class Watched(Protocol):

@@ -10,8 +10,8 @@ from anyio.abc import TaskGroup
 from pipeline.core.clock import Clock
 from pipeline.eventlog.recorder import Recorder
 from schemas.errors import LogUnavailable, RhapsodeError
+from schemas.events.voice_events import PlaybackHeard
 from schemas.ids import SessionId, TurnId
-from schemas.voice_facts import PlaybackHeard
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,6 @@ from pipeline.sessions.turn_requests import (
     check_length,
     conversational,
 )
-from schemas.chat import GivenMessage
-from schemas.commands import AcknowledgePlayback, Control, CreateSession, RequestTurn, UpdateSession
 from schemas.errors import LogUnavailable, SessionEnded, SessionGone, TurnNotFound
 from schemas.events import (
     EndReason,
@@ -44,7 +42,15 @@ from schemas.events import (
     TurnStopRequested,
 )
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
+from schemas.native.session_commands import (
+    AcknowledgePlayback,
+    Control,
+    CreateSession,
+    RequestTurn,
+    UpdateSession,
+)
 from schemas.settings import SessionSettings
+from schemas.settings.model_settings import GivenMessage
 
 _KEYS_KEPT = 4_096
 _PLAYBACKS = 16

@@ -26,8 +26,8 @@ from pipeline.turn.turn import Turn
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.limits import LimitSettings
 from schemas.settings import SessionSettings
+from schemas.settings.limit_settings import LimitSettings
 
 log = logging.getLogger(__name__)
 

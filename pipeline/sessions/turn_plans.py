@@ -9,7 +9,7 @@ from pipeline.session_state.turn_state import TurnState
 from pipeline.tts.turn_checkpoint import progress
 from pipeline.turn.turn import TurnPlan
 from schemas.ids import SessionId
-from schemas.providers import LOCAL
+from schemas.settings.provider_settings import LOCAL
 
 
 class Rooms(Protocol):

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from schemas.access_errors import Forbidden
-from schemas.commands import SettingsPatch
 from schemas.errors import InputTooLong
+from schemas.errors.access_errors import Forbidden
 from schemas.ids import TurnId
+from schemas.native.session_commands import SettingsPatch
 from schemas.settings import SessionSettings
 
 _FIRST_WORDS = 40

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.stt.vad import FRAME_MS
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 
 Reason = Literal["silence", "commit", "max_length", "closed"]
 Wait = Literal["complete", "incomplete"]

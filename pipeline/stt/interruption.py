@@ -10,9 +10,9 @@ from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.turn_policy import Taking, spoken_over
 from schemas.events import Fact, PlaybackPaused, PlaybackResumed, TurnStopRequested
+from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, SessionId, TurnId
-from schemas.listening import ListeningSettings
-from schemas.voice_facts import PlaybackFlushed
+from schemas.settings.listening_settings import ListeningSettings
 
 _RELEVANT: Final = frozenset({"turn", "joined", "kept", "noted"})
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from pipeline.audio.input_formats import RATE, Incoming, IncomingFormat
 from pipeline.engines.ports import SpeechToText, Transcript, Utterance
-from schemas.realtime_errors import RealtimeInvalid
-from schemas.realtime_items import InputAudio, UserMessage
+from schemas.errors.realtime_errors import RealtimeInvalid
+from schemas.realtime.realtime_items import InputAudio, UserMessage
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - an item
 _FORMATS: Final[Mapping[str, tuple[IncomingFormat, int]]] = {

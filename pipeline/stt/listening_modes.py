@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.modes import ModeView
+from schemas.native.listening_mode_answers import ModeView
 
 
 def listening_modes(realtime: str, quality: str, providers: Sequence[str]) -> tuple[ModeView, ...]:

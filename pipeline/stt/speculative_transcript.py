@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import anyio
 
 from pipeline.engines.ports import Transcript
-from schemas.listening import Mode
+from schemas.settings.listening_settings import Mode
 
 Told = Callable[[str], Awaitable[None]]
 """Hears the text as far as it has come."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from pipeline.stt.turn_hints import is_backchannel
+from schemas.events.voice_events import Taken
 from schemas.ids import TurnId
-from schemas.listening import ListeningSettings
-from schemas.voice_facts import Taken
+from schemas.settings.listening_settings import ListeningSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pipeline.observability import span_names
 from pipeline.observability.trace_context import HERE, start_span, within
 from pipeline.observability.traceparent import CALLER
 from pipeline.observability.tracer import TurnTrace, of_turn, root
-from schemas.voice_facts import TranscriptFinal
+from schemas.events.voice_events import TranscriptFinal
 
 _NS_PER_MS: Final = 1_000_000
 

@@ -19,7 +19,7 @@ from pipeline.stt.speculative_transcript import Ahead, Told, Written
 from pipeline.stt.turn_hints import reads_as
 from pipeline.stt.utterance_span import UtteranceTold
 from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
-from schemas.listening import ListeningSettings, Mode
+from schemas.settings.listening_settings import ListeningSettings, Mode
 
 log = logging.getLogger(__name__)
 

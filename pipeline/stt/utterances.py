@@ -18,8 +18,14 @@ from pipeline.stt.turn_policy import Said, Taking, take
 from pipeline.stt.utterance_span import transcribed
 from pipeline.stt.utterance_transcriber import Scribe, Tell
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
-from schemas.listening import ListeningSettings
-from schemas.voice_facts import HeardWord, SpeechEnded, TranscriptCompared, TranscriptFailed, TranscriptFinal
+from schemas.events.voice_events import (
+    HeardWord,
+    SpeechEnded,
+    TranscriptCompared,
+    TranscriptFailed,
+    TranscriptFinal,
+)
+from schemas.settings.listening_settings import ListeningSettings
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from schemas.tool_errors import ToolArguments, ToolError
+from schemas.errors.tool_errors import ToolArguments, ToolError
 
 
 class PythonFunction:

@@ -10,9 +10,9 @@ import httpx
 import jsonschema
 
 from pipeline.engines.http.http_provider import body_of
-from schemas.chat import OUTPUT_CHARS
-from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout
-from schemas.tools import RegisteredFunction
+from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout
+from schemas.settings.model_settings import OUTPUT_CHARS
+from schemas.settings.tool_settings import RegisteredFunction
 
 _MOST_BYTES: Final = OUTPUT_CHARS * 4
 _SHOWN: Final = 200

@@ -12,9 +12,9 @@ from pipeline.core.surrogates import joined
 from pipeline.engines.ports import Function
 from pipeline.tools.local_functions import PythonFunction
 from pipeline.tools.remote_functions import About, RemoteFunction
-from schemas.chat import OUTPUT_CHARS
-from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
-from schemas.tools import FunctionHouseSettings, RegisteredFunction
+from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
+from schemas.settings.model_settings import OUTPUT_CHARS
+from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
 
 _THREADS: Final = 8
 _CONNECT_S: Final = 3.0

@@ -21,8 +21,8 @@ from pipeline.transfer.bundle_manifest import EVENTS, MANIFEST, Manifest
 from pipeline.transfer.cloudevents import PACKETS, write_line
 from pipeline.transfer.zip_stream import ZipStream
 from schemas.errors import LogLost
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 
 _PAGE: Final = 200
 _PIECES: Final = 64

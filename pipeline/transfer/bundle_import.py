@@ -26,8 +26,8 @@ from schemas.events import (
     TurnRequested,
     TurnStopped,
 )
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import NOWHERE, Seq, SessionId, new_session_id
-from schemas.recorded import NewFact, Recorded
 
 _PAGE: Final = 100
 _PAGE_BYTES: Final = 1 << 20

@@ -24,8 +24,8 @@ from schemas.errors import (
     SessionFull,
 )
 from schemas.events import Fact, payload
+from schemas.events.recorded import NewFact, Recorded, UnknownFact
 from schemas.ids import Seq, SessionId, parse_session_id
-from schemas.recorded import NewFact, Recorded, UnknownFact
 
 FILES: Final = 100_000
 _PIECE_MS: Final = PIECE_PACKETS * PACKET_MS

@@ -14,8 +14,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import BundleDamaged, BundleInvalid
+from schemas.events.recorded import Recorded, upcast
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded, upcast
 
 PACKETS: Final = "audio/packets.bin"
 TYPE_PREFIX: Final = "dev.rhapsode."

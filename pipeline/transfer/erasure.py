@@ -24,10 +24,10 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
+from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, SessionId
-from schemas.retrieval import CollectionId
-from schemas.retrieval_errors import CollectionNotFound
-from schemas.transfers import ErasedSession, ErasurePlace, ErasureProof
+from schemas.native.transfer_answers import ErasedSession, ErasurePlace, ErasureProof
+from schemas.settings.retrieval_settings import CollectionId
 
 ROUNDS: Final = 3
 """Sessions may be created while others are erased."""

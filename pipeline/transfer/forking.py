@@ -15,13 +15,13 @@ from pipeline.sessions.collection_access import check_readable
 from pipeline.sessions.session_commands import Sessions
 from pipeline.transfer.bundle_import import endings, unlinked
 from pipeline.transfer.session_copy import write_copy
-from schemas.commands import RequestTurn
 from schemas.errors import CursorAhead, InputError, LogError, LogLost
 from schemas.events import SessionStarted, SettingsChanged
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.recorded import NewFact, Recorded
+from schemas.native.session_commands import RequestTurn
+from schemas.native.transfer_answers import ForkSession
 from schemas.settings import SessionSettings
-from schemas.transfers import ForkSession
 
 _PAGE: Final = 200
 _ENDS: Final = frozenset({"session.end_requested", "session.ended"})

@@ -10,8 +10,8 @@ from pipeline.eventlog.event_log import Batch, EventLog, Verdict
 from pipeline.eventlog.producer_queue import Mode, refusal
 from pipeline.eventlog.redis.codec import encode, size_of
 from schemas.errors import Conflict, RhapsodeError
+from schemas.events.recorded import NewFact
 from schemas.ids import Seq, SessionId, created_ms, generation
-from schemas.recorded import NewFact
 
 BATCH_FACTS: Final = 128
 BATCH_BYTES: Final = 256 << 10

@@ -11,8 +11,8 @@ from pipeline.engines.ports import OpusChunk, WordTimes
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import HERE, fail, shows_content, span
 from schemas.errors import RhapsodeError
-from schemas.providers import LOCAL
 from schemas.settings import SessionSettings
+from schemas.settings.provider_settings import LOCAL
 
 
 class SentenceTold:

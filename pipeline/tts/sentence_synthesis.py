@@ -12,9 +12,9 @@ from pipeline.tts.normalization.spoken_text import Spoken
 from pipeline.tts.sentence_span import SentenceTold, synthesizing
 from pipeline.tts.turn_checkpoint import Remainder
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
-from schemas.providers import is_ours
+from schemas.events.turn_events import Word
 from schemas.settings import SessionSettings
-from schemas.turn_facts import Word
+from schemas.settings.provider_settings import is_ours
 
 _BUFFERED_CHUNKS = 16
 """Chunks of one sentence waiting for their turn to be recorded. When full, a voice in this process waits; one

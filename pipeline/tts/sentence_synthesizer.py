@@ -23,8 +23,8 @@ from schemas.events import (
     SentenceSkipped,
     SentenceVoiced,
 )
+from schemas.events.turn_events import Word
 from schemas.settings import SessionSettings
-from schemas.turn_facts import Word
 
 _CHARS_PER_S: Final = 20.0
 """Of quick speech: who is thought to have less sound before them than they have goes on a little earlier."""

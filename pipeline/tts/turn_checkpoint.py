@@ -9,8 +9,8 @@ from pipeline.audio.opus import PACKET_MS, frame, unframe
 from pipeline.engines.ports import OpusChunk, SpokenWord
 from pipeline.session_state.turn_state import CallState, SentenceState, TurnState
 from pipeline.tts.sentence_buffer import Fragment
-from schemas.retrieval import NumberedPassage
-from schemas.turn_facts import Word
+from schemas.events.turn_events import Word
+from schemas.settings.retrieval_settings import NumberedPassage
 
 Words = Sequence[Word] | Sequence[SpokenWord]
 """With their times in the sound of one rendering."""

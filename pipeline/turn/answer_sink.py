@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.engines.ports import Message
-from schemas.chat import GivenMessage
 from schemas.events import Fact
 from schemas.settings import SessionSettings
+from schemas.settings.model_settings import GivenMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,12 @@ from pipeline.turn.answer_sink import Question, Stage
 from pipeline.turn.retrieval_step import Finder, look_up, told
 from pipeline.turn.tool_call_step import Calling
 from pipeline.turn.turn_span import chatting
-from schemas.answer_facts import AnswerCited, PassagesFound
-from schemas.chat import GivenMessage
 from schemas.errors import EngineDead
 from schemas.events import TextCompleted
-from schemas.providers import is_ours
-from schemas.retrieval import NumberedPassage
+from schemas.events.answer_events import AnswerCited, PassagesFound
+from schemas.settings.model_settings import GivenMessage
+from schemas.settings.provider_settings import is_ours
+from schemas.settings.retrieval_settings import NumberedPassage
 
 log = logging.getLogger(__name__)
 _ROUNDS: Final = 4

@@ -8,10 +8,10 @@ import anyio
 from pipeline.core.clock import Clock
 from pipeline.observability import span_names as names
 from pipeline.observability.trace_context import fail, shows_content, span
-from schemas.answer_facts import PassagesFailed, PassagesFound
 from schemas.errors import RhapsodeError
-from schemas.retrieval import CollectionId, NumberedPassage, Passage, SearchToolConfig
+from schemas.events.answer_events import PassagesFailed, PassagesFound
 from schemas.settings import SessionSettings
+from schemas.settings.retrieval_settings import CollectionId, NumberedPassage, Passage, SearchToolConfig
 
 _PATIENCE_S: Final = 5.0
 """Longer than any search takes; an answer without passages is better than none."""

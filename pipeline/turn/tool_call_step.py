@@ -14,9 +14,9 @@ from pipeline.session_state.turn_state import CallState
 from pipeline.tools.remote_functions import About, pseudonym
 from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.turn.answer_sink import Question, Stage
-from schemas.answer_facts import ToolCalled, ToolCompleted, ToolFailed
-from schemas.chat import ARGUMENT_CHARS
-from schemas.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
+from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
+from schemas.events.answer_events import ToolCalled, ToolCompleted, ToolFailed
+from schemas.settings.model_settings import ARGUMENT_CHARS
 
 _ID: Final = re.compile(r"[\x21-\x7e]{1,64}")
 _NAME_CHARS: Final = 64

@@ -19,7 +19,6 @@ from pipeline.tts.turn_checkpoint import Progress, Remainder
 from pipeline.turn.answer_sink import Question
 from pipeline.turn.generation import Answer, Models
 from pipeline.turn.turn_span import telling
-from schemas.chat import GivenMessage
 from schemas.errors import RhapsodeError
 from schemas.events import (
     Fact,
@@ -35,6 +34,7 @@ from schemas.events import (
 )
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
+from schemas.settings.model_settings import GivenMessage
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pipeline.observability import span_names
 from pipeline.observability.trace_context import HERE, fail, shows_content, span
 from pipeline.observability.tracer import TurnTrace, turn_span
 from schemas.events import Fact, TurnCompleted, TurnFailed, TurnStopped
-from schemas.providers import LOCAL
+from schemas.settings.provider_settings import LOCAL
 
 _NS: Final = 1_000_000
 

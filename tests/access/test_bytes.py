@@ -17,11 +17,11 @@ from pipeline.admission.storage_quota import Stored, Usage
 from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.stt.inputs.input_handles import HeardAllowance
-from schemas.access_errors import WriteLimit
-from schemas.access_settings import PrincipalLimits
 from schemas.errors import LogUnavailable
-from schemas.limits import LimitSettings
+from schemas.errors.access_errors import WriteLimit
 from schemas.settings import LogSettings
+from schemas.settings.access_settings import PrincipalLimits
+from schemas.settings.limit_settings import LimitSettings
 from tests.access.people import People, client, settings_at
 from tests.edge.listeners import create
 from tests.log.support import raw

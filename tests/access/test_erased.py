@@ -13,7 +13,7 @@ import httpx
 import pytest
 import redis
 
-from deployments.workers import run_workers
+from deployments.replicas.workers import run_workers
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.transfer import erasure
 from tests.access.people import People, client, settings_at

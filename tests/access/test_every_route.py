@@ -13,11 +13,11 @@ from fastapi.routing import iter_route_contexts
 from starlette.requests import HTTPConnection
 
 from cluster.openapi import _nothing
-from deployments.access import PRINCIPAL, guard
-from deployments.gate import PUBLIC
-from deployments.http import create_app
-from deployments.openai_problems import is_openai
-from schemas.access_errors import Forbidden
+from deployments.faces.openai.openai_problems import is_openai
+from deployments.web.asgi_app import create_app
+from deployments.web.auth_middleware import PUBLIC
+from deployments.web.resource_access import PRINCIPAL, guard
+from schemas.errors.access_errors import Forbidden
 from schemas.ids import new_session_id
 from schemas.principals import Principal
 from tests.access.people import ADMIN, Belongings, People, client, said_by_socket
@@ -157,7 +157,7 @@ def test_the_walk_sees_every_route_and_knows_what_its_path_is_about() -> None:
     assert len(NAMED) > 20
     known = {*ABOUT, *HARMLESS, *UPKEEP}
     unknown = {name for way in OTHERS for name in way.names} - known
-    assert not unknown, "tell deployments/access.py and this test whose these are"
+    assert not unknown, "tell deployments/web/resource_access.py and this test whose these are"
 
 
 @pytest.mark.parametrize("way", NAMED, ids=str)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cluster.cli import app
+from cluster.cli.main import app
 from deployments.app import build
 from pipeline.auth.api_keys import create_key, read_keys
 from schemas.settings import AppSettings

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from deployments.redaction import redacted
+from deployments.observability.log_redaction import redacted
 from pipeline.auth.signing_key import own_secret
 from tests.access.people import People, client, said_by_socket, settings_at, stream
 from tests.edge.listeners import ask, create, listen_until_over

@@ -13,10 +13,10 @@ from websockets.asyncio.client import connect
 
 from pipeline.admission.upload_limits import Arriving
 from pipeline.core.fair_slots import FairPlaces
-from schemas.access_errors import UploadLimit
-from schemas.access_settings import PrincipalLimits
 from schemas.errors import GatewayBusy
-from schemas.limits import LimitSettings
+from schemas.errors.access_errors import UploadLimit
+from schemas.settings.access_settings import PrincipalLimits
+from schemas.settings.limit_settings import LimitSettings
 from tests.access.people import People, client, settings_at, stream
 from tests.edge.listeners import ask, create, listen_until_over, split_frame
 from tests.support import RunningApp, running_app

@@ -14,14 +14,14 @@ from pipeline.sessions.session_owner import OwnerServices
 from pipeline.tools.tool_registry import FunctionHouse
 from pipeline.turn.generation import Models
 from pipeline.turn.retrieval_step import Finder
-from schemas.chat import FunctionOffer, GivenMessage, ToolSettings
 from schemas.events import SessionStarted, TurnRequested
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_id, new_session_id
-from schemas.limits import LimitSettings
-from schemas.recorded import Recorded
-from schemas.retrieval import CollectionId, DocumentId, Passage, SearchToolConfig
 from schemas.settings import SessionSettings
-from schemas.tools import FunctionHouseSettings, RegisteredFunction
+from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.model_settings import FunctionOffer, GivenMessage, ToolSettings
+from schemas.settings.retrieval_settings import CollectionId, DocumentId, Passage, SearchToolConfig
+from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
 from tests.unit.test_owner import until_over
 from tests.unit.test_turn import Voice
 

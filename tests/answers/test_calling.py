@@ -9,11 +9,11 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.tools.remote_functions import About, pseudonym
 from pipeline.tools.tool_registry import Result
 from pipeline.turn.generation import Models
-from schemas.chat import GivenMessage
 from schemas.events import SessionStarted, TurnRequested
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, new_session_id
-from schemas.recorded import Recorded
-from schemas.tools import RegisteredFunction
+from schemas.settings.model_settings import GivenMessage
+from schemas.settings.tool_settings import RegisteredFunction
 from tests.answers.asking import (
     TURN,
     Author,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.rag.citation_support import supports
-from schemas.retrieval import CollectionId, NumberedPassage, SearchToolConfig
+from schemas.settings.retrieval_settings import CollectionId, NumberedPassage, SearchToolConfig
 from tests.answers.asking import COLLECTION, passage
 
 TEXTS = (

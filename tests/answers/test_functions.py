@@ -13,10 +13,10 @@ from pydantic import SecretStr, ValidationError
 
 from pipeline.tools.remote_functions import About, pseudonym
 from pipeline.tools.tool_registry import FunctionHouse
-from schemas.chat import OUTPUT_CHARS
 from schemas.errors import RhapsodeError
-from schemas.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
-from schemas.tools import RegisteredFunction
+from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
+from schemas.settings.model_settings import OUTPUT_CHARS
+from schemas.settings.tool_settings import RegisteredFunction
 from tests.answers.asking import house
 from tests.house import House, open_house
 

@@ -3,9 +3,9 @@
 import pytest
 
 from pipeline.engines.ports import Completion, Message
-from schemas.chat import GivenMessage
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.settings import SessionSettings
+from schemas.settings.model_settings import GivenMessage
 from tests.answers.asking import COLLECTION, Author, Shelf, facts_of, of_type
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
 from schemas.events import AudioChunk
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.recorded import NewFact, Recorded
 from schemas.settings import ArchiveSettings
 from tests.log.support import ENDED, batch, creation, delta
 

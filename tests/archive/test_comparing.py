@@ -11,11 +11,11 @@ from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.event_log import EventLog
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.vad import SileroVad
-from schemas.comparisons import ComparisonReport, InputComparison
+from schemas.events.recorded import NewFact
+from schemas.events.voice_events import InputAudio, InputOpened
 from schemas.ids import SessionId, new_session_id
-from schemas.listening import ListeningSettings
-from schemas.recorded import NewFact
-from schemas.voice_facts import InputAudio, InputOpened
+from schemas.native.comparison_answers import ComparisonReport, InputComparison
+from schemas.settings.listening_settings import ListeningSettings
 from tests.archive.support import Tiers
 from tests.log.support import ENDED, batch, creation
 from tests.voice.callers import austen, silence

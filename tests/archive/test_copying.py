@@ -8,8 +8,8 @@ import pytest
 from pipeline.transfer.session_copy import write_copy
 from schemas.errors import Conflict, SessionFull
 from schemas.events import TurnRequested
+from schemas.events.recorded import NewFact
 from schemas.ids import Seq, new_session_id
-from schemas.recorded import NewFact
 from schemas.settings import SessionSettings
 from tests.archive.support import Tiers, whole
 from tests.log.support import ENDED, STARTED, batch, delta, new

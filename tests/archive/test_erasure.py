@@ -29,11 +29,11 @@ from pipeline.rag.librarian_port import Librarian
 from pipeline.transfer import erasure
 from pipeline.transfer.erasure import Eraser
 from schemas.errors import LogError, LogUnavailable
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.events import SessionStarted
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.native.transfer_answers import ErasureProof
 from schemas.settings import SessionSettings
-from schemas.transfers import ErasureProof
 from tests.archive.support import Tiers, tell, whole
 from tests.eventually import eventually
 from tests.log.support import ENDED, batch, delta, new, raw

@@ -6,7 +6,7 @@ from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.archive.segments import StoredFact, chunk_span, cut_chunks, unpack_frame, verify
 from pipeline.eventlog.redis.codec import decode_entry
 from pipeline.transfer.bundle_reader import ReadBundle
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 GOLDEN = Path(__file__).parent / "golden"
 LIMIT = 10_000_000

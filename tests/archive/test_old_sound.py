@@ -9,8 +9,8 @@ from pipeline.background.redis.redis_audio import RedisSound
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.eventlog.archive.audio_redaction import Muting
 from schemas.events import AudioChunk, InputAudio
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import SessionId, TurnId, new_session_id
-from schemas.recorded import NewFact, Recorded
 from tests.archive.support import Tiers, whole
 from tests.log.support import ENDED, batch, creation
 

@@ -12,8 +12,8 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.tailer import Tailer
 from schemas.events import TurnRequested
+from schemas.events.recorded import NewFact, Recorded
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.recorded import NewFact, Recorded
 from schemas.settings import SessionSettings
 from tests.archive.support import Tiers, Time, whole
 from tests.log.support import ENDED, batch, creation, delta, new

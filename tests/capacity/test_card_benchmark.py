@@ -17,8 +17,8 @@ from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.whisper_weights import whisper_files
 from pipeline.tts.sentence_buffer import SentenceBuffer
-from schemas.listening import SpeechToTextSettings
 from schemas.settings import SentenceSettings, SessionSettings
+from schemas.settings.listening_settings import SpeechToTextSettings
 
 
 def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path) -> None:

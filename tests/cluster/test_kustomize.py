@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.manifests.kustomize import render
-from cluster.manifests.patches import Unrenderable
+from cluster.kubernetes.kustomize import render
+from cluster.kubernetes.patches import Unrenderable
 
 HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
 THING = """

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from cluster import log_check
-from cluster.problems import CliError
+from cluster.checks import log_check
+from cluster.cli.cli_errors import CliError
 from loadtests.chaos.redis_servers import find_server
 from loadtests.target import free_port
 from schemas.settings import LogSettings

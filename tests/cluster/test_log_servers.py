@@ -12,8 +12,8 @@ import anyio
 import pytest
 import redis
 
-from cluster.manifests import overlays
-from cluster.manifests.kustomize import Manifest, named
+from cluster.kubernetes import overlay_checks
+from cluster.kubernetes.kustomize import Manifest, named
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 from tests.eventually import eventually
 
@@ -89,7 +89,7 @@ def _answers(port: int) -> bool:
 def test_a_single_server_wants_its_password(
     name: str, tools: dict[str, str], started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    manifests = {named(manifest): manifest for manifest in overlays.rendered("small")}
+    manifests = {named(manifest): manifest for manifest in overlay_checks.rendered("small")}
     (port,) = _ports(1)
     started.append(_start(manifests, name, port, tmp_path, tools))
     anyio.run(eventually, lambda: _answers(port))
@@ -101,7 +101,7 @@ def test_a_single_server_wants_its_password(
 def test_six_servers_become_one_cluster_once(
     tools: dict[str, str], started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    manifests = {named(manifest): manifest for manifest in overlays.rendered("gpu")}
+    manifests = {named(manifest): manifest for manifest in overlay_checks.rendered("gpu")}
     ports = _ports(SERVERS)
     assert manifests["StatefulSet/log"]["spec"]["replicas"] == SERVERS
     started += [_start(manifests, "log", port, tmp_path / str(port), tools) for port in ports]

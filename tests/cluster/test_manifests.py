@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.manifests import network, overlays, references, safety, serving, shapes
-from cluster.manifests.generated import OVERLAYS
-from cluster.manifests.kustomize import Manifest, named
+from cluster.kubernetes import network, overlay_checks, references, safety, serving, shapes
+from cluster.kubernetes.generated import OVERLAYS
+from cluster.kubernetes.kustomize import Manifest, named
 from deployments.app import load_settings
 
 Edit = Callable[[dict[str, Manifest]], object]
@@ -20,19 +20,19 @@ Edit = Callable[[dict[str, Manifest]], object]
 
 @pytest.fixture(scope="module")
 def gpu() -> list[Manifest]:
-    return overlays.rendered("gpu")
+    return overlay_checks.rendered("gpu")
 
 
 def test_what_follows_from_other_files_is_current() -> None:
-    assert [str(fault) for fault in overlays.out_of_date()] == [], 'run "make manifests"'
+    assert [str(fault) for fault in overlay_checks.out_of_date()] == [], 'run "make manifests"'
 
 
-@pytest.mark.parametrize("overlay", overlays.NAMES)
+@pytest.mark.parametrize("overlay", overlay_checks.NAMES)
 def test_an_overlay_is_right_from_all_sides(overlay: str) -> None:
-    assert [str(fault) for fault in overlays.faults(overlay)] == []
+    assert [str(fault) for fault in overlay_checks.faults(overlay)] == []
 
 
-@pytest.mark.parametrize("overlay", overlays.NAMES)
+@pytest.mark.parametrize("overlay", overlay_checks.NAMES)
 def test_it_is_rendered_as_kustomize_itself_does(overlay: str) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
@@ -41,14 +41,14 @@ def test_it_is_rendered_as_kustomize_itself_does(overlay: str) -> None:
         [kubectl, "kustomize", str(OVERLAYS / overlay)], capture_output=True, check=True, text=True
     )
     theirs = {named(manifest): manifest for manifest in yaml.safe_load_all(said.stdout)}
-    assert {named(manifest): manifest for manifest in overlays.rendered(overlay)} == theirs
+    assert {named(manifest): manifest for manifest in overlay_checks.rendered(overlay)} == theirs
 
 
-@pytest.mark.parametrize("overlay", overlays.NAMES)
+@pytest.mark.parametrize("overlay", overlay_checks.NAMES)
 def test_the_variables_of_an_overlay_are_settings(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {named(manifest): manifest for manifest in overlays.rendered(overlay)}
+    found = {named(manifest): manifest for manifest in overlay_checks.rendered(overlay)}
     variables = dict(found["ConfigMap/rhapsode-settings"]["data"])
-    variables |= next(s for s in overlays.secrets() if named(s) == "Secret/rhapsode-environment")[
+    variables |= next(s for s in overlay_checks.secrets() if named(s) == "Secret/rhapsode-environment")[
         "stringData"
     ]
     for name, value in variables.items():
@@ -175,7 +175,7 @@ def test_a_mistake_is_found(mistake: str, gpu: list[Manifest]) -> None:
     edit, said = MISTAKES[mistake]
     edit(found)
     manifests = list(found.values())
-    known = references.keys_of(overlays.secrets(), "Secret")
+    known = references.keys_of(overlay_checks.secrets(), "Secret")
     faults = [
         *shapes.misfits(manifests, shapes.VERSIONS[-1:]),
         *(references.faults(manifests, known) if "schema" not in said else ()),

@@ -13,8 +13,8 @@ import redis
 import yaml
 from typer.main import get_command
 
-from cluster.cli import app
-from cluster.config import unknown_variables
+from cluster.checks.config import unknown_variables
+from cluster.cli.main import app
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 from pipeline.eventlog.redis.server_info import Durability
 from schemas.version import VERSION

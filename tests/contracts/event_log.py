@@ -6,8 +6,8 @@ import pytest
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Push, Subscribed, Verdict
 from pipeline.eventlog.redis.codec import AUDIO_MAX, PUSH_MAX
 from schemas.events import AudioChunk, SessionEndRequested, TurnRequested, TurnStopped, payload
+from schemas.events.recorded import NewFact
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
-from schemas.recorded import NewFact
 from schemas.settings import SessionSettings
 from tests.log.support import ENDED, STARTED, batch, creation, delta, new
 

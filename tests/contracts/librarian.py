@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.rag.librarian_port import Librarian, Piece
 from pipeline.rag.reading.document_reader import Upload
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound, DocumentUnreadable
 from schemas.ids import new_id
-from schemas.retrieval import CollectionId, DocumentId, DocumentProgress, SearchToolConfig
-from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound, DocumentUnreadable
+from schemas.settings.retrieval_settings import CollectionId, DocumentId, DocumentProgress, SearchToolConfig
 from tests.documents.libraries import BEES
 
 WORDS = SearchToolConfig(strategy="keyword", top_k=3)

@@ -11,9 +11,9 @@ import pytest
 from pipeline.rag.chunking import Chunk
 from pipeline.rag.embeddings.embedder import unit
 from pipeline.rag.store.passage_store import Hit, NewDocument, PassageStore
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
 from schemas.ids import new_id
-from schemas.retrieval import CollectionId, DocumentId, DocumentView
-from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound
+from schemas.settings.retrieval_settings import CollectionId, DocumentId, DocumentView
 
 DIMENSIONS = 4
 BEES = (1.0, 0.0, 0.0, 0.0)

@@ -18,9 +18,9 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.rag.librarian_port import Librarian
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
+from schemas.errors.retrieval_errors import DocumentBusy
 from schemas.ids import new_id
-from schemas.retrieval import CollectionId, DocumentId
-from schemas.retrieval_errors import DocumentBusy
+from schemas.settings.retrieval_settings import CollectionId, DocumentId
 from tests.documents.libraries import BEES, Shelves
 from tests.eventually import eventually
 

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cluster import documents
-from cluster.cli import app as cli
-from cluster.console import Steps
-from cluster.problems import CliError
+from cluster.cli.cli_errors import CliError
+from cluster.cli.console import Steps
+from cluster.cli.main import app as cli
+from cluster.client import document_transfer
 from tests.documents.libraries import BEES, Shelves
 
 pytestmark = pytest.mark.anyio
@@ -39,26 +39,30 @@ async def test_files_are_added_listed_searched_and_removed(
 ) -> None:
     url, name = shelves.app.url, f"Bees of {folder.name}"
     with pytest.raises(CliError, match=r"Not added: broken\.pdf"):
-        await documents.add(url, name, documents.files_of([folder]), steps)
+        await document_transfer.add(url, name, document_transfer.files_of([folder]), steps)
     assert "The hive, 2 passages" in said.getvalue()
     assert "document.unreadable" in said.getvalue()
     await shelves.until_listed(await _id_of(shelves, name))
-    [shown] = await documents.listed(url, name)
+    [shown] = await document_transfer.listed(url, name)
     assert [(one["name"], one["state"]) for one in shown["contents"]] == [
         ("bees.md", "ready"),
         ("broken.pdf", "failed"),
     ]
-    [passage] = await documents.search(url, name, {"question": "combs", "strategy": "keyword", "top_k": 1})
+    [passage] = await document_transfer.search(
+        url, name, {"question": "combs", "strategy": "keyword", "top_k": 1}
+    )
     assert passage["headings"] == ["The hive", "Wax"]
-    await documents.add(url, name, [folder / "bees.md"], steps)
-    [shown] = await documents.listed(url, name)
+    await document_transfer.add(url, name, [folder / "bees.md"], steps)
+    [shown] = await document_transfer.listed(url, name)
     assert [one["name"] for one in shown["contents"]] == ["bees.md", "broken.pdf"]
-    assert await documents.remove(url, name, ["bees.md", "broken.pdf"], False) == "bees.md, broken.pdf"
-    [shown] = await documents.listed(url, name)
+    assert (
+        await document_transfer.remove(url, name, ["bees.md", "broken.pdf"], False) == "bees.md, broken.pdf"
+    )
+    [shown] = await document_transfer.listed(url, name)
     assert shown["contents"] == []
-    assert await documents.remove(url, shown["id"], [], True)
+    assert await document_transfer.remove(url, shown["id"], [], True)
     with pytest.raises(CliError, match="no collection"):
-        await documents.listed(url, shown["id"])
+        await document_transfer.listed(url, shown["id"])
 
 
 async def _id_of(shelves: Shelves, name: str) -> str:
@@ -71,19 +75,19 @@ async def _id_of(shelves: Shelves, name: str) -> str:
 async def test_what_cannot_be_is_explained(shelves: Shelves, folder: Path, steps: Steps) -> None:
     url = shelves.app.url
     with pytest.raises(CliError, match="no collection Nowhere"):
-        await documents.search(url, "Nowhere", {"question": "a"})
+        await document_transfer.search(url, "Nowhere", {"question": "a"})
     with pytest.raises(CliError, match="Say which documents"):
-        await documents.remove(url, "Nowhere", [], False)
+        await document_transfer.remove(url, "Nowhere", [], False)
     with pytest.raises(CliError, match="There is no"):
-        documents.files_of([folder / "absent.pdf"])
+        document_transfer.files_of([folder / "absent.pdf"])
     (folder / "empty").mkdir()
     with pytest.raises(CliError, match="no documents in"):
-        documents.files_of([folder / "empty"])
+        document_transfer.files_of([folder / "empty"])
     collection = await shelves.create("refusing")
     with pytest.raises(CliError, match="damaged"):
-        await documents.add(url, collection, [folder / "broken.pdf"], steps)
+        await document_transfer.add(url, collection, [folder / "broken.pdf"], steps)
     with pytest.raises(CliError, match="no document x"):
-        await documents.remove(url, collection, ["x"], False)
+        await document_transfer.remove(url, collection, ["x"], False)
 
 
 @pytest.mark.parametrize("command", ["add", "list", "search", "remove"])

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from ray import serve
 
-from deployments.librarian import LibrarianReplica, RemoteLibrarian
+from deployments.replicas.retrieval import LibrarianReplica, RemoteLibrarian
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.open_library import open_library
-from schemas.retrieval import RetrievalSettings
+from schemas.settings.retrieval_settings import RetrievalSettings
 from tests.contracts.librarian import LibrarianContract
 
 QUICK = RetrievalSettings(embedding="wordllama", judge=None)

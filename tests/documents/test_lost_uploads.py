@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.rag.librarian_port import Librarian
 from pipeline.rag.reading.document_reader import Upload
-from schemas.retrieval import CollectionId, DocumentId
+from schemas.settings.retrieval_settings import CollectionId, DocumentId
 from tests.documents.conftest import QUICK
 from tests.documents.libraries import BEES, Shelves
 from tests.support import RunningApp, running_app, scripted_settings

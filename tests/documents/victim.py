@@ -19,8 +19,8 @@ from pipeline.engines.registry import (
 from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.turn.turn import Models
 from schemas.ids import new_id
-from schemas.retrieval import DocumentId
 from schemas.settings import AppSettings
+from schemas.settings.retrieval_settings import DocumentId
 
 
 async def main(settings: AppSettings, file: Path) -> None:

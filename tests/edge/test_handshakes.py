@@ -8,11 +8,11 @@ import anyio
 import pytest
 from fastapi import FastAPI, WebSocket
 
-from deployments.direct import listening
-from deployments.gate import _accepting
+from deployments.web.auth_middleware import _accepting
+from deployments.web.direct_listener import listening
 from loadtests.chaos.system import reserve_port
 from pipeline.sessions.drain import Departure
-from schemas.limits import GatewaySettings, LeavingSettings
+from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from deployments.inbox import Inbox
+from deployments.rpc.result_stream_server import Inbox
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel, load
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from pipeline.engines.tts.piper_voice import Voice
 from pipeline.engines.weights.model_files import language_model_file, voice_files
-from schemas.providers import ChatProviderSettings
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.provider_settings import ChatProviderSettings
 from tests.engines.near import HERE
 from tests.engines.transcribing import SAID
 from tests.transcription_server import TranscriptionHouse, transcription_house

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.remote import answer_of, items_of
+from deployments.rpc.serve_client import answer_of, items_of
 from schemas.errors import EngineDead
 
 pytestmark = pytest.mark.anyio

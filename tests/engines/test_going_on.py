@@ -17,10 +17,10 @@ from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.turn.generation import Models
 from schemas.events import TERMINAL, SessionStarted, TurnRequested
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.limits import LimitSettings
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings, TextToSpeechSettings
+from schemas.settings.limit_settings import LimitSettings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]
 

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from deployments import outbox
-from deployments.inbox import Inbox
-from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
-from deployments.remote import handed_in
-from deployments.telemetry import Observed, streaming
-from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
+from deployments.replicas.language_model import LanguageModelReplica, RemoteLanguageModel
+from deployments.replicas.text_to_speech import RemoteSpeaker, TextToSpeechReplica
+from deployments.rpc import result_stream_client
+from deployments.rpc.replica_telemetry import Observed, streaming
+from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.serve_client import handed_in
 from pipeline.engines.ports import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
 from pipeline.observability import span_names
@@ -85,7 +85,7 @@ class CountingRemote(RemoteLanguageModel):
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items come past Serve, however long it takes until there is a way."""
-    monkeypatch.setattr(outbox, "_PATIENCE_S", 30.0)
+    monkeypatch.setattr(result_stream_client, "_PATIENCE_S", 30.0)
 
 
 class TestRemoteLanguageModel(LanguageModelContract):
@@ -243,7 +243,7 @@ async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through
 async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_CONNECT_S", 0.05)
+    monkeypatch.setattr(result_stream_client, "_CONNECT_S", 0.05)
     held, came = asyncio.Event(), list[int]()
 
     async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,15 +10,15 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
-from deployments.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
-from deployments.text_to_speech import RemoteSpeaker, TextToSpeechReplica
+from deployments.replicas.language_model import LanguageModelReplica, RemoteLanguageModel
+from deployments.replicas.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
+from deployments.replicas.text_to_speech import RemoteSpeaker, TextToSpeechReplica
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
 from pipeline.engines.ports import ChatRequest, Message, Utterance
 from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
 from schemas.errors import EngineDead, EngineError
-from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
 from tests.engines.near import NearHandle
 from tests.eventually import eventually
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.inbox import LARGEST, WELCOME, Inbox
+from deployments.rpc.result_stream_server import LARGEST, WELCOME, Inbox
 from schemas.errors import EngineDead
 from tests.engines.near import HERE
 from tests.eventually import eventually
@@ -38,7 +38,7 @@ def framed(frame: bytes) -> bytes:
 async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.inbox._LATE_S", 3_600.0)
+    monkeypatch.setattr("deployments.rpc.result_stream_server._LATE_S", 3_600.0)
     with inbox.call() as call:
         _, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
         writer.write(framed(str(call.back["back_token"]).encode()))
@@ -53,7 +53,7 @@ async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
 
 
 async def test_many_strangers_keep_no_replica_away(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.inbox._GREETED_S", 3_600.0)
+    monkeypatch.setattr("deployments.rpc.result_stream_server._GREETED_S", 3_600.0)
     with inbox.call() as call:
         port = int(call.back["back_port"])
         reader, writer = await asyncio.open_connection(HERE, port)

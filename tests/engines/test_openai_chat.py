@@ -11,8 +11,8 @@ from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.ports import ChatRequest, Completion, Message
 from pipeline.engines.registry import build_chat_provider
 from schemas.errors import EngineBusy, EngineFailed
-from schemas.providers import ChatProviderSettings
 from schemas.settings import LanguageModelSettings
+from schemas.settings.provider_settings import ChatProviderSettings
 from tests.chat_server import ANSWER, ChatHouse
 from tests.contracts.language_model import answer
 from tests.eventually import eventually

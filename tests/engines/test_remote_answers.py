@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ray import serve
 
-from deployments.language_model import LanguageModelReplica, RemoteLanguageModel
+from deployments.replicas.language_model import LanguageModelReplica, RemoteLanguageModel
 from pipeline.engines.ports import ChatRequest, Completion, Message
 from schemas.errors import EngineBusy, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings

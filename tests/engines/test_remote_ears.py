@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from ray import serve
 
-from deployments.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
+from deployments.replicas.speech_to_text import RemoteSpeechToText, SpeechToTextReplica
 from pipeline.engines.ports import Transcript, Utterance, WrittenWord
 from schemas.errors import UnknownProvider
-from schemas.listening import QualitySpeechToTextSettings, SpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
 from tests.contracts.speech_to_text import written
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from pipeline.engines.ports import Delivery
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.tts.remote_voice import RemoteVoice
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
-from schemas.providers import SpeechProviderSettings
+from schemas.settings.provider_settings import SpeechProviderSettings
 from tests.contracts.text_to_speech import SENTENCE, TextToSpeechContract, length_ms, spoken
 from tests.eventually import eventually
 from tests.speech_server import SpeechHouse, Wire

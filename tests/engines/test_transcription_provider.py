@@ -11,7 +11,7 @@ from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from pipeline.engines.stt.transcription_providers import SpeechToTextWithProviders
 from schemas.errors import UnknownProvider
-from schemas.listening import SpeechToTextSettings
+from schemas.settings.listening_settings import SpeechToTextSettings
 from tests.clips import joined
 from tests.contracts.speech_to_text import SpeechToTextContract, faint_noise, written
 from tests.engines.transcribing import SOUND, heard

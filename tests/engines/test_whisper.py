@@ -17,7 +17,7 @@ from pipeline.engines.stt.whisper_model import load
 from pipeline.engines.stt.whisper_weights import whisper_files, whisper_partial_files
 from pipeline.engines.stt.whisper_whole import FullWindows
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from schemas.listening import SpeechToTextSettings
+from schemas.settings.listening_settings import SpeechToTextSettings
 from tests.clips import needs_clips, noisy, word_errors
 from tests.contracts.speech_to_text import (
     SECOND,

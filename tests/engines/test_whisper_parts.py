@@ -31,7 +31,7 @@ from pipeline.engines.stt.whisper_windows import (
 )
 from pipeline.engines.stt.whisper_words import word_times
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.contracts.speech_to_text import written
 from tests.eventually import eventually
 

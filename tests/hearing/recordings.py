@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.stt.endpointing import Ended, Endpointer, Event
 from pipeline.stt.vad import FRAME_BYTES, SileroVad
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 
 RATE = 16_000
 BEFORE_MS, AFTER_MS = 500, 3_000

@@ -13,7 +13,7 @@ from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.inputs.input_opening import for_source
 from pipeline.stt.utterance_transcriber import Scribe
 from schemas.errors import EngineDead, RhapsodeError, UnknownProvider
-from schemas.listening import EndpointingSettings, ListeningSettings
+from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 from tests.eventually import eventually
 from tests.hearing.test_tape import numbered
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loadtests.speech import Clip
 from pipeline.audio.capture import PIECE_MS, RATE, Capture, Piece, Playback, heard_again
 from pipeline.audio.opus import packet_count
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 from tests.hearing.recordings import floats, pcm, probabilities, silence, told, tone, utterances
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed, Wait
 from pipeline.stt.vad import FRAME_MS
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 from tests.hearing.recordings import said, utterances
 
 PLAIN = EndpointingSettings(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.stt.vad import FRAME_MS
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 from tests.hearing.recordings import said, told, utterances
 
 # ---------------------------------------------------------------- whatever happens

@@ -8,7 +8,7 @@ import pytest
 from loadtests.speech import Clip
 from pipeline.stt.endpointing import Began, Endpointer
 from pipeline.stt.vad import FRAME_MS
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 from tests.clips import joined, noisy
 from tests.hearing.recordings import AFTER_MS, BEFORE_MS, probabilities, silence, spoken_ms, told, utterances
 

@@ -10,7 +10,7 @@ from pipeline.stt.audio_ring_buffer import Tape
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.utterance_transcriber import Scribe
 from schemas.errors import EngineDead
-from schemas.listening import ListeningSettings
+from schemas.settings.listening_settings import ListeningSettings
 from tests.hearing.test_tape import numbered
 
 pytestmark = pytest.mark.anyio

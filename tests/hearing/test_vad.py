@@ -6,7 +6,7 @@ from faster_whisper.vad import get_vad_model
 
 from loadtests.speech import Clip
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, SileroVad
-from schemas.listening import EndpointingSettings
+from schemas.settings.listening_settings import EndpointingSettings
 from tests.hearing.recordings import Noise, floats, frames, noises, probabilities, silence, told, utterances
 
 

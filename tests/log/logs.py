@@ -9,8 +9,8 @@ import anyio
 from pipeline.eventlog.event_log import Batch, Ear, EventLog, Head, Lease, Outcome, Push, Subscribed
 from pipeline.eventlog.memory_log import MemoryEventLog
 from schemas.errors import LogUnavailable
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 
 class GatedLog(MemoryEventLog):

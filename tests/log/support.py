@@ -14,8 +14,8 @@ from pipeline.eventlog.event_log import ANY, Batch, EventLog
 from pipeline.eventlog.producer_queue import Mode
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.events import Fact, SessionEnded, SessionStarted, TextDelta
+from schemas.events.recorded import NewFact
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation
-from schemas.recorded import NewFact
 from schemas.settings import SessionSettings
 
 STARTED = SessionStarted(settings=SessionSettings())

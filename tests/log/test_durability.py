@@ -20,8 +20,8 @@ from pipeline.eventlog.redis.embedded.disk_sync import DiskSync
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogForeign, LogFull
 from schemas.events import TRIGGERS, TextCompleted
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.recorded import Recorded
 from schemas.settings import LogSettings
 from tests.log.support import batch, creation, delta, kill_server, new, raw, until
 

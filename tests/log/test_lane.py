@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
 from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_FACTS, Entry, Lane, Mode, weight
 from pipeline.eventlog.subscription import Listener
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
-from schemas.recorded import Recorded
 from tests.log.support import delta, new
 
 SESSION = new_session_id()

@@ -23,8 +23,8 @@ from pipeline.turn.generation import Models
 from schemas.errors import LogUnavailable
 from schemas.events import TurnRequested
 from schemas.ids import SessionId, new_session_id, parse_session_id
-from schemas.limits import LimitSettings
 from schemas.settings import LanguageModelSettings, LogSettings, SessionSettings
+from schemas.settings.limit_settings import LimitSettings
 from tests.eventually import eventually
 from tests.log.support import STARTED, raw
 

@@ -14,8 +14,8 @@ from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
 from schemas.errors import LogLost
 from schemas.ids import Seq, new_session_id
-from schemas.preferences import Preferences
 from schemas.settings import LogSettings
+from schemas.settings.narration_preferences import Preferences
 from tests.log.proxy import FaultyProxy
 from tests.log.support import ENDED, STARTED, delta, kill_server
 

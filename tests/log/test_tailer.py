@@ -11,8 +11,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from schemas.errors import CursorAhead, LogUnavailable, SessionGone, SessionNotFound
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.recorded import Recorded
 from tests.log.logs import LossyLog
 from tests.log.support import ENDED, STARTED, batch, creation, delta, new, until
 

@@ -17,8 +17,8 @@ from pipeline.delivery.captions import render
 from pipeline.eventlog.redis.codec import decode_entry
 from pipeline.observability.metric_fold import SessionMeter
 from pipeline.session_state.conversation import Conversation
+from schemas.events.recorded import Recorded, UnknownEvents, UnknownFact
 from schemas.ids import new_session_id
-from schemas.recorded import Recorded, UnknownEvents, UnknownFact
 from tests.archive.test_golden import archived
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas import voice_facts as voice
 from schemas.events import (
     Fact,
     OwnerChanged,
@@ -25,10 +24,17 @@ from schemas.events import (
     TurnStopped,
     payload,
 )
+from schemas.events import voice_events as voice
+from schemas.events.recorded import Recorded
+from schemas.events.turn_events import (
+    AudioChunk,
+    SentenceCompleted,
+    SentenceFailed,
+    SentenceSkipped,
+    SentenceVoiced,
+)
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId, new_session_id
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
-from schemas.turn_facts import AudioChunk, SentenceCompleted, SentenceFailed, SentenceSkipped, SentenceVoiced
 
 SETTINGS = SessionSettings()
 BEGAN_MS = 1_800_000_000_000

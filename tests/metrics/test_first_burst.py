@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.observability import metric_names
 from schemas.events import SessionStarted, TurnRequested
-from schemas.turn_facts import TurnFailed
+from schemas.events.turn_events import TurnFailed
 from schemas.version import BUILD
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.metrics.test_observability import RULES

@@ -24,9 +24,9 @@ from schemas.events import (
     TurnResumed,
     TurnStarted,
 )
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import TranscriptFinal
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
-from schemas.voice_facts import TranscriptFinal
 from tests.metrics.tellings import BEGAN_MS, SETTINGS, Telling, tellings
 
 pytestmark = pytest.mark.anyio

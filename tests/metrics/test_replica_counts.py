@@ -4,7 +4,7 @@ import anyio
 import pytest
 from ray.serve.exceptions import RayServeException
 
-from deployments.replica_counts import KEPT_S, Counts, ReplicaCounts
+from deployments.replicas.replica_counts import KEPT_S, Counts, ReplicaCounts
 
 pytestmark = pytest.mark.anyio
 

@@ -17,12 +17,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import state
-from cluster.cli import app as program
-from cluster.readings import Page, Readings
-from cluster.state import Process, RunState
-from cluster.top_figures import figures
-from cluster.top_view import Screen
+from cluster.cli.main import app as program
+from cluster.cli.top.metric_readings import Page, Readings
+from cluster.cli.top.top_figures import figures
+from cluster.cli.top.top_view import Screen
+from cluster.local import run_state
+from cluster.local.run_state import Process, RunState
 from tests.metrics.conftest import Gateways
 
 BEFORE = """\
@@ -108,7 +108,7 @@ def watched_until_q() -> None:
     """In a terminal that changes its size."""
     terminal, other = pty.openpty()
     try:
-        command = [sys.executable, "-m", "cluster.cli", "top"]
+        command = [sys.executable, "-m", "cluster.cli.main", "top"]
         with subprocess.Popen(command, stdin=other, stdout=other, stderr=other) as process:
             try:
                 for rows, columns in ((40, 80), (60, 160)):
@@ -137,12 +137,12 @@ def test_both_commands_tell_of_a_running_system(
     url = gateways.first.settings.log.url
     assert url is not None
     monkeypatch.setenv("REDIS_URL", url.get_secret_value())
-    with state.only_one(tmp_path):
+    with run_state.only_one(tmp_path):
         launcher = Process.of(psutil.Process())
         where = RunState(
             launcher=launcher, url=f"{gateways.first.url}/", application="", ray_folder="", ready=True
         )
-        state.write(tmp_path, where)
+        run_state.write(tmp_path, where)
         shown = rhapsode("top", "--once")
         assert "Log server" in shown.stdout
         found = json.loads(rhapsode("top", "--json").stdout)

@@ -17,10 +17,10 @@ from pipeline.admission.usage_meter import MemoryMeter
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.embeddings.embedding_models import PACKAGED
-from schemas.limits import LimitSettings
-from schemas.openai.embeddings import EmbeddingsRequest
-from schemas.openai_settings import EMBEDDINGS
+from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.principals import Principal
+from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.openai_settings import EMBEDDINGS
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio

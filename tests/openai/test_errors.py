@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from deployments.openai_problems import TABLE, is_openai
-from deployments.problems import STATUS
-from schemas.openai.chat import ChatCompletionRequest
+from deployments.faces.openai.openai_problems import TABLE, is_openai
+from deployments.web.problem_details import STATUS
+from schemas.openai.chat_request import ChatCompletionRequest
 from tests.chat_server import ChatHouse
 from tests.openai.asking import CHAT, SPEECH, TRANSCRIPTIONS, asked
 from tests.support import RunningApp

@@ -8,7 +8,7 @@ import pytest
 from deployments.faces.openai.model_names import Names
 from pipeline.sessions.catalog import Choices
 from schemas.errors import UnknownVoice
-from schemas.openai_errors import ModelNotFound
+from schemas.errors.openai_errors import ModelNotFound
 from schemas.settings import AppSettings, SessionSettings
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai._streaming import SSEDecoder
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from deployments.faces.event_streams import QUIET
+from deployments.web.sse_format import QUIET
 from tests.openai.asking import SAID, STORY, TOOLS, seconds_of, spoken
 from tests.support import RunningApp
 

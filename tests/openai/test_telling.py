@@ -8,8 +8,8 @@ import pytest
 from deployments.faces.openai.chunk_translator import Teller, Wanted, Whole
 from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
 from schemas.errors import CursorMalformed, EngineBusy, EngineFailed
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
-from schemas.recorded import Recorded
 
 pytestmark = pytest.mark.anyio
 SESSION = new_session_id()

@@ -16,9 +16,9 @@ from pipeline.engines.registry import (
 )
 from pipeline.engines.scripted import ScriptedLanguageModel, ScriptedTextToSpeech
 from pipeline.engines.tts.remote_voice import RemoteVoice
-from schemas.listening import SpeechToTextSettings, TranscriptionProviderSettings
-from schemas.providers import ChatProviderSettings, SpeechProviderSettings
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.listening_settings import SpeechToTextSettings, TranscriptionProviderSettings
+from schemas.settings.provider_settings import ChatProviderSettings, SpeechProviderSettings
 from tests.contracts.language_model import LanguageModelContract
 from tests.contracts.text_to_speech import TextToSpeechContract
 from tests.serving import serving_somewhere

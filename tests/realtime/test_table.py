@@ -4,10 +4,10 @@ from typing import Any, get_args
 
 import pytest
 
-from schemas.realtime import CLIENT_EVENTS
-from schemas.realtime_items import RealtimeModel
-from schemas.realtime_session import AudioInput, AudioOutput, ResponseWish, SessionPatch
-from schemas.realtime_table import EVENTS, QUERY, RESPONSE, SECRETS, SESSION, RealtimeRow, rows
+from schemas.realtime.client_events import CLIENT_EVENTS
+from schemas.realtime.realtime_items import RealtimeModel
+from schemas.realtime.realtime_session import AudioInput, AudioOutput, ResponseWish, SessionPatch
+from schemas.realtime.realtime_table import EVENTS, QUERY, RESPONSE, SECRETS, SESSION, RealtimeRow, rows
 from tests.access.people import client as http_client
 from tests.realtime.sounds import silence
 from tests.realtime.speakers import Client, client

@@ -36,11 +36,8 @@ from schemas.events import (
     TurnStopRequested,
     payload,
 )
-from schemas.ids import Seq, TurnId, new_session_id
-from schemas.realtime import session_patch
-from schemas.recorded import Recorded
-from schemas.settings import AppSettings, SessionSettings
-from schemas.voice_facts import (
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import (
     PlaybackFlushed,
     PlaybackHeard,
     SpeechEnded,
@@ -49,6 +46,9 @@ from schemas.voice_facts import (
     TranscriptFinal,
     TranscriptPartial,
 )
+from schemas.ids import Seq, TurnId, new_session_id
+from schemas.realtime.client_events import session_patch
+from schemas.settings import AppSettings, SessionSettings
 
 SESSION = new_session_id()
 SETTINGS = SessionSettings()

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.realtime import CLIENT_EVENTS, client_event, session_patch
-from schemas.realtime_errors import RealtimeInvalid
+from schemas.errors.realtime_errors import RealtimeInvalid
+from schemas.realtime.client_events import CLIENT_EVENTS, client_event, session_patch
 from tests.realtime.conftest import ANSWER
 from tests.realtime.sounds import silence
 from tests.realtime.speakers import Client, client

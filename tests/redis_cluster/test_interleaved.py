@@ -16,9 +16,9 @@ from pipeline.eventlog.redis import group_committer
 from pipeline.eventlog.redis.cluster.slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.events import TurnRequested
+from schemas.events.turn_events import TurnStopped
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.settings import SessionSettings
-from schemas.turn_facts import TurnStopped
 from tests.eventually import eventually
 from tests.log.support import STARTED, delta
 from tests.redis_cluster.conftest import settings_for

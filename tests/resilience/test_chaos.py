@@ -7,8 +7,8 @@ import pytest
 from loadtests.chaos.ledger import Asked, Listened, judge
 from loadtests.chaos.run import Plan, run
 from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted, payload
+from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, TurnId
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
 
 pytestmark = pytest.mark.anyio

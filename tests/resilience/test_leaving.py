@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster.client import Client, Fact
+from cluster.client.http_client import Client, Fact
 from loadtests.chaos.system import System
 from schemas.events import TERMINAL
 from tests.edge.listeners import Event, Heard, ask, create, frames, listen_until_over, open_stream, sse

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.rag.embeddings.embedder import unit
 from pipeline.rag.store.passage_store import PassageStore
 from schemas.ids import new_id
-from schemas.retrieval import CollectionId
+from schemas.settings.retrieval_settings import CollectionId
 from tests.contracts.passage_store import BEES, DIMENSIONS, document
 
 _PASSAGES = 40

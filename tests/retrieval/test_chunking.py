@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.rag.chunking import chunks
 from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
-from schemas.retrieval import ChunkSettings
+from schemas.settings.retrieval_settings import ChunkSettings
 
 _LETTERS = st.text(st.sampled_from("ab .!?\n\täß漢👍é"), max_size=400)
 _SENTENCES = st.lists(

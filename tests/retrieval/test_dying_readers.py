@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.rag.reading import document_reader
 from pipeline.rag.reading.document_reader import DocumentReader, Upload
-from schemas.retrieval import ReadingLimits
-from schemas.retrieval_errors import DocumentUnreadable
+from schemas.errors.retrieval_errors import DocumentUnreadable
+from schemas.settings.retrieval_settings import ReadingLimits
 from tests.retrieval import curious_child, dying_child
 
 pytestmark = pytest.mark.anyio

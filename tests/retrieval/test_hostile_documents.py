@@ -11,8 +11,8 @@ import pytest
 
 from loadtests.retrieval.shelf import docx, pdf
 from pipeline.rag.reading.document_reader import DocumentReader, Upload
-from schemas.retrieval import ReadingLimits
-from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow
+from schemas.errors.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow
+from schemas.settings.retrieval_settings import ReadingLimits
 from tests.eventually import eventually
 from tests.retrieval.conftest import Uploaded
 

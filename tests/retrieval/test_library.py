@@ -15,8 +15,9 @@ from loadtests.retrieval.shelf import questions
 from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
 from pipeline.rag.reading.document_reader import Upload
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentUnreadable, RetrievalUnavailable
 from schemas.ids import new_id
-from schemas.retrieval import (
+from schemas.settings.retrieval_settings import (
     CollectionId,
     DocumentId,
     DocumentProgress,
@@ -24,7 +25,6 @@ from schemas.retrieval import (
     SearchToolConfig,
     Strategy,
 )
-from schemas.retrieval_errors import CollectionNotFound, DocumentUnreadable, RetrievalUnavailable
 from tests.retrieval.conftest import Uploaded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.weights]

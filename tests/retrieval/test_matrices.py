@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best, joined
-from schemas.retrieval import CollectionId
+from schemas.settings.retrieval_settings import CollectionId
 
 _BEES = CollectionId("bees")
 

@@ -11,9 +11,9 @@ from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
 from pipeline.rag.store.passage_store import PassageStore
 from pipeline.rag.store.postgres_store import PostgresStore
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import new_id
-from schemas.retrieval import CollectionId, RetrievalSettings
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.settings.retrieval_settings import CollectionId, RetrievalSettings
 from tests.contracts.passage_store import BEES, DIMENSIONS, Opened, PassageStoreContract, document
 from tests.retrieval.killing import whole_documents_after_kills
 from tests.retrieval.postgres import postgres

@@ -7,7 +7,7 @@ from loadtests.retrieval.scores import Score, rank_of_answer, table
 from loadtests.retrieval.shelf import Question
 from pipeline.rag.rank_fusion import fused
 from pipeline.rag.store.passage_store import Hit
-from schemas.retrieval import CollectionId, DocumentId, Passage
+from schemas.settings.retrieval_settings import CollectionId, DocumentId, Passage
 
 _RANKING = st.lists(st.integers(1, 30), unique=True, max_size=20)
 

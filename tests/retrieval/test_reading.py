@@ -12,8 +12,8 @@ from pipeline.rag.reading import html_document, markdown_document, plain_documen
 from pipeline.rag.reading.document_kinds import kind_of
 from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, Upload
 from pipeline.rag.reading.extracted_text import ExtractedText
-from schemas.retrieval import ReadingLimits
-from schemas.retrieval_errors import DocumentError
+from schemas.errors.retrieval_errors import DocumentError
+from schemas.settings.retrieval_settings import ReadingLimits
 from tests.retrieval.conftest import Uploaded
 
 _MOST = 100_000

@@ -15,9 +15,9 @@ from pipeline.rag.keywords import asked, terms
 from pipeline.rag.store.passage_store import PassageStore
 from pipeline.rag.store.sqlite_store import SqliteStore
 from pipeline.rag.store.sqlite_tables import Connections
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.ids import new_id
-from schemas.retrieval import CollectionId
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.settings.retrieval_settings import CollectionId
 from tests.contracts.passage_store import BEES, DIMENSIONS, Opened, PassageStoreContract, document
 from tests.retrieval.killing import whole_documents_after_kills
 

@@ -13,8 +13,8 @@ from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.turn.generation import Models
+from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
 from schemas.settings import TextToSpeechSettings
-from schemas.stories import CreateScene, CreateStory, StreamScene
 from tests.support import scripted_settings
 
 pytestmark = pytest.mark.anyio

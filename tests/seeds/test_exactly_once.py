@@ -21,8 +21,8 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.session_state.session_views import SessionViews
 from schemas.events import Fact, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.recorded import Recorded
 from schemas.settings import LogSettings, SessionSettings
 from tests.seeds.people import Message, Person, messages, nothing_left_to_do, of
 from tests.support import RunningApp, running_app

@@ -9,8 +9,8 @@ import anyio.lowlevel
 import pytest
 from fastapi import WebSocket
 
-from deployments.faces import stories
-from deployments.faces.stories import known_scene
+from deployments.faces.stories import story_routes
+from deployments.faces.stories.story_routes import known_scene
 from deployments.services import Services
 from pipeline.apps.narrations import Scene
 from schemas.principals import Principal
@@ -159,7 +159,7 @@ async def test_connected_is_first_however_early_the_client_speaks(
         return await known_scene(services, caller, scene_id)
 
     monkeypatch.setattr(WebSocket, "receive", noted)
-    monkeypatch.setattr(stories, "known_scene", late)
+    monkeypatch.setattr(story_routes, "known_scene", late)
     async with person.socket(url) as socket:
         await socket.send(said)
         got = [json.loads(text) async for text in socket]

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import state
-from cluster.state import RunState
+from cluster.local import run_state
+from cluster.local.run_state import RunState
 from tests.tracing.collector import Collector, collector
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 6
@@ -58,7 +58,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, collecting: Collector)
 @pytest.fixture(scope="package")
 def rhapsode(environment: dict[str, str]) -> Iterator[Rhapsode]:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "cluster.cli", *arguments]
+        command = [sys.executable, "-m", "cluster.cli.main", *arguments]
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
@@ -79,7 +79,7 @@ def running(rhapsode: Rhapsode, environment: dict[str, str], config: Path) -> Ru
     """Started once for all tests: that takes half a minute, on a busy machine minutes."""
     started = rhapsode("up", "--scripted", "--detach", "--config", str(config))
     assert started.returncode == 0, started.stdout + started.stderr
-    found = state.running(Path(environment["RHAPSODE_HOME"]))
+    found = run_state.running(Path(environment["RHAPSODE_HOME"]))
     assert found is not None
     assert found.url in started.stdout
     return found

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from cluster.client import Client, Fact
+from cluster.client.http_client import Client, Fact
 from schemas.events import TERMINAL
 from tests.edge.listeners import Heard, frames, open_stream
 from tests.serve.conftest import STORY, Rhapsode

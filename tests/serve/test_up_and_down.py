@@ -15,8 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from cluster import config, state
-from cluster.state import RunState
+from cluster.checks import config
+from cluster.local import run_state
+from cluster.local.run_state import RunState
 from tests.serve.conftest import Rhapsode, replicas
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(3_000)]
@@ -127,7 +128,7 @@ def test_a_port_that_was_asked_for_and_is_busy_is_refused(
 ) -> None:
     elsewhere = environment | {"RHAPSODE_HOME": str(tmp_path)}
     port = running.url.rstrip("/").rpartition(":")[2]
-    command = [sys.executable, "-m", "cluster.cli", "up", "--port", port]
+    command = [sys.executable, "-m", "cluster.cli.main", "up", "--port", port]
     refused = subprocess.run(command, env=elsewhere, capture_output=True, text=True, timeout=600, check=False)
     assert refused.returncode == 1
     assert f"Port {port} is in use" in refused.stderr
@@ -143,7 +144,7 @@ def test_where_ray_dies_the_launcher_starts_everything_again_at_the_same_address
     raylet.kill()
     await_gone(everybody)
     home, deadline = Path(environment["RHAPSODE_HOME"]), monotonic() + 600
-    while (again := state.running(home)) is None:
+    while (again := run_state.running(home)) is None:
         assert monotonic() < deadline
         sleep(0.1)
     assert (again.launcher, again.url) == (running.launcher, running.url)
@@ -169,12 +170,12 @@ def test_after_the_launcher_was_killed_down_leaves_nothing_running(
 def test_a_signal_while_it_starts_stops_what_there_is(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "cluster.cli", "up", "--scripted", "--port", str(port)]
+    command = [sys.executable, "-m", "cluster.cli.main", "up", "--scripted", "--port", str(port)]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as starting:
         home, deadline = Path(environment["RHAPSODE_HOME"]), monotonic() + 600
-        while (found := state.read(home)) is None or len(found.processes) < 2:
+        while (found := run_state.read(home)) is None or len(found.processes) < 2:
             assert monotonic() < deadline
             assert starting.poll() is None
             sleep(0.05)
@@ -183,5 +184,5 @@ def test_a_signal_while_it_starts_stops_what_there_is(environment: dict[str, str
         said, _ = starting.communicate(timeout=600)
     assert "Stopped." in said
     await_gone(everybody)
-    assert state.read(home) is None
-    assert not state.is_running(home)
+    assert run_state.read(home) is None
+    assert not run_state.is_running(home)

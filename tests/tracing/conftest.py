@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments import log_lines
+from deployments.observability import log_lines
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.tracing.collector import Collector, collector
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import pytest
 
-from deployments import log_lines
+from deployments.observability import log_lines
 from pipeline.observability import trace_ids
 from pipeline.observability.trace_context import Here, within
 from schemas.errors import EngineFailed, LogUnavailable, UnknownVoice
-from schemas.telemetry import LoggingSettings
+from schemas.settings.telemetry_settings import LoggingSettings
 
 pytestmark = pytest.mark.usefixtures("as_before")
 

@@ -13,9 +13,9 @@ from opentelemetry.semconv.attributes import error_attributes, service_attribute
 from pydantic import ValidationError
 
 from deployments.app import load_settings
-from deployments.otel_variables import tracing
+from deployments.observability.otel_variables import tracing
 from pipeline.observability import span_names, trace_ids
-from schemas.telemetry import TracingSettings
+from schemas.settings.telemetry_settings import TracingSettings
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tracing.md"
 NAMES = {name: value for name, value in vars(span_names).items() if name.isupper() and isinstance(value, str)}

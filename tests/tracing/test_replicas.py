@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployments.language_model import LanguageModelReplica
+from deployments.replicas.language_model import LanguageModelReplica
 from pipeline.engines.ports import ChatRequest, Message
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import in_session, span
@@ -16,7 +16,7 @@ from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.trace_propagation import carried
 from pipeline.observability.tracer import TurnTrace, turn_span
 from schemas.settings import LanguageModelSettings
-from schemas.telemetry import TelemetrySettings, TracingSettings
+from schemas.settings.telemetry_settings import TelemetrySettings, TracingSettings
 from tests.tracing.collector import Collector, Span, tree
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("as_before")]

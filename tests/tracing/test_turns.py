@@ -7,8 +7,8 @@ from pipeline.engines.ports import Completion
 from pipeline.observability import span_names, trace_ids
 from pipeline.observability.trace_export import open_tracing
 from schemas.settings import SessionSettings
-from schemas.telemetry import TracingSettings
-from schemas.tools import RegisteredFunction
+from schemas.settings.telemetry_settings import TracingSettings
+from schemas.settings.tool_settings import RegisteredFunction
 from schemas.version import BUILD
 from tests.answers.asking import COLLECTION, Author, Shelf, call, facts_of, house, registered
 from tests.edge.listeners import ask, create, listen_until_over

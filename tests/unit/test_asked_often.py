@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from cluster.openapi import _nothing
-from deployments.http import Lately, create_app
-from schemas.wire import Health
+from deployments.web.asgi_app import Lately, create_app
+from schemas.native.native_messages import Health
 
 pytestmark = pytest.mark.anyio
 

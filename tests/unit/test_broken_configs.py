@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cluster.cli import app
+from cluster.cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "serve_config.yaml").read_text(encoding="utf-8")

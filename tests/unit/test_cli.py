@@ -15,12 +15,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cluster import accelerators, deploy, ports, processes, state, up
-from cluster.cli import app
-from cluster.console import Steps
-from cluster.ports import held_port
-from cluster.problems import CliError
-from cluster.state import Process, RunState
+from cluster.checks import accelerators
+from cluster.cli.cli_errors import CliError
+from cluster.cli.console import Steps
+from cluster.cli.main import app
+from cluster.local import deploy, port_hold, process_sweep, run_state, up
+from cluster.local.port_hold import held_port
+from cluster.local.run_state import Process, RunState
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas import version
 from schemas.version import BUILD, VERSION
@@ -197,7 +198,7 @@ def test_a_log_server_that_cannot_be_used_is_found_before_anything_is_started(
 
 def test_the_state_says_where_the_log_is_and_only_its_user_can_read_it(home: Path) -> None:
     home.mkdir()
-    state.write(home, a_run(psutil.Process()))
+    run_state.write(home, a_run(psutil.Process()))
     assert (home / "run.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -213,9 +214,9 @@ def test_another_terminal_knows_the_log_server_that_was_given_to_up(home: Path, 
         launcher.stdout.readline()
         while not (tmp_path / "s").exists():
             assert server.poll() is None
-        with state.only_one(home):
+        with run_state.only_one(home):
             run = a_run(psutil.Process(launcher.pid), ready=True, log=f"unix://{tmp_path}/s")
-            state.write(home, run)
+            run_state.write(home, run)
             log = json.loads(rhapsode("status", "--json").stdout)["log"]
             examined = {one["name"]: one for one in json.loads(rhapsode("doctor", "--json").stdout)}
         assert "secret" not in (home / "run.json").read_text()
@@ -235,7 +236,7 @@ def test_a_start_in_the_background_that_fails_says_why(monkeypatch: pytest.Monke
     said = rhapsode("up", "--detach")
     assert said.exit_code == 1
     assert "did you mean RHAPSODE_LOG__URL?" in said.stderr
-    assert not state.is_running(home)
+    assert not run_state.is_running(home)
 
 
 # ---------------------------------------------------------------- ports
@@ -270,7 +271,7 @@ def test_two_systems_never_share_a_port_though_gateways_of_one_do() -> None:
 
 def test_a_folder_for_locks_that_is_not_ours_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / f"rhapsode-{os.getuid()}").write_text("somebody else's")
-    monkeypatch.setattr(ports, "_LOCKS", tmp_path)
+    monkeypatch.setattr(port_hold, "_LOCKS", tmp_path)
     with pytest.raises(CliError, match="cannot be written to"), held_port("127.0.0.1", 8000, insist=False):
         pass
 
@@ -284,15 +285,15 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 def test_of_two_that_start_at_once_one_is_told_to_wait(home: Path) -> None:
-    with state.only_one(home) as first, state.only_one(home) as second:
+    with run_state.only_one(home) as first, run_state.only_one(home) as second:
         assert (first, second) == (True, False)
-        assert state.is_running(home)
-    assert not state.is_running(home)
+        assert run_state.is_running(home)
+    assert not run_state.is_running(home)
 
 
 def test_a_second_up_points_to_the_first(home: Path) -> None:
-    with state.only_one(home):
-        state.write(home, a_run(psutil.Process(), ready=True))
+    with run_state.only_one(home):
+        run_state.write(home, a_run(psutil.Process(), ready=True))
         said = rhapsode("up")
     assert said.exit_code == 0
     assert "Rhapsode is running already: http://127.0.0.1:1/" in said.stdout
@@ -313,8 +314,8 @@ def test_a_second_up_points_to_the_first(home: Path) -> None:
 def test_a_wish_that_what_runs_does_not_fulfil_is_an_error(
     home: Path, how: list[str], wish: list[str], fits: bool
 ) -> None:
-    with state.only_one(home):
-        state.write(home, a_run(psutil.Process(), ready=True, config=str(Path("mine.yaml").absolute())))
+    with run_state.only_one(home):
+        run_state.write(home, a_run(psutil.Process(), ready=True, config=str(Path("mine.yaml").absolute())))
         said = rhapsode("up", *how, *wish)
     assert said.exit_code == (0 if fits else 2)
     if not fits:
@@ -346,17 +347,17 @@ def test_a_deployment_to_where_no_ray_is_says_so_at_once(monkeypatch: pytest.Mon
 def test_a_damaged_state_file_is_no_state(home: Path, text: str) -> None:
     home.mkdir()
     (home / "run.json").write_text(text)
-    assert state.read(home) is None
+    assert run_state.read(home) is None
     assert rhapsode("down").exit_code == 0
 
 
 def test_what_a_crashed_run_left_is_ended_and_forgotten(home: Path, sleeper: subprocess.Popen[bytes]) -> None:
     home.mkdir()
     left = Process.of(psutil.Process(sleeper.pid))
-    state.write(home, a_run(psutil.Process(), processes=(left,)))
+    run_state.write(home, a_run(psutil.Process(), processes=(left,)))
     assert "Ended 1 process that" in rhapsode("down").stdout
     assert sleeper.poll() is not None
-    assert state.read(home) is None
+    assert run_state.read(home) is None
 
 
 def test_a_process_that_only_has_the_same_number_is_left_alone(
@@ -364,7 +365,7 @@ def test_a_process_that_only_has_the_same_number_is_left_alone(
 ) -> None:
     home.mkdir()
     other = Process(pid=sleeper.pid, started=psutil.Process(sleeper.pid).create_time() - 100)
-    state.write(home, a_run(psutil.Process(), processes=(other,)))
+    run_state.write(home, a_run(psutil.Process(), processes=(other,)))
     rhapsode("down")
     assert sleeper.poll() is None
 
@@ -374,7 +375,7 @@ def test_a_process_that_ignores_the_request_is_made_to_end() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as stubborn:
         assert stubborn.stdout is not None
         stubborn.stdout.readline()
-        assert processes.end([psutil.Process(stubborn.pid)], grace_s=0.05) == 1
+        assert process_sweep.end([psutil.Process(stubborn.pid)], grace_s=0.05) == 1
         assert stubborn.poll() is not None
 
 
@@ -389,7 +390,7 @@ def test_a_home_that_cannot_be_written_is_a_sentence(home: Path) -> None:
 
 
 def test_ray_is_not_imported_before_it_is_told_to_listen_on_the_loopback_only() -> None:
-    modules = "cluster.cli, cluster.up, cluster.exposure, cluster.detach"
+    modules = "cluster.cli.main, cluster.local.up, cluster.checks.exposure, cluster.local.detach"
     code = f"import sys, {modules}; print([name for name in sys.modules if name == 'ray'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -10,10 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cluster import state
-from cluster.alike import HERE_ONLY
-from cluster.cli import app
-from cluster.state import KEY, RunState
+from cluster.cli.common_options import HERE_ONLY
+from cluster.cli.main import app
+from cluster.local import run_state
+from cluster.local.run_state import KEY, RunState
 
 SESSION = "0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f"
 ARGUMENTS: dict[str, list[str]] = {
@@ -205,19 +205,19 @@ def test_up_says_that_a_wish_cannot_be_met_where_it_runs_already(
     here = RunState(
         launcher=rollout_process(), url="http://127.0.0.1:8740/", application="", ray_folder="", ready=True
     )
-    with state.only_one(place) as ours:
+    with run_state.only_one(place) as ours:
         assert ours
-        state.write(place, here)
+        run_state.write(place, here)
         said = rhapsode("up", "--port", "8742", *detach)
         assert said.exit_code == 2, said.output
         assert "runs already" in said.stderr
         assert rhapsode("up", *detach).exit_code == 0
 
 
-def rollout_process() -> state.Process:
+def rollout_process() -> run_state.Process:
     import psutil
 
-    return state.Process.of(psutil.Process())
+    return run_state.Process.of(psutil.Process())
 
 
 def test_completion_can_be_installed() -> None:

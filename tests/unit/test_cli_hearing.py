@@ -10,13 +10,13 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cluster import hearing
-from cluster.client import Client
-from cluster.comparison_table import markdown
-from cluster.console import Steps
-from cluster.problems import CliError
-from cluster.recordings import Recording, recordings
-from schemas.comparisons import ComparisonReport
+from cluster.cli.cli_errors import CliError
+from cluster.cli.console import Steps
+from cluster.client import transcribe
+from cluster.client.comparison_table import markdown
+from cluster.client.http_client import Client
+from cluster.client.recording_files import Recording, recordings
+from schemas.native.comparison_answers import ComparisonReport
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen
 
@@ -51,7 +51,7 @@ def quiet() -> Steps:
 async def heard(app: RunningApp, *files: Recording, **listening: Any) -> tuple[str, str]:
     """The session, and what was printed."""
     terminal = io.StringIO()
-    session = await hearing.hear(hearing.Wish(app.url, listening), files, terminal, quiet())
+    session = await transcribe.hear(transcribe.Wish(app.url, listening), files, terminal, quiet())
     return session, terminal.getvalue()
 
 
@@ -89,14 +89,14 @@ async def test_a_session_that_ends_meanwhile_is_told(
     app: RunningApp, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is deleted while its answer is waited for, which will never come."""
-    settle = hearing._Listening._settle
+    settle = transcribe._Listening._settle
 
     async def deleted_first(listening: Any, turn: int | None) -> None:
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             await http.delete(f"/v1/sessions/{listening._session}")
         await settle(listening, 0)
 
-    monkeypatch.setattr(hearing._Listening, "_settle", deleted_first)
+    monkeypatch.setattr(transcribe._Listening, "_settle", deleted_first)
     with pytest.raises(CliError, match="ended by somebody else"):
         await heard(app, Recording(file))
 
@@ -116,7 +116,7 @@ async def test_a_file_that_is_no_recording_says_what_would_be_one(app: RunningAp
 
 async def test_the_report_has_every_input_with_both_texts_and_totals(app: RunningApp, file: Path) -> None:
     session, _ = await heard(app, Recording(file, SAID), Recording(file), reply=False)
-    reports = await hearing.compare(app.url, [session, session], quiet())
+    reports = await transcribe.compare(app.url, [session, session], quiet())
     text = markdown(reports)
     assert len(reports) == 2
     assert text.count("### austen.wav: ") == 4
@@ -129,7 +129,7 @@ async def test_a_session_that_heard_nothing_cannot_be_compared(app: RunningApp) 
     async with Client(app.url) as client:
         session = await client.create({})
     with pytest.raises(CliError, match="heard nothing") as caught:
-        await hearing.compare(app.url, [session], quiet())
+        await transcribe.compare(app.url, [session], quiet())
     assert "rhapsode hear" in caught.value.advice
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.farewell import until
+from deployments.web.ws_drain import until
 from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.errors import EngineFailed

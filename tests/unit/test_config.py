@@ -9,8 +9,8 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from cluster import config, exposure
-from cluster.problems import CliError
+from cluster.checks import config, exposure
+from cluster.cli.cli_errors import CliError
 from deployments.app import build, load_settings
 from schemas.settings import AppSettings
 

@@ -27,10 +27,10 @@ from schemas.events import (
     TurnStopRequested,
     payload,
 )
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, Seq, TurnId
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
-from schemas.voice_facts import PlaybackFlushed
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())

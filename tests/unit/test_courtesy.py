@@ -16,9 +16,9 @@ from pipeline.tts import first_audio_priority
 from pipeline.tts.first_audio_priority import ENOUGH_S, Courtesy
 from schemas.events import Kind, SessionStarted, TurnRequested
 from schemas.ids import new_session_id
-from schemas.limits import AdmissionSettings
-from schemas.listening import ListeningSettings
 from schemas.settings import SessionSettings
+from schemas.settings.limit_settings import AdmissionSettings
+from schemas.settings.listening_settings import ListeningSettings
 from tests.eventually import eventually
 from tests.unit import test_owner
 from tests.unit.test_owner import QUIET, gateway, until_over

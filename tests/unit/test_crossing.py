@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import orjson
 import pytest
 
-from deployments.language_model import _item, _request_from, _written
+from deployments.replicas.language_model import _item, _request_from, _written
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
 
 CALL = ToolCall("c1", "weather", '{"city": "Kiel"}')

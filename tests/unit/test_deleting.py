@@ -16,9 +16,9 @@ from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import LogUnavailable
 from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
+from schemas.events.recorded import NewFact
 from schemas.ids import SessionId, new_session_id
-from schemas.limits import LimitSettings
-from schemas.recorded import NewFact
+from schemas.settings.limit_settings import LimitSettings
 from tests.unit.test_owner import QUIET, gateway
 
 pytestmark = pytest.mark.anyio

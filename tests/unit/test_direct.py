@@ -7,10 +7,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deployments.direct import listening
+from deployments.web.direct_listener import listening
 from loadtests.chaos.system import reserve_port
 from pipeline.sessions.drain import Departure
-from schemas.limits import GatewaySettings, LeavingSettings
+from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 
 pytestmark = pytest.mark.anyio
 

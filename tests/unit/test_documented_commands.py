@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.main import get_command
 
-from cluster.cli import app
+from cluster.cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

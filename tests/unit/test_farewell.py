@@ -9,13 +9,13 @@ import pytest
 from fastapi import WebSocket, WebSocketDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from deployments.faces.native_ws import _Connection
-from deployments.farewell import seen_out
+from deployments.faces.native.session_socket import _Connection
 from deployments.services import Services
+from deployments.web.ws_drain import seen_out
 from pipeline.sessions.drain import Departure
-from schemas.limits import LeavingSettings
+from schemas.native.native_messages import Hello
 from schemas.principals import Principal
-from schemas.wire import Hello
+from schemas.settings.limit_settings import LeavingSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.engines.ports import ChatRequest, Completion
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 from schemas.settings import SessionSettings
 from tests.unit.test_turn import TEXT, Stage, Voice, Writer
 

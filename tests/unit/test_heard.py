@@ -11,10 +11,10 @@ from schemas.events import (
     TurnStopped,
     TurnStopRequested,
 )
+from schemas.events.turn_events import SentenceCompleted, Word
+from schemas.events.voice_events import PlaybackFlushed, PlaybackHeard
 from schemas.ids import TurnId
 from schemas.settings import SessionSettings
-from schemas.turn_facts import SentenceCompleted, Word
-from schemas.voice_facts import PlaybackFlushed, PlaybackHeard
 from tests.unit.test_conversation import Story
 
 ANSWER = "It is a fine day. The road is dry."

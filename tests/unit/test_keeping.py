@@ -19,7 +19,7 @@ from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from schemas.events import SessionStarted, TurnRequested
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.limits import LimitSettings
+from schemas.settings.limit_settings import LimitSettings
 from tests.unit.test_owner import QUIET, Patient, gateway
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,8 @@ from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, SpokenWor
 from pipeline.tts.normalization.spoken_text import plainly
 from pipeline.tts.sentence_synthesis import Line
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
-from schemas.limits import AdmissionSettings
 from schemas.settings import SessionSettings
+from schemas.settings.limit_settings import AdmissionSettings
 from tests.clocks import Hours
 
 pytestmark = pytest.mark.anyio

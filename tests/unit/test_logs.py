@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import logs
-from cluster.problems import CliError
+from cluster.cli.cli_errors import CliError
+from cluster.local import process_logs
 
 
 def a_run(ray: Path, name: str, **files: str) -> Path:
@@ -39,12 +39,12 @@ def ray(tmp_path: Path) -> Path:
 
 def said(home: Path, part: str | None, lines: int = 50) -> list[str]:
     found: list[str] = []
-    logs.show(home, part, lines, found.append, follow=False)
+    process_logs.show(home, part, lines, found.append, follow=False)
     return found
 
 
 def test_a_part_is_found_while_it_runs_and_after_it_was_stopped(home: Path, ray: Path) -> None:
-    logs.begin(home, ray)
+    process_logs.begin(home, ray)
     a_run(ray, "2026-11-24_1", Gateway="hello\n", LanguageModel="thinking\n")
     for _ in ("running", "stopped"):
         assert said(home, "gateway") == ["Gateway 0 | hello", "Gateway x2k9 | a replica"]
@@ -52,18 +52,18 @@ def test_a_part_is_found_while_it_runs_and_after_it_was_stopped(home: Path, ray:
         assert said(home, "Ray") == ["raylet.out | a node"]
         assert said(home, "serve") == ["controller_7 | controlling"]
         assert len(said(home, None)) == 3, "what is only of use to who looks for it is not among all"
-        logs.keep(home, ray)
+        process_logs.keep(home, ray)
     assert not (ray / "session_2026-11-24_1" / "logs").exists()
     assert (home / "logs" / "2026-11-24_1" / "raylet.out").exists()
 
 
 def test_only_the_last_runs_are_kept(home: Path, ray: Path) -> None:
-    for number in range(logs.KEPT + 3):
-        logs.begin(home, ray)
+    for number in range(process_logs.KEPT + 3):
+        process_logs.begin(home, ray)
         a_run(ray, f"2026-11-24_{number}", Gateway=f"run {number}\n")
-        logs.keep(home, ray)
+        process_logs.keep(home, ray)
     kept = sorted(path.name for path in (home / "logs").glob("2*"))
-    assert kept == [f"2026-11-24_{number}" for number in range(3, logs.KEPT + 3)]
+    assert kept == [f"2026-11-24_{number}" for number in range(3, process_logs.KEPT + 3)]
     assert "Gateway 0 | run 7" in said(home, "gateway")
 
 
@@ -72,11 +72,11 @@ def test_what_lies_in_a_folder_of_another_user_is_left_there(
 ) -> None:
     planted, uid = a_run(ray, "2026-11-24_1", Gateway="planted\n"), os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: uid + 1)
-    logs.keep(home, ray)
+    process_logs.keep(home, ray)
     assert planted.exists()
     assert not (home / "logs").exists()
     monkeypatch.undo()
-    logs.keep(home, ray)
+    process_logs.keep(home, ray)
     assert (home / "logs" / "2026-11-24_1" / "raylet.out").exists()
 
 
@@ -87,7 +87,7 @@ def test_only_the_last_lines_are_shown(home: Path) -> None:
 
 def test_a_part_that_is_none_is_told_with_those_that_are(home: Path, ray: Path) -> None:
     a_run(ray, "2026-11-24_1", Workers="")
-    logs.keep(home, ray)
+    process_logs.keep(home, ray)
     with pytest.raises(CliError, match=r"no log of 'gatway'") as refused:
         said(home, "gatway")
     assert refused.value.advice == "There are gateway, log, ray, serve, workers."
@@ -105,7 +105,7 @@ class _Enough(Exception):
 def test_what_is_added_is_shown_each_line_once_and_whole_also_of_who_comes_later(
     home: Path, ray: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logs.begin(home, ray)
+    process_logs.begin(home, ray)
     place = a_run(ray, "2026-11-24_1", Gateway="old\n")
     first, second = place / "worker-abc-01-0.err", place / "worker-abc-01-9.err"
 
@@ -127,10 +127,10 @@ def test_what_is_added_is_shown_each_line_once_and_whole_also_of_who_comes_later
             raise _Enough
         step()
 
-    monkeypatch.setattr(logs, "sleep", next_step)
+    monkeypatch.setattr(process_logs, "sleep", next_step)
     found: list[str] = []
     with pytest.raises(_Enough):
-        logs.show(home, "gateway", 1, found.append, follow=True)
+        process_logs.show(home, "gateway", 1, found.append, follow=True)
     assert found == [
         "Gateway 0 | old",
         "Gateway x2k9 | a replica",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loadtests.figures import percentile
 from pipeline.admission.concurrency_limiter import Newcomers, Wait
 from schemas.errors import GatewayBusy
-from schemas.limits import AdmissionSettings
+from schemas.settings.limit_settings import AdmissionSettings
 from tests.clocks import Hours
 
 USUAL_S = 0.3

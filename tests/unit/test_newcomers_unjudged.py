@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.limits import AdmissionSettings
+from schemas.settings.limit_settings import AdmissionSettings
 from tests.unit.test_newcomers import USUAL_S, accustomed, beside, let_in, turn
 
 

@@ -29,10 +29,10 @@ from schemas.events import (
     TurnStarted,
     TurnStopRequested,
 )
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.limits import LimitSettings
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
+from schemas.settings.limit_settings import LimitSettings
 from tests.eventually import eventually
 from tests.unit.test_turn import Voice
 

@@ -14,7 +14,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.sessions.orphan_scan import LOOKOUT
 from schemas.events import SessionStarted
 from schemas.ids import SessionId, new_session_id
-from schemas.limits import AdmissionSettings
+from schemas.settings.limit_settings import AdmissionSettings
 from tests.eventually import eventually
 from tests.unit.test_owner import QUIET, gateway, request, until_over
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.admission.engine_backpressure import PatientLanguageModel, Pressure
 from pipeline.engines.ports import ChatRequest, Completion, Message, Written
 from schemas.errors import EngineBusy, GatewayBusy
-from schemas.limits import AdmissionSettings
+from schemas.settings.limit_settings import AdmissionSettings
 from tests.clocks import Hours
 
 pytestmark = pytest.mark.anyio

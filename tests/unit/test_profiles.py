@@ -9,13 +9,13 @@ import yaml
 from ray import serve
 from ray.serve import Deployment
 
-from cluster import accelerators, config
-from cluster.placement import cards_needed, pools
-from cluster.problems import CliError
+from cluster.checks import accelerators, config
+from cluster.checks.placement_check import cards_needed, pools
+from cluster.cli.cli_errors import CliError
 from deployments.app import build
-from deployments.placing import at, bound
-from schemas.placement import Place
+from deployments.replicas.placement import at, bound
 from schemas.settings import AppSettings
+from schemas.settings.placement_settings import Place
 
 ROOT = Path(__file__).parent.parent.parent
 PROFILES = ("serve_config.yaml", "cluster/gpu.yaml", "cluster/cluster.yaml")

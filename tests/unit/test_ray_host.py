@@ -9,9 +9,9 @@ import psutil
 import pytest
 from ray.serve._private.common import DeploymentStatus
 
-from cluster import ray_host
-from cluster.accelerators import Accelerators
-from cluster.problems import CliError
+from cluster.checks.accelerators import Accelerators
+from cluster.cli.cli_errors import CliError
+from cluster.local import ray_host
 
 LATE = "The current node timed out during startup."
 

@@ -15,11 +15,11 @@ from pipeline.sessions.catalog import Choices
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
 from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
-from schemas.commands import Control
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id
-from schemas.limits import LimitSettings
+from schemas.native.session_commands import Control
+from schemas.settings.limit_settings import LimitSettings
 from tests.unit.test_owner import QUIET, gateway
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from schemas import export, ids
 from schemas.events import FACT, payload
-from schemas.recorded import UPCASTERS, VERSIONS, Recorded, UnknownFact, upcast
+from schemas.events.recorded import UPCASTERS, VERSIONS, Recorded, UnknownFact, upcast
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.spool import path_of, spool_under
+from deployments.web.spool import path_of, spool_under
 
 
 @pytest.fixture(autouse=True)

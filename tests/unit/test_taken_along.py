@@ -11,8 +11,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.session_views import SessionViews
 from schemas.events import SessionStarted
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.recorded import Recorded
 from tests.unit.test_owner import QUIET, Echo, gateway, request, until_over
 
 pytestmark = pytest.mark.anyio

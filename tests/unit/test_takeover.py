@@ -25,11 +25,11 @@ from pipeline.sessions.session_owner import OwnerServices
 from pipeline.tts.turn_checkpoint import same_place
 from pipeline.turn.generation import Models
 from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested
+from schemas.events.recorded import Recorded
+from schemas.events.turn_events import Word
 from schemas.ids import Seq, TurnId, new_session_id
-from schemas.limits import LimitSettings
-from schemas.recorded import Recorded
 from schemas.settings import LanguageModelSettings, SessionSettings, TextToSpeechSettings
-from schemas.turn_facts import Word
+from schemas.settings.limit_settings import LimitSettings
 from tests.unit.test_owner import until_over
 
 pytestmark = pytest.mark.anyio

@@ -12,10 +12,10 @@ from schemas.events import (
     TurnRequested,
     TurnStarted,
 )
+from schemas.events.voice_events import InputOpened, PlaybackFlushed, PlaybackHeard, TranscriptFinal
 from schemas.ids import TurnId
-from schemas.listening import ListeningSettings
 from schemas.settings import SessionSettings
-from schemas.voice_facts import InputOpened, PlaybackFlushed, PlaybackHeard, TranscriptFinal
+from schemas.settings.listening_settings import ListeningSettings
 from tests.unit.test_conversation import Story
 
 MICROPHONE = "019aa3c6-1b9a-4c3e-8f00-2b1d7a5c9e11"

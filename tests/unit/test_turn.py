@@ -18,8 +18,8 @@ from pipeline.turn.generation import Models
 from pipeline.turn.turn import Turn, TurnPlan
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.events import TERMINAL, SessionStarted
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
-from schemas.recorded import Recorded
 from schemas.settings import SessionSettings
 from tests.eventually import eventually
 

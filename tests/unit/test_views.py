@@ -8,8 +8,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state import session_views as module
 from pipeline.session_state.session_views import Views
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
-from schemas.recorded import Recorded
 from tests.log.support import STARTED, delta
 
 pytestmark = pytest.mark.anyio

@@ -47,7 +47,7 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rhapsode(elsewhere: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RHAPSODE_")}
     environment |= {"PYTHONPATH": str(elsewhere), "RHAPSODE_HOME": str(cwd / "home")}
-    command = [sys.executable, "-m", "cluster.cli", *arguments]
+    command = [sys.executable, "-m", "cluster.cli.main", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -90,7 +90,7 @@ def test_packaged_files_are_checked_from_another_folder(elsewhere: Path, tmp_pat
 
 def test_the_page_and_the_version_come_from_it(elsewhere: Path, tmp_path: Path) -> None:
     assert rhapsode(elsewhere, tmp_path, "--version").stdout == f"rhapsode {VERSION}\n"
-    code = "from deployments.http import WEB; assert (WEB / 'index.html').is_file(); print(WEB)"
+    code = "from deployments.web.asgi_app import WEB; assert (WEB / 'index.html').is_file(); print(WEB)"
     environment = {**os.environ, "PYTHONPATH": str(elsewhere)}
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -11,7 +11,7 @@ import anyio
 import av
 from websockets.asyncio.client import ClientConnection, connect
 
-from schemas.assistant import ASSISTANT_MESSAGES
+from schemas.apps.assistant_messages import ASSISTANT_MESSAGES
 from tests.support import RunningApp
 
 LIMIT_S = 60

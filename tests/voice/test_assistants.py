@@ -11,8 +11,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from schemas.commands import CreateSession
 from schemas.errors import GatewayBusy
+from schemas.native.session_commands import CreateSession
 from tests.support import RunningApp
 from tests.voice.assistants import LIMIT_S, Message, assistant, mp3_ms, until
 from tests.voice.callers import austen, calling, facts_of, new_session, silence

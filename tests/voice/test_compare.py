@@ -14,7 +14,7 @@ import pytest
 from pipeline.engines.ports import Transcript, Utterance
 from schemas.errors import EngineFailed
 from schemas.ids import SessionId
-from schemas.listening import ListeningSettings
+from schemas.settings.listening_settings import ListeningSettings
 from tests.support import RunningApp
 from tests.voice.callers import austen, calling, facts_of, new_session, silence
 

@@ -12,7 +12,7 @@ from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.interruption import Attention
 from schemas.ids import SessionId
-from schemas.listening import ListeningSettings
+from schemas.settings.listening_settings import ListeningSettings
 from tests.clocks import HandClock
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import Caller, austen, calling, facts_of, new_session, silence

@@ -11,8 +11,8 @@ import pytest
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 from tests.edge.bundles import PACKETS, Files, events_of, unzip, with_events, with_manifest, zipped
 from tests.log.support import raw
 from tests.support import RunningApp, running_app, scripted_settings

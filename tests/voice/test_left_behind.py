@@ -12,11 +12,11 @@ from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.stt.inputs.input_leases import Held
 from pipeline.stt.inputs.redis_inputs import RedisInputs
-from schemas.commands import OpenInput
+from schemas.events.voice_events import InputAudio, InputOpened, SpeechStarted
 from schemas.ids import SessionId
-from schemas.listening import ListeningSettings
+from schemas.native.session_commands import OpenInput
 from schemas.settings import AppSettings
-from schemas.voice_facts import InputAudio, InputOpened, SpeechStarted
+from schemas.settings.listening_settings import ListeningSettings
 from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen, calling, facts_of, new_session, silence

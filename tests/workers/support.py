@@ -11,8 +11,8 @@ from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Change, Effect, Pointer
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.events import Fact, TextCompleted
+from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, new_session_id
-from schemas.recorded import Recorded
 from schemas.settings import WorkerSettings
 from tests.log.support import batch, creation
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
-from cluster import state
-from cluster.cli import app as program
-from cluster.state import Process, RunState
+from cluster.cli.main import app as program
+from cluster.local import run_state
+from cluster.local.run_state import Process, RunState
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
@@ -27,10 +27,12 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApp]
     """Looks to the program as if `rhapsode up` had started it."""
     monkeypatch.setenv("RHAPSODE_HOME", str(tmp_path))
     monkeypatch.delenv("REDIS_URL", raising=False)
-    with running_app(scripted_settings(tmp_path), workers=True) as running, state.only_one(tmp_path):
+    with running_app(scripted_settings(tmp_path), workers=True) as running, run_state.only_one(tmp_path):
         launcher = Process.of(psutil.Process())
         url = f"{running.url}/"
-        state.write(tmp_path, RunState(launcher=launcher, url=url, application="", ray_folder="", ready=True))
+        run_state.write(
+            tmp_path, RunState(launcher=launcher, url=url, application="", ray_folder="", ready=True)
+        )
         yield running
 
 

@@ -10,7 +10,7 @@ from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.worker_ports import Member, Parking, Step
 from pipeline.background.worker_report import report
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.workers import EffectReport, ProjectionReport
+from schemas.native.worker_answers import EffectReport, ProjectionReport
 from tests.workers.support import COMPLETED, SCANTY, running, session_with
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,8 @@ from pipeline.background.worker_ports import Pointer, cause_key
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
 from schemas.events import TextDelta
+from schemas.events.recorded import Recorded
 from schemas.ids import SessionId
-from schemas.recorded import Recorded
 from schemas.settings import LogSettings, WorkerSettings
 
 SETTINGS = WorkerSettings(claim_idle_s=0.3, retry_s=0.01)

@@ -21,10 +21,10 @@ from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.inputs.audio_inputs import Intakes
 from pipeline.stt.inputs.recording_upload import recording_in
-from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
-from schemas.openai.chat import ChatCompletionRequest, voice_name
+from schemas.native.session_commands import CreateSession, RequestTurn
+from schemas.openai.chat_request import ChatCompletionRequest, voice_name
 from schemas.principals import Principal
 from schemas.settings import AppSettings
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from deployments.faces.openai.recorded_failure import failure
 from deployments.faces.openai.url_citations import Citations
 from pipeline.audio.file_streams import FileStream, StreamFormat, file_stream
+from schemas.errors.openai_errors import AnswerStopped
+from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, TurnId
-from schemas.openai_errors import AnswerStopped
-from schemas.recorded import Recorded
 
 Chunk = dict[str, Any]
 FINISHES: Final[Mapping[str, str]] = {"verbatim": "stop", "": "stop"}

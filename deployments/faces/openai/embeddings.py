@@ -18,9 +18,9 @@ from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors, unit
 from pipeline.rag.librarian_port import Librarian
 from schemas.errors import GatewayBusy, InputError, InputTooLong
-from schemas.limits import LimitSettings
-from schemas.openai.embeddings import EmbeddingsRequest
+from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.principals import Principal
+from schemas.settings.limit_settings import LimitSettings
 
 _AT_ONCE: Final = 8
 _AT_ONCE_CHARS: Final = 4_000

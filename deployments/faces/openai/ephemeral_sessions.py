@@ -14,9 +14,9 @@ from pipeline.delivery.listener import Listener, Listening
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
 from pipeline.sessions.session_commands import Sessions
-from schemas.commands import Control
 from schemas.errors import NothingToControl, RhapsodeError, SessionEnded
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
+from schemas.native.session_commands import Control
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from typing import Final, Literal
 
 from pipeline.sessions.catalog import Choices
 from schemas.errors import UnknownVoice
-from schemas.listening import Mode, SpeechToTextSettings
-from schemas.openai_errors import ModelNotFound
-from schemas.openai_settings import DEFAULT, EMBEDDING, EMBEDDINGS, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
-from schemas.providers import LOCAL, is_ours
+from schemas.errors.openai_errors import ModelNotFound
 from schemas.settings import AppSettings, LanguageModelSettings
+from schemas.settings.listening_settings import Mode, SpeechToTextSettings
+from schemas.settings.openai_settings import DEFAULT, EMBEDDING, EMBEDDINGS, QUICK_EAR, VOICE_MODEL, WHOLE_EAR
+from schemas.settings.provider_settings import LOCAL, is_ours
 
 Kind = Literal["chat", "speech", "transcription", "embedding"]
 OPENAI: Final = "openai"

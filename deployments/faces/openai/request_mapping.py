@@ -8,12 +8,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from deployments.faces.openai.model_names import NamedModel
-from schemas.chat import FunctionCall, GivenMessage
-from schemas.commands import SettingsPatch
 from schemas.errors import InputError, InputTooLong
-from schemas.openai.chat import ChatCompletionRequest, ToolOffer
-from schemas.openai.messages import ChatMessage
-from schemas.openai_settings import OpenAiSettings
+from schemas.native.session_commands import SettingsPatch
+from schemas.openai.chat_messages import ChatMessage
+from schemas.openai.chat_request import ChatCompletionRequest, ToolOffer
+from schemas.settings.model_settings import FunctionCall, GivenMessage
+from schemas.settings.openai_settings import OpenAiSettings
 
 _MOST_TOKENS: Final = 4_096
 """As many as a session may have."""

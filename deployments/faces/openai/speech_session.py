@@ -16,15 +16,15 @@ from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
 from pipeline.delivery.listener import Listener, Listening
 from pipeline.sessions.session_commands import Sessions
-from schemas.commands import CreateSession, RequestTurn
 from schemas.errors import EngineFailed, InputTooLong
+from schemas.errors.openai_errors import AnswerStopped
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.openai.chat import voice_name
-from schemas.openai.speech import SpeechRequest
-from schemas.openai_errors import AnswerStopped
-from schemas.openai_settings import OpenAiSettings
+from schemas.native.session_commands import CreateSession, RequestTurn
+from schemas.openai.chat_request import voice_name
+from schemas.openai.speech_request import SpeechRequest
 from schemas.principals import Principal
-from schemas.recorded import Recorded
+from schemas.settings.openai_settings import OpenAiSettings
 
 _CHARS_PER_TOKEN: Final = 4
 _SILENCE_MS: Final = 200

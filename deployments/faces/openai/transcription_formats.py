@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from deployments.faces.openai.recorded_failure import failure
 from pipeline.delivery.captions import Cue, caption_file
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 _LANGUAGES: Final[Mapping[str, str]] = {
     **{"en": "english", "de": "german", "fr": "french", "es": "spanish", "it": "italian", "pt": "portuguese"},

@@ -13,11 +13,11 @@ from pipeline.engines.speech_environment import quality_engine
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.inputs.audio_inputs import Intakes
 from pipeline.stt.inputs.recording_upload import Recording, recording_in
-from schemas.commands import CreateSession
 from schemas.errors import InputError
+from schemas.errors.openai_errors import UnsupportedValue
 from schemas.ids import Seq, SessionId
-from schemas.openai.transcription import ServerVad, TranscriptionRequest, TranslationRequest
-from schemas.openai_errors import UnsupportedValue
+from schemas.native.session_commands import CreateSession
+from schemas.openai.transcription_request import ServerVad, TranscriptionRequest, TranslationRequest
 from schemas.principals import Principal
 from schemas.settings import AppSettings
 

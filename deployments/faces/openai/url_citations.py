@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline.rag.citations import passage_path
-from schemas.recorded import Recorded
-from schemas.retrieval import NumberedPassage, Support
+from schemas.events.recorded import Recorded
+from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 
 class Citations:

@@ -8,8 +8,8 @@ from deployments.faces.realtime.item_views import Shown, shown_item
 from deployments.faces.realtime.response_events import Responses
 from deployments.faces.realtime.session_config import shown
 from pipeline.session_state.conversation import Conversation
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 PER_FACT: Final = 64
 """Numbers of a fact's events; no fact has more of them."""

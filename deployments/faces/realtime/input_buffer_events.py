@@ -4,7 +4,7 @@ from typing import Any
 
 from deployments.faces.realtime.item_views import Shown, shown_item
 from pipeline.session_state.conversation import Conversation
-from schemas.recorded import Recorded
+from schemas.events.recorded import Recorded
 
 
 class Ears:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pipeline.audio.input_formats import g711
 from pipeline.delivery.renderings import Renderings
 from pipeline.eventlog.event_log import EventLog
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import Recorded
 
 _TAPS: Final = 48
 _CUTOFF: Final = 3_600 / 24_000

@@ -19,9 +19,8 @@ from pipeline.session_state.turn_history import CHARS_PER_TOKEN
 from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.item_audio import I, silent_parts, written_down
-from schemas.chat import GivenMessage
-from schemas.commands import Control, RequestTurn
 from schemas.errors import NothingToControl, SchemaInvalid
+from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import (
     Fact,
     InputCleared,
@@ -33,14 +32,15 @@ from schemas.events import (
     ResponseAsked,
     SettingsChanged,
 )
+from schemas.events.voice_events import PlaybackFlushed, PlaybackHeard
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
-from schemas.providers import LOCAL
-from schemas.realtime import ItemCreate, ItemTruncate
-from schemas.realtime_errors import RealtimeInvalid
-from schemas.realtime_items import ItemReference, stored
-from schemas.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
+from schemas.native.session_commands import Control, RequestTurn
+from schemas.realtime.client_events import ItemCreate, ItemTruncate
+from schemas.realtime.realtime_items import ItemReference, stored
+from schemas.realtime.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
 from schemas.settings import SessionSettings
-from schemas.voice_facts import PlaybackFlushed, PlaybackHeard
+from schemas.settings.model_settings import GivenMessage
+from schemas.settings.provider_settings import LOCAL
 
 _ITEMS: Final = 2_000
 """Of one conversation; what is older is not told to any model anyway."""

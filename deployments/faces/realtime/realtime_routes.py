@@ -5,11 +5,11 @@ from contextlib import suppress
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from deployments.access import Caller, while_welcome
-from deployments.faces.realtime_connection import Connection
-from deployments.faces.realtime_opening import Opened, open_session
-from deployments.faces.realtime_socket import RealtimeSocket
+from deployments.faces.realtime.realtime_connection import Connection
+from deployments.faces.realtime.realtime_opening import Opened, open_session
+from deployments.faces.realtime.realtime_socket import RealtimeSocket
 from deployments.services import Services
+from deployments.web.resource_access import Caller, while_welcome
 from schemas.errors import RhapsodeError
 
 router = APIRouter(prefix="/v1", tags=["realtime"])

@@ -6,8 +6,8 @@ from deployments.faces.realtime.item_views import Shown, shown_item, shown_respo
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
 from schemas.ids import TurnId
-from schemas.recorded import Recorded
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from deployments.faces.openai.model_names import Names
 from pipeline.session_state.conversation import Conversation
-from schemas.commands import SettingsPatch
 from schemas.errors import UnknownVoice
+from schemas.errors.realtime_errors import RealtimeInvalid, of_validation
 from schemas.ids import SessionId
-from schemas.realtime_errors import RealtimeInvalid, of_validation
-from schemas.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
+from schemas.native.session_commands import SettingsPatch
+from schemas.realtime.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
 from schemas.settings import SessionSettings
 
 Config = dict[str, Any]

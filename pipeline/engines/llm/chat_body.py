@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import ChatRequest, Message, ToolCall
-from schemas.chat import ARGUMENT_CHARS
+from schemas.settings.model_settings import ARGUMENT_CHARS
 
 _NAMED: Final = "function:"
 _MOST_CALLS: Final = 64

@@ -17,7 +17,7 @@ from pipeline.engines.llm.chat_body import messages_of, wishes_of
 from pipeline.engines.llm.chat_stream import ChatAnswer, MayPass
 from pipeline.engines.ports import ChatRequest, Written
 from schemas.errors import EngineDead, EngineError, EngineFailed
-from schemas.providers import ChatProviderSettings
+from schemas.settings.provider_settings import ChatProviderSettings
 
 _FREE_CONNECTION_S: Final = 1.0
 _FIGURES_S: Final = 1.0

@@ -8,7 +8,7 @@ from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Writt
 from pipeline.engines.routing.fallback_order import in_order
 from pipeline.engines.routing.retry import Guard
 from schemas.errors import EngineError, UnknownModel, UnknownProvider
-from schemas.providers import LOCAL
+from schemas.settings.provider_settings import LOCAL
 
 
 class GuardedLanguageModel:

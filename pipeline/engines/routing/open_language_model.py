@@ -5,8 +5,8 @@ from pipeline.engines.ports import LanguageModel
 from pipeline.engines.registry import build_chat_provider
 from pipeline.engines.routing.language_model_chain import ChainLanguageModel, GuardedLanguageModel, Writer
 from pipeline.engines.routing.retry import guard_for
-from schemas.providers import LOCAL
 from schemas.settings import LanguageModelSettings
+from schemas.settings.provider_settings import LOCAL
 
 
 def open_language_model(

@@ -8,8 +8,8 @@ from pipeline.engines.ports import TextToSpeech
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.routing.retry import guard_for
 from pipeline.engines.routing.speaker_chain import ChainSpeaker, GuardedSpeaker, Link
-from schemas.providers import LOCAL
 from schemas.settings import TextToSpeechSettings
+from schemas.settings.provider_settings import LOCAL
 
 
 async def open_speaker(

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from pipeline.core.clock import Clock
 from pipeline.engines.routing.breaker import Breaker
 from schemas.errors import EngineDead, EngineError
-from schemas.providers import ChatProviderSettings, SpeechProviderSettings
+from schemas.settings.provider_settings import ChatProviderSettings, SpeechProviderSettings
 
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 4.0

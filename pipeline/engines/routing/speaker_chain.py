@@ -9,7 +9,7 @@ from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, 
 from pipeline.engines.routing.fallback_order import in_order
 from pipeline.engines.routing.retry import Guard
 from schemas.errors import EngineError, EngineFailed, UnknownProvider
-from schemas.providers import LOCAL
+from schemas.settings.provider_settings import LOCAL
 
 
 class GuardedSpeaker:

@@ -21,7 +21,7 @@ from pipeline.engines.stt.pcm_samples import RATE, named_language, samples
 from pipeline.engines.stt.transcription_stream import Answer, document_of, events
 from pipeline.engines.stt.whisper_windows import is_silent
 from schemas.errors import EngineError, EngineFailed
-from schemas.listening import TranscriptionProviderSettings
+from schemas.settings.listening_settings import TranscriptionProviderSettings
 
 _PATH: Final = "/v1/audio/transcriptions"
 _ATTEMPTS: Final = 2

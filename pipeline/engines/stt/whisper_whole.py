@@ -11,7 +11,7 @@ from pipeline.engines.stt.whisper_model import load, spoken_language
 from pipeline.engines.stt.whisper_weights import quality_model
 from pipeline.engines.stt.whisper_windows import Sound, cut, is_invented, is_silent, most_tokens
 from pipeline.engines.stt.whisper_words import word_times
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 _LONGEST_S: Final = 29.0
 """Parts fit into a window, cut at quiet places: by itself faster-whisper doubles words at the seams."""

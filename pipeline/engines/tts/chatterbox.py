@@ -17,7 +17,7 @@ Both name their voices at `/v1/audio/voices`.
 from typing import Any
 
 from pipeline.engines.tts.remote_voice import RemoteVoice
-from schemas.providers import SpeechProviderSettings
+from schemas.settings.provider_settings import SpeechProviderSettings
 
 
 def build(name: str, settings: SpeechProviderSettings) -> RemoteVoice:

@@ -9,7 +9,7 @@ because OpenAI refuses fields that it does not know.
 from typing import Any, Final
 
 from pipeline.engines.tts.remote_voice import RemoteVoice
-from schemas.providers import SpeechProviderSettings
+from schemas.settings.provider_settings import SpeechProviderSettings
 
 _USUAL_MODEL: Final = "tts-1"
 

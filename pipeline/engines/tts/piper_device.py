@@ -5,7 +5,7 @@ from typing import Final
 
 import onnxruntime
 
-from schemas.speaking import Device
+from schemas.settings.voice_settings import Device
 
 CPU: Final = "CPUExecutionProvider"
 _CUDA: Final = "CUDAExecutionProvider"

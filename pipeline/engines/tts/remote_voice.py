@@ -10,7 +10,7 @@ from pipeline.engines.ports import AS_CONFIGURED, Delivery, WordTimes
 from pipeline.engines.tts.speech_client import SpeechClient
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import UnknownVoice
-from schemas.providers import SpeechProviderSettings
+from schemas.settings.provider_settings import SpeechProviderSettings
 
 Form = Callable[[SpeechProviderSettings, str, str, float], tuple[str, dict[str, Any]]]
 """(settings, text, voice, speed) to the path and the body of a request."""

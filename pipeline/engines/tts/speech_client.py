@@ -12,7 +12,7 @@ from pipeline.engines.http.http_provider import Provider, body_of
 from pipeline.engines.tts.leading_silence import Onset
 from pipeline.engines.tts.response_audio import BadSound, CutShort, decoder_of
 from schemas.errors import EngineError, EngineFailed
-from schemas.providers import SpeechProviderSettings
+from schemas.settings.provider_settings import SpeechProviderSettings
 
 _LONGEST_S: Final = 900
 """Sound of one sentence; a server that sends more has lost its way."""

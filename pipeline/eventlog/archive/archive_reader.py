@@ -12,8 +12,8 @@ from pipeline.eventlog.archive.archive_store import ArchiveStore
 from pipeline.eventlog.archive.segments import Footer, Kind, SegmentName, chunk_span, cut_chunks, unpack_frame
 from pipeline.eventlog.redis.codec import decode_entry
 from schemas.errors import ArchiveDamaged
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 T = TypeVar("T")
 FRAMES: Final = 16

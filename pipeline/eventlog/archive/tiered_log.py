@@ -10,9 +10,9 @@ from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.event_log import Batch, Ear, Head, Lease, Outcome, Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable, LogLost
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, created_ms, generation
-from schemas.recorded import Recorded
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 YOUNG_MS: Final = 60 * 60_000
 """A session that is younger cannot have left the log yet."""

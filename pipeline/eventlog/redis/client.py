@@ -26,7 +26,7 @@ from pipeline.eventlog.redis.server import (
     lacks_group,
 )
 from schemas.errors import LogUnavailable
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 Look = Callable[[], Awaitable[bytes]]
 """Looks at the server where that is needed. The run that was looked at; b"" where it may not be asked."""

@@ -10,8 +10,8 @@ import msgpack
 from pipeline.eventlog.event_log import Batch, Push
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, TRIGGERS, Fact, payload
+from schemas.events.recorded import NewFact, Recorded, upcast
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.recorded import NewFact, Recorded, upcast
 
 Argument = str | bytes | int
 Row = tuple[str, str, str, str, str, bytes, bytes, str]

@@ -28,9 +28,9 @@ from pipeline.eventlog.redis.replication import marks, until_replicated
 from pipeline.eventlog.redis.server import FULL, Command
 from pipeline.eventlog.redis.server_info import check_mode, run_id
 from schemas.errors import InputTooLong, LogForeign, LogFull, LogUnavailable
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 CONFIG_KEY: Final = "ev:cfg"
 SCHEMA: Final = 1

@@ -25,7 +25,7 @@ from redis.exceptions import (
 from pipeline.eventlog.redis.codec import Argument
 from pipeline.eventlog.redis.server_info import run_id
 from schemas.errors import LogError, LogFull
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 Command = tuple[Argument, ...]
 BROKEN: Final = (ConnectionError, TimeoutError, InvalidResponse, OSError)

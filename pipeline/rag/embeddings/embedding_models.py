@@ -9,8 +9,8 @@ import anyio.to_thread
 import numpy as np
 
 from pipeline.rag.embeddings.embedder import Embedder, Vectors
-from schemas.retrieval import EmbeddingModel
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.errors.retrieval_errors import RetrievalUnavailable
+from schemas.settings.retrieval_settings import EmbeddingModel
 
 _MODEL_THREADS: Final = 1
 """Of one call. More would take turns with the voice path's models."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.store.passage_store import Hit
-from schemas.retrieval import CollectionId
+from schemas.settings.retrieval_settings import CollectionId
 
 Numbers = NDArray[np.int64]
 

@@ -3,8 +3,13 @@
 from pathlib import PurePath
 from typing import Final, get_args
 
-from schemas.retrieval import MediaType
-from schemas.retrieval_errors import DocumentEmpty, DocumentEncrypted, DocumentUnreadable, DocumentUnsupported
+from schemas.errors.retrieval_errors import (
+    DocumentEmpty,
+    DocumentEncrypted,
+    DocumentUnreadable,
+    DocumentUnsupported,
+)
+from schemas.settings.retrieval_settings import MediaType
 
 PDF: Final[MediaType] = "application/pdf"
 DOCX: Final[MediaType] = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

@@ -16,8 +16,13 @@ import anyio
 
 from pipeline.rag.reading.document_kinds import DOCX, HEAD_BYTES, HTML, MARKDOWN, PDF, PLAIN, kind_of
 from pipeline.rag.reading.extracted_text import ExtractedText, Place
-from schemas.retrieval import MediaType, ReadingLimits
-from schemas.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow, DocumentUnreadable
+from schemas.errors.retrieval_errors import (
+    DocumentError,
+    DocumentTooLarge,
+    DocumentTooSlow,
+    DocumentUnreadable,
+)
+from schemas.settings.retrieval_settings import MediaType, ReadingLimits
 
 log = logging.getLogger(__name__)
 

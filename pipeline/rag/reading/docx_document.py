@@ -12,7 +12,7 @@ from docx.text.paragraph import Paragraph
 from lxml.etree import XMLSyntaxError
 
 from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
-from schemas.retrieval_errors import DocumentTooLarge, DocumentUnreadable
+from schemas.errors.retrieval_errors import DocumentTooLarge, DocumentUnreadable
 
 _FILES: Final = 10_000
 _HEADING: Final = re.compile(r"heading ([1-9])", re.I)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Final
 
-from schemas.retrieval_errors import DocumentTooLarge
+from schemas.errors.retrieval_errors import DocumentTooLarge
 
 _BETWEEN: Final = "\n\n"
 _UNWANTED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")

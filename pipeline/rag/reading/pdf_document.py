@@ -7,7 +7,7 @@ import pypdfium2
 import pypdfium2.raw
 
 from pipeline.rag.reading.extracted_text import ExtractedText, TextBuilder
-from schemas.retrieval_errors import DocumentEncrypted, DocumentUnreadable
+from schemas.errors.retrieval_errors import DocumentEncrypted, DocumentUnreadable
 
 _HYPHENATED: Final = re.compile("(?:\ufffe|\x02)\r?\n?")
 """Where PDFium saw a word go on in the next line."""

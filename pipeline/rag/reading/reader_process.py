@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pipeline.rag.reading.extracted_text import ExtractedText
-from schemas.retrieval_errors import DocumentEmpty, DocumentError, DocumentTooLarge, DocumentUnreadable
+from schemas.errors.retrieval_errors import DocumentEmpty, DocumentError, DocumentTooLarge, DocumentUnreadable
 
 _NEW_USER: Final = 0x1000_0000
 _NEW_NETWORK: Final = 0x4000_0000

@@ -6,7 +6,13 @@ from typing import Protocol
 
 from pipeline.rag.chunking import Chunk
 from pipeline.rag.embeddings.embedder import Vectors
-from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView, MediaType
+from schemas.settings.retrieval_settings import (
+    CollectionId,
+    CollectionView,
+    DocumentId,
+    DocumentView,
+    MediaType,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best, joined
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
 from pipeline.rag.store.postgres_tables import AROUND, COLLECTIONS, MATCHING, PASSAGES, SCHEMA, TABLES
-from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
-from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound, RetrievalUnavailable
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound, RetrievalUnavailable
+from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 
 _KEPT_BYTES: Final = 256 * 1024 * 1024
 _AT_ONCE: Final = 4_096

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pipeline.rag.embeddings.embedder import Vectors
 from pipeline.rag.embeddings.vector_matrices import Block, joined
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
-from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
-from schemas.retrieval_errors import CollectionNotFound, DocumentNotFound
+from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
+from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 
 _AT_ONCE: Final = 4_096
 _TOKEN: Final = re.compile(r"[^\W_]+")

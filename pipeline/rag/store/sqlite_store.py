@@ -17,7 +17,7 @@ from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best
 from pipeline.rag.store import sqlite_queries as queries
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
 from pipeline.rag.store.sqlite_tables import Connections
-from schemas.retrieval import CollectionId, CollectionView, DocumentId, DocumentView
+from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 
 _BUSY_S: Final = 30.0
 """So long a writer waits for others."""

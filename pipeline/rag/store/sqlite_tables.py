@@ -9,7 +9,7 @@ from queue import Empty, LifoQueue
 from typing import Final
 
 from pipeline.core.private_files import make_file, make_folder
-from schemas.retrieval_errors import RetrievalUnavailable
+from schemas.errors.retrieval_errors import RetrievalUnavailable
 
 VERSION: Final = 1
 FORGETS_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)

@@ -20,15 +20,15 @@ from pipeline.stt.inputs.input_recovery import recorded_pieces
 from pipeline.stt.inputs.stored_inputs import StoredInput
 from pipeline.stt.utterance_transcriber import Scribe
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, Vad
-from schemas.comparisons import (
+from schemas.errors import EngineError
+from schemas.ids import SessionId
+from schemas.native.comparison_answers import (
     ComparisonProgress,
     InputComparison,
     UtteranceComparison,
     WayTotal,
 )
-from schemas.errors import EngineError
-from schemas.ids import SessionId
-from schemas.listening import ListeningSettings, Mode
+from schemas.settings.listening_settings import ListeningSettings, Mode
 
 _KEPT_MS: Final = 90_000
 _PROGRESS_MS: Final = 5_000

@@ -9,10 +9,10 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.stt.evaluation.input_rerun import Rerun
 from pipeline.stt.inputs.stored_inputs import stored_inputs
 from pipeline.stt.vad import Vad
-from schemas.comparisons import ComparisonProgress, ComparisonReport, InputComparison
 from schemas.errors import GatewayBusy
 from schemas.ids import SessionId
-from schemas.listening import ListeningSettings
+from schemas.native.comparison_answers import ComparisonProgress, ComparisonReport, InputComparison
+from schemas.settings.listening_settings import ListeningSettings
 
 _RETRY_S: Final = 10.0
 

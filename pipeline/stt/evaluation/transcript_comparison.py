@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from pipeline.stt.speculative_transcript import Written
 from pipeline.stt.utterance_transcriber import Scribe
-from schemas.voice_facts import SpeechEnded, TranscriptCompared, WayReport, WordDifference
+from schemas.events.voice_events import SpeechEnded, TranscriptCompared, WayReport, WordDifference
 
 _WORD = re.compile(r"[\w'’]+(?:[.,:]\d+)*", re.UNICODE)
 

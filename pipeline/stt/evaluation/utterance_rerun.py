@@ -10,8 +10,8 @@ from pipeline.stt.speculative_transcript import Written
 from pipeline.stt.utterance_transcriber import Scribe
 from pipeline.stt.vad import FRAME_MS
 from schemas.errors import EngineError, EngineFailed
-from schemas.listening import ListeningSettings, Mode
-from schemas.voice_facts import WayReport
+from schemas.events.voice_events import WayReport
+from schemas.settings.listening_settings import ListeningSettings, Mode
 
 
 class Pen:

@@ -21,8 +21,8 @@ from pipeline.stt.utterance_transcriber import Scribe
 from pipeline.stt.utterances import Refused, Utterances
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
-from schemas.listening import ListeningSettings
-from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted
+from schemas.events.voice_events import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted
+from schemas.settings.listening_settings import ListeningSettings
 
 log = logging.getLogger(__name__)
 

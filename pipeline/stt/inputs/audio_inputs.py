@@ -24,11 +24,11 @@ from pipeline.stt.inputs.input_opening import IntakeServices, Opening, Source, f
 from pipeline.stt.inputs.input_recovery import Restored, restore
 from pipeline.stt.inputs.orphaned_inputs import Heirs
 from pipeline.stt.utterances import Refused
-from schemas.commands import OpenInput
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
+from schemas.events.voice_events import InputClosed, InputOpened
 from schemas.ids import SessionId
-from schemas.limits import LimitSettings
-from schemas.voice_facts import InputClosed, InputOpened
+from schemas.native.session_commands import OpenInput
+from schemas.settings.limit_settings import LimitSettings
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pipeline.audio.capture import Capture, Piece
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.stt.serial_task_queue import Outbox
-from schemas.voice_facts import InputAudio
+from schemas.events.voice_events import InputAudio
 
 Acknowledge = Callable[[int], Awaitable[None]]
 

@@ -5,7 +5,13 @@ from collections.abc import Awaitable, Callable
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening
 from pipeline.stt.serial_task_queue import Outbox
-from schemas.voice_facts import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted, TranscriptPartial
+from schemas.events.voice_events import (
+    InputProgress,
+    SpeechDiscarded,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptPartial,
+)
 
 
 class Chronicle:

@@ -10,8 +10,8 @@ import anyio.lowlevel
 from pipeline.audio.input_formats import Incoming
 from pipeline.stt.inputs.audio_input import Intake
 from pipeline.stt.inputs.input_orders import Command, Order
-from schemas.access_errors import LimitReached
 from schemas.errors import LogUnavailable, NoInput, RhapsodeError
+from schemas.errors.access_errors import LimitReached
 
 PIECE: Final = 32_000
 """Bytes of sound that are listened to in one go: a second."""

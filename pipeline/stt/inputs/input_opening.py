@@ -14,7 +14,7 @@ from pipeline.stt.inputs.input_leases import Held, HeldInputs
 from pipeline.stt.interruption import Attention
 from pipeline.stt.vad import Vad
 from schemas.ids import Seq, SessionId
-from schemas.listening import ListeningSettings
+from schemas.settings.listening_settings import ListeningSettings
 
 Source = Literal["microphone", "file"]
 

@@ -13,7 +13,7 @@ from pipeline.session_state.input_state import InputState, KnownOrder
 from pipeline.stt.vad import FRAME_MS
 from schemas.errors import InputError
 from schemas.ids import Seq, SessionId
-from schemas.listening import ListeningSettings
+from schemas.settings.listening_settings import ListeningSettings
 
 _PAGE: Final = 500
 _BYTES_PER_MS: Final = 32

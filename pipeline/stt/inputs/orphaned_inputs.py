@@ -11,7 +11,7 @@ from pipeline.session_state.input_state import InputState
 from pipeline.stt.inputs.input_leases import Held
 from pipeline.stt.inputs.input_opening import IntakeServices
 from schemas.errors import RhapsodeError
-from schemas.voice_facts import InputClosed
+from schemas.events.voice_events import InputClosed
 
 if TYPE_CHECKING:
     from pipeline.stt.inputs.audio_inputs import Intakes

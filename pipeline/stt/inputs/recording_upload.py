@@ -11,10 +11,10 @@ import anyio.to_thread
 from pipeline.audio.sound_files import RATE, SoundFile
 from pipeline.stt.inputs.audio_inputs import Intakes
 from pipeline.stt.inputs.input_handles import OpenInputHandle
-from schemas.commands import OpenInput
 from schemas.errors import InputCancelled, InputTooLong, NotSound, RhapsodeError
 from schemas.ids import SessionId
-from schemas.listening import Mode
+from schemas.native.session_commands import OpenInput
+from schemas.settings.listening_settings import Mode
 
 _PIECE: Final = RATE * 2
 """Bytes that are decoded before somebody else may have the loop: a second."""

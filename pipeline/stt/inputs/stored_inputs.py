@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from pipeline.eventlog.event_log import EventLog
+from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from schemas.recorded import Recorded
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.faces import native_bundles
+from deployments.faces.native import transfer_routes
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.transfer.bundle_reader import ReadBundle
 from schemas.errors import BundleTooLarge
@@ -306,7 +306,7 @@ async def test_one_bundle_is_imported_at_a_time(
     mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mover.services is not None
-    monkeypatch.setattr(native_bundles, "_WAIT_S", 0.2)
+    monkeypatch.setattr(transfer_routes, "_WAIT_S", 0.2)
     bundle = await exported(http, told[0])
     async with mover.services.importing.place("somebody else"):
         answer = await http.post("/v1/sessions/import", content=bundle)

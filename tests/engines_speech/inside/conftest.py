@@ -17,8 +17,8 @@ from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
 from pipeline.engines.tts.coqui import coqui_engine
 from pipeline.engines.tts.coqui.coqui_engine import CoquiTextToSpeech
 from pipeline.engines.tts.coqui.coqui_vits import VitsVoice
-from schemas.listening import QualitySpeechToTextSettings
 from schemas.settings import TextToSpeechSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 COQUI = TextToSpeechSettings(engine="coqui", device="cpu", streams=2, batch=4)
 SETTINGS = QualitySpeechToTextSettings(engine="whisperx", batch=4, beam=1)

@@ -14,7 +14,7 @@ from statistics import median
 from loadtests.speech import Clip, cards, librivox
 from pipeline.engines.ports import Transcript
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.clips import word_errors
 from tests.engines_speech.said import said
 

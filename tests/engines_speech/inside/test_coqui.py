@@ -23,7 +23,7 @@ from pipeline.engines.tts.coqui.coqui_work import Frames, SentenceWork, WindowWo
 from pipeline.engines.tts.piper_device import NoDevice
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, EngineFailed
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.clips import word_errors
 from tests.contracts.busy_voices import is_busy_beyond_five, says_that_it_was_shut_down
 from tests.contracts.text_to_speech import SENTENCE, TimedTextToSpeechContract, length_ms, spoken

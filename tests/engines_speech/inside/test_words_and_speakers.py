@@ -14,7 +14,7 @@ from pipeline.engines.ports import Transcript, WrittenWord
 from pipeline.engines.stt.whisperx.whisperx_align import Aligner, Aligners
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
 from pipeline.engines.stt.whisperx.whisperx_speakers import open_diarizer, with_speakers
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.clips import needs_clips
 from tests.engines_speech.inside.conftest import SETTINGS
 from tests.engines_speech.said import said

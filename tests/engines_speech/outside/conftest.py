@@ -9,11 +9,11 @@ import pytest
 import ray
 from ray import serve
 
-from cluster import ray_host
+from cluster.local import ray_host
 from deployments.app import _ears, _mind
 from pipeline.engines.speech_environment import whisperx_python
-from schemas.listening import QualitySpeechToTextSettings
 from schemas.settings import AppSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 SETTINGS = QualitySpeechToTextSettings(engine="whisperx", batch=4, batch_wait_s=0.05, beam=1, queued=16)
 

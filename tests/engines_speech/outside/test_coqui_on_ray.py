@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster import state
+from cluster.local import run_state
 from pipeline.engines.speech_environment import voice_python
 from schemas.settings import TextToSpeechSettings
 from tests.edge.listeners import ask, create, listen_until_over
@@ -38,7 +38,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         environment[f"RHAPSODE_{engine}__ENGINE"] = "scripted"
 
     def rhapsode(*arguments: str) -> str:
-        command = [sys.executable, "-m", "cluster.cli", *arguments]
+        command = [sys.executable, "-m", "cluster.cli.main", *arguments]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
@@ -47,7 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     try:
         rhapsode("up", "--detach")
-        running = state.running(home / "home")
+        running = run_state.running(home / "home")
         assert running is not None
         yield running.url.rstrip("/")
     finally:

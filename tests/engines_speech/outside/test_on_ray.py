@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.speech_to_text import RemoteSpeechToText
+from deployments.replicas.speech_to_text import RemoteSpeechToText
 from loadtests.speech import librivox
 from pipeline.engines.ports import Transcript, Utterance
 from schemas.errors import EngineDead, EngineFailed, UnknownProvider

@@ -12,9 +12,9 @@ import pytest
 import ray
 from ray import serve
 
-from cluster import ray_host
+from cluster.local import ray_host
 from deployments.app import APPLICATION, build
-from deployments.language_model import RemoteLanguageModel
+from deployments.replicas.language_model import RemoteLanguageModel
 from pipeline.engines.llm.vllm.vllm_environment import vllm_python
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LanguageModelSettings

@@ -8,7 +8,7 @@ from typing import Final
 from pipeline.engines.weights.prepared_folders import UnusableWeights, is_folder
 from schemas.settings import LanguageModelSettings
 
-_PROGRAM: Final = Path(__file__).parents[2]
+_PROGRAM: Final = Path(__file__).parents[4]
 _USUAL: Final = _PROGRAM / ".venv-vllm" / "bin" / "python"
 _RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The sizes of adapters that vLLM makes room for."""

@@ -19,7 +19,7 @@ from whisperx.alignment import (
 from pipeline.engines.stt.pcm_samples import RATE
 from pipeline.engines.stt.whisperx.whisperx_punkt import punkt_folder
 from pipeline.engines.stt.whisperx.whisperx_words import TimedWord
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
 

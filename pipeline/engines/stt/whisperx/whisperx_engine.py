@@ -24,7 +24,7 @@ from pipeline.engines.stt.whisperx.whisperx_pieces import pieces
 from pipeline.engines.stt.whisperx.whisperx_words import joined
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineDead, EngineFailed
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 if TYPE_CHECKING:
     from pipeline.engines.stt.whisperx.whisperx_model import WhisperXModel

@@ -26,7 +26,7 @@ from pipeline.engines.stt.whisperx.whisperx_align import Aligners
 from pipeline.engines.stt.whisperx.whisperx_pieces import WINDOW
 from pipeline.engines.stt.whisperx.whisperx_speakers import Diarizer, open_diarizer
 from pipeline.engines.stt.whisperx.whisperx_words import TimedWord, placed
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
 _WINDOW_S: Final = WINDOW // RATE

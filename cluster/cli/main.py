@@ -1,0 +1,320 @@
+"""The `rhapsode` command: each command explains itself with an example; the work is in other modules."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cluster.cli import document_commands, key_commands, rollout_commands, transcribe_commands
+from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.cli.command_help import Json, Url, explained, running_at
+from cluster.cli.command_help import say as say_plainly
+from cluster.cli.common_options import Key, begin, complete
+from cluster.cli.console import Steps
+from cluster.cli.maintenance_commands import dead, projections
+from cluster.cli.metrics_command import metrics
+from cluster.cli.top.top_command import top
+from schemas.version import BUILD
+
+app = typer.Typer(
+    help="Rhapsode: ask, and hear the answer while it is being written.",
+    epilog="Begin with: rhapsode up",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Write the sound to this .wav, .mp3 or .ogg file.")
+]
+Voice = Annotated[str | None, typer.Option(help="Whose voice; the system's default otherwise.")]
+Speed = Annotated[float | None, typer.Option("--rate", min=0.25, max=4, help="How fast it is spoken.")]
+Start = Annotated[bool, typer.Option("--start", help="Start Rhapsode in the background if it is not up.")]
+
+app.add_typer(key_commands.app, name="keys")
+app.add_typer(document_commands.app, name="documents")
+app.add_typer(dead, name="dead")
+app.add_typer(projections, name="projections")
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say_plainly(f"rhapsode {BUILD}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    begin(url, key, as_json)
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Exactly this port.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A serve_config.yaml of your own.")] = None,
+    scripted: Annotated[
+        bool, typer.Option(help="Scripted engines instead of models; for trying out.")
+    ] = False,
+    pretend_gpus: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Count so many GPUs; for trying out a configuration.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready.")] = False,
+) -> None:
+    """Start everything and print the address.
+
+    The first start prepares the models' weights, which takes a minute. Ctrl-C, or `rhapsode down` in another
+    terminal, stops everything. What was said is kept and there again after the next start.
+
+    Example: rhapsode up --detach --port 9000
+    """
+    from cluster.checks.exposure import OPEN
+    from cluster.local import detach as background
+    from cluster.local import up as foreground
+    from cluster.local.run_state import Wish, home, refuse_other_wishes, running
+
+    steps = Steps(Console())
+    wish = Wish(config, host, port, scripted, pretend_gpus)
+    with explained():
+        if (other := running(home())) is not None:
+            refuse_other_wishes(wish, other)
+        if not detach:
+            foreground.run(wish, steps)
+            return
+        given = [
+            text
+            for name, value in wish.options.items()
+            for text in ([f"--{name}"] if value is True else [f"--{name}", str(value)])
+        ]
+        url = background.start(given, steps)
+        steps.say(f"Rhapsode is ready: [bold]{url}[/bold]")
+        if (started := running(home())) and started.open:
+            steps.say(OPEN)
+        steps.say("Stop it with: rhapsode down")
+
+
+@app.command()
+def down() -> None:
+    """Stop what runs, from any terminal; after a crash, end what was left behind.
+
+    Example: rhapsode down
+    """
+    from cluster.local import down as stopping
+
+    with explained():
+        stopping.run(Steps(Console()))
+
+
+@app.command()
+def status(url: Url = None, as_json: Json = False) -> None:
+    """Say what runs, where, and whether it is well. Exit status: 0 well, 1 not well, 3 not running.
+
+    Example: rhapsode status --url http://rhapsode.example.org --json
+    """
+    from cluster.cli.status import look, look_elsewhere
+
+    with explained():
+        found = look() if url is None else look_elsewhere(running_at(url))
+        say_plainly(json.dumps(found.as_json(), indent=1) if as_json else "\n".join(found.lines()))
+        raise typer.Exit(found.exit_status)
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Option(help="A serve_config.yaml of your own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at everything that is needed and say what to do about what is missing.
+
+    Example: rhapsode doctor --config cluster/gpu.yaml
+    """
+    from cluster.checks.doctor import Result, examine
+
+    marks = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}
+    console, results = Console(), list[Result]()
+    with explained():
+        for result in examine(config):
+            results.append(result)
+            if not as_json:
+                line = f"{marks[result.verdict]}  {result.name:<28}{escape(result.found)}"
+                advice = f"  → {escape(result.advice)}" if result.advice else ""
+                console.print(line + advice, highlight=False, soft_wrap=True)
+    if as_json:
+        fields = ("name", "verdict", "found", "advice")
+        say_plainly(
+            json.dumps([{name: getattr(result, name) for name in fields} for result in results], indent=1)
+        )
+    raise typer.Exit(1 if any(result.verdict == "bad" for result in results) else 0)
+
+
+@app.command("logs")
+def show_logs(
+    part: Annotated[
+        str | None, typer.Argument(help="As gateway, workers, language-model, serve, ray, log; else all.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is added.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many of each file.")] = 50,
+) -> None:
+    """Show what the processes of the running system have written, or those of the last one.
+
+    The last five runs are kept in the folder logs of the home; the log server writes to log/server.log there.
+
+    Example: rhapsode logs gateway --follow
+    """
+    from cluster.local import process_logs
+    from cluster.local.run_state import home
+
+    with explained():
+        process_logs.show(home(), part, lines, say_plainly, follow=follow)
+
+
+@app.command("check-config")
+def check_config(file: Annotated[Path, typer.Argument(help="A serve_config.yaml.")]) -> None:
+    """Check a configuration strictly: misspelt keys are named, with the key that was probably meant.
+
+    Example: rhapsode check-config serve_config.yaml
+    """
+    from cluster.checks import exposure
+    from cluster.checks.config import load
+
+    with explained():
+        found = load(file)
+        who = exposure.check(found)
+        say_plainly(f"{file} is right: profile {found.settings.profile}, {who}.")
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help='What to read out; "-" reads standard input.')],
+    out: Out = None,
+    voice: Voice = None,
+    rate: Speed = None,
+    start: Start = False,
+) -> None:
+    """Read a text out, word for word, on the speakers or into a file.
+
+    Example: rhapsode say "Good morning." --out morning.mp3
+    """
+    _speak("text", text, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=False)
+
+
+@app.command()
+def narrate(
+    prompt: Annotated[str, typer.Argument(help='What to ask; "-" reads standard input.')],
+    out: Out = None,
+    voice: Voice = None,
+    rate: Speed = None,
+    start: Start = False,
+) -> None:
+    """Ask, and see and hear the answer while it is being written.
+
+    Example: rhapsode narrate "Tell me about the sea."
+    """
+    _speak("prompt", prompt, out, {"voice": voice, "speech_speed": rate}, start=start, words_shown=True)
+
+
+app.command()(metrics)
+app.command()(top)
+app.command("reload")(rollout_commands.reload_config)
+app.command()(rollout_commands.deploy)
+app.command()(rollout_commands.drain)
+app.command()(transcribe_commands.hear)
+app.command()(transcribe_commands.compare)
+
+
+@app.command()
+def replay(
+    session: Annotated[str, typer.Argument(help="A session's id, as narrate and the page show it.")],
+    speed: Annotated[float, typer.Option(min=0, max=100, help="1: as it was, 4: faster, 0: at once.")] = 1,
+    out: Out = None,
+) -> None:
+    """Show and play a session again as it happened.
+
+    Example: rhapsode replay 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f --speed 4
+    """
+    from cluster.client import speak
+
+    with explained():
+        wish = speak.Wish(running_at(start=False), out)
+        anyio.run(speak.replay, wish, session, speed, sys.stdout)
+
+
+@app.command("export")
+def export_session(
+    session: Annotated[str, typer.Argument(help="A session's id.")],
+    file: Annotated[Path, typer.Argument(help="The ZIP file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Write a session to a file: its events, sound and captions, for safe keeping or another server.
+
+    Example: rhapsode export 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f story.zip
+    """
+    from cluster.client import session_transfer
+
+    with explained():
+        say_plainly(anyio.run(session_transfer.export, running_at(start=False), session, file, force))
+
+
+@app.command("import")
+def import_session(file: Annotated[Path, typer.Argument(help="A file that export has written.")]) -> None:
+    """Make a new session of an exported one, with the same words, times and sound.
+
+    Example: rhapsode import story.zip
+    """
+    from cluster.client import session_transfer
+
+    with explained():
+        say_plainly(anyio.run(session_transfer.bring, running_at(start=False), file))
+
+
+def _speak(
+    kind: str, words: str, out: Path | None, settings: dict[str, Any], *, start: bool, words_shown: bool
+) -> None:
+    from cluster.client import player, speak
+
+    with explained():
+        said = sys.stdin.read() if words == "-" else words
+        if not said.strip():
+            raise CliError("There is nothing to say.", "Give some text.", status=MISUSED)
+        if out is None and kind == "text" and player.find() is None:
+            raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
+        speak.format_of(out)
+        given = {name: value for name, value in settings.items() if value is not None}
+        wish = speak.Wish(running_at(start=start), out, given, words_shown)
+        session = anyio.run(partial(speak.ask, wish, sys.stdout, **{kind: said}))
+        _tell_what_next(kind, session, out, heard=player.find() is not None)
+
+
+def _tell_what_next(kind: str, session: str, out: Path | None, *, heard: bool) -> None:
+    """On standard error, so that standard output holds the words alone."""
+    note: Callable[..., None] = partial(
+        Console(stderr=True).print, highlight=False, soft_wrap=True, style="dim"
+    )
+    if out is not None:
+        note(f"The sound is in {escape(str(out))}.")
+    elif not heard:
+        note("No audio player was found, so there was no sound; use --out answer.mp3.")
+    if kind == "prompt":
+        note(f"Again: rhapsode replay {session}")
+
+
+complete(app)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,91 @@
+"""`rhapsode metrics`: what the log says about speed, worked out anew, and what was counted live."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.cli.command_help import Json, Url, explained, running_at, say
+from cluster.cli.requests import ask, metrics_page
+from pipeline.observability import metric_names
+
+_PATIENCE_S: Final = 30.0
+
+Session = Annotated[str | None, typer.Option(help="Only this session; the whole log otherwise.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="The serve_config.yaml that the server runs with.")]
+
+
+def metrics(
+    session: Session = None, config: ConfigFile = None, url: Url = None, as_json: Json = False
+) -> None:
+    """Work the metrics out from the log again. For the whole log, also say what the workers have counted.
+
+    Both are equal but for sessions deleted since, facts older than these metrics, and those of this moment.
+    With --url and no session nothing is worked out: the log is not ours to read; what was counted is shown.
+
+    Example: rhapsode metrics --session 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f
+    """
+    import anyio
+
+    from cluster.cli.recount import of_all
+
+    with explained():
+        if config is not None and (session or url):
+            raise CliError("--config says where the whole log is.", "Leave it out here.", status=MISUSED)
+        if session:
+            path = f"/v1/sessions/{session}/metrics"
+            found = {"metrics": ask(running_at(url), "GET", path, patience_s=_PATIENCE_S)["metrics"]}
+        elif url:
+            found = {"metrics": _counted(running_at(url))}
+        else:
+            found = anyio.run(of_all, config)
+        if as_json:
+            say(json.dumps(found, indent=1))
+        else:
+            say("\n".join(_lines(found)))
+
+
+def _counted(address: str) -> list[dict[str, Any]]:
+    """What the workers have counted, from the page that Prometheus reads."""
+    page, found = metrics_page(address), list[dict[str, Any]]()
+    for metric in metric_names.ALL:
+        spread_out = metric.kind == "histogram"
+        if metric.source != "log":
+            continue
+        for pairs, total in sorted(page.by_name(f"{metric.name}_sum" if spread_out else metric.name).items()):
+            labels = dict(pairs)
+            one: dict[str, Any] = {"name": metric.name, "labels": labels, "total": total}
+            if spread_out:
+                one |= asdict(page.spread(metric, **labels))
+            if one.get("count", total):
+                found.append(one)
+    return found
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    live = {_title(one): one for one in found.get("counted", ())}
+    lines = []
+    for one in found["metrics"]:
+        title, value = _title(one), _value(one)
+        counted = _value(live[title]) if title in live else "nothing"
+        differs = "counted" in found and counted != value
+        lines.append(f"{title:<72} {value}" + (f"   (the workers: {counted})" if differs else ""))
+    if "equal" in found:
+        same = "the workers have counted the same" if found["equal"] else "the workers have counted otherwise"
+        lines.append(f"{found['sessions']} sessions; {same}.")
+    return lines or ["Nothing was measured: no turn is over."]
+
+
+def _title(one: dict[str, Any]) -> str:
+    labels = ",".join(f"{name}={value}" for name, value in one["labels"].items())
+    name = str(one["name"]).removeprefix("rhapsode_")
+    return f"{name}{{{labels}}}" if labels else name
+
+
+def _value(one: dict[str, Any]) -> str:
+    if one.get("count") is None:
+        return f"{one['total']:g}"
+    return f"{one['count']} times, p50 {one['p50']:g}, p95 {one['p95']:g}, sum {one['total']:g}"

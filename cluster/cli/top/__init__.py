@@ -1,0 +1,1 @@
+"""`rhapsode top`: reads the metrics page once a second and draws it."""

@@ -1,0 +1,108 @@
+"""`say`, `narrate` and `replay`: a turn's words in the terminal, its sound in a file or the speakers."""
+
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.client import player
+from cluster.client.http_client import Client, Fact
+
+FORMATS: Final[Mapping[str, str]] = {".wav": "wav", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus"}
+_UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""A model must not be able to move the cursor or retitle the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    url: str
+    out: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    words: bool = True
+    """Show the text as it comes."""
+
+
+def format_of(out: Path | None) -> str | None:
+    """The audio format that a file's name asks for."""
+    if out is None:
+        return None
+    if out.suffix.lower() not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise CliError(f"{out.name}: an audio file's name must end in one of {known}.", status=MISUSED)
+    if not out.absolute().parent.is_dir():
+        raise CliError(f"There is no folder {out.absolute().parent}.", "Make it first.", status=MISUSED)
+    return FORMATS[out.suffix.lower()]
+
+
+async def ask(wish: Wish, terminal: TextIO, **words: str) -> str:
+    """One turn in a session of its own, `prompt=` or `text=`; the session's id."""
+    audio_format = format_of(wish.out)
+    async with Client(wish.url) as client:
+        session = await client.create(wish.settings, title=next(iter(words.values()))[:80].splitlines()[0])
+        turn = await client.request(session, **words)
+        async with _speakers(wish) as sound:
+            audio = "none" if sound is None else "pcm16"
+            await _hear(client.facts(session, turn=turn, audio=audio), wish, sound, terminal)
+        if audio_format and wish.out:
+            await client.download(session, audio_format, wish.out, turn)
+    return session
+
+
+async def replay(wish: Wish, session: str, speed: float, terminal: TextIO) -> None:
+    """The session as it happened, at its own pace times `speed`; 0: at once, and then without sound."""
+    audio_format = format_of(wish.out)
+    async with Client(wish.url) as client:
+        async with _speakers(wish if speed == 1 else Wish(wish.url, out=Path())) as sound:
+            audio = "none" if sound is None else "pcm16"
+            facts = client.facts(session, speed=f"{speed:g}", follow="false", audio=audio)
+            await _hear(facts, wish, sound, terminal)
+        if audio_format and wish.out:
+            await client.download(session, audio_format, wish.out)
+
+
+@asynccontextmanager
+async def _speakers(wish: Wish) -> AsyncGenerator[player.Player | None, None]:
+    """The machine's player, unless a file is wanted."""
+    name = None if wish.out else player.find()
+    if name is None:
+        yield None
+        return
+    async with player.opened(name) as sound:
+        yield sound
+
+
+async def _hear(
+    facts: AsyncGenerator[Fact, None], wish: Wish, sound: player.Player | None, terminal: TextIO
+) -> None:
+    """Show and play facts until they end. Raises CliError if a turn failed."""
+    async with aclosing(facts):
+        async for fact in facts:
+            if fact.type == "turn.failed":
+                raise CliError(f"The turn failed: {fact.data['message']}.", f"Code: {fact.data['code']}.")
+            if wish.words and (text := _shown(fact)):
+                terminal.write(_UNSAFE.sub("", text))
+                terminal.flush()
+            if sound is not None and fact.audio:
+                await sound.play(fact.audio)
+
+
+def _shown(fact: Fact) -> str:
+    """What a reader sees of the fact; nothing of most."""
+    match fact.type:
+        case "turn.requested" if fact.data["kind"] == "prompt":
+            return f"› {fact.data['text']}\n\n"
+        case "text.delta":
+            return str(fact.data["text"])
+        case "sentence.failed":
+            return f"\n[a sentence could not be spoken: {fact.data['message']}]\n"
+        case "turn.completed":
+            return "\n"
+        case "turn.stopped":
+            return f"\n[stopped: {fact.data['reason']}]\n"
+        case _:
+            return ""

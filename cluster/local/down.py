@@ -1,0 +1,40 @@
+"""`rhapsode down`: end what runs in this home, from any terminal, also after a crash."""
+
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+import psutil
+
+from cluster.cli.console import Steps
+from cluster.local import process_sweep, run_state
+
+_POLITE_S: Final = 40.0
+_POLL_S: Final = 0.1
+
+
+def run(steps: Steps) -> None:
+    """Ask the running `up` to stop; if there is none, end what a crash left behind."""
+    home = run_state.home()
+    running = run_state.read(home)
+    if running is not None and run_state.is_running(home):
+        with steps.step("Stopping") as note:
+            _stop_launcher(home, running.launcher.find())
+            note(f"what ran at {running.url}")
+    if left := process_sweep.sweep(home):
+        steps.say(
+            f"Ended {left} {'process' if left == 1 else 'processes'} that a crashed run had left behind."
+        )
+    elif running is None:
+        steps.say("Nothing was running.")
+
+
+def _stop_launcher(home: Path, launcher: psutil.Process | None) -> None:
+    if launcher is None:
+        return
+    launcher.terminate()
+    deadline = monotonic() + _POLITE_S
+    while monotonic() < deadline and run_state.is_running(home):
+        sleep(_POLL_S)
+    if launcher.is_running():
+        process_sweep.end([launcher, *launcher.children(recursive=True)])

@@ -1,0 +1,59 @@
+"""Finds and ends what an `up` started: by number and start time, never by a name that others may share."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from cluster.local import run_state
+from cluster.local.run_state import Process, RunState
+
+_GRACE_S: Final = 5.0
+
+
+def descendants(of: psutil.Process) -> tuple[Process, ...]:
+    """Every process below, the nearest first; those that end meanwhile are left out."""
+    found = []
+    for process in of.children(recursive=True):
+        try:
+            found.append(Process.of(process))
+        except psutil.Error:
+            continue
+    return tuple(found)
+
+
+def left_over(run_state: RunState) -> list[psutil.Process]:
+    """What still lives of a run that is over. Serve's replicas are not noted: they end with their raylet."""
+    return [process for noted in run_state.processes if (process := noted.find())]
+
+
+def sweep(home: Path) -> int:
+    """End what a crashed run left behind; how many processes that were."""
+    old = run_state.read(home)
+    if old is None:
+        return 0
+    ended = end(left_over(old))
+    if old.log_started:
+        from pipeline.eventlog.redis.embedded import embedded_server
+
+        ended += embedded_server.stop(home)
+    run_state.clear(home)
+    return ended
+
+
+def end(processes: Sequence[psutil.Process], grace_s: float = _GRACE_S) -> int:
+    """Ask each to end, make those that do not; how many there were."""
+    _each(processes, "terminate")
+    _, stubborn = psutil.wait_procs(processes, timeout=grace_s)
+    _each(stubborn, "kill")
+    psutil.wait_procs(stubborn, timeout=grace_s)
+    return len(processes)
+
+
+def _each(processes: Iterable[psutil.Process], action: str) -> None:
+    for process in processes:
+        try:
+            getattr(process, action)()
+        except psutil.NoSuchProcess:
+            continue

@@ -1,0 +1,173 @@
+"""A Ray of our own on this machine, with Serve and the application in it."""
+
+import hashlib
+import io
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Final
+
+import psutil
+import ray
+from ray import serve
+from ray._private import ray_constants
+from ray.serve.context import _get_global_client
+from ray.serve.schema import ApplicationStatus, ServeDeploySchema
+
+from cluster.checks.accelerators import Accelerators
+from cluster.cli.cli_errors import CliError
+from cluster.local import process_sweep
+from cluster.local.process_logs import cause, cause_in_log
+
+_OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
+_DEPLOY_S: Final = 900.0
+"""A large language model is fetched, loaded and warmed up meanwhile."""
+_POLL_S: Final = 0.25
+_TRIES: Final = 3
+_TOO_LATE: Final = "timed out during startup"
+
+
+def folder_for(home: Path) -> Path:
+    """Where this home's Ray keeps its sockets and logs: short, because a socket's path may have 107 bytes."""
+    name = hashlib.blake2b(os.fsencode(home), digest_size=4).hexdigest()
+    return Path("/tmp") / f"rhapsode-{os.getuid()}" / f"ray-{name}"
+
+
+def start(
+    folder: Path, config: ServeDeploySchema, host: str, port: int, gpus: Accelerators | None = None
+) -> None:
+    """Start Ray and Serve's proxy; nothing listens outside this machine but `host`:`port`.
+
+    That address is the gateway's own listener: Serve's Python proxy, which costs 2 ms and a process
+    switch for each WebSocket frame, listens on some other port of the loopback.
+    """
+    os.environ["RHAPSODE_GATEWAY__DIRECT_HOST"] = host
+    os.environ["RHAPSODE_GATEWAY__DIRECT_PORT"] = str(port)
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if folder.parent.stat().st_uid != os.getuid():
+        raise CliError(f"{folder.parent} belongs to another user.", "Ask them to remove it.")
+    _start_patiently(folder, gpus or Accelerators())
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    serve.start(
+        proxy_location=config.proxy_location,
+        http_options={**config.http_options.model_dump(), "host": "127.0.0.1", "port": _free_port()},
+        logging_config=config.logging_config,
+    )
+
+
+def _start_patiently(folder: Path, gpus: Accelerators) -> None:
+    """Ray gives its node half a minute, always: a starved machine needs more. Raises CliError."""
+    ours = psutil.Process().children(recursive=True)
+    for tries in range(1, _TRIES + 1):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            return _start_ray(folder, gpus)
+        except Exception as error:  # Ray raises a bare Exception when its node does not come up
+            if tries == _TRIES or _TOO_LATE not in str(error):
+                advice = "Was the machine just very busy? Else Ray's own log says why: rhapsode logs ray."
+                raise CliError(f"Ray did not start: {error}", advice) from error
+            # What it had started goes on without it, and the next try would meet it.
+            family = psutil.Process().children(recursive=True)
+            process_sweep.end([process for process in family if process not in ours])
+
+
+def _start_ray(folder: Path, gpus: Accelerators) -> None:
+    """Raises CliError rather than start a Ray that listens on every network."""
+    if ray_constants.ENABLE_RAY_CLUSTER:
+        raise CliError("Ray was imported before it was told to listen on the loopback only.")
+    ray.init(
+        _node_ip_address="127.0.0.1",
+        address="local",
+        num_cpus=max(gpus.num_cpus, os.cpu_count() or 2),
+        num_gpus=gpus.count,
+        resources=gpus.kinds,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),
+        namespace="serve",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def deploy(
+    config: ServeDeploySchema,
+    note: Callable[[str], None],
+    *,
+    logs: Path | None = None,
+    patience_s: float = _DEPLOY_S,
+) -> None:
+    """Deploy the file as `serve deploy` would, and wait until everything is healthy.
+
+    `logs`: what Ray's processes of this machine write, where it holds those of all replicas.
+    """
+    name = config.applications[0].name
+    client = _get_global_client()
+    assert client is not None
+    client.deploy_apps(config)
+    deadline = monotonic() + patience_s
+    while monotonic() < deadline:
+        application = serve.status().applications.get(name)
+        if application is not None:
+            note(" · ".join(f"{part} {state}" for part, state in _replicas(application).items()))
+            if application.status == ApplicationStatus.RUNNING:
+                return
+            if application.status == ApplicationStatus.DEPLOY_FAILED:
+                raise CliError(_reason(application, logs), "Correct that, and try again.")
+        sleep(_POLL_S)
+    raise CliError(f"The deployments were not ready after {patience_s:.0f} s.", "Is the machine very busy?")
+
+
+def is_alive() -> bool:
+    """Whether both processes run without which this process' Ray ends: its raylet and its GCS."""
+    running = set()
+    for process in psutil.Process().children():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                running.add(process.name())
+        except psutil.Error:
+            continue
+    return {"raylet", "gcs_server"} <= running
+
+
+def replicas(name: str) -> dict[str, str]:
+    """What Serve says of each deployment now."""
+    application = serve.status().applications.get(name)
+    return {} if application is None else _replicas(application)
+
+
+def stop() -> None:
+    """Let Serve drain its replicas, then end Ray. Without a raylet or GCS both calls would wait for ever."""
+    if not ray.is_initialized() or not is_alive():
+        return
+    with redirect_stdout(io.StringIO()):  # Ray reports the controller's wanted death as a failure
+        try:
+            serve.shutdown()
+        finally:
+            ray.shutdown()
+
+
+def _replicas(application: Any) -> dict[str, str]:
+    return {name: str(part.status.value).lower() for name, part in application.deployments.items()}
+
+
+def _reason(application: Any, logs: Path | None) -> str:
+    """Which deployment did not start, and why: the innermost cause of what Serve reports."""
+    for name, part in application.deployments.items():
+        if part.message and part.status.value != "HEALTHY":
+            found = cause(part.message) or (cause_in_log(logs, name) if logs is not None else "")
+            return f"{name} did not start: {found or part.message.splitlines()[-1].strip()}"
+    lines = [line.strip() for line in (application.message or "").splitlines() if line.strip()]
+    told = cause(application.message or "") or (lines or ["no reason given"])[-1]
+    return f"The application did not start: {told}"

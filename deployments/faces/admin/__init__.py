@@ -1,0 +1,1 @@
+"""Routes for operators: workers, dead letters, projections, metrics and gateways."""

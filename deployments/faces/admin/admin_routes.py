@@ -1,0 +1,113 @@
+"""The native face for upkeep: workers, dead letters, projections, metrics, the list of sessions."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from deployments.faces.native.session_routes import Open
+from deployments.observability.metrics_page import MEDIA_TYPE
+from deployments.web.resource_access import Caller
+from pipeline.background.worker_ports import Letter
+from schemas.errors.access_errors import Forbidden
+from schemas.errors.worker_errors import DeadLetterNotFound, ProjectionNotFound
+from schemas.events import Kind
+from schemas.native.worker_answers import (
+    DeadLetter,
+    DeadLetters,
+    RebuildAccepted,
+    RetryAccepted,
+    SessionList,
+    WorkerReport,
+)
+
+router = APIRouter(tags=["workers"])
+_CURSOR = Query(max_length=80)
+
+
+async def admins_only(caller: Caller) -> None:
+    """Raises Forbidden."""
+    if not caller.admin:
+        raise Forbidden("this is for administrators")
+
+
+Admin = Depends(admins_only)
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.get("/v1/sessions", tags=["sessions"])
+async def list_sessions(
+    services: Open,
+    caller: Caller,
+    kind: Kind | None = None,
+    before: Annotated[str | None, _CURSOR] = None,
+    limit: Limit = 50,
+) -> SessionList:
+    """The caller's own, newest first. A new one is listed a moment after its creation."""
+    return await services.directory.list(caller.name, kind=kind, before=before, limit=limit)
+
+
+@router.get("/v1/workers", dependencies=[Admin])
+async def workers(services: Open) -> WorkerReport:
+    return await services.metrics.report()
+
+
+@router.get("/v1/dead-letters", dependencies=[Admin])
+async def dead_letters(
+    services: Open, after: Annotated[str | None, _CURSOR] = None, limit: Limit = 50
+) -> DeadLetters:
+    if after is not None and not services.upkeep.is_letter_id(after):
+        raise DeadLetterNotFound(f"{after!r} is no dead letter", field="after")
+    found = await services.upkeep.letters(after, limit + 1)
+    return DeadLetters(
+        dead_letters=tuple(_shown(letter) for letter in found[:limit]),
+        next=found[limit - 1].id if len(found) > limit else None,
+    )
+
+
+@router.post("/v1/dead-letters/{letter}/retry", status_code=202, dependencies=[Admin])
+async def retry(services: Open, letter: str) -> RetryAccepted:
+    """Hand the fact to its effect or projection once more; a projection tries all letters of the session."""
+    found = await services.upkeep.letter(letter)
+    if found is None or not await services.upkeep.retry(found):
+        raise _not_found(letter)
+    return RetryAccepted(id=letter)
+
+
+@router.delete("/v1/dead-letters/{letter}", status_code=204, dependencies=[Admin])
+async def drop(services: Open, letter: str) -> None:
+    """Give the fact up for good, as far as this effect or projection is concerned."""
+    found = await services.upkeep.letter(letter)
+    if found is None or not await services.upkeep.drop(found):
+        raise _not_found(letter)
+
+
+@router.post("/v1/projections/{projection}/rebuild", status_code=202, dependencies=[Admin])
+async def rebuild(services: Open, projection: str) -> RebuildAccepted:
+    if not await services.upkeep.rebuild(projection):
+        raise ProjectionNotFound(f"there is no projection {projection[:80]!r}", field="projection")
+    return RebuildAccepted(projection=projection)
+
+
+@router.get("/metrics", dependencies=[Admin], response_class=Response)
+async def metrics(services: Open) -> Response:
+    """For Prometheus."""
+    return Response(await services.metrics.page(), media_type=MEDIA_TYPE)
+
+
+def _not_found(letter: str) -> DeadLetterNotFound:
+    return DeadLetterNotFound(f"there is no dead letter {letter[:80]!r}", field="letter")
+
+
+def _shown(letter: Letter) -> DeadLetter:
+    return DeadLetter(
+        id=letter.id,
+        kind=letter.kind,
+        reader=letter.reader,
+        session_id=letter.session,
+        seq=letter.seq,
+        type=letter.type,
+        error=letter.error,
+        tries=letter.tries,
+        first_ms=letter.first_ms,
+        buried_ms=letter.buried_ms,
+    )

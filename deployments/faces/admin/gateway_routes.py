@@ -1,0 +1,67 @@
+"""The gateways themselves: whether this one takes more, which there are, and sending one away."""
+
+import math
+
+from fastapi import APIRouter, Response
+
+from deployments.faces.admin.admin_routes import Admin
+from deployments.faces.native.session_routes import Open
+from pipeline.sessions.gateway_register import Presence
+from schemas.errors.worker_errors import GatewayNotFound
+from schemas.native.gateway_answers import GatewayList, GatewayView, LeaveAccepted, Readiness
+
+router = APIRouter(prefix="/v1", tags=["service"])
+
+
+@router.get("/ready", responses={503: {"model": Readiness}})
+async def ready(services: Open, response: Response) -> Readiness:
+    """For load balancers: 503 while this gateway is leaving or can take no more turns.
+
+    A log that is full or away is said and changes nothing: without it every replica refuses commands alike,
+    and one that is asked says why and when to come back.
+    """
+    departure, pressure, log = services.leaving.departure, services.pressure, services.log.state
+    if departure.asked:
+        found, wait_s = Readiness(status="leaving", detail=departure.why, log=log), departure.after_s
+    elif why := pressure.saturated:
+        found, wait_s = Readiness(status="saturated", detail=why, log=log), pressure.retry_after_s
+    elif why := pressure.newcomers.crowded:
+        found, wait_s = Readiness(status="saturated", detail=why, log=log), pressure.newcomers.retry_after_s
+    else:
+        return Readiness(status="ready", log=log)
+    response.status_code = 503
+    response.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
+    return found
+
+
+@router.get("/gateways", dependencies=[Admin])
+async def gateways(services: Open) -> GatewayList:
+    """Every gateway of this log; `rhapsode drain` chooses among them."""
+    present = await services.leaving.register.present()
+    oldest_first = sorted(present.values(), key=lambda one: (one.since_ms, one.gateway))
+    return GatewayList(gateways=tuple(_shown(one) for one in oldest_first))
+
+
+@router.post("/gateways/{gateway}/drain", status_code=202, dependencies=[Admin])
+async def drain(services: Open, gateway: str) -> LeaveAccepted:
+    """Send a gateway away; under Ray Serve a fresh one takes its place."""
+    if not await services.leaving.register.ask_to_leave(gateway):
+        raise GatewayNotFound(f"there is no gateway {gateway[:80]!r}", field="gateway")
+    return LeaveAccepted(gateway=gateway)
+
+
+def _shown(one: Presence) -> GatewayView:
+    return GatewayView(
+        gateway=one.gateway,
+        host=one.host,
+        pid=one.pid,
+        release=one.release,
+        since_ms=one.since_ms,
+        seen_ms=one.seen_ms,
+        turns=one.turns,
+        sessions=one.sessions,
+        listeners=one.listeners,
+        waiting=one.waiting,
+        saturated=one.saturated,
+        leaving=one.leaving,
+    )

@@ -1,0 +1,156 @@
+"""The voice assistant's face: sound in; tokens and spoken sentences out, while they are being made."""
+
+import base64
+from contextlib import aclosing, suppress
+from typing import Annotated, Final
+
+import anyio
+from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
+
+from deployments.faces.assistant.assistant_sessions import place
+from deployments.faces.assistant.assistant_translator import AssistantMessages
+from deployments.faces.conversations.json_socket import JsonSocket, Spoken, error_message, talking
+from deployments.services import Services
+from deployments.web.resource_access import Caller
+from pipeline.delivery.listener import Listener, Listening
+from pipeline.eventlog.event_log import Head
+from pipeline.session_state.conversation import Conversation as State
+from pipeline.stt.inputs.input_handles import OpenInputHandle
+from schemas.apps.assistant_messages import AssistantCommand
+from schemas.errors import BodyTooLarge, InputError, NotSound, RhapsodeError, SessionEnded
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.native.session_commands import AcknowledgePlayback, Control, Format, OpenInput
+from schemas.settings.listening_settings import Mode
+
+router = APIRouter(tags=["assistant"])
+
+_CHUNK_CHARS: Final = 1_400_000
+_CHUNK_BYTES: Final = 1_000_000
+"""Half a minute of sound at once is no conversation."""
+
+
+class Conversation:
+    """One client's socket: what it says goes into the session, what happens there comes out."""
+
+    def __init__(self, services: Services, session: SessionId) -> None:
+        self._services = services
+        self._session = session
+        self._handle: OpenInputHandle | None = None
+        self._opened = anyio.Event()
+        self.socket: JsonSocket | None = None
+
+    def listen(self, handle: OpenInputHandle) -> None:
+        """From now on; who spoke earlier has waited."""
+        self._handle = handle
+        self._opened.set()
+
+    async def hear(self, sound: bytes) -> None:
+        """Raises NotSound, BodyTooLarge, or what ended the input."""
+        if len(sound) > _CHUNK_BYTES:
+            raise BodyTooLarge(f"a chunk of sound holds at most {_CHUNK_BYTES} bytes", field="chunk")
+        await (await self._input()).hear(sound)
+
+    async def _input(self) -> OpenInputHandle:
+        await self._opened.wait()
+        assert self._handle is not None
+        return self._handle
+
+    async def obey(self, command: AssistantCommand) -> None:
+        """Raises InputError, NotSound, StateError."""
+        if command.type == "audio-chunk":
+            await self.hear(_decoded(command.chunk))
+        elif command.type == "commit":
+            await (await self._input()).commit()
+        elif command.type == "stop":
+            await self._services.sessions.control(self._session, Control(action="stop"))
+        elif command.type == "playback":
+            if command.turn is None or command.ms is None:
+                missing = "turn" if command.turn is None else "ms"
+                raise InputError("playback says which turn, and how many ms of it", field=missing)
+            heard = AcknowledgePlayback(turn=command.turn, heard_ms=command.ms)
+            await self._services.sessions.heard(self._session, heard)
+
+    async def refused(self, error: RhapsodeError) -> None:
+        """Something that was said is not answered."""
+        if self.socket is not None:
+            with suppress(WebSocketDisconnect, TimeoutError):
+                await self.socket.send(error_message(error))
+
+
+def _decoded(chunk: str | None) -> bytes:
+    if chunk is None:
+        raise InputError("an audio-chunk has a chunk", field="chunk")
+    try:
+        return base64.b64decode(chunk, validate=True)
+    except ValueError as error:  # binascii's own, and that of text beyond ASCII
+        raise NotSound("the chunk is not base64", field="chunk") from error
+
+
+@router.websocket("/ws/voice")
+async def voice(
+    websocket: WebSocket,
+    caller: Caller,
+    session_id: str = "",
+    mode: Mode | None = None,
+    format: Annotated[Format, Query(alias="format")] = "pcm16",
+    rate: Annotated[str | None, Query(pattern="^(8000|16000|24000|48000)$")] = None,
+    after: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
+) -> None:
+    """Speak, and be answered. Without `session_id` a new conversation begins; the first message names it."""
+    services: Services = websocket.app.state.services
+    wish = OpenInput.model_validate({"format": format, "rate": int(rate) if rate else None})
+    where = await place(services, caller, session_id)
+    session = await where.session(mode, otherwise="realtime")
+    conversation = Conversation(services, session)
+    spoken = Spoken(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
+    async with talking(websocket, spoken) as socket:
+        conversation.socket = socket
+        known = await services.sessions.attend(session)
+        begin, since = _beginning(known, after)
+        try:
+            handle = await services.intakes.open(session, wish, _nobody, refused=conversation.refused)
+        except RhapsodeError:
+            await where.forget()
+            raise
+        conversation.listen(handle)
+        try:
+            over = max((state.turn for state in known[0].turns.values() if state.over), default=None)
+            used = handle.intake.settings.mode
+            await socket.send({"type": "session", "session_id": session, "mode": used, "over": over})
+            await _tell(services, socket, session, begin, AssistantMessages(since))
+        finally:
+            services.intakes.leave(handle, may_return=False)
+
+
+async def _nobody(_: int) -> None:
+    """This socket has no way to send sound again, so it is not told what is safe."""
+
+
+def _beginning(known: tuple[State, Head], after: str | None) -> tuple[Seq, TurnId]:
+    """Where to begin to tell: with the first answer that this client does not have to its end.
+
+    `after`: the last turn that it has so; None: it has all that are over.
+    """
+    conversation, head = known
+    missing = [
+        state.turn
+        for state in conversation.turns.values()
+        if (not state.over if after is None else state.turn > int(after))
+    ]
+    return (Seq(min(missing)), min(missing)) if missing else (head.seq, TurnId(0))
+
+
+async def _tell(
+    services: Services, socket: JsonSocket, session: SessionId, after: Seq, messages: AssistantMessages
+) -> None:
+    """Until the client leaves. Raises SessionEnded."""
+    listener = Listener(services.log, services.tailer, services.clock)
+    _, head = await services.sessions.view(session)
+    wish = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
+    async with aclosing(listener.listen(session, head, wish)) as batches:
+        async for batch in batches:
+            for recorded in batch:
+                async with aclosing(messages.of(recorded)) as told:
+                    async for message in told:
+                        await socket.send(message)
+    raise SessionEnded("this session has ended; begin a new one")

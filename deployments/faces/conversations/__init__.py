@@ -1,0 +1,1 @@
+"""Routes and sockets of conversations, threads and characters."""

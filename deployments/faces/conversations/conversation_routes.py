@@ -1,0 +1,199 @@
+"""The conversations face, answers as they are written: seed 002's two streams, and a socket for both ways."""
+
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from copy import deepcopy
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import Response, StreamingResponse
+
+from deployments.faces.conversations.thread_routes import known_thread
+from deployments.faces.conversations.turn_translator import (
+    Place,
+    Told,
+    TurnMessages,
+    event_id,
+    parse_event_id,
+)
+from deployments.faces.native.event_feed import dumps
+from deployments.faces.native.session_routes import Open
+from deployments.services import Services
+from deployments.web.access_recheck import Welcome
+from deployments.web.large_bodies import BoundedRoute
+from deployments.web.resource_access import Caller
+from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
+from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.sentence_audio import encode
+from pipeline.session_state.turn_state import TurnState
+from schemas.apps.conversation_messages import AudioWish, ChatMessage, StreamingWish, ThreadMessage
+from schemas.errors import InputError, RhapsodeError, TurnNotFound
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.principals import Principal
+
+router = APIRouter(tags=["conversations"], route_class=BoundedRoute)
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)]
+
+
+@router.post("/v1/conversations/message/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
+@router.post(
+    "/api/v1/conversations/message/stream", response_class=StreamingResponse, include_in_schema=False
+)
+@router.post("/conversations/message/stream", response_class=StreamingResponse, include_in_schema=False)
+async def message_stream(
+    services: Open,
+    caller: Caller,
+    wish: ThreadMessage,
+    idempotency_key: Key = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Ask in a thread, and read the answer while it is written.
+
+    A client that was cut sends the same request with the id of the last message it has: nothing is asked
+    again, and it gets the rest.
+    """
+    thread = await known_thread(services, caller, wish.thread_id)
+    asked = _Asked(services, caller, thread, wish.thread_id)
+    return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
+
+
+@router.post("/sse/{chat_id}/stream", response_class=StreamingResponse, responses=NOTHING_MORE)
+async def chat_stream(
+    services: Open,
+    caller: Caller,
+    chat_id: Annotated[str, Path(pattern=r"^[\w.:~-]{1,128}$")],
+    wish: ChatMessage,
+    idempotency_key: Key = None,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Ask in a chat, which is there as soon as somebody asks in it. The id is the client's own.
+
+    `model` and `provider` may be OpenAI's names, which mean the same as in `/v1/chat/completions`.
+    """
+    provider, model = services.names.chosen(wish.provider, wish.model)
+    wish = wish.model_copy(update={"provider": provider, "model": model})
+    thread = await services.threads.chat(chat_id, caller.name)
+    asked = _Asked(services, caller, thread, chat_id)
+    return await asked.answer(_keyed(wish, idempotency_key), last_event_id)
+
+
+def _keyed(wish: Any, header: str | None) -> Any:
+    """Raises InputError."""
+    if header is not None and wish.key not in (None, header):
+        raise InputError("the header Idempotency-Key and the field key differ", field="key")
+    return wish.model_copy(update={"key": header or wish.key})
+
+
+class _Asked:
+    """One question and the stream of its answer."""
+
+    def __init__(self, services: Services, caller: Principal, thread: SessionId, name: str) -> None:
+        self._services = services
+        self._caller = caller
+        self._thread = thread
+        self._name = name
+
+    async def answer(self, wish: ThreadMessage | ChatMessage, last_event_id: str | None) -> Response:
+        """204 where the client has the last message already: that stops an EventSource."""
+        if last_event_id:
+            turn, place = parse_event_id(last_event_id)
+        else:
+            by = self._caller.name or wish.user
+            turn, place = await self._services.threads.ask(self._thread, wish, by=by), Place(Seq(0))
+        conversation = await self._services.threads.thread(self._thread)
+        if turn not in conversation.turns:
+            raise TurnNotFound(f"there is no answer {turn} here", field="Last-Event-ID")
+        ended_at = conversation.turns[turn].ended_at
+        if ended_at is not None and place >= Place(ended_at):
+            return Response(status_code=204)
+        stream = TurnStream(self._services, self._caller, self._thread)
+        messages = TurnMessages(self._name, fresh(conversation.turns[turn]), self._chunk_size(wish.streaming))
+        headers = HEADERS | {"X-Rhapsode-Session": self._thread, "X-Rhapsode-Turn": str(turn)}
+        body = _events(stream.messages(messages, place, wish.audio), turn, place)
+        return StreamingResponse(body, media_type="text/event-stream", headers=headers)
+
+    def _chunk_size(self, wish: StreamingWish) -> int | None:
+        return wish.chunk_size or self._services.settings.streaming.chunk_size
+
+
+def fresh(state: TurnState) -> TurnState:
+    """The turn as it was when it was asked for, to be told from its beginning."""
+    return TurnState(
+        state.turn,
+        state.kind,
+        state.text,
+        state.settings,
+        state.requested_ms,
+        given=deepcopy(state.given),
+        by=state.by,
+    )
+
+
+class TurnStream:
+    """The messages of one turn, from the log."""
+
+    def __init__(self, services: Services, caller: Principal, thread: SessionId) -> None:
+        self._services = services
+        self._caller = caller
+        self._thread = thread
+
+    async def messages(
+        self, messages: TurnMessages, after: Place, audio: AudioWish
+    ) -> AsyncGenerator[tuple[Place, dict[str, Any]] | None, None]:
+        """Every message after `after`, until the turn's end; None when nothing came for a while."""
+        services = self._services
+        _, head = await services.sessions.attend(self._thread)
+        limits = services.settings.limits
+        wish = Listening(
+            after=Seq(messages.state.turn),
+            turn=messages.state.turn,
+            audio=audio != "none",
+            buffer=limits.listener_buffer,
+            idle_s=limits.heartbeat_s,
+        )
+        listener = Listener(services.log, services.tailer, services.clock)
+        welcome = Welcome(services, self._caller, self._thread)
+        quiet_since = services.clock.monotonic()
+        async with aclosing(listener.listen(self._thread, head, wish)) as batches:
+            async for batch in batches:
+                await welcome.check(batch)
+                for recorded in batch:
+                    for told in messages.take(recorded):
+                        if told.place > after and (audio != "none" or not told.sound):
+                            yield told.place, await whole(told, audio)
+                            quiet_since = services.clock.monotonic()
+                # Facts of other turns and of sound mean nothing to this client.
+                if not batch or services.clock.monotonic() - quiet_since >= limits.heartbeat_s:
+                    yield None
+                    quiet_since = services.clock.monotonic()
+                if messages.over:
+                    return
+
+
+async def whole(told: Told, audio: AudioWish) -> dict[str, Any]:
+    """The message with its sound."""
+    if not told.sound or audio == "none":
+        return told.message
+    sound = base64.b64encode(await encode(audio, told.sound)).decode()
+    return {**told.message, "audio": sound, "format": audio}
+
+
+async def _events(
+    messages: AsyncGenerator[tuple[Place, dict[str, Any]] | None, None], turn: TurnId, after: Place
+) -> AsyncGenerator[bytes, None]:
+    # The place comes with the headers: a client that is cut before the first message does not ask again.
+    yield b"%sid: %s\n" % (RETRY, event_id(turn, after).encode())
+    try:
+        async with aclosing(messages) as items:
+            async for item in items:
+                if item is None:
+                    yield QUIET
+                    continue
+                place, message = item
+                yield written(dumps(message), cursor=event_id(turn, place))
+    except RhapsodeError as error:
+        told = {"type": "error", "message": str(error), "code": error.code, "retryable": error.retryable}
+        yield written(orjson.dumps(told))

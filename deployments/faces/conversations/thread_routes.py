@@ -1,0 +1,125 @@
+"""The conversations face, threads: `/v1/threads`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from deployments.faces.conversations.thread_views import listed_thread, thread_view
+from deployments.faces.native.session_routes import Open, erase
+from deployments.services import Services
+from deployments.web.large_bodies import BoundedRoute
+from deployments.web.resource_access import ADMINS_READ, Caller
+from schemas.apps.conversation_messages import AddMember, ChangeThread, CreateThread, ThreadList, ThreadView
+from schemas.errors import CharacterNotFound, SessionNotFound
+from schemas.errors.access_errors import Forbidden
+from schemas.ids import SessionId, parse_session_id
+from schemas.principals import Principal
+
+router = APIRouter(prefix="/v1/threads", tags=["conversations"], route_class=BoundedRoute)
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+async def known_thread(
+    services: Services, caller: Principal, thread_id: str, *, to_read: bool = False
+) -> SessionId:
+    """Raises SessionNotFound for what is no thread, or one that the caller has no part in, and Forbidden for
+    administrators of whom it is somebody else's, unless they want to read or delete it.
+    """
+    missing = SessionNotFound(f"there is no thread {thread_id[:80]!r}", field="thread_id")
+    thread = parse_session_id(thread_id)
+    if thread is None:
+        raise missing
+    conversation = await services.threads.thread(thread)
+    if caller.commands(conversation.principal) or caller.name in conversation.members:
+        return thread
+    if not caller.admin:
+        raise missing
+    if not to_read:
+        raise Forbidden(ADMINS_READ)
+    return thread
+
+
+async def thread_of(services: Open, caller: Caller, thread_id: str) -> SessionId:
+    return await known_thread(services, caller, thread_id, to_read=True)
+
+
+async def own_thread(services: Open, caller: Caller, thread_id: str) -> SessionId:
+    """Raises Forbidden for who takes part in it, and did not make it."""
+    thread = await known_thread(services, caller, thread_id)
+    conversation = await services.threads.thread(thread)
+    if not caller.commands(conversation.principal):
+        raise Forbidden("only who made a thread may change it")
+    return thread
+
+
+async def deletable_thread(services: Open, caller: Caller, thread_id: str) -> SessionId:
+    """Administrators may delete what is somebody else's."""
+    if caller.admin:
+        return await thread_of(services, caller, thread_id)
+    return await own_thread(services, caller, thread_id)
+
+
+Thread = Annotated[SessionId, Depends(thread_of)]
+OwnThread = Annotated[SessionId, Depends(own_thread)]
+DeletableThread = Annotated[SessionId, Depends(deletable_thread)]
+
+
+@router.post("", status_code=201)
+async def create_thread(
+    services: Open, caller: Caller, response: Response, wish: CreateThread | None = None
+) -> ThreadView:
+    thread = await services.threads.create(wish or CreateThread(), caller.name)
+    response.headers["Location"] = f"/v1/threads/{thread}"
+    return await _view(services, thread)
+
+
+@router.get("")
+async def list_threads(
+    services: Open,
+    caller: Caller,
+    query: Annotated[str, Query(max_length=200)] = "",
+    before: Annotated[str | None, Query(max_length=80)] = None,
+    limit: Limit = 50,
+) -> ThreadList:
+    """The caller's own and those they take part in; with `query` those that have all of its words in their
+    title or questions. A new one is listed a moment after its creation."""
+    found = await services.directory.list(caller.name, kind="thread", before=before, limit=limit, query=query)
+    return ThreadList(threads=tuple(map(listed_thread, found.sessions)), next=found.next)
+
+
+@router.get("/{thread_id}")
+async def get_thread(services: Open, thread: Thread) -> ThreadView:
+    return await _view(services, thread)
+
+
+@router.patch("/{thread_id}")
+async def rename_thread(services: Open, thread: OwnThread, wish: ChangeThread) -> ThreadView:
+    await services.sessions.rename(thread, wish.title)
+    return await _view(services, thread)
+
+
+@router.delete("/{thread_id}", status_code=204)
+async def delete_thread(services: Open, thread: DeletableThread) -> None:
+    await erase(services, thread)
+
+
+@router.put("/{thread_id}/members", status_code=204)
+async def add_member(services: Open, thread: OwnThread, wish: AddMember) -> None:
+    """Somebody else may read the thread, listen to it and ask in it."""
+    await services.threads.add_member(thread, wish.user)
+
+
+@router.delete("/{thread_id}/members/{member}", status_code=204)
+async def remove_member(services: Open, thread: OwnThread, member: str) -> None:
+    await services.threads.remove_member(thread, member)
+
+
+async def _view(services: Services, thread: SessionId) -> ThreadView:
+    conversation = await services.threads.thread(thread)
+    character = None
+    if (name := conversation.settings.character) is not None:
+        try:
+            character = await services.characters.get(conversation.principal, name)
+        except CharacterNotFound:
+            character = None  # deleted since
+    return thread_view(thread, conversation, character)

@@ -1,0 +1,181 @@
+"""The conversations face, both ways: everybody in a thread asks on this socket, and hears all answers."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final, get_args
+
+from fastapi import APIRouter, WebSocket
+
+from deployments.faces.conversations.conversation_routes import fresh, whole
+from deployments.faces.conversations.json_socket import JsonSocket, Spoken, talking
+from deployments.faces.conversations.thread_routes import known_thread
+from deployments.faces.conversations.turn_translator import (
+    Place,
+    TurnMessages,
+    event_id,
+    parse_event_id,
+)
+from deployments.services import Services
+from deployments.web.access_recheck import Welcome
+from deployments.web.resource_access import Caller, still_welcome
+from pipeline.delivery.listener import Listener, Listening
+from pipeline.session_state.conversation import Conversation
+from schemas.apps.conversation_messages import AudioWish, SocketCommand, SocketControl, SocketMessage
+from schemas.errors import CursorAhead, InputError
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, TurnId
+from schemas.native.session_commands import Control
+from schemas.principals import Principal
+
+router = APIRouter()
+_LONGEST: Final = 200_000
+"""Characters of one message from a client, with what surrounds the question."""
+
+
+@router.websocket("/v1/threads/{thread_id}/stream")
+async def thread_stream(
+    websocket: WebSocket, thread_id: str, caller: Caller, after: str = "", audio: str = "none"
+) -> None:
+    """Questions of everybody and their answers, from now on, or after the message with the id `after`.
+
+    `audio`: each spoken sentence in this format as well.
+    """
+    services: Services = websocket.app.state.services
+    talk = _Talk(services, caller, thread_id)
+
+    spoken: Spoken[Any] = Spoken(SocketCommand, talk.obey, longest=_LONGEST)  # type: ignore[arg-type]
+    async with talking(websocket, spoken) as socket:
+        talk.socket = socket
+        thread = await known_thread(services, caller, thread_id, to_read=True)
+        conversation = await services.threads.thread(thread)
+        begin = _begin(after, conversation)
+        wish = _audio(audio)
+        talk.thread, talk.audio = thread, wish
+        await socket.send({"type": "connected", "threadId": thread_id, "title": conversation.title})
+        async with aclosing(_told(services, caller, thread, begin, wish)) as messages:
+            async for message in messages:
+                await socket.send(message)
+        await socket.close()
+
+
+def _audio(text: str) -> AudioWish:
+    """Raises InputError."""
+    for known in get_args(AudioWish):
+        if text == known:
+            return known  # type: ignore[no-any-return]
+    raise InputError(f"audio is one of {', '.join(get_args(AudioWish))}", field="audio")
+
+
+def _begin(after: str, conversation: Conversation) -> Place:
+    """Raises InputError or CursorAhead."""
+    if not after:
+        return Place(conversation.head)
+    try:
+        _, place = parse_event_id(after)
+    except InputError as error:
+        raise InputError(str(error), field="after") from error
+    if place.seq > conversation.head:
+        raise CursorAhead("there is no such message yet", field="after")
+    return place
+
+
+class _Talk:
+    """What one client says."""
+
+    def __init__(self, services: Services, caller: Principal, name: str) -> None:
+        self._services = services
+        self._caller = caller
+        self._name = name
+        self.thread: SessionId | None = None
+        self.audio: AudioWish = "none"
+        """What this client listens to, and so what its messages wish for unless they say it themselves."""
+        self.socket: JsonSocket | None = None
+
+    async def obey(self, command: SocketCommand) -> None:
+        """Raises what the command is refused with."""
+        await still_welcome(self._services, self._caller)
+        thread = await known_thread(self._services, self._caller, self._name)
+        if isinstance(command, SocketMessage):
+            by = self._caller.name or command.user
+            if "audio" not in command.model_fields_set:
+                command = command.model_copy(update={"audio": self.audio})
+            turn = await self._services.threads.ask(thread, command, by=by)
+            assert self.socket is not None
+            await self.socket.send({"type": "accepted", "turn": turn, "ref": command.ref})
+            return
+        await self._control(thread, command)
+
+    async def _control(self, thread: SessionId, command: SocketControl) -> None:
+        if command.type == "ping":
+            return  # answered where it came in
+        sentence = command.sentence if command.type == "skip" else None
+        await self._services.sessions.control(thread, Control(action=command.type, sentence=sentence))
+
+
+async def _told(
+    services: Services, caller: Principal, thread: SessionId, begin: Place, audio: AudioWish
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Every message after `begin`, until the thread ends."""
+    conversation, head = await services.sessions.attend(thread)
+    limits = services.settings.limits
+    running = [t.turn for t in conversation.turns.values() if t.ended_at is None or t.ended_at > begin.seq]
+    start = Seq(min([turn - 1 for turn in running if turn <= begin.seq], default=begin.seq))
+    wish = Listening(
+        after=start, audio=audio != "none", buffer=limits.listener_buffer, idle_s=limits.heartbeat_s
+    )
+    scribe = _Scribe(thread, services.settings.streaming.chunk_size)
+    listener = Listener(services.log, services.tailer, services.clock)
+    welcome = Welcome(services, caller, thread)
+    async with aclosing(listener.listen(thread, head, wish)) as batches:
+        async for batch in batches:
+            await welcome.check(batch)
+            if not batch:
+                log = services.tailer.state(thread)
+                yield {"type": "heartbeat", "threadId": thread, "log": log}
+            for recorded in batch:
+                async with aclosing(scribe.take(recorded, begin, audio)) as messages:
+                    async for message in messages:
+                        yield message
+
+
+class _Scribe:
+    """Folds the thread's facts into messages, several turns side by side."""
+
+    def __init__(self, thread: SessionId, chunk_size: int | None) -> None:
+        self._thread = thread
+        self._chunk_size = chunk_size
+        self._conversation = Conversation()
+        self._turns: dict[TurnId, TurnMessages] = {}
+
+    async def take(
+        self, recorded: Recorded, begin: Place, audio: AudioWish
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        if recorded.type == "turn.requested":
+            told = self._asked(recorded)
+            if Place(recorded.seq) > begin:
+                yield told
+        elif recorded.type in ("playback.paused", "playback.resumed") and Place(recorded.seq) > begin:
+            state = recorded.type.partition(".")[2]
+            yield {"type": state, "threadId": self._thread}
+        elif (turn := self._turns.get(recorded.turn)) is not None:
+            for one in turn.take(recorded):
+                if one.place > begin and (audio != "none" or not one.sound):
+                    about = {"turn": recorded.turn, "id": event_id(recorded.turn, one.place)}
+                    yield {**await whole(one, audio), **about}
+            if turn.over:
+                del self._turns[recorded.turn]
+
+    def _asked(self, recorded: Recorded) -> dict[str, Any]:
+        self._conversation.apply(recorded)
+        turn = TurnId(recorded.seq)
+        state = self._conversation.turns.pop(turn)
+        self._turns[turn] = TurnMessages(self._thread, fresh(state), self._chunk_size)
+        return {
+            "type": "message",
+            "role": "user",
+            "content": state.text if state.kind == "prompt" else "",
+            "user": state.by,
+            "turn": turn,
+            "id": event_id(turn, Place(recorded.seq)),
+            "threadId": self._thread,
+        }

@@ -1,0 +1,1 @@
+"""Request bodies that are forms or files, received within their limits."""

@@ -1,0 +1,177 @@
+"""What SSE and WebSocket share: query parameters to a Listening, facts to JSON, heartbeats."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, cast, get_args
+
+import orjson
+from fastapi import Depends, Query
+
+from deployments.services import Services
+from deployments.web.access_recheck import Welcome
+from deployments.web.resource_access import owns
+from pipeline.audio.audio_formats import AudioFormat
+from pipeline.delivery.listener import EndReason, Listener, Listening, parse_cursor
+from pipeline.delivery.listener_span import ListenTold
+from pipeline.eventlog.event_log import Head
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.ownership import without_label
+from schemas.errors import InputError, TurnNotFound
+from schemas.events.recorded import Recorded
+from schemas.ids import NO_TURN, SessionId, TurnId
+from schemas.native.native_messages import Heartbeat, Hello
+from schemas.principals import Principal
+from schemas.settings.limit_settings import LimitSettings
+
+_FASTEST = 1_000.0
+
+
+class Wish:
+    """The query of a listening request, as its sender wrote it; checked by `listening`."""
+
+    def __init__(
+        self,
+        from_: Annotated[str, Query(alias="from")] = "0",
+        speed: str = "live",
+        follow: str = "",
+        audio: str = "none",
+        turn: str = "",
+    ) -> None:
+        self.cursor = from_
+        self._speed = speed
+        self._follow = follow
+        self._turn = turn
+        self._audio = audio
+
+    @property
+    def audio(self) -> AudioFormat | None:
+        """Raises InputError."""
+        for known in get_args(AudioFormat):
+            if self._audio == known:
+                return cast(AudioFormat, known)
+        if self._audio != "none":
+            known = ", ".join(get_args(AudioFormat))
+            raise InputError(f"audio is none or one of {known}", field="audio")
+        return None
+
+    def listening(self, conversation: Conversation, head: Head, limits: LimitSettings) -> Listening:
+        """Raises a CursorError, TurnNotFound or InputError that names the parameter."""
+        speed = _speed(self._speed)
+        turn = _turn(self._turn, conversation)
+        return Listening(
+            after=parse_cursor(self.cursor, head),
+            speed=speed,
+            follow=_follow(self._follow, otherwise=speed is None),
+            turn=turn,
+            turn_ended=conversation.turns[turn].ended_at if turn else None,
+            buffer=limits.listener_buffer,
+            audio=self.audio is not None,
+            idle_s=limits.heartbeat_s,
+        )
+
+
+WishQuery = Annotated[Wish, Depends()]
+
+
+def _follow(text: str, *, otherwise: bool) -> bool:
+    if text.lower() not in ("", "true", "false"):
+        raise InputError("follow is true or false", field="follow")
+    return text.lower() == "true" if text else otherwise
+
+
+def _turn(text: str, conversation: Conversation) -> TurnId:
+    if not text:
+        return NO_TURN
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise InputError("turn is the number of a turn", field="turn")
+    if TurnId(int(text)) not in conversation.turns:
+        raise TurnNotFound(f"this session has no turn {text}", field="turn")
+    return TurnId(int(text))
+
+
+def _speed(text: str) -> float | None:
+    if text == "live":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed <= _FASTEST:
+        raise InputError(f'speed is "live" or a number from 0 to {_FASTEST:g}', field="speed")
+    return speed
+
+
+class Feed:
+    """The frames of one connection. `hello` comes from the constructor's arguments, the rest from the log."""
+
+    def __init__(
+        self,
+        services: Services,
+        caller: Principal,
+        session: SessionId,
+        head: Head,
+        wish: Listening,
+        fmt: AudioFormat | None,
+    ) -> None:
+        self._caller = caller
+        self._welcome = Welcome(services, caller, session)
+        self._services = services
+        self._session = session
+        self._head = head
+        self._wish = wish
+        self._format = fmt
+        self._listener = Listener(services.log, services.tailer, services.clock)
+        self.hello = Hello(
+            session_id=session, generation=head.generation, head_seq=head.seq, from_seq=wish.after
+        )
+
+    @property
+    def end(self) -> EndReason | None:
+        return self._listener.end
+
+    @property
+    def last(self) -> int:
+        return self._listener.last
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(head_seq=self.last, log=self._services.tailer.state(self._session))
+
+    async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
+        """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due.
+
+        Raises as `Welcome.check`, when the caller may no longer listen.
+        """
+        told = ListenTold(
+            self._services.tracing,
+            self._session,
+            after=self._wish.after,
+            head=self._head.seq,
+            speed=self._wish.speed,
+        )
+        whose = await self._services.ownership.of(self._session)
+        shown = _as_it_is if whose is None or owns(self._caller, whose) else without_label
+        try:
+            async with aclosing(self._listener.listen(self._session, self._head, self._wish)) as batches:
+                async for batch in batches:
+                    if not batch:
+                        yield None
+                    await self._welcome.check(batch)
+                    told.took(batch)
+                    for recorded in batch:
+                        yield recorded, shown(recorded).wire(), await self._audio(recorded)
+        finally:
+            told.end(self._listener.end)
+
+    async def _audio(self, recorded: Recorded) -> bytes:
+        if self._format is None or recorded.type != "audio.chunk":
+            return b""
+        return await self._services.renderings.render(self._session, self._format, recorded)
+
+
+def _as_it_is(recorded: Recorded) -> Recorded:
+    return recorded
+
+
+def dumps(value: Any) -> bytes:
+    return orjson.dumps(value)

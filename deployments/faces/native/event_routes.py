@@ -1,0 +1,80 @@
+"""The native face over server-sent events (WHATWG HTML, "Server-sent events")."""
+
+import base64
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import Response, StreamingResponse
+
+from deployments.faces.native.event_feed import Feed, WishQuery, dumps
+from deployments.faces.native.session_routes import Open, Session
+from deployments.web import problem_details
+from deployments.web.resource_access import Caller
+from deployments.web.sse_format import HEADERS, NOTHING_MORE, RETRY, written
+from deployments.web.ws_drain import Left, until
+from pipeline.sessions.drain import Departure
+from schemas.errors import RhapsodeError
+from schemas.native.native_messages import End, Reconnect
+
+router = APIRouter(prefix="/v1", tags=["listening"])
+
+_AT_ONCE_MS = 100
+
+
+@router.get("/sessions/{session_id}/events", response_class=StreamingResponse, responses=NOTHING_MORE)
+async def events(
+    services: Open,
+    caller: Caller,
+    session: Session,
+    wish: WishQuery,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The session's facts from a cursor on, as they are and as they come.
+
+    204 for a client that comes back after the last one: that stops an EventSource.
+    """
+    if last_event_id:
+        wish.cursor = last_event_id
+    conversation, head = await services.sessions.attend(session)
+    listening = wish.listening(conversation, head, services.settings.limits)
+    if last_event_id and ((conversation.ended and listening.after == head.seq) or listening.over(head)):
+        return Response(status_code=204)
+    feed = Feed(services, caller, session, head, listening, wish.audio)
+    facts = _stream(feed, head.generation, services.leaving.departure)
+    return StreamingResponse(facts, media_type="text/event-stream", headers=HEADERS)
+
+
+async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGenerator[bytes, None]:
+    yield RETRY + named("hello", feed.hello.model_dump(exclude={"type"}))
+    told_seq = feed.hello.from_seq
+    try:
+        async with aclosing(until(departure.farewell, feed.frames())) as frames:
+            async for frame in frames:
+                if isinstance(frame, Left):
+                    yield b"retry: %d\n" % (departure.after_s * 1_000 or _AT_ONCE_MS)
+                    hint = Reconnect(cursor=f"{generation}-{told_seq}", after_s=departure.after_s)
+                    yield named("reconnect", hint.model_dump(exclude={"type"}))
+                    return
+                if frame is None:
+                    yield named("heartbeat", feed.heartbeat.model_dump(exclude={"type"}))
+                    continue
+                recorded, wire, audio = frame
+                if audio:
+                    wire["audio"] = base64.b64encode(audio).decode()
+                yield told(generation, recorded.seq, wire)
+                told_seq = recorded.seq
+    except RhapsodeError as error:
+        yield named("error", problem_details.error_frame(error).model_dump(exclude={"type", "ref"}))
+        return
+    yield named("end", End(reason=feed.end or "session_ended", seq=feed.last).model_dump(exclude={"type"}))
+
+
+def told(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
+    """A fact."""
+    return written(dumps(wire), cursor=f"{generation}-{seq}")
+
+
+def named(name: str, data: dict[str, Any]) -> bytes:
+    return written(dumps(data), name=name)

@@ -1,0 +1,136 @@
+"""The native face, finished goods: the audio made so far, and captions."""
+
+from typing import Annotated, Literal, NamedTuple
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from deployments.faces.native.session_routes import Open, Session
+from deployments.web.resource_access import principal_of
+from pipeline.audio.audio_formats import MIME, AudioFormat
+from pipeline.delivery import captions
+from pipeline.delivery.recordings import EXTENSIONS, Wish
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
+from schemas.errors import TurnNotFound
+from schemas.ids import TurnId
+
+router = APIRouter(prefix="/v1", tags=["media"])
+
+
+@router.get("/sessions/{session_id}/audio", response_class=Response)
+async def audio(
+    services: Open,
+    session: Session,
+    request: Request,
+    audio_format: Annotated[AudioFormat, Query(alias="format")] = "wav",
+    turn: Annotated[int | None, Query(ge=1)] = None,
+    range_: Annotated[str | None, Header(alias="Range")] = None,
+    if_range: Annotated[str | None, Header()] = None,
+) -> Response:
+    """What has been spoken so far, of one turn or of all, as one file."""
+    caller = await principal_of(request)
+    conversation, _ = await services.sessions.view(session)
+    turns = _chosen(conversation, turn)
+    wish = Wish(session, turns, audio_format, conversation.head)
+    small = services.recordings.small(wish)
+    etag = wish.etag("" if small else " streamed")
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "no-cache",
+        "Content-Disposition": f'inline; filename="{session}.{EXTENSIONS[audio_format]}"',
+    }
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status_code=304, headers=headers)
+    whose = conversation.principal if caller.share is not None else caller.name
+    wanted = range_ if if_range in (None, etag) else None
+    mime, recordings = MIME[audio_format], services.recordings
+    if small:
+        # It is made whole, whatever part is wanted, unless it is kept.
+        kept = recordings.kept(wish)
+        made_ms = _share(wish, recordings.known_size(wish), wanted) if kept else wish.ms
+        await services.allowance.file(whose, made_ms)
+        data = (await recordings.make(session, turns, audio_format, conversation.head)).data
+        part = _part(len(data), wanted, headers)
+        return Response(data[part.first : part.end], part.status, headers, mime)
+    await services.allowance.file(whose, _share(wish, recordings.known_size(wish), wanted))
+    size = await recordings.size(wish)
+    if size is None:
+        del headers["Accept-Ranges"]
+        return StreamingResponse(recordings.stream(wish, 0, None), 200, headers, mime)
+    part = _part(size, wanted, headers)
+    if part.status == 416:
+        return Response(status_code=416, headers=headers)
+    headers["Content-Length"] = str(part.end - part.first)
+    pieces = recordings.stream(wish, part.first, part.end - part.first)
+    return StreamingResponse(pieces, part.status, headers, mime)
+
+
+@router.get("/sessions/{session_id}/captions.{kind}", response_class=Response)
+async def caption_file(
+    services: Open,
+    session: Session,
+    kind: Literal["vtt", "srt"],
+    turn: Annotated[int | None, Query(ge=1)] = None,
+    words: bool = False,
+) -> Response:
+    """Captions of what has been spoken so far: a cue per sentence, or per word."""
+    conversation, _ = await services.sessions.view(session)
+    text = captions.render(conversation, _chosen(conversation, turn), kind, words=words)
+    mime = "text/vtt" if kind == "vtt" else "application/x-subrip"
+    return Response(text, media_type=f"{mime}; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+
+def _chosen(conversation: Conversation, turn: int | None) -> list[TurnState]:
+    if turn is None:
+        return list(conversation.turns.values())
+    if TurnId(turn) not in conversation.turns:
+        raise TurnNotFound(f"this session has no turn {turn}", field="turn")
+    return [conversation.turns[TurnId(turn)]]
+
+
+class _Part(NamedTuple):
+    """Of a file, up to before its byte `end`."""
+
+    status: int
+    first: int
+    end: int
+
+
+def _part(size: int, wanted: str | None, headers: dict[str, str]) -> _Part:
+    """The whole, or the one byte range asked for (RFC 9110, section 14); several ranges get the whole."""
+    span = None if wanted is None else _span(wanted, size)
+    if span is None:
+        return _Part(200, 0, size)
+    first, last = span
+    if first > last or first >= size:
+        headers["Content-Range"] = f"bytes */{size}"
+        return _Part(416, 0, 0)
+    headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+    return _Part(206, first, last + 1)
+
+
+def _share(wish: Wish, size: int | None, wanted: str | None) -> int:
+    """Milliseconds of sound that are made for a part: of compressed files, all that is before it.
+
+    All of the file's where its `size` is not known, as only its making tells where the part is.
+    """
+    if size is None:
+        return wish.ms
+    part = _part(size, wanted, {})
+    whole = wish.fmt in ("mp3", "opus")
+    return wish.ms * (part.end - (0 if whole else part.first)) // max(size, 1)
+
+
+def _span(wanted: str, size: int) -> tuple[int, int] | None:
+    """First and last byte; None where the header is not one range in bytes, which is to be ignored."""
+    unit, _, spec = wanted.partition("=")
+    first, dash, last = spec.strip().partition("-")
+    if unit.strip().lower() != "bytes" or not dash or "," in spec or not (first or last):
+        return None
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in (first, last) if part):
+        return None
+    if not first:
+        return max(0, size - int(last)), size - 1
+    return int(first), min(int(last), size - 1) if last else size - 1

@@ -1,0 +1,121 @@
+"""The native face, recordings: whole files that are listened to, and the sound that came in."""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from deployments.faces.forms.uploads import uploaded, while_awaited
+from deployments.faces.native.session_routes import Open, commanded
+from deployments.web.resource_access import Caller
+from pipeline.engines.speech_environment import quality_engine
+from pipeline.stt.listening_modes import listening_modes
+from schemas.errors import RhapsodeError
+from schemas.ids import SessionId
+from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
+from schemas.native.listening_mode_answers import ListeningModes
+from schemas.native.native_messages import RecordingHeard, UtteranceView
+from schemas.native.session_commands import Readable
+
+router = APIRouter(prefix="/v1", tags=["recordings"])
+
+PATH: Final = re.compile(r"/v1/sessions/[^/]+/recordings|/api/voice")
+"""Takes bodies of any size: it has a limit of its own, and holds them on disk."""
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_NOT_STORED: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+Commanded = Annotated[SessionId, Depends(commanded)]
+
+
+@router.get("/listening/modes", tags=["service"])
+async def modes(services: Open) -> ListeningModes:
+    """The ways of listening, for whoever lets people choose between them."""
+    settings = services.settings
+    return ListeningModes(
+        default=settings.session.listening.mode,
+        modes=listening_modes(
+            settings.speech_to_text.engine,
+            quality_engine(settings.quality_speech_to_text),
+            services.transcribers.realtime.providers,
+        ),
+    )
+
+
+@router.post("/sessions/{session_id}/recordings", openapi_extra=_BODY)
+async def hear_recording(
+    services: Open,
+    caller: Caller,
+    session: Commanded,
+    request: Request,
+    name: Annotated[Readable, Query(max_length=200)] = "",
+    reference: Annotated[Readable, Query(max_length=20_000)] = "",
+) -> RecordingHeard:
+    """Listen to a recording, as the body: any file that carries its sound in itself and that FFmpeg knows.
+
+    Answers when all of it is written down; the session's events tell how far it is. What was said is asked as
+    one question, unless the session's `listening.reply` is false. `reference`: the text, where it is known.
+    Who hangs up before the answer wants no more of it: the rest is not listened to, and nothing is asked.
+    """
+    async with uploaded(request, services, caller.name) as recording:
+        heard = await while_awaited(
+            request, lambda: recording.listen(services.intakes, session, name=name, reference=reference)
+        )
+    return await _told(services, session, heard.input, heard.ms)
+
+
+@router.post(
+    "/sessions/{session_id}/comparisons",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
+async def compare(services: Open, session: Commanded) -> StreamingResponse:
+    """Write all the stored sound of the session down again, in both ways, and say how they differ.
+
+    A line of JSON for each few seconds of sound, then the report, or why there is none. Nothing is
+    recorded. One comparison at a time in each replica: 503 `gateway.busy`.
+    """
+    conversation, _ = await services.sessions.view(session)
+    lines = services.reruns.lines(session, conversation.settings.listening, conversation.principal)
+    # What refuses it says so before the answer begins.
+    first = await anext(lines)
+    return StreamingResponse(_lines(first, lines), media_type="application/x-ndjson", headers=_NOT_STORED)
+
+
+async def _lines(
+    first: BaseModel, rest: AsyncGenerator[ComparisonProgress | ComparisonReport, None]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(rest):
+        yield _line(first)
+        try:
+            async for line in rest:
+                yield _line(line)
+        except RhapsodeError as error:
+            yield _line(ComparisonFailed(code=error.code, message=str(error), retryable=error.retryable))
+
+
+def _line(line: BaseModel) -> bytes:
+    return line.model_dump_json().encode() + b"\n"
+
+
+async def _told(services: Open, session: SessionId, name: str, ms: int) -> RecordingHeard:
+    conversation, head = await services.sessions.view(session)
+    state = conversation.inputs[name]
+    texts = [UtteranceView(utterance=number, text=text) for number, text in sorted(state.texts.items())]
+    turn = next((t.turn for t in reversed(conversation.turns.values()) if t.input == name), None)
+    return RecordingHeard(
+        session_id=session,
+        input=name,
+        ms=ms,
+        seq=head.seq,
+        text=" ".join(each.text for each in texts if each.text),
+        utterances=tuple(texts),
+        turn=turn,
+    )

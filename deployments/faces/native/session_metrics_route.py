@@ -1,0 +1,17 @@
+"""The native face for a session's metrics: worked out from its facts, by the fold that counts live."""
+
+from fastapi import APIRouter
+
+from deployments.faces.native.session_routes import Open, Session
+from pipeline.observability.metric_fold import recounted
+from pipeline.observability.metric_summary import measurements
+from schemas.native.metric_answers import SessionMetrics
+
+router = APIRouter(prefix="/v1", tags=["sessions"])
+
+
+@router.get("/sessions/{session_id}/metrics")
+async def session_metrics(services: Open, session: Session) -> SessionMetrics:
+    """How quickly its turns were answered. Turns that are not over are not in it."""
+    await services.sessions.view(session)
+    return SessionMetrics(session_id=session, metrics=measurements(await recounted(services.log, session)))

@@ -1,0 +1,186 @@
+"""The native face, commands and state: `/v1/sessions` as docs/protocol.md describes it."""
+
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from deployments.services import Services
+from deployments.web.large_bodies import BoundedRoute
+from deployments.web.resource_access import Caller
+from pipeline.eventlog.event_log import Head
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import TurnState
+from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
+from schemas.ids import SessionId, parse_session_id
+from schemas.native.native_messages import (
+    ControlAccepted,
+    Links,
+    SessionCreated,
+    SessionUpdated,
+    SessionView,
+    TurnAccepted,
+    TurnError,
+    TurnView,
+    Voices,
+)
+from schemas.native.session_commands import Control, CreateSession, RequestTurn, UpdateSession
+from schemas.principals import Principal
+
+router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def known_id(session_id: str) -> SessionId:
+    """The path's session id. Raises SessionNotFound for what cannot be one."""
+    session = parse_session_id(session_id)
+    if session is None:
+        raise SessionNotFound(f"{session_id[:80]!r} is no session id", field="session_id")
+    return session
+
+
+async def erase(services: Services, session: SessionId) -> None:
+    """Nothing of it stays in this process's memory, whatever the log says. Raises as `Sessions.delete`."""
+    try:
+        await services.sessions.delete(session)
+    finally:
+        services.renderings.forget(session)
+
+
+Open = Annotated[Services, Depends(services_of)]
+Session = Annotated[SessionId, Depends(known_id)]
+
+
+def refuse_affairs(conversation: Conversation) -> None:
+    """A user's own session keeps settings and news; no turns belong there, and deleted it never comes back.
+    A collection's tells of documents, which would stay behind.
+
+    Raises StateError.
+    """
+    if conversation.kind == "collection":
+        raise StateError("this is a collection of documents: look after it at /v1/collections")
+    if conversation.kind == "user":
+        raise StateError("this session keeps a user's settings and notifications: it takes no commands")
+
+
+def may_command(caller: Principal, conversation: Conversation) -> bool:
+    """Its owner, and who takes part in it."""
+    return caller.commands(conversation.principal) or (
+        caller.share is None and caller.name in conversation.members
+    )
+
+
+async def commanded(services: Open, session: Session) -> SessionId:
+    """The path's session, which somebody is about to change. Raises StateError, or as `Sessions.view`."""
+    conversation, _ = await services.sessions.view(session)
+    refuse_affairs(conversation)
+    return session
+
+
+Commanded = Annotated[SessionId, Depends(commanded)]
+
+
+@router.post("/sessions", status_code=201)
+async def create_session(
+    services: Open, caller: Caller, response: Response, command: CreateSession | None = None
+) -> SessionCreated:
+    session, mark, head, settings = await services.sessions.create(
+        command or CreateSession(), principal=caller.name
+    )
+    where = links(session)
+    response.headers["Location"] = where.self
+    return SessionCreated(session_id=session, generation=mark, head_seq=head, settings=settings, links=where)
+
+
+@router.get("/sessions/{session_id}")
+async def get_session(services: Open, session: Session) -> SessionView:
+    conversation, head = await services.sessions.view(session)
+    return view(session, conversation, head)
+
+
+@router.patch("/sessions/{session_id}")
+async def update_session(services: Open, session: Commanded, command: UpdateSession) -> SessionUpdated:
+    seq, settings = await services.sessions.update(session, command)
+    return SessionUpdated(seq=seq, settings=settings)
+
+
+@router.delete("/sessions/{session_id}", status_code=204)
+async def delete_session(services: Open, session: Session) -> None:
+    """Erase it. 503 `log.unavailable`: perhaps not for good yet, but this gateway goes on trying.
+
+    410 `session.gone`: it was, for good. 404 says nothing where this gateway does not know whose it was.
+    """
+    with suppress(SessionGone):
+        await commanded(services, session)
+    await erase(services, session)
+
+
+@router.post("/sessions/{session_id}/turns", status_code=202)
+async def request_turn(
+    services: Open,
+    caller: Caller,
+    session: Commanded,
+    command: RequestTurn,
+    idempotency_key: Annotated[str | None, Header(max_length=200, pattern=r"^[\x21-\x7e]+$")] = None,
+) -> TurnAccepted:
+    if idempotency_key is not None and command.key not in (None, idempotency_key):
+        raise InputError("the header Idempotency-Key and the field key differ", field="key")
+    keyed = command.model_copy(update={"key": idempotency_key or command.key})
+    turn = await services.sessions.request(session, keyed, by=caller.name)
+    return TurnAccepted(session_id=session, turn=turn, seq=turn)
+
+
+@router.post("/sessions/{session_id}/control", status_code=202)
+async def control(services: Open, session: Commanded, command: Control) -> ControlAccepted:
+    return ControlAccepted(seq=await services.sessions.control(session, command))
+
+
+@router.get("/voices")
+async def voices(services: Open) -> Voices:
+    choices = services.sessions.choices
+    return Voices(voices=choices.voices, providers=dict(choices.speakers))
+
+
+def links(session: SessionId) -> Links:
+    path = f"/v1/sessions/{session}"
+    return Links(
+        self=path,
+        events=f"{path}/events",
+        stream=f"{path}/stream",
+        audio=f"{path}/audio",
+        page=f"/?session={session}",
+    )
+
+
+def view(session: SessionId, conversation: Conversation, head: Head) -> SessionView:
+    running = conversation.running
+    return SessionView(
+        session_id=session,
+        generation=head.generation,
+        head_seq=conversation.head,
+        state="sealed" if conversation.ended else head.state,
+        title=conversation.title,
+        settings=conversation.settings,
+        paused=conversation.paused,
+        running_turn=None if running is None else running.turn,
+        turns=tuple(_turn_view(turn) for turn in conversation.turns.values()),
+    )
+
+
+def _turn_view(turn: TurnState) -> TurnView:
+    error = turn.error
+    return TurnView(
+        turn=turn.turn,
+        kind=turn.kind,
+        text=turn.text,
+        answer=turn.answer,
+        status=turn.status,
+        sentences=len(turn.sentences),
+        audio_ms=turn.audio_ms,
+        error=error
+        and TurnError(code=error["code"], message=error["message"], retryable=error.get("retryable", False)),
+    )

@@ -1,0 +1,220 @@
+"""The native face over WebSocket: facts and audio out, commands in."""
+
+import asyncio
+import logging
+from contextlib import aclosing, suppress
+
+import anyio
+import anyio.lowlevel
+import orjson
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, ValidationError
+
+from deployments.faces.native.event_feed import Feed, WishQuery, dumps
+from deployments.faces.native.input_socket import Microphone
+from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
+from deployments.services import Services
+from deployments.web import problem_details
+from deployments.web.resource_access import Caller, still_welcome
+from deployments.web.ws_drain import SERVICE_RESTART
+from deployments.web.ws_send import deliver
+from pipeline.sessions.drain import Departure
+from schemas.errors import InputError, RhapsodeError
+from schemas.errors.access_errors import Forbidden, LimitReached
+from schemas.ids import SessionId
+from schemas.native.native_messages import (
+    CLIENT_MESSAGE,
+    Accepted,
+    ClientControl,
+    ClientMessage,
+    ClientPing,
+    ClientPlayback,
+    ClientTurnRequest,
+    End,
+    ErrorFrame,
+    Hello,
+    Pong,
+    Reconnect,
+)
+from schemas.principals import Principal
+
+router = APIRouter(prefix="/v1")
+log = logging.getLogger(__name__)
+
+_NORMAL = 1000
+_BREATH = 16
+
+
+@router.websocket("/sessions/{session_id}/stream")
+async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: WishQuery) -> None:
+    """Both directions in one task group: whichever ends first ends the other."""
+    await websocket.accept()
+    connection = _Connection(websocket, websocket.app.state.services, caller)
+    microphone: Microphone | None = None
+    try:
+        session = known_id(session_id)
+        conversation, head = await connection.services.sessions.attend(session)
+        listening = wish.listening(conversation, head, connection.services.settings.limits)
+        feed = Feed(connection.services, caller, session, head, listening, wish.audio)
+        await connection.send(feed.hello)
+        microphone = Microphone(connection.services, session, connection.send)
+        async with anyio.create_task_group() as both:
+
+            async def receive() -> None:
+                await connection.receive(session, microphone)
+                both.cancel_scope.cancel()
+
+            both.start_soon(receive)
+            both.start_soon(microphone.answer)
+            departure = connection.services.leaving.departure
+            both.start_soon(connection.see_out, departure, feed.hello, both.cancel_scope)
+            await connection.feed(feed)
+            both.cancel_scope.cancel()
+    except (WebSocketDisconnect, TimeoutError):
+        log.debug("the client left before it heard anything")
+    except RhapsodeError as error:
+        await connection.refuse(error)
+    except ExceptionGroup as group:
+        await connection.give_up(group)
+    finally:
+        if microphone is not None:
+            microphone.leave()
+
+
+class _Connection:
+    """One socket. Frames are sent whole, one after the other, from either task."""
+
+    def __init__(self, websocket: WebSocket, services: Services, caller: Principal) -> None:
+        self.services = services
+        self._caller = caller
+        self._socket = websocket
+        self._sending = asyncio.Lock()
+        self._told = 0
+        """The last fact that was sent here."""
+
+    async def see_out(self, departure: Departure, hello: Hello, scope: anyio.CancelScope) -> None:
+        """When this gateway leaves: say where to go on, and close with 1012.
+
+        Raises WebSocketDisconnect where there is nobody to be told any more.
+        """
+        await departure.farewell()
+        async with self._sending:  # no frame is cut off, and none follows
+            cursor = hello.generation, max(self._told, hello.from_seq)
+            hint = Reconnect(cursor="{}-{}".format(*cursor), after_s=departure.after_s)
+            await deliver(self._socket.send_text, hint.model_dump_json())
+            await deliver(self._socket.close, SERVICE_RESTART)
+            scope.cancel()
+
+    async def send(self, frame: BaseModel) -> None:
+        await self._send(frame.model_dump_json())
+
+    async def _send(self, data: str | bytes) -> None:
+        """One frame. Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
+        async with self._sending:
+            if isinstance(data, str):
+                await deliver(self._socket.send_text, data)
+            else:
+                await deliver(self._socket.send_bytes, data)
+
+    async def _close(self, code: int) -> None:
+        async with self._sending:
+            await deliver(self._socket.close, code)
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await self.send(problem_details.error_frame(error))
+            await self._close(problem_details.close_code(error))
+
+    async def give_up(self, group: ExceptionGroup[Exception]) -> None:
+        """End after trouble in a task: silently if the client is gone, else with the reason."""
+        gone, rest = group.split((WebSocketDisconnect, TimeoutError))
+        if rest is None:
+            log.debug("the client left: %s", gone)
+            return
+        ours = next((error for error in rest.exceptions if isinstance(error, RhapsodeError)), None)
+        if ours is None:
+            raise rest
+        await self.refuse(ours)
+
+    async def feed(self, feed: Feed) -> None:
+        """Send facts until there are no more; a fact with audio is one binary frame."""
+        async with aclosing(feed.frames()) as frames:
+            sent = 0
+            async for frame in frames:
+                if frame is None:
+                    await self.send(feed.heartbeat)
+                    continue
+                recorded, wire, audio = frame
+                text = dumps(wire)
+                await self._send(len(text).to_bytes(4, "big") + text + audio if audio else text.decode())
+                self._told = recorded.seq
+                sent += 1
+                if sent % _BREATH == 0:  # a past is sent as fast as it is taken
+                    await anyio.lowlevel.checkpoint()
+        await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
+        await self._close(_NORMAL)
+
+    async def receive(self, session: SessionId, microphone: Microphone) -> None:
+        """Listen and answer until the client leaves."""
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text, sound = message.get("text"), message.get("bytes")
+            if text is None and sound is not None:
+                await self._hear(microphone, sound)
+            elif (answer := await self._answer(session, microphone, text or "")) is not None:
+                await self.send(answer)
+
+    async def _hear(self, microphone: Microphone, sound: bytes) -> None:
+        """What is wrong with a frame of sound is told; the next one may be right."""
+        try:
+            await microphone.hear(sound)
+        except (InputError, LimitReached) as error:
+            await self.send(problem_details.error_frame(error, "input"))
+
+    async def _answer(self, session: SessionId, microphone: Microphone, text: str) -> BaseModel | None:
+        ref: str | None = None
+        try:
+            if len(text) > self.services.settings.limits.body_bytes:
+                return _refusal("body.too_large", "the message is too large")
+            raw = orjson.loads(text)
+            if isinstance(raw, dict) and isinstance(raw.get("ref"), str):
+                ref = raw["ref"][:128]
+            return await self._obey(session, microphone, CLIENT_MESSAGE.validate_python(raw), ref)
+        except orjson.JSONDecodeError:
+            return _refusal("body.not_json", "the message is not JSON")
+        except ValidationError as error:
+            return problem_details.frame_of_validation(error, ref)
+        except RhapsodeError as error:
+            return problem_details.error_frame(error, ref)
+
+    async def _obey(
+        self, session: SessionId, microphone: Microphone, command: ClientMessage, ref: str | None
+    ) -> BaseModel | None:
+        sessions = self.services.sessions
+        if isinstance(command, ClientPing):
+            return Pong(ref=ref)
+        await self._may_command(session)
+        if isinstance(command, ClientControl):
+            return Accepted(seq=await sessions.control(session, command), ref=ref)
+        if isinstance(command, ClientPlayback):
+            await sessions.heard(session, command)
+            return None
+        if not isinstance(command, ClientTurnRequest):
+            return await microphone.obey(command, ref)
+        turn = await sessions.request(session, command, by=self._caller.name)
+        return Accepted(seq=turn, turn=turn, ref=ref)
+
+    async def _may_command(self, session: SessionId) -> None:
+        """Raises Forbidden, another AccessError when the caller's key is no longer good, or StateError."""
+        await still_welcome(self.services, self._caller)
+        conversation, _ = await self.services.sessions.view(session)
+        if not may_command(self._caller, conversation):
+            raise Forbidden("you may listen to this session, but not command it")
+        refuse_affairs(conversation)
+
+
+def _refusal(code: str, message: str) -> ErrorFrame:
+    return ErrorFrame(code=code, message=message)

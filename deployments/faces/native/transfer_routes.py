@@ -1,0 +1,166 @@
+"""The native face, sessions that move: export, import, fork, and the erasure of a user."""
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Annotated, Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
+
+from deployments.faces.native.session_routes import Open, Session, erase, links
+from deployments.services import Services
+from deployments.web.resource_access import Caller, owns
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.session_directory import Directory
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.transfer.bundle_export import export
+from pipeline.transfer.bundle_import import import_bundle
+from pipeline.transfer.erasure import Eraser
+from pipeline.transfer.forking import Forks
+from schemas.errors import BundleInvalid, BundleTooLarge, GatewayBusy, SessionGone, StateError
+from schemas.ids import SessionId, created_ms, generation
+from schemas.native.transfer_answers import ErasureProof, ForkSession, SessionForked, SessionImported
+from schemas.settings.retrieval_settings import CollectionId
+
+router = APIRouter(prefix="/v1", tags=["transfers"])
+
+IMPORT: Final = "/v1/sessions/import"
+"""Takes bodies of any size: it has a limit of its own, and holds them on disk."""
+_UNPACKED: Final = 4
+_WAIT_S: Final = 20.0
+"""So long a bundle that has arrived waits for its turn to be imported."""
+_SHORTEST_MS: Final = 60_000
+"""An export counts as so much sound at least, for all that is written in it."""
+_IN_MEMORY: Final = 1 << 20
+_ZIP: Final = "application/zip"
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {_ZIP: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get("/sessions/{session_id}/export", response_class=StreamingResponse)
+async def export_session(services: Open, caller: Caller, session: Session) -> StreamingResponse:
+    """Everything of the session up to now as one ZIP file: events, sound and captions.
+
+    Members of a thread get it without what its owner has called the share links.
+    """
+    conversation, head = await services.sessions.view(session)
+    ms = sum(turn.audio_ms for turn in conversation.turns.values())
+    await services.allowance.file(caller.name, max(_SHORTEST_MS, ms))
+    bundle = export(services.log, session, head, labels=owns(caller, conversation.principal))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{session}.zip"',
+        "Cache-Control": "no-store",
+    }
+    return StreamingResponse(bundle, media_type=_ZIP, headers=headers)
+
+
+@router.post("/sessions/import", status_code=201, openapi_extra=_BODY)
+async def import_session(
+    services: Open, caller: Caller, request: Request, response: Response
+) -> SessionImported:
+    """The session in an exported ZIP file as a new one of the caller's, with the same facts and times.
+
+    One bundle is imported at a time in each replica, one of each principal after the other.
+    """
+    limit = services.settings.limits.bundle_bytes
+    await services.sessions.admit(caller.name)
+
+    async def mine(session: SessionId) -> bool:
+        whose = await services.ownership.of(session)
+        return whose is not None and caller.commands(whose)
+
+    with services.arriving.file(caller.name) as arrival, tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        received = 0
+        try:
+            async for piece in request.stream():
+                received += len(piece)
+                if received > limit:
+                    raise BundleTooLarge(f"the bundle is larger than {limit} bytes")
+                arrival.grow(len(piece))
+                await anyio.to_thread.run_sync(file.write, piece)
+        except ClientDisconnect as error:
+            raise BundleInvalid("the bundle did not arrive") from error
+        file.seek(0)
+        async with AsyncExitStack() as turn:
+            with anyio.move_on_after(_WAIT_S) as waiting:
+                await turn.enter_async_context(services.importing.place(caller.name))
+            if waiting.cancelled_caught:
+                raise GatewayBusy("other bundles are being imported here; try again", retry_after_s=_WAIT_S)
+            session, head, started = await import_bundle(
+                services.log,
+                file,
+                max_bytes=_UNPACKED * limit,
+                session_bytes=services.settings.log.max_session_bytes,
+                principal=caller.name,
+                mine=mine,
+                charge=partial(services.sessions.charge, caller.name),
+            )
+    response.headers["Location"] = f"/v1/sessions/{session}"
+    return SessionImported(
+        session_id=session,
+        generation=generation(created_ms(session)),
+        head_seq=head,
+        settings=started.settings,
+        links=links(session),
+        imported_from=started.imported_from or "",
+    )
+
+
+@router.post("/sessions/{session_id}/fork", status_code=201)
+async def fork_session(
+    services: Open, session: Session, caller: Caller, response: Response, command: ForkSession | None = None
+) -> SessionForked:
+    """A new session with this one's past; from there on other settings, another question."""
+    forks = Forks(services.log, services.sessions, services.clock)
+    fork = await forks.fork(session, command or ForkSession(), caller.name)
+    response.headers["Location"] = f"/v1/sessions/{fork.session}"
+    return SessionForked(
+        session_id=fork.session,
+        generation=generation(created_ms(fork.session)),
+        head_seq=fork.head,
+        settings=fork.settings,
+        links=links(fork.session),
+        parent=session,
+        parent_seq=fork.parent_seq,
+        turn=fork.turn,
+    )
+
+
+@router.delete("/users/{user_id}")
+async def erase_user(
+    services: Open, user_id: Annotated[str, Path(min_length=1, max_length=200)]
+) -> ErasureProof:
+    """Erase every session of this user, sound, documents and archive included, and say for each place where
+    something of a user can be what became of it."""
+    log = services.log
+    if not isinstance(log, TieredLog):
+        raise StateError("this server's log cannot prove an erasure")
+    directory = Directory(RedisDirectory(log.hot))
+    eraser = Eraser(
+        log,
+        directory,
+        _deleting(services),
+        services.clock,
+        library=services.library,
+        leave=services.threads.remove_member,
+    )
+    return await eraser.erase(user_id)
+
+
+def _deleting(services: Services) -> Callable[[SessionId], Awaitable[None]]:
+    async def delete(session: SessionId) -> None:
+        kind = None
+        with suppress(SessionGone):  # perhaps not for good yet: `erase` sees to it
+            conversation, _ = await services.sessions.view(session)
+            kind = conversation.kind
+        if kind == "collection":
+            await services.collections.delete(CollectionId(session))
+        else:
+            await erase(services, session)
+
+    return delete

@@ -1,0 +1,189 @@
+"""Our errors in OpenAI's shape, for everything below the paths that are OpenAI's: one table."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from fastapi.responses import JSONResponse
+
+from schemas.errors import RhapsodeError
+from schemas.openai.parameter_support import CODES
+
+_CHAT: Final = "POST /v1/chat/completions answers here"
+_ABSENT: Final = {
+    "responses": f"there is no Responses API here; {_CHAT}, and SDKs can be told to use chat completions",
+    "completions": f"there are no completions without messages here; {_CHAT}",
+    "realtime/calls": "there is no WebRTC here; the WebSocket /v1/realtime speaks the same protocol",
+    "realtime/sessions": "that was the beta's; POST /v1/realtime/client_secrets makes secrets for browsers",
+    "realtime/transcription_sessions": "that was the beta's; a client secret may be for transcription",
+    **{
+        name: f"there is nothing of OpenAI's {name.replace('_', ' ')} here; docs/openai.md says what there is"
+        for name in (
+            *("assistants", "batches", "chatkit", "containers", "edits", "engines", "evals", "files"),
+            *("fine_tuning", "images", "moderations", "organization", "uploads", "vector_stores", "videos"),
+        )
+    },
+}
+"""Routes of OpenAI's that are not here, and what to do instead."""
+PATHS: Final = re.compile(
+    rf"/v1/((models|chat|audio|embeddings|{'|'.join(_ABSENT)})(/.*)?|realtime/client_secrets)", re.DOTALL
+)
+"""Answered in OpenAI's shape; everything else is ours."""
+_REQUEST: Final = "invalid_request_error"
+_SERVER: Final = "server_error"
+
+
+class Shape(NamedTuple):
+    """How OpenAI would say it."""
+
+    status: int
+    type: str
+    code: str | None
+
+
+_RATE: Final = Shape(429, "rate_limit_error", "rate_limit_exceeded")
+_BUSY: Final = Shape(503, _SERVER, "server_overloaded")
+_AWAY: Final = Shape(503, _SERVER, "service_unavailable")
+_INVALID: Final = Shape(400, _REQUEST, "invalid_value")
+_CURSOR: Final = Shape(400, _REQUEST, "invalid_event_id")
+INTERNAL: Final = Shape(500, _SERVER, "server_error")
+
+TABLE: Final[Mapping[str, Shape]] = {
+    "realtime.invalid": _INVALID,
+    "auth.required": Shape(401, _REQUEST, "missing_api_key"),
+    "auth.invalid": Shape(401, _REQUEST, "invalid_api_key"),
+    "auth.expired": Shape(401, _REQUEST, "invalid_api_key"),
+    "auth.forbidden": Shape(403, "permission_error", "permission_denied"),
+    "origin.refused": Shape(403, "permission_error", "origin_refused"),
+    "model.not_found": Shape(404, _REQUEST, "model_not_found"),
+    "model.unknown": Shape(404, _REQUEST, "model_not_found"),
+    "provider.unknown": Shape(404, _REQUEST, "model_not_found"),
+    "collection.not_found": Shape(404, _REQUEST, "collection_not_found"),
+    "session.not_found": _CURSOR,
+    "session.gone": _CURSOR,
+    "cursor.malformed": _CURSOR,
+    "cursor.foreign": _CURSOR,
+    "cursor.ahead": _CURSOR,
+    "voice.unknown": _INVALID,
+    "input.invalid": _INVALID,
+    "input.unknown_field": Shape(400, _REQUEST, "unknown_parameter"),
+    "input.too_long": Shape(400, _REQUEST, "string_above_max_length"),
+    "input.cancelled": Shape(400, _REQUEST, "request_cancelled"),
+    "format.unsupported": Shape(400, _REQUEST, "unsupported_value"),
+    "sound.unreadable": Shape(400, _REQUEST, "invalid_audio"),
+    "body.not_json": Shape(400, _REQUEST, "invalid_json"),
+    "body.not_text": Shape(400, _REQUEST, "invalid_json"),
+    "body.too_large": Shape(413, _REQUEST, "request_too_large"),
+    "route.not_found": Shape(404, _REQUEST, "unknown_url"),
+    "route.method_not_allowed": Shape(405, _REQUEST, "method_not_allowed"),
+    "limit.reached": _RATE,
+    "limit.sessions": _RATE,
+    "limit.turns": _RATE,
+    "limit.characters": _RATE,
+    "limit.audio": _RATE,
+    "limit.listeners": _RATE,
+    "limit.heard": _RATE,
+    "limit.files": _RATE,
+    "limit.searches": _RATE,
+    "limit.uploads": _RATE,
+    "limit.bytes": _RATE,
+    "quota.stored": Shape(429, "insufficient_quota", "insufficient_quota"),
+    "turn.queue_full": _RATE,
+    "session.ended": Shape(409, _REQUEST, "session_ended"),
+    "session.quota": Shape(400, _REQUEST, "request_too_large"),
+    "state.refused": Shape(409, _REQUEST, "conflict"),
+    "gateway.busy": _BUSY,
+    "gateway.leaving": _BUSY,
+    "schema.invalid": Shape(400, _REQUEST, "invalid_json_schema"),
+    "context.too_long": Shape(400, _REQUEST, "context_length_exceeded"),
+    "engine.busy": _BUSY,
+    "engine.dead": _AWAY,
+    "engine.failed": Shape(502, _SERVER, "engine_error"),
+    "log.unavailable": _AWAY,
+    "log.conflict": Shape(409, _SERVER, "conflict"),
+    "log.fenced": _AWAY,
+    "log.lost": _AWAY,
+    "log.foreign": _AWAY,
+    "archive.unavailable": _AWAY,
+    "retrieval.unavailable": _AWAY,
+    "owner.lost": _AWAY,
+    "answer.stopped": Shape(400, _REQUEST, "answer_stopped"),
+    **{code: Shape(400, _REQUEST, code) for code in CODES},
+}
+"""By our codes. What is missing here is our own mistake: 500."""
+_FIELDS: Final = {
+    "settings.llm_provider": "model",
+    "settings.llm_model": "model",
+    "settings.tts_provider": "model",
+    "settings.voice": "voice",
+    "settings.listening.provider": "model",
+    "settings.collections": "rhapsode.collections",
+    "settings.sampling.json_schema": "response_format",
+    "from": "Last-Event-ID",
+    "body": "file",
+    "text": "input",
+}
+"""Our fields, as clients of OpenAI know them."""
+_PARAMETERS: Final = re.compile(r"settings\.tools\.functions\.(\d+)\.parameters")
+_PLACES: Final = frozenset({"body", "query", "path", "header"})
+_NAME: Final = re.compile(r"(?!(constrained-)?str$|int$|float$|bool$)[a-z0-9_-]+(\[\])?")
+"""Of a field; pydantic also names the branches of unions."""
+
+
+def is_openai(path: str) -> bool:
+    return PATHS.fullmatch(path) is not None
+
+
+def absent(path: str) -> str | None:
+    """What to do instead of asking for this route of OpenAI's, which is not here."""
+    rest = path.removeprefix("/v1/")
+    return next((told for name, told in _ABSENT.items() if rest == name or rest.startswith(f"{name}/")), None)
+
+
+def body_of(code: str, message: str, field: str | None) -> dict[str, Any]:
+    """The error object, as it stands in an answer or in a stream of events."""
+    shape = TABLE.get(code, INTERNAL)
+    param = (
+        None
+        if field is None
+        else _FIELDS.get(field, _PARAMETERS.sub(r"tools[\1].function.parameters", field))
+    )
+    return {"error": {"message": message, "type": shape.type, "param": param, "code": shape.code}}
+
+
+def error_body(error: RhapsodeError) -> dict[str, Any]:
+    return body_of(error.code, str(error), error.field)
+
+
+def response_of(code: str, message: str, field: str | None, headers: Mapping[str, str]) -> JSONResponse:
+    status = TABLE.get(code, INTERNAL).status
+    return JSONResponse(body_of(code, message, field), status, dict(headers))
+
+
+def invalid_parts(errors: Sequence[Any]) -> tuple[str, str, str | None]:
+    """Our code, the message and OpenAI's `param` of the first of pydantic's complaints."""
+    first = errors[0]
+    kind = first["type"]
+    if kind == "json_invalid":
+        return "body.not_json", "We could not parse the JSON body of your request.", None
+    if kind == "extra_forbidden":
+        unknown = param_of(first["loc"]) or str(first["loc"][-1])[:64]
+        return "input.unknown_field", f"Unknown parameter: '{unknown}'.", unknown
+    param = ".".join(filter(None, (param_of(first["loc"]), first.get("ctx", {}).get("param")))) or None
+    if kind == "missing":
+        return "missing_required_parameter", f"Missing required parameter: '{param}'.", param
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if kind in CODES:
+        return kind, message, param
+    return "input.invalid", f"{param}: {message}" if param else message, param
+
+
+def param_of(loc: Sequence[int | str]) -> str | None:
+    """A place as OpenAI writes it: `messages[0].content[1].type`."""
+    written = ""
+    for part in loc:
+        if isinstance(part, int):
+            written += f"[{part}]"
+        elif _NAME.fullmatch(part) and (part not in _PLACES or written):
+            written += f".{part}" if written else part
+    return written or None

@@ -1,0 +1,123 @@
+"""OpenAI's chat completions: each is a session of its own, so that all that is told comes from its log."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, Any
+
+import anyio.to_thread
+import orjson
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from deployments.faces.forms.uploads import while_awaited
+from deployments.faces.native.session_routes import Open
+from deployments.faces.openai.chat_completions import Completions
+from deployments.faces.openai.chunk_translator import Teller, Wanted, Whole
+from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
+from deployments.faces.openai.routes.openai_streams import (
+    DONE,
+    EVENTS,
+    Flowing,
+    event,
+    headers_of,
+    ignored_in,
+)
+from deployments.services import Services
+from deployments.web.large_bodies import BoundedRoute
+from deployments.web.resource_access import Caller
+from deployments.web.sse_format import QUIET
+from pipeline.delivery.listener import Listener
+from schemas.openai.chat_request import ChatCompletionRequest
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
+
+PATH = "/v1/chat/completions"
+"""Takes larger bodies than other places: what was said may be in them."""
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.post("/chat/completions", response_class=JSONResponse, responses=_ANSWERS)
+async def complete(
+    services: Open,
+    caller: Caller,
+    request: Request,
+    wish: ChatCompletionRequest,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """One answer, at once or in chunks. docs/openai.md says which fields are supported.
+
+    With the header `Last-Event-ID` the same request goes on after that chunk; no model is asked again.
+    """
+    ignored = ignored_in(wish, services.settings.openai)
+    completions = _completions(services)
+    cursor = parse_cursor(last_event_id) if last_event_id else None
+    since = None
+    if cursor is not None:
+        wanted = await completions.resume(wish, cursor, caller)
+        since = await services.keeper.returned(wanted.session)
+    else:
+        wanted, _ = await while_awaited(request, lambda: completions.begin(wish, caller))
+    stay = AsyncExitStack()
+    keep = bool(wish.store)
+    stay.enter_context(services.keeper.waiting(wanted.session, wanted.turn, since=since, keep=keep))
+    headers = headers_of(wanted.session) | ignored
+    if wish.stream:
+        pieces = _events(services, completions, wanted, cursor)
+        return Flowing(pieces, stay, media_type=EVENTS, headers=headers)
+    async with stay:
+        whole = await while_awaited(request, lambda: _whole(services, completions, wanted))
+    return Response(whole, media_type="application/json", headers=headers)
+
+
+def _completions(services: Services) -> Completions:
+    return Completions(
+        services.sessions,
+        services.intakes,
+        services.names,
+        services.ownership,
+        services.settings,
+        Listener(services.log, services.tailer, services.clock),
+        services.arriving,
+    )
+
+
+async def _whole(services: Services, completions: Completions, wanted: Wanted) -> bytes:
+    """As JSON; a spoken one is large, and made beside the loop."""
+    teller, whole = Teller(wanted), Whole(wanted)
+    chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
+    async with aclosing(chunks) as told:
+        async for item in told:
+            if item is not None:
+                whole.add(item[1])
+
+    def written() -> bytes:
+        return orjson.dumps(whole.completion(teller))
+
+    return written() if wanted.sound is None else await anyio.to_thread.run_sync(written)
+
+
+async def _events(
+    services: Services, completions: Completions, wanted: Wanted, after: Cursor | None
+) -> AsyncGenerator[bytes, None]:
+    """The chunks after the cursor. The very first one waits for what follows it, which may be a refusal."""
+    teller = Teller(wanted)
+    chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
+    waiting = b""
+    async with aclosing(chunks) as told:
+        async for item in told:
+            if item is None:
+                if not waiting:
+                    yield QUIET
+                continue
+            cursor, chunk = item
+            if after is not None and after.covers(cursor):
+                continue
+            if int(cursor.seq) == int(wanted.turn):
+                waiting = event(chunk, str(cursor))
+                continue
+            yield waiting + event(chunk, str(cursor))
+            waiting = b""
+    if teller.over:
+        yield waiting + DONE

@@ -1,0 +1,134 @@
+"""OpenAI's speech to text: a file is listened to, and what was said is told at once or while it is known."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Final, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel
+
+from deployments.faces.forms.uploads import while_awaited
+from deployments.faces.native.session_routes import Open
+from deployments.faces.openai import transcription_formats
+from deployments.faces.openai.routes.openai_forms import form_with_file
+from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
+from deployments.faces.openai.transcription_formats import Transcribed
+from deployments.faces.openai.transcription_session import Hearings, Wish
+from deployments.services import Services
+from deployments.web.resource_access import Caller
+from pipeline.delivery.listener import Listener
+from pipeline.stt.inputs.recording_upload import Recording
+from schemas.ids import SessionId
+from schemas.openai.transcription_request import TranscriptionRequest, TranslationRequest
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+W = TypeVar("W", TranscriptionRequest, TranslationRequest)
+_FILE: Final = {"type": "string", "format": "binary"}
+_TEXT: Final = {"schema": {"type": "string"}}
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {"schema": {}}, "text/plain": _TEXT, "text/event-stream": _TEXT}}
+}
+
+
+def _form(model: type[BaseModel]) -> dict[str, Any]:
+    shape: dict[str, Any] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    shape.pop("$defs", None)
+    shape["properties"] = {"file": _FILE, **shape["properties"]}
+    shape["required"] = ["file", *shape.get("required", ())]
+    shape["properties"].pop("chunking_strategy", None)
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": shape}}}}
+
+
+@router.post(
+    "/audio/transcriptions",
+    response_class=JSONResponse,
+    responses=_ANSWERS,
+    openapi_extra=_form(TranscriptionRequest),
+)
+async def transcribe(services: Open, caller: Caller, request: Request) -> Response:
+    """What is said in a recording. docs/openai.md says which fields are supported."""
+    return await _write_down(services, caller, request, TranscriptionRequest)
+
+
+@router.post(
+    "/audio/translations",
+    response_class=JSONResponse,
+    responses=_ANSWERS,
+    openapi_extra=_form(TranslationRequest),
+)
+async def translate(services: Open, caller: Caller, request: Request) -> Response:
+    """What is said in a recording, in English."""
+    return await _write_down(services, caller, request, TranslationRequest)
+
+
+async def _write_down(services: Open, caller: Caller, request: Request, shape: type[W]) -> Response:
+    async with AsyncExitStack() as stay:
+        arrival = stay.enter_context(services.arriving.file(caller.name))
+        wish, upload = await stay.enter_async_context(
+            form_with_file(request, shape, arrival, limit=services.settings.limits.upload_bytes)
+        )
+        ignored = ignored_in(wish, services.settings.openai)
+        hearings = _hearings(services)
+        model = hearings.model(wish)
+        recording = await stay.enter_async_context(hearings.recording(upload.file))
+        session = await hearings.begin(wish, model, upload.name, caller)
+        stay.enter_context(services.keeper.waiting(session))
+        headers = headers_of(session) | ignored
+        made = Transcribed(only_by="quality" if isinstance(wish, TranslationRequest) else None)
+        if isinstance(wish, TranscriptionRequest) and wish.stream:
+            work = _Work(hearings, session, recording, upload.name)
+            pieces = _events(work, made)
+            return Flowing(pieces, stay.pop_all(), work.run, media_type=EVENTS, headers=headers)
+        ms = await while_awaited(request, lambda: hearings.listen(session, recording, upload.name))
+        async with aclosing(hearings.texts(session, made)) as texts:
+            async for _ in texts:
+                pass
+        return _answer(wish, made, ms, headers)
+
+
+def _hearings(services: Services) -> Hearings:
+    listener = Listener(services.log, services.tailer, services.clock)
+    return Hearings(services.sessions, services.intakes, services.names, services.settings, listener)
+
+
+class _Work:
+    """The listening, beside which what was heard is told."""
+
+    def __init__(self, hearings: Hearings, session: SessionId, recording: Recording, name: str) -> None:
+        self.hearings = hearings
+        self.session = session
+        self._recording = recording
+        self._name = name
+        self.ms = 0
+
+    async def run(self) -> None:
+        self.ms = await self.hearings.listen(self.session, self._recording, self._name)
+
+
+async def _events(work: _Work, made: Transcribed) -> AsyncGenerator[bytes, None]:
+    async with aclosing(work.hearings.texts(work.session, made)) as texts:
+        async for text in texts:
+            yield event({"type": "transcript.text.delta", "delta": text})
+    ended_ms = max((one.end_ms for one in made.segments), default=0)
+    usage = transcription_formats.usage_of(max(work.ms, ended_ms))
+    yield event({"type": "transcript.text.done", "text": made.text, "usage": usage})
+
+
+def _answer(wish: Wish, made: Transcribed, ms: int, headers: Mapping[str, str]) -> Response:
+    task = "translate" if isinstance(wish, TranslationRequest) else "transcribe"
+    granularities = wish.timestamp_granularities if isinstance(wish, TranscriptionRequest) else ()
+    match wish.response_format:
+        case "text":
+            return PlainTextResponse(made.text + "\n", headers=headers)
+        case "srt" | "vtt":
+            mime = "text/vtt" if wish.response_format == "vtt" else "application/x-subrip"
+            told = transcription_formats.captions(made, wish.response_format)
+            return Response(told, media_type=f"{mime}; charset=utf-8", headers=headers)
+        case "verbose_json":
+            return JSONResponse(transcription_formats.verbose(made, ms, granularities, task), headers=headers)
+        case "diarized_json":
+            return JSONResponse(transcription_formats.diarized(made, ms), headers=headers)
+        case _:
+            return JSONResponse(transcription_formats.plain(made, ms), headers=headers)

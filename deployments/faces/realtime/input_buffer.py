@@ -1,0 +1,181 @@
+"""The ear of a Realtime connection: an input of the session, opened when the first sound comes."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+import anyio.to_thread
+
+from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.session_config import config_of
+from deployments.services import Services
+from pipeline.session_state.conversation import Conversation
+from pipeline.stt.inputs.input_handles import OpenInputHandle
+from schemas.errors import NoInput, RhapsodeError
+from schemas.errors.realtime_errors import RealtimeInvalid
+from schemas.native.session_commands import OpenInput
+from schemas.settings.listening_settings import ListeningSettings
+
+_FORMATS: Final = {"audio/pcm": "pcm16", "audio/pcmu": "mulaw", "audio/pcma": "alaw"}
+_BYTES_PER_MS: Final = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
+_SHORTEST_MS: Final = 100
+_AT_ONCE: Final = 1_000_000
+Deed = Callable[[], Awaitable[None]]
+
+
+class Microphone:
+    """Of one connection."""
+
+    def __init__(
+        self, services: Services, desk: Desk, refused: Callable[[RhapsodeError], Awaitable[None]]
+    ) -> None:
+        self._services = services
+        self._desk = desk
+        self._refused = refused
+        self._handle: OpenInputHandle | None = None
+        self._format = "audio/pcm"
+        self._settings: ListeningSettings | None = None
+        self._sent = 0
+        """Bytes since the last commit."""
+
+    @property
+    def heard(self) -> tuple[str, int] | None:
+        """The input, and how far it was listened to; None: nobody has sent anything."""
+        handle = self._handle
+        if handle is None or handle.done.is_set():
+            return None
+        return handle.name, handle.intake.at_ms
+
+    async def append(self, audio: str) -> None:
+        """Raises RealtimeInvalid, or what ended the input."""
+        sound = await _decoded(audio)
+        if not sound:
+            return
+        handle = await self._current() or await self._open()
+        self._sent += len(sound)
+        with self._using(handle):
+            await handle.hear(sound)
+
+    async def commit(self) -> Deed:
+        """What follows from it: it is in the log when that returns. Raises RealtimeInvalid."""
+        handle = await self._current()
+        sent_ms, self._sent = self._sent / _BYTES_PER_MS[self._format], 0
+        if handle is None or sent_ms < _SHORTEST_MS:
+            raise _too_little(sent_ms)
+        before, _ = await self._services.sessions.view(self._desk.session)
+        head = before.head
+        with self._using(handle):
+            order = await handle.order("commit")
+
+        async def settle() -> None:
+            with self._using(handle):
+                await handle.obeyed(order)
+            conversation, _ = await self._services.sessions.view(self._desk.session)
+            items = conversation.items
+            said = [
+                items.known.get(name) for (which, _), name in items.spoken.items() if which == handle.name
+            ]
+            if any(item is not None and item.seq > head for item in said):
+                return
+            if conversation.settings.listening.turn_detection == "vad":
+                raise RealtimeInvalid(
+                    "Error committing input audio buffer: nothing was said since the last commit.",
+                    reason="input_audio_buffer_commit_empty",
+                )
+            await self._desk.silent()
+
+        return settle
+
+    async def clear(self) -> Deed:
+        handle, self._sent = await self._current(), 0
+        if handle is None:
+            return partial(self._desk.cleared, "")
+        with self._using(handle):
+            order = await handle.order("clear")
+
+        async def settle() -> None:
+            with self._using(handle):
+                await handle.obeyed(order)
+            await self._desk.cleared(handle.name)
+
+        return settle
+
+    async def adopt(self) -> None:
+        """The session was changed: what is sent from now on is heard so, unless somebody speaks just now."""
+        handle = self._handle
+        if handle is None:
+            return
+        conversation, _ = await self._services.sessions.view(self._desk.session)
+        format = self._format_of(conversation)
+        state = conversation.inputs.get(handle.name)
+        speaking = state is not None and state.begun_ms is not None
+        other = conversation.settings.listening != self._settings
+        if format != self._format or (other and not speaking):
+            self._handle = None
+            self._services.intakes.leave(handle, may_return=False)
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._services.intakes.leave(handle, may_return=False)
+
+    async def _current(self) -> OpenInputHandle | None:
+        """The input, unless it has ended by itself: then it is told why, once, and there will be another."""
+        handle = self._handle
+        if handle is None or not handle.done.is_set():
+            return handle
+        self._handle, self._sent = None, 0
+        await self._refused(handle.error or NoInput("what was said last is not heard any more; say it again"))
+        return None
+
+    @contextmanager
+    def _using(self, handle: OpenInputHandle) -> Iterator[None]:
+        """What ended it is told by whoever finds out."""
+        try:
+            yield
+        except RhapsodeError:
+            if handle.done.is_set() and self._handle is handle:
+                self._handle, self._sent = None, 0
+            raise
+
+    async def _open(self) -> OpenInputHandle:
+        conversation, _ = await self._services.sessions.view(self._desk.session)
+        self._format = self._format_of(conversation)
+        self._settings = conversation.settings.listening
+        rate = 24_000 if self._format == "audio/pcm" else 8_000
+        wish = OpenInput.model_validate({"format": _FORMATS[self._format], "rate": rate})
+        self._handle = await self._services.intakes.open(
+            self._desk.session, wish, _nobody, refused=self._refused
+        )
+        return self._handle
+
+    def _format_of(self, conversation: Conversation) -> str:
+        config = config_of(conversation, model=self._desk.model)
+        found: str = config["audio"]["input"]["format"]["type"]
+        return found
+
+
+async def _nobody(_: int) -> None:
+    """This socket has no way to send sound again, so it is not told what is safe."""
+
+
+async def _decoded(audio: str) -> bytes:
+    """Off the loop where it is much."""
+    try:
+        if len(audio) <= _AT_ONCE:
+            return base64.b64decode(audio, validate=True)
+        return await anyio.to_thread.run_sync(lambda: base64.b64decode(audio, validate=True))
+    except (binascii.Error, ValueError) as error:  # ValueError: text beyond ASCII
+        raise RealtimeInvalid("Invalid 'audio': it is not base64.", field="audio") from error
+
+
+def _too_little(sent_ms: float) -> RealtimeInvalid:
+    return RealtimeInvalid(
+        "Error committing input audio buffer: buffer too small. "
+        f"Expected at least {_SHORTEST_MS}ms of audio, but buffer only has {sent_ms:.2f}ms of audio.",
+        reason="input_audio_buffer_commit_empty",
+    )

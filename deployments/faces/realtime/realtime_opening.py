@@ -1,0 +1,150 @@
+"""Which session a Realtime connection is about, and from where it is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from deployments.faces.native.session_routes import refuse_affairs
+from deployments.faces.realtime.event_translator import PER_FACT, Translator, position
+from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.session_config import checked, initial
+from deployments.services import Services
+from pipeline.eventlog.event_log import Head
+from schemas.errors import SessionNotFound
+from schemas.errors.realtime_errors import RealtimeInvalid
+from schemas.events import RealtimeConfigured
+from schemas.ids import Seq, SessionId, parse_session_id
+from schemas.native.session_commands import CreateSession
+from schemas.principals import Principal
+from schemas.settings.provider_settings import LOCAL
+
+_PREFIX: Final = "sess_"
+_MODEL_CHARS: Final = 128
+_TITLE: Final = "Realtime"
+_TRANSCRIPTION: Final = "transcription"
+_PAGE: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that is about to be listened to."""
+
+    desk: Desk
+    translator: Translator
+    """It has taken in everything before what is told."""
+    after: Seq
+    """Facts after this one are listened to ..."""
+    told: int
+    """... and of their events those after this number are told."""
+    head: Head
+
+    @property
+    def session(self) -> SessionId:
+        return self.desk.session
+
+
+async def open_session(services: Services, caller: Principal, query: Mapping[str, str]) -> Opened:
+    """The session of the query, or a new one. Raises RealtimeInvalid, ModelNotFound, SessionNotFound or a
+    StateError.
+    """
+    model = query.get("model") or ""
+    if len(model) > _MODEL_CHARS or not model.isprintable():
+        raise RealtimeInvalid("The name of a model is a short text.", field="model")
+    if query.get("intent") == _TRANSCRIPTION:
+        model = LOCAL  # what is named writes down; who does that here is this server's affair
+    if "call_id" in query:
+        raise RealtimeInvalid(
+            "Calls over WebRTC and SIP are not supported.", reason="unsupported_value", field="call_id"
+        )
+    number = _number(query.get("starting_after"))
+    name = query.get("session_id")
+    if name is not None:
+        session = await _known(services, caller, name)
+    elif number is None:
+        session = await _new(services, caller, model)
+    else:
+        raise RealtimeInvalid("starting_after goes with a session_id.", field="starting_after")
+    return await _open(services, session, model or LOCAL, number)
+
+
+def _number(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 17):
+        raise RealtimeInvalid(
+            "starting_after is the sequence_number of the last event that you have.", field="starting_after"
+        )
+    return int(text)
+
+
+async def _known(services: Services, caller: Principal, name: str) -> SessionId:
+    missing = SessionNotFound(f"there is no session {name[:80]!r}", field="session_id")
+    session = parse_session_id(name.removeprefix(_PREFIX))
+    whose = None if session is None else await services.ownership.of(session)
+    if session is None or whose is None or not caller.commands(whose):
+        raise missing
+    conversation, _ = await services.sessions.view(session)
+    if caller.secret and conversation.items.secret != caller.secret:
+        raise missing
+    refuse_affairs(conversation)
+    return session
+
+
+async def _new(services: Services, caller: Principal, model: str) -> SessionId:
+    """`model` says who answers; with a client secret, the one that the secret was made for."""
+    config = await services.secrets.config(caller.secret) if caller.secret else None
+    if config is None:
+        config = initial(services.sessions.choices.defaults, model=model or LOCAL)
+    elif config["type"] == _TRANSCRIPTION:
+        model = LOCAL  # as with ?intent=transcription
+    elif model and "model" in config:
+        if not services.names.same(config["model"], model):
+            raise RealtimeInvalid(
+                f"This client secret was made for the model {config['model']!r}.", field="model"
+            )
+        config = config | {"model": model}
+    settings = checked(config, services.names)
+    if (name := model or config.get("model", LOCAL)) != LOCAL:
+        provider, named = services.names.answering(name)
+        settings = settings.model_copy(update={"llm_provider": provider, "llm_model": named})
+    begun = RealtimeConfigured(config=config, created=True, secret=caller.secret)
+    command = CreateSession(settings=settings, title=_TITLE)
+    session, *_ = await services.sessions.create(command, principal=caller.name, also=(begun,))
+    return session
+
+
+async def _open(services: Services, session: SessionId, model: str, number: int | None) -> Opened:
+    _, head = await services.sessions.attend(session)
+    last = position(head.seq)
+    told = last if number is None else number
+    if told > last:
+        raise RealtimeInvalid(
+            f"The session ends at {last}, starting_after names {told}.", field="starting_after"
+        )
+    after = Seq(max(0, told // PER_FACT - 1))
+    translator = Translator(session)
+    await _fold(services, translator, after)
+    settings = services.settings
+    desk = Desk(
+        session,
+        services.sessions,
+        services.tailer,
+        settings.language_model.windows,
+        settings.limits.prompt_chars,
+        model,
+        services.transcribers.realtime,
+        services.names,
+    )
+    return Opened(desk, translator, after, told, head)
+
+
+async def _fold(services: Services, translator: Translator, after: Seq) -> None:
+    """Exactly so far: what comes then is told."""
+    conversation = translator.conversation
+    while conversation.head < after:
+        missing = min(_PAGE, after - conversation.head)
+        page = await services.log.read(translator.session, conversation.head, limit=missing)
+        if not page:
+            return
+        for recorded in page:
+            translator.apply(recorded)

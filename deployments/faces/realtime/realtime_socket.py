@@ -1,0 +1,57 @@
+"""The frames of a Realtime connection: events, sent whole, with a deadline; refusals, with a reason."""
+
+from contextlib import suppress
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+import orjson
+from fastapi import WebSocket, WebSocketDisconnect
+
+from deployments.faces.realtime.realtime_error_events import error_event
+from deployments.web import problem_details
+from deployments.web.ws_send import deliver
+from schemas.errors import RhapsodeError
+
+_NORMAL: Final = 1000
+_AT_ONCE: Final = 256 * 1024
+"""Characters of an event that are read on the loop; more of them would keep others waiting."""
+
+
+class RealtimeSocket:
+    """One accepted connection."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._socket = websocket
+        self._sending = anyio.Lock()
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """Raises WebSocketDisconnect if the client is gone, TimeoutError if it does not read."""
+        text = orjson.dumps(event).decode()
+        async with self._sending:
+            await deliver(self._socket.send_text, text)
+
+    async def receive(self) -> str | bytes | None:
+        """What the client sent; None: it left."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        return message.get("bytes") or b"" if text is None else text
+
+    async def close(self, code: int = _NORMAL) -> None:
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await deliver(self._socket.close, code)
+
+    async def refuse(self, error: RhapsodeError) -> None:
+        """Say why, then close."""
+        with suppress(WebSocketDisconnect, TimeoutError):
+            await self.send(error_event(error))
+            await self.close(problem_details.close_code(error))
+
+
+async def read_json(text: str | bytes) -> Any:
+    """Raises JSONDecodeError. Off the loop where it is long."""
+    if len(text) <= _AT_ONCE:
+        return orjson.loads(text)
+    return await anyio.to_thread.run_sync(orjson.loads, text)

@@ -1,0 +1,1 @@
+"""Routes and sockets of stories, narrations and notifications."""

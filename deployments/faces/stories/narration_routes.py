@@ -1,0 +1,214 @@
+"""The narration face: scenes and texts read out in the background, chunk by chunk."""
+
+import base64
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
+
+from deployments.faces.conversations.json_socket import JsonSocket, conversing
+from deployments.faces.forms.form_bodies import form_or_json, schema_of
+from deployments.faces.native.session_routes import Open
+from deployments.faces.stories.story_routes import control, known_scene, socket_url
+from deployments.services import Services
+from deployments.web.resource_access import Caller, owns
+from pipeline.apps.narration_progress import NarrationProgress, Source
+from pipeline.apps.narrations import NARRATED
+from pipeline.audio.audio_formats import MIME, AudioFormat
+from pipeline.delivery.sentence_audio import audible, encode, finished, read_sentence, total_of
+from pipeline.eventlog.event_log import EventLog
+from schemas.apps.story_messages import (
+    GenerateNarration,
+    NarrateText,
+    NarrationStarted,
+    SocketCommand,
+)
+from schemas.errors import (
+    ChunkNotFound,
+    ChunkNotReady,
+    InputError,
+    InputTooLong,
+    NarrationNotFound,
+    NothingToControl,
+    SessionGone,
+    SessionNotFound,
+)
+from schemas.ids import new_session_id, parse_session_id
+from schemas.principals import Principal
+
+router = APIRouter(tags=["narration"])
+
+
+async def known_source(services: Services, caller: Principal, name: str) -> Source:
+    """Where the audio of a narration or of a scene is. Raises for what is none, or somebody else's."""
+    if session := parse_session_id(name):
+        conversation, _ = await services.sessions.view(session)
+        if conversation.kind != "narration" or not owns(caller, conversation.principal):
+            raise SessionNotFound(f"there is no narration {name}", field="session_id")
+        return Source(session, NARRATED, conversation)
+    scene = await known_scene(services, caller, name)
+    if (narration := scene.narration) is not None:
+        with suppress(SessionGone):
+            await services.narrations.ensure(scene, narration.session)
+            conversation, _ = await services.sessions.view(narration.session)
+            return Source(narration.session, NARRATED, conversation)
+    if not scene.state.settings.speak:
+        raise NarrationNotFound("nobody has asked for this scene to be read out", field="scene_id")
+    return Source(scene.id.story, scene.id.turn, scene.story)
+
+
+def _started(request: Request, source: Source, name: str, total: int, *, created: bool) -> NarrationStarted:
+    return NarrationStarted(
+        session_id=name,
+        websocket_url=socket_url(request, f"/ws/tts/{name}"),
+        status="ready" if source.state.over else "requested",
+        total_chunks=total,
+        created=created,
+    )
+
+
+GenerateWish = Annotated[GenerateNarration, Depends(form_or_json(GenerateNarration))]
+
+
+@router.post("/api/tts/generate/{scene_id}", status_code=202, openapi_extra=schema_of(GenerateNarration))
+async def generate(
+    services: Open,
+    caller: Caller,
+    scene_id: str,
+    request: Request,
+    wish: GenerateWish,
+    force_regenerate: Annotated[bool, Query()] = False,
+) -> NarrationStarted:
+    """Have a scene read out; answers at once. What was made already is not made again, unless forced."""
+    scene = await known_scene(services, caller, scene_id)
+    again = wish.force_regenerate or force_regenerate
+    speaks = scene.state.settings.speak and (scene.state.audio_ms or not scene.state.over)
+    if scene.narration is None and not again and speaks:
+        source = Source(scene.id.story, scene.id.turn, scene.story)
+        total = await total_of(source.state, scene.state.answer)
+        return _started(request, source, scene_id, total, created=False)
+    session, created = await services.narrations.request(scene, by="user", again=again)
+    conversation, _ = await services.sessions.attend(session)
+    source = Source(session, NARRATED, conversation)
+    total = await total_of(source.state, source.state.text)
+    return _started(request, source, session, total, created=created)
+
+
+@router.post("/api/tts/generate", status_code=202)
+async def generate_text(
+    services: Open, caller: Caller, request: Request, wish: NarrateText
+) -> NarrationStarted:
+    """Have any text read out, a whole book's chapter if need be."""
+    longest = services.settings.limits.text_chars
+    if len(wish.text) > longest:
+        raise InputTooLong(f"{len(wish.text)} characters are too many; at most {longest}", field="text")
+    session = new_session_id()
+    await services.narrations.read_out(wish.text, principal=caller.name, title=wish.title, session=session)
+    conversation, _ = await services.sessions.attend(session)
+    source = Source(session, NARRATED, conversation)
+    return _started(request, source, session, await total_of(source.state, wish.text), created=True)
+
+
+@router.delete("/api/tts/generate/{session_id}", status_code=202)
+async def cancel(services: Open, caller: Caller, session_id: str) -> dict[str, str]:
+    """Stop making a narration; what was made can still be heard."""
+    await _control(services, await known_source(services, caller, session_id), SocketCommand(type="stop"))
+    return {"status": "stopping"}
+
+
+async def _control(services: Services, source: Source, command: SocketCommand) -> None:
+    """Raises InputError, or NothingToControl for what is finished, whether its session is closed or not."""
+    if source.state.over:
+        raise NothingToControl("it is finished already")
+    await control(services, source.session, source.turn, command)
+
+
+@router.websocket("/ws/tts/{session_id}")
+async def narration(
+    websocket: WebSocket,
+    session_id: str,
+    caller: Caller,
+    after: str = "",
+    audio_format: Annotated[AudioFormat, Query(alias="format")] = "mp3",
+) -> None:
+    """The chunks of a narration as they are made, with progress; after a drop, after chunk `after`.
+
+    `session_id` may be a scene's id too. Commands: pause, resume, skip, stop.
+    """
+    services: Services = websocket.app.state.services
+
+    async def obey(command: SocketCommand) -> None:
+        await _control(services, await known_source(services, caller, session_id), command)
+
+    async with conversing(websocket, obey) as socket:
+        source = await known_source(services, caller, session_id)
+        if after and not (after.isascii() and after.isdigit() and len(after) <= 9):
+            raise InputError("after is the number of the last chunk that you have", field="after")
+        await services.sessions.attend(source.session)
+        progress = NarrationProgress(services.tailer, source)
+        await socket.send({"type": "connected", "session_id": session_id, **await _counts(source)})
+        await _tell(socket, services.log, source, progress, Wish(int(after) if after else -1, audio_format))
+        await socket.send(progress.fold.last_words())
+        await socket.close()
+
+
+async def _counts(source: Source) -> dict[str, int]:
+    """How far it is by now: `n` of `m`."""
+    made = sum(finished(sentence) for sentence in audible(source.state))
+    return {"chunks_ready": made, "total_chunks": max(made, await total_of(source.state, source.text))}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a listener wants of a narration."""
+
+    after: int
+    format: AudioFormat
+
+
+async def _tell(
+    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, wish: Wish
+) -> None:
+    async with aclosing(progress.chunks(wish.after)) as chunks:
+        async for chunk in chunks:
+            sound = await encode(
+                wish.format, await read_sentence(log, source.session, source.turn, chunk.sentence)
+            )
+            await socket.send(
+                {
+                    "type": "chunk_ready",
+                    "chunk_number": chunk.number,
+                    "audio": base64.b64encode(sound).decode(),
+                    "format": wish.format,
+                    "text": chunk.text,
+                    "duration_ms": chunk.sentence.ms,
+                    **await progress.counts(),
+                }
+            )
+
+
+@router.get("/api/tts/audio/{scene_id}/chunk/{number}", response_class=Response)
+async def chunk(
+    services: Open,
+    caller: Caller,
+    scene_id: str,
+    number: int,
+    audio_format: Annotated[AudioFormat, Query(alias="format")] = "mp3",
+) -> Response:
+    """Chunk `number` (0, 1, 2, ...) of a scene's or narration's audio, for clients without a socket.
+
+    While it is being made the answer is 425 with Retry-After.
+    """
+    source = await known_source(services, caller, scene_id)
+    heard = audible(source.state)
+    if 0 <= number < len(heard) and finished(heard[number]):
+        sound = await encode(
+            audio_format, await read_sentence(services.log, source.session, source.turn, heard[number])
+        )
+        headers = {"X-Total-Chunks": str(await total_of(source.state, source.text))}
+        return Response(sound, media_type=MIME[audio_format], headers=headers)
+    if number < 0 or source.state.over:
+        raise ChunkNotFound(f"there is no chunk {number}; there are {len(heard)}", field="number")
+    await services.sessions.attend(source.session)
+    raise ChunkNotReady(f"chunk {number} is being made; {len(heard)} are there")

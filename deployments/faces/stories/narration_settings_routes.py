@@ -1,0 +1,128 @@
+"""A user's settings of narration, and the voices there are."""
+
+from contextlib import aclosing, suppress
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Query, Response
+
+from deployments.faces.native.session_routes import Open
+from deployments.services import Services
+from deployments.web.resource_access import Caller
+from pipeline.apps.narration_progress import NarrationProgress, Source
+from pipeline.apps.narrations import NARRATED
+from pipeline.audio.audio_formats import MIME, AudioFormat
+from schemas.apps.story_messages import PreferencesHistory, PreferencesPatch, PreferencesView, VoiceView
+from schemas.errors import EngineFailed, SessionGone, UnknownVoice
+from schemas.ids import Seq, SessionId, derived_session_id, new_session_id
+from schemas.settings.narration_preferences import Preferences
+
+router = APIRouter(tags=["narration"])
+
+_PREVIEW: Final = {
+    "en": "This is how I sound. Once upon a time, there was a voice that told stories.",
+    "de": "So klinge ich. Es war einmal eine Stimme, die Geschichten erzählte.",
+}
+_PREVIEWS_MS: Final = 1_767_225_600_000
+
+
+@router.get("/api/tts/settings")
+async def get_settings(services: Open, caller: Caller) -> PreferencesView:
+    state = await services.users.state(caller.name)
+    return PreferencesView(preferences=state.preferences, seq=state.changed)
+
+
+@router.put("/api/tts/settings")
+async def put_settings(services: Open, caller: Caller, wish: PreferencesPatch) -> PreferencesView:
+    """Change some of the settings, or all; what is left out stays."""
+
+    def decide(present: Preferences) -> Preferences:
+        changed = present.model_copy(update=wish.model_dump(include=wish.model_fields_set))
+        voices = services.sessions.choices.voices_of(changed.tts_provider, field="tts_provider")
+        if changed.default_voice in voices:
+            return changed
+        if wish.default_voice is not None:
+            known = ", ".join(voices)
+            raise UnknownVoice(
+                f"there is no voice {wish.default_voice!r} there; there is: {known}", field="default_voice"
+            )
+        # A provider's voice does not go with another one; this server chooses its own by itself.
+        return changed.model_copy(update={"default_voice": voices[0] if changed.tts_provider else None})
+
+    seq, preferences = await services.users.change(caller.name, decide)
+    return PreferencesView(preferences=preferences, seq=seq)
+
+
+@router.get("/api/tts/settings/history")
+async def settings_history(services: Open, caller: Caller) -> PreferencesHistory:
+    """The last hundred changes, oldest first."""
+    state = await services.users.state(caller.name)
+    return PreferencesHistory(
+        history=tuple(
+            PreferencesHistory.At(seq=at.seq, changed_ms=at.ts_ms, preferences=at.preferences)
+            for at in state.history
+        )
+    )
+
+
+@router.get("/api/tts/voices")
+async def voices(services: Open) -> list[VoiceView]:
+    """Who can speak, with which voices, and how each sounds."""
+    return [
+        VoiceView(id=voice, provider=provider, preview_url=_preview_url(provider, voice))
+        for provider, names in services.sessions.choices.speakers.items()
+        for voice in names
+    ]
+
+
+def _preview_url(provider: str, voice: str) -> str:
+    return f"/api/tts/voices/{quote(voice, safe='')}/preview?{urlencode({'provider': provider})}"
+
+
+@router.get("/api/tts/voices/{voice:path}/preview", response_class=Response)
+async def preview(
+    services: Open,
+    caller: Caller,
+    voice: str,
+    provider: str | None = None,
+    speed: Annotated[float, Query(ge=0.5, le=2.0)] = 1.0,
+    audio_format: Annotated[AudioFormat, Query(alias="format")] = "mp3",
+) -> Response:
+    """How a voice sounds. It speaks once; from then on the log remembers."""
+    if voice not in services.sessions.choices.voices_of(provider, field="provider"):
+        raise UnknownVoice(f"there is no voice {voice[:80]!r}", field="voice")
+    language = services.settings.session.language
+    remembered = derived_session_id(
+        _PREVIEWS_MS, "preview", caller.name, provider or "", voice, f"{speed:.2f}", language
+    )
+    wishes = (await services.users.state(caller.name)).preferences.model_copy(
+        update={"default_voice": voice, "speech_speed": speed, "tts_provider": provider}
+    )
+    why = "it was deleted"
+    for session in (remembered, new_session_id()):  # what once failed is remembered, too
+        with suppress(SessionGone):
+            await services.narrations.read_out(
+                _PREVIEW[language],
+                principal=caller.name,
+                title="Preview",
+                session=session,
+                preferences=wishes,
+            )
+            source, end = await _to_the_end(services, session)
+            if end["type"] == "complete":
+                upto = Seq(source.conversation.head)
+                made = await services.recordings.make(session, [source.state], audio_format, upto)
+                return Response(made.data, media_type=MIME[audio_format], headers={"ETag": made.etag})
+            why = end["message"]
+    raise EngineFailed(f"the voice cannot be heard now: {why}")
+
+
+async def _to_the_end(services: Services, session: SessionId) -> tuple[Source, dict[str, Any]]:
+    """A narration when it is over, and what became of it."""
+    conversation, _ = await services.sessions.attend(session)
+    progress = NarrationProgress(services.tailer, Source(session, NARRATED, conversation))
+    async with aclosing(progress.chunks(-1)) as chunks:
+        async for _ in chunks:
+            pass
+    conversation, _ = await services.sessions.view(session)
+    return Source(session, NARRATED, conversation), progress.fold.last_words()

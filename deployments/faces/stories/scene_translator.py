@@ -1,0 +1,94 @@
+"""From a turn's facts to the messages of a scene's socket, in the words of the stories' clients."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipeline.audio.audio_files import StoredChunk
+from pipeline.audio.audio_formats import AudioFormat
+from pipeline.delivery.sentence_audio import SentenceSound
+from schemas.events import TERMINAL
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, TurnId
+
+Message = dict[str, Any]
+FORMAT: Final[AudioFormat] = "mp3"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message that follows from the fact at `seq`; where it has `sound`, that is still to be encoded."""
+
+    seq: Seq
+    message: Message
+    sound: tuple[StoredChunk, ...] = ()
+
+
+@dataclass
+class SceneMessages:
+    """Knows the scene from its first fact on, so that numbers are right wherever a client begins."""
+
+    scene_id: str
+    turn: TurnId
+    over: bool = False
+    _text: str = ""
+    _spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _sound: SentenceSound = field(default_factory=SentenceSound)
+    _spoken: int = 0
+
+    def take(self, recorded: Recorded) -> Told | None:
+        """The next fact of the session; None where it means nothing to the client."""
+        if recorded.turn != self.turn:
+            return None
+        data = recorded.data
+        match recorded.type:
+            case "turn.started":
+                text = "Starting scene generation with real-time narration"
+                return Told(recorded.seq, {"type": "generation_started", "message": text})
+            case "text.delta":
+                self._text += data["text"]
+                return Told(recorded.seq, {"type": "text_chunk", "text": data["text"]})
+            case "sentence.ready":
+                self._spans[data["sentence"]] = data["start"], data["end"]
+            case "audio.chunk":
+                self._sound.take(recorded)
+            case "sentence.completed" | "sentence.failed" | "sentence.skipped":
+                return self._sentence(recorded)
+            case kind if kind in TERMINAL:
+                self.over = True
+                return Told(recorded.seq, self._end(recorded))
+        return None
+
+    def _sentence(self, recorded: Recorded) -> Told | None:
+        """A sentence with sound is a chunk. One without, or whose voice broke off, does not count."""
+        number = recorded.data["sentence"]
+        sound = tuple(self._sound.of(number))
+        start, end = self._spans.pop(number)
+        if not sound or recorded.type == "sentence.failed":
+            return None
+        message = {
+            "type": "audio_chunk",
+            "audio": "",
+            "sentence_number": self._spoken,
+            "sentence_text": self._text[start:end].strip(),
+            "format": FORMAT,
+        }
+        self._spoken += 1
+        return Told(recorded.seq, message, sound)
+
+    def _end(self, recorded: Recorded) -> Message:
+        if recorded.type == "turn.failed":
+            return {
+                "type": "error",
+                "message": recorded.data["message"],
+                "code": recorded.data["code"],
+                "retryable": recorded.data.get("retryable", False),
+            }
+        message: Message = {
+            "type": "generation_complete",
+            "scene_id": self.scene_id,
+            "total_sentences": self._spoken,
+            "total_length": len(self._text),
+        }
+        if recorded.type == "turn.stopped":
+            message["stopped"] = True
+        return message

@@ -1,0 +1,262 @@
+"""The stories face: stories, scenes, and a scene that is heard while it is being written."""
+
+import base64
+from contextlib import aclosing, suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
+
+from deployments.faces.conversations.json_socket import JsonSocket, conversing
+from deployments.faces.forms.form_bodies import form_or_json, schema_of
+from deployments.faces.native.session_routes import Open, erase
+from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, Told
+from deployments.services import Services
+from deployments.web.resource_access import Caller, owns
+from pipeline.apps.narrations import Scene, SceneId
+from pipeline.apps.stories import premise_of
+from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.sentence_audio import encode
+from pipeline.eventlog.event_log import Head
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.turn_state import NarrationState, TurnState
+from schemas.apps.story_messages import (
+    CreateScene,
+    CreateStory,
+    NarrationView,
+    SceneStream,
+    SceneView,
+    SocketCommand,
+    StoryView,
+    StreamScene,
+)
+from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
+from schemas.ids import Seq, SessionId, TurnId, parse_session_id
+from schemas.native.session_commands import Control
+from schemas.principals import Principal
+
+router = APIRouter(tags=["stories"])
+
+
+async def known_story(services: Open, caller: Caller, story_id: str) -> SessionId:
+    """The path's story. Raises SessionNotFound for what is none, or somebody else's."""
+    story = parse_session_id(story_id)
+    if story is None:
+        raise SessionNotFound(f"there is no story {story_id[:80]!r}", field="story_id")
+    conversation = await services.stories.story(story)
+    if not owns(caller, conversation.principal):
+        raise SessionNotFound(f"there is no story {story}", field="story_id")
+    return story
+
+
+Story = Annotated[SessionId, Depends(known_story)]
+SceneWish = Annotated[CreateScene, Depends(form_or_json(CreateScene))]
+StreamWish = Annotated[StreamScene, Depends(form_or_json(StreamScene))]
+StoryWish = Annotated[CreateStory, Depends(form_or_json(CreateStory))]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", max_length=200, pattern=r"^[\x21-\x7e]+$")
+]
+
+
+async def known_scene(services: Services, caller: Principal, scene_id: str) -> Scene:
+    """Raises SceneNotFound for what is none, or somebody else's."""
+    scene = await services.narrations.scene(SceneId.parse(scene_id))
+    if not owns(caller, scene.story.principal):
+        raise SceneNotFound(f"there is no scene {scene_id}", field="scene_id")
+    return scene
+
+
+def socket_url(request: Request, path: str) -> str:
+    """Where a client of this request finds a WebSocket."""
+    scheme = "wss" if request.url.scheme in ("https", "wss") else "ws"
+    return f"{scheme}://{request.url.netloc}{path}"
+
+
+@router.post("/api/stories", status_code=201, openapi_extra=schema_of(CreateStory))
+async def create_story(services: Open, caller: Caller, wish: StoryWish) -> StoryView:
+    story = await services.stories.create(wish, caller.name)
+    return story_view(story, await services.stories.story(story))
+
+
+@router.get("/api/stories/{story_id}")
+async def get_story(services: Open, story: Story) -> StoryView:
+    return story_view(story, await services.stories.story(story))
+
+
+@router.delete("/api/stories/{story_id}", status_code=204)
+async def delete_story(services: Open, story: Story) -> None:
+    """Erase the story with all its scenes and what was narrated of them."""
+    conversation = await services.stories.story(story)
+    made = [name for state in conversation.narrations.values() for name in (*state.earlier, state.session)]
+    for narration in made:
+        with suppress(SessionGone, SessionNotFound):
+            if await _is_of(services, narration, story):
+                await erase(services, narration)
+    await erase(services, story)
+
+
+async def _is_of(services: Services, narration: SessionId, story: SessionId) -> bool:
+    """A fork's may be those of the story that it comes from. One that is gone is: perhaps not for good."""
+    try:
+        told, _ = await services.sessions.view(narration)
+    except SessionGone:
+        return True
+    return told.parent == story
+
+
+@router.post(
+    "/api/stories/{story_id}/scenes",
+    status_code=201,
+    responses={202: {"model": SceneView, "description": "With wait=false: it is being written."}},
+    openapi_extra=schema_of(CreateScene),
+)
+async def create_scene(
+    services: Open,
+    story: Story,
+    wish: SceneWish,
+    response: Response,
+    wait: bool = True,
+    idempotency_key: IdempotencyKey = None,
+) -> SceneView:
+    """Write one scene; answers when it is complete, or at once with `wait=false`.
+
+    Where the user's settings say so it is narrated afterwards, in the background.
+    """
+    keyed = wish.model_copy(update={"key": idempotency_key or wish.key})
+    scene_id = await services.stories.write(story, keyed)
+    if not wait:
+        response.status_code = 202
+        return scene_view(await services.narrations.scene(scene_id))
+    return scene_view(await services.stories.until_over(scene_id))
+
+
+@router.get("/api/stories/{story_id}/scenes/{number:int}")
+async def get_scene(services: Open, story: Story, number: int) -> SceneView:
+    conversation = await services.stories.story(story)
+    scenes = list(conversation.turns.values())
+    if not 1 <= number <= len(scenes):
+        raise SceneNotFound(f"the story has no scene {number}", field="number")
+    return _scene_view(story, number, conversation, scenes[number - 1])
+
+
+@router.post("/api/stories/{story_id}/scenes/generate-with-tts-stream", openapi_extra=schema_of(StreamScene))
+async def generate_with_tts_stream(
+    services: Open,
+    story: Story,
+    request: Request,
+    wish: StreamWish,
+    idempotency_key: IdempotencyKey = None,
+) -> SceneStream:
+    """Begin a scene that is heard while it is being written; the answer says where."""
+    keyed = wish.model_copy(update={"key": idempotency_key or wish.key})
+    scene_id = str(await services.stories.stream(story, keyed))
+    path = f"/ws/scene-generation/{scene_id}"
+    return SceneStream(session_id=scene_id, websocket_url=socket_url(request, path))
+
+
+@router.websocket("/ws/scene-generation/{session_id}")
+async def scene_generation(websocket: WebSocket, session_id: str, caller: Caller, after: str = "0") -> None:
+    """The scene as it is being made, from its beginning, or after the last `seq` that the client has.
+
+    Closing the socket only ends the listening. Commands: pause, resume, skip, stop.
+    """
+    services: Services = websocket.app.state.services
+
+    async def obey(command: SocketCommand) -> None:
+        scene = await known_scene(services, caller, session_id)
+        await control(services, scene.id.story, scene.id.turn, command)
+
+    async with conversing(websocket, obey) as socket:
+        scene = await known_scene(services, caller, session_id)
+        _, head = await services.sessions.attend(scene.id.story)
+        begin = _place(after, head)
+        await socket.send({"type": "connected", "session_id": session_id})
+        await _tell(socket, services, scene, head, begin)
+        await socket.close()
+
+
+def _place(after: str, head: Head) -> Seq:
+    """Raises InputError or CursorAhead."""
+    if not (after.isascii() and after.isdigit() and len(after) <= 15):
+        raise InputError("after is the seq of the last message that you have", field="after")
+    if int(after) > head.seq:
+        raise CursorAhead(f"there is no message {int(after)} yet", field="after")
+    return Seq(int(after))
+
+
+async def _tell(socket: JsonSocket, services: Services, scene: Scene, head: Head, after: Seq) -> None:
+    """Every message of the scene after `after`, until its end."""
+    messages = SceneMessages(str(scene.id), scene.id.turn)
+    listener = Listener(services.log, services.tailer, services.clock)
+    wish = Listening(after=Seq(scene.id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
+    async with aclosing(listener.listen(scene.id.story, head, wish)) as batches:
+        async for batch in batches:
+            for recorded in batch:
+                told = messages.take(recorded)
+                if told is not None and told.seq > after:
+                    await socket.send(await _whole(told))
+            if messages.over:
+                return
+
+
+async def _whole(told: Told) -> dict[str, object]:
+    message = {**told.message, "seq": told.seq}
+    if told.sound:
+        message["audio"] = base64.b64encode(await encode(FORMAT, told.sound)).decode()
+    return message
+
+
+async def control(services: Services, session: SessionId, turn: TurnId, command: SocketCommand) -> None:
+    """Pause, resume, skip or stop on behalf of a socket. Raises InputError for what does not belong there."""
+    if command.type not in ("pause", "resume", "skip", "stop"):
+        raise InputError(f"{command.type!r} means nothing here", field="type")
+    sentence = command.sentence if command.type == "skip" else None
+    about = turn if command.type in ("skip", "stop") else None
+    await services.sessions.control(session, Control(action=command.type, turn=about, sentence=sentence))
+
+
+def story_view(story: SessionId, conversation: Conversation) -> StoryView:
+    return StoryView(
+        id=story,
+        title=conversation.title,
+        premise=premise_of(conversation),
+        created_ms=conversation.created_ms,
+        scenes=tuple(
+            _scene_view(story, number, conversation, state)
+            for number, state in enumerate(conversation.turns.values(), 1)
+        ),
+    )
+
+
+def scene_view(scene: Scene) -> SceneView:
+    number = list(scene.story.turns).index(scene.id.turn) + 1
+    return _scene_view(scene.id.story, number, scene.story, scene.state)
+
+
+def _scene_view(story: SessionId, number: int, conversation: Conversation, state: TurnState) -> SceneView:
+    narration = conversation.narrations.get(state.turn)
+    return SceneView(
+        id=str(SceneId(story, state.turn)),
+        story_id=story,
+        number=number,
+        prompt=state.text if state.kind == "prompt" else "",
+        content=state.answer,
+        status=state.status,
+        created_ms=state.requested_ms,
+        spoken=state.settings.speak,
+        audio_ms=state.audio_ms,
+        narration=narration and _narration_view(narration),
+        error=state.error and state.error["message"],
+    )
+
+
+def _narration_view(state: NarrationState) -> NarrationView:
+    error = state.error or {}
+    return NarrationView(
+        session_id=state.session,
+        status=state.status,
+        chunk_count=state.chunks,
+        audio_ms=state.audio_ms,
+        auto_play=state.by == "auto",
+        code=error.get("code"),
+        message=error.get("message"),
+    )

@@ -1,0 +1,106 @@
+"""The Gateway deployment: the ingress that holds sockets, runs turns and knows the log."""
+
+import gc
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.observability import log_lines
+from deployments.opening import open_services
+from deployments.replicas.language_model import RemoteLanguageModel
+from deployments.replicas.replica_counts import ReplicaCounts
+from deployments.replicas.replica_stop import stop_watch
+from deployments.replicas.retrieval import RemoteLibrarian
+from deployments.replicas.speech_to_text import RemoteSpeechToText
+from deployments.replicas.text_to_speech import RemoteSpeaker
+from deployments.rpc.replica_telemetry import replica_name
+from deployments.rpc.result_stream_server import Inbox
+from deployments.services import Services
+from deployments.web.asgi_app import create_app
+from deployments.web.spool import spool_under
+from pipeline.engines.ports import Transcribers
+from pipeline.turn.generation import Models
+from schemas.errors import GatewayLeaving
+from schemas.settings import AppSettings
+
+log = logging.getLogger(__name__)
+
+
+class GatewayReplica:
+    """One gateway process. Everything it holds opens and closes with the application's lifespan."""
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        language_model: DeploymentHandle[Any],
+        text_to_speech: DeploymentHandle[Any],
+        speech_to_text: DeploymentHandle[Any],
+        quality_speech_to_text: DeploymentHandle[Any],
+        librarian: DeploymentHandle[Any],
+        workers: DeploymentHandle[Any],
+    ) -> None:
+        """`workers` only says that they belong to the application: what they do comes by the log."""
+        self._settings = settings
+        self._language_model = language_model
+        self._text_to_speech = text_to_speech
+        self._speech_to_text = speech_to_text
+        self._quality_speech_to_text = quality_speech_to_text
+        self._librarian = librarian
+        log_lines.install(settings.logging, replica_name("Gateway"))
+        spool_under(settings.home)
+        self._services: Services | None = None
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(
+            self._open, body_bytes=self._settings.limits.body_bytes, gateway=self._settings.gateway
+        )
+
+    async def check_health(self) -> None:
+        """Called by Serve: who was sent away is replaced once nobody is there, who broke, too."""
+        departure = None if self._services is None else self._services.leaving.departure
+        if departure is not None and departure.over:
+            raise GatewayLeaving(f"this gateway has gone: {departure.why}")
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncGenerator[Services, None]:
+        async with AsyncExitStack() as stack:
+            try:
+                inbox = await stack.enter_async_context(Inbox(ray.util.get_node_ip_address()))
+            except OSError as error:  # Ray's address of this node is not one of its own
+                log.warning("what engines make comes through Serve: %s", error)
+                inbox = None
+            yield await stack.enter_async_context(self._opened(inbox))
+
+    @asynccontextmanager
+    async def _opened(self, inbox: Inbox | None) -> AsyncGenerator[Services, None]:
+        language_model = RemoteLanguageModel(self._language_model, inbox)
+        speaker = await RemoteSpeaker.connect(self._text_to_speech, inbox)
+        realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
+        quality = RemoteSpeechToText(self._quality_speech_to_text)
+        checks = {
+            "language_model": language_model.check,
+            "text_to_speech": speaker.check,
+            "speech_to_text": realtime.check,
+            "quality_speech_to_text": quality.check,
+        }
+        models, transcribers = Models(language_model, speaker), Transcribers(realtime, quality)
+        librarian = RemoteLibrarian(self._librarian)
+        async with open_services(
+            self._settings, models, transcribers, checks, librarian, ReplicaCounts(), stop_watch()
+        ) as services:
+            self._services = services
+            # What is there by now stays: looking through it again and again would stop every session for
+            # 60 ms or so at a time.
+            gc.collect()
+            gc.freeze()
+            log.info("the gateway is ready")
+            yield services
+
+
+Gateway = serve.ingress()(GatewayReplica)

@@ -1,0 +1,122 @@
+"""The LanguageModel deployment: a replica around one engine, and the client that looks like that engine."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final, cast
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
+from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.serve_client import handed_in, healthy
+from pipeline.engines.ports import (
+    ChatRequest,
+    Completion,
+    Function,
+    LanguageModel,
+    LocalLanguageModel,
+    Message,
+    ToolCall,
+    Written,
+)
+from pipeline.engines.registry import build_language_model
+from pipeline.engines.routing.open_language_model import open_language_model
+from pipeline.observability import span_names
+from pipeline.observability.trace_propagation import Carried, carried
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
+from schemas.settings import LanguageModelSettings
+from schemas.settings.telemetry_settings import TelemetrySettings
+
+_NEWER: Final = ("whole",)
+"""Fields of a request that replicas of 0.1.0 refuse. They travel in `come`, of which an old replica reads
+what it knows."""
+
+
+class LanguageModelReplica(Observed):
+    """The model in this server and the ways to others. Ready means: the one here has answered once."""
+
+    async def __init__(  # type: ignore[misc]
+        self, settings: LanguageModelSettings, cache: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "LanguageModel")
+        await self._begin(build_language_model(settings, cache), settings)
+
+    async def _begin(self, local: LocalLanguageModel, settings: LanguageModelSettings) -> None:
+        self._local = local
+        engine = open_language_model(local, settings)
+        self._engine: LanguageModel = CoalescingLanguageModel(engine, settings.coalesce_ms)
+        async for _ in self._engine.stream(ChatRequest((Message("user", "Hello"),), max_tokens=2)):
+            pass
+
+    @streaming(span_names.REPLICA_CHAT)
+    async def stream(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """{"text"} and {"call"} items, then a completion as {"finish", ...}.
+
+        Or, instead of what would come, {"error", "message", "field"}.
+        """
+        async with aclosing(self._engine.stream(_request_from(request))) as items:
+            async for item in items:
+                yield _item(item)
+
+    def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
+        """The request with those of its fields that travelled in `come`."""
+        [request] = arguments
+        return ({**request, **{name: bool(come[name]) for name in _NEWER if name in come}},)
+
+    async def check_health(self) -> None:
+        """Called by Serve, which replaces the replica where this raises EngineDead."""
+        self._local.check()
+
+    async def ready(self) -> bool:
+        return True
+
+
+class RemoteLanguageModel:
+    """Satisfies LanguageModel over a Serve handle; what is written comes to `inbox`."""
+
+    def __init__(self, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> None:
+        self._inbox = inbox
+        self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
+        self._health = handle.options(method_name="check_health", _by_reference=False)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Written, None]:
+        asked = asdict(request)
+        newer = {name: asked.pop(name) for name in _NEWER}
+        reply = handed_in(
+            self._inbox, lambda back: self._stream.remote(asked, come={**carried(), **newer, **back})
+        )
+        async with aclosing(reply) as items:
+            async for item in items:
+                yield _written(item)
+
+    async def check(self) -> None:
+        """Raises EngineError if no replica answers, or one says that its engine is dead or has stopped."""
+        await healthy(self._health.remote(), "no language model replica answers")
+
+    async def aclose(self) -> None:
+        """Nothing to close: the handle belongs to Serve."""
+
+
+def _item(item: Written) -> dict[str, Any]:
+    if isinstance(item, str):
+        return {"text": item}
+    return {"call": asdict(item)} if isinstance(item, ToolCall) else asdict(item)
+
+
+def _written(item: Mapping[str, Any]) -> Written:
+    if "text" in item:
+        return cast(str, item["text"])
+    return ToolCall(**item["call"]) if "call" in item else Completion(**item)
+
+
+def _request_from(data: dict[str, Any]) -> ChatRequest:
+    messages = tuple(
+        Message(**{**message, "calls": tuple(ToolCall(**call) for call in message["calls"])})
+        for message in data["messages"]
+    )
+    functions = tuple(Function(**function) for function in data["functions"])
+    told = {**data, "messages": messages, "functions": functions, "stop": tuple(data["stop"])}
+    # Gateways of a later version may say more than is known here.
+    return ChatRequest(**{one.name: told[one.name] for one in fields(ChatRequest) if one.name in told})

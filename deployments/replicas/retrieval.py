@@ -1,0 +1,204 @@
+"""The Librarian deployment: a replica around one library of documents, and the client that looks like it."""
+
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, Final
+
+import anyio.to_thread
+import numpy as np
+from ray.serve.handle import DeploymentHandle
+
+from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, answering
+from deployments.rpc.serve_client import Item, answer_of, error_item, items_of
+from deployments.web.spool import path_of, spool_under
+from pipeline.observability import span_names
+from pipeline.observability.trace_propagation import carried
+from pipeline.rag.embeddings.embedder import Vectors
+from pipeline.rag.librarian_port import Librarian, Piece
+from pipeline.rag.open_library import open_library
+from pipeline.rag.reading.document_reader import Upload
+from schemas.errors import EngineError, RhapsodeError
+from schemas.errors.retrieval_errors import RetrievalUnavailable
+from schemas.settings.retrieval_settings import (
+    CollectionId,
+    CollectionView,
+    DocumentId,
+    DocumentProgress,
+    DocumentView,
+    Passage,
+    RetrievalSettings,
+    SearchToolConfig,
+)
+from schemas.settings.telemetry_settings import TelemetrySettings
+
+_PIECE_BYTES: Final = 1 << 20
+"""No message is much larger than this but that of an upload, which has many of these."""
+
+
+class LibrarianReplica(Observed):
+    """Reads, embeds, keeps and searches documents. Its models are loaded when the first document comes."""
+
+    def __init__(
+        self, settings: RetrievalSettings, home: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "Librarian")
+        spool_under(home)
+        self._library: Librarian = open_library(settings, home)
+
+    async def add(
+        self, collection: str, document: str, pieces: Sequence[bytes], name: str, declared: str | None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """DocumentProgress items as dicts; or {"error", "message", "field"}."""
+        with tempfile.TemporaryFile() as file:
+            await anyio.to_thread.run_sync(_write, file, pieces)
+            upload = Upload(path_of(file.fileno()), name, declared)
+            steps = self._library.add(CollectionId(collection), DocumentId(document), upload)
+            try:
+                async with aclosing(steps):
+                    async for step in steps:
+                        yield step.model_dump(mode="json")
+            except RhapsodeError as error:
+                yield error_item(error)
+
+    async def create(self, name: str, collection: str | None) -> Item:
+        return await _said(self._create(name, collection))
+
+    async def _create(self, name: str, collection: str | None) -> Any:
+        view = await self._library.create(name, None if collection is None else CollectionId(collection))
+        return view.model_dump(mode="json")
+
+    @answering(span_names.REPLICA_RETRIEVE)
+    async def find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Item:
+        return await _said(self._find(question, collections, config))
+
+    async def _find(self, question: str, collections: Sequence[str], config: Mapping[str, Any]) -> Any:
+        wish = SearchToolConfig.model_validate(config)
+        found = await self._library.find(question, [CollectionId(one) for one in collections], wish)
+        return [passage.model_dump(mode="json") for passage in found]
+
+    async def embed(self, texts: Sequence[str]) -> Item:
+        return await _said(self._embed(texts))
+
+    async def _embed(self, texts: Sequence[str]) -> Any:
+        rows = await self._library.embed(texts)
+        return {"dimensions": rows.shape[1], "rows": rows.astype("<f4").tobytes()}
+
+    async def views(self, collection: str) -> Item:
+        return await _said(self._views(collection))
+
+    async def _views(self, collection: str) -> Any:
+        return [view.model_dump(mode="json") for view in await self._library.views(CollectionId(collection))]
+
+    async def text(self, collection: str, document: str, start: int, end: int, about: int) -> Item:
+        return await _said(self._text(collection, document, start, end, about))
+
+    async def _text(self, collection: str, document: str, start: int, end: int, about: int) -> Any:
+        which = CollectionId(collection), DocumentId(document)
+        return asdict(await self._library.text(*which, start, end, about=about))
+
+    async def remove(self, collection: str, document: str) -> Item:
+        return await _said(self._library.remove(CollectionId(collection), DocumentId(document)))
+
+    async def drop(self, collection: str) -> Item:
+        return await _said(self._library.drop(CollectionId(collection)))
+
+    async def scrub(self) -> Item:
+        return await _said(self._library.scrub())
+
+    async def check(self) -> Item:
+        return await _said(self._library.check())
+
+    async def check_health(self) -> None:
+        """Called by Serve; blocking work has threads and processes of its own, so answering is the check."""
+
+
+class RemoteLibrarian:
+    """Satisfies Librarian over a Serve handle."""
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        self._handle = handle
+        self._add = handle.options(method_name="add", stream=True, _by_reference=False)
+
+    async def create(self, name: str, collection: CollectionId | None = None) -> CollectionView:
+        return CollectionView.model_validate(await self._ask("create", name, collection))
+
+    async def add(
+        self, collection: CollectionId, document: DocumentId, upload: Upload
+    ) -> AsyncGenerator[DocumentProgress, None]:
+        pieces = await anyio.to_thread.run_sync(_pieces, upload.path)
+        reply = self._add.remote(collection, document, pieces, upload.name, upload.declared)
+        del pieces
+        try:
+            async with aclosing(items_of(reply)) as items:
+                async for item in items:
+                    yield DocumentProgress.model_validate(item, strict=False)
+        except EngineError as error:
+            raise _unreachable(error) from error
+
+    async def find(
+        self, question: str, collections: Sequence[CollectionId], config: SearchToolConfig
+    ) -> list[Passage]:
+        wish = config.model_dump(mode="json")
+        found = await self._ask("find", question, list(collections), wish, come=carried())
+        return [Passage.model_validate(passage) for passage in found]
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        made = await self._ask("embed", list(texts))
+        rows: Vectors = np.frombuffer(made["rows"], "<f4").reshape(-1, made["dimensions"])
+        return rows
+
+    async def views(self, collection: CollectionId) -> list[DocumentView]:
+        return [DocumentView.model_validate(view) for view in await self._ask("views", collection)]
+
+    async def text(
+        self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
+    ) -> Piece:
+        piece = await self._ask("text", collection, document, start, end, about)
+        return Piece(**{**piece, "headings": tuple(piece["headings"])})
+
+    async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
+        return bool(await self._ask("remove", collection, document))
+
+    async def drop(self, collection: CollectionId) -> bool:
+        return bool(await self._ask("drop", collection))
+
+    async def scrub(self) -> bool:
+        return bool(await self._ask("scrub"))
+
+    async def check(self) -> None:
+        await self._ask("check")
+
+    async def aclose(self) -> None:
+        """Nothing to close: the handle belongs to Serve."""
+
+    async def _ask(self, method: str, *arguments: Any, **named: Any) -> Any:
+        asked = self._handle.options(method_name=method, _by_reference=False)
+        try:
+            return (await answer_of(asked.remote(*arguments, **named)))["value"]
+        except EngineError as error:
+            raise _unreachable(error) from error
+
+
+async def _said(work: Any) -> Item:
+    """{"value"}, or {"error", "message", "field"}."""
+    try:
+        return {"value": await work}
+    except RhapsodeError as error:
+        return error_item(error)
+
+
+def _unreachable(error: EngineError) -> RetrievalUnavailable:
+    return RetrievalUnavailable(f"the documents cannot be reached: {error}")
+
+
+def _pieces(path: Path) -> list[bytes]:
+    with path.open("rb") as file:
+        return list(iter(lambda: file.read(_PIECE_BYTES), b""))
+
+
+def _write(file: IO[bytes], pieces: Sequence[bytes]) -> None:
+    file.writelines(pieces)
+    file.flush()

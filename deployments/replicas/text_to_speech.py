@@ -1,0 +1,117 @@
+"""The TextToSpeech deployment: a replica around one voice engine and encoder, and its client."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
+from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.serve_client import handed_in, healthy
+from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
+from pipeline.engines.registry import build_text_to_speech
+from pipeline.engines.routing.open_speaker import open_speaker
+from pipeline.observability import span_names as names
+from pipeline.observability.trace_propagation import carried
+from schemas.settings import TextToSpeechSettings
+from schemas.settings.telemetry_settings import TelemetrySettings
+
+
+class TextToSpeechReplica(Observed):
+    """The voice in this server and the ways to others; audio is encoded here, once.
+
+    Ready means: the voice in this server, if it has one, has spoken once.
+    """
+
+    async def __init__(  # type: ignore[misc]
+        self, settings: TextToSpeechSettings, cache: Path, telemetry: TelemetrySettings = SILENT
+    ) -> None:
+        self.telemetry = Telemetry(telemetry, "TextToSpeech")
+        engine = build_text_to_speech(settings, cache)
+        self._engine = engine
+        self._speaker: Speaker = await open_speaker(engine, settings)
+        if settings.engine != "none":
+            async for _ in self._speaker.speak("Hello there.", voice=self._speaker.voices[0]):
+                pass
+
+    async def voices(self) -> list[str]:
+        return list(self._speaker.voices)
+
+    async def providers(self) -> dict[str, list[str]]:
+        """Who can be asked to speak, and the voices of each."""
+        return {name: list(voices) for name, voices in self._speaker.providers.items()}
+
+    @streaming(names.REPLICA_SYNTHESIZE)
+    async def speak(
+        self, text: str, voice: str, speed: float, delivery: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """At most one {"words"}, then {"packets", "ms", "last"} items; or {"error", "message", "field"}."""
+        sound = self._speaker.speak(text, voice=voice, speed=speed, delivery=Delivery(**delivery))
+        async with aclosing(sound) as items:
+            async for item in items:
+                if isinstance(item, WordTimes):
+                    yield {"words": [(w.start, w.end, w.start_ms, w.end_ms) for w in item.words]}
+                else:
+                    yield {"packets": item.packets, "ms": item.ms, "last": item.last}
+
+    async def check_health(self) -> None:
+        """Called by Serve, which replaces the replica where this raises EngineDead."""
+        self._engine.check()
+
+
+class RemoteSpeaker:
+    """Satisfies Speaker over a Serve handle; the sound comes to `inbox`."""
+
+    def __init__(
+        self,
+        handle: DeploymentHandle[Any],
+        inbox: Inbox | None,
+        voices: tuple[str, ...],
+        providers: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self._speak = handle.options(method_name="speak", stream=True, _by_reference=False)
+        self._health = handle.options(method_name="check_health", _by_reference=False)
+        self._inbox = inbox
+        self._voices = voices
+        self._providers = providers
+
+    @classmethod
+    async def connect(cls, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> "RemoteSpeaker":
+        """Ask a replica for its voices; waits until there is one."""
+        voices = await handle.options(method_name="voices", _by_reference=False).remote()
+        providers = await handle.options(method_name="providers", _by_reference=False).remote()
+        return cls(handle, inbox, tuple(voices), {name: tuple(names) for name, names in providers.items()})
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        return self._voices
+
+    @property
+    def providers(self) -> Mapping[str, tuple[str, ...]]:
+        return self._providers
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        wishes = asdict(delivery)
+        del wishes["waited_s"]  # whose patience it is, is this side's to know
+        reply = handed_in(
+            self._inbox,
+            lambda back: self._speak.remote(text, voice, speed, wishes, come={**carried(), **back}),
+        )
+        async with aclosing(reply) as items:
+            async for item in items:
+                if "words" in item:
+                    yield WordTimes(tuple(SpokenWord(*word) for word in item["words"]))
+                else:
+                    yield OpusChunk(item["packets"], item["ms"], item["last"])
+
+    async def check(self) -> None:
+        """Raises EngineError if no replica answers, or one says that its engine is dead or has stopped."""
+        await healthy(self._health.remote(), "no text-to-speech replica answers")
+
+    async def aclose(self) -> None:
+        """Nothing to close: the handle belongs to Serve."""

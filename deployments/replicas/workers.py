@@ -1,0 +1,123 @@
+"""The Workers deployment: what follows from facts, and what keeps the log tidy, beside the gateways."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from deployments.observability import log_lines
+from deployments.rpc.replica_telemetry import replica_name
+from pipeline.apps.auto_play import AutoPlay, Kinds, NarrationBegun, NarrationNews
+from pipeline.apps.narrations import Narrations
+from pipeline.apps.users import Users
+from pipeline.background.archive_ended import ArchiveEnded
+from pipeline.background.audio_retention import Retention
+from pipeline.background.event_counts import Stats
+from pipeline.background.maintenance import Janitor
+from pipeline.background.metrics_effect import Measuring
+from pipeline.background.reaper import Reaper
+from pipeline.background.redis.redis_audio import RedisSound
+from pipeline.background.redis.redis_directory import RedisDirectory
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_measures import RedisMeasures
+from pipeline.background.session_directory import DirectoryProjection
+from pipeline.background.worker_tasks import Chore, Work, Workers
+from pipeline.core.clock import SystemClock
+from pipeline.eventlog.archive.archiver import Archiver
+from pipeline.eventlog.archive.audio_redaction import Muting
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
+from pipeline.observability.process_metrics import ProcessMeter, Teller
+from pipeline.session_state.session_views import SessionViews
+from schemas.errors import LogUnavailable
+from schemas.settings import AppSettings
+
+_RETENTION_S: Final = 600.0
+"""Days are not counted by the minute."""
+
+
+def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
+    """Everything that workers do. A new effect or projection is one more line here."""
+    clock, kinds, views = SystemClock(), Kinds(log), SessionViews(log)
+    users = Users(log, recorder)
+    narrations = Narrations(views, users, recorder, settings.session)
+    archiver = Archiver(log.archival, log.archive.store, settings.archive)
+    upkeep, directory = RedisUpkeep(log.hot), RedisDirectory(log.hot)
+    every_s = settings.workers.upkeep_s
+    retention = Retention(
+        log,
+        directory,
+        RedisSound(log.hot),
+        Muting(log.archival, log.archive.store, clock).mute,
+        clock,
+        days=settings.workers.input_audio_days,
+    )
+    return Work(
+        effects=(
+            AutoPlay(kinds, narrations, users),
+            NarrationBegun(narrations),
+            NarrationNews(kinds, views, narrations, users, recorder),
+            ArchiveEnded(archiver),
+            Stats(),
+            Measuring(log),
+        ),
+        projections=(DirectoryProjection(log, directory),),
+        chores=(
+            Chore("archive", settings.archive.sweep_s, archiver.sweep),
+            Chore("retention", max(every_s, _RETENTION_S), retention.sweep),
+            Chore("janitor", every_s, Janitor(upkeep, settings.workers).tidy),
+            Chore(
+                "reaper",
+                every_s,
+                Reaper(log, upkeep, directory, settings.workers.idle, clock.now_ms).sweep,
+            ),
+        ),
+    )
+
+
+@asynccontextmanager
+async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
+    """One process's share of the work, to be `run`; its log closes with the block."""
+    log = open_log(settings.log, settings.home, settings.archive)
+    try:
+        name = f"{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        meter = ProcessMeter(f"worker-{name}", "worker", home=settings.home)
+        async with (
+            forced_to_disk(settings.log, settings.home),
+            Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
+            Teller(meter, RedisMeasures(log.hot)),
+        ):
+            work = work_of(settings, log, recorder)
+            yield Workers(log.hot, log, work, settings.workers, name=name)
+    finally:
+        await log.aclose()
+
+
+async def run_workers(settings: AppSettings) -> None:
+    """Until cancelled. Raises when going on makes no sense: the process should be replaced."""
+    async with open_workers(settings) as workers:
+        await workers.run()
+
+
+class WorkersReplica:
+    """One worker process. Several share the work; one that dies is followed by the others."""
+
+    async def __init__(self, settings: AppSettings) -> None:  # type: ignore[misc]
+        log_lines.install(settings.logging, replica_name("Workers"))
+        self._running = asyncio.create_task(run_workers(settings), name="workers")
+
+    async def check_health(self) -> None:
+        """Called by Serve: a replica whose work has ended is replaced."""
+        if self._running.done():
+            cause = None if self._running.cancelled() else self._running.exception()
+            raise LogUnavailable("The workers have stopped.") from cause
+
+    async def __del__(self) -> None:
+        """Called by Serve when the replica should go: what it holds is handed back."""
+        self._running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._running

@@ -1,0 +1,1 @@
+"""Calls between replicas: the Serve client, the stream that carries results back, and replica telemetry."""

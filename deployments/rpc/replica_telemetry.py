@@ -1,0 +1,143 @@
+"""Log lines and traces of one replica process, and the decorators that make its calls parts of a turn."""
+
+import functools
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from ray import serve
+
+from deployments.observability import log_lines
+from deployments.rpc.result_stream_client import Outbox
+from deployments.rpc.result_stream_server import WHOLE, Item
+from deployments.rpc.serve_client import error_item
+from pipeline.observability.trace_export import Exporting
+from pipeline.observability.trace_propagation import NOWHERE, Carried, Served
+from pipeline.observability.tracer import Tracing
+from schemas.errors import RhapsodeError
+from schemas.settings.telemetry_settings import TelemetrySettings
+
+log = logging.getLogger(__name__)
+
+
+SILENT: Final = TelemetrySettings()
+"""As configured by nobody: warnings as text, no traces."""
+
+
+class Telemetry:
+    """What the operator is told by this process."""
+
+    def __init__(self, settings: TelemetrySettings, part: str) -> None:
+        replica = replica_name(part)
+        log_lines.install(settings.logging, replica)
+        self._exporting: Exporting | None = None
+        if settings.tracing.enabled:
+            try:
+                self._exporting = Exporting(settings.tracing, part=part, instance=replica)
+            except ImportError:  # an environment of its own that lacks the exporter
+                log.warning(
+                    "%s is not traced: its environment has no opentelemetry-exporter-otlp-proto-http", part
+                )
+
+    @property
+    def tracing(self) -> Tracing | None:
+        return None if self._exporting is None else self._exporting.tracing
+
+    def close(self) -> None:
+        if self._exporting is not None:
+            self._exporting.close()
+
+
+def replica_name(part: str) -> str:
+    """As Serve calls it; outside of Serve, the process."""
+    try:
+        return str(serve.get_replica_context().replica_id.unique_id)
+    except serve.exceptions.RayServeException:
+        return f"{part}.{os.getpid()}"
+
+
+class Observed:
+    """A replica that can say what it does."""
+
+    telemetry: Telemetry | None = None
+
+    @property
+    def tracing(self) -> Tracing | None:
+        return None if self.telemetry is None else self.telemetry.tracing
+
+    @functools.cached_property
+    def outbox(self) -> Outbox:
+        """Its ways to the gateways."""
+        return Outbox()
+
+    def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
+        """Arguments of a call, completed from `come` (see `deployments.replicas.language_model`)."""
+        return arguments
+
+    def __del__(self) -> None:
+        """Called by Serve when the replica should go."""
+        if self.telemetry is not None:
+            self.telemetry.close()
+
+
+def streaming(name: str) -> Callable[[Any], Any]:
+    """A method whose stream is a part of the turn that `come` names; see `crossing.carried`.
+
+    Where `come` also says to which gateway the items should be brought, they go there past Serve.
+    """
+
+    def decorate(method: Any) -> Any:
+        @functools.wraps(method)
+        async def followed(
+            self: Observed, *arguments: Any, come: Carried = NOWHERE
+        ) -> AsyncGenerator[dict[str, Any], None]:
+            served = Served(name, come, self.tracing)
+            delivery = None
+            try:
+                delivery = await self.outbox.to(come)
+                async with aclosing(method(self, *self.completed(arguments, come))) as items:
+                    async for item in items:
+                        served.item(item)
+                        if delivery is None:
+                            yield item
+                        else:
+                            await delivery.hand_in(item)
+                served.whole()
+                if delivery is not None:
+                    yield {WHOLE: delivery.count}
+            except RhapsodeError as error:
+                told = error_item(error)
+                served.item(told)
+                served.whole()
+                # On the same way as what was made before it.
+                if delivery is not None and await delivery.took(told):
+                    told = {WHOLE: delivery.count}
+                yield told
+            finally:
+                served.end()
+
+        return followed
+
+    return decorate
+
+
+def answering(name: str) -> Callable[[Any], Any]:
+    """The same for a method with one answer."""
+
+    def decorate(method: Any) -> Any:
+        @functools.wraps(method)
+        async def followed(self: Observed, *arguments: Any, come: Carried = NOWHERE) -> Item:
+            served = Served(name, come, self.tracing)
+            try:
+                item: Item = await method(self, *arguments)
+                served.item(item)
+                served.whole()
+                return item
+            finally:
+                served.end()
+
+        return followed
+
+    return decorate

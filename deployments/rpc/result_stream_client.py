@@ -1,0 +1,150 @@
+"""How a replica brings what its engine makes to the gateways: one connection to each, for all calls."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgpack
+
+from deployments.rpc.result_stream_server import LARGEST, LENGTH, watch_over
+from schemas.errors import EngineDead, EngineFailed
+
+_CONNECT_S: Final = 2.0
+_PATIENCE_S: Final = 0.1
+"""A call that finds the way not ready for so long answers through Serve."""
+_AGAIN_S: Final = 30.0
+"""A gateway that could not be reached is not tried again for so long: its calls answer through Serve."""
+Address = tuple[str, int, str]
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The connections of one replica."""
+
+    def __init__(self) -> None:
+        self._ways: dict[Address, asyncio.Task[_Way | None]] = {}
+
+    async def to(self, come: Mapping[str, str | int]) -> "Delivery | None":
+        """For the call that came with this. None: it named no way, or there is none but Serve's stream."""
+        if "call" not in come:
+            return None
+        address = str(come["back_host"]), int(come["back_port"]), str(come["back_token"])
+        known = self._ways.get(address)
+        if known is None:
+            known = self._ways[address] = asyncio.create_task(self._connected(address))
+        ready, _ = await asyncio.wait({known}, timeout=_PATIENCE_S)
+        way = known.result() if ready else None
+        return None if way is None else Delivery(way, int(come["call"]))
+
+    async def _connected(self, address: Address) -> "_Way | None":
+        loop = asyncio.get_running_loop()
+        host, port, token = address
+        ours = asyncio.current_task()
+        way = _Way(lambda: self._lost(address, ours))
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await loop.create_connection(lambda: way, host, port)
+                way.write(token.encode())
+                await way.welcome
+        except (OSError, TimeoutError, EngineDead) as error:
+            log.warning("the gateway at %s cannot be reached past Serve: %r", host, error)
+            way.close()
+            loop.call_later(_AGAIN_S, self._lost, address, ours)
+            return None
+        return way
+
+    def _lost(self, address: Address, way: asyncio.Task[Any] | None) -> None:
+        """It is known no more, unless another one has been made since."""
+        if self._ways.get(address) is way:
+            del self._ways[address]
+
+
+class Delivery:
+    """One call's items on their way."""
+
+    def __init__(self, way: "_Way", call: int) -> None:
+        self._way = way
+        self._call = call
+        self.count = 0
+
+    async def hand_in(self, item: Mapping[str, Any]) -> None:
+        """Waits while the connection takes nothing. Raises EngineDead where it was lost."""
+        frame = cast(bytes, msgpack.packb([self._call, item]))
+        if len(frame) > LARGEST:
+            raise EngineFailed("an engine made more at once than can be delivered")
+        self._way.write(frame)
+        self.count += 1
+        await self._way.room()
+
+    async def took(self, item: Mapping[str, Any]) -> bool:
+        """Whether it could be handed in."""
+        try:
+            await self.hand_in(item)
+        except EngineDead:
+            return False
+        return True
+
+
+class _Way(asyncio.Protocol):
+    """What is written in one turn of the loop, by all calls, leaves together."""
+
+    def __init__(self, lost: Any) -> None:
+        self._when_lost = lost
+        self._lost = False
+        self._frames: list[bytes] = []
+        self._room = asyncio.Event()
+        self._room.set()
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self.welcome: asyncio.Future[None] = self._loop.create_future()
+        """Done when the gateway has known its token."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        watch_over(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.welcome.done():
+            self.welcome.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self._room.set()
+        if self.welcome.cancelled():
+            return  # given up, and not to be tried again for a while
+        if self.welcome.done():
+            self._when_lost()
+        else:  # it was never one
+            self.welcome.set_exception(EngineDead("the gateway hung up"))
+
+    def close(self) -> None:
+        self.welcome.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    def write(self, frame: bytes) -> None:
+        """Raises EngineDead."""
+        if self._lost:
+            raise EngineDead("the gateway's connection was lost")
+        if not self._frames:
+            self._loop.call_soon(self._leave)
+        self._frames += (len(frame).to_bytes(LENGTH, "big"), frame)
+
+    def _leave(self) -> None:
+        frames, self._frames = self._frames, []
+        if self._transport is not None and not self._lost:
+            self._transport.write(b"".join(frames))
+
+    async def room(self) -> None:
+        """Raises EngineDead."""
+        if not self._room.is_set():
+            await self._room.wait()
+        if self._lost:
+            raise EngineDead("the gateway's connection was lost")

@@ -1,0 +1,1 @@
+"""The ASGI application: middleware, limits, errors, drain, and the gateway's own listener."""

@@ -1,0 +1,151 @@
+"""The web application: health, the page, the faces. Knows no Ray, so that tests run it in-process."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from deployments.faces.every import FACES
+from deployments.observability import log_redaction
+from deployments.services import Services
+from deployments.web import problem_details
+from deployments.web.auth_middleware import Gate
+from deployments.web.body_limit import BodyLimit
+from deployments.web.direct_listener import listening
+from deployments.web.openapi_description import describe
+from deployments.web.resource_access import guard
+from schemas.errors import RhapsodeError
+from schemas.native.native_messages import Health
+from schemas.settings.limit_settings import GatewaySettings
+from schemas.version import BUILD, VERSION
+
+WEB: Final = (Path(__file__).parents[1] / "page").resolve()
+"""In a checkout a link to the folder beside this one; in a wheel the files themselves."""
+_CHECK_S: Final = 3.0
+_HEALTH_S: Final = 1.0
+"""Everybody may ask how the parts are, and each question goes to all of them."""
+_PAGE_HEADERS: Final = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "strict-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Nothing of anybody else's runs in the page, and no other page shows it in a frame to have it clicked."""
+
+logger = logging.getLogger(__name__)
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+def create_app(
+    open_services: OpenServices, *, body_bytes: int, gateway: GatewaySettings | None = None
+) -> FastAPI:
+    """The gateway as an ASGI application; its services open and close with the lifespan.
+
+    `gateway` may ask for a listener of its own, which lives as long.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        try:
+            async with open_services() as services:
+                app.state.services = services
+                leaving = services.leaving
+                async with listening(app, gateway or GatewaySettings(), leaving.departure):
+                    yield
+                    await leaving.go("stopped")
+        except Exception:  # whoever runs this may say so as well, in the midst of what is around it
+            logger.exception("this gateway could not be opened, or a part of it broke: it is closed")
+            raise
+
+    app = FastAPI(
+        title="Rhapsode",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        description="Narrated answers from an event log.",
+        dependencies=[Depends(guard)],
+    )
+    log_redaction.install()
+    problem_details.install(app)
+    app.add_middleware(BodyLimit, limit=body_bytes)
+    app.add_middleware(Gate)
+    for face in FACES:
+        app.include_router(face)
+    _add_health(app)
+    _add_page(app)
+    describe(app)
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    lately = Lately(_HEALTH_S)
+
+    @app.head("/v1/health", include_in_schema=False)
+    @app.get("/v1/health", tags=["service"], responses={503: {"model": Health}})
+    async def health(request: Request, response: Response) -> Health:
+        """Whether every part works; 503 with the same body if one does not. At most a second old."""
+        found = await lately.get(partial(look, request.app.state.services))
+        response.status_code = 200 if found.status == "ok" else 503
+        return found
+
+    async def look(services: Services) -> Health:
+        found = {name: "unreachable" for name in services.checks}
+
+        async def check(name: str) -> None:
+            try:
+                with anyio.fail_after(_CHECK_S):
+                    await services.checks[name]()
+                found[name] = "ok"
+            except (RhapsodeError, TimeoutError) as error:
+                found[name] = str(error) or "does not answer"
+
+        async with anyio.create_task_group() as group:
+            for name in services.checks:
+                group.start_soon(check, name)
+        fine = all(state == "ok" for state in found.values())
+        return Health(status="ok" if fine else "degraded", version=BUILD, **found)
+
+
+class Lately:
+    """Keeps the last answer for a while, so that anybody may ask as often as they like.
+
+    Who asks while others wait for the next answer gets that one.
+    """
+
+    def __init__(self, keep_s: float, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._keep_s = keep_s
+        self._clock_s = clock_s
+        self._lock = anyio.Lock()
+        self._found: Health | None = None
+        self._until = 0.0
+
+    async def get(self, look: Callable[[], Awaitable[Health]]) -> Health:
+        async with self._lock:
+            if self._found is None or self._clock_s() >= self._until:
+                self._found = await look()
+                self._until = self._clock_s() + self._keep_s
+            return self._found
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
+
+    @app.get("/docs", include_in_schema=False)
+    @app.get("/redoc", include_in_schema=False)
+    async def reference() -> FileResponse:
+        """Every route, from openapi.json: our own page, FastAPI's take scripts from elsewhere."""
+        return FileResponse(WEB / "reference" / "reference.html", headers=_PAGE_HEADERS)
+
+    app.mount("/web", StaticFiles(directory=WEB), name="web")

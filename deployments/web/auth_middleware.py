@@ -1,0 +1,246 @@
+"""The gate before every route: where a request may come from, and who sends it. Plain ASGI."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from deployments.services import Services
+from deployments.web import problem_details
+from deployments.web.connection_limiter import Audience, lasts
+from deployments.web.resource_access import PRINCIPAL
+from deployments.web.ws_drain import seen_out
+from pipeline.auth.authenticator import is_loopback
+from pipeline.observability.traceparent import HEADER, called_with
+from schemas.errors import GatewayBusy, RhapsodeError
+from schemas.errors.access_errors import AccessError, ListenerLimit, OriginRefused
+from schemas.principals import Principal
+
+PUBLIC: Final = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/redoc"})
+"""What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
+RENEWAL: Final = "/v1/tokens/renewal"
+"""The one place where a renewal is taken, and nothing else is."""
+_PAGE: Final = "/web/"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_STOCK_HEADERS: Final = (
+    *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "X-Stainless-Lang", "X-Stainless-OS"),
+    *("X-Stainless-Package-Version", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Timeout"),
+    *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
+)
+"""What OpenAI's own clients send from a page."""
+_BEARER: Final = ("bearer.", "openai-insecure-api-key.")
+"""How browsers send a credential with a WebSocket: as a protocol that they offer, here or at OpenAI."""
+_SPOKEN: Final = ("rhapsode", "realtime", "openai-beta.")
+"""How the names of subprotocols begin that stand for what is spoken here."""
+_DENIAL: Final = "websocket.http.response"
+
+
+class Gate:
+    """Lets a request pass with its principal in the scope, and without its credential in the address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._for_others: ASGIApp | None = None
+        self._audience = Audience()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        with called_with(_traceparent(scope)):
+            await self._called(scope, receive, send)
+
+    async def _called(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origins = _services(scope).settings.auth.allowed_origins
+        if origins and scope["type"] == "http":
+            self._for_others = self._for_others or _readable_for(origins, self._enter)
+            await self._for_others(scope, receive, send)
+            return
+        await self._enter(scope, receive, send)
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = _services(scope)
+        offered = list(scope.get("subprotocols", ()))
+        try:
+            _check_origin(scope, services)
+            credential, shown = _take_credential(scope)
+            if services.door.open or not is_public(scope):
+                let_in = services.door.renew if _path(scope) == RENEWAL else services.door.admit
+                scope[PRINCIPAL] = let_in(credential, shown=shown)
+        except OriginRefused as error:  # told in the handshake: such a page must not get as far as a socket
+            await _deny(error, scope, receive, send)
+        except AccessError as error:
+            await _refuse(error, scope, receive, _accepting(send, offered))
+        else:
+            await self._pass(scope, receive, _accepting(send, offered) if offered else send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        departure = _services(scope).leaving.departure
+        guest: Principal | None = scope.get(PRINCIPAL) if lasts(scope) else None
+        with ExitStack() as seat:
+            try:
+                if not is_public(scope):
+                    departure.check_closed()
+                if guest is not None:
+                    departure.check()
+                    seat.enter_context(departure.guest())
+                    seat.enter_context(self._audience.seat(guest, _services(scope).settings.limits))
+            except (GatewayBusy, ListenerLimit) as error:
+                await _refuse(error, scope, receive, send)
+                return
+            if guest is not None and scope["type"] == "websocket" and not _sees_itself_out(scope):
+                await seen_out(self._app, departure, scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+
+
+def _sees_itself_out(scope: Scope) -> bool:
+    """The native stream says with which cursor to come back."""
+    return _path(scope).startswith("/v1/sessions/") and _path(scope).endswith("/stream")
+
+
+async def _refuse(error: RhapsodeError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await problem_details.refuse_socket(WebSocket(scope, receive, send), error)
+    else:
+        await problem_details.refusal(error, scope)(scope, receive, send)
+
+
+def _traceparent(scope: Scope) -> str | None:
+    """Of several none counts: it could not be told which is the caller's."""
+    [first, *others] = Headers(scope=scope).getlist(HEADER) or [""]
+    return None if others else first
+
+
+def _services(scope: Scope) -> Services:
+    services: Services = scope["app"].state.services
+    return services
+
+
+def _readable_for(origins: Sequence[str], app: ASGIApp) -> ASGIApp:
+    """Pages of these sites may ask, and read the answers."""
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=[
+            *("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Range"),
+            *("Traceparent", "Tracestate"),
+            *_STOCK_HEADERS,
+        ],
+        expose_headers=[
+            "Location",
+            "Retry-After",
+            "ETag",
+            "Content-Range",
+            "X-Rhapsode-Session",
+            "X-Rhapsode-Ignored",
+            "X-Request-Id",
+        ],
+    )
+
+
+def is_public(scope: Scope) -> bool:
+    """Unless it is a WebSocket: none is."""
+    path = _path(scope)
+    return scope["type"] == "http" and (path in PUBLIC or path.startswith(_PAGE))
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _check_origin(scope: Scope, services: Services) -> None:
+    """Raises OriginRefused for a page of another site, and on an open server for every other machine."""
+    headers = Headers(scope=scope)
+    host = headers.get("host", "").lower()
+    if services.door.open:
+        peer = scope.get("client")
+        if peer is not None and not is_loopback(peer[0]):
+            raise OriginRefused("this server asks nobody for keys, and so answers its own machine only")
+        for name in headers.getlist("host"):
+            if not is_loopback(_parts(f"//{name}").hostname or ""):
+                raise OriginRefused(f"{name[:80]!r} is no name of this machine's own")
+    origin = headers.get("origin", "").lower()
+    if services.door.open and _from_afar(scope, headers) and origin not in _allowed(services):
+        raise OriginRefused("pages of other sites may lead here, and may not fetch anything from this server")
+    if not origin or (scope["type"] == "http" and scope["method"] in _SAFE):
+        return
+    if _parts(origin).netloc != (host or None) and origin not in _allowed(services):
+        raise OriginRefused(f"pages of {origin[:80]} may not call this server")
+
+
+def _allowed(services: Services) -> Sequence[str]:
+    return services.settings.auth.allowed_origins
+
+
+def _from_afar(scope: Scope, headers: Headers) -> bool:
+    """Whether the browser says that a page of another site fetches this, and does not lead here by a link.
+
+    An image is asked for without Origin, and a GET may have something made: a voice's preview, say.
+    """
+    follows = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return (
+        scope["type"] == "http"
+        and headers.get("sec-fetch-site") == "cross-site"
+        and not (follows and scope["method"] in _SAFE)
+    )
+
+
+def _parts(url: str) -> SplitResult:
+    """What cannot be taken apart has no parts."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+async def _deny(error: OriginRefused, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket" and _DENIAL not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})  # the server answers 403
+        return
+    await problem_details.refusal(error, scope)(scope, receive, send)
+
+
+def _take_credential(scope: Scope) -> tuple[str | None, bool]:
+    """What the request shows of who sends it, and whether it stood in the address; there it is removed."""
+    shown = _from_query(scope)
+    offered = scope.get("subprotocols", [])
+    protocol = next((name for name in offered if name.startswith(_BEARER)), None)
+    if protocol is not None:
+        scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER)]
+    scheme, _, value = Headers(scope=scope).get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip(), False
+    if protocol is not None:
+        return protocol.partition(".")[2], False
+    return shown, True
+
+
+def _from_query(scope: Scope) -> str | None:
+    query = scope.get("query_string", b"")
+    if b"token=" not in query:
+        return None
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "token"]).encode("ascii")
+    return next((value for name, value in pairs if name == "token"), None)
+
+
+def _accepting(send: Send, offered: list[str]) -> Send:
+    """A browser that offers protocols gives up unless one is chosen: rather a name than the token, and none
+    that is not spoken here."""
+    names = [name for name in offered if name.startswith(_SPOKEN)]
+    chosen = next(iter(names or [name for name in offered if name.startswith(_BEARER)]), None)
+
+    async def accept(message: Message) -> None:
+        if message["type"] == "websocket.accept" and not message.get("subprotocol"):
+            message = {**message, "subprotocol": chosen}
+        await send(message)
+
+    return accept

@@ -1,0 +1,141 @@
+"""A listener of the gateway's own, beside Serve's proxy: one hop less for every frame."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+import uvicorn
+from anyio.abc import TaskStatus
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from pipeline.sessions.drain import Departure
+from schemas.settings.limit_settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.1
+_GRACE_S = 2
+_KEEP_ALIVE_S = 90
+_REFUSED = b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\n%b\r\n"
+_TOO_LONG = _REFUSED % (b"431 Request Header Fields Too Large", b"")
+_OTHER_VERSION = _REFUSED % (b"426 Upgrade Required", b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the replica's process, not to this listener."""
+        yield
+
+
+class _Http(HttpToolsProtocol):
+    def _should_upgrade_to_ws(self) -> bool:
+        """HTTP/1.0 has no WebSockets (RFC 6455, section 4.1): such a request is a plain one."""
+        return self.parser.get_http_version() != "1.0" and super()._should_upgrade_to_ws()
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Answers two handshakes that uvicorn leaves without an answer, or without what RFC 6455 asks for."""
+
+    def handle_events(self) -> None:
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(_TOO_LONG)  # the request itself was read before; only its length can be wrong
+        else:
+            super().handle_events()
+
+    def handle_connect(self, event: Request) -> None:
+        if event.headers.get_all("Sec-WebSocket-Version") == ["13"]:
+            super().handle_connect(event)
+        else:
+            self._refuse(_OTHER_VERSION)
+
+    def _refuse(self, answer: bytes) -> None:
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.transport.close()
+
+
+@asynccontextmanager
+async def listening(
+    app: FastAPI, settings: GatewaySettings, departure: Departure
+) -> AsyncGenerator[None, None]:
+    """Serve `app` on the direct port within the block.
+
+    All replicas of one machine listen on the same port, and the kernel deals new connections out to those
+    that are alive: it does not matter which one a client meets. Only somebody else's port is waited for.
+    Who is leaving takes no new connection.
+    """
+    if settings.direct_port is None:
+        yield
+        return
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=_Http,
+            ws=_WebSocket,
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            log_config=None,  # its lines are among ours
+            ws_max_size=settings.frame_bytes,
+            ws_per_message_deflate=False,  # sound is compressed already, text frames are small
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_serve, server, settings.direct_host, settings.direct_port)
+        tasks.start_soon(_close_door, server, departure)
+        yield
+        server.should_exit = True
+        tasks.cancel_scope.deadline = anyio.current_time() + _GRACE_S + 1
+
+
+async def _close_door(server: uvicorn.Server, departure: Departure) -> None:
+    try:
+        await departure.wait()
+    finally:  # also where a part of this gateway broke: the kernel must deal its connections to others
+        for listener in getattr(server, "servers", ()):  # there are none before it has started
+            listener.close()
+
+
+async def _serve(server: uvicorn.Server, host: str, port: int, *, task_status: TaskStatus[None]) -> None:
+    """Started when the port takes connections, or is somebody else's and waited for."""
+    bound = _free(host, port)
+    task_status.started()
+    while not server.should_exit:
+        if bound is not None:
+            with bound:
+                await server.serve([bound])
+        else:
+            await asyncio.sleep(_RETRY_S)
+        bound = None if server.should_exit else _free(host, port)
+
+
+def _free(host: str, port: int) -> socket.socket | None:
+    """Listening there; None where somebody else is."""
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        log.debug("port %d is not free yet: %s", port, error)
+        return None
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+        bound.listen(2_048)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,313 @@
+"""The one table from our errors to HTTP and WebSocket: problem+json (RFC 9457), close codes, frames."""
+
+import math
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from deployments.faces.openai import openai_problems
+from deployments.faces.realtime import realtime_error_events
+from schemas.errors import GatewayBusy, InputError, RhapsodeError
+from schemas.errors.access_errors import LimitReached, Unauthenticated
+from schemas.native.native_messages import ErrorFrame, Problem
+
+STATUS: Final[dict[str, int]] = {
+    "input.invalid": 422,
+    "input.unknown_field": 422,
+    "realtime.invalid": 400,
+    "input.too_long": 422,
+    "body.not_json": 400,
+    "body.not_text": 400,
+    "body.too_large": 413,
+    "voice.unknown": 422,
+    "provider.unknown": 422,
+    "model.unknown": 422,
+    "model.not_found": 404,
+    "answer.stopped": 409,
+    "unsupported_parameter": 400,
+    "unsupported_value": 400,
+    "missing_required_parameter": 400,
+    "function.unknown": 422,
+    "format.unsupported": 422,
+    "sound.unreadable": 422,
+    "input.not_open": 409,
+    "input.cancelled": 400,
+    "range.unsatisfiable": 416,
+    "auth.required": 401,
+    "auth.invalid": 401,
+    "auth.expired": 401,
+    "auth.forbidden": 403,
+    "origin.refused": 403,
+    "limit.reached": 429,
+    "limit.sessions": 429,
+    "limit.turns": 429,
+    "limit.characters": 429,
+    "limit.audio": 429,
+    "limit.listeners": 429,
+    "limit.bytes": 429,
+    "quota.stored": 409,
+    "limit.heard": 429,
+    "limit.files": 429,
+    "limit.searches": 429,
+    "limit.uploads": 429,
+    "share.not_found": 404,
+    "session.not_found": 404,
+    "dead_letter.not_found": 404,
+    "projection.not_found": 404,
+    "session.gone": 410,
+    "session.ended": 409,
+    "session.quota": 409,
+    "turn.not_found": 404,
+    "turn.none_running": 409,
+    "scene.not_found": 404,
+    "user.not_found": 404,
+    "character.not_found": 404,
+    "scene.not_ready": 409,
+    "narration.not_found": 404,
+    "chunk.not_found": 404,
+    "chunk.not_ready": 425,
+    "turn.queue_full": 429,
+    "state.refused": 409,
+    "cursor.malformed": 400,
+    "cursor.foreign": 409,
+    "cursor.ahead": 409,
+    "gateway.not_found": 404,
+    "gateway.busy": 503,
+    "gateway.leaving": 503,
+    "schema.invalid": 422,
+    "context.too_long": 422,
+    "engine.busy": 503,
+    "engine.dead": 503,
+    "engine.failed": 502,
+    "log.unavailable": 503,
+    "log.conflict": 409,
+    "log.fenced": 503,
+    "log.lost": 503,
+    "log.foreign": 503,
+    "archive.unavailable": 503,
+    "document.invalid": 422,
+    "document.unsupported": 415,
+    "document.unreadable": 422,
+    "document.encrypted": 422,
+    "document.empty": 422,
+    "document.too_large": 413,
+    "document.too_slow": 422,
+    "document.busy": 409,
+    "document.interrupted": 503,
+    "document.not_found": 404,
+    "collection.not_found": 404,
+    "quota.reached": 409,
+    "quota.collections": 409,
+    "quota.documents": 409,
+    "quota.bytes": 409,
+    "retrieval.unavailable": 503,
+    "bundle.invalid": 422,
+    "bundle.version": 422,
+    "bundle.damaged": 422,
+    "bundle.too_large": 413,
+}
+RETRY_AFTER_S: Final = 2
+_NOT_THE_CLIENTS: Final = (
+    *("body", "query", "path", "header"),
+    *("turn.request", "control", "ping", "playback.ack"),
+    *("input.open", "input.commit", "input.clear", "input.close"),
+)
+"""Parts of pydantic's paths that say where we looked, not what the client wrote."""
+_CODE_OF_STATUS: Final = {
+    400: "body.not_json",
+    404: "route.not_found",
+    405: "route.method_not_allowed",
+    413: "body.too_large",
+}
+"""For what the framework refuses before our code sees it; its only 400 is a body that it cannot decode."""
+_INTERNAL: Final = 500
+_PROBLEM: Final = "application/problem+json"
+
+
+def status_of(code: str) -> int:
+    return STATUS.get(code, _INTERNAL)
+
+
+def close_code(error: RhapsodeError) -> int:
+    """4000 + the HTTP status for a refusal; 1013 ("try again later") where that helps; else 1011."""
+    status = status_of(error.code)
+    if error.retryable:
+        return 1013
+    return 4000 + status if status < _INTERNAL else 1011
+
+
+def error_frame(error: RhapsodeError, ref: str | None = None) -> ErrorFrame:
+    return ErrorFrame(
+        code=error.code,
+        message=str(error),
+        ref=ref,
+        field=error.field,
+        retryable=error.retryable,
+        retry_after_s=retry_after_s(error),
+        reason=error.why,
+    )
+
+
+def retry_after_s(error: RhapsodeError) -> int | None:
+    """Whole seconds, rather too many than too few; None where nothing is known or waiting does not help."""
+    seconds = error.retry_after_s if isinstance(error, LimitReached | GatewayBusy) else None
+    return None if seconds is None else max(1, math.ceil(seconds))
+
+
+_MEASURED: Final = re.compile(
+    r"Value should have (at most|at least) (\d+) items? after validation, not (\d+)"
+)
+
+
+def validation_problem(errors: Sequence[Any]) -> tuple[str, str, str | None]:
+    """Code, message and field path of the first of pydantic's complaints."""
+    first = errors[0]
+    path = [str(part) for part in first["loc"] if part not in _NOT_THE_CLIENTS]
+    kind = first["type"]
+    if kind == "json_invalid":
+        return "body.not_json", "the body is not JSON", None
+    code = "input.unknown_field" if kind == "extra_forbidden" else "input.invalid"
+    message = "there is no such field" if kind == "extra_forbidden" else _plain(first["msg"])
+    field = ".".join(path) or None
+    return code, f"{field}: {message}" if field else message, field
+
+
+def _plain(message: str) -> str:
+    """Pydantic's words for people; of a text that was read first it says "items after validation"."""
+    return _MEASURED.sub(r"Text should have \1 \2 characters, not \3", message.removeprefix("Value error, "))
+
+
+def frame_of_validation(error: ValidationError, ref: str | None) -> ErrorFrame:
+    code, message, field = validation_problem(error.errors(include_context=False, include_input=False))
+    return ErrorFrame(code=code, message=message, ref=ref, field=field)
+
+
+def _response(
+    status: int,
+    code: str,
+    detail: str,
+    field: str | None,
+    retryable: bool,
+    headers: dict[str, str] | None = None,
+    reason: str | None = None,
+) -> JSONResponse:
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        retryable=retryable,
+        field=field,
+        reason=reason,
+    )
+    waiting = {"Retry-After": str(RETRY_AFTER_S)} if retryable else {}
+    return JSONResponse(problem.model_dump(exclude_none=True), status, waiting | (headers or {}), _PROBLEM)
+
+
+def in_openais_words(scope: Scope) -> bool:
+    """Whether errors under this path are told as OpenAI tells them."""
+    path: str = scope["path"]
+    return openai_problems.is_openai(path.removeprefix(scope.get("root_path", "")))
+
+
+def refusal(error: RhapsodeError, scope: Scope) -> JSONResponse:
+    """As whoever sends this request understands it."""
+    if not in_openais_words(scope):
+        return problem_response(error)
+    return openai_problems.response_of(error.code, str(error), error.field, headers_of(error))
+
+
+def problem_response(error: RhapsodeError) -> JSONResponse:
+    headers, status = _headers(error), status_of(error.code)
+    return _response(status, error.code, str(error), error.field, error.retryable, headers, error.why)
+
+
+def headers_of(error: RhapsodeError) -> dict[str, str]:
+    """What an answer that tells this error has, whatever its shape."""
+    return ({"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}) | _headers(error)
+
+
+def _headers(error: RhapsodeError) -> dict[str, str]:
+    headers = {}
+    if (seconds := retry_after_s(error)) is not None:
+        headers["Retry-After"] = str(seconds)
+    if isinstance(error, Unauthenticated):
+        known = "" if type(error) is Unauthenticated else ', error="invalid_token"'  # RFC 6750, section 3
+        headers["WWW-Authenticate"] = f'Bearer realm="rhapsode"{known}'
+    return headers
+
+
+async def refuse_socket(websocket: WebSocket, error: RhapsodeError) -> None:
+    """Tell why, then close: browsers hide the status of a refused handshake, so it is accepted first."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        if websocket.application_state is WebSocketState.CONNECTING:
+            await websocket.accept()
+        path = websocket.scope["path"].removeprefix(websocket.scope.get("root_path", ""))
+        if path == realtime_error_events.PATH:
+            await websocket.send_json(realtime_error_events.error_event(error))
+        else:
+            await websocket.send_text(error_frame(error).model_dump_json())
+        await websocket.close(close_code(error))
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route with this path; the framework names those of the first one."""
+    routes = [one.original_route for one in iter_route_contexts(request.app.routes)]
+    found = [one for one in routes if one.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for one in found for method in getattr(one, "methods", None) or ()}))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+
+    async def ours(connection: Request | WebSocket, error: Exception) -> JSONResponse | None:
+        assert isinstance(error, RhapsodeError)
+        if isinstance(connection, WebSocket):
+            await refuse_socket(connection, error)
+            return None
+        return refusal(error, connection.scope)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        if in_openais_words(request.scope):
+            return openai_problems.response_of(*openai_problems.invalid_parts(error.errors()), {})
+        code, message, field = validation_problem(error.errors())
+        return _response(status_of(code), code, message, field, retryable=False)
+
+    async def invalid_socket(websocket: WebSocket, error: Exception) -> None:
+        assert isinstance(error, WebSocketRequestValidationError)
+        _, message, field = validation_problem(error.errors())
+        await refuse_socket(websocket, InputError(message, field=field))
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _CODE_OF_STATUS.get(error.status_code, "http.refused")
+        headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else {}
+        if in_openais_words(request.scope):
+            path = request.url.path[:200]
+            told = f"{openai_problems.absent(path) or error.detail}: {request.method} {path}"
+            return openai_problems.response_of(code, told, None, headers)
+        return _response(error.status_code, code, str(error.detail), None, retryable=False, headers=headers)
+
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        if in_openais_words(request.scope):
+            return openai_problems.response_of("internal", "something went wrong here", None, {})
+        return _response(_INTERNAL, "internal", "something went wrong here", None, retryable=False)
+
+    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(RhapsodeError, ours)  # type: ignore[arg-type]  # it answers sockets itself
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, invalid_socket)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,224 @@
+"""Who asks, and whether they may: whose the things in a request's path are.
+
+`guard` stands before every route of the application (see `create_app`), so that a new one is guarded without
+being told: it knows what the names of path parameters mean, and what it does not know is for administrators.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Annotated, Final
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from deployments.faces.realtime.realtime_error_events import PATH
+from deployments.services import Services
+from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
+from schemas.errors.access_errors import Forbidden, Unauthenticated
+from schemas.errors.retrieval_errors import CollectionNotFound
+from schemas.ids import SessionId, parse_session_id
+from schemas.principals import Principal
+
+PRINCIPAL: Final = "rhapsode.principal"
+"""Where in a request's scope the gate leaves who asks."""
+LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
+"""What a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
+stream, which the face refuses."""
+ADMINS_READ: Final = "this is somebody else's; an administrator may read and delete it"
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_OWNERS_ALONE: Final = "/shares"
+"""What members of a thread may not read: with whom else it is shared is its owner's affair."""
+
+
+async def principal_of(connection: HTTPConnection) -> Principal:
+    """Raises Unauthenticated."""
+    principal: Principal | None = connection.scope.get(PRINCIPAL)
+    if principal is None:
+        raise Unauthenticated("this server wants to know who asks: send an API key or a token")
+    return principal
+
+
+Caller = Annotated[Principal, Depends(principal_of)]
+
+
+def owns(caller: Principal, principal: str) -> bool:
+    """Whether what belongs to `principal` is there for this caller."""
+    return caller.admin or caller.name == principal
+
+
+async def guard(connection: HTTPConnection) -> None:
+    """Raises what the route would say if the thing were not there, or Forbidden."""
+    caller: Principal | None = connection.scope.get(PRINCIPAL)
+    if caller is None:
+        return  # a public place, says the gate
+    if caller.secret:
+        _opens_realtime(connection)
+    if caller.share is not None:
+        await _listens(connection, caller.share)
+    elif caller.name:
+        for name, value in connection.path_params.items():
+            await _CHECKS.get(name, _for_admins)(connection, caller, str(value))
+    elif not _services(connection).door.open:
+        raise Forbidden("this server wants to know who asks, and this credential does not say")
+
+
+async def still_welcome(services: Services, caller: Principal, session: SessionId | None = None) -> None:
+    """For connections that last: returns if they might begin now; `session`: what they are about.
+
+    Raises an AccessError, SessionGone, or SessionNotFound for who takes no part in the session any more.
+    """
+    services.door.still(caller)
+    if caller.share is not None:
+        shared, share = caller.share
+        await services.shares.check(SessionId(shared), share)
+    elif session is not None and not caller.admin:
+        await _still_takes_part(services, caller, session)
+
+
+async def _still_takes_part(services: Services, caller: Principal, session: SessionId) -> None:
+    whose = await services.ownership.of(session)
+    if whose is None or caller.commands(whose):
+        return
+    conversation, _ = await services.sessions.view(session)
+    if caller.name not in conversation.members:
+        raise SessionNotFound(f"there is no session {session}", field="session_id")
+
+
+async def while_welcome(connection: HTTPConnection) -> None:
+    """Beside a connection that lasts: raises an AccessError once nothing vouches for its caller any more.
+
+    Returns at once where nothing ever did.
+    """
+    caller: Principal | None = connection.scope.get(PRINCIPAL)
+    services = _services(connection)
+    while caller is not None and (caller.key or caller.expires_ms is not None):
+        await services.clock.sleep(services.settings.limits.heartbeat_s)
+        with suppress(LogUnavailable):  # nobody can say now, and nothing new can be told
+            await still_welcome(services, caller)
+
+
+async def _listens(connection: HTTPConnection, share: tuple[str, str]) -> None:
+    """A share link opens its session, read only, and nothing else."""
+    asked = connection.path_params.get("session_id")
+    if asked is not None and asked != share[0]:
+        raise SessionNotFound(f"there is no session {str(asked)[:80]}", field="session_id")
+    path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
+    place = path.removeprefix(f"/v1/sessions/{share[0]}")
+    if place == path or place not in LISTENING or not _only_reads(connection):
+        raise Forbidden("a share link is for listening only")
+    await _services(connection).shares.check(SessionId(share[0]), share[1])
+
+
+def _opens_realtime(connection: HTTPConnection) -> None:
+    """A client secret opens Realtime connections, and nothing else."""
+    path = connection.scope["path"].removeprefix(connection.scope.get("root_path", ""))
+    if connection.scope["type"] != "websocket" or path != PATH:
+        raise Forbidden("a client secret is for Realtime connections only")
+
+
+def _only_reads(connection: HTTPConnection) -> bool:
+    return connection.scope["type"] == "websocket" or connection.scope["method"] in _SAFE
+
+
+def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
+    return services
+
+
+async def _session(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = SessionNotFound(f"there is no session {value[:80]}", field="session_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _story(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = SessionNotFound(f"there is no story {value[:80]}", field="story_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _collection(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = CollectionNotFound(f"there is no collection {value[:80]}", field="collection_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    """Who takes part in it may come in; what is left to who made it, the face knows."""
+    session = parse_session_id(value)
+    whose = None if session is None else await _services(connection).ownership.of(session)
+    if whose is not None and caller.commands(whose):
+        return
+    if session is not None and whose is not None:
+        conversation, _ = await _services(connection).sessions.view(session)
+        if caller.name in conversation.members:
+            return
+    if caller.admin:
+        if whose is not None and not _admin_may(connection):
+            raise Forbidden(ADMINS_READ)
+        return
+    raise SessionNotFound(f"there is no thread {value[:80]}", field="thread_id")
+
+
+async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    missing = SceneNotFound(f"there is no scene {value[:80]}", field="scene_id")
+    await _owned(connection, caller, value, missing)
+
+
+async def _owned(connection: HTTPConnection, caller: Principal, value: str, missing: InputError) -> None:
+    """Somebody else's is not there. A scene is named after its story: `<story>.<turn>`."""
+    session = parse_session_id(value.partition(".")[0])
+    whose = None if session is None else await _services(connection).ownership.of(session)
+    if whose is not None and caller.commands(whose):
+        return
+    if whose is not None and session is not None and await _takes_part(connection, session, caller):
+        return
+    if not caller.admin:
+        raise missing
+    if whose is not None and not _admin_may(connection):
+        raise Forbidden(ADMINS_READ)
+
+
+async def _takes_part(connection: HTTPConnection, session: SessionId, caller: Principal) -> bool:
+    """Members read, listen, ask and control; what the session is, and to whom it goes, stays its owner's."""
+    path = str(connection.scope["path"])
+    services = _services(connection)
+    if caller.share is not None or not await services.ownership.shared(session):
+        return False  # nobody has all of somebody else's session read just by asking for it
+    conversation, _ = await services.sessions.view(session)  # kept: once, and then what is new
+    if caller.name not in conversation.members:
+        return False
+    if _only_reads(connection):
+        return not path.endswith(_OWNERS_ALONE)
+    return path.endswith(("/turns", "/control"))
+
+
+def _admin_may(connection: HTTPConnection) -> bool:
+    if connection.scope["type"] == "websocket":
+        return str(connection.scope["path"]).endswith("/stream")  # which takes its owner's commands only
+    return connection.scope["method"] in _SAFE | {"DELETE"}
+
+
+async def _user(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    if value != caller.name and not caller.admin:
+        raise UserNotFound(f"there is no user {value[:80]!r}", field="user_id")
+
+
+async def _for_admins(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    if not caller.admin:
+        raise Forbidden("this is for administrators")
+
+
+async def _for_all(connection: HTTPConnection, caller: Principal, value: str) -> None:
+    """Part of something else in the path, which was checked, or of nobody's."""
+
+
+_CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable[None]]]] = {
+    "session_id": _session,
+    "story_id": _story,
+    "collection_id": _collection,
+    "thread_id": _thread,
+    "character_id": _for_all,
+    "chat_id": _for_all,
+    "scene_id": _scene,
+    "user_id": _user,
+    **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
+    **dict.fromkeys(("voice", "document_id", "model"), _for_all),
+}

@@ -1,0 +1,80 @@
+"""How connections end when their gateway leaves: sockets with a word and 1012, streams between events."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeVar
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.faces.realtime import realtime_error_events
+from pipeline.sessions.drain import Departure
+
+SERVICE_RESTART: Final = 1012
+"""RFC 6455's registry: the server is restarting; come back."""
+_CLOSE_S: Final = 2.0
+
+T = TypeVar("T")
+
+
+class Left:
+    """In place of the next item: the time was over."""
+
+
+async def until(
+    over: Callable[[], Awaitable[None]], items: AsyncGenerator[T, None]
+) -> AsyncGenerator[T | Left, None]:
+    """The items, and `Left` as the last one if `over` returns before they end. Closing it closes `items`."""
+    ending = asyncio.ensure_future(over())
+    upcoming: asyncio.Future[T] | None = None
+    try:
+        while True:
+            upcoming = asyncio.ensure_future(anext(items))
+            await asyncio.wait({ending, upcoming}, return_when=asyncio.FIRST_COMPLETED)
+            if not upcoming.done():
+                yield Left()
+                return
+            try:
+                yield upcoming.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        waiting = [one for one in (ending, upcoming) if one is not None and not one.done()]
+        for one in waiting:
+            one.cancel()
+        # Whoever is cancelled would be so again at the next `await`, and `items` would stay open.
+        with anyio.move_on_after(_CLOSE_S, shield=True):
+            if waiting:
+                await asyncio.wait(waiting)
+            await items.aclose()
+
+
+async def seen_out(app: ASGIApp, departure: Departure, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run a WebSocket that knows nothing of leaving: it is told `reconnect` and closed in time."""
+    open_, sending = False, anyio.Lock()
+
+    async def watched(message: Message) -> None:
+        nonlocal open_
+        async with sending:
+            await send(message)
+            open_ = message["type"] in ("websocket.accept", "websocket.send")
+
+    async def see_out() -> None:
+        await departure.farewell()
+        async with sending:
+            if not open_:
+                return
+            with anyio.move_on_after(_CLOSE_S), suppress(RuntimeError, OSError):  # the client has just left
+                if scope["path"].removeprefix(scope.get("root_path", "")) != realtime_error_events.PATH:
+                    hint = {"type": "reconnect", "after_s": departure.after_s}
+                    await send({"type": "websocket.send", "text": json.dumps(hint)})
+                await send({"type": "websocket.close", "code": SERVICE_RESTART})
+
+    beside = asyncio.ensure_future(see_out())
+    try:  # no task group: what the application raises must stay what it is
+        await app(scope, receive, watched)
+    finally:
+        beside.cancel()
+        await asyncio.wait([beside])

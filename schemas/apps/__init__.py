@@ -1,0 +1,1 @@
+"""Messages of the stories, conversations and voice assistant protocols."""

@@ -1,0 +1,185 @@
+"""What crosses the conversations face, in the words of its clients (docs/conversations.md)."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.native.session_commands import Key, Readable, Said, SearchPatch, SettingsPatch, without_defaults
+from schemas.settings import SessionName
+from schemas.settings.retrieval_settings import Citation
+
+ChunkSize = Annotated[int, Field(ge=1, le=8_000)]
+AudioWish = Literal["none", "mp3", "opus", "wav", "pcm16"]
+Language = Literal["en", "de"]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+# ---------------------------------------------------------------- wishes
+
+
+class CreateCharacter(_Shape):
+    """Somebody to talk to."""
+
+    name: Annotated[Said, Field(max_length=100)]
+    persona: Annotated[Readable, Field(max_length=6_000)] = ""
+    """Who it is and how it speaks, as the language model is told."""
+    voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    """None: the server's usual one."""
+    language: Language | None = None
+    collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] = ()
+    """What it knows: collections of documents."""
+
+
+class ChangeCharacter(CreateCharacter):
+    """Any part of a character; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra=without_defaults)
+
+    name: Annotated[Said, Field(max_length=100)] = "-"
+
+
+class CreateThread(_Shape):
+    character: Annotated[Readable, Field(max_length=64)] | None = None
+    """The id of a character; None: nobody in particular."""
+    title: Annotated[Readable, Field(max_length=200)] = ""
+    """Empty: the beginning of the first question."""
+    settings: SettingsPatch = Field(default_factory=SettingsPatch)
+
+
+class ChangeThread(_Shape):
+    title: Annotated[Said, Field(max_length=200)]
+
+
+class AddMember(_Shape):
+    user: Annotated[Said, Field(max_length=200)]
+    """The name of their key."""
+
+
+class StreamingWish(_Shape):
+    """The seed's `streaming.chunkSize`, for one answer."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    chunk_size: ChunkSize | None = Field(default=None, alias="chunkSize")
+
+
+class _Message(_Shape):
+    message: Said
+    search_tool_config: SearchPatch | None = None
+    """How passages are looked up; `null` or left out: as the thread does."""
+    collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] | None = None
+    """Where; left out: in what the character knows."""
+    audio: AudioWish = "none"
+    """Also speak the answer, and send each sentence's sound in this format."""
+    streaming: StreamingWish = StreamingWish()
+    key: Key | None = None
+    """The same key asks only once, however often it is sent."""
+    user: Annotated[Readable, Field(max_length=100)] = ""
+    """Who of several people asks, where the server does not know."""
+
+
+class ThreadMessage(_Message):
+    """`POST /v1/conversations/message/stream`."""
+
+    thread_id: Annotated[str, Field(max_length=64)]
+
+
+class ChatMessage(_Message):
+    """`POST /sse/{chatId}/stream`."""
+
+    model: Annotated[Readable, Field(min_length=1, max_length=128)] | None = None
+    provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+
+
+class SocketMessage(_Message):
+    """A question on the socket."""
+
+    type: Literal["message"] = "message"
+    ref: Annotated[str, Field(max_length=128)] | None = None
+
+
+class SocketControl(_Shape):
+    """What else may be said on the socket."""
+
+    type: Literal["pause", "resume", "skip", "stop", "ping"]
+    sentence: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _sentences_are_skipped(self) -> Self:
+        if self.sentence is not None and self.type != "skip":
+            raise ValueError('"sentence" goes with the type "skip"')
+        return self
+
+
+SocketCommand = Annotated[SocketMessage | SocketControl, Field(discriminator="type")]
+
+
+# ---------------------------------------------------------------- answers
+
+
+class CharacterView(_Shape):
+    id: str
+    name: str
+    persona: str = ""
+    voice: str | None = None
+    language: Language | None = None
+    collections: tuple[str, ...] = ()
+
+
+class CharacterList(_Shape):
+    characters: tuple[CharacterView, ...]
+
+
+class CitationView(Citation):
+    """A passage with where in the answer, and when in its sound, it is cited."""
+
+    class Heard(_Shape):
+        start_ms: int
+        end_ms: int
+
+    heard: tuple[Heard, ...] = ()
+    """The sound of the sentences that rest on it, in milliseconds of the answer's audio."""
+
+
+class MessageView(_Shape):
+    id: str
+    turn: int
+    role: Literal["user", "assistant"]
+    content: str
+    created_ms: int
+    user: str = ""
+    """Who asked, where several people do."""
+    status: Literal["requested", "running", "completed", "stopped", "failed"] = "completed"
+    citations: tuple[CitationView, ...] = ()
+    error: str | None = None
+
+
+class ThreadView(_Shape):
+    id: str
+    title: str
+    character: CharacterView | None = None
+    created_ms: int
+    latest_ms: int
+    owner: str = ""
+    members: tuple[str, ...] = ()
+    messages: tuple[MessageView, ...] = ()
+
+
+class ListedThread(_Shape):
+    id: str
+    title: str
+    created_ms: int
+    latest_ms: int
+    owner: str = ""
+    turns: int = 0
+
+
+class ThreadList(_Shape):
+    """Newest first."""
+
+    threads: tuple[ListedThread, ...]
+    next: str | None = None
+    """To be sent as `before`; None: there are no more."""

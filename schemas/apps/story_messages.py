@@ -1,0 +1,148 @@
+"""What crosses the stories and narration faces, in the words of their clients (docs/stories.md)."""
+
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from schemas.native.session_commands import Key, Readable, ReadableExtra, Said, without_defaults
+from schemas.settings.narration_preferences import Preferences
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+# ---------------------------------------------------------------- wishes
+
+
+class CreateStory(_Shape):
+    title: Annotated[Readable, Field(max_length=200)] = ""
+    premise: Annotated[Readable, Field(max_length=4_000)] = ""
+    """What the story is about; the language model is told it before every scene."""
+
+
+class CreateScene(_Shape):
+    """One more scene: written by the language model, or given."""
+
+    custom_prompt: Annotated[Readable, Field(max_length=20_000)] = ""
+    """What should happen; empty: the story goes on as it likes."""
+    content: Said | None = None
+    """The scene itself, word for word, of any length: nothing is generated."""
+    key: Key | None = None
+
+
+class StreamScene(_Shape):
+    """One more scene, heard while it is being written."""
+
+    custom_prompt: Annotated[Readable, Field(max_length=20_000)] = ""
+    enable_tts_stream: bool = True
+    key: Key | None = None
+
+
+class GenerateNarration(_Shape):
+    force_regenerate: bool = False
+    """Make it again although there is one."""
+
+
+class NarrateText(_Shape):
+    """A text of no story, read out."""
+
+    text: Said
+    title: Annotated[Readable, Field(max_length=200)] = ""
+
+
+class PreferencesPatch(Preferences):
+    """Any part of the preferences; what is left out stays as it is."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=without_defaults)
+
+    realtime_tts_enabled: bool = Field(
+        default=False, validation_alias=AliasChoices("realtime_tts_enabled", "realtime_tts")
+    )
+    """`realtime_tts`, as the seed's settings form calls it, is taken too."""
+    default_voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    tts_provider: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
+    tts_extra_params: ReadableExtra = Field(default_factory=dict)
+
+
+class SocketCommand(_Shape):
+    """What a client may send on any of the sockets."""
+
+    type: Literal["pause", "resume", "skip", "stop", "ping", "ack"]
+    sentence: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Skip: this sentence; left out: the one being made."""
+    id: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    """Ack: the notification up to which all have been taken."""
+
+
+# ---------------------------------------------------------------- answers
+
+
+class NarrationView(_Shape):
+    session_id: str
+    status: Literal["requested", "ready", "failed"]
+    chunk_count: int = 0
+    audio_ms: int = 0
+    auto_play: bool = False
+    code: str | None = None
+    message: str | None = None
+
+
+class SceneView(_Shape):
+    id: str
+    story_id: str
+    number: int
+    """1, 2, 3, ... within the story."""
+    prompt: str
+    content: str
+    status: Literal["requested", "running", "completed", "stopped", "failed"]
+    created_ms: int
+    spoken: bool
+    """It was made to be heard while it was written: its audio is its own."""
+    audio_ms: int = 0
+    narration: NarrationView | None = None
+    error: str | None = None
+
+
+class StoryView(_Shape):
+    id: str
+    title: str
+    premise: str
+    created_ms: int
+    scenes: tuple[SceneView, ...] = ()
+
+
+class SceneStream(_Shape):
+    """Where to hear the scene; `session_id` is also the scene's id."""
+
+    session_id: str
+    websocket_url: str
+
+
+class NarrationStarted(_Shape):
+    session_id: str
+    websocket_url: str
+    status: Literal["requested", "ready"]
+    total_chunks: int
+    created: bool
+    """False: it was there already."""
+
+
+class PreferencesView(_Shape):
+    preferences: Preferences
+    seq: int
+
+
+class PreferencesHistory(_Shape):
+    class At(_Shape):
+        seq: int
+        changed_ms: int
+        preferences: Preferences
+
+    history: tuple[At, ...]
+
+
+class VoiceView(_Shape):
+    id: str
+    provider: str
+    preview_url: str

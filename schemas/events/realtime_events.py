@@ -1,0 +1,80 @@
+"""Facts that a Realtime connection adds to a session: its configuration, and changes of its conversation."""
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from schemas.events.event_model import FactModel as _Fact
+
+
+class RealtimeConfigured(_Fact):
+    """Realtime connections of this session are told and tell it in these formats from now on."""
+
+    type: Literal["realtime.configured"] = "realtime.configured"
+    v: Literal[1] = 1
+    config: dict[str, JsonValue]
+    """As a Realtime session object (schemas/realtime/realtime_session.py), without its id."""
+    created: bool = False
+    """The session began with it."""
+    secret: str = ""
+    """The client secret that the session was made with, by its name."""
+
+
+class ItemAdded(_Fact):
+    """A client put an item into the conversation. Its id is its own, or made of this fact's number."""
+
+    type: Literal["item.added"] = "item.added"
+    v: Literal[1] = 1
+    item: dict[str, JsonValue]
+    after: str | None = None
+    """The item before it; "root": it is the first; None: the last one."""
+    committed: bool = False
+    """It stands for sound in which nothing was said."""
+
+
+class ItemRemoved(_Fact):
+    """The model is not told of this item any more."""
+
+    type: Literal["item.removed"] = "item.removed"
+    v: Literal[1] = 1
+    item: str
+
+
+class ItemTruncated(_Fact):
+    """Of this answer nobody heard more than so much."""
+
+    type: Literal["item.truncated"] = "item.truncated"
+    v: Literal[1] = 1
+    item: str
+    content_index: int = 0
+    audio_end_ms: int
+
+
+class ResponseAsked(_Fact):
+    """A client asked for a response: the next fact is the turn."""
+
+    type: Literal["response.asked"] = "response.asked"
+    v: Literal[1] = 1
+    conversation: Literal["auto", "none"] = "auto"
+    """`none`: the answer is no part of the conversation."""
+    metadata: dict[str, str] | None = None
+    config: dict[str, JsonValue]
+    """The configuration that it is answered with."""
+
+
+class InputCleared(_Fact):
+    """The client took back what it sent and nobody had listened to."""
+
+    type: Literal["input.cleared"] = "input.cleared"
+    v: Literal[1] = 1
+    input: str
+
+
+class InputIdled(_Fact):
+    """Nobody said anything for so long after an answer that the model speaks again."""
+
+    type: Literal["input.idled"] = "input.idled"
+    v: Literal[1] = 1
+    input: str
+    start_ms: int
+    end_ms: int

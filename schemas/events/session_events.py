@@ -1,0 +1,288 @@
+"""The facts of a session: one closed union, past tense, versioned, never edited.
+
+A fact says what happened; its place (sequence number), time and turn belong to the envelope
+(`schemas/events/recorded.py`). Character offsets count Unicode code points of the turn's shown text;
+milliseconds of speech count from the start of the turn's audio.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from schemas.events.answer_events import (
+    AnswerCited,
+    PassagesFailed,
+    PassagesFound,
+    ToolCalled,
+    ToolCompleted,
+    ToolFailed,
+)
+from schemas.events.document_events import (
+    DocumentAdded,
+    DocumentFailed,
+    DocumentProgressed,
+    DocumentRemoved,
+)
+from schemas.events.event_model import FactModel as _Fact
+from schemas.events.realtime_events import (
+    InputCleared,
+    InputIdled,
+    ItemAdded,
+    ItemRemoved,
+    ItemTruncated,
+    RealtimeConfigured,
+    ResponseAsked,
+)
+from schemas.events.service_events import (
+    NarrationFailed,
+    NarrationReady,
+    NarrationRequested,
+    NotificationRaised,
+    NotificationsDelivered,
+    PreferencesChanged,
+    ShareCreated,
+    ShareRevoked,
+)
+from schemas.events.thread_events import (
+    CharacterDeleted,
+    CharacterSaved,
+    MemberAdded,
+    MemberRemoved,
+    SessionRenamed,
+)
+from schemas.events.triggers import TRIGGERS as TRIGGERS
+from schemas.events.turn_events import (
+    AudioChunk,
+    SentenceCompleted,
+    SentenceFailed,
+    SentenceReady,
+    SentenceSkipped,
+    SentenceVoiced,
+    TextCompleted,
+    TextDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnResumed,
+    TurnStarted,
+    TurnStopped,
+)
+from schemas.events.voice_events import (
+    InputAudio,
+    InputClosed,
+    InputOpened,
+    InputProgress,
+    PlaybackEnded,
+    PlaybackFlushed,
+    PlaybackHeard,
+    SpeechDiscarded,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptCompared,
+    TranscriptFailed,
+    TranscriptFinal,
+    TranscriptPartial,
+)
+from schemas.settings import SessionSettings
+from schemas.settings.model_settings import GivenMessage
+
+Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion"]
+"""What a session is for: anything, scenes that follow each other, one scene read out, one user's affairs, a
+conversation with a character, a collection of documents, one answer for a client that keeps the history."""
+
+EndReason = Literal["user", "idle", "deleted", "done"]
+
+
+# ---------------------------------------------------------------- the session
+
+
+class SessionStarted(_Fact):
+    """The log of a session begins."""
+
+    type: Literal["session.started"] = "session.started"
+    v: Literal[1] = 1
+    settings: SessionSettings
+    title: str = ""
+    kind: Kind = "session"
+    principal: str = ""
+    """Whose it is; empty: nobody's in particular (a server that asks nobody who they are)."""
+    parent: str | None = None
+    """The session that this one comes from: the story of a narration, or what was forked."""
+    parent_seq: int | None = None
+    """The last fact taken over from `parent` (a fork), or the scene of it that is read out (a narration)."""
+    imported_from: str | None = None
+    """The id that the session had where it was exported."""
+
+
+class SettingsChanged(_Fact):
+    """The session's settings are these from now on; turns already requested keep theirs."""
+
+    type: Literal["settings.changed"] = "settings.changed"
+    v: Literal[1] = 1
+    settings: SessionSettings
+
+
+class SessionEndRequested(_Fact):
+    """Somebody wants the session closed; its owner stops the turns first."""
+
+    type: Literal["session.end_requested"] = "session.end_requested"
+    v: Literal[1] = 1
+    reason: EndReason = "user"
+
+
+class SessionEnded(_Fact):
+    """Nothing follows this fact."""
+
+    type: Literal["session.ended"] = "session.ended"
+    v: Literal[1] = 1
+    reason: EndReason
+
+
+class OwnerChanged(_Fact):
+    """Another gateway replica runs the session's turns from here on."""
+
+    type: Literal["owner.changed"] = "owner.changed"
+    v: Literal[1] = 1
+    epoch: int
+    node: str
+
+
+# ---------------------------------------------------------------- commands, recorded as facts
+
+
+class TurnRequested(_Fact):
+    """Somebody asked. The sequence number of this fact is the turn's name."""
+
+    type: Literal["turn.requested"] = "turn.requested"
+    v: Literal[1] = 1
+    kind: Literal["prompt", "text"]
+    """`prompt`: the language model answers it. `text`: it is read out word for word."""
+    text: str
+    settings: SessionSettings
+    input: str | None = None
+    """It was spoken: this is the input ..."""
+    utterances: tuple[int, ...] = ()
+    """... and these are its utterances."""
+    merges: int | None = None
+    """The turn that this one replaces: the speaker went on before anything of its answer was heard."""
+    given: tuple[GivenMessage, ...] | None = None
+    """All that the model is told, the question with it, from a client that keeps the conversation itself;
+    None: the session's own turns and `text`."""
+    by: str = ""
+    """Who of several people in the session asked; empty: its owner."""
+    narrate: bool | None = None
+    """Of a story's scene: whether it is read out by itself once it is complete, as the user's settings were
+    when it was asked for. None: as they are when it is complete (events of older versions)."""
+    traceparent: str = ""
+    """The caller's span (W3C Trace Context), whose trace the turn continues; empty: the turn has its own."""
+
+    @property
+    def chars(self) -> int:
+        return len(self.text) if self.given is None else sum(len(one.content) for one in self.given)
+
+
+class TurnStopRequested(_Fact):
+    type: Literal["turn.stop_requested"] = "turn.stop_requested"
+    v: Literal[1] = 1
+    reason: Literal["user", "barge_in", "merged"] = "user"
+
+
+class SentenceSkipRequested(_Fact):
+    type: Literal["sentence.skip_requested"] = "sentence.skip_requested"
+    v: Literal[1] = 1
+    sentence: int
+
+
+class PlaybackPaused(_Fact):
+    """Listeners hold their output here; no further sentence is synthesised."""
+
+    type: Literal["playback.paused"] = "playback.paused"
+    v: Literal[1] = 1
+    by: Literal["user", "voice"] = "user"
+    """`voice`: somebody speaks over the answer, or something sounds like it."""
+
+
+class PlaybackResumed(_Fact):
+    type: Literal["playback.resumed"] = "playback.resumed"
+    v: Literal[1] = 1
+    by: Literal["user", "voice"] = "user"
+
+
+Fact = Annotated[
+    SessionStarted
+    | SettingsChanged
+    | SessionRenamed
+    | MemberAdded
+    | MemberRemoved
+    | CharacterSaved
+    | CharacterDeleted
+    | SessionEndRequested
+    | SessionEnded
+    | OwnerChanged
+    | TurnRequested
+    | TurnStopRequested
+    | SentenceSkipRequested
+    | PlaybackPaused
+    | PlaybackResumed
+    | TurnStarted
+    | TurnResumed
+    | TextDelta
+    | TextCompleted
+    | SentenceReady
+    | SentenceVoiced
+    | AudioChunk
+    | SentenceCompleted
+    | SentenceFailed
+    | SentenceSkipped
+    | PassagesFound
+    | PassagesFailed
+    | AnswerCited
+    | ToolCalled
+    | ToolCompleted
+    | ToolFailed
+    | TurnCompleted
+    | TurnStopped
+    | TurnFailed
+    | NarrationRequested
+    | NarrationReady
+    | NarrationFailed
+    | PreferencesChanged
+    | NotificationRaised
+    | NotificationsDelivered
+    | ShareCreated
+    | ShareRevoked
+    | DocumentProgressed
+    | DocumentAdded
+    | DocumentFailed
+    | DocumentRemoved
+    | InputOpened
+    | InputAudio
+    | InputProgress
+    | InputClosed
+    | SpeechStarted
+    | SpeechEnded
+    | SpeechDiscarded
+    | TranscriptPartial
+    | TranscriptFinal
+    | TranscriptFailed
+    | TranscriptCompared
+    | PlaybackHeard
+    | PlaybackEnded
+    | PlaybackFlushed
+    | RealtimeConfigured
+    | ItemAdded
+    | ItemRemoved
+    | ItemTruncated
+    | ResponseAsked
+    | InputCleared
+    | InputIdled,
+    Field(discriminator="type"),
+]
+
+FACT: Final[TypeAdapter[Fact]] = TypeAdapter(Fact)
+TERMINAL: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
+"""Every turn ends in exactly one of these."""
+
+
+def payload(fact: Fact) -> dict[str, Any]:
+    """What is stored of a fact beside its envelope: every field but `type` and `v`."""
+    return fact.model_dump(mode="json", exclude={"type", "v"})

@@ -1,0 +1,170 @@
+"""Facts about one turn: its text, its sentences, their audio and its end."""
+
+from typing import Literal
+
+from schemas.events.event_model import FactModel as _Fact
+
+
+class TurnStarted(_Fact):
+    """An owner began to work on the turn."""
+
+    type: Literal["turn.started"] = "turn.started"
+    v: Literal[1] = 1
+    epoch: int
+    node: str = ""
+    """The owner's name; it begins with the process's id."""
+
+
+class TurnResumed(_Fact):
+    """Another owner goes on with the turn where the log ends."""
+
+    type: Literal["turn.resumed"] = "turn.resumed"
+    v: Literal[1] = 1
+    epoch: int
+    node: str = ""
+    chars: int
+    """Characters of the answer that are in the log."""
+    sentences: int
+    """Sentences of it whose audio is whole, failed or skipped."""
+
+
+class TextDelta(_Fact):
+    """The shown text grew by `text`, at offset `at`."""
+
+    type: Literal["text.delta"] = "text.delta"
+    v: Literal[1] = 1
+    at: int
+    text: str
+
+
+class TextCompleted(_Fact):
+    """The shown text is whole."""
+
+    type: Literal["text.completed"] = "text.completed"
+    v: Literal[1] = 1
+    chars: int
+    finish: Literal["stop", "length", "verbatim", "tool_calls"]
+    """`tool_calls`: the client has functions to call before it goes on."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    ttft_ms: float | None = None
+    """From the call of the language model to its first delta."""
+    provider: str = ""
+    """Who answered, which is not who was asked where another one stepped in; empty: the text was given, or
+    the fact is older than the choice."""
+    model: str = ""
+    """As the provider calls it."""
+
+
+class SentenceReady(_Fact):
+    """Characters [start, end) of the shown text will be spoken as `spoken`.
+
+    The sentences of a turn tile its text: each starts where the one before ended.
+    """
+
+    type: Literal["sentence.ready"] = "sentence.ready"
+    v: Literal[1] = 1
+    sentence: int
+    start: int
+    end: int
+    spoken: str
+    """Normalised for the voice; empty: nothing to say (an emoji, a rule), no audio follows."""
+
+
+class Word(_Fact):
+    """Characters [start, end) of the shown text are heard from start_ms to end_ms of the turn's audio."""
+
+    start: int
+    end: int
+    start_ms: int
+    end_ms: int
+
+
+class SentenceVoiced(_Fact):
+    """The sentence's audio begins at `at_ms`; recorded before its first chunk."""
+
+    type: Literal["sentence.voiced"] = "sentence.voiced"
+    v: Literal[1] = 1
+    sentence: int
+    voice: str
+    at_ms: int
+    words: tuple[Word, ...] = ()
+    """Empty where the engine does not know word times."""
+    ttfb_ms: float | None = None
+    """From the sentence being handed to the voice to its first audio."""
+
+
+class AudioChunk(_Fact):
+    """A piece of the sentence's audio. Its bytes lie in the sibling audio stream under the same number."""
+
+    type: Literal["audio.chunk"] = "audio.chunk"
+    v: Literal[1] = 1
+    sentence: int
+    chunk: int
+    """0, 1, 2, ... within the sentence."""
+    at_ms: int
+    ms: int
+    codec: Literal["opus"] = "opus"
+    bytes: int
+    last: bool = False
+    """Nothing of this sentence follows."""
+
+
+class SentenceCompleted(_Fact):
+    """All audio of the sentence is in the log."""
+
+    type: Literal["sentence.completed"] = "sentence.completed"
+    v: Literal[1] = 1
+    sentence: int
+    at_ms: int
+    ms: int
+    made_ms: float | None = None
+    """The voice's time for it, without waiting for whoever takes the sound; None: two owners made it."""
+
+
+class SentenceFailed(_Fact):
+    """The voice could not speak this sentence; the turn goes on without (the rest of) its audio."""
+
+    type: Literal["sentence.failed"] = "sentence.failed"
+    v: Literal[1] = 1
+    sentence: int
+    code: str
+    message: str
+
+
+class SentenceSkipped(_Fact):
+    """On request, (the rest of) the sentence's audio was not made."""
+
+    type: Literal["sentence.skipped"] = "sentence.skipped"
+    v: Literal[1] = 1
+    sentence: int
+
+
+class TurnCompleted(_Fact):
+    """The turn's text and audio are whole. Terminal."""
+
+    type: Literal["turn.completed"] = "turn.completed"
+    v: Literal[1] = 1
+    sentences: int
+    audio_ms: int
+    ttfa_ms: float | None = None
+    """From the request being recorded to the first audio being recorded."""
+
+
+class TurnStopped(_Fact):
+    """The turn ended early on request; what was said before stands. Terminal."""
+
+    type: Literal["turn.stopped"] = "turn.stopped"
+    v: Literal[1] = 1
+    reason: Literal["user", "barge_in", "merged", "session_ended", "forked"]
+
+
+class TurnFailed(_Fact):
+    """The turn could not be finished; what was said before stands. Terminal."""
+
+    type: Literal["turn.failed"] = "turn.failed"
+    v: Literal[1] = 1
+    stage: Literal["text", "speech", "owner"]
+    code: str
+    message: str
+    retryable: bool = False

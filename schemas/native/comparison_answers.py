@@ -1,0 +1,102 @@
+"""Both ways of writing speech down, run again over what a session has heard: lines of one answer."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.events.voice_events import WayReport, WordDifference
+from schemas.settings.listening_settings import ListeningSettings, Mode
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ComparisonProgress(_Line):
+    """So much of an input has been listened to again."""
+
+    type: Literal["progress"] = "progress"
+    input: str
+    name: str
+    """Of the file it came from; empty: a microphone."""
+    at_ms: int
+    total_ms: int
+
+
+class UtteranceComparison(_Line):
+    """What each way makes of one utterance; the realtime way comes first."""
+
+    utterance: int
+    start_ms: int
+    end_ms: int
+    reason: Literal["silence", "max_length", "closed", "commit"]
+    ways: tuple[WayReport, WayReport]
+    errors: tuple[str, str] = ("", "")
+    """Why a way has no text; empty: it has one."""
+    words: int
+    """Of the first one's text."""
+    differences: tuple[WordDifference, ...] = ()
+
+
+class WayTotal(_Line):
+    """One way over a whole input."""
+
+    mode: Mode
+    engine: str = ""
+    words: int = 0
+    """That it wrote down."""
+    word_errors: int | None = None
+    """Against the input's reference; None: it has none."""
+    failed: int = 0
+    """Utterances that it did not write down; their words count as left out."""
+    after_ms: tuple[float, ...] = ()
+    """From the end of each utterance to its text."""
+    requests: int = 0
+    """Of the engine, those for partial texts included."""
+    decode_ms: float = 0.0
+    cpu_ms: float = 0.0
+    """Processor time of all of them; 0: the engine does not know."""
+    revisions: int = 0
+    """Words of partial texts that were taken back."""
+
+
+class InputComparison(_Line):
+    """One microphone or file."""
+
+    input: str
+    name: str = ""
+    source: Literal["microphone", "file"]
+    from_ms: int
+    """Where its stored sound begins; later than 0 where the beginning has been dropped since."""
+    ms: int
+    """Of sound, from there on."""
+    spoken_ms: int
+    """Of that, in utterances."""
+    reference_words: int | None = None
+    utterances: tuple[UtteranceComparison, ...] = ()
+    ways: tuple[WayTotal, WayTotal]
+
+
+class ComparisonReport(_Line):
+    """The last line."""
+
+    type: Literal["report"] = "report"
+    session_id: str
+    listening: ListeningSettings
+    """By which the sound was listened to again: the session's own, as a microphone in real time has them."""
+    inputs: tuple[InputComparison, ...]
+
+
+class ComparisonFailed(_Line):
+    """The last line, where there is no report."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    retryable: bool = False
+
+
+ComparisonLine = Annotated[
+    ComparisonProgress | ComparisonReport | ComparisonFailed, Field(discriminator="type")
+]
+COMPARISON_LINE: Final[TypeAdapter[ComparisonLine]] = TypeAdapter(ComparisonLine)

@@ -1,0 +1,114 @@
+"""What is asked of collections and documents over HTTP, and what is answered."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.native.session_commands import Readable, Said
+from schemas.settings.retrieval_settings import (
+    CollectionId,
+    DocumentId,
+    DocumentState,
+    DocumentView,
+    Passage,
+    Strategy,
+)
+
+Name = Annotated[Said, Field(max_length=200)]
+
+
+class _Wish(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class CreateCollection(_Wish):
+    name: Name
+
+
+class RenameCollection(_Wish):
+    name: Name
+
+
+class SearchCollection(_Wish):
+    question: Annotated[Said, Field(max_length=20_000)]
+    strategy: Strategy = "two_stage"
+    top_k: Annotated[int, Field(ge=1, le=50)] = 4
+    """So many passages at most."""
+
+
+class Upload(_Wish):
+    """The parts of an upload's form beside its file."""
+
+    document_id: Annotated[Readable, Field(max_length=64)] | None = None
+    """A UUIDv7; the document of this id is replaced. None: a new one."""
+    name: Annotated[Readable, Field(max_length=300)] | None = None
+    """What the file is called, where the form does not say it."""
+
+
+class CollectionInfo(_Answer):
+    """A collection as it is now. Its id is also that of the session whose events tell of it."""
+
+    id: CollectionId
+    name: str
+    created_ms: int
+    documents: int
+    """Those that can be found."""
+    unfinished: int
+    """Those that are being added."""
+    bytes: int
+    """The uploaded files of both together."""
+
+
+class CollectionList(_Answer):
+    collections: tuple[CollectionInfo, ...]
+    next: str | None = None
+    """The `before` of the page that follows."""
+
+
+class DocumentInfo(_Answer):
+    """A document, and how far it is."""
+
+    id: DocumentId
+    name: str
+    """The file's."""
+    state: DocumentState
+    """`failed`: its last adding came to nothing."""
+    done: float
+    bytes: int
+    view: DocumentView | None = None
+    """What can be found; while it is replaced, and if that fails, the old one."""
+    code: str | None = None
+    message: str | None = None
+    """Why it failed."""
+
+
+class DocumentList(_Answer):
+    documents: tuple[DocumentInfo, ...]
+
+
+class Excerpt(_Answer):
+    """A part of a document's text, with what is around it. Characters are Unicode code points."""
+
+    document: DocumentId
+    title: str
+    name: str
+    page: int | None
+    """The page, from 1, on which `start` is; None where the kind has no pages."""
+    headings: tuple[str, ...]
+    """Those above `start`, from the outermost on."""
+    start: int
+    end: int
+    """The part that was asked for, as far as the text goes."""
+    at: int
+    """Where in the document `text` begins."""
+    text: str
+    characters: int
+    """Of the whole document."""
+
+
+class FoundPassages(_Answer):
+    passages: tuple[Passage, ...]

@@ -1,0 +1,56 @@
+"""What can be seen of the gateways, and what a load balancer is told."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.native.native_messages import LogState
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Readiness(_Answer):
+    """Whether this replica should be sent anything new. Its engines are not asked: see /v1/health."""
+
+    status: Literal["ready", "saturated", "leaving"]
+    detail: str = ""
+    log: LogState = "ok"
+    """As this replica sees it. Does not count: all replicas share the log, so none answers better."""
+
+
+class GatewayView(_Answer):
+    """One gateway, as it last announced itself."""
+
+    gateway: str
+    host: str
+    pid: int
+    release: str
+    """`release` of its settings; where that is empty, the version of its program."""
+    since_ms: int
+    seen_ms: int
+    turns: int
+    """Running there now."""
+    sessions: int
+    """Whose turns it runs, those included that have none now."""
+    listeners: int
+    """Connections that last."""
+    waiting: int
+    """Calls that no engine has begun to answer."""
+    saturated: str = ""
+    """Why it takes no more turns; empty: it does."""
+    leaving: str = ""
+    """Why it goes; empty: it stays."""
+
+
+class GatewayList(_Answer):
+    """All that are there, the oldest first."""
+
+    gateways: tuple[GatewayView, ...]
+
+
+class LeaveAccepted(_Answer):
+    """It will go: what it runs is handed over, and who listens there is sent on."""
+
+    gateway: str

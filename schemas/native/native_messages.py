@@ -1,0 +1,304 @@
+"""What crosses the native protocol beside facts: a client's messages, our frames, our answers."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.native.session_commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
+from schemas.settings import SessionSettings
+
+Ref = Annotated[str, Field(max_length=128)]
+"""Any string of the client's; the answer to its message carries it."""
+
+
+LogState = Literal["ok", "full", "unavailable"]
+"""Whether the log takes events, answers reads only (its memory is full), or does not answer."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+# ---------------------------------------------------------------- client to server, WebSocket
+
+
+class ClientTurnRequest(RequestTurn):
+    """Ask; answered by `accepted` or `error`."""
+
+    type: Literal["turn.request"] = "turn.request"
+    ref: Ref | None = None
+
+
+class ClientControl(Control):
+    """Stop, pause, resume or skip; answered by `accepted` or `error`."""
+
+    type: Literal["control"] = "control"
+    ref: Ref | None = None
+
+
+class ClientPing(_Wire):
+    """Answered by `pong`."""
+
+    type: Literal["ping"] = "ping"
+    ref: Ref | None = None
+
+
+class ClientInputOpen(OpenInput):
+    """Answered by `input.ready` or `error`; binary frames of sound may follow at once."""
+
+    type: Literal["input.open"] = "input.open"
+    ref: Ref | None = None
+
+
+class ClientInputCommit(_Wire):
+    """What was said is all: the utterance ends here. Answered by `accepted`."""
+
+    type: Literal["input.commit"] = "input.commit"
+    ref: Ref | None = None
+
+
+class ClientInputClear(_Wire):
+    """Forget what was said since the last utterance. Answered by `accepted`."""
+
+    type: Literal["input.clear"] = "input.clear"
+    ref: Ref | None = None
+
+
+class ClientInputClose(_Wire):
+    """No more sound follows; what was said is written down. Answered by `accepted`."""
+
+    type: Literal["input.close"] = "input.close"
+    ref: Ref | None = None
+
+
+class ClientPlayback(AcknowledgePlayback):
+    """Not answered, unless it is wrong."""
+
+    type: Literal["playback.ack"] = "playback.ack"
+    ref: Ref | None = None
+
+
+ClientMessage = Annotated[
+    ClientTurnRequest
+    | ClientControl
+    | ClientPing
+    | ClientInputOpen
+    | ClientInputCommit
+    | ClientInputClear
+    | ClientInputClose
+    | ClientPlayback,
+    Field(discriminator="type"),
+]
+CLIENT_MESSAGE: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
+
+
+# ---------------------------------------------------------------- server to client, SSE and WebSocket
+
+
+class Hello(_Wire):
+    """The first frame: where the session stands and from where this listener reads."""
+
+    type: Literal["hello"] = "hello"
+    session_id: str
+    generation: str
+    head_seq: int
+    from_seq: int
+
+
+class Heartbeat(_Wire):
+    """The connection lives although nothing happened. It is not in the log, and no cursor."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    head_seq: int
+    log: LogState = "ok"
+    """`unavailable`: events come again when the log is back, none is lost. Told at once when it changes."""
+
+
+class Reconnect(_Wire):
+    """This gateway is leaving: come back with `cursor`, after `after_s`. Nothing is lost; then it closes."""
+
+    type: Literal["reconnect"] = "reconnect"
+    cursor: str
+    after_s: float = 0.0
+
+
+class ErrorFrame(_Wire):
+    """With `ref`: the answer to that message, the socket stays open. Without: the server closes."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    ref: str | None = None
+    field: str | None = None
+    retryable: bool = False
+    retry_after_s: int | None = None
+    """When it will be possible again, where that is known."""
+    reason: str | None = None
+    """As in a problem of HTTP."""
+
+
+class End(_Wire):
+    """Nothing more will come on this connection; `seq` is the last fact sent."""
+
+    type: Literal["end"] = "end"
+    reason: str
+    seq: int
+
+
+class Accepted(_Wire):
+    """The command is in the log at `seq`; `turn` is set where one was requested."""
+
+    type: Literal["accepted"] = "accepted"
+    seq: int
+    turn: int | None = None
+    ref: str | None = None
+
+
+class InputReady(_Wire):
+    """Send the input's sound from `from_ms` on; what came before is safe."""
+
+    type: Literal["input.ready"] = "input.ready"
+    input: str
+    from_ms: int
+    ref: str | None = None
+
+
+class InputAck(_Wire):
+    """Sound before `ms` is safe, or what was said in it is: it need not be sent again."""
+
+    type: Literal["input.ack"] = "input.ack"
+    input: str
+    ms: int
+
+
+class Pong(_Wire):
+    type: Literal["pong"] = "pong"
+    ref: str | None = None
+
+
+# ---------------------------------------------------------------- answers, HTTP
+
+
+class Problem(_Wire):
+    """application/problem+json (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool = False
+    field: str | None = None
+    """Path of the wrong field, as `settings.speech_speed`."""
+    reason: str | None = None
+    """Tells causes of the same code apart: `log.unavailable` is `unreachable` or `full`."""
+
+
+class Links(_Wire):
+    """Where the parts of a session are, relative to this server."""
+
+    self: str
+    events: str
+    stream: str
+    audio: str
+    page: str
+
+
+class SessionCreated(_Wire):
+    session_id: str
+    generation: str
+    head_seq: int
+    settings: SessionSettings
+    links: Links
+
+
+class TurnError(_Wire):
+    """Why a turn failed."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class TurnView(_Wire):
+    """One question and its answer so far."""
+
+    turn: int
+    kind: Literal["prompt", "text"]
+    text: str
+    """What was asked for."""
+    answer: str
+    """The shown text so far."""
+    status: Literal["requested", "running", "completed", "stopped", "failed"]
+    sentences: int = 0
+    audio_ms: int = 0
+    error: TurnError | None = None
+
+
+class SessionView(_Wire):
+    """The session as its facts up to `head_seq` make it."""
+
+    session_id: str
+    generation: str
+    head_seq: int
+    state: Literal["live", "sealed", "archived", "deleted"]
+    title: str
+    settings: SessionSettings
+    paused: bool
+    running_turn: int | None
+    turns: tuple[TurnView, ...] = ()
+
+
+class SessionUpdated(_Wire):
+    seq: int
+    settings: SessionSettings
+
+
+class TurnAccepted(_Wire):
+    session_id: str
+    turn: int
+    seq: int
+
+
+class UtteranceView(_Wire):
+    """What was said without a longer pause."""
+
+    utterance: int
+    text: str
+
+
+class RecordingHeard(_Wire):
+    """A recording has been listened to, up to the fact `seq`."""
+
+    session_id: str
+    input: str
+    ms: int
+    seq: int
+    text: str
+    utterances: tuple[UtteranceView, ...]
+    turn: int | None
+    """The question that was asked of it, if one was."""
+
+
+class ControlAccepted(_Wire):
+    seq: int
+
+
+class Voices(_Wire):
+    voices: tuple[str, ...]
+    providers: dict[str, tuple[str, ...]]
+    """Who can be asked to speak, and the voices of each; "local" is this server."""
+
+
+class Health(_Wire):
+    """200 only where every part is "ok"."""
+
+    status: str
+    version: str = ""
+    """Of the program that answers; during a rollout gateways differ."""
+    log: str = "ok"
+    language_model: str = "ok"
+    text_to_speech: str = "ok"
+    speech_to_text: str = "ok"
+    quality_speech_to_text: str = "ok"
+    retrieval: str = "ok"

@@ -1,0 +1,58 @@
+"""Writes the table into docs/openai.md; `--check` only says whether it is current."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from schemas.openai.parameter_support import Row
+from schemas.openai.parameter_table import TABLE
+from schemas.realtime.realtime_table import RealtimeRow, rows
+
+DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "openai.md"
+_BEGIN: Final = "<!-- the table begins: python -m schemas.openai.parameter_document -->\n"
+_END: Final = "<!-- the table ends -->\n"
+_LONGEST: Final = 60
+
+
+def table() -> str:
+    """All of it, in Markdown."""
+    lines: list[str] = []
+    for endpoint, listed in TABLE.items():
+        lines += [f"### {endpoint}", "", "| field | example | standing | |", "|---|---|---|---|"]
+        lines += [_line(row) for row in listed]
+        lines.append("")
+    realtime = {row.endpoint: [one for one in rows() if one.endpoint == row.endpoint] for row in rows()}
+    for endpoint, found in realtime.items():
+        lines += [f"### {endpoint}", "", "| field | example | standing | |", "|---|---|---|---|"]
+        lines += [_line(row) for row in found]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _line(row: Row | RealtimeRow) -> str:
+    shown = json.dumps(row.value, ensure_ascii=False)
+    shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    standing = row.standing if row.code is None else f"{row.standing}: `{row.code}`"
+    return f"| `{row.field}` | `{shown}` | {standing} | {row.note} |".replace("@wav", "…")
+
+
+def written(text: str) -> str:
+    """The document with today's table in it."""
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n{table()}\n{_END}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    made = written(text)
+    if made != text and "--check" not in arguments:
+        DOCUMENT.write_text(made, encoding="utf-8")
+        sys.stdout.write("docs/openai.md written\n")
+    return 1 if made != text and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

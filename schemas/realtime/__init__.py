@@ -1,0 +1,1 @@
+"""Client events, items and session objects of OpenAI's Realtime API."""
