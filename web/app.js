@@ -57,7 +57,7 @@ async function furnish() {
 }
 
 function welcomeGuest() {
-  const words = "You are listening along. Whoever sent you the link decides what is told.";
+  const words = "You are listening along. Only the owner of this session can ask.";
   byId("dock").prepend(make("p", { class: "guest" }, words));
 }
 

@@ -5,8 +5,8 @@ import { runningTurn } from "./story.js";
 export function whatIsDone(story, turn, paused) {
   const running = runningTurn(story);
   if (running?.status === "stopping") return "Stopping…";
-  if (turn && paused) return story.pausedBy === "voice" ? "Holds on while you speak" : "Paused";
+  if (turn && paused) return story.pausedBy === "voice" ? "Paused while you speak" : "Paused";
   if (running && !running.text) return "Thinking…";
-  if (turn && turn.audioMs === 0) return "Finding the voice…";
+  if (turn && turn.audioMs === 0) return "Preparing speech…";
   return "";
 }

@@ -41,7 +41,7 @@ export class Hearing {
         this._onChange();
       },
       onState: () => this._onChange(),
-      onError: () => this._onTrouble("A piece of sound could not be played."),
+      onError: () => this._onTrouble("A part of the sound could not be played."),
     });
     this._player.graph.setVolume(this.preferences.volume);
     this._begin();

@@ -28,7 +28,7 @@ export class LogView {
     this._story = story;
     this._panel.hidden = story.lastSeq === 0;
     if (this._panel.hidden) return;
-    const title = `Log: ${story.lastSeq} facts, cursor ${cursor}`;
+    const title = `Log: ${story.lastSeq} events, cursor ${cursor}`;
     if (this._title.textContent !== title) this._title.textContent = title;
     if (this._panel.open && this._shownSeq !== story.lastSeq) this._show(story);
   }

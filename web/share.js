@@ -6,7 +6,7 @@ import { asSentence, make, say } from "./dom.js";
 import { counted, when } from "./times.js";
 
 const DAYS = [
-  ["", "until it is taken back"],
+  ["", "until it is revoked"],
   ["3600", "for an hour"],
   ["86400", "for a day"],
   ["604800", "for a week"],
@@ -27,7 +27,7 @@ class Shares {
     });
     this._lasts = make(
       "select",
-      { "aria-label": "It is good" },
+      { "aria-label": "Valid" },
       ...DAYS.map(([value, text]) => make("option", { value }, text)),
     );
     this._make = make("button", { type: "submit", class: "button" }, "Make a link");
@@ -35,12 +35,12 @@ class Shares {
     this._link = make("input", { readonly: "", "aria-label": "The link" });
     this._copy = make("button", { type: "button", class: "quiet" }, "Copy");
     this._made = make("div", { class: "made-link", hidden: "" }, this._link, this._copy);
-    this._list = make("ul", { class: "shelf", "aria-label": "Links that are good now" });
+    this._list = make("ul", { class: "shelf", "aria-label": "Valid links" });
     this._note = make("p", { class: "note", role: "status" });
   }
 
   open() {
-    const words = "Whoever has the link may listen along and read what was told so far, and nothing else.";
+    const words = "The link lets its holder listen and read this session, and nothing else.";
     const form = make("form", { class: "share-form" }, this._label, this._lasts, this._make);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -102,12 +102,12 @@ class Shares {
   }
 
   _item({ share_id: id, label, created_at: created, expires_at: expires }) {
-    const until = expires ? `until ${when(Date.parse(expires))}` : "until it is taken back";
-    const about = make("span", { class: "about" }, `made ${when(Date.parse(created))} · good ${until}`);
+    const until = expires ? `until ${when(Date.parse(expires))}` : "until it is revoked";
+    const about = make("span", { class: "about" }, `made ${when(Date.parse(created))} · valid ${until}`);
     const revoke = make(
       "button",
-      { type: "button", class: "quiet", "aria-label": `Take back ${label || "the link"}` },
-      "Take back",
+      { type: "button", class: "quiet", "aria-label": `Revoke ${label || "the link"}` },
+      "Revoke",
     );
     const entry = make("li", {}, make("div", {}, make("strong", {}, label || "A link"), about), revoke);
     revoke.addEventListener("click", () =>

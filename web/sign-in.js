@@ -13,7 +13,7 @@ export function askForKey() {
   const problem = make("p", { class: "problem", role: "alert", hidden: "" });
   const label = make("label", { for: "api-key" }, "Your API key");
   const form = make("form", { class: "share-form" }, label, key, send, problem);
-  const words = "This server wants to know who asks. The key is sent once and not kept; you stay signed in while a page is open.";
+  const words = "This server requires an API key. The key is sent once and not kept; you stay signed in while a page is open.";
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void exchange(key.value.trim(), problem);

@@ -7,8 +7,8 @@ import { comparisonView } from "./microphone/comparison-view.js";
 import { sentenceAt, wordAt } from "./timeline.js";
 
 const TEASER_CHARS = 140;
-const STATE_WORDS = { queued: "Waits for the answer before it", stopping: "Stopping…", stopped: "Stopped" };
-const STOPPED_WORDS = { barge_in: "You spoke: it stopped here", merged: "Asked anew" };
+const STATE_WORDS = { queued: "Waiting for the answer before it", stopping: "Stopping…", stopped: "Stopped" };
+const STOPPED_WORDS = { barge_in: "Stopped here: you spoke", merged: "Question extended" };
 const KEEPSAKES = [
   ["WAV", "/audio", { format: "wav" }],
   ["MP3", "/audio", { format: "mp3" }],

@@ -54,7 +54,7 @@ def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app:
     reader.hears(500)
     turn = reader.last_turn
     reader.page.click("#microphone")
-    reader.page.get_by_text("You spoke: it stopped here").wait_for()
+    reader.page.get_by_text("Stopped here: you spoke").wait_for()
     reader.wait("s.rms < 0.0005 || s.turn !== arg", turn)
     reader.page.get_by_role("heading", name=INTERRUPTION).wait_for()
     reader.wait("s.turn > arg && s.rms > 0.005", turn)  # of the first answer, nothing more is heard
@@ -79,7 +79,7 @@ def test_a_word_of_agreement_lets_the_answer_go_on(visit: Visit, app: RunningApp
     reader.wait("s.paused && s.rms < 0.0005")
     held = reader.stats["positionMs"]
     state_is(reader, "hearing")
-    reader.page.locator("#doing", has_text="Holds on while you speak").wait_for()
+    reader.page.locator("#doing", has_text="Paused while you speak").wait_for()
     reader.hears(held + 200)
     assert reader.stats["turn"] == turn
     assert reader.page.locator(".turn").count() == 1

@@ -48,7 +48,7 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     assert [fact["data"]["rate"] for fact in opened] == [16_000]
     reader.page.get_by_role("button", name="Stop listening").first.click()
     expect(reader.page.locator("#ear")).to_be_hidden()
-    reader.page.wait_for_function("() => document.querySelector('#log-title').textContent.includes('facts')")
+    reader.page.wait_for_function("() => document.querySelector('#log-title').textContent.includes('events')")
 
     def heard() -> list[int]:
         return [fact["data"]["heard_ms"] for fact in of_type(app, reader, "playback.heard")]
@@ -178,7 +178,7 @@ def test_both_ways_are_shown_side_by_side_here_and_in_the_history(
     reader.page.screenshot(path=pictures / "compare.png")
     reader.page.goto(f"{app.url}/?timeline={reader.session}")
     reader.page.locator(".ways .way").nth(1).wait_for()
-    reader.page.get_by_role("rowheader", name="Both ways compared: no difference", exact=False).wait_for()
+    reader.page.get_by_role("rowheader", name="Modes compared: no difference", exact=False).wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

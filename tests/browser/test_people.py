@@ -53,7 +53,7 @@ def test_who_is_let_in_reads_and_asks(
     expect(bob.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()
     anna.page.get_by_role("button", name="People").click()
     anna.page.get_by_label("Their name").fill("bob")
-    anna.page.get_by_role("button", name="Let them in").click()
+    anna.page.get_by_role("button", name="Add").click()
     expect(anna.page.get_by_role("button", name="Remove bob")).to_be_visible()
     anna.page.keyboard.press("Escape")
     bob.page.reload()

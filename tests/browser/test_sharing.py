@@ -42,8 +42,8 @@ def test_a_guest_listens_and_does_nothing_else(open_page: OpenPage, shared: tupl
 
 def test_a_link_that_was_taken_back_opens_nothing(open_page: OpenPage, shared: tuple[Reader, str]) -> None:
     host, link = shared
-    host.page.get_by_role("button", name="Take back Ada").click()
-    expect(host.page.get_by_role("button", name="Take back Ada")).to_have_count(0)
+    host.page.get_by_role("button", name="Revoke Ada").click()
+    expect(host.page.get_by_role("button", name="Revoke Ada")).to_have_count(0)
     guest = open_page(link)
     guest.page.locator("#refusal").wait_for()
     assert guest.page.locator(".turn").count() == 0

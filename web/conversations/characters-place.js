@@ -5,7 +5,7 @@ import { ConversationsApi } from "./api.js";
 import { announce, furnish, knowledge, problemLine, quiet, removing, tried } from "./furniture.js";
 
 const LANGUAGES = [
-  ["", "The usual one"],
+  ["", "Default"],
   ["en", "English"],
   ["de", "Deutsch"],
 ];
@@ -39,7 +39,7 @@ export class CharactersPlace {
   async _load() {
     const characters = await this._api.characters();
     this._list.replaceChildren(...characters.map((character) => this._item(character)));
-    say(this._empty, characters.length ? null : "Nobody yet. Make up the first one above.");
+    say(this._empty, characters.length ? null : "No characters yet. Create the first one above.");
   }
 
   _item(character) {
@@ -65,7 +65,7 @@ export class CharactersPlace {
     const name = make("input", { id: "character-name", maxlength: "100", required: "", placeholder: "Ines, the keeper" });
     const persona = make("textarea", { id: "character-persona", rows: "3", maxlength: "6000" });
     persona.placeholder = "Who it is and how it speaks: an old lighthouse keeper, dry and kind…";
-    const voice = choice("character-voice", [["", "The usual one"], ...this._voices.map((one) => [one, one])]);
+    const voice = choice("character-voice", [["", "Default"], ...this._voices.map((one) => [one, one])]);
     const language = choice("character-language", LANGUAGES);
     const known = knowledge(this._collections, "What it knows");
     const problem = problemLine();

@@ -20,7 +20,7 @@ export class CollectionsPlace {
   }
 
   async start() {
-    const words = "Answers can be looked up in documents, and say where they are from.";
+    const words = "Answers can cite passages of your documents.";
     const note = make("p", { class: "note" }, words);
     furnish("Documents", "collections", note, this._form(), make("h2", {}, "So far"), this._problem, this._list, this._empty);
     await tried(this._problem, async () => {

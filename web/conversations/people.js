@@ -8,7 +8,7 @@ export function openPeople({ id, owner, members }, api) {
   const problem = problemLine();
   const list = make("ul", { class: "shelf", "aria-label": "People" });
   const name = make("input", { maxlength: "200", required: "", "aria-label": "Their name", placeholder: "The name of their key" });
-  const form = make("form", { class: "share-form" }, name, make("button", { type: "submit", class: "button" }, "Let them in"));
+  const form = make("form", { class: "share-form" }, name, make("button", { type: "submit", class: "button" }, "Add"));
   const person = (user) => {
     const remove = quiet("Remove", `Remove ${user}`);
     const entry = make("li", {}, make("div", {}, make("strong", {}, user)), remove);

@@ -50,10 +50,10 @@ export class ThreadsPlace {
 
   _beginning(characters, collections) {
     const someone = characters.map(({ id, name }) => make("option", { value: id }, name));
-    const select = make("select", { id: "who" }, make("option", { value: "" }, "Nobody in particular"), ...someone);
+    const select = make("select", { id: "who" }, make("option", { value: "" }, "No character"), ...someone);
     const wanted = new URLSearchParams(location.search).get("with");
     if (characters.some(({ id }) => id === wanted)) select.value = wanted;
-    const known = knowledge(collections, "Look things up in");
+    const known = knowledge(collections, "Search these collections");
     const show = () => known.show(characters.find(({ id }) => id === select.value)?.collections ?? []);
     select.addEventListener("change", show);
     show();

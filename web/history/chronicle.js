@@ -52,7 +52,7 @@ const ON_TURN = {
     notSpoken(turn, { ts, data });
   },
   "sentence.skipped": (turn, { ts, data }) => (sentenceOf(turn, data).doneAt = ts),
-  "sentence.skip_requested": note(({ sentence }) => `Skip of sentence ${sentence + 1} asked for`),
+  "sentence.skip_requested": note(({ sentence }) => `Skip of sentence ${sentence + 1} requested`),
   "turn.stop_requested": note(stopInWords),
   "playback.flushed": (turn, fact) => {
     turn.flushedAt ??= fact.ts;
@@ -61,7 +61,7 @@ const ON_TURN = {
   "playback.heard": (turn, { ts, data }) => {
     if (data.heard_ms > turn.heardMs) Object.assign(turn, { heardMs: data.heard_ms, heardAt: ts });
   },
-  "narration.requested": note(({ by }) => `Reading aloud asked for by ${by === "auto" ? "the settings" : "the user"}`),
+  "narration.requested": note(({ by }) => `Reading aloud requested by ${by === "auto" ? "the settings" : "the user"}`),
   "narration.ready": note(() => "It was read out"),
   "narration.failed": note(({ message }) => `Reading aloud failed: ${message}`),
 };
@@ -72,12 +72,12 @@ const OF_SESSION = {
   "settings.changed": () => "Settings changed",
   "preferences.changed": () => "Settings of narration changed",
   "notification.raised": ({ kind }) =>
-    kind === "tts_ready" ? "News: a scene was read out" : "News: a scene could not be read out",
-  "notifications.delivered": () => "News delivered",
+    kind === "tts_ready" ? "Notification: a scene was read out" : "Notification: a scene could not be read out",
+  "notifications.delivered": () => "Notification delivered",
   "share.created": ({ label }) => `Shared${label ? ` with ${label}` : ""}`,
-  "share.revoked": () => "A link was taken back",
+  "share.revoked": () => "A link was revoked",
   "owner.changed": ({ node }) => `Owner changed: ${node}`,
-  "session.end_requested": () => "End asked for",
+  "session.end_requested": () => "End requested",
   "session.ended": ({ reason }) => `Ended: ${reason}`,
   ...SAID_IN_SESSION,
 };
@@ -179,12 +179,12 @@ export function moments(turn, chronicle, spans = []) {
   const within = ({ at }) => at >= turn.requestedAt && at <= until;
   const paused = chronicle.pauses.flatMap(({ from, to }) => [
     { at: from, what: "Paused" },
-    ...(to ? [{ at: to, what: "Went on" }] : []),
+    ...(to ? [{ at: to, what: "Resumed" }] : []),
   ]);
   const owners = chronicle.owners.map(({ at, node }) => ({ at, what: `Owner changed: ${node}` }));
   const own = [
     { at: turn.requestedAt, what: "Asked" },
-    { at: turn.startedAt, what: "Taken up" },
+    { at: turn.startedAt, what: "Started" },
     { at: turn.firstTextAt, what: "First words" },
     { at: turn.textDoneAt, what: "Last words" },
     { at: turn.firstSoundAt, what: "First sound" },

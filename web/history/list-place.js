@@ -17,7 +17,7 @@ const NAMES = {
   thread: "Talk",
   story: "Story",
   narration: "Narration",
-  user: "Settings and news",
+  user: "Settings and notifications",
   collection: "Documents",
   completion: "Answer for a program",
 };

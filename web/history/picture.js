@@ -108,7 +108,7 @@ export function pictureOf(turn, spans, chronicle) {
 }
 
 function drawWords(picture, turn, until, since) {
-  picture.label(0, turn.kind === "text" ? "Text taken in" : "Words written");
+  picture.label(0, turn.kind === "text" ? "Text received" : "Text written");
   const first = turn.firstTextAt ?? turn.endAt ?? until;
   picture.bar(0, turn.requestedAt, first, "wait", `Waiting for the first words: ${since(first)}`);
   if (turn.firstTextAt === null) return;

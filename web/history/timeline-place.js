@@ -14,7 +14,7 @@ const MOMENTS = 200;
 
 const SPEEDS = [
   ["", "All at once"],
-  ["1", "As it was"],
+  ["1", "Original speed"],
   ["4", "4×"],
 ];
 
@@ -65,7 +65,7 @@ export class TimelinePlace {
       { class: "quiet", href: this._api.link(this.sessionId, "/export"), download: "" },
       "Export",
     );
-    this._progress = make("progress", { max: "1", value: "0", "aria-label": "Told so far" });
+    this._progress = make("progress", { max: "1", value: "0", "aria-label": "Replayed so far" });
     this._note = make("p", { class: "note", role: "status", hidden: "" });
     const root = byId("place");
     root.hidden = false;
@@ -84,7 +84,7 @@ export class TimelinePlace {
     const fieldset = make(
       "fieldset",
       { class: "modes replay-speed" },
-      make("legend", { class: "unseen" }, "Tell it again"),
+      make("legend", { class: "unseen" }, "Replay"),
       ...labels,
       again,
       this._facts,
@@ -114,8 +114,8 @@ export class TimelinePlace {
     this._soundtrack = new Soundtrack(this._hearing, this._reel);
     this._hearing.attach(this._reel, { skewMs: 0, silent: true });
     const words = {
-      1: "Told again as it was, with its sound. Long silences between turns are cut short.",
-      4: "Told again four times as fast. There is sound only at the pace it was made for.",
+      1: "Replay at the original speed, with sound. Long silences between turns are shortened.",
+      4: "Replay at four times the speed. Sound plays only at the original speed.",
     };
     say(this._note, words[speed] ?? null);
   }
@@ -164,11 +164,11 @@ export class TimelinePlace {
   _drawTurns(story, chronicle) {
     this._drawn = chronicle.version;
     const first = story.turns[story.order[0]]?.prompt.slice(0, 80);
-    const title = story.title || first || { user: "Settings and news" }[story.kind] || "Untitled";
+    const title = story.title || first || { user: "Settings and notifications" }[story.kind] || "Untitled";
     say(this._title, title);
     document.title = `${title} · History · Rhapsode`;
     if (chronicle.startedAt)
-      say(this._about, `${when(chronicle.startedAt)} · ${story.lastSeq} of ${this._reel.head} facts`);
+      say(this._about, `${when(chronicle.startedAt)} · ${story.lastSeq} of ${this._reel.head} events`);
     this._drawMoments(chronicle);
     const spans = heardSpans(chronicle);
     chronicle.turns.forEach((told, number) => {

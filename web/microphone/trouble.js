@@ -13,9 +13,9 @@ const WORDS = {
     "The microphone cannot be opened: another program may be using it. Close that program, then press the microphone again.",
   AbortError: "The microphone could not be opened. Press it again; if that does not help, plug it out and in.",
   TimeoutError: "The microphone does not answer. Plug it out and in, then press the microphone again.",
-  insecure: "Browsers let a page listen only on https:// or localhost. Open this page there.",
-  worklet: "This browser cannot listen: it has no AudioWorklet. A current Firefox, Chrome, Edge or Safari can.",
-  unplugged: "The microphone is gone: it was unplugged or taken away. Press the microphone to go on with another one.",
+  insecure: "Browsers allow the microphone only on https:// or localhost. Open this page there.",
+  worklet: "This browser cannot record: it has no AudioWorklet. A current Firefox, Chrome, Edge or Safari can.",
+  unplugged: "The microphone was disconnected. Press the microphone to go on with another one.",
   suspended: "The browser has paused the microphone. Press it again to go on.",
 };
 

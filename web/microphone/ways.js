@@ -4,16 +4,16 @@ export const WAYS = [
   {
     mode: "realtime",
     name: "Realtime",
-    hint: "For conversation: written down while you speak, answered almost at once.",
+    hint: "For conversation: transcribed while you speak, answered almost at once.",
   },
   {
     mode: "quality",
     name: "Quality",
-    hint: "For getting every word right: written down as a whole when you have finished; takes longer.",
+    hint: "For accuracy: each utterance is transcribed as a whole when you have finished; takes longer.",
   },
   {
     mode: "legacy",
     name: "Legacy",
-    hint: "For measuring what the others gain: nothing is heard before all of the answer is there.",
+    hint: "For comparison: nothing is spoken before the whole answer is there.",
   },
 ];

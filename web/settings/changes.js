@@ -35,12 +35,12 @@ export function changesIn(history) {
 }
 
 export function historyOf(history) {
-  if (history.length === 0) return make("p", { class: "note" }, "Nothing yet: all is as it came.");
+  if (history.length === 0) return make("p", { class: "note" }, "No changes yet: all settings are the defaults.");
   const items = changesIn(history)
     .reverse()
     .map(({ at, changes }) => {
       const text =
-        changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || "The settings as they were first kept";
+        changes.map(({ name, value }) => `${name}: ${value}`).join(", ") || "Settings when they were first saved";
       return make("li", {}, make("time", { datetime: new Date(at).toISOString() }, when(at)), " ", text);
     });
   return make("ol", {}, ...items);

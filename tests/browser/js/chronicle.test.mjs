@@ -91,12 +91,12 @@ test("takeovers, pauses and mishaps are told in their order", () => {
     const what = moments(chronicle.turns[0], chronicle, heardSpans(chronicle).get(turn)).map((one) => one.what);
     assert.deepEqual(what, [
         "Asked",
-        "Taken up",
+        "Started",
         "First words",
         "First sound",
         "Last words",
         "Paused",
-        "Went on",
+        "Resumed",
         "Owner changed: b",
         "Taken over by b",
         "Sentence 2 was not spoken: hoarse",
@@ -153,13 +153,13 @@ test("what was said by voice is told in words, and what comes too often is not",
     log.add("input.closed", { input, ms: 2_000, reason: "client" });
     assert.deepEqual(told(log).moments.map(({ what }) => what), [
         "Begun",
-        "Listened to a microphone",
-        "Somebody began to speak (utterance 1)",
-        "Spoken to the end: utterance 1, 1.2 s",
+        "Input opened: a microphone",
+        "Speech started (utterance 1)",
+        "Speech ended: utterance 1, 1.2 s",
         "Asked: “Hello?” (realtime, after 312 ms)",
-        "Both ways compared: no difference; realtime after 312 ms, quality after 900 ms",
-        "Held: somebody spoke over it",
-        "No longer listened: it was switched off",
+        "Modes compared: no difference; realtime after 312 ms, quality after 900 ms",
+        "Paused: the user spoke",
+        "Input closed: it was switched off",
     ]);
 });
 
@@ -172,6 +172,6 @@ test("an answer that somebody spoke over was not heard to its end", () => {
     const spans = heardSpans(chronicle).get(turn);
     assert.equal(spans.at(-1).to, chronicle.turns[0].flushedAt);
     const said = moments(chronicle.turns[0], chronicle, spans).map(({ what }) => what);
-    assert.ok(said.includes("Heard for 0.6 s") && said.includes("Fell silent: somebody spoke"));
+    assert.ok(said.includes("Heard for 0.6 s") && said.includes("Playback stopped: the user spoke"));
     assert.ok(!said.includes("Heard to the end"));
 });
