@@ -64,7 +64,8 @@ def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: 
 
 
 @pytest.mark.parametrize(
-    ("choice", "speed", "prompt", "answer"), [("4×", 4, "a story", STORY), ("Original speed", 1, "briefly", SHORT)]
+    ("choice", "speed", "prompt", "answer"),
+    [("4×", 4, "a story", STORY), ("Original speed", 1, "briefly", SHORT)],
 )
 def test_it_is_told_again_at_its_pace(
     open_page: OpenPage, app: RunningApp, choice: str, speed: int, prompt: str, answer: str
