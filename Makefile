@@ -109,61 +109,61 @@ test-fast: $(VENV)/.runtime $(VENV)/.dev ## The tests that need no Ray, browser 
 
 .PHONY: bench
 bench: $(VENV)/.runtime system ## Every figure of the design beside its floor, in one table (ARGS=--help)
-	@$(BIN)/python -m loadtests $(ARGS)
+	@$(BIN)/python -m loadtests bench $(ARGS)
 
 .PHONY: bench-check
 bench-check: $(VENV)/.runtime system ## Measure again, and fail where something got worse beyond its noise (ARGS=--help)
-	@$(BIN)/python -m loadtests.bench $(ARGS)
+	@$(BIN)/python -m loadtests bench-check $(ARGS)
 
 .PHONY: load
 load: $(VENV)/.runtime ## People on a running Rhapsode, or on one of its own: what they heard, and was it right (ARGS=--help)
-	@$(BIN)/python -m loadtests.load $(ARGS)
+	@$(BIN)/python -m loadtests load $(ARGS)
 
 .PHONY: load-curve
 load-curve: $(VENV)/.runtime ## More and more people: where load is felt, and that beyond it some are refused, not all served badly
-	@$(BIN)/python -m loadtests.load.curve $(ARGS)
+	@$(BIN)/python -m loadtests load-curve $(ARGS)
 
 .PHONY: bench-faces
 bench-faces: $(VENV)/.runtime $(VENV)/.dev ## What each face (native, conversations, OpenAI's) adds to words and sound
-	@$(BIN)/python -m loadtests.faces $(ARGS)
+	@$(BIN)/python -m loadtests bench-faces $(ARGS)
 
 .PHONY: bench-voice
 bench-voice: $(VENV)/.runtime system ## Measure the voice path with recorded speech, in real time
-	@$(BIN)/python -m loadtests.voice $(ARGS)
+	@$(BIN)/python -m loadtests bench-voice $(ARGS)
 
 .PHONY: race
 race: $(VENV)/.runtime system env-peers ## Ours beside Pipecat, LiveKit Agents and RealtimeTTS, on the same engines
-	@$(BIN)/python -m loadtests.peers $(ARGS)
+	@$(BIN)/python -m loadtests race $(ARGS)
 
 .PHONY: bench-tracing
 bench-tracing: $(VENV)/.runtime ## What tracing costs a turn: off, for a tenth of them, for all
-	@$(BIN)/python -m loadtests.tracing $(ARGS)
+	@$(BIN)/python -m loadtests bench-tracing $(ARGS)
 
 .PHONY: dashboard
 dashboard: $(VENV)/.runtime system ## A crowd, a Prometheus, and docs/dashboard.png drawn from what it saw
-	@$(BIN)/python -m loadtests.dashboard $(ARGS)
+	@$(BIN)/python -m loadtests dashboard $(ARGS)
 
 .PHONY: bench-gpu
 bench-gpu: $(VENV)/.runtime system ## Sessions on a card, or on what there is (docs/scaling.md says with which ARGS)
-	@$(BIN)/python -m loadtests.gpu $(ARGS)
+	@$(BIN)/python -m loadtests gpu $(ARGS)
 
 .PHONY: costs
 costs: $(VENV)/.runtime system ## What each part of a turn costs here, for docs/scaling.md
-	@$(BIN)/python -m loadtests.costs $(ARGS)
+	@$(BIN)/python -m loadtests costs $(ARGS)
 
 .PHONY: chaos
 chaos: $(VENV)/.runtime ## Kill owners and the log, cut connections, and look for what was lost
-	@$(BIN)/python -m loadtests.chaos $(ARGS)
+	@$(BIN)/python -m loadtests chaos $(ARGS)
 	@$(MAKE) --no-print-directory chaos-redis ARGS=
 	@$(MAKE) --no-print-directory chaos-nodes ARGS=
 
 .PHONY: chaos-redis
 chaos-redis: $(VENV)/.runtime system ## The same with a Redis Cluster and with Sentinel: failovers in mid-turn, slots moved
-	@$(BIN)/python -m loadtests.chaos.redis $(ARGS)
+	@$(BIN)/python -m loadtests chaos-redis $(ARGS)
 
 .PHONY: chaos-nodes
 chaos-nodes: $(VENV)/.runtime ## Kill Ray nodes in mid-turn, several of them on this machine
-	@$(BIN)/python -m loadtests.chaos.nodes $(ARGS)
+	@$(BIN)/python -m loadtests chaos-nodes $(ARGS)
 
 # ---------------------------------------------------------------- a cluster
 

@@ -1,4 +1,4 @@
-"""What is done with the clips of loadtests/speech.py: put together, hidden in noise, compared with a text."""
+"""The clips of loadtests/client/recorded_speech.py put together, hidden in noise, compared with a text."""
 
 import re
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from num2words import num2words
 
-from loadtests.speech import Clip, available
+from loadtests.client.recorded_speech import Clip, available
 
 needs_clips = pytest.mark.skipif(not available(), reason="needs Debian's pocketsphinx-testdata")
 _SHORT = {"mr": "mister"}

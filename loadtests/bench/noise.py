@@ -19,7 +19,7 @@ _MEDIAN: Final = math.pi / 2
 """The variance of a median by that of a mean."""
 
 
-class Found(StrEnum):
+class NoiseFound(StrEnum):
     """What became of a row."""
 
     KEPT = "kept"
@@ -32,7 +32,7 @@ class Found(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastRatio:
     """One row of one run: its ratio, and the spread of the ratio's logarithm within that run."""
 
     ratio: float
@@ -40,10 +40,10 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class NoiseVerdict:
     """A row beside its history. Smaller ratios are better in every row."""
 
-    found: Found
+    found: NoiseFound
     ratio: float | None
     expected: float | None = None
     """The median of the kept runs."""
@@ -56,21 +56,21 @@ class Verdict:
         return None if self.expected is None else self.expected * (1 + self.noise)
 
 
-def judge(now: Past | None, kept: Sequence[Past]) -> Verdict:
+def judge(now: PastRatio | None, kept: Sequence[PastRatio]) -> NoiseVerdict:
     """`kept` in any order."""
     if now is None:
-        return Verdict(Found.NOTHING, None, runs=len(kept))
+        return NoiseVerdict(NoiseFound.NOTHING, None, runs=len(kept))
     if not kept:
-        return Verdict(Found.NEW, now.ratio)
+        return NoiseVerdict(NoiseFound.NEW, now.ratio)
     expected = math.exp(median(math.log(one.ratio) for one in kept))
     noise = _noise(now, kept)
     off = math.log(now.ratio / expected)
     limit = math.log1p(noise)
-    found = Found.WORSE if off > limit else Found.BETTER if off < -limit else Found.KEPT
-    return Verdict(found, now.ratio, expected, noise, len(kept))
+    found = NoiseFound.WORSE if off > limit else NoiseFound.BETTER if off < -limit else NoiseFound.KEPT
+    return NoiseVerdict(found, now.ratio, expected, noise, len(kept))
 
 
-def _noise(now: Past, kept: Sequence[Past]) -> float:
+def _noise(now: PastRatio, kept: Sequence[PastRatio]) -> float:
     """Three standard deviations of the difference between this run and the median of those before."""
     within = [one.spread**2 for one in kept if one.spread is not None]
     usual = median(within) if within else 0.0

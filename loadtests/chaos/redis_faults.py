@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.chaos.redis_servers import RedisCluster, RedisServer, Watched, wait_for
+from loadtests.chaos.redis_servers import RedisCluster, RedisServer, SentinelRedis, wait_for
 from pipeline.eventlog.redis.cluster.slots import slot_of
 
 _CUT_OFF_S: Final = 0.4
@@ -12,7 +12,7 @@ _CUT_OFF_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Failover:
+class RedisFailover:
     """What became of one."""
 
     lost: int
@@ -30,7 +30,7 @@ def replicas_of(cluster: RedisCluster, primary: RedisServer) -> list[RedisServer
     return []
 
 
-def fail_shard_over(cluster: RedisCluster, key: str, *, cut_off_s: float = _CUT_OFF_S) -> Failover:
+def fail_shard_over(cluster: RedisCluster, key: str, *, cut_off_s: float = _CUT_OFF_S) -> RedisFailover:
     """Kill the primary that has `key`, a meta hash, after its replicas were cut off from it for a while.
 
     The dead one comes back as a replica.
@@ -43,10 +43,10 @@ def fail_shard_over(cluster: RedisCluster, key: str, *, cut_off_s: float = _CUT_
     promoted = time.monotonic()
     primary.start()
     wait_for(lambda: cluster.whole() and cluster.replicated(), "a whole cluster")
-    return Failover(lost, at, promoted - at)
+    return RedisFailover(lost, at, promoted - at)
 
 
-def fail_master_over(watched: Watched, key: str, *, cut_off_s: float = _CUT_OFF_S) -> Failover:
+def fail_master_over(watched: SentinelRedis, key: str, *, cut_off_s: float = _CUT_OFF_S) -> RedisFailover:
     """The same with a master that sentinels watch."""
     master = watched.master()
     replicas = [server for server in watched.servers if server is not master]
@@ -55,7 +55,7 @@ def fail_master_over(watched: Watched, key: str, *, cut_off_s: float = _CUT_OFF_
     promoted = time.monotonic()
     master.start()
     wait_for(lambda: watched.master().info("replication")["connected_slaves"] == len(replicas), "replicas")
-    return Failover(lost, at, promoted - at)
+    return RedisFailover(lost, at, promoted - at)
 
 
 def _die(

@@ -234,7 +234,7 @@ def _join(cluster: RedisCluster, ports: Sequence[int], shards: int) -> None:
 
 
 @dataclass(eq=False)
-class Watched:
+class SentinelRedis:
     """A master, its replicas and three sentinels."""
 
     servers: list[RedisServer]
@@ -255,7 +255,7 @@ class Watched:
 
 
 @contextmanager
-def watched_redis(folder: Path, *, replicas: int = 2, binary: Path | None = None) -> Iterator[Watched]:
+def watched_redis(folder: Path, *, replicas: int = 2, binary: Path | None = None) -> Iterator[SentinelRedis]:
     """Up and known to all sentinels; gone with the block."""
     binary = binary or find_server()
     ports = free_ports(1 + replicas + 3)
@@ -278,7 +278,7 @@ def watched_redis(folder: Path, *, replicas: int = 2, binary: Path | None = None
             server.start()
         wait_for(lambda: master.info("replication")["connected_slaves"] == replicas, "replicas")
         wait_for(lambda: all(_knows(s, replicas) for s in sentinels), "sentinels that know all")
-        yield Watched(servers, sentinels)
+        yield SentinelRedis(servers, sentinels)
     finally:
         for server in (*sentinels, *servers):
             server.kill()

@@ -9,12 +9,10 @@ from typing import Any, Final, Protocol
 import httpx
 from websockets.exceptions import WebSocketException
 
-from loadtests.listener import Client, Stream
-from loadtests.peers.ear import Ear
-from loadtests.peers.socket import PATIENCE_S, line
-from loadtests.speech import Clip
-from loadtests.voice.caller import Caller, calling
-from loadtests.voice.microphone import Microphone
+from loadtests.client.native_client import NativeClient, NativeStream
+from loadtests.client.recorded_speech import Clip
+from loadtests.client.voice_call import PacedMicrophone, VoiceCall, voice_call
+from loadtests.peers.peer_connection import PATIENCE_S, FirstLoudSample, peer_connection
 
 _BEFORE_S: Final = 1.0
 """Of silence, before somebody speaks: detectors of speech learn what the room sounds like."""
@@ -22,7 +20,7 @@ _OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardAnswer:
     """Milliseconds from the question to its answer; a spoken question ends with its last sound."""
 
     first_ms: float
@@ -35,11 +33,11 @@ class Heard:
     """When it came to each engine and left it, where the services were used."""
 
 
-def heard(ear: Ear, asked_s: float) -> Heard:
+def heard(ear: FirstLoudSample, asked_s: float) -> HeardAnswer:
     """Raises RuntimeError where nothing was."""
     if ear.heard_s is None or ear.arrived_s is None:
         raise RuntimeError("nothing was heard")
-    return Heard(round(ear.heard_s * 1_000, 1), round(ear.arrived_s * 1_000, 1), asked_s)
+    return HeardAnswer(round(ear.heard_s * 1_000, 1), round(ear.arrived_s * 1_000, 1), asked_s)
 
 
 FAILURES: Final = (TimeoutError, RuntimeError, OSError, httpx.HTTPError, WebSocketException)
@@ -51,33 +49,33 @@ class Contestant(Protocol):
 
     @property
     def name(self) -> str: ...
-    async def ask(self, prompt: str) -> Heard: ...
-    async def read(self, text: str) -> Heard: ...
-    async def say(self, clip: Clip) -> Heard: ...
+    async def ask(self, prompt: str) -> HeardAnswer: ...
+    async def read(self, text: str) -> HeardAnswer: ...
+    async def say(self, clip: Clip) -> HeardAnswer: ...
 
 
 @dataclass(frozen=True)
-class Peer:
+class PeerContestant:
     """A server of loadtests/peers/systems. Every question is a conversation of its own, in a warm server."""
 
     name: str
     url: str
 
-    async def ask(self, prompt: str) -> Heard:
-        async with line(self.url) as connection:
+    async def ask(self, prompt: str) -> HeardAnswer:
+        async with peer_connection(self.url) as connection:
             return heard(*await connection.wish(ask=prompt))
 
-    async def read(self, text: str) -> Heard:
-        async with line(self.url) as connection:
+    async def read(self, text: str) -> HeardAnswer:
+        async with peer_connection(self.url) as connection:
             return heard(*await connection.wish(say=text))
 
-    async def say(self, clip: Clip) -> Heard:
-        async with line(self.url) as connection:
-            microphone = Microphone(connection.send)
+    async def say(self, clip: Clip) -> HeardAnswer:
+        async with peer_connection(self.url) as connection:
+            microphone = PacedMicrophone(connection.send)
             speaking = asyncio.create_task(microphone.run())
             try:
                 ends_s = await _spoken(microphone, clip)
-                ear = Ear()
+                ear = FirstLoudSample()
                 await connection.hear(ear, since_s=ends_s)
             finally:
                 speaking.cancel()
@@ -85,20 +83,20 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Ours:
+class RhapsodeContestant:
     """Rhapsode by its native socket; `settings` are the session's."""
 
     name: str
     url: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    async def ask(self, prompt: str) -> Heard:
+    async def ask(self, prompt: str) -> HeardAnswer:
         return await self._turn(prompt=prompt)
 
-    async def read(self, text: str) -> Heard:
+    async def read(self, text: str) -> HeardAnswer:
         return await self._turn(text=text)
 
-    async def _turn(self, **wish: str) -> Heard:
+    async def _turn(self, **wish: str) -> HeardAnswer:
         async with (
             _session(self.url, self.settings) as (client, session),
             client.stream(session, after=1, audio="pcm16") as stream,
@@ -107,10 +105,10 @@ class Ours:
             sent = (await stream.send({"type": "turn.request"} | wish)) / 1e9
             return heard(await _first_sound(stream, sent), sent)
 
-    async def say(self, clip: Clip) -> Heard:
+    async def say(self, clip: Clip) -> HeardAnswer:
         async with (
             _session(self.url, self.settings) as (client, session),
-            calling(self.url, session, audio="pcm16", headers=client.headers) as caller,
+            voice_call(self.url, session, audio="pcm16", headers=client.headers) as caller,
         ):
             ends_s = await _spoken(caller.microphone, clip)
             # What went wrong is told after the block, whose tasks would make a group of it.
@@ -120,24 +118,24 @@ class Ours:
         return _in_turn(heard(ear, ends_s))
 
 
-async def _spoken(microphone: Microphone, clip: Clip) -> float:
+async def _spoken(microphone: PacedMicrophone, clip: Clip) -> float:
     """Say it; when its last sound will have been spoken (monotonic seconds)."""
     await asyncio.sleep(_BEFORE_S)
     return microphone.instant_s(microphone.say(clip.pcm) + clip.bounds_ms[1])
 
 
 @asynccontextmanager
-async def _session(url: str, settings: Mapping[str, Any]) -> AsyncGenerator[tuple[Client, str], None]:
-    client = Client(url)
+async def _session(url: str, settings: Mapping[str, Any]) -> AsyncGenerator[tuple[NativeClient, str], None]:
+    client = NativeClient(url)
     try:
         yield client, await client.create(**settings)
     finally:
         await client.aclose()
 
 
-async def _first_sound(stream: Stream, sent_s: float) -> Ear:
+async def _first_sound(stream: NativeStream, sent_s: float) -> FirstLoudSample:
     """Of the turn, whose end is waited for: the next question begins on idle engines."""
-    ear = Ear()
+    ear = FirstLoudSample()
     async for arrival in stream.arrivals():
         if arrival.event["type"] == "audio.chunk":
             ear.push(arrival.sound, arrival.at_ns / 1e9 - sent_s)
@@ -148,15 +146,15 @@ async def _first_sound(stream: Stream, sent_s: float) -> Ear:
     raise RuntimeError("the connection ended before the turn")
 
 
-def _played(caller: Caller, ends_s: float) -> Ear:
-    ear = Ear()
+def _played(caller: VoiceCall, ends_s: float) -> FirstLoudSample:
+    ear = FirstLoudSample()
     for each in caller.arrivals:
         if each.type == "audio.chunk":
             ear.push(each.audio, each.at_s - ends_s)
     return ear
 
 
-def _in_turn(found: Heard) -> Heard:
+def _in_turn(found: HeardAnswer) -> HeardAnswer:
     """Raises RuntimeError where the answer came before the question was over."""
     if found.first_ms <= 0:
         raise RuntimeError("it answered before the question was over")

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from loadtests.peers.contestants import FAILURES, Contestant, Heard
-from loadtests.peers.stages import Marks, stages
-from loadtests.speech import Clip
+from loadtests.client.recorded_speech import Clip
+from loadtests.peers.contestants import FAILURES, Contestant, HeardAnswer
+from loadtests.peers.peer_servers import Marks, stages
 
 # fmt: off
 _NAMES: Final = (
@@ -39,7 +39,7 @@ _KINDS: Final = 5
 class Laps:
     """What became of everybody, by name."""
 
-    heard: dict[str, list[Heard]] = field(default_factory=dict)
+    heard: dict[str, list[HeardAnswer]] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -55,7 +55,7 @@ class Track(Protocol):
         ...
 
 
-Run = Callable[[Contestant, int], Awaitable[Heard]]
+Run = Callable[[Contestant, int], Awaitable[HeardAnswer]]
 """(who, the number of the lap with an offset of their own) to what was heard."""
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench import climbing, growth
-from loadtests.costs.bare import bare_gateway, scripted_settings
-from loadtests.costs.processes import Meter
+from loadtests.bench.rows import narration_climb, session_growth
+from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
+from loadtests.runner.system_processes import SystemMeter
 from tests.support import RunningApp, running_app
 from tests.support import scripted_settings as scripts
 
@@ -23,13 +23,13 @@ class Apart:
 
     url: str
     home: Path
-    meter: Meter
+    meter: SystemMeter
 
 
 @pytest.fixture(scope="package")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    voice = climbing.VOICE | {"ms_per_char": 2.0, "first_chunk_ms": 1, "per_chunk_ms": 1}
-    settings = scripts(tmp_path_factory.mktemp("bench"), llm=climbing.WRITER | FAST, tts=voice)
+    voice = narration_climb.VOICE | {"ms_per_char": 2.0, "first_chunk_ms": 1, "per_chunk_ms": 1}
+    settings = scripts(tmp_path_factory.mktemp("bench"), llm=narration_climb.WRITER | FAST, tts=voice)
     with running_app(settings) as running:
         yield running
 
@@ -38,7 +38,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     home = tmp_path_factory.mktemp("apart")
     script = home / "script.json"
-    script.write_text(json.dumps(growth.SCRIPT | {"per_delta_ms": 10}))
+    script.write_text(json.dumps(session_growth.SCRIPT | {"per_delta_ms": 10}))
     settings = scripted_settings(home / "home", script)
-    with bare_gateway(settings) as url, closing(Meter(settings.home)) as meter:
+    with bare_gateway(settings) as url, closing(SystemMeter(settings.home)) as meter:
         yield Apart(url, settings.home, meter)

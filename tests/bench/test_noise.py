@@ -7,47 +7,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.bench.measured import Measured, ratio, spread
-from loadtests.bench.noise import ENOUGH, LEAST, UNSEEN, Found, Past, judge, robust_variance
-from loadtests.figures import Row
+from loadtests.bench.measured_row import MeasuredRow, ratio, spread
+from loadtests.bench.noise import ENOUGH, LEAST, UNSEEN, NoiseFound, PastRatio, judge, robust_variance
+from loadtests.report.tables import ComparisonRow
 
 ratios = st.floats(0.01, 100, allow_nan=False)
 spreads = st.none() | st.floats(0, 0.5, allow_nan=False)
-pasts = st.builds(Past, ratios, spreads)
+pasts = st.builds(PastRatio, ratios, spreads)
 histories = st.lists(pasts, min_size=1, max_size=12)
 rounds = st.lists(st.lists(st.floats(0.1, 1_000), min_size=1, max_size=6), min_size=3, max_size=8)
 
 
-def measured(ours: list[list[float]], floor: list[list[float]], *, paired: bool = False) -> Measured:
+def measured(ours: list[list[float]], floor: list[list[float]], *, paired: bool = False) -> MeasuredRow:
     mine, base = ([value for one in side for value in one] for side in (ours, floor))
-    return Measured("x.y", Row("x", "ms", mine, base, "floor", "-", None), ours, floor, paired)
+    return MeasuredRow("x.y", ComparisonRow("x", "ms", mine, base, "floor", "-", None), ours, floor, paired)
 
 
 @given(pasts, st.integers(1, 9))
-def test_a_run_is_never_worse_than_itself(run: Past, times: int) -> None:
-    assert judge(run, [run] * times).found is Found.KEPT
+def test_a_run_is_never_worse_than_itself(run: PastRatio, times: int) -> None:
+    assert judge(run, [run] * times).found is NoiseFound.KEPT
 
 
 @given(pasts, histories)
 def test_what_is_beyond_the_noise_is_always_worse_and_what_is_within_never(
-    now: Past, kept: list[Past]
+    now: PastRatio, kept: list[PastRatio]
 ) -> None:
     limit = judge(now, kept).limit
     assert limit is not None
-    assert judge(Past(limit * 1.001, now.spread), kept).found is Found.WORSE
-    assert judge(Past(limit * 0.999, now.spread), kept).found is not Found.WORSE
+    assert judge(PastRatio(limit * 1.001, now.spread), kept).found is NoiseFound.WORSE
+    assert judge(PastRatio(limit * 0.999, now.spread), kept).found is not NoiseFound.WORSE
 
 
 @given(ratios, st.lists(st.floats(-0.02, 0.02), min_size=ENOUGH, max_size=9))
 def test_twice_as_slow_as_runs_that_agree_is_worse(usual: float, differences: list[float]) -> None:
-    kept = [Past(usual * math.exp(difference), 0.01) for difference in differences]
-    verdict = judge(Past(2 * usual, 0.01), kept)
-    assert verdict.found is Found.WORSE
+    kept = [PastRatio(usual * math.exp(difference), 0.01) for difference in differences]
+    verdict = judge(PastRatio(2 * usual, 0.01), kept)
+    assert verdict.found is NoiseFound.WORSE
     assert verdict.expected == pytest.approx(usual, rel=0.021)
 
 
 @given(pasts, histories, st.randoms())
-def test_the_order_of_runs_does_not_matter(now: Past, kept: list[Past], chance: random.Random) -> None:
+def test_the_order_of_runs_does_not_matter(
+    now: PastRatio, kept: list[PastRatio], chance: random.Random
+) -> None:
     mixed = chance.sample(kept, len(kept))
     one, other = judge(now, kept), judge(now, mixed)
     assert one.found is other.found
@@ -56,30 +58,30 @@ def test_the_order_of_runs_does_not_matter(now: Past, kept: list[Past], chance: 
 
 
 @given(pasts, histories)
-def test_runs_that_differ_more_are_given_more_room(now: Past, kept: list[Past]) -> None:
-    wider = [Past(one.ratio**2, one.spread) for one in kept]
+def test_runs_that_differ_more_are_given_more_room(now: PastRatio, kept: list[PastRatio]) -> None:
+    wider = [PastRatio(one.ratio**2, one.spread) for one in kept]
     assert judge(now, wider).noise >= judge(now, kept).noise * 0.999
 
 
 def test_one_run_beside_a_busy_neighbour_neither_moves_nor_widens_what_is_expected() -> None:
-    still = [Past(2.0 + 0.01 * number, 0.005) for number in range(6)]
-    disturbed = judge(Past(2.2, 0.005), [*still, Past(9.0, 0.005)])
+    still = [PastRatio(2.0 + 0.01 * number, 0.005) for number in range(6)]
+    disturbed = judge(PastRatio(2.2, 0.005), [*still, PastRatio(9.0, 0.005)])
     assert disturbed.expected == pytest.approx(2.03)
-    assert disturbed.found is Found.WORSE
+    assert disturbed.found is NoiseFound.WORSE
 
 
 def test_a_row_without_history_or_without_a_ratio_fails_nothing() -> None:
-    assert judge(Past(3.0, None), []).found is Found.NEW
-    assert judge(None, [Past(3.0, None)]).found is Found.NOTHING
+    assert judge(PastRatio(3.0, None), []).found is NoiseFound.NEW
+    assert judge(None, [PastRatio(3.0, None)]).found is NoiseFound.NOTHING
 
 
 def test_little_is_called_worse_while_little_is_known() -> None:
-    assert judge(Past(1.0, None), [Past(1.0, None)]).noise == UNSEEN
-    assert judge(Past(1.0, None), [Past(1.0, None)] * ENOUGH).noise == LEAST
+    assert judge(PastRatio(1.0, None), [PastRatio(1.0, None)]).noise == UNSEEN
+    assert judge(PastRatio(1.0, None), [PastRatio(1.0, None)] * ENOUGH).noise == LEAST
 
 
 def test_a_better_ratio_is_said_to_be_one() -> None:
-    assert judge(Past(1.0, 0.01), [Past(2.0, 0.01)] * 3).found is Found.BETTER
+    assert judge(PastRatio(1.0, 0.01), [PastRatio(2.0, 0.01)] * 3).found is NoiseFound.BETTER
 
 
 @given(rounds, rounds, st.randoms())

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
-from loadtests import here
-from loadtests.bench.measured import Measured
-from loadtests.figures import Row
+from loadtests.bench.measured_row import MeasuredRow
+from loadtests.report import run_info
+from loadtests.report.tables import ComparisonRow
 
 
 class CpuTimes(NamedTuple):
@@ -18,23 +18,23 @@ class CpuTimes(NamedTuple):
 
 def reading(monkeypatch: pytest.MonkeyPatch, readings: Sequence[CpuTimes]) -> None:
     left = iter(readings)
-    monkeypatch.setattr(here.psutil, "cpu_times", lambda: next(left))
+    monkeypatch.setattr(run_info.psutil, "cpu_times", lambda: next(left))
 
 
 def test_it_is_a_share_of_all_the_time() -> None:
-    assert here.stolen(CpuTimes(10, 20, 5), CpuTimes(11, 22, 6)) == 0.25
-    assert here.stolen(CpuTimes(10, 20, 5), CpuTimes(10, 20, 5)) == 0.0
+    assert run_info.stolen(CpuTimes(10, 20, 5), CpuTimes(11, 22, 6)) == 0.25
+    assert run_info.stolen(CpuTimes(10, 20, 5), CpuTimes(10, 20, 5)) == 0.0
 
 
 def test_each_share_is_that_since_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     reading(monkeypatch, [CpuTimes(0, 0, 0), CpuTimes(5, 5, 0), CpuTimes(5, 10, 5)])
-    shares = here.thefts()
+    shares = run_info.thefts()
     assert [next(shares) for _ in range(3)] == [0.0, 0.0, 0.5]
 
 
 def test_what_was_measured_together_has_the_same_share(monkeypatch: pytest.MonkeyPatch) -> None:
     reading(monkeypatch, [CpuTimes(0, 0, 0), CpuTimes(5, 4, 1), CpuTimes(5.1, 4.1, 1)])
-    shares = here.thefts()
+    shares = run_info.thefts()
     assert [next(shares) for _ in range(3)] == [0.0, 0.1, 0.1]
 
 
@@ -42,5 +42,5 @@ def test_what_was_measured_together_has_the_same_share(monkeypatch: pytest.Monke
     ("stolen", "note"), [(0.004, "its own"), (0.12, "12% of the processors stolen; its own")]
 )
 def test_it_stands_before_the_rows_own_note_where_it_is_worth_telling(stolen: float, note: str) -> None:
-    row = Row("x", "ms", [1.0], [1.0], "floor", "-", None, note="its own")
-    assert Measured("x.y", row, [[1.0]], [[1.0]], stolen=stolen).told.note == note
+    row = ComparisonRow("x", "ms", [1.0], [1.0], "floor", "-", None, note="its own")
+    assert MeasuredRow("x.y", row, [[1.0]], [[1.0]], stolen=stolen).told.note == note

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from loadtests.bench import command
-from loadtests.bench.measured import Measured
-from loadtests.figures import Row
+from loadtests.bench import bench_command
+from loadtests.bench.measured_row import MeasuredRow
+from loadtests.report.tables import ComparisonRow
 
 
-def until_somebody_stops_it(*_: object) -> Iterator[Measured]:
-    row = Row("a row that was there", "ms", [1.0], [1.0], "floor", "-", None)
-    yield Measured("x.y", row, [[1.0]], [[1.0]])
+def until_somebody_stops_it(*_: object) -> Iterator[MeasuredRow]:
+    row = ComparisonRow("a row that was there", "ms", [1.0], [1.0], "floor", "-", None)
+    yield MeasuredRow("x.y", row, [[1.0]], [[1.0]])
     raise KeyboardInterrupt
 
 
@@ -22,19 +22,19 @@ def test_what_was_measured_is_printed_and_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     found = tmp_path / "found.json"
-    monkeypatch.setattr(command, "measure", until_somebody_stops_it)
+    monkeypatch.setattr(bench_command, "measure", until_somebody_stops_it)
     monkeypatch.setattr("sys.argv", ["bench", "--rows", "a", "b", "--json", str(found)])
-    assert command.main() == command.STOPPED
+    assert bench_command.bench_main() == bench_command.STOPPED
     assert "a row that was there" in capsys.readouterr().out
     assert list(json.loads(found.read_text())["rows"]) == ["x.y"]
 
 
 def test_nothing_is_kept_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     kept: list[object] = []
-    monkeypatch.setattr(command, "measure", until_somebody_stops_it)
-    monkeypatch.setattr(command, "keep", lambda *told: kept.append(told))
+    monkeypatch.setattr(bench_command, "measure", until_somebody_stops_it)
+    monkeypatch.setattr(bench_command, "keep", lambda *told: kept.append(told))
     monkeypatch.setattr("sys.argv", ["bench", "--rows", "a", "--keep"])
-    assert command.main() == command.STOPPED
+    assert bench_command.bench_main() == bench_command.STOPPED
     assert kept == []
     assert "nothing is kept" in capsys.readouterr().err
 
@@ -42,13 +42,13 @@ def test_nothing_is_kept_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_rows_that_failed_are_named_above_the_table(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def failing(*told: Any) -> Iterator[Measured]:
+    def failing(*told: Any) -> Iterator[MeasuredRow]:
         yield next(until_somebody_stops_it())
         told[-1](["b", "c"], OSError("no room"))
 
-    monkeypatch.setattr(command, "measure", failing)
+    monkeypatch.setattr(bench_command, "measure", failing)
     monkeypatch.setattr("sys.argv", ["bench", "--key", "rk_secret", "--quick"])
-    assert command.main() == command.MISSED
+    assert bench_command.bench_main() == bench_command.MISSED
     out = capsys.readouterr().out
     assert "make bench ARGS=\"--key '***' --quick\"" in out
     assert "not all is here of: b, c." in out

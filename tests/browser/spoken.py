@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from loadtests import speech
+from loadtests.client import recorded_speech
 from tests.browser import log_of
 from tests.browser.reader import Reader
 from tests.support import RunningApp
@@ -30,17 +30,19 @@ REFUSED = f"{ALLOWED}=deny"
 
 def sound_of(part: str | float) -> bytes:
     """Of somebody who reads aloud, or so many seconds of silence."""
-    return speech.read(part) if isinstance(part, str) else bytes(2 * int(part * speech.RATE))
+    return (
+        recorded_speech.read(part) if isinstance(part, str) else bytes(2 * int(part * recorded_speech.RATE))
+    )
 
 
 def record(path: Path, *parts: str | float) -> Path:
     """The parts one after the other, as a WAV file."""
-    if not speech.available():
+    if not recorded_speech.available():
         pytest.skip("pocketsphinx-testdata is not installed")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(speech.RATE)
+        file.setframerate(recorded_speech.RATE)
         for part in parts:
             file.writeframes(sound_of(part))
     return path

@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtests.costs.measure import medians
-from loadtests.gpu import weights, whisper_shape
-from loadtests.gpu.arguments import parsed
-from loadtests.gpu.needs import missing
-from loadtests.gpu.report import carried, report
-from loadtests.gpu.rows import Row
+from loadtests.capacity.costs.cost_command import medians
+from loadtests.capacity.gpu import random_llama, random_whisper
+from loadtests.capacity.gpu.gpu_command import carried, gpu_parsed, missing, report
+from loadtests.capacity.gpu.gpu_rows import GpuRow
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.whisper_weights import whisper_files
@@ -22,26 +20,26 @@ from schemas.settings.listening_settings import SpeechToTextSettings
 
 
 def test_what_is_missing_is_said_with_the_remedy(tmp_path: Path) -> None:
-    arguments = parsed(["--engine", "vllm", "--voice", "coqui", "--ear", "whisperx"])
+    arguments = gpu_parsed(["--engine", "vllm", "--voice", "coqui", "--ear", "whisperx"])
     said = "\n".join(missing(arguments, tmp_path))
     for words in ("make env-vllm", "make env-speech-gpu", ".venv-vllm"):
         assert words in said
-    assert missing(parsed([]), tmp_path) == []
-    assert missing(parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path) == []
+    assert missing(gpu_parsed([]), tmp_path) == []
+    assert missing(gpu_parsed(["--engine", "vllm", "--url", "http://127.0.0.1:1"]), tmp_path) == []
 
 
 @pytest.mark.parametrize("words", [["--sessions", "0"], ["--model", "random:huge"], ["--model", "/nowhere"]])
 def test_what_cannot_be_is_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit):
-        parsed(words)
+        gpu_parsed(words)
 
 
 def test_random_weights_have_the_shape_of_the_model_and_write_what_can_be_spoken(tmp_path: Path) -> None:
-    folder = weights.prepare("tiny", tmp_path, lambda said: None)
-    shape = weights.SHAPES["tiny"]
+    folder = random_llama.prepare("tiny", tmp_path, lambda said: None)
+    shape = random_llama.SHAPES["tiny"]
     index = json.loads((folder / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == 2 * shape.parameters
-    assert weights.SHAPES["8b"].parameters == 8_030_261_248
+    assert random_llama.SHAPES["8b"].parameters == 8_030_261_248
     found = {}
     for name in set(index["weight_map"].values()):
         content = (folder / name).read_bytes()
@@ -50,8 +48,8 @@ def test_random_weights_have_the_shape_of_the_model_and_write_what_can_be_spoken
         header.pop("__metadata__")
         assert max(one["data_offsets"][1] for one in header.values()) == len(content) - 8 - size
         found |= {tensor: tuple(one["shape"]) for tensor, one in header.items()}
-    assert found == dict(weights.tensors(shape))
-    tokenizer = weights.tokenizer(shape.vocabulary)
+    assert found == dict(random_llama.tensors(shape))
+    tokenizer = random_llama.tokenizer(shape.vocabulary)
     text = tokenizer.decode([int(token) for token in np.random.default_rng(2).integers(3, 2_000, 60)])
     sentences = SentenceBuffer(SentenceSettings(), SessionSettings().language).push(text + " ")
     assert len(sentences) >= 2
@@ -62,7 +60,7 @@ def test_random_weights_have_the_shape_of_the_model_and_write_what_can_be_spoken
 def test_a_whisper_with_random_weights_is_one_that_the_engine_runs(tmp_path: Path) -> None:
     cache = Path("~/.cache/rhapsode").expanduser()
     like = whisper_files(None, cache).folder
-    folder = whisper_shape.prepare("tiny", like, tmp_path, lambda said: None)
+    folder = random_whisper.prepare("tiny", like, tmp_path, lambda said: None)
 
     async def listen() -> list[str | Transcript]:
         ear = build_speech_to_text(SpeechToTextSettings(model_path=folder), tmp_path)
@@ -76,14 +74,14 @@ def test_a_whisper_with_random_weights_is_one_that_the_engine_runs(tmp_path: Pat
 
 def test_sessions_are_carried_up_to_the_first_size_that_is_late_or_falls_silent() -> None:
     rows = [
-        Row("whole", 1, (90,), (400, 500), 1.0, "s of sound", 0.0),
-        Row("whole", 4, (90,), (500, 900), 1.0, "s of sound", 0.0),
-        Row("whole", 16, (90,), (500, 900), 1.0, "s of sound", 0.2),
-        Row("whole", 64, (90,), (500, 900), 1.0, "s of sound", 0.0),
+        GpuRow("whole", 1, (90,), (400, 500), 1.0, "s of sound", 0.0),
+        GpuRow("whole", 4, (90,), (500, 900), 1.0, "s of sound", 0.0),
+        GpuRow("whole", 16, (90,), (500, 900), 1.0, "s of sound", 0.2),
+        GpuRow("whole", 64, (90,), (500, 900), 1.0, "s of sound", 0.0),
     ]
     assert "without silences: 4 of those tried" in carried(rows, 1_000)
     assert "none of those tried" in carried(rows, 300)
-    arguments = parsed(["--model", "random:8b", "--engine", "vllm"])
+    arguments = gpu_parsed(["--model", "random:8b", "--engine", "vllm"])
     assert "Weights are random" in report(rows, arguments)
 
 

@@ -8,19 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.simulator import analytic
-from loadtests.simulator.calendar import Calendar, Walk
-from loadtests.simulator.station import Host, Station
+from loadtests.capacity.simulator import queueing_formulas
+from loadtests.capacity.simulator.event_calendar import EventCalendar, Walk
+from loadtests.capacity.simulator.work_station import WorkHost, WorkStation
 
 JOBS = 30_000
 
 
 def mean_stay(
-    station_on: Callable[[Host], Station], arrivals: float, service: Callable[[], float], dice: random.Random
+    station_on: Callable[[WorkHost], WorkStation],
+    arrivals: float,
+    service: Callable[[], float],
+    dice: random.Random,
 ) -> float:
     """Seconds from arriving to being served, of jobs that arrive by themselves."""
-    calendar = Calendar()
-    station = station_on(Host(calendar, "host", inf))
+    calendar = EventCalendar()
+    station = station_on(WorkHost(calendar, "host", inf))
     stays: list[float] = []
 
     def job() -> Walk:
@@ -44,15 +47,15 @@ def test_several_servers_make_people_wait_as_erlang_says(servers: int, load: flo
     dice = random.Random(servers)
     arrivals = load * servers
     stay = mean_stay(
-        lambda host: Station(host, "c", places=servers), arrivals, lambda: dice.expovariate(1.0), dice
+        lambda host: WorkStation(host, "c", places=servers), arrivals, lambda: dice.expovariate(1.0), dice
     )
-    assert stay == pytest.approx(1.0 + analytic.mmc_wait(arrivals, 1.0, servers), rel=0.08)
+    assert stay == pytest.approx(1.0 + queueing_formulas.mmc_wait(arrivals, 1.0, servers), rel=0.08)
 
 
 def test_one_server_with_equal_jobs_makes_people_wait_as_pollaczek_and_khinchine_say() -> None:
     dice = random.Random(7)
-    stay = mean_stay(lambda host: Station(host, "d", places=1), 0.7, lambda: 1.0, dice)
-    assert stay == pytest.approx(1.0 + analytic.md1_wait(0.7, 1.0), rel=0.05)
+    stay = mean_stay(lambda host: WorkStation(host, "d", places=1), 0.7, lambda: 1.0, dice)
+    assert stay == pytest.approx(1.0 + queueing_formulas.md1_wait(0.7, 1.0), rel=0.05)
 
 
 @pytest.mark.parametrize("spread", ["equal", "very unequal"])
@@ -62,14 +65,14 @@ def test_a_shared_processor_minds_the_mean_of_the_jobs_only(spread: str) -> None
     def service() -> float:
         return 1.0 if spread == "equal" else (0.25 if dice.random() < 0.8 else 4.0)
 
-    stay = mean_stay(lambda host: Station(host, "ps", speed=lambda n: 1 / n), 0.6, service, dice)
-    assert stay == pytest.approx(analytic.ps_stay(0.6, 1.0), rel=0.06)
+    stay = mean_stay(lambda host: WorkStation(host, "ps", speed=lambda n: 1 / n), 0.6, service, dice)
+    assert stay == pytest.approx(queueing_formulas.ps_stay(0.6, 1.0), rel=0.06)
 
 
 def test_people_who_think_between_questions_are_the_machines_of_the_repairman() -> None:
     dice = random.Random(3)
-    calendar = Calendar()
-    station = Station(Host(calendar, "host", inf), "two", places=2)
+    calendar = EventCalendar()
+    station = WorkStation(WorkHost(calendar, "host", inf), "two", places=2)
     stays: list[float] = []
 
     def person() -> Walk:
@@ -82,15 +85,15 @@ def test_people_who_think_between_questions_are_the_machines_of_the_repairman() 
     for _ in range(10):
         calendar.start(person())
     calendar.run(8_000.0)
-    stay, rate = analytic.closed_cycle(10, 4.0, 1.0, 2)
+    stay, rate = queueing_formulas.closed_cycle(10, 4.0, 1.0, 2)
     assert sum(stays) / len(stays) == pytest.approx(stay, rel=0.06)
     assert len(stays) / calendar.now == pytest.approx(rate, rel=0.04)
 
 
 def test_stations_on_one_host_are_slowed_down_alike() -> None:
-    calendar = Calendar()
-    host = Host(calendar, "two cores", 2.0)
-    first, second = Station(host, "a"), Station(host, "b")
+    calendar = EventCalendar()
+    host = WorkHost(calendar, "two cores", 2.0)
+    first, second = WorkStation(host, "a"), WorkStation(host, "b")
     ended: dict[str, float] = {}
     for name, station in (("a", first), ("b", second), ("c", second), ("d", second)):
         station.enter((1.0,), lambda _, name=name: ended.update({name: calendar.now}))  # type: ignore[misc]
@@ -106,9 +109,9 @@ def test_stations_on_one_host_are_slowed_down_alike() -> None:
     st.floats(0.5, 4),
 )
 def test_no_work_is_lost_or_made_up(jobs: list[tuple[float, float]], places: int, capacity: float) -> None:
-    calendar = Calendar()
-    host = Host(calendar, "host", capacity)
-    station = Station(host, "some", places=places)
+    calendar = EventCalendar()
+    host = WorkHost(calendar, "host", capacity)
+    station = WorkStation(host, "some", places=places)
     ended: list[int] = []
 
     def job(number: int, at: float, work: float) -> Walk:

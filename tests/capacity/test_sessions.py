@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.crowd import Ears
-from loadtests.simulator import beside, cards, document, profiles, small
-from loadtests.simulator.capacity import demand, holds, size_for
-from loadtests.simulator.plan import Curve, Speech
-from loadtests.simulator.profiles import ASSISTANT, NARRATION, costs
-from loadtests.simulator.run import simulate
-from loadtests.simulator.turn import chunks, fragments
+from loadtests.capacity.simulator import (
+    graphics_cards,
+    machine_profiles,
+    measured_comparison,
+    scaling_page,
+    small_end,
+)
+from loadtests.capacity.simulator.capacity_model import demand, holds, size_for
+from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, costs
+from loadtests.capacity.simulator.simulation import chunks, fragments, simulate
+from loadtests.capacity.simulator.simulation_plan import RateCurve, SpeechModel
+from loadtests.client.received_answers import AnswerPlayback
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +28,18 @@ def found() -> dict[str, Any]:
 
 
 def test_one_person_hears_what_the_timetable_says(found: dict[str, Any]) -> None:
-    plan = beside.scripted(found, cores=2.0)
+    plan = measured_comparison.scripted(found, cores=2.0)
     nothing = dict.fromkeys(plan.overheads.__dataclass_fields__, 0.0)
     heard = simulate(replace(plan, overheads=replace(plan.overheads, **nothing)), 1, 60.0)
-    words_ms = small.FIRST_TOKEN_MS
-    sound_ms = words_ms + 7 * small.TOKEN_MS + small.FIRST_CHUNK_MS  # the eighth token is enough
+    words_ms = small_end.FIRST_TOKEN_MS
+    sound_ms = words_ms + 7 * small_end.TOKEN_MS + small_end.FIRST_CHUNK_MS  # the eighth token is enough
     assert heard.ttft == pytest.approx((words_ms, words_ms))
     assert heard.ttfa == pytest.approx((sound_ms, sound_ms))
     assert heard.stalled == 0
 
 
 def test_more_people_than_the_machine_carries_are_noticed(found: dict[str, Any]) -> None:
-    few, many = (simulate(profiles.laptop(found, NARRATION), people, 300.0) for people in (1, 12))
+    few, many = (simulate(machine_profiles.laptop(found, NARRATION), people, 300.0) for people in (1, 12))
     assert few.steady
     assert few.stalled == 0
     assert many.ttfa[0] > 3 * few.ttfa[0]
@@ -43,13 +48,13 @@ def test_more_people_than_the_machine_carries_are_noticed(found: dict[str, Any])
 
 
 def test_the_same_seed_gives_the_same_answers(found: dict[str, Any]) -> None:
-    plan = profiles.laptop(found, ASSISTANT)
+    plan = machine_profiles.laptop(found, ASSISTANT)
     assert simulate(plan, 3, 60.0, seed=5) == simulate(plan, 3, 60.0, seed=5)
 
 
 def test_a_cluster_that_is_large_enough_keeps_people_from_waiting(found: dict[str, Any]) -> None:
     size = size_for(found, ASSISTANT, 60)
-    heard = simulate(profiles.cluster(found, ASSISTANT, size), 60, 40.0)
+    heard = simulate(machine_profiles.cluster(found, ASSISTANT, size), 60, 40.0)
     assert heard.steady
     assert heard.stalled == 0
     assert max(heard.utilisation.values()) < 0.9
@@ -67,31 +72,35 @@ def test_what_is_planned_for_is_never_more_than_the_machines_have(found: dict[st
 
 
 def test_a_card_with_more_bandwidth_writes_faster_and_a_small_one_holds_fewer() -> None:
-    shape = cards.EIGHT_BILLION
-    assert [cards.step_s(card, shape, 16) for card in cards.CARDS] == sorted(
-        cards.step_s(card, shape, 16) for card in cards.CARDS
+    shape = graphics_cards.EIGHT_BILLION
+    assert [graphics_cards.step_s(card, shape, 16) for card in graphics_cards.CARDS] == sorted(
+        graphics_cards.step_s(card, shape, 16) for card in graphics_cards.CARDS
     )
-    assert cards.sequences(cards.H200, shape) > cards.sequences(cards.L4, shape) > 0
+    assert (
+        graphics_cards.sequences(graphics_cards.H200, shape)
+        > graphics_cards.sequences(graphics_cards.L4, shape)
+        > 0
+    )
     assert shape.weights_gb == pytest.approx(16.06)
     assert shape.token_kb == pytest.approx(131.072)
 
 
 @given(st.floats(1, 2_000), st.floats(1, 60))
 def test_sentences_and_chunks_lose_nothing(tokens: float, seconds: float) -> None:
-    speech = Speech(tokens_per_s=4.5, first_tokens=8, sentence_tokens=18)
+    speech = SpeechModel(tokens_per_s=4.5, first_tokens=8, sentence_tokens=18)
     assert sum(fragments(tokens, speech)) == pytest.approx(tokens, abs=1)
     assert sum(chunks(seconds, speech)) == pytest.approx(seconds)
     assert min(chunks(seconds, speech)) > 0
 
 
 def test_a_curve_is_straight_between_its_points_and_beyond_the_last() -> None:
-    curve = Curve.of({"1": 10.0, "2": 20.0, "4": 30.0})
+    curve = RateCurve.of({"1": 10.0, "2": 20.0, "4": 30.0})
     assert [curve(jobs) for jobs in (0.5, 1, 1.5, 3, 6)] == [10, 10, 15, 25, 40]
-    assert Curve.flat(3.0)(100) == 3.0
+    assert RateCurve.flat(3.0)(100) == 3.0
 
 
 def test_ears_count_the_silence_between_chunks() -> None:
-    ears = Ears(asked_s=10.0)
+    ears = AnswerPlayback(asked_s=10.0)
     ears.take("text.delta", {"text": "Once"}, 10.2)
     for at_s, ms in ((10.5, 200), (10.6, 300), (11.25, 100), (11.3, 100)):
         ears.take("audio.chunk", {"ms": ms}, at_s, sound_bytes=10)
@@ -104,11 +113,11 @@ def test_ears_count_the_silence_between_chunks() -> None:
 
 
 def test_the_page_says_what_the_model_says() -> None:
-    assert document.update(check=True, quick=True) == [], 'run "python -m loadtests.simulator --write"'
+    assert scaling_page.update(check=True, quick=True) == [], 'run "python -m loadtests simulator --write"'
 
 
 def test_what_was_measured_can_be_read(found: dict[str, Any]) -> None:
     assert found["around"]["gateway"]["turn"] > 0
-    kept = small.kept()
-    assert json.loads(small.KEPT.read_text()).keys() == kept.keys()
+    kept = small_end.kept()
+    assert json.loads(small_end.KEPT.read_text()).keys() == kept.keys()
     assert all(row.answers for rows in kept.values() for row in rows)

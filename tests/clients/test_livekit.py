@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from loadtests import speech
+from loadtests.client import recorded_speech
 from tests.clients.conftest import SAID, RunClient
 from tests.clips import needs_clips, word_errors
 from tests.eventually import eventually
@@ -18,12 +18,12 @@ CALL = ["get_weather", {"city": "Oslo"}]
 
 @pytest.mark.weights
 def test_its_ears_write_down_what_somebody_reads(real: RunningApp, run_client: RunClient) -> None:
-    clip = speech.librivox()[1]
+    clip = recorded_speech.librivox()[1]
     told = run_client(
         "livekit_parts.py",
         "recognize",
         url=real.url,
-        sound=str(speech.FOLDER / "librivox" / f"{clip.name}.wav"),
+        sound=str(recorded_speech.FOLDER / "librivox" / f"{clip.name}.wav"),
         models=["gpt-4o-mini-transcribe", "whisper-1", "gpt-transcribe"],
     )
     assert told["errors"] == {}

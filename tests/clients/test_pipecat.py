@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests import speech
+from loadtests.client import recorded_speech
 from tests.clients.conftest import SAID, RunClient
 from tests.clips import needs_clips, word_errors
 from tests.eventually import eventually
@@ -16,12 +16,12 @@ SENTENCE = SLOWLY.partition(". ")[0] + "."
 
 @pytest.mark.weights
 def test_somebody_speaks_is_understood_and_is_answered_aloud(real: RunningApp, run_client: RunClient) -> None:
-    clip = speech.librivox()[1]
+    clip = recorded_speech.librivox()[1]
     told = run_client(
         "pipecat_parts.py",
         "talk",
         url=real.url,
-        sound=str(speech.FOLDER / "librivox" / f"{clip.name}.wav"),
+        sound=str(recorded_speech.FOLDER / "librivox" / f"{clip.name}.wav"),
         max_completion_tokens=24,
         temperature=0.0,
         seed=1,

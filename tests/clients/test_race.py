@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from loadtests import speech
-from loadtests.peers.contestants import Peer
-from loadtests.peers.houses import Services, peer, services, there_are_peers, there_is_realtimetts
+from loadtests.client import recorded_speech
+from loadtests.peers.contestants import PeerContestant
+from loadtests.peers.peer_servers import EngineServices, peer, services, there_are_peers, there_is_realtimetts
 
 pytestmark = [
     pytest.mark.anyio,
@@ -24,7 +24,7 @@ TALKERS = [
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServices]:
     folder = tmp_path_factory.mktemp("engines")
     scripts = {
         "language_model": {"reply": "The fox sleeps. The lamp is lit."},
@@ -40,25 +40,27 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         yield started
 
 
-def wish(engines: Services, **options: Any) -> dict[str, Any]:
+def wish(engines: EngineServices, **options: Any) -> dict[str, Any]:
     return {**engines.urls, "system_prompt": "Be brief.", "max_tokens": 40, **options}
 
 
 @pytest.mark.parametrize(("system", "options"), TALKERS)
 async def test_a_peer_answers_what_is_written_read_and_spoken(
-    engines: Services, tmp_path: Path, system: str, options: dict[str, Any]
+    engines: EngineServices, tmp_path: Path, system: str, options: dict[str, Any]
 ) -> None:
     with peer(tmp_path, system, wish(engines, **options)) as url:
-        runner = Peer(system, url)
+        runner = PeerContestant(system, url)
         heard = [await runner.ask("And the fox?"), await runner.read("The fox sleeps.")]
-        heard.append(await runner.say(speech.librivox()[0]))
+        heard.append(await runner.say(recorded_speech.librivox()[0]))
     assert all(each.first_ms > 0 for each in heard)
     engines.rest()
 
 
 @pytest.mark.skipif(not there_is_realtimetts(), reason="the environment was made without PortAudio")
-async def test_realtimetts_reads(engines: Services, tmp_path: Path) -> None:
+async def test_realtimetts_reads(engines: EngineServices, tmp_path: Path) -> None:
     with peer(tmp_path, "realtimetts", wish(engines)) as url:
         for _ in range(2):
-            assert (await Peer("RealtimeTTS", url).read("The fox sleeps. The lamp is lit.")).first_ms > 0
+            assert (
+                await PeerContestant("RealtimeTTS", url).read("The fox sleeps. The lamp is lit.")
+            ).first_ms > 0
     engines.rest()

@@ -15,7 +15,7 @@ import redis
 from cluster.checks import log_check
 from cluster.cli.cli_errors import CliError
 from loadtests.chaos.redis_servers import find_server
-from loadtests.target import free_port
+from loadtests.runner.rhapsode_process import free_port
 from schemas.settings import LogSettings
 
 pytestmark = pytest.mark.redis

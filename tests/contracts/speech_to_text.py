@@ -7,7 +7,7 @@ import anyio
 import numpy as np
 import pytest
 
-from loadtests.speech import Clip, command, librivox
+from loadtests.client.recorded_speech import Clip, command, librivox
 from pipeline.engines.ports import SpeechToText, Transcript, Utterance
 from schemas.errors import EngineBusy
 from tests.clips import joined, needs_clips, word_errors

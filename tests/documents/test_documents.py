@@ -5,7 +5,7 @@ import json
 import anyio
 import pytest
 
-from loadtests.retrieval.shelf import pdf
+from loadtests.bench.retrieval.question_library import pdf
 from schemas.ids import new_id
 from tests.documents.libraries import BEES, Shelves, facts_in
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.speech import command, librivox
+from loadtests.client.recorded_speech import command, librivox
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from schemas.errors import EngineBusy, EngineDead

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.speech import command, librivox
+from loadtests.client.recorded_speech import command, librivox
 from pipeline.engines.ports import Utterance, WrittenWord
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.engines.stt.openai_transcription import OpenAiTranscription

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.speech import Clip, cards, command, librivox
+from loadtests.client.recorded_speech import Clip, cards, command, librivox
 from pipeline.engines.ports import Utterance
 from pipeline.engines.stt.threaded_speech_to_text import Decoder, ThreadedSpeechToText
 from pipeline.engines.stt.whisper import Loaded, ShortWindows

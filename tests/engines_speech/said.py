@@ -1,6 +1,6 @@
 """What the tests have WhisperX write down."""
 
-from loadtests.speech import Clip, librivox
+from loadtests.client.recorded_speech import Clip, librivox
 from pipeline.engines.ports import Utterance
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.speech import Clip, cards, command, librivox
+from loadtests.client.recorded_speech import Clip, cards, command, librivox
 from tests.hearing.recordings import AFTER_MS, BEFORE_MS, probabilities, silence
 
 

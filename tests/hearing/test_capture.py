@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.speech import Clip
+from loadtests.client.recorded_speech import Clip
 from pipeline.audio.capture import PIECE_MS, RATE, Capture, Piece, Playback, heard_again
 from pipeline.audio.opus import packet_count
 from schemas.settings.listening_settings import EndpointingSettings

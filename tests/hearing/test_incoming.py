@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadtests.speech import Clip
+from loadtests.client.recorded_speech import Clip
 from pipeline.audio.input_formats import OPUS_RATE, RATE, Incoming, IncomingFormat
 from schemas.errors import NotSound
 from tests.hearing.recordings import floats, tone

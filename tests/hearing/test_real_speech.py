@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from loadtests.speech import Clip
+from loadtests.client.recorded_speech import Clip
 from pipeline.stt.endpointing import Began, Endpointer
 from pipeline.stt.vad import FRAME_MS
 from schemas.settings.listening_settings import EndpointingSettings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from faster_whisper.vad import get_vad_model
 
-from loadtests.speech import Clip
+from loadtests.client.recorded_speech import Clip
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, SileroVad
 from schemas.settings.listening_settings import EndpointingSettings
 from tests.hearing.recordings import Noise, floats, frames, noises, probabilities, silence, told, utterances

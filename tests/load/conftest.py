@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.load.own import SCRIPTS
+from loadtests.runner.rhapsode_process import SCRIPTS
 from tests.support import RunningApp, running_app, scripted_settings
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from loadtests.load.notes import PACKET_MS, Notes
+from loadtests.client.received_events import PACKET_MS, ReceivedEvents
 
 MINE = "Zobababababa"
 Frame = tuple[dict[str, Any], bytes]
@@ -41,9 +41,9 @@ def stream(texts: list[str], chunks_ms: list[list[int]]) -> list[Frame]:
     return frames
 
 
-def noted(frames: list[Frame], *, late: dict[int, float] | None = None, hears: bool = True) -> Notes:
+def noted(frames: list[Frame], *, late: dict[int, float] | None = None, hears: bool = True) -> ReceivedEvents:
     """The frames come 10 ms apart; `late`: seconds more before the frame at this place."""
-    notes = Notes(MINE, hears=hears)
+    notes = ReceivedEvents(MINE, hears=hears)
     for (event, audio), now_s in zip(frames, _times(len(frames), late or {}), strict=True):
         notes.take(event, now_s, audio if hears else b"")
     return notes

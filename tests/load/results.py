@@ -2,23 +2,25 @@
 
 from typing import Any
 
-from loadtests.load import costs, oracles, summary
-from loadtests.load.result import Judgement, Kill, Result, SystemSeen
-from loadtests.load.share import Share
-from loadtests.load.visit import Outcome, Visit
+from loadtests.client import oracles
+from loadtests.client.caller_record import CallerOutcome, CallerRecord
+from loadtests.report import load_summary
+from loadtests.report.load_result import Judgement, LoadResult, ProcessKill, SystemSeen
+from loadtests.runner import usage_summary
+from loadtests.runner.open_loop import ProcessShare
 
 
 def result_with(
-    *outcomes: Outcome,
+    *outcomes: CallerOutcome,
     answers: int = 0,
     answered: int = 0,
-    kills: tuple[Kill, ...] = (),
+    kills: tuple[ProcessKill, ...] = (),
     counts: dict[str, int] | None = None,
     **more: Any,
-) -> Result:
+) -> LoadResult:
     """Of one person for each outcome."""
     visits = [
-        Visit(number, "chat", float(number), ended_s=number + 2.0, outcome=outcome)
+        CallerRecord(number, "chat", float(number), ended_s=number + 2.0, outcome=outcome)
         for number, outcome in enumerate(outcomes)
     ]
     judged = Judgement(
@@ -36,12 +38,12 @@ def result_with(
         "own_system": True,
         "seconds": 9.0,
         "seed": 1,
-        "people": summary.people(visits),
+        "people": load_summary.people(visits),
         "by_scenario": {},
         "latencies": {},
         "judgement": judged,
         "timeline": (),
         "system": SystemSeen(looked=False, why_not="", kills=kills),
-        "client": costs.client([Share(visits)]),
+        "client": usage_summary.client([ProcessShare(visits)]),
     }
-    return Result(**about | more)
+    return LoadResult(**about | more)

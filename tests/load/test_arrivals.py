@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load import marks
-from loadtests.load.arrivals import PROFILES, arrivals, corners
+from loadtests.client import marks
+from loadtests.runner.arrival_times import PROFILES, arrivals, corners
 
 RATES = st.floats(0.1, 50)
 LENGTHS = st.floats(1, 100)

@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
-from loadtests.load.audit import audit, settle
-from loadtests.load.door import Door, Failed
-from loadtests.load.notes import fingerprint
-from loadtests.load.visit import Visit
+from loadtests.client.api_connection import ApiConnection, Failed
+from loadtests.client.caller_record import CallerRecord
+from loadtests.client.received_events import fingerprint
+from loadtests.runner.open_loop import audit, settle
 from tests.load.doctored import noted, stream
 
 pytestmark = pytest.mark.anyio
@@ -41,8 +41,8 @@ class Slow:
 @pytest.mark.parametrize("arrives", [True, False], ids=["was done", "was never heard"])
 async def test_a_deletion_that_was_cut_off_is_no_fault_of_the_system(arrives: bool) -> None:
     slow = Slow(arrives=arrives)
-    door = cast(Door, slow)
-    visit = Visit(0, "chat", 0.0, heard=[("session", noted(FRAMES))])
+    door = cast(ApiConnection, slow)
+    visit = CallerRecord(0, "chat", 0.0, heard=[("session", noted(FRAMES))])
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await settle(door, visit, compared=True, keep=False)
@@ -55,6 +55,6 @@ async def test_a_deletion_that_was_cut_off_is_no_fault_of_the_system(arrives: bo
 async def test_a_session_that_somebody_else_deleted_is_told() -> None:
     slow = Slow(arrives=True)
     slow.gone = True
-    visit = Visit(0, "chat", 0.0, heard=[("session", noted(FRAMES))])
-    await settle(cast(Door, slow), visit, compared=True, keep=False)
+    visit = CallerRecord(0, "chat", 0.0, heard=[("session", noted(FRAMES))])
+    await settle(cast(ApiConnection, slow), visit, compared=True, keep=False)
     assert (len(visit.differing), visit.undeleted) == (1, 1)

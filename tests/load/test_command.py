@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.load import command, thresholds
-from loadtests.load.arguments import parsed
-from loadtests.load.command import BROKEN, KEPT, WRONG, main
-from loadtests.load.page import page
-from loadtests.load.result import Requirement, Result
+from loadtests.report import thresholds
+from loadtests.report.load_page import page
+from loadtests.report.load_result import LoadResult, Requirement
+from loadtests.runner import load_command
+from loadtests.runner.load_arguments import parsed
+from loadtests.runner.load_command import BROKEN, KEPT, WRONG, load_main
 from tests.load.results import result_with
 from tests.load.typed import ended, refused
 from tests.support import RunningApp
@@ -47,7 +48,7 @@ SHORT = "--scenario chat --rate 6/s --for 1 --turns 2 --think 0.01 --no-listen"
 def test_what_cannot_be_is_said_in_one_line(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(main, words, monkeypatch, capsys)
+    assert said in refused(load_main, words, monkeypatch, capsys)
 
 
 def test_help_teaches_by_three_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +65,7 @@ def test_help_teaches_by_three_examples(capsys: pytest.CaptureFixture[str]) -> N
 def test_where_nothing_can_be_run_it_says_why(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert ended(main, monkeypatch, *words.format(empty=tmp_path).split()) == WRONG
+    assert ended(load_main, monkeypatch, *words.format(empty=tmp_path).split()) == WRONG
     assert re.search(r"load: (connection: ConnectError|.* has no \*\.wav)", capsys.readouterr().err)
 
 
@@ -74,9 +75,9 @@ def test_what_could_not_be_written_is_said_before_anybody_comes(
 ) -> None:
     file = tmp_path / "measurements.md"
     file.write_text("# No mark\n", "utf-8")
-    monkeypatch.setattr(command, "system_of", None)
-    monkeypatch.setattr(command, "TABLES", file)
-    assert ended(main, monkeypatch, *words.format(file=file).split(), "--quiet") == WRONG
+    monkeypatch.setattr(load_command, "system_of", None)
+    monkeypatch.setattr(load_command, "TABLES", file)
+    assert ended(load_main, monkeypatch, *words.format(file=file).split(), "--quiet") == WRONG
     assert re.search(r"load: .*(be made a folder|has no line)", capsys.readouterr().err)
 
 
@@ -86,11 +87,11 @@ def test_what_was_not_kept_is_said_before_anything_else_can_go_wrong(
     def full(*_: object) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr(command, "plotted", full)
+    monkeypatch.setattr(load_command, "plotted", full)
     broken = Requirement(wish="failed<=0", value=3, kept=False)
     arguments = parsed(["--quiet", "--plots", str(tmp_path)])
     with pytest.raises(OSError, match="no space"):
-        command._publish(result_with("fine", requirements=(broken,)), tmp_path, arguments)
+        load_command._publish(result_with("fine", requirements=(broken,)), tmp_path, arguments)
     said = capsys.readouterr().out
     assert said.splitlines() == ["NOT KEPT failed<=0 (found: 3)", str(tmp_path / "load.html")]
 
@@ -103,12 +104,12 @@ def test_a_run_is_reported_although_its_system_did_not_end_well(
         yield "", None
         raise RuntimeError("it does not stop")
 
-    async def measured(*_: object) -> Result:
+    async def measured(*_: object) -> LoadResult:
         return result_with("fine")
 
-    monkeypatch.setattr(command, "system_of", stubborn)
-    monkeypatch.setattr(command, "measured", measured)
-    assert ended(main, monkeypatch, "--quiet", "--out", str(tmp_path)) == WRONG
+    monkeypatch.setattr(load_command, "system_of", stubborn)
+    monkeypatch.setattr(load_command, "measured", measured)
+    assert ended(load_main, monkeypatch, "--quiet", "--out", str(tmp_path)) == WRONG
     said = capsys.readouterr()
     assert said.err == "load: it does not stop\n"
     assert said.out.splitlines() == [str(tmp_path / "load.html")]
@@ -119,17 +120,17 @@ def test_a_run_ends_by_its_requirements_and_leaves_a_report(
 ) -> None:
     words = ["--url", app.url, *SHORT.split(), "--out", str(tmp_path)]
     kept = ["--require", "failed<=0", "--require", "ttfa_p50_ms>0"]
-    assert ended(main, monkeypatch, *words, *kept) == KEPT
+    assert ended(load_main, monkeypatch, *words, *kept) == KEPT
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == str(tmp_path / "load.html")
     assert "inside" in said.err
     broken = ["--require", "ttfa_p95_ms<=0.01", "--require", "v2v_p50_ms<=9"]
-    assert ended(main, monkeypatch, *words, "--quiet", *broken) == BROKEN
+    assert ended(load_main, monkeypatch, *words, "--quiet", *broken) == BROKEN
     said = capsys.readouterr()
     assert re.search(r"NOT KEPT ttfa_p95_ms<=0.01 \(found: \d", said.out)
     assert "NOT KEPT v2v_p50_ms<=9 (found: no figures)" in said.out
     assert said.err == ""
-    result = Result.model_validate(json.loads((tmp_path / "load.json").read_text("utf-8")))
+    result = LoadResult.model_validate(json.loads((tmp_path / "load.json").read_text("utf-8")))
     assert result.version == 1
     assert result.people.fine == result.people.planned > 0
     assert result.judgement.answers == 2 * result.people.planned
@@ -142,6 +143,6 @@ def test_a_run_ends_by_its_requirements_and_leaves_a_report(
 
 def test_a_key_is_not_in_the_report(app: RunningApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["--url", app.url, *SHORT.split(), "--quiet", "--out", str(tmp_path)]
-    ended(main, monkeypatch, *words, "--key", "rhapsode_secret")
-    ended(main, monkeypatch, *words, "--key=rhapsode_secret")
+    ended(load_main, monkeypatch, *words, "--key", "rhapsode_secret")
+    ended(load_main, monkeypatch, *words, "--key=rhapsode_secret")
     assert all("rhapsode_secret" not in file.read_text("utf-8") for file in tmp_path.iterdir())

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load import costs
-from loadtests.load.members import Member
-from loadtests.load.page_costs import costs as drawn
-from loadtests.load.page_growth import growth, pictures
-from loadtests.load.result import Kill, SystemSeen
-from loadtests.load.summary import Inside
-from loadtests.load.system import Look, read
-from loadtests.load.visit import Visit
+from loadtests.client.caller_record import CallerRecord
+from loadtests.report.load_result import ProcessKill, SystemSeen
+from loadtests.report.load_summary import CallersInside
+from loadtests.report.system_charts import costs as drawn
+from loadtests.report.system_charts import growth, pictures
+from loadtests.runner import usage_summary
+from loadtests.runner.system_probe import SystemSample, read
+from loadtests.runner.system_processes import ProcessSample
 
 MB = 2.0**20
 
@@ -25,11 +25,11 @@ def grown(people: int, mb_each: float, cores_each: float) -> SystemSeen:
     for second in range(0, people, 2):
         used_s += 2 * cores_each * max(0, second - 1)
         held = 100 + mb_each * second
-        gateway = Member("Gateway", "1 1.00", used_s, held, fds=20 + second, threads=9)
+        gateway = ProcessSample("Gateway", "1 1.00", used_s, held, fds=20 + second, threads=9)
         each = {"bytes": {"gateway-1.a": held * MB}, "tasks": {"gateway-1.a": 10.0 + second}}
-        looks.append(Look(1_000.0 + second, {"log_bytes": second * MB / 10}, each, (gateway,)))
-    visits = [Visit(number, "chat", float(number), ended_s=1_000.0) for number in range(people)]
-    return costs.system(looks, "", 1_000.0, Inside(visits))
+        looks.append(SystemSample(1_000.0 + second, {"log_bytes": second * MB / 10}, each, (gateway,)))
+    visits = [CallerRecord(number, "chat", float(number), ended_s=1_000.0) for number in range(people)]
+    return usage_summary.system(looks, "", 1_000.0, CallersInside(visits))
 
 
 @given(st.integers(200, 400), st.floats(0.01, 1), st.floats(0.001, 0.1))
@@ -66,8 +66,8 @@ def test_where_the_parts_are_not_ours_to_look_at_it_is_what_the_operators_page_s
 def test_a_gateway_that_is_too_busy_to_tell_is_no_memory_that_was_freed() -> None:
     both = {"gateway-1.a": 200 * MB, "gateway-2.b": 200 * MB, "worker-3.c": 9 * MB}
     one = {"gateway-1.a": 200 * MB}
-    looks = [Look(2.0 * at, {}, {"bytes": both if at % 9 else one}) for at in range(150)]
-    seen = costs.system(looks, "", 0.0, Inside([]))
+    looks = [SystemSample(2.0 * at, {}, {"bytes": both if at % 9 else one}) for at in range(150)]
+    seen = usage_summary.system(looks, "", 0.0, CallersInside([]))
     assert {load.gateway_mb for load in seen.loads} == {400.0, None}
     assert seen.gateway_growth_mb_per_min == 0
 
@@ -77,10 +77,10 @@ def test_growth_is_not_hidden_by_a_gateway_that_is_killed_and_begins_anew() -> N
     for second in range(0, 1_200, 2):
         life, age_s = divmod(second, 400)
         held = 200 + 0.01 * age_s
-        member = Member("Gateway", f"{life} 1.00", 0.0, held, fds=30, threads=9)
-        looks.append(Look(float(second), {}, {"bytes": {f"gateway-{life}.a": held * MB}}, (member,)))
-    kills = [Kill(at_s=400.0 * life, part="Gateway", pid=life, back_s=3.0) for life in (1, 2)]
-    seen = costs.system(looks, "", 0.0, Inside([]), kills=kills)
+        member = ProcessSample("Gateway", f"{life} 1.00", 0.0, held, fds=30, threads=9)
+        looks.append(SystemSample(float(second), {}, {"bytes": {f"gateway-{life}.a": held * MB}}, (member,)))
+    kills = [ProcessKill(at_s=400.0 * life, part="Gateway", pid=life, back_s=3.0) for life in (1, 2)]
+    seen = usage_summary.system(looks, "", 0.0, CallersInside([]), kills=kills)
     assert seen.gateway_growth_mb_per_min == pytest.approx(0.6)
     assert seen.growth_mb_per_min["Gateway"] == pytest.approx(0.6)
     html = growth(seen)
@@ -91,17 +91,22 @@ def test_growth_is_not_hidden_by_a_gateway_that_is_killed_and_begins_anew() -> N
 def test_what_is_given_back_when_nobody_comes_any_more_is_no_shrinking() -> None:
     looks = []
     for second in range(0, 600, 2):
-        member = Member("Gateway", "1 1.00", 0.0, 200.0, fds=90 if second <= 500 else 30, threads=9)
-        looks.append(Look(float(second), {"streams": 40.0 if second <= 500 else 9.0}, {}, (member,)))
-    seen = costs.system(looks, "", 0.0, Inside([]), seconds=500)
+        member = ProcessSample("Gateway", "1 1.00", 0.0, 200.0, fds=90 if second <= 500 else 30, threads=9)
+        looks.append(SystemSample(float(second), {"streams": 40.0 if second <= 500 else 9.0}, {}, (member,)))
+    seen = usage_summary.system(looks, "", 0.0, CallersInside([]), seconds=500)
     assert (seen.fd_growth_per_min["Gateway"], seen.stream_growth_per_min) == (0, 0)
     assert seen.loads[-1].part_fds == {"Gateway": 30}, "it is drawn all the same"
 
 
 def test_processor_time_of_a_process_that_took_a_dead_ones_place_is_what_it_used_itself() -> None:
-    before = Member("Gateway", "1 1.00", 50.0, 200, fds=30, threads=9)
-    after = Member("Gateway", "2 9.00", 3.0, 200, fds=30, threads=9)
-    seen = costs.system([Look(0.0, {}, {}, (before,)), Look(2.0, {}, {}, (after,))], "", 0.0, Inside([]))
+    before = ProcessSample("Gateway", "1 1.00", 50.0, 200, fds=30, threads=9)
+    after = ProcessSample("Gateway", "2 9.00", 3.0, 200, fds=30, threads=9)
+    seen = usage_summary.system(
+        [SystemSample(0.0, {}, {}, (before,)), SystemSample(2.0, {}, {}, (after,))],
+        "",
+        0.0,
+        CallersInside([]),
+    )
     assert [load.part_cores for load in seen.loads] == [{}, {"Gateway": 1.5}]
 
 
@@ -119,4 +124,4 @@ rhapsode_turns_total{kind="prompt",input="text",outcome="completed"} 4"""
     summed, each = read(page.splitlines())
     assert summed == {"listeners": 5.0, "log_bytes": 1e6, "log_commands": 17.0}
     assert each["tasks"] == {"worker-1.c": 9.0}
-    assert Look(0.0, summed, each).gateway_bytes == {"gateway-1.a": 1.5e8, "gateway-2.b": 5e7}
+    assert SystemSample(0.0, summed, each).gateway_bytes == {"gateway-1.a": 1.5e8, "gateway-2.b": 5e7}

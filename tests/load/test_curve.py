@@ -8,17 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load.command import BROKEN, KEPT, WRONG
-from loadtests.load.curve import judging, running
-from loadtests.load.curve.arguments import RATES, parsed
-from loadtests.load.curve.command import main
-from loadtests.load.curve.keeping import MARK, keep, table
-from loadtests.load.curve.page import page, picture
-from loadtests.load.curve.result import Curve, Step
+from loadtests.report.curve_page import MARK, curve_table, keep, page, picture
+from loadtests.runner import curve_command, curve_verdicts
+from loadtests.runner.curve_command import RATES, curve_main, curve_parsed
+from loadtests.runner.curve_verdicts import CurveStep, LoadCurve
+from loadtests.runner.load_command import BROKEN, KEPT, WRONG
 from tests.load.typed import ended, refused
 from tests.support import RunningApp
 
-QUIET_STEP = Step(
+QUIET_STEP = CurveStep(
     per_s=1.0,
     came=30,
     people_mean=5.0,
@@ -45,7 +43,7 @@ QUIET_STEP = Step(
 )
 
 
-def step(**changes: object) -> Step:
+def step(**changes: object) -> CurveStep:
     return QUIET_STEP.model_copy(update=changes)
 
 
@@ -62,8 +60,8 @@ FULL = step(
 )
 
 
-def kept(*steps: Step) -> list[bool | None]:
-    return [one.kept for one in judging.verdicts(steps, 1.5, 2.0)]
+def kept(*steps: CurveStep) -> list[bool | None]:
+    return [one.kept for one in curve_verdicts.verdicts(steps, 1.5, 2.0)]
 
 
 def test_quality_is_judged_up_to_where_load_is_felt_and_politeness_beyond() -> None:
@@ -80,7 +78,7 @@ def test_quality_is_judged_up_to_where_load_is_felt_and_politeness_beyond() -> N
     ids=["a gap", "somebody without an answer", "a fact lost"],
 )
 def test_whatever_goes_wrong_where_load_is_not_felt_yet_is_said(
-    worse: Step, verdicts: list[bool | None]
+    worse: CurveStep, verdicts: list[bool | None]
 ) -> None:
     assert kept(QUIET_STEP, worse, FULL) == verdicts
 
@@ -114,9 +112,9 @@ def test_one_gap_in_any_step_up_to_there_is_enough_to_break_the_first_statement(
 
 def test_only_those_who_were_refused_beyond_it_are_told_there() -> None:
     before = step(per_s=2.0, ratio_p95=1.4, refused=7)
-    _, beyond = judging.verdicts([QUIET_STEP, before, FULL], 1.5, 2.0)
+    _, beyond = curve_verdicts.verdicts([QUIET_STEP, before, FULL], 1.5, 2.0)
     assert "; 40 refused, 0 of them without a wait" in beyond.found
-    _, never_late = judging.verdicts([QUIET_STEP, before], 1.5, 2.0)
+    _, never_late = curve_verdicts.verdicts([QUIET_STEP, before], 1.5, 2.0)
     assert (never_late.kept, "; 7 refused" in never_late.found) == (True, True)
 
 
@@ -128,13 +126,13 @@ def test_where_nobody_was_refused_there_is_nothing_to_judge() -> None:
 @given(st.lists(st.floats(0.5, 4), min_size=1, max_size=9))
 def test_load_is_felt_from_the_first_step_on_that_is_late(ratios: list[float]) -> None:
     steps = [step(ratio_p95=ratio) for ratio in ratios]
-    last = judging.knee(steps, 1.5)
+    last = curve_verdicts.knee(steps, 1.5)
     assert all(ratio <= 1.5 for ratio in ratios[: last + 1])
     assert last + 1 == len(ratios) or ratios[last + 1] > 1.5
 
 
-def curve(*steps: Step) -> Curve:
-    return Curve(
+def curve(*steps: CurveStep) -> LoadCurve:
+    return LoadCurve(
         when="2026-11-22 12:00 UTC",
         machine="2 cores",
         commit="abc",
@@ -145,7 +143,7 @@ def curve(*steps: Step) -> Curve:
         late=1.5,
         flat=2.0,
         steps=steps,
-        verdicts=judging.verdicts(steps, 1.5, 2.0),
+        verdicts=curve_verdicts.verdicts(steps, 1.5, 2.0),
         whole=(),
     )
 
@@ -189,42 +187,42 @@ def test_the_place_for_it_is_in_the_documents() -> None:
 def test_what_cannot_be_is_said_in_one_line(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(main, words, monkeypatch, capsys)
+    assert said in refused(curve_main, words, monkeypatch, capsys)
 
 
 def test_help_teaches_by_three_examples_and_says_what_is_judged(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parsed(["--help"])
+        curve_parsed(["--help"])
     said = capsys.readouterr().out
     assert said.count("\n  make load-curve") == 3
     assert "1. at the last step" in said
-    assert all(parsed(["--scenario", name]).rates == rates for name, rates in RATES.items())
+    assert all(curve_parsed(["--scenario", name]).rates == rates for name, rates in RATES.items())
 
 
 def test_where_nobody_answers_it_says_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ended(main, monkeypatch, "--url", "http://127.0.0.1:9", "--quiet") == WRONG
+    assert ended(curve_main, monkeypatch, "--url", "http://127.0.0.1:9", "--quiet") == WRONG
     assert "load-curve: connection: ConnectError" in capsys.readouterr().err
 
 
 def test_a_run_of_two_steps_leaves_its_report(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(running, "_TRIES", 1)  # however much else the machine does
+    monkeypatch.setattr(curve_command, "_TRIES", 1)  # however much else the machine does
     words = ["--url", app.url, "--rates", "2/s,4/s", "--for", "2", "--pause", "1", "--quiet"]
-    code = ended(main, monkeypatch, *words, "--late", "50", "--flat", "60", "--out", str(tmp_path))
+    code = ended(curve_main, monkeypatch, *words, "--late", "50", "--flat", "60", "--out", str(tmp_path))
     said = capsys.readouterr().out
-    found = Curve.model_validate(json.loads((tmp_path / "curve.json").read_text("utf-8")))
+    found = LoadCurve.model_validate(json.loads((tmp_path / "curve.json").read_text("utf-8")))
     assert code == BROKEN != KEPT, "nobody was refused, so that nothing is known of politeness"
-    assert found.verdicts == judging.verdicts(found.steps, 50, 60)
+    assert found.verdicts == curve_verdicts.verdicts(found.steps, 50, 60)
     assert found.verdicts[1].kept is None
     assert [one.per_s for one in found.steps] == [2.0, 4.0]
     assert [one.came for one in found.steps] == [one.admitted for one in found.steps]
     assert all(one.ttfa_p95_ms and one.answers == one.came for one in found.steps)
     assert found.steps[0].ratio_p95 == 1.0
     assert "not judged" in said
-    assert table(found) in said
+    assert curve_table(found) in said
     html = (tmp_path / "curve.html").read_text("utf-8")
     assert html == page(found)
     assert not re.search(r"<script|<link|src=|url\(", html), "it needs nothing but itself"

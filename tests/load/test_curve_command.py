@@ -7,15 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.load import command
-from loadtests.load.command import STOPPED, WRONG
-from loadtests.load.curve import command as curve_command
-from loadtests.load.curve import running
-from loadtests.load.curve.arguments import parsed
-from loadtests.load.curve.command import main
-from loadtests.load.curve.result import Curve
-from loadtests.load.door import Door, Failed
-from loadtests.load.result import Result
+from loadtests.client.api_connection import ApiConnection, Failed
+from loadtests.report.load_result import LoadResult
+from loadtests.runner import curve_command, load_command
+from loadtests.runner.curve_command import curve_main, curve_parsed
+from loadtests.runner.curve_verdicts import LoadCurve
+from loadtests.runner.load_command import STOPPED, WRONG
 from tests.load.results import result_with
 from tests.load.typed import ended
 
@@ -23,22 +20,22 @@ from tests.load.typed import ended
 def test_all_steps_are_planned_before_a_system_is_started(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "system_of", None)
-    assert ended(main, monkeypatch, "--rates", "2/h,1/s", "--for", "1s", "--quiet") == WRONG
+    monkeypatch.setattr(load_command, "system_of", None)
+    assert ended(curve_main, monkeypatch, "--rates", "2/h,1/s", "--for", "1s", "--quiet") == WRONG
     said = capsys.readouterr().err
     assert said == "load-curve: step 1 of 2: nobody would come: poisson, 0.000555556/s for 2 s\n"
 
 
 def test_a_short_curve_is_told_as_it_is_and_counts_from_when_people_were_due() -> None:
-    arguments = parsed(["--for", "1ms", "--rates", "3000/s,90000/s", "--processes", "2"])
+    arguments = curve_parsed(["--for", "1ms", "--rates", "3000/s,90000/s", "--processes", "2"])
     arguments.command = "make load-curve"
-    plans = running.planned(arguments)
-    assert command.planned(plans.warm_up)[0].due_s == [0.0]
+    plans = curve_command.planned(arguments)
+    assert load_command.planned(plans.warm_up)[0].due_s == [0.0]
     assert [(one.rate, one.seconds, one.processes) for one in plans.steps] == [
         (3_000, 0.002, 2),
         (90_000, 0.001, 2),
     ]
-    assert all(command.planned(one)[0].from_the_door for one in plans.steps)
+    assert all(load_command.planned(one)[0].from_the_door for one in plans.steps)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +46,11 @@ def test_a_short_curve_is_told_as_it_is_and_counts_from_when_people_were_due() -
 def test_steps_that_were_made_are_published_however_it_ends(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: BaseException, code: int | None
 ) -> None:
-    left: Iterator[Result | BaseException] = iter(
+    left: Iterator[LoadResult | BaseException] = iter(
         [result_with("fine"), result_with("fine", answers=1, answered=1), ending]
     )
 
-    async def measured(*_: object) -> Result:
+    async def measured(*_: object) -> LoadResult:
         made = next(left)
         if isinstance(made, BaseException):
             raise made
@@ -62,16 +59,16 @@ def test_steps_that_were_made_are_published_however_it_ends(
     async def calm(*_: object) -> None:
         """At once."""
 
-    monkeypatch.setattr(command, "measured", measured)
-    monkeypatch.setattr(running, "_rest", calm)
-    monkeypatch.setattr(Door, "greet", calm)
+    monkeypatch.setattr(load_command, "measured", measured)
+    monkeypatch.setattr(curve_command, "_rest", calm)
+    monkeypatch.setattr(ApiConnection, "greet", calm)
     words = ["--url", "http://127.0.0.1:9", "--rates", "1/s,2/s", "--quiet", "--out", str(tmp_path)]
     if code is None:
         with pytest.raises(OSError, match="disk"):
-            ended(main, monkeypatch, *words)
+            ended(curve_main, monkeypatch, *words)
     else:
-        assert ended(main, monkeypatch, *words) == code
-    found = Curve.model_validate(json.loads((tmp_path / "curve.json").read_text("utf-8")))
+        assert ended(curve_main, monkeypatch, *words) == code
+    found = LoadCurve.model_validate(json.loads((tmp_path / "curve.json").read_text("utf-8")))
     assert ([one.answers for one in found.steps], found.stopped) == ([1], True)
     assert "some steps are missing" in (tmp_path / "curve.html").read_text("utf-8")
 
@@ -81,8 +78,8 @@ def test_what_could_not_be_written_is_said_before_it_begins(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "measurements.md").write_text("# No mark\n", "utf-8")
-    monkeypatch.setattr(command, "system_of", None)
+    monkeypatch.setattr(load_command, "system_of", None)
     monkeypatch.setattr(curve_command, "DOCS", tmp_path)
     told = words.format(file=tmp_path / "measurements.md").split()
-    assert ended(main, monkeypatch, *told, "--quiet") == WRONG
+    assert ended(curve_main, monkeypatch, *told, "--quiet") == WRONG
     assert re.search(r"load-curve: .*(be made a folder|has no line)", capsys.readouterr().err)

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from loadtests.load.curve import running
-from loadtests.load.curve.arguments import parsed
-from loadtests.load.door import Door
+from loadtests.client.api_connection import ApiConnection
+from loadtests.runner import curve_command, load_command
+from loadtests.runner.curve_command import curve_parsed
 
 pytestmark = pytest.mark.anyio
 
@@ -48,8 +48,8 @@ async def fairest(made: list[Made], monkeypatch: pytest.MonkeyPatch) -> object:
     async def rest(*_: object) -> None:
         """It is calm."""
 
-    monkeypatch.setattr(running.command, "measured", measured)
-    monkeypatch.setattr(running, "_rest", rest)
-    found = await running._fair(parsed([]), cast(Door, None), "", None, 0.0)
+    monkeypatch.setattr(load_command, "measured", measured)
+    monkeypatch.setattr(curve_command, "_rest", rest)
+    found = await curve_command._fair(curve_parsed([]), cast(ApiConnection, None), "", None, 0.0)
     assert next(left, None) is None
     return found

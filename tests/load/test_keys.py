@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.load.command import KEPT, WRONG, main
-from loadtests.load.result import Result
+from loadtests.report.load_result import LoadResult
+from loadtests.runner.load_command import KEPT, WRONG, load_main
 from tests.access.people import People, settings_at
 from tests.load.test_command import SHORT
 from tests.load.typed import ended
@@ -30,8 +30,8 @@ def test_with_somebodys_key_everything_is_judged_but_only_an_administrator_sees_
     app, people = locked
     words = ["--url", app.url, *WORDS, "--processes", str(processes), "--out", str(tmp_path)]
     for key, sees in ((people.anna, False), (people.root, True)):
-        assert ended(main, monkeypatch, *words, "--key", key) == KEPT
-        result = Result.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
+        assert ended(load_main, monkeypatch, *words, "--key", key) == KEPT
+        result = LoadResult.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
         assert (result.people.fine, result.people.codes) == (result.people.planned, {})
         assert result.judgement.compared_with_log == result.people.fine > 0
         assert result.system.looked == sees
@@ -47,7 +47,7 @@ def test_the_key_can_be_in_the_environment_and_without_one_it_says_what_is_missi
 ) -> None:
     app, people = locked
     words = ["--url", app.url, *WORDS, "--out", str(tmp_path)]
-    assert ended(main, monkeypatch, *words) == WRONG
+    assert ended(load_main, monkeypatch, *words) == WRONG
     assert "asks who you are: --key" in capsys.readouterr().err
     monkeypatch.setenv("RHAPSODE_KEY", people.bob)
-    assert ended(main, monkeypatch, *words) == KEPT
+    assert ended(load_main, monkeypatch, *words) == KEPT

@@ -17,18 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from loadtests.chaos.system import System
-from loadtests.load import keeping
-from loadtests.load import killer as killer_module
-from loadtests.load.arguments import parsed
-from loadtests.load.command import KEPT, main, measured
-from loadtests.load.door import Failed, Refused
-from loadtests.load.keys import keys
-from loadtests.load.killer import Killer
-from loadtests.load.kills import PARTS, Due, schedule
-from loadtests.load.members import members
-from loadtests.load.result import Result
-from loadtests.speech import available
+from loadtests.chaos.gateway_system import GatewaySystem
+from loadtests.client.api_connection import Failed, Refused
+from loadtests.client.recorded_speech import available
+from loadtests.report import load_tables
+from loadtests.report.load_result import LoadResult
+from loadtests.runner import process_killer
+from loadtests.runner.load_arguments import parsed
+from loadtests.runner.load_command import KEPT, load_main, measured
+from loadtests.runner.process_killer import PARTS, DueKill, ProcessKiller, schedule
+from loadtests.runner.system_probe import keys
+from loadtests.runner.system_processes import members
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LogSettings
 from tests.eventually import eventually
@@ -97,7 +96,7 @@ async def test_people_go_on_after_their_gateway_was_killed_and_miss_nothing(
     words = f"--scenario {scenario} {much} --for 4 --arrivals constant --think 1 --kill-every 2 --quiet"
     arguments = parsed(words.split())
     arguments.command = "make load"
-    async with System(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
+    async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
         async with httpx.AsyncClient(base_url=system.url, timeout=30) as http, asyncio.TaskGroup() as tasks:
             running = tasks.create_task(measured(arguments, system.url, None))
             system.kill_gateway(await one_of_those_in_use(http))
@@ -133,7 +132,7 @@ async def test_only_processes_of_that_home_are_killed_and_who_follows_is_noted(
 ) -> None:
     ours, others = homes
     first, spared = started(ours, monkeypatch), started(others, monkeypatch)
-    killer = Killer(ours, [Due(0.0, "Log server"), Due(0.0, "LanguageModel")], 1)
+    killer = ProcessKiller(ours, [DueKill(0.0, "Log server"), DueKill(0.0, "LanguageModel")], 1)
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(killer.run(monotonic()))
         await eventually(lambda: len(killer.kills) == 2)
@@ -167,10 +166,10 @@ async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
         living.remove(victim)
         return victim.pid
 
-    monkeypatch.setattr(killer_module, "_LOOK_S", 0.01)
-    monkeypatch.setattr(killer_module, "_of_part", of_part)
-    monkeypatch.setattr(killer_module, "_killed", killed)
-    killer = Killer(tmp_path, [Due(0.0, "Gateway"), Due(0.0, "Gateway")], 1)
+    monkeypatch.setattr(process_killer, "_LOOK_S", 0.01)
+    monkeypatch.setattr(process_killer, "_of_part", of_part)
+    monkeypatch.setattr(process_killer, "_killed", killed)
+    killer = ProcessKiller(tmp_path, [DueKill(0.0, "Gateway"), DueKill(0.0, "Gateway")], 1)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(killer.run(monotonic()))
         await eventually(lambda: len(killer.kills) == 2)
@@ -184,7 +183,7 @@ async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
 
 
 def test_the_table_of_a_soak_has_every_fault_gaps_too() -> None:
-    table = keeping.report(result_with("fine", answers=9, answered=9, counts={"gaps": 3}))
+    table = load_tables.report(result_with("fine", answers=9, answered=9, counts={"gaps": 3}))
     assert "| what they heard | 81 facts, 9 answers; gaps 3, cut_tails 0, cross_talk 0, lost 0," in table
 
 
@@ -220,8 +219,8 @@ def test_a_soak_of_a_system_of_its_own_loses_nothing_although_its_parts_are_kill
     wishes = "--require broken>=1 --require kills>=2 --require kills_not_followed<=0 --require failed<=0"
     folders = f"--out {tmp_path} --plots {tmp_path / 'plots'}"
     monkeypatch.setattr(sys, "argv", ["load", *f"{words} {wishes} {folders}".split()])
-    assert main() == KEPT, (tmp_path / "load.json").read_text("utf-8")[-4_000:]
-    result = Result.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
+    assert load_main() == KEPT, (tmp_path / "load.json").read_text("utf-8")[-4_000:]
+    result = LoadResult.model_validate_json((tmp_path / "load.json").read_text("utf-8"))
     assert [kill.part for kill in result.system.kills] == ["Gateway", "Log server"]
     html = (tmp_path / "load.html").read_text("utf-8")
     assert "What was killed" in html
@@ -233,14 +232,14 @@ def test_a_soak_of_a_system_of_its_own_loses_nothing_although_its_parts_are_kill
         assert len(drawing.findall(".//*[@class='kill']")) == 2
 
 
-def check_what_is_kept(result: Result, tables: Path) -> None:
+def check_what_is_kept(result: LoadResult, tables: Path) -> None:
     """In the place that docs/measurements.md has for it, before what was there."""
-    text = keeping.TABLES.read_text("utf-8")
+    text = load_tables.TABLES.read_text("utf-8")
     tables.write_text(text, "utf-8")
-    keeping.keep(result, tables)
-    before, _, after = text.partition(keeping.MARK)
+    load_tables.keep(result, tables)
+    before, _, after = text.partition(load_tables.MARK)
     kept = tables.read_text("utf-8")
-    assert kept.startswith(before + keeping.MARK)
+    assert kept.startswith(before + load_tables.MARK)
     assert kept.endswith(after)
     table = kept.removeprefix(before).removesuffix(after)
     assert "| killed: a gateway | 1 times; another one after" in table

@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loadtests.load.lives import WARM_S, Life, growth_of_all, growth_per_minute, lives_of, settled
-from loadtests.voice.soak import slope_per_minute
+from loadtests.bench.voice.voice_soak import slope_per_minute
+from loadtests.runner.usage_summary import WARM_S, Life, growth_of_all, growth_per_minute, lives_of, settled
 
 EVERY_S = 2.0
 LENGTHS = st.lists(st.integers(200, 3_000), min_size=1, max_size=5)

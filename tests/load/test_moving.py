@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.chaos.system import System
-from loadtests.load import oracles
-from loadtests.load.arguments import parsed
-from loadtests.load.command import measured
-from loadtests.load.notes import Notes
-from loadtests.load.thin import Thin
-from loadtests.load.voice import PIECE_MS, Voice
-from loadtests.speech import PER_MS, available
+from loadtests.chaos.gateway_system import GatewaySystem
+from loadtests.client import oracles
+from loadtests.client.blocking_client import BlockingClient
+from loadtests.client.received_events import ReceivedEvents
+from loadtests.client.recorded_speech import PER_MS, available
+from loadtests.client.session_connection import PIECE_MS, ResumableInput
+from loadtests.runner.load_arguments import parsed
+from loadtests.runner.load_command import measured
 from tests.eventually import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
@@ -30,7 +30,7 @@ SLOWLY = {"per_chunk_ms": 150}
 LONG = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 12
 
 
-async def left(system: System, least: int = 1) -> None:
+async def left(system: GatewaySystem, least: int = 1) -> None:
     """A gateway of two that has so many listeners is told to go; it has gone when this returns."""
     async with httpx.AsyncClient(base_url=system.url, timeout=30) as http:
         while not (there := await listened_to(http, least)):  # noqa: ASYNC110 - another process knows
@@ -54,7 +54,7 @@ async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path
     arguments = parsed([*words.split(), "--quiet"])
     arguments.command = "make load"
     least = 4 if scenario == "audience" else 1  # of one who is about to leave nobody need move
-    async with System(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
+    async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1), tts=SLOWLY) as system:
         result, _ = await asyncio.gather(measured(arguments, system.url, None), left(system, least))
     assert (result.people.codes, result.people.fine) == ({}, result.people.planned)
     assert result.people.moved > 0
@@ -65,10 +65,10 @@ async def test_people_follow_gateways_that_leave_and_miss_nothing(tmp_path: Path
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_the_blocking_client_follows_as_well(tmp_path: Path, streamed: bool) -> None:
-    notes = Notes("Zobababababa", hears=False)
+    notes = ReceivedEvents("Zobababababa", hears=False)
 
     def listen() -> None:
-        thin = Thin(system.url)
+        thin = BlockingClient(system.url)
         try:
             with thin.session() as session:
                 if streamed:
@@ -79,14 +79,14 @@ async def test_the_blocking_client_follows_as_well(tmp_path: Path, streamed: boo
         finally:
             thin.close()
 
-    async with System(tmp_path, 2, SCRIPT, random.Random(1)) as system:
+    async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1)) as system:
         await asyncio.gather(asyncio.to_thread(listen), left(system))
     assert oracles.judge(notes) == []
     assert notes.over(next(iter(notes.turns)))
 
 
 def test_what_was_said_into_a_line_that_moves_is_said_again_from_where_the_server_has_it() -> None:
-    voice = Voice("microphone")
+    voice = ResumableInput("microphone")
     first, second, third = (bytes([number]) * 20 * PER_MS for number in range(3))
     voice.say(first)
     assert voice.untold() == b"", "nobody has said from where on"
@@ -117,7 +117,7 @@ def test_what_was_said_into_a_line_that_moves_is_said_again_from_where_the_serve
 def test_the_server_gets_every_sound_once_and_in_order_however_often_a_line_moves(
     steps: list[tuple[str, int]],
 ) -> None:
-    voice, spoken, heard, acknowledged = Voice("microphone"), 0, 0, 0
+    voice, spoken, heard, acknowledged = ResumableInput("microphone"), 0, 0, 0
     voice.ready(0)
     sound = bytes(PER_MS)
     for step, number in steps:

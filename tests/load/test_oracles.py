@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from loadtests.load import oracles
-from loadtests.load.notes import fingerprint, packets
+from loadtests.client import oracles
+from loadtests.client.received_events import fingerprint, packets
 from tests.load.doctored import MINE, Frame, noted, places, sound, stream
 
 THEIRS = "Zodadadadada"

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load import costs, summary
-from loadtests.load.arguments import parsed
-from loadtests.load.command import STOPPED, measured, planned
-from loadtests.load.result import Result
-from loadtests.load.runner import Plan, Tick
-from loadtests.load.share import Share, lost
-from loadtests.load.visit import Sample, Visit
+from loadtests.client.caller_record import CallerRecord, LatencySample
+from loadtests.report import load_summary
+from loadtests.report.load_result import LoadResult
+from loadtests.runner import usage_summary
+from loadtests.runner.load_arguments import parsed
+from loadtests.runner.load_command import STOPPED, measured, planned
+from loadtests.runner.open_loop import ClockTick, LoadPlan, ProcessShare, lost
 from tests.eventually import eventually
 from tests.load.doctored import noted, stream
 from tests.support import RunningApp
@@ -44,19 +44,19 @@ def test_people_and_places_are_dealt_out_whole(processes: int, most: int, people
     assert sum(part.part(most) for part in parts) == most
 
 
-def part_of(plan: Plan, number: int, processes: int) -> Plan:
+def part_of(plan: LoadPlan, number: int, processes: int) -> LoadPlan:
     return replace(plan, process=number, processes=processes)
 
 
-def visits(count: int) -> list[Visit]:
+def visits(count: int) -> list[CallerRecord]:
     dice = Random(3)
     found = []
     for number in range(count):
         due_s = number * 0.1
-        visit = Visit(
+        visit = CallerRecord(
             number, "chat", due_s, late_s=0.01, ended_s=due_s + dice.uniform(0.1, 5), outcome="fine"
         )
-        visit.samples = [Sample("ttfa", due_s, dice.expovariate(0.01)) for _ in range(3)]
+        visit.samples = [LatencySample("ttfa", due_s, dice.expovariate(0.01)) for _ in range(3)]
         frames = stream(["I am here. "], [[40, 60]])
         if number % 5 == 0:
             frames.pop(3)  # a fact is lost
@@ -69,12 +69,14 @@ def visits(count: int) -> list[Visit]:
 def test_what_several_processes_bring_is_put_together_as_if_it_had_been_one(processes: int) -> None:
     everybody = visits(40)
     parts = [everybody[number::processes] for number in range(processes)]
-    samples = [summary.answered(part, 0.0) for part in parts]
-    whole = summary.answered(everybody, 0.0)
-    assert summary.latencies(sample for part in samples for sample in part) == summary.latencies(whole)
+    samples = [load_summary.answered(part, 0.0) for part in parts]
+    whole = load_summary.answered(everybody, 0.0)
+    assert load_summary.latencies(sample for part in samples for sample in part) == load_summary.latencies(
+        whole
+    )
     judged, alone = (
-        summary.together([summary.judgement(part) for part in parts]),
-        summary.judgement(everybody),
+        load_summary.together([load_summary.judgement(part) for part in parts]),
+        load_summary.judgement(everybody),
     )
     assert judged.model_copy(update={"examples": ()}) == alone.model_copy(update={"examples": ()})
     assert judged.counts["lost"] == 8
@@ -82,9 +84,13 @@ def test_what_several_processes_bring_is_put_together_as_if_it_had_been_one(proc
 
 
 def test_each_process_has_its_own_lateness_and_the_worst_is_that_of_the_client() -> None:
-    calm = Share([Visit(0, "chat", 0.0, late_s=0.001)], ticks=[Tick(0, 1, 1), Tick(1, 2, 3)])
-    busy = Share([Visit(1, "chat", 0.0, late_s=0.2)], ticks=[Tick(0, 90, 0), Tick(1, 5, 4)])
-    seen = costs.client([calm, busy])
+    calm = ProcessShare(
+        [CallerRecord(0, "chat", 0.0, late_s=0.001)], ticks=[ClockTick(0, 1, 1), ClockTick(1, 2, 3)]
+    )
+    busy = ProcessShare(
+        [CallerRecord(1, "chat", 0.0, late_s=0.2)], ticks=[ClockTick(0, 90, 0), ClockTick(1, 5, 4)]
+    )
+    seen = usage_summary.client([calm, busy])
     assert (seen.late_p99_ms, seen.starts_late_p99_ms, seen.cpu_s) == (90, 200, 6)
     assert [one.late_p99_ms for one in seen.processes] == [2, 90]
 
@@ -94,9 +100,9 @@ def test_the_people_of_a_process_that_died_are_counted_and_those_who_are_known_s
     plan, _ = planned(arguments)
     gone = lost(part_of(plan, 1, 3), "process 2 died after 1 s (signal 9)", 1.0)
     kept = visits(4)
-    people = summary.people([*kept, *gone.visits])
+    people = load_summary.people([*kept, *gone.visits])
     assert (people.lost_with_process, people.fine, people.planned) == (4, 4, 8)
-    assert summary.Inside(gone.visits).most == 0, "nobody knows how long they were there"
+    assert load_summary.CallersInside(gone.visits).most == 0, "nobody knows how long they were there"
 
 
 async def test_people_in_three_processes_are_all_there_and_judged(app: RunningApp) -> None:
@@ -113,14 +119,14 @@ async def test_people_in_three_processes_are_all_there_and_judged(app: RunningAp
 
 
 def begun(app: RunningApp, out: Path) -> "subprocess.Popen[bytes]":
-    words = [sys.executable, "-m", "loadtests.load", *LONG.split(), "--url", app.url, "--out", str(out)]
+    words = [sys.executable, "-m", "loadtests", "load", *LONG.split(), "--url", app.url, "--out", str(out)]
     with (out.parent / "said.txt").open("wb") as said:
         return subprocess.Popen(words, stdout=said, stderr=said, start_new_session=True)
 
 
 def workers(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     found = psutil.Process(process.pid).children()
-    return [one for one in found if "loadtests.load.worker" in one.cmdline()]
+    return [one for one in found if "loadtests.runner.worker_process" in one.cmdline()]
 
 
 async def people_inside(out: Path) -> None:
@@ -143,7 +149,7 @@ async def test_ctrl_c_sends_everybody_away_and_reports_what_there_was(
     assert len(children) == 2
     os.killpg(process.pid, signal.SIGINT)
     assert await ended(process) == STOPPED
-    result = Result.model_validate_json((tmp_path / "out" / "load.json").read_text())
+    result = LoadResult.model_validate_json((tmp_path / "out" / "load.json").read_text())
     assert result.stopped
     assert result.people.unfinished + result.people.fine == result.people.planned > 0
     assert "Stopped by hand" in " ".join(result.notes)
@@ -160,7 +166,7 @@ async def test_the_people_of_a_process_that_is_killed_are_told_as_lost(
     await anyio.to_thread.run_sync(worker.wait, 30)  # until its parent knows
     process.send_signal(signal.SIGINT)
     assert await ended(process) == STOPPED
-    result = Result.model_validate_json((tmp_path / "out" / "load.json").read_text())
+    result = LoadResult.model_validate_json((tmp_path / "out" / "load.json").read_text())
     assert result.people.lost_with_process == 180
     assert "signal 9" in " ".join(result.notes)
     [broken] = [one for one in result.requirements if not one.kept]

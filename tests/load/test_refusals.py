@@ -9,8 +9,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
-from loadtests.load import door
-from loadtests.load.door import Failed, Refused
+from loadtests.client import api_connection
+from loadtests.client.api_connection import Failed, Refused
 from tests.load.test_running import result_of
 from tests.support import running_app, scripted_settings
 
@@ -57,7 +57,7 @@ async def test_only_admission_control_refuses_politely_a_broken_part_is_a_failur
 ) -> None:
     answer = httpx.Response(status, headers={"Retry-After": "7"}, content=body)
     handshake = InvalidStatus(Response(status, "No", Headers({"Retry-After": "7"}), body))
-    for error in (door._of_answer(answer), door._of_handshake(handshake)):
+    for error in (api_connection._of_answer(answer), api_connection._of_handshake(handshake)):
         assert (type(error), error.code, error.retry_after_s) == (kind, code, 7.0)
         assert error.passing is (code not in ("gateway.busy", "engine.busy", "limit.turns"))
 
@@ -71,7 +71,7 @@ async def test_a_broken_part_is_told_as_a_failure_and_the_run_is_not_kept(
 
     with running_app(scripted_settings(tmp_path)) as app:
         monkeypatch.setattr(httpx.AsyncClient, "request", answers)
-        monkeypatch.setattr(door.Door, "greet", lambda _: asyncio.sleep(0))
+        monkeypatch.setattr(api_connection.ApiConnection, "greet", lambda _: asyncio.sleep(0))
         result = await result_of(app, "--scenario chat --turns 1 --rate 2/s")
     assert getattr(result.people, outcome) == result.people.planned == 2
     kept = [one.wish for one in result.requirements if not one.kept]

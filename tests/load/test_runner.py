@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from loadtests.load import person as person_module
-from loadtests.load import runner, summary, thresholds
-from loadtests.load.door import Door, Refused
-from loadtests.load.person import Person
-from loadtests.load.runner import Count, Plan, Run, run
+from loadtests.client import virtual_caller
+from loadtests.client.api_connection import ApiConnection, Refused
+from loadtests.client.virtual_caller import VirtualCaller
+from loadtests.report import load_summary, thresholds
+from loadtests.runner import open_loop
+from loadtests.runner.open_loop import LoadPlan, LoadProgress, LoopState, run
 from tests.support import RunningApp
 
 pytestmark = [pytest.mark.anyio]
@@ -23,19 +24,19 @@ pytestmark = [pytest.mark.anyio]
 class Doing:
     """A scenario of the test's own."""
 
-    play: Callable[[Person], Awaitable[None]]
+    play: Callable[[VirtualCaller], Awaitable[None]]
 
 
 async def run_of(
     app: RunningApp,
-    act: Callable[[Person], Awaitable[None]],
+    act: Callable[[VirtualCaller], Awaitable[None]],
     due_s: list[float],
     most: int,
     grace_s: float = 20,
     *,
     from_the_door: bool = False,
-) -> Run:
-    plan = Plan(
+) -> LoopState:
+    plan = LoadPlan(
         due_s=due_s,
         names=["act"] * len(due_s),
         scenarios={"act": Doing(act)},  # type: ignore[dict-item]
@@ -46,7 +47,7 @@ async def run_of(
         patience_s=30,
         from_the_door=from_the_door,
     )
-    door = Door(app.url)
+    door = ApiConnection(app.url)
     try:
         return await run(plan, door, lambda count: None, asyncio.Event(), monotonic())
     finally:
@@ -54,12 +55,12 @@ async def run_of(
 
 
 async def test_nobody_waits_for_the_others_and_who_has_no_room_is_counted_apart(app: RunningApp) -> None:
-    async def stays(person: Person) -> None:
+    async def stays(person: VirtualCaller) -> None:
         await asyncio.Event().wait()
 
     done = await run_of(app, stays, [0.0, 0.001, 0.002, 0.003], most=2, grace_s=0.05)
     assert [visit.outcome for visit in done.visits] == ["unfinished"] * 2 + ["refused_by_us"] * 2
-    assert summary.Inside(done.visits).most == 2
+    assert load_summary.CallersInside(done.visits).most == 2
     assert done.inside == 0
 
 
@@ -67,11 +68,11 @@ async def test_a_late_start_is_counted_from_when_it_was_due(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead_s = 0.0
-    for module in (runner, person_module):
+    for module in (open_loop, virtual_caller):
         monkeypatch.setattr(module, "monotonic", lambda: monotonic() + ahead_s)
     dues: list[float] = []
 
-    async def hogs(person: Person) -> None:
+    async def hogs(person: VirtualCaller) -> None:
         nonlocal ahead_s
         dues.append(person.first_due())
         ahead_s += 0.2  # as if this client itself had been slow for so long
@@ -86,22 +87,22 @@ async def test_a_late_start_is_counted_from_when_it_was_due(
 async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_asked_for(
     app: RunningApp, monkeypatch: pytest.MonkeyPatch, from_the_door: bool
 ) -> None:
-    connect, ahead_s = Door.connect, 0.0
-    for module in (runner, person_module):
+    connect, ahead_s = ApiConnection.connect, 0.0
+    for module in (open_loop, virtual_caller):
         monkeypatch.setattr(module, "monotonic", lambda: monotonic() + ahead_s)
 
-    async def slowly(door: Door, session: str, *, after: str, audio: str) -> ClientConnection:
+    async def slowly(door: ApiConnection, session: str, *, after: str, audio: str) -> ClientConnection:
         nonlocal ahead_s
         ahead_s += 0.3  # as if connecting took so long
         return await connect(door, session, after=after, audio=audio)
 
-    async def asks(person: Person) -> None:
+    async def asks(person: VirtualCaller) -> None:
         async with person.arrived({}) as line:
             await line.ask(person.first_due(), text="Here I am.")
         async with person.line(line.session):
             """Once more: that is no opening."""
 
-    monkeypatch.setattr(Door, "connect", slowly)
+    monkeypatch.setattr(ApiConnection, "connect", slowly)
     done = await run_of(app, asks, [0.0], most=9, from_the_door=from_the_door)
     assert [visit.outcome for visit in done.visits] == ["fine"]
     [opened] = [one for visit in done.visits for one in visit.samples if one.series == "open"]
@@ -120,15 +121,15 @@ async def test_a_long_stall_of_this_client_is_late_for_each_tick_that_it_missed(
         nonlocal now_s
         now_s += max(0.0, seconds)
 
-    def said(_: Count) -> None:
+    def said(_: LoadProgress) -> None:
         nonlocal now_s
         now_s += next(stalls)
 
-    monkeypatch.setattr(runner, "monotonic", lambda: now_s)
-    monkeypatch.setattr(runner, "asyncio", SimpleNamespace(sleep=rests))
-    done = Run(100.0)
+    monkeypatch.setattr(open_loop, "monotonic", lambda: now_s)
+    monkeypatch.setattr(open_loop, "asyncio", SimpleNamespace(sleep=rests))
+    done = LoopState(100.0)
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await runner._watch(done, said)
+        await open_loop._watch(done, said)
     late_ms = [tick.late_ms for tick in done.ticks]
     assert late_ms == pytest.approx([0.0, *(10_000 - 500 * missed for missed in range(1, 21)), 0.0])
 
@@ -150,7 +151,7 @@ async def test_nobody_queues_inside_this_client(monkeypatch: pytest.MonkeyPatch)
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=people)
-    door = Door(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    door = ApiConnection(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     try:
         made = await asyncio.gather(*(door.create({}) for _ in range(people)))
     finally:
@@ -161,7 +162,7 @@ async def test_nobody_queues_inside_this_client(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(app: RunningApp) -> None:
-    async def breaks(person: Person) -> None:
+    async def breaks(person: VirtualCaller) -> None:
         match person.visit.number:
             case 0:
                 raise Refused("gateway.busy", 2.0)
@@ -188,7 +189,7 @@ async def test_what_goes_wrong_is_one_persons_result_and_says_whose_fault_it_is(
 
 
 async def test_what_the_server_said_before_it_closed_is_told_rather_than_the_closing(app: RunningApp) -> None:
-    async def comes_late(person: Person) -> None:
+    async def comes_late(person: VirtualCaller) -> None:
         async with person.line("0198c0de-0000-7000-8000-000000000000") as line:
             await line._socket.wait_closed()
             await line.ask(text="Is anybody there?")
@@ -208,4 +209,4 @@ async def test_what_the_server_said_before_it_closed_is_told_rather_than_the_clo
 )
 def test_a_requirement_that_is_none_is_explained(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        thresholds.wish(text)
+        thresholds.threshold(text)

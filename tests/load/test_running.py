@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.load.arguments import parsed
-from loadtests.load.command import measured
-from loadtests.load.result import Result
-from loadtests.load.scenarios import SCENARIOS, SPEAKING
-from loadtests.speech import available
+from loadtests.client.recorded_speech import available
+from loadtests.report.load_result import LoadResult
+from loadtests.runner.load_arguments import parsed
+from loadtests.runner.load_command import measured
+from loadtests.scenarios import SCENARIOS, SPEAKING
 from tests.support import RunningApp
 
 pytestmark = [pytest.mark.anyio]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio]
 QUICK = "--rate 4/s --for 1 --arrivals constant --think 0.01 --turns 2 --no-listen --pages 1 --listeners 4"
 
 
-async def result_of(app: RunningApp, words: str) -> Result:
+async def result_of(app: RunningApp, words: str) -> LoadResult:
     arguments = parsed([*QUICK.split(), "--quiet", *words.split()])
     arguments.command = "make load"
     return await measured(arguments, app.url, None)
@@ -40,7 +40,7 @@ async def test_a_scenario_is_played_to_its_end_and_nothing_is_wrong(
     assert result.judgement.compared_with_log == result.people.fine
     assert all(one.kept for one in result.requirements)
     assert {"open", "ttfa"} <= set(result.latencies) or "v2v" in result.latencies
-    assert Result.model_validate_json(result.model_dump_json()) == result
+    assert LoadResult.model_validate_json(result.model_dump_json()) == result
 
 
 @pytest.mark.skipif(not available(), reason="needs Debian's pocketsphinx-testdata")
@@ -59,7 +59,7 @@ async def test_in_a_soak_sessions_are_compared_and_deleted_when_their_person_lea
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             return len((await http.get("/v1/sessions")).json()["sessions"])
 
-    async def watched(result: Awaitable[Result]) -> Result:
+    async def watched(result: Awaitable[LoadResult]) -> LoadResult:
         running = asyncio.ensure_future(result)
         while not running.done():
             gone.append(await sessions())

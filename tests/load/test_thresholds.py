@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from loadtests.load import summary
-from loadtests.load.result import Kill, Result
-from loadtests.load.thresholds import checked, wish
-from loadtests.load.visit import Visit
+from loadtests.client.caller_record import CallerRecord
+from loadtests.report import load_summary
+from loadtests.report.load_result import LoadResult, ProcessKill
+from loadtests.report.thresholds import checked, threshold
 from tests.load.doctored import noted, stream
 from tests.load.results import result_with
 
-KILL = Kill(at_s=1.0, part="Gateway", pid=7, back_s=2.0)
+KILL = ProcessKill(at_s=1.0, part="Gateway", pid=7, back_s=2.0)
 ANSWERED: dict[str, Any] = {"answers": 2, "answered": 2}
 
 
-def broken(result: Result, *wishes: str, killing: bool = False) -> list[str]:
-    found = checked(result, [wish(one) for one in wishes], killing=killing)
+def broken(result: LoadResult, *wishes: str, killing: bool = False) -> list[str]:
+    found = checked(result, [threshold(one) for one in wishes], killing=killing)
     return [one.wish for one in found if not one.kept]
 
 
@@ -56,7 +56,7 @@ def test_of_a_run_that_was_stopped_nothing_is_missed() -> None:
     ],
     ids=["one that was followed", "none", "one that found nobody", "one that nobody followed"],
 )
-def test_what_was_to_be_killed_was_and_came_back(kills: tuple[Kill, ...], missed: list[str]) -> None:
+def test_what_was_to_be_killed_was_and_came_back(kills: tuple[ProcessKill, ...], missed: list[str]) -> None:
     """Somebody may fail then: --require says how many."""
     result = result_with("fine", "failed", kills=kills, **ANSWERED)
     assert broken(result, killing=True) == missed
@@ -68,8 +68,8 @@ def test_an_answer_counts_where_something_of_it_came() -> None:
     whole = stream(["I am here. "], [[40, 60]])
     visits = []
     for number, frames in enumerate([whole, whole[:4], whole[:3]]):
-        visits.append(Visit(number, "chat", 0.0, heard=[("session", noted(frames))]))
-    judged = [summary.judgement([visit]) for visit in visits]
+        visits.append(CallerRecord(number, "chat", 0.0, heard=[("session", noted(frames))]))
+    judged = [load_summary.judgement([visit]) for visit in visits]
     assert [one.answers for one in judged] == [1, 1, 1]
     assert [one.answered for one in judged] == [1, 1, 0]
-    assert summary.together(judged).answered == summary.judgement(visits).answered == 2
+    assert load_summary.together(judged).answered == load_summary.judgement(visits).answered == 2

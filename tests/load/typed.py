@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtests.load.command import WRONG
+from loadtests.runner.load_command import WRONG
 
 
 def ended(main: Callable[[], int], monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

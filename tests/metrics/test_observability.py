@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cluster.observability.__main__ import made
-from loadtests.dashboard.prometheus import prometheus
+from loadtests.report.prometheus_server import prometheus
 from pipeline.observability.metric_names import ALL
 from tests.log.support import wait_for
 from tests.metrics.conftest import Gateways

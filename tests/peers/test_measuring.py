@@ -12,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
-from loadtests.peers import crowd
-from loadtests.peers.contestants import Heard
-from loadtests.peers.crowd import Step, carried, limit_of
-from loadtests.peers.ear import RATE, Ear
+from loadtests.client.recorded_speech import Clip
+from loadtests.peers import session_climb
+from loadtests.peers.contestants import HeardAnswer
 from loadtests.peers.laps import Laps, prompt, spoken, text, typed
-from loadtests.peers.report import Race, crowd_table
-from loadtests.peers.socket import line
-from loadtests.peers.stages import Marks, stages
-from loadtests.speech import Clip
+from loadtests.peers.peer_connection import RATE, FirstLoudSample, peer_connection
+from loadtests.peers.peer_servers import Marks, stages
+from loadtests.peers.race_tables import Race, sessions_table
+from loadtests.peers.session_climb import ClimbStep, carried, limit_of
 from tests.clocks import HandClock
 
 LOUD = (np.full(RATE // 10, 5_000, "<i2")).tobytes()
@@ -46,7 +45,7 @@ async def doctored(clock: HandClock, delay_s: float, pcm: bytes) -> AsyncGenerat
 @pytest.mark.anyio
 async def test_a_known_delay_is_the_figure() -> None:
     clock = HandClock()
-    async with doctored(clock, 0.25, SOFT + LOUD) as url, line(url, clock.monotonic) as connection:
+    async with doctored(clock, 0.25, SOFT + LOUD) as url, peer_connection(url, clock.monotonic) as connection:
         ear, asked_s = await connection.wish(ask="Well?")
     assert asked_s == 1_000
     assert ear.heard_s == pytest.approx(0.35)
@@ -66,7 +65,7 @@ async def test_a_known_delay_is_the_figure() -> None:
 def test_sound_is_heard_when_it_is_played(
     pieces: Sequence[tuple[float, bytes]], heard_s: float, arrived_s: float
 ) -> None:
-    ear = Ear()
+    ear = FirstLoudSample()
     for at_s, pcm in pieces:
         ear.push(pcm, at_s)
     assert (ear.heard_s, ear.arrived_s) == (pytest.approx(heard_s), pytest.approx(arrived_s))
@@ -83,7 +82,7 @@ async def test_who_never_makes_a_sound_is_told_of() -> None:
 
     async with serve(hang_up, "127.0.0.1", 0) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with line(url, clock.monotonic) as connection:
+        async with peer_connection(url, clock.monotonic) as connection:
             with pytest.raises(RuntimeError, match="ended before anything was heard"):
                 await connection.wish(ask="Well?")
 
@@ -91,7 +90,7 @@ async def test_who_never_makes_a_sound_is_told_of() -> None:
 @given(st.lists(st.integers(1, 4_000), min_size=1, max_size=8), st.integers(0, 9_000))
 def test_how_sound_is_cut_does_not_change_when_it_is_heard(sizes: list[int], silence: int) -> None:
     sound = bytes(2 * silence) + LOUD
-    whole, cut = Ear(), Ear()
+    whole, cut = FirstLoudSample(), FirstLoudSample()
     whole.push(sound, 1.0)
     for start, end in pairwise([0, *np.cumsum(sizes).tolist(), len(sound) // 2]):
         cut.push(sound[2 * start : 2 * end], 1.0)
@@ -106,16 +105,16 @@ class Runner:
     ms: float
     asked: list[str] = field(default_factory=list)
 
-    async def ask(self, prompt: str) -> Heard:
+    async def ask(self, prompt: str) -> HeardAnswer:
         self.asked.append(prompt)
         if len(self.asked) == 3:
             raise RuntimeError("a stumble")
-        return Heard(self.ms, self.ms)
+        return HeardAnswer(self.ms, self.ms)
 
-    async def read(self, text: str) -> Heard:
+    async def read(self, text: str) -> HeardAnswer:
         return await self.ask(text)
 
-    async def say(self, clip: Clip) -> Heard:
+    async def say(self, clip: Clip) -> HeardAnswer:
         return await self.ask(clip.name)
 
 
@@ -168,15 +167,15 @@ def test_questions_and_texts_are_many() -> None:
 
 def test_sessions_are_counted_up_to_the_first_step_that_is_late_or_fails() -> None:
     steps = [
-        Step(1, [100.0], 0),
-        Step(2, [149.0], 0),
-        Step(4, [150.0], 0),
-        Step(8, [151.0], 0),
-        Step(16, [90.0], 0),
+        ClimbStep(1, [100.0], 0),
+        ClimbStep(2, [149.0], 0),
+        ClimbStep(4, [150.0], 0),
+        ClimbStep(8, [151.0], 0),
+        ClimbStep(16, [90.0], 0),
     ]
     assert carried(steps, limit_of(steps)) == 4
-    assert carried([*steps[:2], Step(4, [120.0], 1)], 150) == 2
-    told = crowd_table({"Pipecat": steps[:2], "Rhapsode": steps}, 3.0)
+    assert carried([*steps[:2], ClimbStep(4, [120.0], 1)], 150) == 2
+    told = sessions_table({"Pipecat": steps[:2], "Rhapsode": steps}, 3.0)
     assert "| Rhapsode | 4 | 2.0 | MISSED | 16 | 8.0 |" in told
 
 
@@ -205,19 +204,19 @@ async def test_people_are_added_until_both_limits_are_broken_and_disturbed_steps
 ) -> None:
     steps, shares = iter(p95 for p95, _ in found), iter(share for _, share in found)
 
-    async def made(_: object, sessions: int, seconds: float) -> Step:
-        return Step(sessions, [next(steps) if sessions != 2 else 0.0], 0)  # two warm up
+    async def made(_: object, sessions: int, seconds: float) -> ClimbStep:
+        return ClimbStep(sessions, [next(steps) if sessions != 2 else 0.0], 0)  # two warm up
 
-    monkeypatch.setattr(crowd, "step", made)
-    monkeypatch.setattr(crowd, "stolen", lambda before, after: next(shares))
+    monkeypatch.setattr(session_climb, "step", made)
+    monkeypatch.setattr(session_climb, "stolen", lambda before, after: next(shares))
     if len(counts) > len(kept):  # so that it would go on if it could
         steps, shares = chain(steps, repeat(2_000.0)), chain(shares, repeat(0.0))
-    climbed = await crowd.climb(crowd.OurHall("ours", "", {}), counts, 1)
+    climbed = await session_climb.climb(session_climb.RhapsodeSystem("ours", "", {}), counts, 1)
     assert [(each.p95, each.tries) for each in climbed] == kept
 
 
 def test_nobody_to_compare_with_is_no_verdict() -> None:
-    race = Race("typed", Laps({"Rhapsode": [Heard(5, 5)]}, {"Rhapsode": []}), 0.6)
+    race = Race("typed", Laps({"Rhapsode": [HeardAnswer(5, 5)]}, {"Rhapsode": []}), 0.6)
     assert race.best is None
     assert "| Rhapsode | 5 / 5 | - |  | 1 | 0 |" in race.table()
 

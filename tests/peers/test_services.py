@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.peers.services import chat_app, ears_app, speech_app
+from loadtests.peers.engine_services import chat_app, ears_app, speech_app
 from pipeline.engines.ports import LanguageModel, Transcript, Utterance
 from pipeline.engines.registry import (
     build_chat_provider,
@@ -64,7 +64,7 @@ async def test_what_was_heard_is_written_down(tmp_path: Path) -> None:
 
 
 def test_a_service_of_another_kind_is_refused() -> None:
-    from loadtests.peers.services import main
+    from loadtests.peers.engine_services import main
     from schemas.settings import AppSettings
 
     with pytest.raises(ValueError, match="no service 'soup'"):

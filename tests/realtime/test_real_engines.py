@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from loadtests import speech
+from loadtests.client import recorded_speech
 from schemas.settings import AppSettings
 from tests.clips import needs_clips, word_errors
 from tests.realtime.sounds import silence, wide
@@ -27,7 +27,7 @@ async def test_a_stock_client_speaks_with_real_engines(tmp_path: Path) -> None:
         quality_speech_to_text={"engine": "whisper"},
         session={"max_tokens": 40},
     )
-    clip = speech.librivox()[0]
+    clip = recorded_speech.librivox()[0]
     pcm = silence(400) + wide(clip.pcm) + silence(2_000)
     with running_app(settings) as app:
         async with (

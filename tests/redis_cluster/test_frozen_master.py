@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from loadtests.chaos.redis_servers import RedisServer, Watched, find_server, wait_for, watched_redis
+from loadtests.chaos.redis_servers import RedisServer, SentinelRedis, find_server, wait_for, watched_redis
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.codec import Keys
@@ -25,7 +25,7 @@ HANGING = 5
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def watched(tmp_path: Path) -> Iterator[SentinelRedis]:
     try:
         find_server()
     except FileNotFoundError as missing:
@@ -35,7 +35,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 @pytest.fixture
-async def log(watched: Watched, tmp_path: Path) -> AsyncGenerator[RedisEventLog, None]:
+async def log(watched: SentinelRedis, tmp_path: Path) -> AsyncGenerator[RedisEventLog, None]:
     addresses = tuple(sentinel.address for sentinel in watched.sentinels)
     opened = open_hot_log(LogSettings(mode="sentinel", sentinels=addresses), tmp_path)
     yield opened
@@ -46,7 +46,7 @@ def seq_at(server: RedisServer, session: SessionId) -> int:
     return int(server.ask("HGET", KEYS.meta(session), "seq") or 0)
 
 
-async def told(log: RedisEventLog, watched: Watched) -> SessionId:
+async def told(log: RedisEventLog, watched: SentinelRedis) -> SessionId:
     """A session with a turn under way, which all servers have; and connections that wait for use."""
     session = new_session_id()
     await log.append([creation(session), batch(session, 1, new(WISH), producer="asker")])
@@ -59,7 +59,7 @@ async def told(log: RedisEventLog, watched: Watched) -> SessionId:
     return session
 
 
-def cut_off(watched: Watched) -> RedisServer:
+def cut_off(watched: SentinelRedis) -> RedisServer:
     """What comes now only the master has."""
     master = watched.master()
     for replica in watched.servers:
@@ -69,7 +69,7 @@ def cut_off(watched: Watched) -> RedisServer:
     return master
 
 
-def replace(watched: Watched, master: RedisServer) -> RedisServer:
+def replace(watched: SentinelRedis, master: RedisServer) -> RedisServer:
     """It hangs; who came in its place."""
     master.freeze()
     for replica in watched.servers:
@@ -84,7 +84,7 @@ def replace(watched: Watched, master: RedisServer) -> RedisServer:
 
 @pytest.mark.parametrize("first", ["append", "acquire"])
 async def test_what_a_frozen_master_had_keeps_its_place(
-    watched: Watched, log: RedisEventLog, first: str
+    watched: SentinelRedis, log: RedisEventLog, first: str
 ) -> None:
     session = await told(log, watched)
     seen, fresh = (
@@ -115,7 +115,7 @@ async def test_what_a_frozen_master_had_keeps_its_place(
 
 
 async def test_the_sentinels_are_left_alone_when_the_log_is_closed(
-    watched: Watched, log: RedisEventLog
+    watched: SentinelRedis, log: RedisEventLog
 ) -> None:
     def asking() -> int:
         lists = [sentinel.ask("CLIENT", "LIST") for sentinel in watched.sentinels]

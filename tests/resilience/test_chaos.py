@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.chaos.ledger import Asked, Listened, judge
-from loadtests.chaos.run import Plan, run
+from loadtests.chaos.chaos_run import ChaosPlan, run
+from loadtests.chaos.consistency_check import AcceptedTurn, ListenerRecord, judge
 from schemas.events import TextDelta, TurnCompleted, TurnRequested, TurnStarted, payload
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, TurnId
@@ -13,7 +13,9 @@ from schemas.settings import SessionSettings
 
 pytestmark = pytest.mark.anyio
 
-PLAN = Plan(people=4, gateways=2, owner_kills=3, log_kills=1, zombies=1, cuts=60, every_s=1.0, cut_after=24)
+PLAN = ChaosPlan(
+    people=4, gateways=2, owner_kills=3, log_kills=1, zombies=1, cuts=60, every_s=1.0, cut_after=24
+)
 
 
 @pytest.mark.long
@@ -47,11 +49,11 @@ def a_turn() -> list[Recorded]:
     ]
 
 
-ASKED = Asked("s", 1, "key", "One two.")
+ASKED = AcceptedTurn("s", 1, "key", "One two.")
 
 
-def heard(facts: list[Recorded]) -> Listened:
-    return Listened("s", [fact.wire() for fact in facts])
+def heard(facts: list[Recorded]) -> ListenerRecord:
+    return ListenerRecord("s", [fact.wire() for fact in facts])
 
 
 def test_the_judge_finds_nothing_where_nothing_is() -> None:
@@ -87,4 +89,4 @@ def test_the_judge_finds_a_second_end_and_a_second_wish() -> None:
 
 
 def test_the_judge_finds_an_accepted_turn_that_is_not_there() -> None:
-    assert judge({"s": a_turn()}, [], [ASKED, Asked("s", 7, "other", "")]).lost
+    assert judge({"s": a_turn()}, [], [ASKED, AcceptedTurn("s", 7, "other", "")]).lost

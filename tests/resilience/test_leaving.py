@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cluster.client.http_client import Client, Fact
-from loadtests.chaos.system import System
+from loadtests.chaos.gateway_system import GatewaySystem
 from schemas.events import TERMINAL
 from tests.edge.listeners import Event, Heard, ask, create, frames, listen_until_over, open_stream, sse
 from tests.eventually import eventually
@@ -99,7 +99,7 @@ async def test_a_turn_is_handed_over_between_two_sentences_and_listeners_are_tol
 
 async def test_our_client_follows_a_gateway_that_is_terminated_without_noticing(tmp_path: Path) -> None:
     facts: list[Fact] = []
-    async with System(tmp_path, 2, SCRIPT, random.Random(1)) as system, Client(system.url) as client:
+    async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1)) as system, Client(system.url) as client:
         session = await client.create({})
         turn = await client.request(session, prompt="A story")
         owners: list[int] = []

@@ -9,7 +9,7 @@ from io import BytesIO
 import psutil
 import pytest
 
-from loadtests.retrieval.shelf import docx, pdf
+from loadtests.bench.retrieval.question_library import docx, pdf
 from pipeline.rag.reading.document_reader import DocumentReader, Upload
 from schemas.errors.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow
 from schemas.settings.retrieval_settings import ReadingLimits

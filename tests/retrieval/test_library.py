@@ -8,10 +8,9 @@ from typing import get_args
 
 import pytest
 
-from loadtests.retrieval import citing
-from loadtests.retrieval.bench import filled
-from loadtests.retrieval.scores import DEPTH, rank_of_answer
-from loadtests.retrieval.shelf import questions
+from loadtests.bench.retrieval import retrieval_bench
+from loadtests.bench.retrieval.question_library import questions
+from loadtests.bench.retrieval.retrieval_bench import DEPTH, filled, rank_of_answer
 from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
 from pipeline.rag.reading.document_reader import Upload
@@ -171,7 +170,7 @@ async def test_questions_to_the_library_are_answered_and_cited_as_well_as_measur
         ]
         assert sum(rank == 1 for rank in ranks) / len(ranks) >= first, strategy
         assert sum(rank is not None and rank <= 5 for rank in ranks) / len(ranks) >= fifth, strategy
-    _, *ours = await citing.scored(library, collection, names)
+    _, *ours = await retrieval_bench.citations_scored(library, collection, names)
     for way in ours:
         assert way.right / way.cited >= 0.9, way.name
         assert way.found / way.answers >= 0.9, way.name

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.retrieval.scores import Score, rank_of_answer, table
-from loadtests.retrieval.shelf import Question
+from loadtests.bench.retrieval.question_library import LibraryQuestion
+from loadtests.bench.retrieval.retrieval_bench import SearchScore, rank_of_answer, scores_table
 from pipeline.rag.rank_fusion import fused
 from pipeline.rag.store.passage_store import Hit
 from schemas.settings.retrieval_settings import CollectionId, DocumentId, Passage
@@ -58,7 +58,7 @@ def _passage(text: str, document: str, page: int | None = None) -> Passage:
 
 
 def test_an_answer_counts_only_from_its_document_and_its_page() -> None:
-    asked_for = Question("plain", "?", "a.pdf", "nine minutes", page=2)
+    asked_for = LibraryQuestion("plain", "?", "a.pdf", "nine minutes", page=2)
     names = {"1": "a.pdf", "2": "b.pdf"}
     wrong = [_passage("nine minutes", "2", 2), _passage("nine minutes", "1", 1), _passage("ten", "1", 2)]
     assert rank_of_answer(asked_for, wrong, names) is None
@@ -66,9 +66,9 @@ def test_an_answer_counts_only_from_its_document_and_its_page() -> None:
 
 
 def test_scores_are_counted_by_kind_as_well() -> None:
-    score = Score("vector")
+    score = SearchScore("vector")
     for kind, rank in [("name", 1), ("name", 4), ("number", None), ("number", 2)]:
         score.add(kind, rank, 10.0)
     assert (score.within(1), score.within(5), score.within(1, "name")) == (0.25, 0.75, 0.5)
     assert score.mean_reciprocal_rank == (1 + 1 / 4 + 1 / 2) / 4
-    assert "| vector | 0.25 | 0.75 | 0.438 | 10.0 / 10.0 | 0.50 | 0.00 |" in table([score])
+    assert "| vector | 0.25 | 0.75 | 0.438 | 10.0 / 10.0 | 0.50 | 0.00 |" in scores_table([score])

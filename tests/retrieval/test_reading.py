@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.retrieval.shelf import docx, pdf, questions, shelve
+from loadtests.bench.retrieval.question_library import docx, pdf, questions, shelve
 from pipeline.rag.reading import html_document, markdown_document, plain_document
 from pipeline.rag.reading.document_kinds import kind_of
 from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, Upload

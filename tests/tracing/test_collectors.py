@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtests.target import free_port
+from loadtests.runner.rhapsode_process import free_port
 from pipeline.observability.trace_export import CLOSE_S
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually

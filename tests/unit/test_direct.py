@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from deployments.web.direct_listener import listening
-from loadtests.chaos.system import reserve_port
+from loadtests.chaos.gateway_system import reserve_port
 from pipeline.sessions.drain import Departure
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 

@@ -93,7 +93,7 @@ def trouble_with_make(words: tuple[str, ...]) -> str:
         name, variable, value = word.partition("=")
         if not (f"$({name})" in MAKEFILE or f"{name}," in MAKEFILE if variable else name in RECIPES):
             return f"there is no {name}"
-        runs = re.search(r"(?:python -m (\S+)|/rhapsode (\S+)) \$\(ARGS\)", RECIPES[words[0]])
+        runs = re.search(r"(?:python -m (\S+)(?: [a-z-]+)?|/rhapsode (\S+)) \$\(ARGS\)", RECIPES[words[0]])
         if name == "ARGS" and runs is not None:
             given = tuple(shlex.split(value))
             said = (
@@ -125,7 +125,7 @@ def test_every_command_line_that_is_shown_is_understood(document: Path) -> None:
 
 def test_what_is_not_understood_is_found() -> None:
     wrong = (
-        "X=1 rhapsode drain --gatway; rhapsode stop | python -m loadtests.gpu --sesions 1; make bench-gpus"
+        "X=1 rhapsode drain --gatway; rhapsode stop | python -m loadtests gpu --sesions 1; make bench-gpus"
     )
     wrong += "; make run ARGS=--prot=1; make bench-gpu 'ARGS=--sessions 1 --voize x'"
     assert [bool(trouble(shown)) for shown in commands(wrong, whole=True)] == [True] * 6

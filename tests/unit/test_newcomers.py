@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.figures import percentile
+from loadtests.report.tables import percentile
 from pipeline.admission.concurrency_limiter import Newcomers, Wait
 from schemas.errors import GatewayBusy
 from schemas.settings.limit_settings import AdmissionSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from loadtests.figures import percentile
+from loadtests.report.tables import percentile
 from pipeline.admission.concurrency_limiter import Neighbours, Newcomers
 from tests.clocks import Hours
 from tests.unit.test_newcomers import BOUND, LIMITS, MAKING_S, STEP_S, USUAL_S, Turn, let_in, turn

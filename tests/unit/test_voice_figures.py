@@ -7,22 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.voice import arguments
-from loadtests.voice.interrupting import Interruption, rows
-from loadtests.voice.report import DELIVERED, SILENCE_500, verdicts
-from loadtests.voice.soak import Soak, soak_table
-from loadtests.voice.talk import Outcome, Scenario
-from loadtests.voice.trace import STEPS, Trace
-from loadtests.voice.watch import Watch
+from loadtests.bench.voice import voice_command
+from loadtests.bench.voice.speech_interruptions import Interruption, rows
+from loadtests.bench.voice.voice_conversation import VoiceOutcome, VoiceScenario
+from loadtests.bench.voice.voice_soak import ReplicaWatch, Soak, soak_table
+from loadtests.bench.voice.voice_tables import DELIVERED, SILENCE_500, verdicts
+from loadtests.bench.voice.voice_trace import STEPS, VoiceTrace
 from pipeline.stt.evaluation.word_error_rate import word_errors
 
 NEVER = Interruption(held=None, flushed=None, detection=None, last_byte=None, ended=None)
 SOON = Interruption(held=150.0, flushed=700.0, detection=690.0, last_byte=4.0, ended=9.0)
 
 
-def answered(at_ms: float = 300.0) -> Trace:
+def answered(at_ms: float = 300.0) -> VoiceTrace:
     at = dict.fromkeys(STEPS, at_ms)
-    return Trace(
+    return VoiceTrace(
         clip="a clip",
         recorded=at,
         arrived=at,
@@ -40,13 +39,13 @@ def answered(at_ms: float = 300.0) -> Trace:
     )
 
 
-def judged(outcome: Outcome) -> dict[str, tuple[str, str]]:
+def judged(outcome: VoiceOutcome) -> dict[str, tuple[str, str]]:
     """What was measured and the verdict, by the first words of the target."""
     return {row[0].partition(",")[0]: (row[1], row[3]) for row in verdicts([outcome])}
 
 
 def test_what_is_fast_enough_and_right_is_kept() -> None:
-    told = judged(Outcome(Scenario(SILENCE_500), [answered()], [], []))
+    told = judged(VoiceOutcome(VoiceScenario(SILENCE_500), [answered()], [], []))
     assert told == {
         "final text": ("300 / 300 ms", "kept"),
         "word errors": ("0.0% of 4", "kept"),
@@ -55,14 +54,14 @@ def test_what_is_fast_enough_and_right_is_kept() -> None:
 
 
 def test_one_failure_misses_every_target_whatever_the_others_took() -> None:
-    told = judged(Outcome(Scenario(DELIVERED), [answered()] * 4, ["a clip: no answer"], []))
+    told = judged(VoiceOutcome(VoiceScenario(DELIVERED), [answered()] * 4, ["a clip: no answer"], []))
     assert told["voice to voice"] == ("300 / 300 ms", "MISSED, 1 failed")
     assert told["word errors"] == ("0.0% of 16", "MISSED, 1 failed")
     assert told["questions answered"] == ("4 of 5", "MISSED, 1 failed")
 
 
 def test_where_nothing_was_answered_nothing_is_kept() -> None:
-    told = judged(Outcome(Scenario(SILENCE_500), [], ["a clip: no answer"] * 5, []))
+    told = judged(VoiceOutcome(VoiceScenario(SILENCE_500), [], ["a clip: no answer"] * 5, []))
     assert told == {
         "final text": ("-", "MISSED, 5 failed"),
         "word errors": ("-", "MISSED, 5 failed"),
@@ -71,7 +70,9 @@ def test_where_nothing_was_answered_nothing_is_kept() -> None:
 
 
 def test_the_failures_of_many_callers_count_too() -> None:
-    (row,) = verdicts([Outcome(Scenario(DELIVERED, callers=4), [answered()] * 19, ["a clip: no answer"], [])])
+    (row,) = verdicts(
+        [VoiceOutcome(VoiceScenario(DELIVERED, callers=4), [answered()] * 19, ["a clip: no answer"], [])]
+    )
     assert row == [
         f"questions answered, {DELIVERED}, callers: 4",
         "19 of 20",
@@ -81,7 +82,9 @@ def test_the_failures_of_many_callers_count_too() -> None:
 
 
 def test_what_was_never_asked_is_neither_kept_nor_missed() -> None:
-    assert {verdict for _, verdict in judged(Outcome(Scenario(SILENCE_500), [], [], [])).values()} == {"-"}
+    assert {
+        verdict for _, verdict in judged(VoiceOutcome(VoiceScenario(SILENCE_500), [], [], [])).values()
+    } == {"-"}
     for row in rows([], [], hold_ms=100, interrupt_ms=600):
         assert row.cells()[1] == "-"
         assert row.cells()[5] == "-"
@@ -104,7 +107,7 @@ def test_one_missing_interruption_of_three_is_missed_and_counted() -> None:
     ("text", "seconds"), [("500ms", 0.5), ("90", 90), ("90s", 90), ("30m", 1_800), ("1.5h", 5_400)]
 )
 def test_a_length_has_its_unit(text: str, seconds: float) -> None:
-    assert arguments.parsed(["--soak", text]).soak == seconds
+    assert voice_command.voice_parsed(["--soak", text]).soak == seconds
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_what_would_have_no_effect_is_refused(
     words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        arguments.parsed(words)
+        voice_command.voice_parsed(words)
     assert told in capsys.readouterr().err
 
 
@@ -137,7 +140,7 @@ def replica(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["subproc
 
 
 def test_a_process_that_goes_away_is_told(replica: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
-    watch = Watch(tmp_path)
+    watch = ReplicaWatch(tmp_path)
     while not (sample := watch.look()).rss_mb["Gateway"]:
         pass  # until it has become what it is called
     assert watch.gone == []
@@ -153,7 +156,7 @@ def test_a_process_that_goes_away_is_told(replica: "subprocess.Popen[bytes]", tm
 
 @pytest.mark.anyio
 async def test_nobody_looks_into_a_system_that_is_not_ours() -> None:
-    watch = Watch(None)
+    watch = ReplicaWatch(None)
     await watch.run()
     assert watch.samples == []
     assert "processes" not in soak_table(Soak(60.0, 61.0, [], [], 9, 0, watch.samples, watch.gone))

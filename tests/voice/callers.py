@@ -12,18 +12,18 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from loadtests import speech
+from loadtests.client import recorded_speech
 from tests.support import RunningApp
 
-BYTES_PER_MS = speech.PER_MS
+BYTES_PER_MS = recorded_speech.PER_MS
 Fact = dict[str, Any]
 
 
 def recording(name: str) -> bytes:
     """16 kHz PCM16 of a recording with somebody's speech; skips where Debian's package is missing."""
-    if not speech.available():
+    if not recorded_speech.available():
         pytest.skip("needs the recordings of Debian's pocketsphinx-testdata")
-    return speech.read(name)
+    return recorded_speech.read(name)
 
 
 def austen(number: str = "0870") -> bytes:

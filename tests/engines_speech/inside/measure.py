@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from loadtests.speech import Clip, cards, librivox
+from loadtests.client.recorded_speech import Clip, cards, librivox
 from pipeline.engines.ports import Transcript
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
 from schemas.settings.listening_settings import QualitySpeechToTextSettings

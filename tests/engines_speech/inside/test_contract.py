@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from loadtests.speech import command
+from loadtests.client.recorded_speech import command
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX
 from tests.contracts.speech_to_text import TimedSpeechToTextContract
 from tests.engines_speech.inside.conftest import SETTINGS

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from loadtests.speech import librivox
+from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.stt.whisper_windows import repeats_itself
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX

@@ -9,7 +9,7 @@ import pandas
 import pytest
 from pydantic import SecretStr
 
-from loadtests.speech import librivox
+from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, WrittenWord
 from pipeline.engines.stt.whisperx.whisperx_align import Aligner, Aligners
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build

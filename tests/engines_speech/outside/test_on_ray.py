@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployments.replicas.speech_to_text import RemoteSpeechToText
-from loadtests.speech import librivox
+from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, Utterance
 from schemas.errors import EngineDead, EngineFailed, UnknownProvider
 from tests.clips import needs_clips, plain

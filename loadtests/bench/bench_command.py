@@ -1,0 +1,246 @@
+"""`make bench` and `make bench-check`: measure, print one table, keep it, or compare it with the history."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests.bench.bench_history import BadHistory, Run, as_run, keep, past, read_history, read_run
+from loadtests.bench.bench_rows import measure
+from loadtests.bench.measured_row import MeasuredRow
+from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
+from loadtests.bench.row_plan import FULL, QUICK, ROWS, expected_s
+from loadtests.bench.voice.voice_tables import markdown
+from loadtests.report.run_info import as_typed, commit, first, machine, say, shape, thefts, when
+from loadtests.report.tables import table
+
+_ROWS: Final = "".join(
+    f"  {letter}  {words} ({QUICK.seconds[letter]} s, {FULL.seconds[letter]} s)\n"
+    for letter, words in ROWS.items()
+)
+_BENCH: Final = f"""rows, with about how long they take by --quick and in full:
+{_ROWS}
+Each row is ours beside a floor that was measured in the same run: read the ratio, not the times.
+
+  make bench                               all rows, about {expected_s(FULL, ROWS) // 60} minutes
+  make bench ARGS="--quick"                fewer rounds, about {expected_s(QUICK, ROWS) // 60} minutes
+  make bench ARGS="--quick --rows b c"     a look at two of them
+  make bench ARGS="--json now.json"        every figure, round by round
+  make bench ARGS="--keep"                 table and history into docs/
+"""
+_CHECK: Final = f"""rows, with about how long they take by --quick and in full:
+{_ROWS}
+A ratio is compared with the median of the kept runs on machines of the same shape (cores, processor,
+memory). It is worse when it is higher by more than its noise: three standard deviations, from the rounds of
+the runs and from how much kept runs differ; at least 5 %, and 10 % while fewer than three are kept.
+docs/benchmarks.md says how it is reckoned.
+
+  make bench-check                                   all rows, quick, against docs/bench-history.jsonl
+  make bench-check ARGS="--full --rows e g"          some of them, with as many rounds as make bench has
+  make bench-check ARGS="--against before.json"      against what --json wrote before a change
+  make bench-check ARGS="--given now.json"           measure nothing: judge what --json wrote
+
+exit: 0 nothing is worse (a row without history is said, and fails nothing); 1 something is; 2 nothing that
+was measured is, but something could not be measured; 130 the same, because it was stopped
+"""
+
+
+def bench_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """`words`: None: of the command line. Exits with words about what cannot be."""
+    parser = _parser("make bench ARGS=", "Measure every figure of the design beside its floor.", _BENCH)
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds: less certain, a third of the time"
+    )
+    parser.add_argument("--keep", action="store_true", help="write the table and the history into docs/")
+    return parser.parse_args(words)
+
+
+def check_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The same of make bench-check."""
+    parser = _parser(
+        "make bench-check ARGS=", "Did anything get worse than it was, beyond its noise?", _CHECK
+    )
+    parser.add_argument(
+        "--full", dest="quick", action="store_false", help="as many rounds as make bench, not the quick ones"
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="one run, as --json wrote it, instead of the history"
+    )
+    parser.add_argument("--given", type=Path, metavar="FILE", help="judge this run instead of a new one")
+    return parser.parse_args(words)
+
+
+def _parser(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=tuple(ROWS),
+        default=list(ROWS),
+        metavar="ROW",
+        help="a to h (default: all)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure into a file")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights"
+    )
+    parser.add_argument("--key", help="an API key, where the servers under test ask for one")
+    return parser
+
+
+_NOISE: Final = (
+    "Behind n: the noise of the ratio within this run, three standard deviations by a bootstrap over rounds."
+)
+
+
+FINE, MISSED, STOPPED = 0, 1, 130
+INTERRUPTED: Final = "interrupted"
+"""Among the rows that were missed, where somebody stopped the run."""
+
+
+def bench_main() -> int:
+    """Measure, print the table, and with --keep put it into docs/.
+
+    1: a row could not be measured. 130: it was stopped.
+    """
+    arguments = bench_parsed()
+    missed: list[str] = []
+    rows = measured(arguments, missed)
+    report = text(rows, missed)
+    print(report)
+    stopped = INTERRUPTED in missed
+    if arguments.keep and (stopped or not rows):
+        say("nothing is kept of a run that was stopped or found nothing")
+    elif arguments.keep:
+        keep(as_run(rows, quick=arguments.quick), report)
+    return STOPPED if stopped else MISSED if missed else FINE
+
+
+def measured(arguments: argparse.Namespace, missed: list[str]) -> list[MeasuredRow]:
+    """All that could be measured, also until Ctrl-C; written to --json as well. The others are `missed`."""
+    if arguments.key:
+        os.environ["RHAPSODE_KEY"] = arguments.key
+    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    plan = QUICK if arguments.quick else FULL
+    say(f"rows {' '.join(arguments.rows)}: about {expected_s(plan, arguments.rows) // 60 + 1} min")
+
+    def miss(rows: Sequence[str], error: Exception) -> None:
+        missed.extend(rows)
+        say(f"{' '.join(rows)}: not all of it could be measured: {first(error)!r}")
+
+    found: list[MeasuredRow] = []
+    try:
+        for row in _watched(measure(arguments.rows, plan, arguments.cache, miss)):
+            found.append(row)
+    except KeyboardInterrupt:
+        missed.append(INTERRUPTED)
+        say("interrupted: what was measured until then is told")
+    rows = sorted(found, key=lambda row: row.key[0])
+    if arguments.json:
+        write(as_run(rows, quick=arguments.quick), arguments.json)
+    return rows
+
+
+def _watched(rows: Iterable[MeasuredRow]) -> Iterator[MeasuredRow]:
+    """Each with what other machines on the same hardware took while it was measured."""
+    shares = thefts()
+    next(shares)
+    for row in rows:
+        yield replace(row, stolen=next(shares))
+
+
+def write(run: Run, file: Path) -> None:
+    file.write_text(json.dumps(run, indent=1) + "\n")
+
+
+def text(rows: list[MeasuredRow], missed: Sequence[str] = ()) -> str:
+    """The table under its heading, which says what is not in it."""
+    how = f"`{as_typed('make bench')}`, commit {commit()}. {_NOISE}"
+    failed = [row for row in missed if row != INTERRUPTED]
+    without = f" Something failed; not all is here of: {', '.join(failed)}." if failed else ""
+    without += " It was stopped." if INTERRUPTED in missed else ""
+    return f"### {when()}\n\n{machine()}; {how}{without}\n\n" + table([row.told for row in rows])
+
+
+NOT_WORSE, WORSE, WRONG = 0, 1, 2
+_HEADINGS: Final = ("row", "what", "ratio found", "expected", "noise", "kept runs", "verdict")
+
+
+def check_main() -> int:
+    """0, 1 or 2: see --help."""
+    arguments = check_parsed()
+    missed: list[str] = []
+    try:
+        before = past(*_before(arguments))
+        now = read_run(arguments.given) if arguments.given else _measured(arguments, missed)
+    except BadHistory as error:
+        sys.stderr.write(f"bench-check: {error}\n")
+        return WRONG
+    verdicts = judged(_chosen(now, arguments.rows), before)
+    print(markdown(_HEADINGS, _cells(now["rows"], verdicts)))
+    for words_of_it in complaints(verdicts):
+        print(words_of_it)
+    if any(one.found in (NoiseFound.WORSE, NoiseFound.LOST) for one in verdicts.values()):
+        return WORSE
+    return STOPPED if INTERRUPTED in missed else WRONG if missed else NOT_WORSE
+
+
+def _before(arguments: argparse.Namespace) -> tuple[list[Run], str | None]:
+    """The runs to compare with, and which shape of machine counts."""
+    if arguments.against:
+        return [read_run(arguments.against)], None
+    return read_history(), shape()
+
+
+def _measured(arguments: argparse.Namespace, missed: list[str]) -> Run:
+    return as_run(measured(arguments, missed), quick=arguments.quick)
+
+
+def _chosen(run: Run, rows: Iterable[str]) -> dict[str, Any]:
+    return {key: row for key, row in run["rows"].items() if key[0] in rows}
+
+
+def judged(
+    rows: Mapping[str, Mapping[str, Any]], before: Mapping[str, list[PastRatio]]
+) -> dict[str, NoiseVerdict]:
+    """Each row of a run beside the same row of those before."""
+    return {key: _judged(row, before.get(key, ())) for key, row in rows.items()}
+
+
+def _judged(row: Mapping[str, Any], kept: Sequence[PastRatio]) -> NoiseVerdict:
+    if kept and not row["ours"]["n"]:
+        return NoiseVerdict(NoiseFound.LOST, None, runs=len(kept))
+    return judge(PastRatio(row["ratio"], row["spread"]) if row["ratio"] else None, kept)
+
+
+def complaints(verdicts: Mapping[str, NoiseVerdict]) -> Iterable[str]:
+    """What got worse, each in a line; and how many rows could not be compared."""
+    for key, one in verdicts.items():
+        if one.found is NoiseFound.LOST:
+            yield f"WORSE: {key} could be measured in {one.runs} kept runs, and cannot any more"
+        if one.found is NoiseFound.WORSE and one.expected is not None:
+            yield (
+                f"WORSE: {key} is {one.ratio:.3g}, expected {one.expected:.3g} "
+                f"(median of {one.runs}), noise {one.noise:.0%}: at most {one.limit:.3g}"
+            )
+    if new := [key for key, one in verdicts.items() if one.found is NoiseFound.NEW]:
+        yield f"No history on a machine like this one: {', '.join(new)}. `make bench ARGS=--keep` makes some."
+
+
+def _cells(
+    rows: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, NoiseVerdict]
+) -> Iterable[list[str]]:
+    for key, one in verdicts.items():
+        expected, noise = ("-", "-") if one.expected is None else (f"{one.expected:.3g}", f"{one.noise:.0%}")
+        found = "-" if one.ratio is None else f"{one.ratio:.3g}"
+        yield [key, rows[key]["what"], found, expected, noise, str(one.runs), one.found]

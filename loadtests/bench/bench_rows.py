@@ -1,0 +1,216 @@
+"""The rows, system by system: each is started once for all the rows that it can give."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+from redis.exceptions import RedisError
+
+from loadtests.bench.measured_row import MeasuredRow
+from loadtests.bench.row_plan import BenchPlan
+from loadtests.bench.rows import (
+    append_cost,
+    narration_climb,
+    narration_cpu,
+    session_growth,
+    session_lengths,
+    session_memory,
+)
+from loadtests.bench.rows.first_audio import first_audio_row, settings_for
+from loadtests.bench.rows.stream_latency import SCRIPT, delays, delays_row, resume_row, stop_row
+from loadtests.bench.voice.voice_conversation import MAX_TOKENS, VoiceScenario, direct, talk
+from loadtests.client import recorded_speech
+from loadtests.peers.contestants import FAILURES
+from loadtests.report.result_store import ROOT
+from loadtests.report.run_info import say
+from loadtests.report.tables import ComparisonRow
+from loadtests.runner.rhapsode_process import bare_stream, rhapsode
+from loadtests.runner.system_processes import SystemMeter
+from schemas.errors import RhapsodeError
+
+_SILENCE_MS: Final = 500
+"""That the floor of a call waits before it believes that the question is over."""
+_SERVE_CONFIG: Final = ROOT / "serve_config.yaml"
+_ROOM: Final = 512
+"""Calls that a replica of a scripted engine serves at a time: the bound is to be the machine. Delivered is
+32, which is right for real engines."""
+T = TypeVar("T")
+_FAILURES: Final = (*FAILURES, RedisError, RhapsodeError, ExceptionGroup)
+"""Of a system, or of the way to it or to its log."""
+
+
+def measure(
+    rows: Collection[str], plan: BenchPlan, cache: Path, missed: Callable[[Sequence[str], Exception], None]
+) -> Iterator[MeasuredRow]:
+    """Row after row, as they are measured. `missed` is told of rows whose system failed; the others go on."""
+    with tempfile.TemporaryDirectory(prefix="rhapsode-bench-") as made:
+        folder = Path(made)
+        for letters, part in _PARTS:
+            wanted = [letter for letter in letters if letter in rows]
+            if "d" in wanted and not recorded_speech.available():
+                wanted.remove("d")
+                missed("d", RuntimeError("it needs recordings: make system installs them"))
+            if wanted:
+                try:
+                    yield from part(wanted, plan, folder, cache)
+                except _FAILURES as error:
+                    missed(wanted, error)
+
+
+def _real(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
+    say("starting the system with its real engines")
+    home, settings = folder / "real", settings_for(cache)
+    with rhapsode(home, environment={"RHAPSODE_CACHE": str(cache)}, scripted=False) as url:
+        if "a" in rows:
+            _begin("a", plan)
+            row = _run(lambda: first_audio_row(url, settings, plan.pairs))
+            yield MeasuredRow.each("a.first-audio", row)
+        if "h" in rows:
+            _begin("h", plan)
+            with closing(SystemMeter(home)) as meter:
+                yield narration_cpu.narrated_row(
+                    _run(lambda: narration_cpu.narrating(url, meter, settings, plan.answers))
+                )
+        if "d" in rows:
+            _begin("d", plan)
+            yield _run(lambda: _voice(url, cache, plan.turns))
+
+
+async def _voice(url: str, cache: Path, turns: int) -> MeasuredRow:
+    clips = (recorded_speech.librivox() * turns)[:turns]
+    await talk(url, VoiceScenario("warm-up", callers=2), clips[:1])  # of either gateway
+    outcome = await talk(url, VoiceScenario("as delivered"), clips)
+    if outcome.failures:
+        raise RuntimeError(outcome.failures[0])
+    floor = await direct(settings_for(cache), clips, MAX_TOKENS)
+    row = ComparisonRow(
+        "voice to voice, one caller, to the first audible byte",
+        "ms",
+        [trace.audible for trace in outcome.traces],
+        [each.voice_to_voice(_SILENCE_MS) for each in floor],
+        f"{_SILENCE_MS} ms of silence, then the same engines in one process",
+        "-",
+        None,
+    )
+    return MeasuredRow.each("d.voice", row)
+
+
+def _stamped(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
+    """Deltas that say when they were made."""
+    if "c" in rows:
+        _begin("c", plan)
+        yield MeasuredRow.each("c.append", _append_row(plan.append_rounds))
+    with _scripted(folder / "stamped", cache, language_model=SCRIPT) as url:
+        if "b" in rows:
+            _begin("b", plan)
+            with bare_stream(folder, SCRIPT) as floor_url:
+                yield _deltas(url, floor_url, plan)
+        if "c" in rows:
+            say(f"c: {plan.repeats} resumes and stops")
+            yield MeasuredRow.each("c.resume", _run(lambda: resume_row(url, plan.repeats)))
+            yield MeasuredRow.each("c.stop", _run(lambda: stop_row(url, plan.repeats)))
+
+
+def _deltas(url: str, floor_url: str, plan: BenchPlan) -> MeasuredRow:
+    rounds = [_run(lambda: delays(url, floor_url, plan.delta_s)) for _ in range(plan.rounds)]
+    ours, floor = ([one[side] for one in rounds] for side in (0, 1))
+    row = delays_row([ms for one in ours for ms in one], [ms for one in floor for ms in one])
+    return MeasuredRow("b.delta", row, ours, floor)
+
+
+def _append_row(rounds: int) -> ComparisonRow:
+    figures = append_cost.measure(rounds)
+    return ComparisonRow(
+        "append + push, server CPU per event, batches of 4",
+        "us",
+        ours=[ours for _, ours in figures["rounds"]],
+        floor=[plain for plain, _ in figures["rounds"]],
+        floor_name="pipelined plain XADD",
+        budget=f"<= {figures['budget']}x at p50",
+        kept=figures["within_budget"],
+        note=f"ratio within a round {figures['ratio']['p50']} / {figures['ratio']['p95']}",
+    )
+
+
+def _memory(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
+    home = folder / "memory"
+    with _scripted(
+        home, cache, language_model=narration_climb.WRITER, text_to_speech=narration_climb.VOICE
+    ) as url:
+        _begin("f", plan)
+        wish = {"max_tokens": plan.deltas}
+        with bare_stream(folder, narration_climb.WRITER) as bare:
+            held = _run(lambda: session_memory.holding(url, home, bare, plan.held, wish, plan.held_s))
+        yield from session_memory.memory_rows(held)
+
+
+def _narrations(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
+    """On a system of its own: the answers that a crowd has left are written to their ends."""
+    home = folder / "narrations"
+    with _scripted(
+        home, cache, language_model=narration_climb.WRITER, text_to_speech=narration_climb.VOICE
+    ) as url:
+        _begin("e", plan)
+        climbed = _run(lambda: narration_climb.climbing(url, plan.narrations, plan.step_s, plan.deltas))
+        yield from narration_climb.climb_rows(climbed)
+
+
+def _growth(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
+    home = folder / "growth"
+    with (
+        _scripted(home, cache, language_model=session_growth.SCRIPT) as url,
+        closing(SystemMeter(home)) as meter,
+    ):
+        _begin("g", plan)
+        found = _run(lambda: session_lengths.lengthening(url, home, plan.lengths, plan.length_rounds))
+        yield from session_lengths.length_rows(found)
+        points = _run(lambda: session_growth.growing(url, meter, plan.sessions, plan.windows, plan.window_s))
+        yield from session_growth.growth_rows(points)
+
+
+_Part = Callable[[Collection[str], BenchPlan, Path, Path], Iterator[MeasuredRow]]
+_PARTS: Final[tuple[tuple[str, _Part], ...]] = (
+    ("adh", _real),
+    ("bc", _stamped),
+    ("f", _memory),
+    ("e", _narrations),
+    ("g", _growth),
+)
+
+
+def _scripted(home: Path, cache: Path, **scripts: dict[str, Any]) -> Any:
+    """A system whose engines do what is said here. A context manager of its URL."""
+    say("starting a system with scripted engines")
+    home.mkdir(parents=True)
+    environment = {"RHAPSODE_CACHE": str(cache)}
+    for branch, script in scripts.items():
+        file = home / f"{branch}.json"
+        file.write_text(json.dumps(script))
+        environment[f"RHAPSODE_{branch.upper()}__SCRIPT"] = str(file)
+    return rhapsode(home, environment=environment, scripted=True, config=_roomy(home / "bench.yaml"))
+
+
+def _roomy(file: Path) -> Path:
+    """The configuration that is delivered, but for how many calls words and voices take at a time."""
+    config = yaml.safe_load(_SERVE_CONFIG.read_text())
+    for deployment in config["applications"][0]["deployments"]:
+        if deployment["name"] in ("LanguageModel", "TextToSpeech"):
+            deployment["max_ongoing_requests"] = _ROOM
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+def _begin(row: str, plan: BenchPlan) -> None:
+    say(f"{row}: about {plan.seconds[row]} s")
+
+
+def _run(measure: Callable[[], Awaitable[T]]) -> T:
+    async def alone() -> T:
+        return await measure()
+
+    return asyncio.run(alone())

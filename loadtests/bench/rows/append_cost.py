@@ -1,0 +1,168 @@
+"""What an append costs the log server: ev_append with its push, against the cheapest way to store as much.
+
+The measure is server CPU per event (`used_cpu_*` of INFO), and the ratio of the two within one round: a busy
+machine slows both alike.
+"""
+
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from redis import Redis
+
+from pipeline.eventlog.event_log import Batch
+from pipeline.eventlog.redis.codec import Keys, append_arguments, encode
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.lua_libraries import LIBRARY
+from schemas.events import SessionStarted, TextDelta
+from schemas.events.recorded import NewFact
+from schemas.ids import SessionId, TurnId, new_session_id
+from schemas.settings import LogSettings, SessionSettings
+
+BATCH: Final = 4
+PIPELINE: Final = 16
+EVENTS: Final = 6_400
+"""Per way and round."""
+ROUNDS: Final = 15
+SESSIONS: Final = 16
+KEYS: Final = Keys(16)
+BUDGET: Final = 2.5
+FACT: Final = NewFact(TextDelta(at=1_234, text=" the old lighthouse"), 1_795_234_444_369, TurnId(2))
+
+
+def measure(rounds: int = ROUNDS) -> dict[str, Any]:
+    """Microseconds of server CPU per event, and `ratio`, ours by plain; p50 and p95 over the rounds."""
+    with tempfile.TemporaryDirectory(prefix="rhapsode-cost-") as folder:
+        home = Path(folder)
+        server = embedded_server.ensure(home, LogSettings())
+        try:
+            with Redis(unix_socket_path=str(server.socket_path), protocol=2) as redis:
+                return _measure(redis, rounds)
+        finally:
+            embedded_server.stop(home)
+
+
+def _measure(redis: Redis, count: int) -> dict[str, Any]:
+    redis.function_load(LIBRARY)
+    sessions = [new_session_id() for _ in range(SESSIONS)]
+    for session in sessions:
+        _append(redis, [_creation(session)])
+    plain, ours = _Plain(redis, sessions), _Ours(redis, sessions)
+    plain.run()  # both once to warm up
+    ours.run()
+    with _Listening(redis, sessions):
+        rounds = [(_cpu_per_event(redis, plain.run), _cpu_per_event(redis, ours.run)) for _ in range(count)]
+    return {
+        "events_per_round": EVENTS,
+        "batch": BATCH,
+        "pipeline": PIPELINE,
+        "plain_xadd_us": _percentiles([before for before, _ in rounds]),
+        "ev_append_us": _percentiles([after for _, after in rounds]),
+        "ratio": _percentiles([after / before for before, after in rounds]),
+        "rounds": rounds,
+        "budget": BUDGET,
+        "within_budget": statistics.median(after / before for before, after in rounds) <= BUDGET,
+    }
+
+
+class _Plain:
+    """XADD * of the same fields, pipelined as widely as our events are."""
+
+    def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
+        kind, v, ts, turn, _, data, _, _ = encode(FACT)
+        self._fields: dict[Any, Any] = {"t": kind, "v": v, "ts": ts, "n": turn, "d": data}
+        self._redis = redis
+        self._streams = [f"plain:{session}" for session in sessions]
+
+    def run(self) -> None:
+        for group in range(EVENTS // (BATCH * PIPELINE)):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for event in range(BATCH * PIPELINE):
+                    pipe.xadd(self._streams[(group + event // BATCH) % SESSIONS], self._fields)
+                pipe.execute()
+
+
+class _Ours:
+    """Batches of four facts, each batch pushed to a listener."""
+
+    def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
+        self._redis = redis
+        self._sessions = sessions
+        self._number = 0
+
+    def run(self) -> None:
+        for _ in range(EVENTS // (BATCH * PIPELINE)):
+            self._number += 1
+            _append(self._redis, [self._batch(session) for session in self._sessions])
+
+    def _batch(self, session: SessionId) -> Batch:
+        return Batch(session, "owner", self._number, [FACT] * BATCH, epoch=1)
+
+
+def _creation(session: SessionId) -> Batch:
+    started = NewFact(SessionStarted(settings=SessionSettings()), FACT.ts_ms)
+    return Batch(session, "creator", 1, [started], mode="create")
+
+
+def _append(redis: Redis, batches: Sequence[Batch]) -> None:
+    with redis.pipeline(transaction=False) as pipe:
+        for batch in batches:
+            pipe.fcall("ev2_append", 6, *KEYS.of(batch.session), *append_arguments(batch, 1 << 40))
+        verdicts = {reply[0] for reply in pipe.execute()}
+    if verdicts != {b"OK"}:
+        raise RuntimeError(f"the log answered {verdicts}")
+
+
+class _Listening:
+    """One gateway's ear: subscribed to every session, and reading."""
+
+    def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
+        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        self._channels = [KEYS.meta(session) for session in sessions]
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._stop = threading.Event()
+
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            self._pubsub.get_message(timeout=0.05)
+
+    def __enter__(self) -> None:
+        self._pubsub.ssubscribe(*self._channels)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._pubsub.close()
+
+
+def _cpu_per_event(redis: Redis, work: Callable[[], None]) -> float:
+    before = _cpu_s(redis)
+    work()
+    return (_cpu_s(redis) - before) / EVENTS * 1e6
+
+
+def _cpu_s(redis: Redis) -> float:
+    info: Any = redis.info("cpu")
+    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+def _percentiles(values: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {
+        "p50": round(statistics.median(ordered), 2),
+        "p95": round(ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))], 2),
+    }
+
+
+def main() -> None:
+    """Print the figures and whether they are within the budget."""
+    began = time.monotonic()
+    figures = measure()
+    del figures["rounds"]
+    print(json.dumps(figures | {"seconds": round(time.monotonic() - began, 1)}, indent=2))

@@ -1,0 +1,187 @@
+"""`make bench-faces`: what each face adds to the time of words and sound, with scripted engines."""
+
+import argparse
+import asyncio
+import json
+import tempfile
+from contextlib import aclosing
+from pathlib import Path
+from time import monotonic_ns
+from typing import Final
+
+from websockets.asyncio.client import connect
+
+from loadtests.bench.rows.stream_latency import SCRIPT, STREAMS
+from loadtests.client.face_clients import FACES, HEARD, FaceChunk, FaceClient
+from loadtests.report.result_store import ROOT
+from loadtests.report.run_info import commit, machine, when
+from loadtests.report.tables import ComparisonRow, percentile, table
+from loadtests.runner.rhapsode_process import bare_stream, rhapsode
+
+_HISTORY: Final = ROOT / "docs" / "measurements.md"
+_MARK: Final = "<!-- newest first: `make bench-faces` writes below this line -->\n"
+_MS: Final = 1e6
+_WARM_UP: Final = 25
+"""Deltas of each stream that are thrown away."""
+_FLOOR: Final = "engine straight into a WebSocket"
+_SHORT: Final = {"reply": "The lamp is lit. The fox is here.", "delta_chars": 8}
+
+
+def main() -> None:
+    """Measure, print the table, and with --keep put it into docs/measurements.md."""
+    parser = argparse.ArgumentParser(prog="make bench-faces ARGS=", description=main.__doc__)
+    parser.add_argument("--rounds", type=int, default=30, help="questions per face (default 30)")
+    parser.add_argument("--keep", action="store_true", help="write the table into docs/measurements.md")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rhapsode-faces-") as folder:
+        rows = [*_first(Path(folder), arguments.rounds), *_all(Path(folder))]
+    report = f"### {when()}\n\n{machine()}; `make bench-faces`, commit {commit()}\n\n{table(rows)}"
+    print(report)
+    if arguments.keep:
+        before, mark, after = _HISTORY.read_text(encoding="utf-8").partition(_MARK)
+        _HISTORY.write_text(f"{before}{mark}\n{report}{after}", encoding="utf-8")
+
+
+def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
+    """First words and first sound of short answers, the faces taking turns."""
+    script = folder / "short.json"
+    script.write_text(json.dumps(_SHORT))
+    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script)}
+    with rhapsode(folder / "short", environment=environment, scripted=True) as url:
+        with bare_stream(folder, _SHORT) as floor_url:
+            words, floor = asyncio.run(_first_words(url, floor_url, rounds))
+        sounds = asyncio.run(_first_sounds(url, rounds))
+    native = sounds[HEARD[0].name]
+    spoken = [_sound_row(face, sounds[face.name], native) for face in HEARD[1:]]
+    return [*(_words_row(face, words[face.name], floor) for face in FACES), *spoken]
+
+
+def _words_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
+    return ComparisonRow(
+        f"question to first words: {face.name}",
+        "ms",
+        ours,
+        floor,
+        _FLOOR,
+        "-",
+        None,
+    )
+
+
+def _sound_row(face: FaceClient, ours: list[float], native: list[float]) -> ComparisonRow:
+    extra = percentile(ours, 0.5) - percentile(native, 0.5)
+    whole = face.name.startswith("conversations")
+    return ComparisonRow(
+        f"question to first sound: {face.name}",
+        "ms",
+        ours,
+        native,
+        "native face",
+        "-" if whole else "<= 10 % or 20 ms over",
+        None if whole else extra <= max(20.0, 0.1 * percentile(native, 0.5)),
+        note="a whole sentence" if whole else f"{extra:+.1f} ms at p50",
+    )
+
+
+async def _first_words(url: str, floor_url: str, rounds: int) -> tuple[dict[str, list[float]], list[float]]:
+    taken: dict[str, list[float]] = {face.name: [] for face in FACES}
+    floor: list[float] = []
+    for number in range(rounds + 2):
+        for face in FACES:
+            ms = await _until_first(face, url, speak=False)
+            taken[face.name] += [ms] if number >= 2 else []
+        floor += [await _bare_first(floor_url)] if number >= 2 else []
+    return taken, floor
+
+
+async def _first_sounds(url: str, rounds: int) -> dict[str, list[float]]:
+    taken: dict[str, list[float]] = {face.name: [] for face in HEARD}
+    for number in range(rounds + 2):
+        for face in HEARD:
+            ms = await _until_first(face, url, speak=True)
+            taken[face.name] += [ms] if number >= 2 else []
+    return taken
+
+
+async def _until_first(face: FaceClient, url: str, *, speak: bool) -> float:
+    """From sending to the first words, or the first sound; the answer is taken to its end."""
+    sent: int | None = None
+    first: float | None = None
+    async with aclosing(face.ask(url, speak=speak)) as arrivals:
+        async for came in arrivals:
+            if sent is None:
+                sent = came.at_ns
+            elif first is None and (came.sound if speak else came.text):
+                first = (came.at_ns - sent) / _MS
+    if first is None:
+        raise RuntimeError(f"{face.name}: nothing came")
+    return first
+
+
+async def _bare_first(url: str) -> float:
+    async with connect(url, compression=None) as socket:
+        sent = monotonic_ns()
+        await socket.send("Begin")
+        await socket.recv()
+        return (monotonic_ns() - sent) / _MS
+
+
+def _all(folder: Path) -> list[ComparisonRow]:
+    """Every delta of ten streams at once, face by face."""
+    script = folder / "long.json"
+    script.write_text(json.dumps(SCRIPT))
+    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script)}
+    rows = []
+    with (
+        rhapsode(folder / "long", environment=environment, scripted=True) as url,
+        bare_stream(folder, SCRIPT) as floor_url,
+    ):
+        for face in FACES:
+            floor = asyncio.run(_together_bare(floor_url))
+            ours = asyncio.run(_together(face, url))
+            rows.append(_delta_row(face, ours, floor))
+    return rows
+
+
+def _delta_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
+    return ComparisonRow(
+        f"text delta, engine to client, {STREAMS} x 50/s: {face.name}",
+        "ms",
+        ours,
+        floor,
+        _FLOOR,
+        "p50 <= 2, p95 <= 8 ms",
+        percentile(ours, 0.5) <= 2 and percentile(ours, 0.95) <= 8,
+    )
+
+
+async def _together(face: FaceClient, url: str) -> list[float]:
+    lists = await asyncio.gather(*(_ages_of(face, url) for _ in range(STREAMS)))
+    return [age for series in lists for age in series[_WARM_UP:]]
+
+
+async def _ages_of(face: FaceClient, url: str) -> list[float]:
+    ages: list[float] = []
+    async with aclosing(face.ask(url, speak=False)) as arrivals:
+        async for came in arrivals:
+            ages += _ages(came)
+    return ages
+
+
+async def _together_bare(url: str) -> list[float]:
+    lists = await asyncio.gather(*(_bare_ages(url) for _ in range(STREAMS)))
+    return [age for series in lists for age in series[_WARM_UP:]]
+
+
+async def _bare_ages(url: str) -> list[float]:
+    ages: list[float] = []
+    async with connect(url, compression=None) as socket:
+        await socket.send("Begin")
+        async for frame in socket:
+            ages += _ages(FaceChunk(monotonic_ns(), json.loads(frame)["data"]["text"]))
+    return ages
+
+
+def _ages(came: FaceChunk) -> list[float]:
+    """How old each stamp in the words is, in milliseconds; a stamp may be cut between two deltas."""
+    return [(came.at_ns - int(stamp)) / _MS for stamp in came.text.split()]

@@ -1,0 +1,118 @@
+"""Narrations at once: how late the first sound of an answer is, beside that of one narration alone."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from loadtests.bench.measured_row import MeasuredRow
+from loadtests.client.native_client import NativeClient, NativeStream
+from loadtests.client.received_answers import CallerPlan, ReceivedAnswer, answered
+from loadtests.peers.session_climb import LATE, ClimbStep, carried, limit_of, step
+from loadtests.report.run_info import say
+from loadtests.report.tables import ComparisonRow
+
+WRITER: Final = {
+    "reply": "The small fox slept beside the fire again. " * 80,
+    "delta_chars": 7,
+    "first_delta_ms": 120,
+    "per_delta_ms": 90,
+}
+"""A little faster than it is spoken, so that nothing need break off; with its sound 20 facts a second."""
+VOICE: Final = {"ms_per_char": 15.0, "chunk_ms": 240, "first_chunk_ms": 60, "per_chunk_ms": 20}
+BUDGET: Final = 200
+_AT_ONCE: Final = (0.0, 0.2)
+"""Who is narrated to asks for the next one at once: all the sessions are live."""
+
+
+@dataclass
+class NarrationSystem:
+    """A hall for `climb` in which everybody hears narrations of so many deltas to their ends."""
+
+    url: str
+    deltas: int
+    name: str = "narrations"
+    answers: list[ReceivedAnswer] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def talk(self, number: int) -> AsyncGenerator["NarrationSession", None]:
+        client = NativeClient(self.url)
+        try:
+            session = await client.create(max_tokens=self.deltas)
+            async with client.stream(session, after=1, audio="opus") as stream:
+                yield NarrationSession(stream, self.answers)
+        finally:
+            await client.aclose()
+
+
+@dataclass(frozen=True)
+class NarrationSession:
+    stream: NativeStream
+    answers: list[ReceivedAnswer]
+
+    async def turn(self, prompt: str) -> float:
+        answer = await answered(self.stream, prompt, CallerPlan(listen=True))
+        if answer.ttfa_ms is None:
+            raise RuntimeError("nothing was heard")
+        self.answers.append(answer)
+        return answer.ttfa_ms
+
+
+@dataclass(frozen=True, slots=True)
+class NarrationClimb:
+    """The steps in order, and what the crowd of the budget's size heard."""
+
+    steps: Sequence[ClimbStep]
+    within: int
+    """The most that were not late."""
+    rates: Mapping[int, float]
+    """Events a second of one narration while it is written, by the number of narrations."""
+    stalled: Mapping[int, float]
+    """The share of answers whose sound broke off."""
+
+
+async def climbing(url: str, counts: Sequence[int], seconds: float, deltas: int) -> NarrationClimb:
+    """Up to the first that is late; and the budget's number of them in any case."""
+    rates: dict[int, float] = {}
+    stalled: dict[int, float] = {}
+    steps: list[ClimbStep] = []
+    hall = NarrationSystem(url, deltas)
+    await step(hall, 2, 5.0, _AT_ONCE)  # warms up
+    for count in counts:
+        if steps and carried(steps, limit_of(steps)) < steps[-1].sessions and count != BUDGET:
+            continue
+        say(f"e: {count} narrations")
+        hall = NarrationSystem(url, deltas)
+        steps.append(await step(hall, count, seconds * (3 if count == 1 else 1), _AT_ONCE))
+        rates[count] = _rate(hall.answers)
+        stalled[count] = sum(answer.stalled for answer in hall.answers) / max(1, len(hall.answers))
+    return NarrationClimb(steps, carried(steps, limit_of(steps)), rates, stalled)
+
+
+def _rate(answers: Sequence[ReceivedAnswer]) -> float:
+    spent = sum(answer.whole_ms for answer in answers) / 1_000
+    return sum(answer.facts.total() for answer in answers) / spent if spent else 0.0
+
+
+def climb_rows(climbed: NarrationClimb) -> list[MeasuredRow]:
+    """Each step beside one narration alone; the 95th percentile is what may be half as late again."""
+    alone = climbed.steps[0]
+    found = []
+    for each in climbed.steps[1:]:
+        kept = not each.failures and each.p95 <= LATE * alone.p95
+        said = [f"{climbed.rates[each.sessions]:.0f} events/s each"]
+        said += [f"{climbed.stalled[each.sessions]:.0%} of the answers broke off"]
+        said += [f"{each.failures} failed"] if each.failures else []
+        said += [f"{climbed.within} narrations stay within {LATE}x"] if each.sessions == BUDGET else []
+        row = ComparisonRow(
+            f"time to first audio, {each.sessions} narrations at once",
+            "ms",
+            each.first_ms,
+            alone.first_ms,
+            "one narration",
+            f"<= {LATE}x at p95" if each.sessions == BUDGET else "-",
+            kept if each.sessions == BUDGET else None,
+            note="; ".join(said),
+        )
+        found.append(MeasuredRow.each(f"e.{each.sessions}", row, paired=False, share=0.95))
+    return found

@@ -1,0 +1,213 @@
+"""One gateway for each way of tracing, all up at the same time, with scripted engines."""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import timeit
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import psutil
+
+from loadtests.client.native_client import NativeClient
+from loadtests.report.result_store import ROOT
+from loadtests.report.run_info import commit, machine, when
+from loadtests.report.tables import percentile
+from loadtests.runner.rhapsode_process import free_port
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.observability import span_names
+from pipeline.observability.trace_context import span
+from schemas.settings import AppSettings
+
+WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
+"""The share of turns that is traced; None: the tracer is not even there."""
+DELTAS: Final = 120
+_SCRIPT: Final = {"stamp": True, "delta_chars": 1, "per_delta_ms": 10, "reply": "x" * DELTAS}
+_SPEECH: Final = {"ms_per_char": 0.6}
+"""A delta is a time stamp, and is read digit by digit. At a usual pace it would be Opus that is measured."""
+_START_S: Final = 120.0
+
+
+@dataclass(frozen=True)
+class TracedGateway:
+    """A process of one way."""
+
+    way: str
+    url: str
+    process: psutil.Process
+
+    def cpu_ms(self) -> float:
+        """Of all its threads until now."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system) * 1_000
+
+
+@contextmanager
+def gateways(folder: Path) -> Iterator[list[TracedGateway]]:
+    """All of them, ready; none is left afterwards."""
+    with ExitStack() as held:
+        sink = held.enter_context(
+            _process(["loadtests.bench.rows.trace_sink", str(port := free_port())], folder)
+        )
+        found = [held.enter_context(_gateway(folder / f"way-{n}", way, port)) for n, way in enumerate(WAYS)]
+        assert sink.poll() is None
+        yield found
+
+
+@contextmanager
+def _gateway(home: Path, way: str, collector: int) -> Iterator[TracedGateway]:
+    home.mkdir(parents=True)
+    script, speech, file = home / "script.json", home / "speech.json", home / "settings.json"
+    script.write_text(json.dumps(_SCRIPT))
+    speech.write_text(json.dumps(_SPEECH))
+    port = free_port()
+    ratio = WAYS[way]
+    tracing = {"enabled": ratio is not None, "endpoint": f"http://127.0.0.1:{collector}"}
+    scripted = {"engine": "scripted"}
+    settings = AppSettings.model_validate(
+        {
+            "home": home,
+            "cache": home / "cache",
+            "language_model": scripted | {"script": script},
+            "text_to_speech": scripted | {"script": speech},
+            "speech_to_text": scripted,
+            "quality_speech_to_text": scripted,
+            "gateway": {"direct_port": port},
+            "tracing": tracing | ({} if ratio is None else {"sample_ratio": ratio}),
+        }
+    )
+    file.write_text(settings.model_dump_json())
+    try:
+        with _process(["loadtests.chaos.scripted_gateway", str(file)], home) as process:
+            deadline = time.monotonic() + _START_S
+            while not (home / f"ready-{process.pid}").exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("a gateway did not start:\n" + (home / "output.txt").read_text())
+                time.sleep(0.05)
+            yield TracedGateway(way, f"http://127.0.0.1:{port}", psutil.Process(process.pid))
+    finally:
+        embedded_server.stop(home)
+
+
+@contextmanager
+def _process(module: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ)
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+_HISTORY: Final = ROOT / "docs" / "measurements.md"
+_MARK: Final = "<!-- newest first: `make bench-tracing` writes below this line -->\n"
+_MS: Final = 1e6
+_SENTENCES: Final = {"min_length": 4, "first_length": 4, "first_threshold": 10, "threshold": 200}
+"""The first sound follows the first delta; then about twelve sentences a turn."""
+_WARM_UP: Final = 1
+_CALLS: Final = 100_000
+
+
+@dataclass
+class TracedTurns:
+    """What the turns of one way took, in milliseconds."""
+
+    first_audio: list[float] = field(default_factory=list)
+    deltas: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Of the gateway for one turn; a figure for each round."""
+
+
+def main() -> None:
+    """Measure, print the table, and with --keep put it into docs/measurements.md."""
+    parser = argparse.ArgumentParser(prog="make bench-tracing ARGS=", description=main.__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="of each way (default 10)")
+    parser.add_argument("--streams", type=int, default=6, help="turns at a time (default 6)")
+    parser.add_argument("--keep", action="store_true", help="write the table into docs/measurements.md")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rhapsode-tracing-") as folder, gateways(Path(folder)) as found:
+        taken = asyncio.run(_measure(found, arguments.rounds, arguments.streams))
+    rounds = f"{arguments.rounds} rounds of {arguments.streams} turns at a time, {DELTAS} deltas a turn"
+    said = f"{machine()}; `make bench-tracing`, commit {commit()}; {rounds}"
+    report = f"### {when()}\n\n{said}\n\n{ways_table(taken)}\n{unrecorded()}\n"
+    print(report)
+    if arguments.keep:
+        before, mark, after = _HISTORY.read_text().partition(_MARK)
+        _HISTORY.write_text(f"{before}{mark}\n{report}{after}")
+
+
+async def _measure(found: Sequence[TracedGateway], rounds: int, streams: int) -> dict[str, TracedTurns]:
+    """Way after way within each round: what else the machine does meets all of them alike."""
+    taken = {gateway.way: TracedTurns() for gateway in found}
+    for number in range(rounds + _WARM_UP):
+        for gateway in (*found, *reversed(found)):
+            before = gateway.cpu_ms()
+            turns = await asyncio.gather(*(_turn(gateway.url) for _ in range(streams)))
+            spent = (gateway.cpu_ms() - before) / streams
+            if number >= _WARM_UP:
+                mine = taken[gateway.way]
+                mine.cpu.append(spent)
+                for first_audio, deltas in turns:
+                    mine.first_audio.append(first_audio)
+                    mine.deltas += deltas
+    return taken
+
+
+async def _turn(url: str) -> tuple[float, list[float]]:
+    """Milliseconds from the question to the first sound, and the age of each delta on its arrival."""
+    client, ages, first = NativeClient(url), [], 0.0
+    try:
+        session = await client.create(sentences=_SENTENCES, max_tokens=4_096)
+        async with client.stream(session, after=1, audio="opus") as stream:
+            sent = await stream.ask("stream")
+            async for arrival in stream.arrivals():
+                kind = arrival.event["type"]
+                if kind == "text.delta":
+                    stamps = arrival.event["data"]["text"].split()
+                    ages += [(arrival.at_ns - int(stamp)) / _MS for stamp in stamps]
+                elif kind == "audio.chunk" and not first:
+                    first = (arrival.at_ns - sent) / _MS
+                elif kind == "turn.completed":
+                    return first, ages
+    finally:
+        await client.aclose()
+    raise RuntimeError("the turn did not end")
+
+
+def ways_table(taken: dict[str, TracedTurns]) -> str:
+    """The ways beside each other, as Markdown."""
+    rows = [["", *taken], ["---"] * (len(taken) + 1)]
+    rows.append(["time to first audio, p50 / p95", *(_spread(one.first_audio) for one in taken.values())])
+    rows.append(["a delta, engine to client, p50 / p95", *(_spread(one.deltas) for one in taken.values())])
+    off = median(taken["off"].cpu)
+    cpu = [f"{median(one.cpu):.1f} ms ({median(one.cpu) / off:.2f}x)" for one in taken.values()]
+    rows.append(["CPU of the gateway for a turn, median of rounds", *cpu])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def _spread(series: Sequence[float]) -> str:
+    return f"{percentile(series, 0.5):.2f} / {percentile(series, 0.95):.2f} ms"
+
+
+def unrecorded() -> str:
+    """What a place costs that would be a span, where nothing is recorded."""
+
+    def nothing() -> None:
+        with span(span_names.RETRIEVE):
+            pass
+
+    empty = min(timeit.repeat(nothing, number=_CALLS, repeat=5)) / _CALLS * 1e6
+    said = f"A span that is not recorded costs {empty:.2f} us"
+    return f"{said}; a turn has one, and one for each sentence, call and request."

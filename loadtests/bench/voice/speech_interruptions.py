@@ -1,0 +1,147 @@
+"""Speaking over an answer: how soon it is held, given up, and silent."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtests.bench.voice.voice_conversation import OVER
+from loadtests.client.native_client import NativeClient
+from loadtests.client.recorded_speech import Clip
+from loadtests.client.voice_call import CallFrame, VoiceCall, voice_call
+from loadtests.report.tables import ComparisonRow, percentile
+
+_ANSWER: Final = {"temperature": 0.0, "max_tokens": 160}
+"""Long enough to be spoken over while it is being made."""
+_LISTEN_S: Final = 0.8
+"""Of the answer, before the caller speaks over it."""
+_AFTERWARDS_S: Final = 0.7
+BUDGET_MS: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """One of them, in milliseconds; None: it did not happen."""
+
+    held: float | None
+    """From the onset of the caller's speech to playback.paused."""
+    flushed: float | None
+    """From there to playback.flushed."""
+    detection: float | None
+    """Of that: until the server had recorded it."""
+    last_byte: float | None
+    """From the flush being recorded to the last sound of that turn; 0: no sound came after it."""
+    ended: float | None
+    """From the flush being recorded to the turn's end."""
+
+
+_NOTHING: Final = Interruption(held=None, flushed=None, detection=None, last_byte=None, ended=None)
+
+
+async def interruptions(
+    url: str, clips: Sequence[Clip], rounds: int
+) -> tuple[list[Interruption], list[float]]:
+    """And how long a ping takes beside them."""
+    client = NativeClient(url)
+    found: list[Interruption] = []
+    pings: list[float] = []
+    try:
+        for number in range(rounds):
+            session = await client.create(**_ANSWER)
+            async with voice_call(url, session, headers=client.headers) as caller:
+                try:
+                    found.append(await _interrupt(caller, clips[number % len(clips)]))
+                except TimeoutError:
+                    found.append(_NOTHING)
+                pings.append(await _ping_ms(caller))
+    finally:
+        await client.aclose()
+    return found, pings
+
+
+async def _interrupt(caller: VoiceCall, clip: Clip) -> Interruption:
+    await caller.send(type="turn.request", prompt="Tell me a long story about the sea.")
+    chunk = await caller.until(lambda arrival: arrival.type == "audio.chunk")
+    turn = chunk.turn
+    await asyncio.sleep(_LISTEN_S)
+    after = len(caller.arrivals)
+    begins = caller.microphone.say(clip.pcm)
+    onset_s = caller.microphone.instant_s(begins + clip.bounds_ms[0])
+    await caller.until(lambda arrival: arrival.type in OVER and arrival.turn == turn, after=0, limit_s=90)
+    await asyncio.sleep(clip.ms / 1_000 + _AFTERWARDS_S)
+    arrivals = caller.arrivals[after:]
+    flushed = _first(arrivals, "playback.flushed", turn)
+    flush_s = flushed.recorded_s(caller.epoch_s) if flushed else 0.0
+    over = next((arrival for arrival in arrivals if arrival.type in OVER and arrival.turn == turn), None)
+    chunks = [arrival.at_s for arrival in arrivals if arrival.type == "audio.chunk" and arrival.turn == turn]
+    return Interruption(
+        held=_after(_first(arrivals, "playback.paused", None), onset_s),
+        flushed=_after(flushed, onset_s),
+        detection=(flush_s - onset_s) * 1_000 if flushed else None,
+        last_byte=max([0.0, *((at_s - flush_s) * 1_000 for at_s in chunks)]) if flushed else None,
+        ended=_after(over, flush_s) if flushed else None,
+    )
+
+
+async def _ping_ms(caller: VoiceCall) -> float:
+    after = len(caller.arrivals)
+    sent = await caller.send(type="ping")
+    pong = await caller.until(lambda arrival: arrival.type == "pong", after=after)
+    return (pong.at_s - sent) * 1_000
+
+
+def _first(arrivals: Sequence[CallFrame], kind: str, turn: int | None) -> CallFrame | None:
+    return next((each for each in arrivals if each.type == kind and each.turn == turn), None)
+
+
+def _after(arrival: CallFrame | None, then_s: float) -> float | None:
+    return None if arrival is None else (arrival.at_s - then_s) * 1_000
+
+
+def rows(
+    found: Sequence[Interruption], pings: Sequence[float], hold_ms: int, interrupt_ms: int
+) -> list[ComparisonRow]:
+    """The floors of the first two are the speech that has to be heard first, by the settings."""
+
+    def row(
+        name: str, values: Sequence[float | None], floor: Sequence[float], floor_name: str, budget: str
+    ) -> ComparisonRow:
+        series = [value for value in values if value is not None]
+        kept = percentile(series, 0.95) <= BUDGET_MS if budget and series else None
+        if missing := len(values) - len(series):
+            return ComparisonRow(
+                name, "ms", series, floor, floor_name, budget or "-", False, f"{missing} did not happen"
+            )
+        return ComparisonRow(name, "ms", series, floor, floor_name, budget or "-", kept)
+
+    stopped = f"p95 <= {BUDGET_MS:.0f} ms"
+    return [
+        row(
+            "onset of speech over an answer to held",
+            [each.held for each in found],
+            [float(hold_ms)],
+            "speech asked for (hold_ms)",
+            "",
+        ),
+        row(
+            "onset of speech over an answer to flushed",
+            [each.flushed for each in found],
+            [float(interrupt_ms)],
+            "speech asked for (interrupt_ms)",
+            "",
+        ),
+        row(
+            "flushed to the turn's last audio byte",
+            [each.last_byte for each in found],
+            pings,
+            "ping to pong",
+            stopped,
+        ),
+        row(
+            "flushed to the turn's end",
+            [each.ended for each in found],
+            pings,
+            "ping to pong",
+            stopped,
+        ),
+    ]

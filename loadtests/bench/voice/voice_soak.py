@@ -1,0 +1,236 @@
+"""The processes of a system under load: what they hold, and whether they stay."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import numpy as np
+
+from loadtests.bench.voice.voice_tables import markdown, pair
+from loadtests.client import recorded_speech
+from loadtests.client.native_client import NativeClient
+from loadtests.client.voice_call import VoiceCall, voice_call
+from loadtests.report.tables import percentile
+
+REPLICAS: Final = ("Gateway", "SpeechToText")
+_SAMPLE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSample:
+    """What the processes hold, so many seconds after the beginning. Sums over replicas."""
+
+    at_s: float
+    rss_mb: dict[str, float]
+    fds: dict[str, int]
+
+
+class ReplicaWatch:
+    """Looks at the replicas of the system whose home this is; None: there is none to look at."""
+
+    def __init__(self, home: Path | None) -> None:
+        self.samples: list[ReplicaSample] = []
+        self.gone: list[str] = []
+        """Who was there once and is not any more, and when that was seen."""
+        self._home = home
+        self._began_s = monotonic()
+        self._known: dict[Path, str] = {}
+
+    async def run(self) -> None:
+        """Take samples, until cancelled."""
+        while self._home is not None:
+            self.samples.append(self.look())
+            await asyncio.sleep(_SAMPLE_S)
+
+    def look(self) -> ReplicaSample:
+        """What they hold now; and who has gone since the last look."""
+        at_s = round(monotonic() - self._began_s, 1)
+        rss, fds = dict.fromkeys(REPLICAS, 0.0), dict.fromkeys(REPLICAS, 0)
+        present: dict[Path, str] = {}
+        for name, process in _replicas(self._home) if self._home else ():
+            try:
+                pages = int((process / "statm").read_text().split()[1])
+                fds[name] += len(os.listdir(process / "fd"))
+            except OSError:
+                continue  # it has just gone away
+            rss[name] += pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+            present[process] = name
+        for process, name in self._known.items():
+            if process not in present:
+                self.gone.append(f"{name} (process {process.name}), seen after {at_s:g} s")
+        self._known = present
+        return ReplicaSample(at_s, rss, fds)
+
+
+def _replicas(home: Path) -> Iterator[tuple[str, Path]]:
+    """The processes of the system whose home this is, and no others'."""
+    wanted = f"RHAPSODE_HOME={home}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+            is_ours = title.startswith("ray::ServeReplica") and wanted in (process / "environ").read_bytes()
+        except OSError:
+            continue  # it is gone, or not ours to look at
+        name = title.rpartition(":")[2].partition(".")[0]  # asked something: "Gateway.check_health"
+        if is_ours and name in REPLICAS:
+            yield name, process
+
+
+_PIECE_MS: Final = 100
+_AHEAD_MS: Final = 5_000
+"""As fast as it goes: no more unwritten sound than this, so that nobody measures the network's buffers."""
+_LIMIT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """What came of it. Lags are milliseconds."""
+
+    seconds: float
+    took_s: float
+    partial_lag: list[float]
+    """From the sound at a partial's end being spoken to its text arriving."""
+    final_lag: list[float]
+    """From an utterance's last sound to its text; of a fast run both are in the sound's own time."""
+    utterances: int
+    failed: int
+    """Utterances that were not written down."""
+    samples: list[ReplicaSample]
+    gone: list[str]
+    """Processes that went away meanwhile."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> Soak:
+    """`home`: of the system under test, by which its processes are found."""
+    client = NativeClient(url)
+    watch = ReplicaWatch(home)
+    try:
+        session = await client.create(listening={"reply": False, "mode": "realtime"})
+        async with voice_call(url, session, audio="none", paced=not fast, headers=client.headers) as caller:
+            began = monotonic()
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(watch.run())
+                sound = recorded_speech.endless(recorded_speech.librivox(), seconds)
+                sent = await (_pour(caller, sound) if fast else _say(caller, sound))
+                await _all_written(caller)
+                watching.cancel()
+            watch.look()  # who went away after the last sample is told as well
+            took_s = monotonic() - began
+            partials = _lags(caller, "transcript.partial", "at_ms", sent)
+            finals = _lags(caller, "transcript.final", "end_ms", sent)
+    finally:
+        await client.aclose()
+    return Soak(
+        seconds,
+        took_s,
+        partials,
+        finals,
+        len(finals),
+        _count(caller, "transcript.failed"),
+        watch.samples,
+        watch.gone,
+    )
+
+
+_Sent = list[tuple[float, float]]
+"""When (monotonic seconds) how much of the input (ms) had been sent; empty: by the microphone's own time."""
+
+
+async def _say(caller: VoiceCall, sound: bytes) -> _Sent:
+    caller.microphone.say(sound)
+    while caller.microphone.speaking:  # noqa: ASYNC110 - half an hour of real time, not an event
+        await asyncio.sleep(1)
+    await asyncio.sleep(2)  # of silence, which ends the last utterance
+    return []
+
+
+async def _pour(caller: VoiceCall, sound: bytes) -> _Sent:
+    sent: _Sent = []
+    size = _PIECE_MS * recorded_speech.PER_MS
+    progress = _Progress(caller)
+    for start in range(0, len(sound), size):
+        progress.sent_ms = start / recorded_speech.PER_MS
+        await caller.until_so(progress.keeps_up, limit_s=_LIMIT_S)
+        await caller.send_sound(sound[start : start + size])
+        sent.append((monotonic(), progress.sent_ms + _PIECE_MS))
+    await caller.send_sound(bytes(2_000 * recorded_speech.PER_MS))
+    return sent
+
+
+class _Progress:
+    """How far the server says it has listened."""
+
+    def __init__(self, caller: VoiceCall) -> None:
+        self._caller = caller
+        self._seen = 0
+        self._heard_ms = 0.0
+        self.sent_ms = 0.0
+
+    def keeps_up(self) -> bool:
+        for arrival in self._caller.arrivals[self._seen :]:
+            if arrival.type == "input.audio":
+                self._heard_ms = arrival.data["at_ms"] + arrival.data["ms"]
+        self._seen = len(self._caller.arrivals)
+        return self.sent_ms - self._heard_ms < _AHEAD_MS
+
+
+async def _all_written(caller: VoiceCall) -> None:
+    def written() -> bool:
+        answered = _count(caller, "transcript.final", "transcript.failed")
+        return answered >= _count(caller, "speech.started") > 0
+
+    await caller.until_so(written, limit_s=_LIMIT_S)
+
+
+def _count(caller: VoiceCall, *kinds: str) -> int:
+    return sum(arrival.type in kinds for arrival in caller.arrivals)
+
+
+def _lags(caller: VoiceCall, kind: str, field: str, sent: _Sent) -> list[float]:
+    found = [arrival for arrival in caller.arrivals if arrival.type == kind]
+    if not sent:
+        instant = caller.microphone.instant_s
+        return [(each.at_s - instant(each.data[field])) * 1_000 for each in found]
+    times = np.array([at_s for at_s, _ in sent])
+    reached = np.array([ms for _, ms in sent])
+    return [float(np.interp(each.at_s, times, reached)) - each.data[field] for each in found]
+
+
+def slope_per_minute(at_s: Sequence[float], values: Sequence[float]) -> float:
+    """Of the second half: what is made once and kept is made in the first."""
+    half = len(values) // 2
+    if len(values) - half < 2:
+        return 0.0
+    return float(np.polyfit(np.array(at_s[half:]), np.array(values[half:]), 1)[0]) * 60
+
+
+def soak_table(soak: Soak) -> str:
+    """Lags at the beginning and at the end, and what grew."""
+    tenth = max(1, len(soak.partial_lag) // 10)
+    rows = [
+        ["partial text behind the sound, all", pair(soak.partial_lag), "ms"],
+        ["… first tenth", pair(soak.partial_lag[:tenth]), "ms"],
+        ["… last tenth", pair(soak.partial_lag[-tenth:]), "ms"],
+        ["final text behind the last sound", pair(soak.final_lag), "ms"],
+        ["utterances", str(soak.utterances), f"MISSED, {soak.failed} failed" if soak.failed else ""],
+        ["sound per second", f"{soak.seconds / soak.took_s:.2f}", "x"],
+    ]
+    at_s = [sample.at_s for sample in soak.samples]
+    for name in REPLICAS if soak.samples else ():
+        rss = [sample.rss_mb[name] for sample in soak.samples]
+        fds = [float(sample.fds[name]) for sample in soak.samples]
+        growth = slope_per_minute(at_s, rss)
+        rows.append([f"{name}: memory", f"{rss[0]:.0f} → {rss[-1]:.0f}", f"MB; {growth:+.2f} MB a minute"])
+        rows.append([f"{name}: files", f"{fds[0]:.0f} → {fds[-1]:.0f}", f"most {percentile(fds, 1):.0f}"])
+    if soak.samples:
+        rows.append(
+            ["processes that went away", "; ".join(soak.gone) or "none", "MISSED" if soak.gone else ""]
+        )
+    return markdown(["what", "p50 / p95, or from → to", "unit"], rows)

@@ -1,0 +1,90 @@
+"""A gateway with scripted engines in one process, without Ray: what is our own, and not Ray's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from loadtests.runner.rhapsode_process import free_port
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import ChatRequest, Message, OpusChunk
+from pipeline.engines.registry import build_language_model, build_text_to_speech
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
+from schemas.settings import AppSettings
+
+_START_S = 240.0
+
+
+def scripted_settings(home: Path, script: Path, voice: Path | None = None) -> AppSettings:
+    return AppSettings.model_validate(
+        {
+            "home": home,
+            "cache": home / "cache",
+            "language_model": {"engine": "scripted", "script": script},
+            "text_to_speech": {"engine": "scripted", "script": voice},
+            "speech_to_text": {"engine": "scripted"},
+            "quality_speech_to_text": {"engine": "scripted"},
+        }
+    )
+
+
+@contextmanager
+def bare_gateway(settings: AppSettings) -> Iterator[str]:
+    """With the engines of the settings, in its own process. Yields its URL; it ends with its log server."""
+    home, port = settings.home, free_port()
+    home.mkdir(parents=True, exist_ok=True)
+    gateway = settings.gateway.model_copy(update={"direct_port": port})
+    file = home / "settings.json"
+    file.write_text(settings.model_copy(update={"gateway": gateway}).model_dump_json())
+    command = [sys.executable, "-m", "loadtests.chaos.scripted_gateway", str(file)]
+    with (home / "gateway.txt").open("wb") as output:
+        process = subprocess.Popen(
+            command, env={**os.environ, "RHAPSODE_HOME": str(home)}, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _await_ready(process, home)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+            embedded_server.stop(home)
+
+
+def _await_ready(process: subprocess.Popen[bytes], home: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while not (home / f"ready-{process.pid}").exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the gateway did not start:\n" + (home / "gateway.txt").read_text()[-2_000:])
+        time.sleep(0.1)
+
+
+async def scripted_cpu(script: dict[str, Any], folder: Path) -> tuple[float, float]:
+    """What the scripted engines take themselves, in processor seconds: for a delta, for a second of sound.
+
+    They run in the gateway's process here, and in replicas of their own everywhere else.
+    """
+    file = folder / "quick.json"
+    file.write_text(json.dumps(script | {"per_delta_ms": 0}))
+    settings = scripted_settings(folder, file)
+    model = build_language_model(settings.language_model, folder)
+    merged = CoalescingLanguageModel(model, 0)
+    request = ChatRequest((Message("user", "long"),), max_tokens=4_096)
+    cpu, deltas = time.process_time(), 0
+    async with aclosing(merged.stream(request)) as items:
+        async for item in items:
+            deltas += isinstance(item, str)
+    each = (time.process_time() - cpu) / deltas
+    voice = build_text_to_speech(settings.text_to_speech, folder)
+    speaker = EncodingSpeaker(voice, settings.text_to_speech)
+    cpu, sound_s = time.process_time(), 0.0
+    for _ in range(5):
+        async with aclosing(speaker.speak("word " * 100, voice="joe")) as sound:
+            async for chunk in sound:
+                sound_s += chunk.ms / 1_000 if isinstance(chunk, OpusChunk) else 0
+    return each, (time.process_time() - cpu) / sound_s

@@ -1,0 +1,194 @@
+"""What the engines cost by themselves: processor seconds, in a process that does nothing else."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtests.client import recorded_speech
+from loadtests.report.tables import percentile
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import (
+    ChatRequest,
+    Completion,
+    LanguageModel,
+    Message,
+    OpusChunk,
+    Speaker,
+    SpeechToText,
+    Transcript,
+    Utterance,
+)
+from pipeline.engines.registry import build_language_model, build_speech_to_text, build_text_to_speech
+from schemas.settings import AppSettings
+
+TOKENS: Final = 64
+SENTENCES: Final = (
+    "The old keeper climbed the stairs of the lighthouse every evening and lit the lamp for the ships.",
+    "One night a small fox came to his door, wet and shivering from the storm.",
+    "He let it in, and they sat by the fire until the morning came.",
+)
+_CONTEXT: Final = " ".join(SENTENCES)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingCost:
+    """So many answers written together. Seconds; cpu for each token of all of them."""
+
+    together: int
+    first_s: float
+    """To the first delta of each, at the median."""
+    step_s: float
+    """Between two tokens of one answer, at the median over the answers."""
+    cpu_per_token: float
+    tokens: int
+
+
+async def decoding(model: LanguageModel, together: int) -> DecodingCost:
+    """Let it write so many answers at once."""
+    began, cpu = time.monotonic(), time.process_time()
+    rows = await asyncio.gather(*(_written(model, number, began) for number in range(together)))
+    spent = time.process_time() - cpu
+    tokens = sum(count for _, _, count in rows)
+    steps = [(last - first) / max(1, count - 1) for first, last, count in rows]
+    return DecodingCost(
+        together,
+        percentile([first for first, _, _ in rows], 0.5),
+        percentile(steps, 0.5),
+        spent / max(1, tokens),
+        tokens,
+    )
+
+
+async def _written(model: LanguageModel, number: int, began: float) -> tuple[float, float, int]:
+    request = ChatRequest(
+        (Message("system", _CONTEXT), Message("user", f"Number {number}: tell me what happened next.")),
+        max_tokens=TOKENS,
+        temperature=0.0,
+    )
+    first = last = 0.0
+    count = 0
+    async with aclosing(model.stream(request)) as items:
+        async for item in items:
+            if isinstance(item, str):
+                last = time.monotonic() - began
+                first = first or last
+            elif isinstance(item, Completion):
+                count = item.tokens_out
+    return first, last, count
+
+
+async def prefill_cpu(model: LanguageModel, repeats: int = 6) -> float:
+    """Processor seconds from a question that is new to the model to its first token."""
+    spent: list[float] = []
+    for number in range(repeats + 1):
+        text = f"{number} {_CONTEXT} {number}"
+        request = ChatRequest((Message("user", text),), max_tokens=1, temperature=0.0)
+        cpu = time.process_time()
+        async with aclosing(model.stream(request)) as items:
+            async for _ in items:
+                pass
+        spent.append(time.process_time() - cpu)
+    return percentile(spent[1:], 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakingCost:
+    """Seconds; the first sound is wall time of one sentence alone, or of so many together."""
+
+    together: int
+    first_s: float
+    cpu_per_s: float
+    """Processor seconds for each second of sound, encoded."""
+    first_cpu_s: float | None
+    """The same to the first sound, of one sentence alone."""
+    chars_per_s: float
+    bytes_per_s: float
+
+
+async def speaking(speaker: Speaker, voice: str, together: int, rounds: int = 2) -> SpeakingCost:
+    cpu, firsts, first_cpu = time.process_time(), list[float](), list[float]()
+    sound_s, characters, size = 0.0, 0, 0
+    for turn in range(rounds):
+        texts = [SENTENCES[(turn + number) % len(SENTENCES)] for number in range(together)]
+        for first, first_work, ms, packets in await asyncio.gather(
+            *(_spoken(speaker, voice, text) for text in texts)
+        ):
+            firsts.append(first)
+            first_cpu.append(first_work)
+            sound_s += ms / 1_000
+            size += packets
+        characters += sum(map(len, texts))
+    return SpeakingCost(
+        together,
+        percentile(firsts, 0.5),
+        (time.process_time() - cpu) / sound_s,
+        percentile(first_cpu, 0.5) if together == 1 else None,
+        characters / sound_s,
+        size / sound_s,
+    )
+
+
+async def _spoken(speaker: Speaker, voice: str, text: str) -> tuple[float, float, int, int]:
+    began, cpu = time.monotonic(), time.process_time()
+    first = work = 0.0
+    ms = size = 0
+    async with aclosing(speaker.speak(text, voice=voice)) as items:
+        async for item in items:
+            if isinstance(item, OpusChunk):
+                work = work or time.process_time() - cpu
+                first = first or time.monotonic() - began
+                ms += item.ms
+                size += len(item.packets)
+    return first, work, ms, size
+
+
+async def listening_cpu(ear: SpeechToText, clips: Sequence[recorded_speech.Clip], *, partial: bool) -> float:
+    """Processor seconds for each second of speech, written down whole and once."""
+    cpu = time.process_time()
+    for clip in clips:
+        utterance = Utterance(clip.pcm, "en", words=not partial, partial=partial)
+        async with aclosing(ear.transcribe(utterance)) as items:
+            async for item in items:
+                assert isinstance(item, str | Transcript)
+    return (time.process_time() - cpu) / sum(clip.ms / 1_000 for clip in clips)
+
+
+async def measure(cache: Path, batches: Sequence[int] = (1, 2, 4, 8)) -> dict[str, float | dict[str, float]]:
+    """Every engine that this machine runs by default, one after the other."""
+    settings = AppSettings(cache=cache)
+    found: dict[str, float | dict[str, float]] = {}
+    model = build_language_model(settings.language_model, cache)
+    try:
+        await decoding(model, 1)  # once to warm up
+        rows = [await decoding(model, together) for together in batches]
+        found["llm_cpu_s_per_token"] = {str(row.together): round(row.cpu_per_token, 5) for row in rows}
+        found["llm_step_s"] = {str(row.together): round(row.step_s, 5) for row in rows}
+        found["llm_first_s"] = {str(row.together): round(row.first_s, 4) for row in rows}
+        found["llm_prefill_cpu_s"] = round(await prefill_cpu(model), 4)
+    finally:
+        await model.aclose()
+    speaker = EncodingSpeaker(build_text_to_speech(settings.text_to_speech, cache), settings.text_to_speech)
+    try:
+        await speaking(speaker, speaker.voices[0], 1, rounds=1)
+        alone = await speaking(speaker, speaker.voices[0], 1, rounds=6)
+        found["tts_cpu_s_per_s"] = round(alone.cpu_per_s, 4)
+        found["tts_first_cpu_s"] = round(alone.first_cpu_s or 0.0, 4)
+        found["tts_first_s"] = round(alone.first_s, 4)
+        found["tts_bytes_per_s"] = round(alone.bytes_per_s)
+        found["tts_chars_per_s"] = round(alone.chars_per_s, 2)
+    finally:
+        await speaker.aclose()
+    if recorded_speech.available():
+        ear = build_speech_to_text(settings.speech_to_text, cache)
+        try:
+            clips = recorded_speech.librivox()
+            await listening_cpu(ear, clips[:1], partial=False)
+            found["stt_cpu_s_per_s"] = round(await listening_cpu(ear, clips, partial=False), 4)
+            found["stt_partial_cpu_s_per_s"] = round(await listening_cpu(ear, clips, partial=True), 4)
+        finally:
+            await ear.aclose()
+    return found

@@ -1,0 +1,236 @@
+"""What everything around the models costs: the whole system with engines that take no work, step by step."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from redis import Redis
+
+from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
+from loadtests.client import recorded_speech
+from loadtests.client.native_client import NativeClient
+from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
+from loadtests.client.voice_call import voice_call
+from loadtests.runner.rhapsode_process import rhapsode
+from loadtests.runner.system_processes import SystemMeter, SystemUsage
+from pipeline.eventlog.redis.codec import Keys
+from schemas.ids import SessionId
+
+PEOPLE: Final = 10
+DELTAS: Final = 300
+_DELTA_MS: Final = 25
+"""Slower than deltas are merged, so that each is a fact."""
+_SHORT: Final = "Yes."
+_STORY: Final = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
+    "and lit the lamp. One night a small fox came to his door, wet and shivering from the storm. "
+    "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
+)
+SCRIPT: Final = {
+    "reply": _STORY,
+    "reply_to": {"short": _SHORT, "long": "word " * DELTAS},
+    "delta_chars": 5,
+    "per_delta_ms": _DELTA_MS,
+}
+Say = Callable[[str], None]
+_IDLE_S: Final = 12.0
+_SETTLE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CostStep:
+    """What one kind of load used, and what it was."""
+
+    used: SystemUsage
+    heard: CallerResults | None
+    units: int
+    """People, sockets, seconds: what the step says."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostSteps:
+    idle: CostStep
+    alone: CostStep
+    sockets: CostStep
+    short: CostStep
+    long: CostStep
+    spoken: CostStep
+    listeners: CostStep
+    microphones: CostStep | None
+    quiet: CostStep
+    bytes_silent: dict[str, float]
+    bytes_spoken: dict[str, float]
+
+
+async def idle(meter: SystemMeter) -> CostStep:
+    before = meter.read()
+    await asyncio.sleep(_IDLE_S)
+    return CostStep(meter.read().since(before), None, 1)
+
+
+async def sockets(url: str, meter: SystemMeter, many: int) -> CostStep:
+    """So many people who are connected and say nothing."""
+    client = NativeClient(url)
+    before = meter.read()
+    try:
+        async with AsyncExitStack() as open_ones:
+            for _ in range(many):
+                session = await client.create()
+                stream = await open_ones.enter_async_context(client.stream(session, after=0))
+                await stream.first("hello")
+            await asyncio.sleep(_SETTLE_S)
+            opened = meter.read()
+            await asyncio.sleep(_IDLE_S)
+            used = meter.read().since(opened)
+            grown = opened.since(before)
+    finally:
+        await client.aclose()
+    kept = SystemUsage(used.at_s, used.cpu_s, grown.rss_mb, used.log_calls, used.log_cpu_s, grown.log_bytes)
+    return CostStep(kept, None, many)
+
+
+async def asked(
+    url: str, meter: SystemMeter, turns: int, prompt: str, *, people: int = PEOPLE, **settings: Any
+) -> CostStep:
+    """Everybody asks the same, and hears the answer as fast as it comes."""
+    before = meter.read()
+    heard = await ask_together(
+        url, people, CallerPlan(turns, settings={"max_tokens": 4_096, **settings}), [prompt]
+    )
+    if heard.failures:
+        raise RuntimeError(heard.failures[0])
+    return CostStep(meter.read().since(before), heard, people * turns)
+
+
+async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
+    """One long answer, and so many who listen to it beside the one who asked."""
+    client = NativeClient(url)
+    try:
+        session = await client.create(speak=False, max_tokens=4_096)
+        before = meter.read()
+
+        async def listen(*, asks: bool) -> int:
+            deltas = 0
+            async with client.stream(session, after=1) as stream:
+                if asks:
+                    await stream.ask("long")
+                async for arrival in stream.arrivals():
+                    deltas += arrival.event["type"] == "text.delta"
+                    if arrival.event["type"] == "turn.completed":
+                        break
+            return deltas
+
+        counts = await asyncio.gather(*(listen(asks=number == 0) for number in range(many + 1)))
+        return CostStep(meter.read().since(before), None, sum(counts))
+    finally:
+        await client.aclose()
+
+
+async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *, silent: bool) -> CostStep:
+    """So many people who speak without a pause, or say nothing, in real time; hearing takes no work."""
+    client = NativeClient(url)
+    pcm = b"" if silent else recorded_speech.endless(recorded_speech.librivox(), seconds)
+    try:
+        async with AsyncExitStack() as calls:
+            callers = []
+            for _ in range(many):
+                session = await client.create(listening={"reply": False})
+                callers.append(await calls.enter_async_context(voice_call(url, session)))
+            before = meter.read()
+            for caller in callers:
+                caller.microphone.say(pcm)
+            await asyncio.sleep(seconds)
+            return CostStep(meter.read().since(before), None, round(many * seconds))
+    finally:
+        await client.aclose()
+
+
+async def log_bytes(url: str, log: Redis, prompt: str, turns: int, **settings: Any) -> dict[str, float]:
+    """What one session takes in the log server's memory: when it begins, and with each turn."""
+    client = NativeClient(url)
+    try:
+        sizes, facts = [], 0
+        session = await client.create(max_tokens=4_096, **settings)
+        sizes.append(_size(log, session))
+        async with client.stream(session, after=1) as stream:
+            for _ in range(turns):
+                await stream.ask(prompt)
+                facts = int((await stream.first("turn.completed")).event["seq"])
+        sizes.append(_size(log, session))
+    finally:
+        await client.aclose()
+    begun, ended = sizes
+    return {
+        "session": begun[0] + begun[1],
+        "turn_facts": (ended[0] - begun[0]) / turns,
+        "turn_sound": (ended[1] - begun[1]) / turns,
+        "facts": facts / turns,
+    }
+
+
+def _size(log: Redis, session: str) -> tuple[int, int]:
+    """Bytes of facts (with what is known of the session), and of sound."""
+    partitions = int(log.hget("ev:cfg", "partitions") or 16)
+    facts, meta, _, sound, _, _ = Keys(partitions).of(SessionId(session))
+    sizes = [log.memory_usage(key, samples=0) or 0 for key in (facts, meta, sound)]
+    return sizes[0] + sizes[1], sizes[2]
+
+
+def measure(folder: Path, cache: Path, say: Say, *, ray: bool) -> CostSteps:
+    """Start a system of its own with scripted engines, and put each kind of load on it."""
+    script, home = folder / "script.json", folder / "scripted"
+    script.write_text(json.dumps(SCRIPT))
+    environment = {"RHAPSODE_LANGUAGE_MODEL__SCRIPT": str(script), "RHAPSODE_CACHE": str(cache)}
+    system = (
+        rhapsode(home, environment=environment, scripted=True)
+        if ray
+        else bare_gateway(scripted_settings(home, script))
+    )
+    with system as url:
+        meter = SystemMeter(home)
+        try:
+            return asyncio.run(_steps(url, meter, say))
+        finally:
+            meter.close()
+
+
+async def _steps(url: str, meter: SystemMeter, say: Say) -> CostSteps:
+    silent = {"speak": False}
+    await asked(url, meter, 1, "tell me")  # once to warm up
+    await asyncio.sleep(_SETTLE_S)
+    say("idle")
+    nothing = await idle(meter)
+    alone = await asked(url, meter, 12, "short", people=1, **silent)
+    say("open sockets")
+    open_ones = await sockets(url, meter, 200)
+    say("short answers")
+    short = await asked(url, meter, 12, "short", **silent)
+    say("long answers")
+    long = await asked(url, meter, 1, "long", **silent)
+    say("spoken answers")
+    spoken = await asked(url, meter, 3, "tell me")
+    say("many listeners")
+    several = await listeners(url, meter, 20)
+    say("microphones")
+    quiet = await microphones(url, meter, 6, 12.0, silent=True)
+    spoken_into = (
+        await microphones(url, meter, 6, 12.0, silent=False) if recorded_speech.available() else None
+    )
+    say("bytes of the log")
+    return CostSteps(
+        nothing,
+        alone,
+        open_ones,
+        short,
+        long,
+        spoken,
+        several,
+        spoken_into,
+        quiet,
+        await log_bytes(url, meter.log, "long", 1, **silent),
+        await log_bytes(url, meter.log, "tell me", 2),
+    )

@@ -1,0 +1,378 @@
+"""`python -m loadtests gpu`: measure a system on this machine's card, or what there is, at several sizes."""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtests.bench.voice.voice_tables import markdown, pair
+from loadtests.capacity.costs.bare_gateway import bare_gateway
+from loadtests.capacity.gpu import gpu_rows, random_llama, random_whisper
+from loadtests.capacity.gpu.gpu_rows import GpuRow
+from loadtests.client import recorded_speech
+from loadtests.report.result_store import ROOT
+from loadtests.report.run_info import commit, machine, numbers, say, when
+from loadtests.runner.rhapsode_process import rhapsode
+from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
+from pipeline.engines.stt.whisper_weights import whisper_files
+from schemas.settings import AppSettings
+
+ENGINES: Final = ("llama", "vllm", "scripted")
+VOICES: Final = ("piper", "coqui", "scripted")
+EARS: Final = ("whisper", "whisperx", "scripted")
+STEPS: Final = ("words", "voice", "whole", "ears", "calls")
+_EPILOG: Final = (
+    "Random weights (random:8b) are made on the spot: they have the speed and memory of such a model, and "
+    "write made-up words. Nothing is downloaded. For a card: --engine vllm --model random:8b "
+    "--voice coqui --ear whisperx --ear-model random:large-v2, after make env-vllm env-speech-gpu."
+)
+
+
+def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """`words`: None: of the command line. Exits with words about what cannot be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests gpu",
+        description="First sound, voice to voice and sessions per card, at several numbers of sessions.",
+        epilog=_EPILOG,
+    )
+    add = parser.add_argument
+    add("--sessions", type=numbers, default=(1, 4, 16, 64), metavar="N,N", help="default 1,4,16,64")
+    add("--engine", choices=ENGINES, default="llama", help="who writes (default llama)")
+    add(
+        "--model",
+        type=_model_argument,
+        metavar="FOLDER|random:SHAPE",
+        help=f"shapes: {', '.join(random_llama.SHAPES)}",
+    )
+    add("--voice", choices=VOICES, default="piper", help="who speaks (default piper)")
+    add("--ear", choices=EARS, default="whisper", help="who listens (default whisper)")
+    add(
+        "--ear-model",
+        type=_ear_model_argument,
+        metavar="FOLDER|random:SHAPE",
+        help=_shapes(random_whisper.SHAPES),
+    )
+    add("--config", type=Path, help="a profile, as cluster/gpu.yaml; the engines above win over it")
+    add("--url", help="a system that runs already: nothing is started, and the engines are what they are")
+    add("--steps", nargs="+", choices=STEPS, default=STEPS, help="default: all")
+    add("--tokens", type=int, default=120, help="of an answer, at most (default 120)")
+    add("--turns", type=int, default=3, help="questions of each session (default 3)")
+    add(
+        "--target-ms",
+        type=float,
+        default=1_000.0,
+        help="time to first audio that p95 must keep (default 1000)",
+    )
+    add("--without-ray", action="store_true", help="one gateway with its engines in one process")
+    add("--cpu", action="store_true", help="engines for a card may run without one")
+    add("--keep", action="store_true", help="write the tables into docs/measurements.md")
+    add("--json", type=Path, metavar="FILE", help="write every figure into a file")
+    add("--key", help="an API key, where the system asks for one")
+    add("--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights")
+    return parser.parse_args(words)
+
+
+def _shapes(shapes: dict[str, random_whisper.WhisperShape]) -> str:
+    return f"shapes: {', '.join(shapes)}"
+
+
+def _model_argument(text: str) -> str:
+    return _known(text, list(random_llama.SHAPES))
+
+
+def _ear_model_argument(text: str) -> str:
+    return _known(text, list(random_whisper.SHAPES))
+
+
+def _known(text: str, shapes: list[str]) -> str:
+    kind, _, shape = text.partition(":")
+    if kind == "random" and shape not in shapes:
+        raise argparse.ArgumentTypeError(f"there is no shape {shape!r}; there are: {', '.join(shapes)}")
+    if kind != "random" and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return text
+
+
+_ROOT: Final = ROOT
+_ON_A_CARD: Final = frozenset({"vllm", "coqui", "whisperx"})
+_MAKES: Final[Mapping[str, tuple[str, str]]] = {
+    "vllm": (".venv-vllm", "make env-vllm"),
+    "coqui": (".venv-speech", "make env-speech-gpu"),
+    "whisperx": (".venv-speech", "make env-speech-gpu"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledCard:
+    name: str
+    memory_mb: int
+    used_mb: int
+    busy: int
+    """Per cent of the last second or so in which something ran."""
+
+
+def cards() -> list[InstalledCard]:
+    """What nvidia-smi sees; none where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = "--query-gpu=name,memory.total,memory.used,utilization.gpu"
+    done = subprocess.run(
+        ["nvidia-smi", query, "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False
+    )
+    return [card for line in done.stdout.splitlines() if (card := _card(line)) is not None]
+
+
+def _card(line: str) -> InstalledCard | None:
+    cells = [cell.strip() for cell in line.split(",")]
+    if len(cells) != 4 or not all(cell.isdigit() for cell in cells[1:]):
+        return None
+    return InstalledCard(cells[0], int(cells[1]), int(cells[2]), int(cells[3]))
+
+
+def missing(arguments: argparse.Namespace, root: Path = _ROOT) -> list[str]:
+    """One line for each thing that has to be there first."""
+    return [] if arguments.url else list(_missing(arguments, root))
+
+
+def _missing(arguments: argparse.Namespace, root: Path) -> Iterator[str]:
+    wished = (arguments.engine, arguments.voice, arguments.ear)
+    if arguments.without_ray and _ON_A_CARD & set(wished):
+        yield "--without-ray: only engines that need no environment of their own."
+    if _ON_A_CARD & set(wished) and not arguments.cpu and not cards():
+        engines = ", ".join(sorted(_ON_A_CARD & set(wished)))
+        yield f"{engines}: no graphics card is seen (nvidia-smi). --cpu lets them run without one, slowly."
+    if arguments.engine not in LANGUAGE_MODELS:
+        yield f"{arguments.engine}: this version has no such language model."
+    if arguments.voice not in TEXT_TO_SPEECH:
+        yield f"{arguments.voice}: this version has no such voice."
+    for engine in wished:
+        folder, target = _MAKES.get(engine, ("", ""))
+        if folder and not (root / folder / "bin" / "python").exists():
+            yield f"{engine}: its environment {folder} is not there. Make it: {target}"
+    if (arguments.model or "").startswith("random:") and arguments.engine != "vllm":
+        yield "--model random: only engines that load a folder of safetensors take it."
+    if arguments.engine == "llama" and arguments.model:
+        yield "--model: llama takes no folder. Name a GGUF file by RHAPSODE_LANGUAGE_MODEL__MODEL_PATH."
+
+
+def environment(arguments: argparse.Namespace, model: Path | None, ear_model: Path | None) -> dict[str, str]:
+    """The variables that make the wished engines those of a system that is started."""
+    chosen = {
+        "LANGUAGE_MODEL__ENGINE": arguments.engine,
+        "TEXT_TO_SPEECH__ENGINE": arguments.voice,
+        "QUALITY_SPEECH_TO_TEXT__ENGINE": arguments.ear,
+        "SPEECH_TO_TEXT__ENGINE": "scripted" if arguments.ear == "scripted" else "whisper",
+        "CACHE": str(arguments.cache),
+    }
+    if model is not None:
+        chosen["LANGUAGE_MODEL__MODEL"] = str(model)
+    if ear_model is not None:
+        chosen["QUALITY_SPEECH_TO_TEXT__MODEL"] = str(ear_model)
+    if cards() and not arguments.cpu:
+        if arguments.ear == "whisperx":
+            chosen["QUALITY_SPEECH_TO_TEXT__DEVICE"] = "cuda"
+            chosen["QUALITY_SPEECH_TO_TEXT__COMPUTE_TYPE"] = "float16"
+        if arguments.voice != "scripted":
+            chosen["TEXT_TO_SPEECH__DEVICE"] = "cuda"
+    return {f"RHAPSODE_{name}": value for name, value in chosen.items()}
+
+
+def bare_settings(arguments: argparse.Namespace, home: Path) -> AppSettings:
+    """Of a gateway that has its engines in its own process: those that need no environment of their own."""
+    return AppSettings.model_validate(
+        {
+            "home": home,
+            "cache": arguments.cache,
+            "language_model": {"engine": arguments.engine},
+            "text_to_speech": {"engine": arguments.voice},
+            "speech_to_text": {"engine": arguments.ear},
+            "quality_speech_to_text": {"engine": arguments.ear},
+        }
+    )
+
+
+def profile(arguments: argparse.Namespace, root: Path = _ROOT) -> Path | None:
+    """The file that says what runs where; None: the one that comes along."""
+    usual = root / "cluster" / "gpu.yaml"
+    if arguments.config is not None:
+        return Path(arguments.config)
+    return usual if cards() and usual.exists() else None
+
+
+_STEPS = {
+    "words": "answers as text",
+    "voice": "texts read aloud",
+    "whole": "answers heard to their end",
+    "ears": "recordings written down",
+    "calls": "voice to voice",
+}
+_HEADINGS = [
+    "what",
+    "sessions",
+    "first words",
+    "first sound",
+    "all together, a second",
+    "fell silent",
+    "failed",
+    "",
+]
+
+
+def report(rows: Sequence[GpuRow], arguments: argparse.Namespace) -> str:
+    """Milliseconds, p50 / p95."""
+    table = markdown(_HEADINGS, map(_cells, rows))
+    engines = (
+        f"at {arguments.url}"
+        if arguments.url
+        else f"{arguments.engine} ({arguments.model or 'packaged'}), {arguments.voice}, {arguments.ear}"
+        f" ({arguments.ear_model or 'packaged'})"
+    )
+    random = "random:" in f"{arguments.model} {arguments.ear_model}"
+    said = (
+        " Weights are random: speed and memory are those of the shape, words are made up." if random else ""
+    )
+    return (
+        f"Engines: {engines}.{said} Answers of at most {arguments.tokens} tokens, {arguments.turns} each. "
+        f"Milliseconds, p50 / p95.\n\n{table}\n{carried(rows, arguments.target_ms)}\n"
+    )
+
+
+def _cells(row: GpuRow) -> list[str]:
+    return [
+        _STEPS[row.step],
+        str(row.sessions),
+        pair(row.ttft),
+        pair(row.first_sound),
+        f"{row.per_s:.1f} {row.unit}" if row.per_s is not None else "-",
+        f"{row.stalled:.0%}" if row.stalled is not None else "-",
+        str(len(row.failures)) if row.failures else "-",
+        row.note or (row.failures[0] if row.failures else ""),
+    ]
+
+
+def carried(rows: Sequence[GpuRow], target_ms: float) -> str:
+    """The most sessions that kept the target, with all smaller ones."""
+    lines = []
+    for step in ("whole", "calls"):
+        best = 0
+        for row in sorted((row for row in rows if row.step == step), key=lambda row: row.sessions):
+            if not row.keeps(target_ms):
+                break
+            best = row.sessions
+        if any(row.step == step for row in rows):
+            most = f"{best} of those tried" if best else "none of those tried"
+            lines.append(
+                f"{_STEPS[step]}: first sound within {target_ms:.0f} ms at p95, without silences: {most}"
+            )
+    return "Sessions carried. " + "; ".join(lines) + "."
+
+
+_HISTORY: Final = ROOT / "docs" / "measurements.md"
+_MARK: Final = "<!-- newest first: `python -m loadtests gpu --keep` writes below this line -->\n"
+
+
+def main() -> None:
+    """Say what is missing, or measure."""
+    arguments = gpu_parsed()
+    if lacking := missing(arguments):
+        sys.exit("This cannot be measured here yet:\n" + "\n".join(f"* {line}" for line in lacking))
+    # Before any engine is imported: idle OpenMP threads must sleep, as in the replicas.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments.key:
+        os.environ["RHAPSODE_KEY"] = arguments.key
+    with (
+        tempfile.TemporaryDirectory(prefix="rhapsode-gpu-") as folder,
+        _system(Path(folder), arguments) as url,
+    ):
+        found = asyncio.run(measure(url, arguments))
+    text = f"### {when()}\n\n{_where()}; `{_command()}`, commit {commit()}\n\n{report(found, arguments)}"
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(row) for row in found], indent=1))
+    if arguments.keep:
+        before, mark, after = _HISTORY.read_text().partition(_MARK)
+        _HISTORY.write_text(f"{before}{mark}\n{text.rstrip()}\n{after}")
+
+
+@contextmanager
+def _system(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
+    """The one at --url, or one of our own with the wished engines."""
+    if arguments.url:
+        yield arguments.url.rstrip("/")
+        return
+    model = _model(arguments)
+    ear = _ear_model(arguments)
+    say(f"starting the system: {arguments.engine}, {arguments.voice}, {arguments.ear}")
+    if arguments.without_ray:
+        with bare_gateway(bare_settings(arguments, folder / "home")) as url:
+            yield url
+        return
+    variables = environment(arguments, model, ear)
+    with rhapsode(folder / "home", environment=variables, scripted=False, config=profile(arguments)) as url:
+        yield url
+
+
+def _model(arguments: argparse.Namespace) -> Path | None:
+    if not arguments.model:
+        return None
+    kind, _, shape = arguments.model.partition(":")
+    return random_llama.prepare(shape, arguments.cache, say) if kind == "random" else Path(arguments.model)
+
+
+def _ear_model(arguments: argparse.Namespace) -> Path | None:
+    if not arguments.ear_model:
+        return None
+    kind, _, shape = arguments.ear_model.partition(":")
+    if kind != "random":
+        return Path(arguments.ear_model)
+    like = whisper_files(None, arguments.cache).folder  # large-v2 has the same words
+    return random_whisper.prepare(shape, like, arguments.cache, say)
+
+
+async def measure(url: str, arguments: argparse.Namespace) -> list[GpuRow]:
+    """Every step at every size, the smallest first; once before to warm up."""
+    clips = recorded_speech.librivox() if recorded_speech.available() else await gpu_rows.own_speech(url)
+    say("warming up")
+    await gpu_rows.whole(url, 2, 1, 16)
+    found: list[GpuRow] = []
+    for sessions in arguments.sessions:
+        for step in arguments.steps:
+            say(f"{step}, {sessions} at once")
+            found.append(await _step(step, url, sessions, clips, arguments))
+    return found
+
+
+async def _step(
+    step: str, url: str, sessions: int, clips: Sequence[recorded_speech.Clip], arguments: argparse.Namespace
+) -> GpuRow:
+    match step:
+        case "words":
+            return await gpu_rows.words(url, sessions, arguments.turns, arguments.tokens)
+        case "voice":
+            return await gpu_rows.voice(url, sessions, arguments.turns)
+        case "whole":
+            return await gpu_rows.whole(url, sessions, arguments.turns, arguments.tokens)
+        case "ears":
+            return await gpu_rows.ears(url, sessions, arguments.turns, clips)
+        case _:
+            mode = "quality" if arguments.ear == "whisperx" else "realtime"
+            return await gpu_rows.calls(url, sessions, clips[: arguments.turns], mode)
+
+
+def _where() -> str:
+    here = machine()
+    found = cards()
+    return here.replace("no GPU used", ", ".join(card.name for card in found)) if found else here
+
+
+def _command() -> str:
+    return " ".join(["python -m loadtests gpu", *sys.argv[1:]])

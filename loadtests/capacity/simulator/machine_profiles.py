@@ -1,0 +1,178 @@
+"""Plans: the laptop as it was measured, a box with one card, and a cluster that is as large as it must be."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests.capacity.simulator import graphics_cards as cards
+from loadtests.capacity.simulator.graphics_cards import GraphicsCard, ModelShape
+from loadtests.capacity.simulator.simulation_plan import (
+    CallerModel,
+    MachineKind,
+    Overheads,
+    RateCurve,
+    SimulationPlan,
+    SpeechModel,
+    WorkStage,
+)
+from loadtests.report.result_store import ROOT
+
+COSTS: Final = ROOT / "docs" / "costs.json"
+CHARS_PER_TOKEN: Final = 4.3
+_ONE_THREAD: Final = RateCurve(((1.0, 1.0), (2.0, 2.0)))
+"""A unit takes n times as long when n share one thread; n jobs use n cores where each has its own."""
+_ONE_CORE: Final = RateCurve.flat(1.0)
+ASSISTANT: Final = CallerModel(tokens=45, question_s=4.0, silence_s=0.5, think_s=3.0)
+"""Somebody who talks with it: short questions, short answers."""
+NARRATION: Final = CallerModel(tokens=320, think_s=2.0)
+"""Somebody who listens to a story, chapter after chapter."""
+
+
+def costs(path: Path = COSTS) -> dict[str, Any]:
+    """What was measured, as `python -m loadtests costs --keep` wrote it."""
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def overheads(found: Mapping[str, Any], hops_s: float | None = None) -> Overheads:
+    around = found["around"]
+    gateway, log = around["gateway"], around["log"]
+    worked = gateway["turn"] + gateway["delta"] + log["turn"]
+    return Overheads(
+        gateway_turn=gateway["turn"],
+        gateway_delta=gateway["delta"],
+        gateway_chunk=gateway["chunk"],
+        gateway_microphone=gateway["microphone_s"],
+        gateway_quiet=gateway["quiet_s"],
+        replica_delta=around["language_model"]["delta"],
+        log_turn=log["turn"],
+        log_delta=log["delta"],
+        log_chunk=log["chunk"],
+        log_microphone=log["microphone_s"],
+        log_quiet=log["quiet_s"],
+        hops_s=max(0.0, around["first_words_s"] - worked) if hops_s is None else hops_s,
+    )
+
+
+def spoken(found: Mapping[str, Any], **changes: Any) -> SpeechModel:
+    """How the default voice speaks what the default model writes."""
+    rate = found["engines"]["tts_chars_per_s"] / CHARS_PER_TOKEN
+    return replace(SpeechModel(tokens_per_s=rate, first_tokens=8, sentence_tokens=18), **changes)
+
+
+def laptop(found: Mapping[str, Any], people: CallerModel, cores: float = 2.0) -> SimulationPlan:
+    """Everything on the cores of one machine, with the engines that were measured on it."""
+    engines = found["engines"]
+    token = RateCurve.of(engines["llm_cpu_s_per_token"])
+    threads = 2
+    together = tuple(float(number) for number in engines["llm_cpu_s_per_token"])
+    first_units = engines["tts_first_cpu_s"] / engines["tts_cpu_s_per_s"]
+    speech = spoken(found)
+    first_units = max(0.0, first_units - speech.chunks_s[0])
+    return SimulationPlan(
+        "laptop",
+        people,
+        replace(speech, first_units=first_units),
+        overheads(found),
+        {"machine": MachineKind(1, cores)},
+        {
+            "gateway": WorkStage("machine", 2, _ONE_THREAD, _ONE_CORE),
+            "log": WorkStage("machine", 1, _ONE_THREAD, _ONE_CORE),
+            "replicas": WorkStage("machine", 1, _ONE_THREAD, _ONE_CORE),
+            "stt": WorkStage("machine", 1, RateCurve.flat(engines["stt_cpu_s_per_s"]), _ONE_THREAD, 2),
+            "llm": WorkStage(
+                "machine",
+                1,
+                RateCurve(tuple((number, number * token(number) / threads) for number in together)),
+                RateCurve.flat(threads),
+                8,
+            ),
+            "tts": WorkStage("machine", 1, RateCurve.flat(engines["tts_cpu_s_per_s"]), _ONE_THREAD, 8),
+        },
+        prefill_units=engines["llm_prefill_cpu_s"] / token(1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSize:
+    """How many of each, and of what kind."""
+
+    gateways: int
+    shards: int
+    ears: int
+    models: int
+    voices: int
+    card: GraphicsCard = cards.L40S
+    shape: ModelShape = cards.EIGHT_BILLION
+    speech_card: GraphicsCard = cards.L4
+
+    @property
+    def cards(self) -> int:
+        return self.ears + self.models + self.voices
+
+
+PROMPT_TOKENS: Final = 300.0
+"""Of a question with what went before, that the prefix cache does not have."""
+_SEQUENCES: Final = 256
+
+
+def cluster(found: Mapping[str, Any], people: CallerModel, size: ClusterSize) -> SimulationPlan:
+    """A card for each replica of an engine, a core for each gateway and each shard of the log."""
+    step = cards.steps(size.card, size.shape)
+    prefill = cards.prefill_s(size.card, size.shape, PROMPT_TOKENS) / step(1)
+    question = max(people.question_s, 1.0)
+    heard = cards.utterance_s(size.speech_card, question) / question
+    shared = RateCurve(((1.0, cards.VOICE_REAL_TIME), (2.0, 2 * cards.VOICE_REAL_TIME)))
+    places = min(_SEQUENCES, cards.sequences(size.card, size.shape))
+    return SimulationPlan(
+        "cluster",
+        people,
+        spoken(found),
+        overheads(found),
+        {
+            "gateways": MachineKind(size.gateways, 1.0),
+            "log shards": MachineKind(size.shards, 1.0),
+            "replicas' cores": MachineKind(size.models, 1.0),
+            "cards that listen": MachineKind(max(1, size.ears), 1.0),
+            "cards that write": MachineKind(size.models, 1.0),
+            "cards that speak": MachineKind(size.voices, 1.0),
+        },
+        {
+            "gateway": WorkStage("gateways", size.gateways, _ONE_THREAD, _ONE_CORE),
+            "log": WorkStage("log shards", size.shards, _ONE_THREAD, _ONE_CORE),
+            "replicas": WorkStage("replicas' cores", size.models, _ONE_THREAD, _ONE_CORE),
+            "stt": WorkStage(
+                "cards that listen", max(1, size.ears), RateCurve(((1.0, heard), (2.0, 2 * heard))), _ONE_CORE
+            ),
+            "llm": WorkStage(
+                "cards that write", size.models, step, RateCurve(((0.0, 0.0), (places, 1.0))), places
+            ),
+            "tts": WorkStage("cards that speak", size.voices, shared, _ONE_CORE),
+        },
+        prefill_units=prefill,
+        deltas_per_token=0.6,
+        note="cards on paper",
+    )
+
+
+def gpu(
+    found: Mapping[str, Any], people: CallerModel, card: GraphicsCard, gateways: int = 8, cores: int = 16
+) -> SimulationPlan:
+    """One box with one card, on which three engines take turns: nothing is gained by overlapping."""
+    plan = cluster(found, people, ClusterSize(1, 1, 1, 1, 1, card=card, speech_card=card))
+    room = cards.sequences(card, cards.EIGHT_BILLION, reserved_gb=cards.WHISPER_GB + cards.VOICE_GB)
+    stages = dict(plan.stages)
+    for name in ("stt", "llm", "tts"):
+        stages[name] = replace(stages[name], host="card", claim=_ONE_CORE)
+    stages["llm"] = replace(stages["llm"], places=max(1, min(_SEQUENCES, room)))
+    for name, replicas in (("gateway", gateways), ("log", 1), ("replicas", 1)):
+        stages[name] = replace(stages[name], host="cores", replicas=replicas)
+    hosts = {"card": MachineKind(1, 1.0), "cores": MachineKind(1, float(cores))}
+    return replace(plan, name="gpu", hosts=hosts, stages=stages)
+
+
+def at_least(amount: float) -> int:
+    return max(1, ceil(amount - 1e-9))

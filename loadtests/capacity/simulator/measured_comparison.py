@@ -1,0 +1,144 @@
+"""The simulation beside what was measured at the small end, with the error."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from loadtests.capacity.simulator import small_end
+from loadtests.capacity.simulator.machine_profiles import laptop, overheads
+from loadtests.capacity.simulator.simulation import SimulationResult, simulate
+from loadtests.capacity.simulator.simulation_plan import (
+    CallerModel,
+    MachineKind,
+    RateCurve,
+    SimulationPlan,
+    SpeechModel,
+    WorkStage,
+)
+from loadtests.capacity.simulator.small_end import SmallEndRow
+from pipeline.tts.sentence_buffer import SentenceBuffer
+from schemas.settings import SentenceSettings
+
+_CORES: Final = 2.0
+_LEAST_CORES: Final = 0.5
+"""However busy strangers are, the system's share is more than that."""
+_SECONDS: Final = 240.0
+_FREE: Final = RateCurve.flat(0.0)
+_OWN: Final = RateCurve.flat(1.0)
+_THREAD: Final = RateCurve(((1.0, 1.0), (2.0, 2.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSize:
+    """One size, measured and simulated."""
+
+    measured: SmallEndRow
+    simulated: SimulationResult
+
+    @property
+    def error(self) -> float:
+        """Of the time to first audio at p50: 0.1 is a tenth too long."""
+        return self.simulated.ttfa[0] / self.measured.ttfa[0] - 1
+
+
+def pairs(found: Mapping[str, Any], rows: Sequence[SmallEndRow]) -> list[ComparedSize]:
+    return [ComparedSize(row, simulate(_plan(found, row), row.people, _SECONDS)) for row in rows]
+
+
+def cores_for(row: SmallEndRow) -> float:
+    """What strangers left of the machine."""
+    return max(_LEAST_CORES, _CORES - row.others)
+
+
+def _plan(found: Mapping[str, Any], row: SmallEndRow) -> SimulationPlan:
+    cores = cores_for(row)
+    return scripted(found, cores) if row.kind == "scripted" else real(found, row, cores)
+
+
+def scripted(found: Mapping[str, Any], cores: float) -> SimulationPlan:
+    """Engines that keep everybody to the same timetable, however many there are; only the rest is work."""
+    unit_s = small_end.NEXT_CHUNK_MS / small_end.CHUNK_MS
+    tokens = len(small_end.STORY) / small_end.TOKEN_CHARS
+    first = _first_chars() / small_end.TOKEN_CHARS
+    speech = SpeechModel(
+        tokens_per_s=1_000 / (small_end.TOKEN_CHARS * small_end.CHAR_MS),
+        first_tokens=first,
+        sentence_tokens=(tokens - first) / 4,
+        chunks_s=(small_end.CHUNK_MS / 1_000,),
+        first_units=(small_end.FIRST_CHUNK_MS - small_end.NEXT_CHUNK_MS)
+        / small_end.NEXT_CHUNK_MS
+        * small_end.CHUNK_MS
+        / 1_000,
+    )
+    return _in_one_process(
+        "scripted",
+        found,
+        CallerModel(tokens=tokens, think_s=small_end.THINK_S, vary=False),
+        speech,
+        cores,
+        (
+            WorkStage("machine", 1, RateCurve.flat(small_end.TOKEN_MS / 1_000), _FREE),
+            WorkStage("machine", 1, RateCurve.flat(unit_s), _FREE),
+            small_end.FIRST_TOKEN_MS / small_end.TOKEN_MS - 1,
+        ),
+    )
+
+
+def _first_chars() -> int:
+    """After so many characters of the story its first fragment is certain."""
+    buffer = SentenceBuffer(SentenceSettings())
+    return next(at for at, char in enumerate(small_end.STORY, start=1) if buffer.push(char))
+
+
+def real(found: Mapping[str, Any], row: SmallEndRow, cores: float) -> SimulationPlan:
+    """The laptop's engines, with answers as long as they were."""
+    people = CallerModel(tokens=row.tokens, think_s=small_end.THINK_S, vary=False)
+    plan = laptop(found, people, cores)
+    speech = replace(plan.speech, tokens_per_s=row.tokens / row.sound_s)
+    return _in_one_process(
+        "real",
+        found,
+        people,
+        speech,
+        cores,
+        (plan.stages["llm"], plan.stages["tts"], plan.prefill_units),
+    )
+
+
+def _in_one_process(
+    name: str,
+    found: Mapping[str, Any],
+    people: CallerModel,
+    speech: SpeechModel,
+    cores: float,
+    models: tuple[WorkStage, WorkStage, float],
+) -> SimulationPlan:
+    """One gateway, without Ray, as it was measured: everything of ours is one thread.
+
+    `models`: who writes, who speaks, and the work before an answer's first token.
+    What scripted engines take is work of that thread as well.
+    """
+    around = overheads(found)
+    if name == "scripted":
+        delta, sound_s = found["around"]["scripted"]
+        around = replace(
+            around,
+            gateway_delta=around.gateway_delta + delta,
+            gateway_chunk=around.gateway_chunk + sound_s * speech.chunks_s[-1],
+        )
+    return SimulationPlan(
+        name,
+        people,
+        speech,
+        around,
+        {"machine": MachineKind(1, cores)},
+        {
+            "gateway": WorkStage("machine", 1, _THREAD, _OWN),
+            "log": WorkStage("machine", 1, _THREAD, _OWN),
+            "replicas": WorkStage("machine", 1, _THREAD, _OWN),
+            "stt": WorkStage("machine", 1, _FREE, _FREE),
+            "llm": models[0],
+            "tts": models[1],
+        },
+        prefill_units=models[2],
+    )

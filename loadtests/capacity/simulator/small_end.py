@@ -1,0 +1,166 @@
+"""The small end, measured: a gateway with its engines in one process, by a few people at a time.
+
+`python -m loadtests simulator --measure scripted real --keep` writes docs/small-end.json, which is what the
+simulation is compared with.
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from loadtests.bench.rows.first_audio import PROMPTS
+from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
+from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
+from loadtests.report.result_store import ROOT
+from loadtests.report.run_info import machine, when
+from loadtests.report.tables import percentile
+from loadtests.runner.system_processes import SystemMeter
+from schemas.settings import AppSettings
+
+KEPT: Final = ROOT / "docs" / "small-end.json"
+STORY: Final = (
+    "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
+    "and lit the lamp. One night a small fox came to his door, wet and shivering from the storm. "
+    "He let it in, and they sat by the fire until morning. From that day on the keeper was never alone."
+)
+TOKEN_CHARS: Final = 5
+FIRST_TOKEN_MS: Final = 200
+TOKEN_MS: Final = 25
+CHAR_MS: Final = 15.0
+"""Of sound, for each character."""
+CHUNK_MS: Final = 240
+FIRST_CHUNK_MS: Final = 100
+NEXT_CHUNK_MS: Final = 40
+_WRITER: Final = {
+    "reply": STORY,
+    "delta_chars": TOKEN_CHARS,
+    "first_delta_ms": FIRST_TOKEN_MS,
+    "per_delta_ms": TOKEN_MS,
+}
+_VOICE: Final = {
+    "ms_per_char": CHAR_MS,
+    "chunk_ms": CHUNK_MS,
+    "first_chunk_ms": FIRST_CHUNK_MS,
+    "per_chunk_ms": NEXT_CHUNK_MS,
+}
+REAL_TOKENS: Final = 48
+THINK_S: Final = 1.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SmallEndRow:
+    """What so many people heard. Milliseconds, p50 and p95; `others` are the cores that strangers used."""
+
+    kind: str
+    people: int
+    answers: int
+    ttft: tuple[float, float]
+    ttfa: tuple[float, float]
+    stalled: float
+    own_cores: float
+    others: float
+    tokens: float
+    sound_s: float
+    """Of an answer, at the mean."""
+
+
+def measure(kinds: Sequence[str], sizes: Sequence[int], cache: Path, say: Say) -> Iterator[SmallEndRow]:
+    """One after the other, as they are measured."""
+    for kind in kinds:
+        with tempfile.TemporaryDirectory(prefix="rhapsode-small-") as folder:
+            settings = _settings(kind, Path(folder), cache)
+            with bare_gateway(settings) as url:
+                say(f"{kind}: warming up")
+                asyncio.run(_ask(url, kind, 2, 1))
+                meter = SystemMeter(settings.home)
+                try:
+                    for people in sizes:
+                        say(f"{kind}: {people} at once")
+                        yield _one(url, kind, people, meter)
+                finally:
+                    meter.close()
+
+
+def _settings(kind: str, folder: Path, cache: Path) -> AppSettings:
+    home = folder / "home"
+    if kind == "scripted":
+        writer, voice = folder / "writer.json", folder / "voice.json"
+        writer.write_text(json.dumps(_WRITER))
+        voice.write_text(json.dumps(_VOICE))
+        return scripted_settings(home, writer, voice)
+    return AppSettings.model_validate(
+        {
+            "home": home,
+            "cache": cache,
+            "speech_to_text": {"engine": "scripted"},
+            "quality_speech_to_text": {"engine": "scripted"},
+        }
+    )
+
+
+async def _ask(url: str, kind: str, people: int, turns: int) -> CallerResults:
+    settings = {"max_tokens": 4_096 if kind == "scripted" else REAL_TOKENS, "temperature": 0.0}
+    habit = CallerPlan(turns, listen=True, think_s=THINK_S, stagger_s=0.4, settings=settings)
+    return await ask_together(url, people, habit, PROMPTS)
+
+
+def _one(url: str, kind: str, people: int, meter: SystemMeter) -> SmallEndRow:
+    before, busy = meter.read(), _busy_s()
+    heard = asyncio.run(_ask(url, kind, people, 4 if people < 8 else 3))
+    used, seconds = meter.read().since(before), heard.seconds
+    own = sum(used.cpu_s.values()) / seconds
+    if heard.failures:
+        raise RuntimeError(heard.failures[0])
+    answers = heard.answers
+    return SmallEndRow(
+        kind,
+        people,
+        len(answers),
+        _ends([answer.ttft_ms or 0.0 for answer in answers]),
+        _ends([answer.ttfa_ms or 0.0 for answer in answers]),
+        round(sum(answer.stalled for answer in answers) / len(answers), 3),
+        round(own, 3),
+        round(max(0.0, (_busy_s() - busy) / seconds - own), 3),
+        round(sum(answer.tokens for answer in answers) / len(answers), 1),
+        round(heard.sound_s / len(answers), 2),
+    )
+
+
+def _busy_s() -> float:
+    """What everybody has used of this machine so far."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.softirq)
+
+
+def _ends(series: Sequence[float]) -> tuple[float, float]:
+    return round(percentile(series, 0.5), 1), round(percentile(series, 0.95), 1)
+
+
+def keep(rows: Sequence[SmallEndRow], file: Path = KEPT) -> None:
+    """Other kinds and sizes that are there stay."""
+    before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for row in rows:
+        kind = before.setdefault(row.kind, {})
+        kind[str(row.people)] = asdict(row) | {"machine": machine(), "when": when()}
+    file.write_text(json.dumps(before, indent=1) + "\n")
+
+
+def kept(file: Path = KEPT) -> dict[str, list[SmallEndRow]]:
+    """By kind, the smallest first."""
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return {
+        kind: sorted((_small(row) for row in rows.values()), key=lambda row: row.people)
+        for kind, rows in found.items()
+    }
+
+
+def _small(row: Mapping[str, Any]) -> SmallEndRow:
+    known = {name: row[name] for name in SmallEndRow.__dataclass_fields__}
+    return SmallEndRow(**known | {"ttft": tuple(row["ttft"]), "ttfa": tuple(row["ttfa"])})

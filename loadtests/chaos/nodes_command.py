@@ -1,0 +1,185 @@
+"""`make chaos-nodes`: cluster/cluster.yaml on several Ray nodes of this machine, some killed in mid-turn.
+
+The log server is beside the cluster, as it is in a real one, and outlives its nodes.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, time_ns
+from typing import Any, Final
+
+import anyio
+import httpx
+import yaml
+
+from loadtests.chaos.chaos_run import all_facts, answer_of, running, script, takeovers
+from loadtests.chaos.consistency_check import ConsistencyFindings, judge
+from loadtests.chaos.gateway_system import reserve_port
+from loadtests.chaos.ray_nodes import RayNodes
+from loadtests.chaos.resuming_listeners import ChaosCallers, chaos_caller
+from loadtests.report.result_store import ROOT
+from loadtests.report.tables import percentile
+from loadtests.runner.rhapsode_process import free_port
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.embedded import embedded_server
+from schemas.settings import AppSettings, LogSettings
+
+_FILE: Final = ROOT / "cluster" / "cluster.yaml"
+_LOOK_S: Final = 0.05
+_LONGEST_S: Final = 500.0
+_POOLS: Final = {"speech": "llm"}
+"""Engines are scripted and share the head's (pretended) cards: three nodes are enough for this machine."""
+
+
+@dataclass
+class NodeReport:
+    findings: ConsistencyFindings
+    turns: int
+    kills: list[tuple[int, int]] = field(default_factory=list)
+    takeovers_ms: list[float] = field(default_factory=list)
+
+
+def configuration(home: Path, people: int, port: int) -> tuple[dict[str, Any], AppSettings]:
+    """The shipped file with scripted engines, small enough for one machine; and its settings."""
+    told = home / "script.json"
+    told.write_text(json.dumps(script(people)))
+    tree: dict[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    tree["proxy_location"] = "HeadOnly"
+    tree["http_options"] |= {"host": "127.0.0.1", "port": free_port()}
+    tree["controller_options"] = {}
+    application = tree["applications"][0]
+    server = embedded_server.ensure(home, LogSettings()).socket_path
+    args = application["args"] | {
+        "home": str(home),
+        "cache": str(home / "cache"),
+        "log": {"url": f"unix://{server}"},
+        "language_model": {"engine": "scripted", "script": str(told)},
+    }
+    for ear in ("text_to_speech", "speech_to_text", "quality_speech_to_text"):
+        args[ear] = {"engine": "scripted"}
+    args["gateway"] = {**args["gateway"], "direct_port": port}
+    for place in args["placement"].values():
+        if isinstance(place, dict) and "pool" in place:
+            place |= {"num_cpus": 0.2, "memory_mb": 100, "pool": _POOLS.get(place["pool"], place["pool"])}
+    application["args"] = args
+    for deployment in application["deployments"]:
+        if deployment["name"] == "Gateway":
+            deployment["max_replicas_per_node"] = 1
+    return tree, AppSettings.model_validate(args)
+
+
+async def run(people: int, kills: int, home: Path, ray: Path) -> NodeReport:
+    """Kill the node whose gateway runs a turn that is listened to, give the cluster another, and again."""
+    dice = random.Random(1)
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
+        tree, settings = configuration(home, people, port)
+        file = home / "cluster.yaml"
+        file.write_text(yaml.safe_dump(tree))
+        try:
+            async with RayNodes(ray) as raylets:
+                await raylets.add("gateway")
+                await raylets.add("gateway")
+                await raylets.deploy(file)
+                return await _attack(
+                    raylets, ChaosCallers(f"http://127.0.0.1:{port}", dice, 400), people, kills, settings
+                )
+        finally:
+            embedded_server.stop(home)
+
+
+async def _attack(
+    raylets: RayNodes, crowd: ChaosCallers, people: int, kills: int, settings: AppSettings
+) -> NodeReport:
+    done, killed = anyio.Event(), list[tuple[int, int]]()
+    with anyio.fail_after(_LONGEST_S):
+        async with anyio.create_task_group() as everybody:
+            for number in range(people):
+                name = f"person-{number}"
+                everybody.start_soon(chaos_caller, crowd, name, answer_of(number), lambda: not done.is_set())
+            for number in range(kills):
+                await _two_gateways(crowd.url, [pid for _, pid in killed])
+                node, pid = await _a_busy_node(raylets, crowd)
+                killed.append((time_ns() // 1_000_000, pid))
+                raylets.kill(node)
+                print(f"... node {number + 1} of {kills} killed, with gateway {pid}", flush=True)
+                await raylets.add("gateway")
+                await _another(crowd, pid)
+            done.set()
+    log = open_log(settings.log, settings.home)
+    try:
+        logs = {session: await all_facts(log, session) for session in {w.session for w in crowd.asked}}
+    finally:
+        await log.aclose()
+    plain, _ = takeovers(logs, killed, [])
+    return NodeReport(judge(logs, crowd.listeners, crowd.asked), len(crowd.asked), killed, plain)
+
+
+async def _two_gateways(url: str, dead: Sequence[int]) -> None:
+    """Return when there are two: after the last one, a takeover takes as long as a gateway's start."""
+    async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+        while True:
+            with suppress(httpx.TransportError):
+                answer = await http.get("/v1/gateways")
+                if answer.is_success and sum(one["pid"] not in dead for one in answer.json()["gateways"]) > 1:
+                    return
+            await anyio.sleep(_LOOK_S)
+
+
+async def _a_busy_node(raylets: RayNodes, crowd: ChaosCallers) -> tuple[int, int]:
+    while True:
+        for listener in list(crowd.listeners):
+            pid = running(listener)
+            if pid is not None and (node := raylets.node_of(pid)) is not None:
+                return node, pid
+        await anyio.sleep(_LOOK_S)
+
+
+async def _another(crowd: ChaosCallers, lost: int) -> None:
+    """Return when every turn that is listened to has another owner, and new ones were heard to their end."""
+    heard = len(crowd.asked)
+    while True:
+        await anyio.sleep(_LOOK_S)
+        if len(crowd.asked) >= heard + 4 and all(running(one) != lost for one in list(crowd.listeners)):
+            return
+
+
+def summary(report: NodeReport, seconds: float) -> str:
+    found, times = report.findings, report.takeovers_ms
+    figures = f"{report.turns} turns, {found.events} events, {len(report.kills)} nodes killed"
+    lines = [
+        f"{seconds:.0f} s, {figures}",
+        f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
+        f" otherwise wrong {len(found.wrong)}",
+    ]
+    if times:
+        p50, p95 = (percentile(times, share) for share in (0.5, 0.95))
+        worst = f"worst {max(times):.0f} ms (n {len(times)})"
+        lines.append(f"takeover to the next words: p50 {p50:.0f} ms, p95 {p95:.0f} ms, {worst}")
+    wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
+    return "\n".join([*lines, *(f"  ! {line}" for line in wrong[:40])])
+
+
+def main() -> None:
+    """Ends with 1 if anything was lost or doubled."""
+    parser = argparse.ArgumentParser(prog="make chaos-nodes ARGS=", description=__doc__)
+    parser.add_argument("--people", type=int, default=4, help="sessions at a time (default 4)")
+    parser.add_argument("--kills", type=int, default=3, help="nodes killed (default 3)")
+    given = parser.parse_args()
+    began = monotonic()
+    ray = Path(tempfile.mkdtemp(prefix="rn-", dir="/tmp"))
+    with tempfile.TemporaryDirectory(prefix="rhapsode-nodes-") as home:
+        report = anyio.run(run, given.people, given.kills, Path(home), ray)
+    print(summary(report, monotonic() - began))
+    found = report.findings
+    if found.fine:
+        shutil.rmtree(ray, ignore_errors=True)  # after trouble Ray's logs stay
+    sys.exit(0 if found.fine else 1)

@@ -1,0 +1,260 @@
+"""A chaos run against Redis itself: shards and masters die, slots move, while people listen."""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic
+from typing import Final, Literal
+
+import anyio
+import anyio.to_thread
+
+from loadtests.chaos.chaos_run import Say, all_facts, answer_of, running, script
+from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord, judge
+from loadtests.chaos.gateway_system import GatewaySystem
+from loadtests.chaos.redis_faults import RedisFailover, fail_master_over, fail_shard_over, move_slots
+from loadtests.chaos.redis_servers import (
+    RedisCluster,
+    SentinelRedis,
+    find_server,
+    redis_cluster,
+    watched_redis,
+)
+from loadtests.chaos.resuming_listeners import ChaosCallers, chaos_caller
+from loadtests.report.run_info import say
+from loadtests.report.tables import percentile
+from pipeline.eventlog.open_log import open_log
+from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.codec import Keys
+from schemas.events import TERMINAL
+from schemas.ids import SessionId
+from schemas.settings import LogSettings
+
+_LONGEST_S: Final = 540.0
+_EVERY_S: Final = 2.0
+_CUT_AFTER: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class RedisPlan:
+    """What is to happen."""
+
+    mode: Literal["cluster", "sentinel"]
+    people: int = 6
+    gateways: int = 2
+    failovers: int = 5
+    moves: int = 24
+    """Slots that go to another shard while their sessions are being written."""
+    seed: int = 1
+
+
+@dataclass
+class RedisReport:
+    """What happened, and what the judge says."""
+
+    plan: RedisPlan
+    findings: ConsistencyFindings = field(default_factory=ConsistencyFindings)
+    failovers: list[RedisFailover] = field(default_factory=list)
+    moved: int = 0
+    seconds: float = 0.0
+    turns: int = 0
+    silences_s: list[float] = field(default_factory=list)
+    """The longest that somebody who listened to a turn on the failed server heard nothing."""
+    elsewhere_s: list[float] = field(default_factory=list)
+    """The same on the other shards at the same time."""
+    moving_s: list[float] = field(default_factory=list)
+    """The same of sessions whose slot was on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    settings: LogSettings
+    cluster: RedisCluster | None = None
+    watched: SentinelRedis | None = None
+
+
+async def run_redis(plan: RedisPlan, home: Path, say: Say) -> RedisReport:
+    """Raises only if the system could not be started or somebody waited for a minute in vain."""
+    began, report = monotonic(), RedisReport(plan)
+    async with _servers(plan, home / "redis") as servers:
+        log_tree = servers.settings.model_dump(mode="json")
+        dice = random.Random(plan.seed)
+        async with GatewaySystem(
+            home / "system", plan.gateways, script(plan.people), dice, log=log_tree
+        ) as system:
+            crowd = ChaosCallers(system.url, dice, _CUT_AFTER)
+            await _live(plan, servers, crowd, report, say)
+            report.turns = len(crowd.asked)
+            log = open_log(system.settings.log, system.home)
+            try:
+                sessions = {wish.session for wish in crowd.asked}
+                logs = {session: await all_facts(log, session) for session in sessions}
+            finally:
+                await log.aclose()
+            report.findings = judge(logs, crowd.listeners, crowd.asked)
+    report.seconds = monotonic() - began
+    return report
+
+
+@asynccontextmanager
+async def _servers(plan: RedisPlan, folder: Path) -> AsyncGenerator[_Servers, None]:
+    """Started and stopped in this thread: nobody else is waiting yet, or any more."""
+    if plan.mode == "cluster":
+        with redis_cluster(folder) as cluster:
+            settings = LogSettings(mode="cluster", nodes=tuple(cluster.nodes))
+            yield _Servers(settings, cluster=cluster)
+    else:
+        with watched_redis(folder) as watched:
+            addresses = tuple(sentinel.address for sentinel in watched.sentinels)
+            settings = LogSettings(mode="sentinel", sentinels=addresses, master=watched.name)
+            yield _Servers(settings, watched=watched)
+
+
+async def _live(
+    plan: RedisPlan, servers: _Servers, crowd: ChaosCallers, report: RedisReport, say: Say
+) -> None:
+    done = anyio.Event()
+    with anyio.fail_after(_LONGEST_S):
+        async with anyio.create_task_group() as everything:
+            for number in range(plan.people):
+                name, answer = f"person-{number}", answer_of(number)
+                everything.start_soon(chaos_caller, crowd, name, answer, lambda: not done.is_set())
+            for number in range(1, plan.failovers + 1):
+                await anyio.sleep(_EVERY_S)
+                await _failover(servers, crowd, report)
+                say(f"failover {number} of {plan.failovers}: {report.failovers[-1].lost} facts given back")
+            if servers.cluster is not None:
+                await _moves(plan, servers.cluster, servers.settings, crowd, report)
+                say(f"{report.moved} slots moved")
+            done.set()
+
+
+async def _failover(servers: _Servers, crowd: ChaosCallers, report: RedisReport) -> None:
+    keys = Keys(servers.settings.partition_count)
+    session = await _busy_session(crowd)
+    key = keys.meta(SessionId(session))
+    if servers.cluster is None:
+        assert servers.watched is not None
+        failover = await anyio.to_thread.run_sync(fail_master_over, servers.watched, key)
+        here: Iterable[ListenerRecord] = crowd.listeners
+        elsewhere: Iterable[ListenerRecord] = ()
+    else:
+        cluster = servers.cluster
+        place = {
+            each.session: cluster.primary_of(slot_of(keys.meta(SessionId(each.session)))).address
+            for each in crowd.listeners
+        }
+        failover = await anyio.to_thread.run_sync(fail_shard_over, cluster, key)
+        here = [one for one in crowd.listeners if place.get(one.session) == place[session]]
+        elsewhere = [one for one in crowd.listeners if place.get(one.session) not in (None, place[session])]
+    report.failovers.append(failover)
+    await anyio.sleep(_EVERY_S)
+    report.silences_s += _silences(here, failover.at)
+    report.elsewhere_s += _silences(elsewhere, failover.at)
+
+
+async def _moves(
+    plan: RedisPlan, cluster: RedisCluster, settings: LogSettings, crowd: ChaosCallers, report: RedisReport
+) -> None:
+    """Again and again the slot of a session that is being written."""
+    keys = Keys(settings.partition_count)
+    while report.moved < plan.moves:
+        session = await _busy_session(crowd)
+        began = monotonic()
+        slot = slot_of(keys.meta(SessionId(session)))
+        report.moved += await anyio.to_thread.run_sync(move_slots, cluster, [slot])
+        await anyio.sleep(_EVERY_S / 4)
+        report.moving_s += _silences([one for one in crowd.listeners if one.session == session], began)
+
+
+async def _busy_session(crowd: ChaosCallers) -> str:
+    """One of which a turn is being heard, in its first half."""
+    while True:
+        for listener in random.sample(crowd.listeners, len(crowd.listeners)):
+            if running(listener) is not None and listener.facts[-1]["type"] == "text.delta":
+                return listener.session
+        await anyio.sleep(0.02)
+
+
+def _silences(listeners: Iterable[ListenerRecord], since: float) -> list[float]:
+    """For everybody who was in a turn then: the longest wait for a fact, up to the end of that turn."""
+    found = []
+    for listener in listeners:
+        start = sum(at <= since for at in listener.heard_at)
+        if start == 0 or listener.facts[start - 1]["type"] in TERMINAL:
+            continue
+        turn = listener.facts[start - 1]["turn"]
+        times = [since, *_until_over(listener, start, turn)]
+        found.append(max((after - before for before, after in pairwise(times)), default=0.0))
+    return found
+
+
+def _until_over(listener: ListenerRecord, start: int, turn: int) -> Sequence[float]:
+    times = []
+    for fact, at in zip(listener.facts[start:], listener.heard_at[start:], strict=False):
+        if fact["turn"] == turn:
+            times.append(at)
+            if fact["type"] in TERMINAL:
+                break
+    return times
+
+
+_MODES: Final = ("cluster", "sentinel")
+
+
+def main() -> None:
+    """Kill primaries whose replicas lag behind, and move slots, while people listen; then look what was lost.
+
+    Needs redis-server >= 7.0 or valkey-server. Ends with 1 if anything was lost.
+    """
+    parser = argparse.ArgumentParser(prog="python -m loadtests.chaos.redis_command", description=main.__doc__)
+    parser.add_argument("--modes", nargs="+", choices=_MODES, default=_MODES)
+    parser.add_argument("--people", type=int, default=6, help="sessions at a time (default 6)")
+    parser.add_argument("--failovers", type=int, default=5, help="of each mode (default 5)")
+    parser.add_argument("--moves", type=int, default=24, help="slots that change shards (default 24)")
+    parser.add_argument("--seed", type=int, default=1, help="of the dice (default 1)")
+    given = parser.parse_args()
+    try:
+        find_server()
+    except FileNotFoundError as error:
+        parser.exit(2, f"{error}\n")
+    fine = True
+    for mode in given.modes:
+        plan = RedisPlan(mode, given.people, failovers=given.failovers, moves=given.moves, seed=given.seed)
+        with tempfile.TemporaryDirectory(prefix="rhapsode-chaos-") as home:
+            report = anyio.run(run_redis, plan, Path(home), say)
+        print(summary(report))
+        fine = fine and report.findings.fine
+    sys.exit(0 if fine else 1)
+
+
+def summary(report: RedisReport) -> str:
+    found = report.findings
+    promoted = [failover.promoted_s for failover in report.failovers]
+    lines = [
+        "",
+        f"Redis, {report.plan.mode}: {report.seconds:.0f} s, {report.turns} turns, {found.events} events",
+        f"{len(report.failovers)} failovers, {report.moved} slots moved;"
+        f" facts that only their owners still had: {[failover.lost for failover in report.failovers]}",
+        f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
+        f" otherwise wrong {len(found.wrong)}",
+        _series("a replica has the dead one's place after", promoted),
+        _series("longest silence for listeners of the failed server", report.silences_s),
+        _series("the same on the other shards", report.elsewhere_s),
+        _series("the same while the session's slot moved", report.moving_s),
+    ]
+    wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
+    return "\n".join([*lines, *(f"  ! {line}" for line in wrong[:40])])
+
+
+def _series(name: str, series_s: Sequence[float]) -> str:
+    if not series_s:
+        return f"{name}: none"
+    middle, high, worst = percentile(series_s, 0.5), percentile(series_s, 0.95), max(series_s)
+    return f"{name}: p50 {middle:.2f} s, p95 {high:.2f} s, worst {worst:.2f} s (n {len(series_s)})"

@@ -1,0 +1,144 @@
+"""People who ask and listen while things die under them, and come back with their cursor each time."""
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from loadtests.chaos.consistency_check import AcceptedTurn, ListenerRecord
+from schemas.events import TERMINAL
+
+_RETRY_S: Final = 0.05
+_PATIENCE_S: Final = 60.0
+
+
+class WaitedInVain(TimeoutError):
+    """Somebody waited for a minute."""
+
+    def __init__(self, listener: ListenerRecord, turn: int, audio: str) -> None:
+        super().__init__(f"turn {turn} of {listener.session} ({audio}): nothing after {listener.last}")
+        self.listener = listener
+
+
+@dataclass
+class ChaosCallers:
+    """All people of a run, and what they have noted."""
+
+    url: str
+    dice: random.Random
+    cut_after: int
+    """Frames that a connection lives at most."""
+    listeners: list[ListenerRecord] = field(default_factory=list)
+    asked: list[AcceptedTurn] = field(default_factory=list)
+    cuts: int = 0
+    refused: int = 0
+    resumes_ms: list[float] = field(default_factory=list)
+    """From the handshake to the first fact that was missed, where one was."""
+
+    def listener(self, session: str, *, wants_audio: bool) -> ListenerRecord:
+        """The one who listened to this session before, or a new one."""
+        for known in self.listeners:
+            if (known.session, known.wants_audio) == (session, wants_audio):
+                return known
+        self.listeners.append(ListenerRecord(session, wants_audio=wants_audio))
+        return self.listeners[-1]
+
+
+async def until_accepted(
+    http: httpx.AsyncClient, path: str, body: dict[str, Any], key: str
+) -> dict[str, Any]:
+    """POST until somebody answers; the key makes that one request."""
+    with anyio.fail_after(_PATIENCE_S):
+        while True:
+            with suppress(httpx.TransportError):
+                answer = await http.post(path, json=body, headers={"Idempotency-Key": key})
+                if answer.is_success:
+                    made: dict[str, Any] = answer.json()
+                    return made
+                if answer.status_code not in (429, 503):
+                    raise RuntimeError(f"{path}: {answer.status_code} {answer.text}")
+            await anyio.sleep(_RETRY_S)
+
+
+async def chaos_caller(crowd: ChaosCallers, name: str, answer: str, going_on: Callable[[], bool]) -> None:
+    """Ask for one answer after the other, in a session of one's own, and have two others listen in."""
+    async with httpx.AsyncClient(base_url=crowd.url, timeout=10) as http:
+        session = str((await until_accepted(http, "/v1/sessions", {}, f"{name}/new"))["session_id"])
+        number = 0
+        while going_on():
+            number += 1
+            body = {"prompt": f"{name}, please: number {number}"}
+            path = f"/v1/sessions/{session}/turns"
+            accepted = await until_accepted(http, path, body, f"{name}/{number}")
+            turn = int(accepted["turn"])
+            crowd.asked.append(AcceptedTurn(session, turn, f"{name}/{number}", answer))
+            async with anyio.create_task_group() as ears:
+                for audio in ("opus", "none"):
+                    ears.start_soon(_hear, crowd, session, turn, audio)
+
+
+async def _hear(crowd: ChaosCallers, session: str, turn: int, audio: str) -> None:
+    """Hear the turn to its end over connections that are cut, by us or by whoever dies."""
+    listener = crowd.listener(session, wants_audio=audio == "opus")
+    with anyio.move_on_after(_PATIENCE_S) as patience:
+        while not _over(listener, turn):
+            with suppress(OSError, WebSocketException, TimeoutError):
+                await _connection(crowd, listener, turn, audio)
+            await anyio.lowlevel.checkpoint()
+    if patience.cancelled_caught:
+        raise WaitedInVain(listener, turn, audio)
+
+
+def _over(listener: ListenerRecord, turn: int) -> bool:
+    return any(fact["turn"] == turn and fact["type"] in TERMINAL for fact in listener.facts[-64:])
+
+
+async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, audio: str) -> None:
+    lifetime = crowd.dice.randint(3, crowd.cut_after)
+    path = f"/v1/sessions/{listener.session}/stream?from={listener.last}&audio={audio}"
+    began, missed = monotonic(), False
+    try:
+        socket = await connect(
+            crowd.url.replace("http", "ws", 1) + path, max_size=None, compression=None, open_timeout=5
+        )
+    except (OSError, WebSocketException, TimeoutError):
+        crowd.refused += 1
+        await anyio.sleep(_RETRY_S)
+        raise
+    try:
+        async for frame in socket:
+            event, sound = _split(frame)
+            if event["type"] == "hello":
+                missed = event["head_seq"] > listener.last
+            if "data" in event:
+                if missed:
+                    crowd.resumes_ms.append((monotonic() - began) * 1_000)
+                    missed = False
+                listener.facts.append(event)
+                listener.heard_at.append(monotonic())
+                if sound:
+                    listener.audio[event["seq"]] = sound
+            lifetime -= 1
+            if _over(listener, turn):
+                return
+            if lifetime <= 0:
+                crowd.cuts += 1
+                return
+    finally:
+        socket.transport.abort()
+
+
+def _split(frame: str | bytes) -> tuple[dict[str, Any], bytes]:
+    if isinstance(frame, str):
+        return json.loads(frame), b""
+    size = int.from_bytes(frame[:4], "big")
+    return json.loads(frame[4 : 4 + size]), frame[4 + size :]

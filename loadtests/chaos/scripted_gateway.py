@@ -1,0 +1,60 @@
+"""One gateway with scripted engines and workers, in a process that may be killed at any moment. Knows no Ray.
+
+python -m loadtests.chaos.scripted_gateway SETTINGS.json
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from deployments.observability import log_lines
+from deployments.opening import open_services
+from deployments.services import Services
+from deployments.web.asgi_app import create_app
+from pipeline.engines.encoding_speaker import EncodingSpeaker
+from pipeline.engines.ports import Transcribers
+from pipeline.engines.registry import (
+    build_language_model,
+    build_quality_speech_to_text,
+    build_speech_to_text,
+    build_text_to_speech,
+)
+from pipeline.turn.generation import Models
+from pipeline.turn.text_coalescing import CoalescingLanguageModel
+from schemas.settings import AppSettings
+
+
+async def serve(settings: AppSettings) -> None:
+    """Answer on the direct port until SIGTERM, and then go in order."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+
+    @asynccontextmanager
+    async def services() -> AsyncGenerator[Services, None]:
+        writer = build_language_model(settings.language_model, settings.cache)
+        voice = build_text_to_speech(settings.text_to_speech, settings.cache)
+        models = Models(
+            CoalescingLanguageModel(writer, settings.language_model.coalesce_ms),
+            EncodingSpeaker(voice, settings.text_to_speech),
+        )
+        transcribers = Transcribers(
+            build_speech_to_text(settings.speech_to_text, settings.cache),
+            build_quality_speech_to_text(settings.quality_speech_to_text, settings.cache),
+        )
+        async with open_services(settings, models, transcribers, {}) as opened:
+            yield opened
+
+    app = create_app(services, body_bytes=settings.limits.body_bytes, gateway=settings.gateway)
+    async with app.router.lifespan_context(app):
+        (settings.home / f"ready-{os.getpid()}").touch()
+        await told.wait()
+
+
+if __name__ == "__main__":
+    given = AppSettings.model_validate_json(Path(sys.argv[1]).read_text())
+    log_lines.install(given.logging, f"Gateway.{os.getpid()}")
+    asyncio.run(serve(given))

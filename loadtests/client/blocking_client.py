@@ -1,0 +1,138 @@
+"""A blocking client, for Locust: it makes sockets cooperative by itself, and has no event loop."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import Any, Final
+
+import httpx
+import orjson
+from websockets.sync.client import ClientConnection, connect
+
+from loadtests.client.api_connection import Failed, parsed_block, trouble
+from loadtests.client.received_events import ReceivedEvents
+
+_PATIENCE_S: Final = 60.0
+
+
+class _Moved(Exception):
+    """The gateway is leaving: come back with the cursor, after so long."""
+
+    def __init__(self, cursor: str, after_s: float) -> None:
+        super().__init__(cursor)
+        self.cursor = cursor
+        self.after_s = after_s
+
+
+class BlockingSession:
+    """A session's socket, without sound: what there is of it is told by the facts."""
+
+    def __init__(self, connect: Callable[[str], ClientConnection], notes: ReceivedEvents) -> None:
+        self._connect = connect
+        self.connection = connect(str(notes.last))
+        self._notes = notes
+
+    def ask(self, **wish: Any) -> None:
+        """Until the answer is over. Raises Refused, Failed or TimeoutError."""
+        before = self._notes.latest
+        self._notes.due_s = monotonic()
+        # With a key it is asked once, however often it has to be said.
+        wish |= {"type": "turn.request", "key": f"{self._notes.mark}-{len(self._notes.turns)}"}
+        question = orjson.dumps(wish).decode()
+        self.connection.send(question)
+        until_s = monotonic() + _PATIENCE_S
+        while self._notes.latest is before or not _over(self._notes):
+            try:
+                _take(self._notes, orjson.loads(self.connection.recv(max(0.0, until_s - monotonic()))))
+            except _Moved as hint:
+                self.connection.close()
+                sleep(hint.after_s)
+                self.connection = self._connect(hint.cursor)
+                if self._notes.latest is before:
+                    self.connection.send(question)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class BlockingClient:
+    """One user's way in."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # Reading the certificates takes most of a second, during which no other user of the process gets on.
+        checks = self._url.startswith("https")
+        self._http = httpx.Client(
+            base_url=self._url, headers=self._headers, timeout=_PATIENCE_S, verify=checks
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[str]:
+        """Deleted with the block."""
+        session = str(self._checked(self._http.post("/v1/sessions", json={}))["session_id"])
+        try:
+            yield session
+        finally:
+            self._http.delete(f"/v1/sessions/{session}")
+
+    @contextmanager
+    def socket(self, session: str, notes: ReceivedEvents) -> Iterator[BlockingSession]:
+        def connected(cursor: str) -> ClientConnection:
+            address = f"{self._url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from={cursor}"
+            return connect(
+                address, additional_headers=self._headers, max_size=None, compression=None, close_timeout=2
+            )
+
+        talk = BlockingSession(connected, notes)
+        try:
+            yield talk
+        finally:
+            talk.close()
+
+    def follow(self, session: str, notes: ReceivedEvents, **wish: Any) -> None:
+        """Ask by a request, and read the events until the answer is over. Raises Refused or Failed."""
+        notes.due_s = monotonic()
+        self._checked(self._http.post(f"/v1/sessions/{session}/turns", json=wish))
+        cursor = "0"
+        while not _over(notes):
+            try:
+                self._read(session, notes, cursor)
+            except _Moved as hint:
+                cursor = hint.cursor
+                sleep(hint.after_s)
+
+    def _read(self, session: str, notes: ReceivedEvents, cursor: str) -> None:
+        with self._http.stream("GET", f"/v1/sessions/{session}/events", params={"from": cursor}) as answer:
+            waiting = b""
+            for piece in answer.iter_raw():
+                *whole, waiting = (waiting + piece).split(b"\n\n")
+                for event in filter(None, map(parsed_block, whole)):
+                    _take(notes, event)
+                if _over(notes):
+                    return
+        raise Failed("connection", "the event stream ended before the answer")
+
+    def _checked(self, answer: httpx.Response) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(answer.content) if answer.content else {}
+        if not answer.is_success:
+            raise trouble(found | {"code": found.get("code", f"http.{answer.status_code}")})
+        return found
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _over(notes: ReceivedEvents) -> bool:
+    return bool(notes.turns) and notes.over(next(reversed(notes.turns)))
+
+
+def _take(notes: ReceivedEvents, event: dict[str, Any]) -> None:
+    if "data" in event:
+        notes.take(event, monotonic())
+    elif event["type"] == "error":
+        raise trouble(event)
+    elif event["type"] == "reconnect":
+        raise _Moved(event["cursor"], event["after_s"])
+    elif event["type"] == "end":
+        raise Failed("stream.end")

@@ -1,0 +1,185 @@
+"""A measuring client of each face: it asks, and says when which words and which sound arrived."""
+
+import base64
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Any, Final, Protocol
+
+import httpx
+from websockets.asyncio.client import connect
+
+from loadtests.client.native_client import NativeClient
+
+
+@dataclass(frozen=True, slots=True)
+class FaceChunk:
+    """Words or sound, and when the client had them (monotonic nanoseconds)."""
+
+    at_ns: int
+    text: str = ""
+    sound: bool = False
+
+
+Arrivals = AsyncGenerator[FaceChunk, None]
+"""The first item is the question being sent; it carries nothing."""
+
+
+class FaceClient(Protocol):
+    """One way to ask. Closing the stream leaves it."""
+
+    name: str
+
+    def ask(self, url: str, *, speak: bool) -> Arrivals: ...
+
+
+def _http(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=60)
+
+
+class NativeFace:
+    """A turn on the native socket."""
+
+    name = "native, WS"
+
+    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+        client = NativeClient(url)
+        try:
+            session = await client.create(speak=speak, max_tokens=4_096)
+            audio = "opus" if speak else "none"
+            async with client.stream(session, after=1, audio=audio) as stream:
+                yield FaceChunk(await stream.ask("Begin"))
+                async for arrival in stream.arrivals():
+                    match arrival.event["type"]:
+                        case "text.delta":
+                            yield FaceChunk(arrival.at_ns, arrival.event["data"]["text"])
+                        case "audio.chunk":
+                            yield FaceChunk(arrival.at_ns, sound=True)
+                        case "turn.completed":
+                            return
+        finally:
+            await client.aclose()
+
+
+class ConversationsFace:
+    """Seed 002's stream; its sound comes a sentence at a time."""
+
+    name = "conversations, SSE"
+
+    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+        async with _http(url) as http:
+            settings = {"max_tokens": 4_096}
+            thread = (await http.post("/v1/threads", json={"settings": settings})).json()["id"]
+            body = {"thread_id": thread, "message": "Begin", "audio": "opus" if speak else "none"}
+            async with aclosing(_events(http, "/v1/conversations/message/stream", body)) as events:
+                async for at_ns, event in events:
+                    if event is None:
+                        yield FaceChunk(at_ns)
+                    elif event["type"] == "chunk":
+                        yield FaceChunk(at_ns, event["content"])
+                    elif event["type"] == "audio":
+                        yield FaceChunk(at_ns, sound=True)
+
+
+class ChatCompletionsFace:
+    """OpenAI's chat completions, streamed."""
+
+    name = "chat/completions, SSE"
+
+    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+        body: dict[str, Any] = {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": "Begin"}],
+            "stream": True,
+            "max_completion_tokens": 4_096,
+        }
+        if speak:
+            body |= {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "pcm16"}}
+        async with _http(url) as http, aclosing(_events(http, "/v1/chat/completions", body)) as events:
+            async for at_ns, event in events:
+                if event is None:
+                    yield FaceChunk(at_ns)
+                    continue
+                for choice in event["choices"]:
+                    delta = choice["delta"]
+                    audio = delta.get("audio") or {}
+                    if text := delta.get("content") or audio.get("transcript"):
+                        yield FaceChunk(at_ns, text)
+                    if audio.get("data"):
+                        yield FaceChunk(at_ns, sound=True)
+
+
+class SpeechFace:
+    """OpenAI's speech: a text that is read out."""
+
+    name = "audio/speech"
+
+    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+        body = {"model": "tts-1", "voice": "alloy", "input": "The lamp is lit.", "response_format": "pcm"}
+        async with _http(url) as http:
+            await http.get("/v1/models")
+            yield FaceChunk(monotonic_ns())
+            async with http.stream("POST", "/v1/audio/speech", json=body) as answer:
+                answer.raise_for_status()
+                async for _ in answer.aiter_raw():
+                    yield FaceChunk(monotonic_ns(), sound=True)
+
+
+class RealtimeFace:
+    """OpenAI's Realtime socket."""
+
+    name = "realtime, WS"
+
+    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+        address = url.replace("http", "ws", 1) + "/v1/realtime?model=gpt-realtime"
+        async with connect(address, max_size=None, compression=None) as socket:
+            session = {"type": "realtime", "output_modalities": ["audio" if speak else "text"]}
+            item = {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "Begin"}],
+            }
+            for message in (
+                {"type": "session.update", "session": session | {"max_output_tokens": 4_096}},
+                {"type": "conversation.item.create", "item": item},
+            ):
+                await socket.send(json.dumps(message))
+            async for frame in socket:
+                if json.loads(frame)["type"] == "conversation.item.done":
+                    break
+            yield FaceChunk(monotonic_ns())
+            await socket.send(json.dumps({"type": "response.create"}))
+            async for frame in socket:
+                now = monotonic_ns()
+                event = json.loads(frame)
+                match event["type"]:
+                    case "response.output_text.delta" | "response.output_audio_transcript.delta":
+                        yield FaceChunk(now, event["delta"])
+                    case "response.output_audio.delta":
+                        yield FaceChunk(now, sound=bool(base64.b64decode(event["delta"])))
+                    case "response.done":
+                        return
+
+
+async def _events(
+    http: httpx.AsyncClient, path: str, body: dict[str, Any]
+) -> AsyncGenerator[tuple[int, dict[str, Any] | None], None]:
+    """Server-sent events with their times, on a connection that is open already; the first is the sending."""
+    await http.get("/v1/voices")
+    yield monotonic_ns(), None
+    async with http.stream("POST", path, json=body) as answer:
+        answer.raise_for_status()
+        async for line in answer.aiter_lines():
+            if line.startswith("data: {"):
+                yield monotonic_ns(), json.loads(line[6:])
+
+
+FACES: Final[tuple[FaceClient, ...]] = (
+    NativeFace(),
+    ConversationsFace(),
+    ChatCompletionsFace(),
+    RealtimeFace(),
+)
+HEARD: Final[tuple[FaceClient, ...]] = (*FACES, SpeechFace())

@@ -1,1 +1,0 @@
-"""What each face adds: first words, every further one, first sound; beside the native face and a floor."""

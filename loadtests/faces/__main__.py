@@ -1,5 +1,0 @@
-"""`python -m loadtests.faces`."""
-
-from loadtests.faces.bench import main
-
-main()

@@ -1,5 +1,0 @@
-"""`python -m loadtests.gpu`."""
-
-from loadtests.gpu.bench import main
-
-main()

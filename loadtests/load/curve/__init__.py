@@ -1,1 +1,0 @@
-"""`make load-curve`: more and more people, and what those heard who were let in."""

@@ -1,5 +1,0 @@
-"""`python -m loadtests.peers`: the race."""
-
-from loadtests.peers.race import main
-
-main()

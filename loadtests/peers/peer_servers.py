@@ -1,0 +1,158 @@
+"""Where the time of an answer went, as the engines saw it: the same look at every system. Pure."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from loadtests.report.result_store import ROOT
+from loadtests.runner.rhapsode_process import free_port
+
+Marks = Mapping[str, Sequence[tuple[float, float]]]
+"""Engine (as in houses.KINDS) to pairs: when a request came, and when it had its first answer."""
+STAGES: Final = (
+    "speech at the ears",
+    "text from the ears",
+    "question at the model",
+    "first word",
+    "text at the voice",
+    "first sound",
+)
+
+
+def stages(marks: Marks, asked_s: float) -> dict[str, float]:
+    """Milliseconds since the question, of what led to the first sound. Empty: other engines were at work."""
+    voice = min(marks["speech"], default=None)
+    if voice is None:
+        return {}
+    found = {"text at the voice": voice[0], "first sound": voice[1]}
+    model = max((mark for mark in marks["chat"] if mark[1] <= voice[0]), default=None)
+    if model is not None:
+        found |= {"question at the model": model[0], "first word": model[1]}
+        ears = max((mark for mark in marks["ears"] if mark[1] <= model[0]), default=None)
+        if ears is not None:
+            found |= {"speech at the ears": ears[0], "text from the ears": ears[1]}
+    return {stage: round((found[stage] - asked_s) * 1_000, 1) for stage in STAGES if stage in found}
+
+
+_SYSTEMS: Final = Path(__file__).parent / "systems"
+_PYTHON: Final = ROOT / ".venv-peers" / "bin" / "python"
+_START_S: Final = 120.0
+_STOP_S: Final = 10.0
+_QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "LOGURU_LEVEL": "WARNING"}
+"""As in our own replicas: threads of idle engines sleep."""
+_REST_S: Final = 30.0
+_BREATH_S: Final = 0.5
+"""Whoever was asked last may have things to put away, beside the engines."""
+KINDS: Final = ("chat", "speech", "ears")
+
+
+def there_are_peers() -> bool:
+    return (_PYTHON.parent.parent / ".made").is_file()
+
+
+def there_is_realtimetts() -> bool:
+    """It needs PyAudio even where it is mute, and that is built from source where PortAudio is."""
+    return any(_PYTHON.parent.parent.glob("lib/python*/site-packages/pyaudio"))
+
+
+@dataclass(frozen=True)
+class EngineServices:
+    """Where each engine is."""
+
+    urls: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """Makes a Rhapsode know them as "box"."""
+        names = {"chat": "LANGUAGE_MODEL", "speech": "TEXT_TO_SPEECH", "ears": "SPEECH_TO_TEXT"}
+        known = {f"RHAPSODE_{names[kind]}__PROVIDERS__BOX__URL": url for kind, url in self.urls.items()}
+        return known | {
+            "RHAPSODE_LANGUAGE_MODEL__PROVIDERS__BOX__MODEL": "race",
+            "RHAPSODE_TEXT_TO_SPEECH__PROVIDERS__BOX__KIND": "openai",
+            "RHAPSODE_TEXT_TO_SPEECH__PROVIDERS__BOX__DEFAULT_VOICE": "joe",
+            "RHAPSODE_SPEECH_TO_TEXT__PROVIDERS__BOX__STREAM": "false",
+        }
+
+    def rest(self) -> None:
+        """Wait until nobody works, and a little longer. Raises RuntimeError after half a minute."""
+        deadline = time.monotonic() + _REST_S
+        while any(httpx.get(f"{url}/open", timeout=10).json() for url in self.urls.values()):
+            if time.monotonic() > deadline:
+                raise RuntimeError("an engine does not come to rest")
+            time.sleep(0.05)
+        time.sleep(_BREATH_S)
+
+    def marks(self) -> Marks:
+        """Of each engine: when requests came and had their first answer, since this was last asked."""
+        found = {kind: httpx.get(f"{url}/marks", timeout=10).json() for kind, url in self.urls.items()}
+        return {kind: [(came, answered) for came, answered in marks] for kind, marks in found.items()}
+
+
+@contextmanager
+def services(folder: Path, settings: Mapping[str, Any]) -> Iterator[EngineServices]:
+    """The engines that `settings` (of AppSettings) name."""
+    with ExitStack() as stack:
+        urls = {}
+        for kind in KINDS:
+            port = free_port()
+            command = [
+                sys.executable,
+                "-m",
+                "loadtests.peers.engine_services",
+                kind,
+                str(port),
+                json.dumps(settings),
+            ]
+            url = f"http://127.0.0.1:{port}"
+            stack.enter_context(_server(command, folder / f"{kind}.txt", f"{url}/open"))
+            urls[kind] = url
+        yield EngineServices(urls)
+
+
+@contextmanager
+def peer(folder: Path, system: str, wish: Mapping[str, Any]) -> Iterator[str]:
+    """A server of `systems/`, told what `wish` says; yields its WebSocket's address."""
+    port = free_port()
+    command = [str(_PYTHON), str(_SYSTEMS / f"{system}_server.py"), str(port), json.dumps(wish)]
+    with _server(command, folder / f"{system}-{port}.txt", f"http://127.0.0.1:{port}/"):
+        yield f"ws://127.0.0.1:{port}/"
+
+
+@contextmanager
+def _server(command: Sequence[str], output: Path, url: str) -> Iterator[None]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as sink:
+        process = subprocess.Popen(command, env=os.environ | _QUIET, stdout=sink, stderr=subprocess.STDOUT)
+        try:
+            _await(process, url, output)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await(process: subprocess.Popen[bytes], url: str, output: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            httpx.get(url, timeout=5)  # any answer will do: a WebSocket's server refuses plain requests
+        except httpx.HTTPError:
+            time.sleep(0.2)
+        else:
+            return
+    said = "\n".join(output.read_text(errors="replace").splitlines()[-12:])
+    raise RuntimeError(f"{process.args!r} did not get ready:\n{said}")

@@ -1,0 +1,140 @@
+"""From laps and steps to tables. Pure arithmetic."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from loadtests.peers.laps import Laps
+from loadtests.peers.peer_servers import STAGES
+from loadtests.peers.session_climb import LATE, SOON_MS, ClimbStep, carried, limit_of
+from loadtests.report.tables import percentile, verdict
+
+OURS: Final = "Rhapsode"
+"""Names of our own rows begin so."""
+WORDWISE: Final = "TOKEN"
+"""Rows with this in their name speak word by word: they are shown, and are no yardstick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """One row of the report: what is raced for, and how far below the best peer we want to be."""
+
+    name: str
+    laps: Laps
+    target: float
+
+    @property
+    def best(self) -> tuple[str, float] | None:
+        """The peer with the shortest median."""
+        peers = {
+            name: percentile([each.first_ms for each in taken], 0.5)
+            for name, taken in self.laps.heard.items()
+            if taken and not name.startswith(OURS) and WORDWISE not in name
+        }
+        return min(peers.items(), key=lambda item: item[1]) if peers else None
+
+    def table(self) -> str:
+        best = self.best
+        rows = []
+        for name, taken in self.laps.heard.items():
+            first = [each.first_ms for each in taken]
+            failures = self.laps.failures[name]
+            ratio = percentile(first, 0.5) / best[1] if first and best else None
+            judged = verdict(ratio <= self.target) if ratio is not None and name.startswith(OURS) else ""
+            cells = [
+                name,
+                _spread(first),
+                f"{ratio:.2f}" if ratio is not None else "-",
+                judged,
+                str(len(first)),
+            ]
+            rows.append([*cells, _counted(failures)])
+        headings = ["who", "first sound, p50 / p95 ms", "of the best peer's p50", f"<= {self.target:g}"]
+        return markdown([*headings, "n", "failed"], rows)
+
+    def stages_table(self) -> str:
+        """Where the time went of those who use the services, p50 of each stage."""
+        rows = []
+        for name, taken in self.laps.heard.items():
+            seen = [each for each in taken if each.stages]
+            if not seen:
+                continue
+            middle = [
+                _middle([each.stages[stage] for each in seen if stage in each.stages]) for stage in STAGES
+            ]
+            rows.append([name, *middle, _middle([each.first_ms for each in seen])])
+        return markdown(["ms, p50", *STAGES, "heard"], rows) if rows else ""
+
+
+def _middle(series: Sequence[float]) -> str:
+    return f"{percentile(series, 0.5):.0f}" if series else "-"
+
+
+def _spread(series: Sequence[float]) -> str:
+    return f"{percentile(series, 0.5):.0f} / {percentile(series, 0.95):.0f}" if series else "-"
+
+
+def _counted(failures: Sequence[str]) -> str:
+    kinds = dict.fromkeys(failures)
+    return "; ".join(f"{failures.count(kind)} x {kind}" for kind in kinds) or "0"
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def sessions_table(climbs: Mapping[str, Sequence[ClimbStep]], target: float) -> str:
+    """How many sessions everybody carried, by both limits."""
+    own = {name: carried(steps, limit_of(steps)) for name, steps in climbs.items()}
+    same = {name: carried(steps, SOON_MS) for name, steps in climbs.items()}
+    rows = []
+    for name, steps in climbs.items():
+        judged = ""
+        if name.startswith(OURS) and (ratio := _of_best_peer(own, name)) is not None:
+            judged = verdict(ratio >= target)
+        rows.append(
+            [
+                name,
+                str(own[name]),
+                _told(_of_best_peer(own, name)),
+                judged,
+                str(same[name]),
+                _told(_of_best_peer(same, name)),
+                ", ".join(f"{each.sessions}: {each.p95:.0f}{'*' * (each.tries - 1)}" for each in steps),
+                str(sum(each.failures for each in steps)),
+                f"{max(each.stolen for each in steps):.0%}",
+            ]
+        )
+    headings = ["who", f"sessions within {LATE:g} x", "of the best peer's", f">= {target:g}"]
+    headings += [
+        f"within {SOON_MS / 1_000:g} s",
+        "of the best peer's",
+        "sessions: p95 ms",
+        "failed",
+        "stolen",
+    ]
+    return markdown(headings, rows)
+
+
+def _of_best_peer(counts: Mapping[str, int], name: str) -> float | None:
+    best = max((count for peer, count in counts.items() if not peer.startswith(OURS)), default=0)
+    return counts[name] / best if best else None
+
+
+def _told(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1f}"
+
+
+def figures(races: Sequence[Race], climbs: Mapping[str, Sequence[ClimbStep]]) -> dict[str, Any]:
+    """Everything, for a JSON file."""
+    return {
+        **{
+            race.name: {
+                "heard": {name: [asdict(each) for each in taken] for name, taken in race.laps.heard.items()},
+                "failures": race.laps.failures,
+            }
+            for race in races
+        },
+        "sessions": {name: [asdict(each) for each in steps] for name, steps in climbs.items()},
+    }

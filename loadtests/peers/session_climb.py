@@ -1,0 +1,200 @@
+"""Sessions at once: how many a system carries until the first sound of an answer is half as late again."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import psutil
+
+from loadtests.client.native_client import NativeClient, NativeStream
+from loadtests.peers.contestants import FAILURES
+from loadtests.peers.peer_connection import PATIENCE_S, FirstLoudSample, PeerConnection, peer_connection
+from loadtests.report.run_info import stolen
+from loadtests.report.tables import percentile
+
+_OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
+_THINK_S: Final = (1.0, 3.0)
+_PAUSE_S: Final = 1.0
+"""So long after the last of the sound was played, a peer's answer is over: its socket does not say so."""
+LATE: Final = 1.5
+SOON_MS: Final = 1_000.0
+"""The same for everybody: whoever is slow with one person has a wide limit, if it is a multiple of that."""
+_STOLEN: Final = 0.1
+_TRIES: Final = 3
+
+
+class ClimbSession(Protocol):
+    """One session that is open. Returns when the answer has been heard to its end."""
+
+    async def turn(self, prompt: str) -> float:
+        """Milliseconds to first sound."""
+        ...
+
+
+@dataclass(frozen=True)
+class PeerSession:
+    connection: PeerConnection
+
+    async def turn(self, prompt: str) -> float:
+        ear, began = await self.connection.wish(ask=prompt)
+        while True:
+            left_s = ear.plays_until_s - (monotonic() - began) + _PAUSE_S
+            try:
+                async with asyncio.timeout(max(left_s, 0.01)):
+                    await self.connection.hear_more(ear, since_s=began)
+            except TimeoutError:
+                if ear.plays_until_s + _PAUSE_S <= monotonic() - began:
+                    break
+        return _first_ms(ear)
+
+
+@dataclass(frozen=True)
+class RhapsodeSession:
+    stream: NativeStream
+
+    async def turn(self, prompt: str) -> float:
+        began = (await self.stream.ask(prompt)) / 1e9
+        ear = FirstLoudSample()
+        async with asyncio.timeout(PATIENCE_S):
+            async for arrival in self.stream.arrivals():
+                kind = arrival.event["type"]
+                if kind == "audio.chunk":
+                    ear.push(arrival.sound, arrival.at_ns / 1e9 - began)
+                elif kind == "error":
+                    raise RuntimeError(str(arrival.event))
+                elif kind in _OVER:
+                    break
+        await asyncio.sleep(max(0.0, ear.plays_until_s - (monotonic() - began)) + _PAUSE_S)
+        return _first_ms(ear)
+
+
+def _first_ms(ear: FirstLoudSample) -> float:
+    if ear.heard_s is None:
+        raise RuntimeError("nothing was heard")
+    return ear.heard_s * 1_000
+
+
+class ClimbSystem(Protocol):
+    """A system that carries many sessions."""
+
+    @property
+    def name(self) -> str: ...
+    def talk(self, number: int) -> Any:
+        """A context manager of a Talk; `number` counts the sessions."""
+        ...
+
+
+@dataclass(frozen=True)
+class PeerSystem:
+    """A process of the peer's for each core; sessions take turns."""
+
+    name: str
+    urls: Sequence[str]
+
+    @asynccontextmanager
+    async def talk(self, number: int) -> AsyncGenerator[ClimbSession, None]:
+        async with peer_connection(self.urls[number % len(self.urls)]) as connection:
+            yield PeerSession(connection)
+
+
+@dataclass(frozen=True)
+class RhapsodeSystem:
+    name: str
+    url: str
+    settings: Mapping[str, Any]
+
+    @asynccontextmanager
+    async def talk(self, number: int) -> AsyncGenerator[ClimbSession, None]:
+        client = NativeClient(self.url)
+        try:
+            session = await client.create(**self.settings)
+            async with client.stream(session, after=1, audio="pcm16") as stream:
+                yield RhapsodeSession(stream)
+        finally:
+            await client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class ClimbStep:
+    """What so many sessions heard."""
+
+    sessions: int
+    first_ms: Sequence[float]
+    failures: int
+    stolen: float = 0.0
+    """The share of the processor's time that other machines on the same hardware took meanwhile."""
+    tries: int = 1
+    """So often it was made, until less than a tenth was stolen or it had been made three times."""
+
+    @property
+    def p95(self) -> float:
+        return percentile(self.first_ms, 0.95) if self.first_ms else float("inf")
+
+
+async def step(
+    hall: ClimbSystem, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S
+) -> ClimbStep:
+    """Everybody asks, listens to the end, thinks for a moment and asks again, for so long."""
+    taken: list[float] = []
+    failures = 0
+    until = monotonic() + seconds
+
+    async def person(number: int) -> None:
+        nonlocal failures
+        chance = random.Random(number)
+        await asyncio.sleep(chance.uniform(0, min(4.0, seconds / 3)))
+        try:
+            async with hall.talk(number) as talk:
+                while True:  # at least once: who had to wait for a session is not left out
+                    taken.append(await talk.turn(f"Tell me more, number {number}."))
+                    await asyncio.sleep(chance.uniform(*think_s))
+                    if monotonic() >= until:
+                        break
+        except FAILURES:
+            failures += 1
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(sessions):
+            tasks.create_task(person(number))
+    return ClimbStep(sessions, taken, failures)
+
+
+def limit_of(steps: Sequence[ClimbStep]) -> float:
+    """Half as late again as the first step, in milliseconds."""
+    return LATE * steps[0].p95
+
+
+def carried(steps: Sequence[ClimbStep], limit_ms: float) -> int:
+    """The most sessions, before the first step that was later than that or failed."""
+    most = 0
+    for each in steps:
+        if each.p95 > limit_ms or each.failures:
+            return most
+        most = each.sessions
+    return most
+
+
+async def climb(hall: ClimbSystem, counts: Sequence[int], seconds: float) -> list[ClimbStep]:
+    """Step by step, until one is late by either limit."""
+    await step(hall, 2, 5.0)  # warms up
+    steps: list[ClimbStep] = []
+    for count in counts:
+        # One person alone asks too seldom for a p95, so they stay longer.
+        steps.append(await _fair_step(hall, count, seconds * (3 if count == 1 else 1)))
+        if max(carried(steps, limit_of(steps)), carried(steps, SOON_MS)) < count:
+            break
+    return steps
+
+
+async def _fair_step(hall: ClimbSystem, sessions: int, seconds: float) -> ClimbStep:
+    """Made again, late or not, if much of the processor was taken away meanwhile."""
+    made: list[ClimbStep] = []
+    while not made or (made[-1].stolen > _STOLEN and len(made) < _TRIES):
+        before = psutil.cpu_times()
+        found = await step(hall, sessions, seconds)
+        made.append(replace(found, stolen=stolen(before, psutil.cpu_times())))
+    return replace(min(made, key=lambda each: each.stolen), tries=len(made))

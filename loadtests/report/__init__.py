@@ -1,0 +1,1 @@
+"""Results, tables, charts and pages: what a measurement prints and keeps."""

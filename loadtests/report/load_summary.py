@@ -1,0 +1,248 @@
+"""From what was seen to the report. Pure arithmetic."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+from loadtests.client import oracles
+from loadtests.client.caller_record import SERIES, CallerRecord, LatencySample
+from loadtests.client.oracles import OracleFinding
+from loadtests.report.load_result import (
+    CallerCounts,
+    CallerFailure,
+    Judgement,
+    Latency,
+    OracleFault,
+    TimelineStep,
+)
+from loadtests.report.tables import percentile
+
+_EDGES: Final = tuple(round(10 ** (power / 8), 1) for power in range(41))
+"""1 ms to 100 s, eight to a power of ten."""
+_BUCKETS: Final = 8
+_MOMENTS: Final = (12, 60)
+"""Fewest and most stretches of a timeline; between them, some people come in each."""
+_PEOPLE_EACH: Final = 4
+_STEPS: Final = 8
+_EXAMPLES: Final = 5
+
+
+def latencies(samples: Iterable[LatencySample]) -> dict[str, Latency]:
+    """Series without a sample are left out."""
+    found: dict[str, list[float]] = {name: [] for name in SERIES}
+    for sample in samples:
+        found[sample.series].append(sample.ms)
+    return {name: latency(values) for name, values in found.items() if values}
+
+
+def latency(values: Sequence[float]) -> Latency:
+    counts = [0] * (len(_EDGES) + 1)
+    for value in values:
+        counts[bisect_left(_EDGES, value)] += 1
+    used = [number for number, count in enumerate(counts) if count]
+    first, last = _wide_enough(used[0], used[-1])
+    return Latency(
+        n=len(values),
+        p50=round(percentile(values, 0.5), 1),
+        p95=round(percentile(values, 0.95), 1),
+        p99=round(percentile(values, 0.99), 1),
+        most=round(max(values), 1),
+        edges=(*_EDGES, round(max(values), 1))[first : last + 1],
+        counts=tuple(counts[first : last + 1]),
+    )
+
+
+def _wide_enough(first: int, last: int) -> tuple[int, int]:
+    """At least so many buckets, so that a single one does not look like all there could be."""
+    missing = max(0, _BUCKETS - (last - first + 1))
+    first = max(0, first - missing // 2)
+    return first, min(len(_EDGES), max(last, first + _BUCKETS - 1))
+
+
+def people(visits: Sequence[CallerRecord]) -> CallerCounts:
+    outcomes = Counter(visit.outcome for visit in visits)
+    told = [visit.retry_after_s for visit in visits if visit.retry_after_s is not None]
+    return CallerCounts(
+        planned=len(visits),
+        fine=outcomes["fine"],
+        refused=outcomes["refused"],
+        refused_by_us=outcomes["refused_by_us"],
+        failed=outcomes["failed"],
+        unfinished=outcomes["unfinished"],
+        lost_with_process=outcomes["lost_with_process"],
+        moved=sum(visit.moves for visit in visits),
+        broken=sum(visit.broken for visit in visits),
+        undeleted=sum(visit.undeleted for visit in visits),
+        most_at_once=CallersInside(visits).most,
+        retry_after_s=round(sum(told) / len(told), 2) if told else None,
+        retry_after_range_s=(min(told), max(told)) if told else None,
+        refused_untold=sum(visit.outcome == "refused" and visit.retry_after_s is None for visit in visits),
+        refused_inside=sum(visit.outcome == "refused" and visit.asked > 0 for visit in visits),
+        codes=dict(Counter(visit.code for visit in visits if visit.code).most_common()),
+    )
+
+
+def by_scenario(visits: Sequence[CallerRecord]) -> dict[str, CallerCounts]:
+    found: dict[str, list[CallerRecord]] = {}
+    for visit in visits:
+        found.setdefault(visit.scenario, []).append(visit)
+    return {name: people(those) for name, those in sorted(found.items())}
+
+
+def failures(visits: Iterable[CallerRecord]) -> list[CallerFailure]:
+    """Everybody who failed."""
+    return [
+        CallerFailure(
+            person=visit.number,
+            scenario=visit.scenario,
+            at_s=round(visit.ended_s or 0.0, 1),
+            code=visit.code,
+            words=visit.words,
+            sessions=tuple(visit.sessions),
+        )
+        for visit in visits
+        if visit.outcome == "failed"
+    ]
+
+
+def first_of_each(found: Iterable[CallerFailure]) -> tuple[CallerFailure, ...]:
+    """Some of each code, the earliest."""
+    seen: Counter[str] = Counter()
+    chosen = []
+    for one in sorted(found, key=lambda one: one.at_s):
+        seen[one.code] += 1
+        if seen[one.code] <= _EXAMPLES:
+            chosen.append(one)
+    return tuple(chosen)
+
+
+class CallersInside:
+    """How many people there were at any moment, in all processes together."""
+
+    def __init__(self, visits: Iterable[CallerRecord]) -> None:
+        steps = []
+        for visit in visits:
+            if visit.ended_s is not None and visit.outcome != "refused_by_us":
+                steps += [(visit.due_s + visit.late_s, 1), (visit.ended_s, -1)]
+        steps.sort()
+        self._at_s = [at_s for at_s, _ in steps]
+        self._counts = [0, *accumulate(step for _, step in steps)]
+
+    @property
+    def most(self) -> int:
+        return max(self._counts)
+
+    def at(self, at_s: float) -> int:
+        return self._counts[bisect_right(self._at_s, at_s)]
+
+    def between(self, begins_s: float, ends_s: float) -> float:
+        """On average."""
+        moments = [begins_s + (ends_s - begins_s) * (step + 0.5) / _STEPS for step in range(_STEPS)]
+        return sum(map(self.at, moments)) / _STEPS
+
+
+def answered(visits: Iterable[CallerRecord], epoch_s: float) -> list[LatencySample]:
+    """The latencies of all answers; of several listeners of a session only the first, who asked."""
+    samples = []
+    for visit in visits:
+        samples += visit.samples
+        first: set[str] = set()
+        for session, notes in visit.heard:
+            if session in first:
+                continue
+            first.add(session)
+            for turn in notes.turns.values():
+                at_s = turn.asked_s - epoch_s
+                answer = turn.answer
+                times = {"ttfa": answer.ttfa_ms, "whole": answer.whole_ms or None}
+                if notes.spoken_to:
+                    times = {"v2v": answer.ttfa_ms}
+                elif not turn.read_out:
+                    times["ttft"] = answer.ttft_ms
+                samples += [LatencySample(name, at_s, ms) for name, ms in times.items() if ms is not None]
+    return samples
+
+
+def judgement(visits: Sequence[CallerRecord]) -> Judgement:
+    counts = dict.fromkeys(oracles.KINDS, 0)
+    given_up: Counter[str] = Counter()
+    examples: list[OracleFault] = []
+    listeners = facts = answers = answered = with_gaps = 0
+    for visit in visits:
+        found: list[tuple[str, OracleFinding]] = [(visit.heard[0][0], one) for one in visit.differing]
+        for notes in {session: notes for session, notes in reversed(visit.heard)}.values():
+            given_up += notes.given_up  # of several listeners of a session the first, who asked
+        for session, notes in visit.heard:
+            listeners += 1
+            facts += len(notes.seqs)
+            answers += len(notes.turns)
+            answered += sum(turn.answered for turn in notes.turns.values())
+            with_gaps += sum(bool(oracles.audible(notes, turn)) for turn in notes.turns.values())
+            found += [(session, one) for one in oracles.judge(notes)]
+        for session, one in found:
+            counts[one.kind] += 1
+            if counts[one.kind] <= _EXAMPLES:
+                fault = {"person": visit.number, "scenario": visit.scenario, "session": session}
+                examples.append(OracleFault(kind=one.kind, words=one.words, **fault))
+    return Judgement(
+        listeners=listeners,
+        facts=facts,
+        answers=answers,
+        answered=answered,
+        answers_with_gaps=with_gaps,
+        counts=counts,
+        compared_with_log=sum(visit.compared for visit in visits),
+        given_up=dict(given_up),
+        examples=tuple(examples),
+    )
+
+
+def together(parts: Sequence[Judgement]) -> Judgement:
+    """Of several processes. Listeners are judged one by one, so that the parts add up."""
+    examples: list[OracleFault] = []
+    for one in (one for part in parts for one in part.examples):
+        if sum(other.kind == one.kind for other in examples) < _EXAMPLES:
+            examples.append(one)
+    return Judgement(
+        listeners=sum(part.listeners for part in parts),
+        facts=sum(part.facts for part in parts),
+        answers=sum(part.answers for part in parts),
+        answered=sum(part.answered for part in parts),
+        answers_with_gaps=sum(part.answers_with_gaps for part in parts),
+        counts={kind: sum(part.counts[kind] for part in parts) for kind in oracles.KINDS},
+        compared_with_log=sum(part.compared_with_log for part in parts),
+        given_up=dict(sum((Counter(part.given_up) for part in parts), Counter[str]())),
+        examples=tuple(examples),
+    )
+
+
+def timeline(
+    visits: Sequence[CallerRecord], samples: Sequence[LatencySample], seconds: float
+) -> tuple[TimelineStep, ...]:
+    """Stretches of one second at least."""
+    fewest, most = _MOMENTS
+    step = max(1.0, seconds / min(most, max(fewest, len(visits) // _PEOPLE_EACH)))
+    inside = CallersInside(visits)
+    moments = []
+    for number in range(int(seconds / step) + 1):
+        begins, ends = number * step, (number + 1) * step
+        came = [visit for visit in visits if begins <= visit.due_s < ends]
+        gone = [v for v in visits if v.ended_s is not None and begins <= v.ended_s < ends]
+        first = [sample for sample in samples if begins <= sample.at_s < ends]
+        audio = [sample.ms for sample in first if sample.series in ("ttfa", "v2v")]
+        text = [sample.ms for sample in first if sample.series == "ttft"]
+        moments.append(
+            TimelineStep(
+                at_s=round(begins, 1),
+                people=round(inside.between(begins, min(ends, seconds)), 1),
+                came=len(came),
+                refused=sum(visit.outcome in ("refused", "refused_by_us") for visit in gone),
+                failed=sum(visit.outcome == "failed" for visit in gone),
+                ttfa_p50_ms=round(percentile(audio, 0.5), 1) if audio else None,
+                ttfa_p95_ms=round(percentile(audio, 0.95), 1) if audio else None,
+                ttft_p50_ms=round(percentile(text, 0.5), 1) if text else None,
+            )
+        )
+    return tuple(moments)

@@ -1,0 +1,37 @@
+"""Where results go, made and tried before a run: two hours must not be lost to a folder that cannot be."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+def folder(wished: Path | None, otherwise: str) -> Path:
+    """A folder that can be written into; a new one, named after `otherwise`, where none is wished.
+
+    Raises ValueError.
+    """
+    if wished is None:
+        return Path(tempfile.mkdtemp(prefix=otherwise))
+    try:
+        wished.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{wished} cannot be made a folder: {error.strerror}") from error
+    if not os.access(wished, os.W_OK | os.X_OK):
+        raise ValueError(f"{wished}: nothing may be written there")
+    return wished
+
+
+def place(document: Path, mark: str) -> tuple[str, str]:
+    """What is before the line, with it, and what is after it. Raises ValueError where it cannot be kept."""
+    try:
+        before, found, after = document.read_text("utf-8").partition(mark)
+    except OSError as error:
+        raise ValueError(f"{document}: {error.strerror}") from error
+    if not found:
+        raise ValueError(f"{document.name} has no line {mark.strip()!r}")
+    if not os.access(document, os.W_OK):
+        raise ValueError(f"{document}: nothing may be written there")
+    return before + found, after

@@ -1,0 +1,96 @@
+"""Where, when and how something was measured, and what a measurement says of its progress."""
+
+import argparse
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+_BRIEF_S: Final = 1.0
+
+
+def when() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def commit() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def shape() -> str:
+    """What makes figures comparable: machines of the same shape."""
+    cpu = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    memory = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
+    return f"{os.cpu_count()} cores ({cpu}), {int(memory) / 2**20:.0f} GiB"
+
+
+def machine() -> str:
+    return f"{shape()}, no GPU used, Python {platform.python_version()}"
+
+
+def stolen(before: Any, after: Any) -> float:
+    """Of all the time between two readings of psutil's `cpu_times`; macOS does not tell."""
+    passed = sum(after) - sum(before)
+    taken = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
+    return taken / passed if passed else 0.0
+
+
+def thefts() -> Iterator[float]:
+    """For ever: which part of the processors other machines had since the last time that was asked.
+
+    Asked again within a moment, it is as before.
+    """
+    before, share = psutil.cpu_times(), 0.0
+    while True:
+        yield share
+        now = psutil.cpu_times()
+        if sum(now) - sum(before) > _BRIEF_S:
+            before, share = now, stolen(before, now)
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def say(what: str) -> None:
+    """How far it is; not among the results, which are on standard output."""
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def as_typed(target: str) -> str:
+    """This command line as `make` takes it, without the key: the report is passed on."""
+    words = sys.argv[1:]
+    hidden = ["***" if before == "--key" else word for before, word in zip(["", *words], words, strict=False)]
+    told = shlex.join("--key=***" if word.startswith("--key=") else word for word in hidden)
+    quoted = told.replace('"', '\\"')
+    return f'{target} ARGS="{quoted}"' if words else target
+
+
+def first(error: Exception) -> Exception:
+    """Of a group, what began it."""
+    return first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Of sessions, as an argument: "1,4,16"."""
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of sessions: write 1,4,16")
+    return found

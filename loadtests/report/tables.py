@@ -1,0 +1,61 @@
+"""Series of measurements to rows of a table. Pure arithmetic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+def percentile(series: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of the series does not exceed (nearest rank)."""
+    ordered = sorted(series)
+    rank = max(1, -(-len(ordered) * share // 1))  # ceiling, without floating-point dust from math.ceil
+    return ordered[min(int(rank), len(ordered)) - 1]
+
+
+def verdict(kept: bool | None) -> str:
+    return "-" if kept is None else "kept" if kept else "MISSED"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One comparison: ours and its floor, measured in one run, in the same unit."""
+
+    name: str
+    unit: str
+    ours: Sequence[float]
+    floor: Sequence[float]
+    floor_name: str
+    budget: str
+    kept: bool | None
+    """None: there was nothing to judge."""
+    note: str = field(default="")
+
+    def cells(self) -> list[str]:
+        return [
+            self.name,
+            self._spread(self.ours),
+            f"{self._spread(self.floor)} ({self.floor_name})",
+            self._ratio(),
+            self.budget,
+            verdict(self.kept),
+            f"{len(self.ours)}" + (f"; {self.note}" if self.note else ""),
+        ]
+
+    def _spread(self, series: Sequence[float]) -> str:
+        if not series:
+            return "-"
+        return f"{percentile(series, 0.5):.2f} / {percentile(series, 0.95):.2f} {self.unit}"
+
+    def _ratio(self) -> str:
+        if not self.ours or not self.floor:
+            return "-"
+        ends = [(percentile(self.ours, share), percentile(self.floor, share)) for share in (0.5, 0.95)]
+        return "/".join(f"{mine / base:.2f}" if base else "-" for mine, base in ends)
+
+
+HEADINGS = ["what", "ours p50 / p95", "floor p50 / p95", "ratio p50/p95", "budget", "verdict", "n"]
+
+
+def table(rows: Sequence[ComparisonRow]) -> str:
+    """The rows as a Markdown table."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells() for row in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"

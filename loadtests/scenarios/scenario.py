@@ -1,0 +1,31 @@
+"""What a scenario is, and what all of them can be told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from loadtests.client.recorded_speech import Clip
+from loadtests.client.virtual_caller import VirtualCaller
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioOptions:
+    """What the command line says about what people do."""
+
+    turns: int = 3
+    think_s: float = 4.0
+    listen: bool = True
+    """Answers are listened to in real time; else the next question follows at once."""
+    pages: int = 100
+    listeners: int = 20
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of every session."""
+    recordings: tuple[Clip, ...] = ()
+
+
+class Scenario(Protocol):
+    """What one person does, from coming to leaving."""
+
+    async def play(self, person: VirtualCaller) -> None:
+        """Raises Refused, Failed or TimeoutError; whatever was heard until then is kept."""
+        ...

@@ -1,0 +1,88 @@
+"""One session, many listeners: sockets with sound and event streams beside them."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import monotonic
+
+from loadtests.client.api_connection import LEAVING, Failed, Refused, trouble
+from loadtests.client.received_events import ReceivedEvents
+from loadtests.client.virtual_caller import VirtualCaller
+from loadtests.scenarios import prompts
+from loadtests.scenarios.scenario import ScenarioOptions
+
+_SENTENCES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralListeners:
+    """One session read out to --listeners: half by WebSocket with sound, half by SSE."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        async with person.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
+            turn = await line.begin(
+                person.first_due(), text=prompts.story(person.mark, person.dice, _SENTENCES)
+            )
+            for number in range(self.knobs.listeners - 1):
+                listening = by_events if number % 2 else _by_socket
+                others.create_task(listening(person, line.session, turn))
+            await line.finish(turn)
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """A text is asked for by HTTP and followed by SSE, beside a WebSocket."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        async with person.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
+            turn = await line.begin(person.first_due(), prompt=prompts.question(person.mark, person.dice))
+            others.create_task(by_events(person, line.session, turn))
+            await line.finish(turn)
+
+
+async def _by_socket(person: VirtualCaller, session: str, turn: int) -> None:
+    async with person.line(session) as line:
+        await line.until(lambda: line.notes.over(turn))
+
+
+async def by_events(person: VirtualCaller, session: str, turn: int) -> None:
+    """One event stream after the other, where a gateway that leaves says to come back."""
+    notes = person.notes(session, hears=False)
+    cursor = "0"
+    async with asyncio.timeout(person.patience_s):
+        while not notes.over(turn):
+            try:
+                cursor, after_s = await _followed(person, session, turn, notes, cursor)
+            except (Refused, Failed) as error:
+                if person.door.comes_back(error):
+                    person.visit.broken += 1
+                    cursor = str(notes.last)
+                elif error.code != LEAVING:
+                    raise
+                after_s = getattr(error, "retry_after_s", None) or 1.0
+            await asyncio.sleep(after_s)
+
+
+async def _followed(
+    person: VirtualCaller, session: str, turn: int, notes: ReceivedEvents, cursor: str
+) -> tuple[str, float]:
+    """Until the turn is over, or until sent away: with which cursor to come back, and after how long."""
+    async with aclosing(person.door.events(session, after=cursor)) as events:
+        async for event in events:
+            person.traffic.frames += 1
+            if "data" in event:
+                notes.take(event, monotonic())
+                if notes.over(turn):
+                    return cursor, 0.0
+            elif event["type"] == "reconnect":
+                person.visit.moves += 1
+                return event["cursor"], event["after_s"]
+            elif event["type"] == "error":
+                raise trouble(event)
+            elif event["type"] == "end":
+                raise Failed("stream.end")
+    raise Failed("connection", "the event stream ended before the answer")

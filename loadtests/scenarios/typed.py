@@ -1,0 +1,121 @@
+"""Scenarios of a caller who types: a text read out, a conversation, a book, a thin line, a bad connection."""
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+
+from loadtests.client.received_events import ReceivedEvents
+from loadtests.client.session_connection import SessionConnection
+from loadtests.client.virtual_caller import VirtualCaller
+from loadtests.scenarios import prompts
+from loadtests.scenarios.scenario import ScenarioOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Narrate:
+    """One text, a few sentences long."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        async with person.arrived(self.knobs.settings) as line:
+            turn = await line.begin(person.first_due(), text=prompts.story(person.mark, person.dice))
+            await line.finish(turn)
+            if self.knobs.listen:
+                await line.hear_out(turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Several questions, whose answers are listened to and thought about."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        async with person.arrived(self.knobs.settings) as line:
+            due_s = person.first_due()
+            for asked in range(self.knobs.turns):
+                if asked:
+                    due_s = await person.think(line, self.knobs.think_s)
+                turn = await line.begin(due_s, prompt=prompts.question(person.mark, person.dice))
+                await line.finish(turn)
+                if self.knobs.listen:
+                    await line.hear_out(turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """--pages pages in one narration, taken in as fast as they are made."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        async with person.arrived(self.knobs.settings) as line:
+            text = "\n\n".join(prompts.page(person.mark, person.dice) for _ in range(self.knobs.pages))
+            turn = await line.begin(person.first_due(), text=text)
+            limit_s = line.patience_s * max(1, self.knobs.pages)
+            await line.until(lambda: line.notes.over(turn), limit_s=limit_s)
+            await line.finish(turn)
+
+
+_PAUSE_S = 0.15
+_EVERY = 4
+"""Frames, then a pause."""
+_SENTENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A long text is read out to somebody who takes his time to read what comes."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        session = await person.open(self.knobs.settings)
+        notes = person.notes(session, hears=True)
+        notes.punctual = False
+        async with person.line(session, notes) as line:
+            turn = await line.begin(
+                person.first_due(), text=prompts.story(person.mark, person.dice, _SENTENCES)
+            )
+            while not notes.over(turn):
+                taken = len(notes.seqs) + _EVERY
+                await line.until(lambda taken=taken: notes.over(turn) or len(notes.seqs) >= taken)  # type: ignore[misc]
+                await asyncio.sleep(_PAUSE_S)
+
+
+_FRAMES = (3, 30)
+"""So many a connection lives."""
+_CUTS = 12
+"""At most: the last connection lasts to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """A text is read out over connections that are cut at random, each resumed by its cursor."""
+
+    knobs: ScenarioOptions
+
+    async def play(self, person: VirtualCaller) -> None:
+        session = await person.open(self.knobs.settings)
+        notes = person.notes(session)
+        async with person.line(session, notes) as line:
+            turn = await line.begin(person.first_due(), text=prompts.story(person.mark, person.dice, 8))
+        while not notes.over(turn):
+            async with person.line(session, notes) as line:
+                await self._listen(person, line, notes, turn)
+
+    async def _listen(
+        self, person: VirtualCaller, line: SessionConnection, notes: ReceivedEvents, turn: int
+    ) -> None:
+        opened_s, before = monotonic(), len(notes.seqs)
+        await line.until(lambda: len(notes.seqs) > before)
+        person.measure("resume", opened_s, monotonic())
+        if person.visit.cuts == _CUTS:
+            await line.until(lambda: notes.over(turn))
+            return
+        lives = before + person.dice.randint(*_FRAMES)
+        await line.until(lambda: notes.over(turn) or len(notes.seqs) >= lives)
+        person.visit.cuts += 1
+        notes.disturb()
+        line.cut()

@@ -1,5 +1,0 @@
-"""`python -m loadtests.simulator`."""
-
-from loadtests.simulator.command import main
-
-main()

@@ -1,1 +1,0 @@
-"""What tracing costs: the same turns with it switched off, for a tenth of them, and for all."""

@@ -1,5 +1,0 @@
-"""python -m loadtests.tracing"""
-
-from loadtests.tracing.bench import main
-
-main()

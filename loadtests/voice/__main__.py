@@ -1,5 +1,0 @@
-"""`python -m loadtests.voice`: the benchmark of the voice path."""
-
-from loadtests.voice.bench import main
-
-main()
