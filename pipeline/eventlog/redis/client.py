@@ -4,13 +4,11 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as RedisTimeout
 
 from pipeline.eventlog.redis.replicas import attached, beside, watched
 from pipeline.eventlog.redis.server import (
@@ -18,8 +16,8 @@ from pipeline.eventlog.redis.server import (
     NO_FUNCTION,
     Command,
     Server,
+    Silent,
     Stranger,
-    Waited,
     dialer,
     in_trouble,
     judge,
@@ -31,11 +29,6 @@ from schemas.native.native_messages import LogState
 Look = Callable[[], Awaitable[bytes]]
 """Looks at the server where that is needed. The run that was looked at; b"" where it may not be asked."""
 Doubt = Callable[[], bool]
-
-
-PROBE_S: Final = 1.0
-"""So long a server has to answer PING that gave a whole pipeline no reply, before callers are told."""
-_SILENCE: Final = (TimeoutError, RedisTimeout)
 
 
 class FailedOver(LogUnavailable):
@@ -116,13 +109,6 @@ class Wire:
         self._heal = heal
         self._healing: asyncio.Future[object] | None = None
         self._patience_s = patience_s
-        self._silent = False
-        """A whole pipeline got no reply in its time: until one does, one call at a time is tried."""
-        self._trying = False
-        """A call to a silent server is under way."""
-        self._asking = anyio.Lock()
-        self._rounds = 0
-        """Of asking a silent server again, in vain or not."""
 
     @property
     def breaks(self) -> int:
@@ -156,7 +142,7 @@ class Wire:
             if outdated is not None and outdated():
                 raise FailedOver("The log server is another one now.")
             try:
-                replies = await self._once(commands, replicas=replicas, run=run)
+                replies = await self._server.once(commands, replicas=replicas, run=run)
                 trouble: Exception | None = next(filter(troubled, replies), None)
             except BROKEN as error:
                 trouble = error
@@ -166,58 +152,15 @@ class Wire:
             judge(trouble)
             if self._server.closed:
                 raise LogUnavailable("This process has closed its log.") from trouble
-            silent = self._silent and not await self._answers()
-            if silent or time.monotonic() > deadline:
+            if isinstance(trouble, Silent) or time.monotonic() > deadline:
                 raise LogUnavailable("The log does not answer.") from trouble
             with anyio.move_on_after(max(0.0, deadline - time.monotonic())):
                 await self.recover(trouble, attempt)
             attempt += 1
 
-    async def _once(self, commands: Sequence[Command], *, replicas: int = 0, run: bytes = b"") -> list[Any]:
-        """As `Server.once`; but a server that is known to be silent is tried by one caller at a time.
-
-        The others are told at once: nobody hangs for as long as the server does.
-        """
-        if not self._silent:
-            return await self._timed(commands, replicas, run)
-        if self._trying:
-            raise ConnectionError("the server is silent")
-        self._trying = True
-        try:
-            return await self._timed(commands, replicas, run)
-        finally:
-            self._trying = False
-
-    async def _timed(self, commands: Sequence[Command], replicas: int, run: bytes) -> list[Any]:
-        try:
-            replies = await self._server.once(commands, replicas=replicas, run=run)
-        except _SILENCE:
-            self._silent = True
-            raise
-        except BROKEN as error:
-            if not isinstance(error, Waited):
-                self._silent = False  # a server that is gone is healed, and waited for
-            raise
-        self._silent = False
-        return replies
-
-    async def _answers(self) -> bool:
-        """Ask a server that gave no reply in its time once more, for all who wonder: perhaps it was us.
-
-        Whoever is told that nobody answers while the question is asked already is not asked again.
-        """
-        rounds = self._rounds
-        async with self._asking:
-            if self._silent and not self._trying and self._rounds == rounds:
-                with suppress(*BROKEN):
-                    async with asyncio.timeout(PROBE_S):
-                        await self._timed([("PING",)], 0, b"")
-                self._rounds += 1
-        return not self._silent
-
     async def each(self, *commands: Command) -> list[Any]:
         try:
-            return await self._once(commands)
+            return await self._server.once(commands)
         except BROKEN as error:
             return [error] * len(commands)
 
@@ -270,7 +213,7 @@ class Wire:
         Whatever else is wrong shows on the next try.
         """
         try:
-            await self._once([("FUNCTION", "LOAD", code) for code in self._libraries])
+            await self._server.once([("FUNCTION", "LOAD", code) for code in self._libraries])
         except BROKEN:
             return
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from hiredis import pack_command
@@ -35,6 +36,8 @@ CONNECTIONS: Final = 8
 """Pipelines under way at a time; one more waits for its turn."""
 REPLY_S: Final = 5.0
 """For a whole pipeline, connecting included."""
+PROBE_S: Final = 1.0
+"""A server that gave a whole pipeline no reply has so long for a PING before anything else is sent."""
 REPLICATED_MS: Final = 100
 """So long one pipeline waits for replicas to confirm what they were sent."""
 NO_FUNCTION: Final = "Function not found"
@@ -63,6 +66,13 @@ class Waited(ConnectionError):
     """Another pipeline broke while this one waited for its turn: nothing was sent."""
 
 
+class Silent(ConnectionError):
+    """The server gave a whole pipeline no reply, and PING none since: nothing was sent."""
+
+
+_SILENCE: Final = (asyncio.TimeoutError, TimeoutError)
+
+
 class Server:
     """Sends each pipeline once. Which server it is, is asked on every new connection."""
 
@@ -75,6 +85,11 @@ class Server:
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self.breaks = 0
         """How often a connection failed or led to another server: what was known may be out of date."""
+        self.silent = False
+        """A pipeline got no reply in its time, and nothing did since."""
+        self._asking = asyncio.Lock()
+        self._rounds = 0
+        """Of asking a silent server again, in vain or not."""
         self._down = False
         """The latest pipeline that is over got no replies."""
         self._full_until = 0.0
@@ -100,8 +115,38 @@ class Server:
         """One try; an error reply stands among the replies as an exception.
 
         With `replicas`, so many must confirm what was written, or every reply is Unreplicated. With `run`,
-        no other run of a server is sent anything: raises Stranger.
+        no other run of a server is sent anything: raises Stranger. A server that has fallen silent is sent
+        a PING first: raises Silent, so that callers do not hang for as long as the server does.
         """
+        if self.silent and not await self._answers():
+            raise Silent("the server is silent")
+        return await self._timed(commands, replicas, run)
+
+    async def _answers(self) -> bool:
+        """Ask a silent server for a sign of life. One question is for all who wait for it, also in vain."""
+        rounds = self._rounds
+        async with self._asking:
+            if self.silent and self._rounds == rounds:
+                with suppress(*_SILENCE, Waited):
+                    async with asyncio.timeout(PROBE_S):
+                        await self._timed([("PING",)], 0, b"")
+                self._rounds += 1
+        return not self.silent
+
+    async def _timed(self, commands: Sequence[Command], replicas: int, run: bytes) -> list[Any]:
+        """Send the pipeline, and note whether it was met by silence: a server that is gone is not silent."""
+        try:
+            replies = await self._sent(commands, replicas, run)
+        except _SILENCE:
+            self.silent = True
+            raise
+        except BROKEN as error:
+            self.silent = self.silent and isinstance(error, Waited)
+            raise
+        self.silent = False
+        return replies
+
+    async def _sent(self, commands: Sequence[Command], replicas: int, run: bytes) -> list[Any]:
         breaks = self.breaks
         async with self._turns:
             if self.closed:

@@ -17,6 +17,7 @@ from pipeline.eventlog.redis.server import (
     NO_FUNCTION,
     Command,
     Server,
+    Silent,
     in_trouble,
     judge,
     lacks_group,
@@ -113,6 +114,8 @@ class ClusterWire:
             if anyio.current_time() > sent.until:
                 raise LogUnavailable("A part of the log does not answer.") from trouble
             sent.asks = await self._mend(sent, troubles, attempt)
+            if self._silent(sent, troubles):
+                raise LogUnavailable("A part of the log does not answer.") from trouble
             todo = list(from_slot_on(sent.slots, troubles))
             attempt += 1
 
@@ -138,6 +141,8 @@ class ClusterWire:
             if not troubles:
                 break
             sent.asks = await self._mend(sent, troubles, attempt)
+            if self._silent(sent, troubles):
+                break
             todo = list(from_slot_on(sent.slots, troubles))
         if commands and all(isinstance(r, Exception) and not lacks_group(r) for r in sent.replies):
             raise LogUnavailable("The log does not answer.") from sent.replies[0]
@@ -151,7 +156,7 @@ class ClusterWire:
         async def ask(address: str) -> None:
             for _ in range(2):  # a connection may have died long ago, unnoticed
                 reply = await self._ask(address, command)
-                if not isinstance(reply, BROKEN):
+                if not isinstance(reply, BROKEN) or isinstance(reply, Silent):
                     break
             replies.append(reply)
 
@@ -248,6 +253,12 @@ class ClusterWire:
         if attempt > 0 and (dead or attempt > _CHASES):
             await anyio.sleep(pause_s(attempt, PAUSE_S))
         return asks
+
+    def _silent(self, sent: _Sent, troubles: Mapping[int, Exception]) -> bool:
+        """Does a server say nothing at all that still has one of the slots after the latest look?"""
+        places = [place for place, trouble in troubles.items() if isinstance(trouble, Silent)]
+        at = {self.shards.primary(sent.slots[place]) for place in places} - {""}
+        return any(self.shards.node(address).server.silent for address in at)
 
     # ---------------------------------------------------------------- servers
 
