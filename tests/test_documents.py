@@ -16,6 +16,9 @@ NAMED = re.compile(
 )
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
+WRITTEN_BY_PROGRAMS = ("compare.md", "metrics.md")
+BEGINS_WRONGLY = re.compile(r"(?:^|[.!?] |\* )(?:Who|What|Whoever|Nobody|Somebody|Where|Whatever)\b[^.]*")
+
 
 @cache
 def names_in(path: Path) -> frozenset[str]:
@@ -45,6 +48,19 @@ def test_the_architecture_names_the_functions_on_a_prompts_way() -> None:
 def test_every_link_leads_to_a_file(page: Path) -> None:
     links = LINK.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_sentence_begins_with_its_subject(page: Path) -> None:
+    """A table's cells, code, and pages that a program writes are left out."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    if page.name in WRITTEN_BY_PROGRAMS:
+        return
+    found = []
+    for paragraph in re.split(r"\n\s*\n|\n(?=[*|#0-9-])", text):
+        if not paragraph.startswith("|"):
+            found += BEGINS_WRONGLY.findall(" ".join(paragraph.split()))
+    assert found == []
 
 
 def test_the_index_of_documents_has_every_page() -> None:
