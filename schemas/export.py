@@ -18,7 +18,7 @@ from schemas.errors import (
     tool_errors,
     worker_errors,
 )
-from schemas.events import FACT
+from schemas.events import EVENT
 from schemas.native import (
     access_answers,
     asyncapi,
@@ -94,7 +94,7 @@ def documents() -> dict[str, Any]:
     """Every document by its path under docs/."""
     return {
         "asyncapi.json": asyncapi.document(),
-        "schemas/facts.json": _titled("Facts", FACT.json_schema(mode="serialization")),
+        "schemas/facts.json": _titled("Facts", EVENT.json_schema(mode="serialization")),
         "schemas/settings.json": _titled("Settings", AppSettings.model_json_schema()),
         "schemas/commands.json": _collected("Commands", _COMMANDS),
         "schemas/messages.json": _titled(

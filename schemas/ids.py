@@ -10,10 +10,10 @@ SessionId = NewType("SessionId", str)
 """A session's UUIDv7 in its canonical 36-character form. Never reused; carries its creation date."""
 
 Seq = NewType("Seq", int)
-"""Place of a fact in its session: 1, 2, 3, ... without gaps. Zero means "before the first"."""
+"""Place of an event in its session: 1, 2, 3, ... without gaps. Zero means "before the first"."""
 
 TurnId = NewType("TurnId", int)
-"""A turn is named by the `Seq` of its `turn.requested` fact. Zero means "about no turn"."""
+"""A turn is named by the `Seq` of its `turn.requested` event. Zero means "about no turn"."""
 
 NO_TURN = TurnId(0)
 NOWHERE = SessionId("00000000-0000-0000-0000-000000000000")

@@ -11,7 +11,7 @@ import msgpack
 
 from pipeline.eventlog.redis import codec
 from pipeline.eventlog.redis.codec import Row
-from schemas.events.recorded import UPCASTERS, VERSIONS, NewFact
+from schemas.events.recorded import UPCASTERS, VERSIONS, NewEvent
 
 _written = count()
 _encode = codec.encode
@@ -22,7 +22,7 @@ def _unwrapped(data: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _older(new: NewFact) -> Row:
+def _older(new: NewEvent) -> Row:
     kind, v, ts, turn, cause, data, audio, trigger = _encode(new)
     if next(_written) % 2:
         v, data = "0", msgpack.packb({"older": msgpack.unpackb(data)})

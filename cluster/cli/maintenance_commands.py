@@ -13,9 +13,9 @@ _PAGE: Final = 200
 _OPTIONS: Final[dict[str, Any]] = {"no_args_is_help": True, "rich_markup_mode": None}
 
 dead = typer.Typer(
-    help="Dead letters: facts that an effect or a projection could not be done with.", **_OPTIONS
+    help="Dead letters: events that an effect or a projection could not be done with.", **_OPTIONS
 )
-projections = typer.Typer(help="Views that workers keep from facts.", **_OPTIONS)
+projections = typer.Typer(help="Views that workers keep from events.", **_OPTIONS)
 Letter = Annotated[str, typer.Argument(help="Its id, as `rhapsode dead list` shows it.")]
 
 
@@ -37,7 +37,7 @@ def dead_list(url: Url = None, as_json: Json = False) -> None:
 
 @dead.command("retry")
 def dead_retry(letter: Letter, url: Url = None) -> None:
-    """Hand the fact to its effect or projection again.
+    """Hand the event to its effect or projection again.
 
     Example: rhapsode dead retry 7.1763000000000-0
     """
@@ -48,7 +48,7 @@ def dead_retry(letter: Letter, url: Url = None) -> None:
 
 @dead.command("drop")
 def dead_drop(letter: Letter, url: Url = None, yes: Yes = False) -> None:
-    """Give the fact up, as far as this effect or projection is concerned.
+    """Give the event up, as far as this effect or projection is concerned.
 
     Example: rhapsode dead drop 7.1763000000000-0
     """
@@ -73,9 +73,9 @@ def projections_rebuild(
 
 def _line(letter: dict[str, Any]) -> str:
     when = datetime.fromtimestamp(letter["buried_ms"] / 1000, UTC).isoformat(" ", "seconds")
-    fact = f"{letter['type']} {letter['session_id']}/{letter['seq']}"
+    event = f"{letter['type']} {letter['session_id']}/{letter['seq']}"
     return (
-        f"{letter['id']}  {letter['reader']}  {fact}  {letter['tries']} tries, {when}\n    {letter['error']}"
+        f"{letter['id']}  {letter['reader']}  {event}  {letter['tries']} tries, {when}\n    {letter['error']}"
     )
 
 

@@ -23,7 +23,7 @@ def metrics(
 ) -> None:
     """Work the metrics out from the log again. For the whole log, also say what the workers have counted.
 
-    Both are equal but for sessions deleted since, facts older than these metrics, and those of this moment.
+    Both are equal but for sessions deleted since, events older than these metrics, and those of this moment.
     With --url and no session nothing is worked out: the log is not ours to read; what was counted is shown.
 
     Example: rhapsode metrics --session 0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f

@@ -65,7 +65,7 @@ def _worker_lines(report: dict[str, Any]) -> list[str]:
     if not report:
         return ["workers   no answer (where keys are asked for, an administrator's gets one)"]
     oldest = f" (the oldest for {report['oldest_pending_s']:.0f} s)" if report["pending"] else ""
-    counts = f"{report['lag']} facts to take, {report['pending']} pending{oldest}"
+    counts = f"{report['lag']} events to take, {report['pending']} pending{oldest}"
     lines = [f"workers   {report['workers']} running, {counts}, {report['dead_letters']} dead letters"]
     for one in report["effects"]:
         letters = f"dead letters {one['dead_letters']}{_unless_running(one)}"

@@ -183,10 +183,10 @@ class _Shelves:
             raise CliError(f"{file} cannot be read: {error.strerror}.", status=MISUSED) from error
 
 
-def _take(fact: Mapping[str, Any], note: Note) -> None:
+def _take(event: Mapping[str, Any], note: Note) -> None:
     """Raises CliError for a document that could not be added."""
-    data = fact.get("data", {})
-    match fact.get("type"):
+    data = event.get("data", {})
+    match event.get("type"):
         case "document.progressed":
             note(f"{data['state']}, {data['done']:.0%}")
         case "document.added":

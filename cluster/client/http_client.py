@@ -1,4 +1,4 @@
-"""A client of the native protocol: asks, and reads facts through dropped connections without losing any."""
+"""A client of the native protocol: asks, and reads events through dropped connections without losing any."""
 
 import json
 import uuid
@@ -21,7 +21,7 @@ from cluster.local import run_state
 from schemas.native.comparison_answers import COMPARISON_LINE, ComparisonLine
 
 _PATIENCE_S: Final = 30.0
-"""So long without any fact or heartbeat, and without a connection, and we give up."""
+"""So long without any event or heartbeat, and without a connection, and we give up."""
 _RETRY_S: Final = 0.25
 _RETRY_MOST_S: Final = 4.0
 _FRAME_BYTES: Final = 16 * 1024 * 1024
@@ -32,8 +32,8 @@ _PIECE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One fact as it came over the wire, with its sound where there is some."""
+class ReceivedEvent:
+    """One event as it came over the wire, with its sound where there is some."""
 
     seq: int
     turn: int | None
@@ -130,7 +130,7 @@ class Client:
         return size
 
     async def head(self, session: str) -> int:
-        """The number of the session's last fact."""
+        """The number of the session's last event."""
         answer = await self._http.get(f"/v1/sessions/{session}")
         if not answer.is_success:
             raise refusal(answer)
@@ -175,8 +175,10 @@ class Client:
             busy()
             await anyio.sleep(_RETRY_MOST_S)
 
-    async def facts(self, session: str, after: int = 0, **wish: str | int) -> AsyncGenerator[Fact, None]:
-        """Every fact after `after`, in order, each once, until the server says that it was the last.
+    async def events(
+        self, session: str, after: int = 0, **wish: str | int
+    ) -> AsyncGenerator[ReceivedEvent, None]:
+        """Every event after `after`, in order, each once, until the server says that it was the last.
 
         `wish` is the protocol's query: turn, speed, follow, audio. Dropped connections are resumed.
         """
@@ -192,10 +194,10 @@ class Client:
                     compression=None,
                     proxy=None,
                 ) as socket:
-                    async for fact in _facts_of(socket):
-                        if fact is not None:
-                            after = fact.seq
-                            yield fact
+                    async for event in _events_of(socket):
+                        if event is not None:
+                            after = event.seq
+                            yield event
                         deadline, pause = monotonic() + _PATIENCE_S, _RETRY_S
             except _Moved as moved:
                 pause = moved.after_s
@@ -239,8 +241,8 @@ async def _pieces(file: anyio.AsyncFile[bytes]) -> AsyncGenerator[bytes, None]:
         yield piece
 
 
-async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, None]:
-    """The facts of one connection; None for a sign of life. Returns at the end, raises when cut."""
+async def _events_of(socket: ClientConnection) -> AsyncGenerator[ReceivedEvent | None, None]:
+    """The events of one connection; None for a sign of life. Returns at the end, raises when cut."""
     async for message in socket:
         frame, audio = _parse(message)
         match frame.get("type"):
@@ -257,7 +259,7 @@ async def _facts_of(socket: ClientConnection) -> AsyncGenerator[Fact | None, Non
             case "hello" | "heartbeat":
                 yield None
             case kind:
-                yield Fact(frame["seq"], frame["turn"], str(kind), frame["data"], audio)
+                yield ReceivedEvent(frame["seq"], frame["turn"], str(kind), frame["data"], audio)
     raise websockets.ConnectionClosedError(None, None)
 
 

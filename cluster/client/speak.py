@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO
 
 from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.client import player
-from cluster.client.http_client import Client, Fact
+from cluster.client.http_client import Client, ReceivedEvent
 
 FORMATS: Final[Mapping[str, str]] = {".wav": "wav", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus"}
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -47,7 +47,7 @@ async def ask(wish: Wish, terminal: TextIO, **words: str) -> str:
         turn = await client.request(session, **words)
         async with _speakers(wish) as sound:
             audio = "none" if sound is None else "pcm16"
-            await _hear(client.facts(session, turn=turn, audio=audio), wish, sound, terminal)
+            await _hear(client.events(session, turn=turn, audio=audio), wish, sound, terminal)
         if audio_format and wish.out:
             await client.download(session, audio_format, wish.out, turn)
     return session
@@ -59,8 +59,8 @@ async def replay(wish: Wish, session: str, speed: float, terminal: TextIO) -> No
     async with Client(wish.url) as client:
         async with _speakers(wish if speed == 1 else Wish(wish.url, out=Path())) as sound:
             audio = "none" if sound is None else "pcm16"
-            facts = client.facts(session, speed=f"{speed:g}", follow="false", audio=audio)
-            await _hear(facts, wish, sound, terminal)
+            events = client.events(session, speed=f"{speed:g}", follow="false", audio=audio)
+            await _hear(events, wish, sound, terminal)
         if audio_format and wish.out:
             await client.download(session, audio_format, wish.out)
 
@@ -77,32 +77,32 @@ async def _speakers(wish: Wish) -> AsyncGenerator[player.Player | None, None]:
 
 
 async def _hear(
-    facts: AsyncGenerator[Fact, None], wish: Wish, sound: player.Player | None, terminal: TextIO
+    events: AsyncGenerator[ReceivedEvent, None], wish: Wish, sound: player.Player | None, terminal: TextIO
 ) -> None:
-    """Show and play facts until they end. Raises CliError if a turn failed."""
-    async with aclosing(facts):
-        async for fact in facts:
-            if fact.type == "turn.failed":
-                raise CliError(f"The turn failed: {fact.data['message']}.", f"Code: {fact.data['code']}.")
-            if wish.words and (text := _shown(fact)):
+    """Show and play events until they end. Raises CliError if a turn failed."""
+    async with aclosing(events):
+        async for event in events:
+            if event.type == "turn.failed":
+                raise CliError(f"The turn failed: {event.data['message']}.", f"Code: {event.data['code']}.")
+            if wish.words and (text := _shown(event)):
                 terminal.write(_UNSAFE.sub("", text))
                 terminal.flush()
-            if sound is not None and fact.audio:
-                await sound.play(fact.audio)
+            if sound is not None and event.audio:
+                await sound.play(event.audio)
 
 
-def _shown(fact: Fact) -> str:
-    """What a reader sees of the fact; nothing of most."""
-    match fact.type:
-        case "turn.requested" if fact.data["kind"] == "prompt":
-            return f"› {fact.data['text']}\n\n"
+def _shown(event: ReceivedEvent) -> str:
+    """What a reader sees of the event; nothing of most."""
+    match event.type:
+        case "turn.requested" if event.data["kind"] == "prompt":
+            return f"› {event.data['text']}\n\n"
         case "text.delta":
-            return str(fact.data["text"])
+            return str(event.data["text"])
         case "sentence.failed":
-            return f"\n[a sentence could not be spoken: {fact.data['message']}]\n"
+            return f"\n[a sentence could not be spoken: {event.data['message']}]\n"
         case "turn.completed":
             return "\n"
         case "turn.stopped":
-            return f"\n[stopped: {fact.data['reason']}]\n"
+            return f"\n[stopped: {event.data['reason']}]\n"
         case _:
             return ""

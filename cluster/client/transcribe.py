@@ -10,7 +10,7 @@ import anyio
 
 from cluster.cli.cli_errors import CliError
 from cluster.cli.console import Note, Steps
-from cluster.client.http_client import Client, Fact
+from cluster.client.http_client import Client, ReceivedEvent
 from cluster.client.recording_files import Recording
 from pipeline.stt.evaluation.word_error_rate import word_errors
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
@@ -97,15 +97,15 @@ class _Listening:
             await self._news.wait()
 
     async def _follow(self, after: int, note: Note) -> None:
-        async for fact in self._client.facts(self._session, after):
-            self._take(fact, note)
-            self._seq = fact.seq
+        async for event in self._client.events(self._session, after):
+            self._take(event, note)
+            self._seq = event.seq
             self._news.set()
         raise CliError("The session was ended by somebody else.", "Begin again: rhapsode hear FILE.")
 
-    def _take(self, fact: Fact, note: Note) -> None:
-        data = fact.data
-        match fact.type:
+    def _take(self, event: ReceivedEvent, note: Note) -> None:
+        data = event.data
+        match event.type:
             case "input.opened":
                 self._total_ms = data["total_ms"]
             case "input.progress":
@@ -123,7 +123,7 @@ class _Listening:
             case "text.delta":
                 self._terminal.write(data["text"] if data["at"] else f"\n› {data['text']}")
             case kind if kind in _OVER:
-                self._ended.add(fact.turn)
+                self._ended.add(event.turn)
                 self._say("")
 
     def _say(self, line: str) -> None:

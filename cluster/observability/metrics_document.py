@@ -35,7 +35,7 @@ once (with `--over 10`: what happened within ten seconds), `--json` is for scrip
 
 ![rhapsode top](top.svg)
 
-**From the log** are numbers that the facts themselves hold. Workers work them out when a turn ends and
+**From the log** are numbers that the events themselves hold. Workers work them out when a turn ends and
 count them together with their acknowledgement, so that a takeover, a dead worker or a second try counts
 nothing twice. `rhapsode metrics` works them out again from the whole log and compares (of a system
 elsewhere, `--url ADDRESS`, it shows what was counted); `rhapsode metrics --session ID` and
@@ -43,7 +43,7 @@ elsewhere, `--url ADDRESS`, it shows what was counted); `rhapsode metrics --sess
 when it says that it is through (`playback.ack` with `ended`). Copies (forks, imports) count nothing that
 happened elsewhere. Where a session is deleted, what it added stays.
 
-**Of a process** and **of the server** are numbers that no fact holds: they begin anew with the process,
+**Of a process** and **of the server** are numbers that no event holds: they begin anew with the process,
 and are gone with it. A process tells its own every five seconds; who has told nothing for twenty is not
 on the page. Engine replicas tell theirs to Ray only. Without the log server the page still comes, within
 three seconds, with `rhapsode_log_up 0` and the own process.

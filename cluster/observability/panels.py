@@ -174,7 +174,7 @@ _LOG: Final = Row(
     (
         Panel("Append", _spread(metric_names.APPEND), "s", "One round trip.", limit=0.05),
         Panel(
-            "Delivery", _spread(metric_names.DELIVERY), "s", "From a fact's time to where somebody listens."
+            "Delivery", _spread(metric_names.DELIVERY), "s", "From an event's time to where somebody listens."
         ),
         Panel("Event loops late", (Query(_p(metric_names.LOOP_LAG, 0.95, "process"), "{{process}}"),), "s"),
         Panel(

@@ -181,7 +181,7 @@ def _of_workers(found: WorkerReport) -> Iterator[tuple[Metric, list[Sample]]]:
     yield metric_names.DEAD_LETTERS, [((one.name,), one.dead_letters) for one in found.readers]
     yield metric_names.PARKED, [((one.name,), one.parked) for one in found.projections]
     yield metric_names.POINTERS, [((), found.pointers)]
-    yield metric_names.FACTS_TODAY, [((kind,), count) for kind, count in found.facts_today.items()]
+    yield metric_names.EVENTS_TODAY, [((kind,), count) for kind, count in found.facts_today.items()]
 
 
 def _family(metric: Metric, found: Iterable[Series]) -> Family:

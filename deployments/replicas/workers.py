@@ -1,4 +1,4 @@
-"""The Workers deployment: what follows from facts, and what keeps the log tidy, beside the gateways."""
+"""The Workers deployment: what follows from events, and what keeps the log tidy, beside the gateways."""
 
 import asyncio
 import os

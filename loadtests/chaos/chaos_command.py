@@ -54,7 +54,7 @@ def summary(report: ChaosReport) -> str:
         f" otherwise wrong {len(found.wrong)}",
         _series("takeover, from the kill to the next words or sound", report.takeovers_ms),
         _series("the same while the log server was killed as well", report.dark_takeovers_ms),
-        _series("resume, from the handshake to the first missed fact", report.resumes_ms),
+        _series("resume, from the handshake to the first missed event", report.resumes_ms),
     ]
     wrong = [*found.lost, *found.doubled, *found.disordered, *found.wrong]
     return "\n".join([*lines, *(f"  ! {line}" for line in wrong[:40])])

@@ -112,7 +112,7 @@ async def run(plan: ChaosPlan, home: Path, say: Say) -> ChaosReport:
         say(f"{len(crowd.asked)} turns heard; reading the log")
         log = open_log(system.settings.log, system.home)
         try:
-            logs = {session: await all_facts(log, session) for session in {w.session for w in crowd.asked}}
+            logs = {session: await all_events(log, session) for session in {w.session for w in crowd.asked}}
         finally:
             await log.aclose()
         plain, dark = takeovers(logs, system.kills, system.log_kills)
@@ -135,9 +135,11 @@ async def _tell(system: GatewaySystem, group: BaseExceptionGroup[WaitedInVain], 
     log = open_log(system.settings.log, system.home)
     try:
         for one in _leaves(group):
-            facts = await all_facts(log, one.listener.session)
-            missed = [fact for fact in facts if fact.seq > one.listener.last]
-            last = ", ".join(f"{fact.seq} {fact.type} at {fact.ts_ms}" for fact in (missed or facts)[-5:])
+            events = await all_events(log, one.listener.session)
+            missed = [event for event in events if event.seq > one.listener.last]
+            last = ", ".join(
+                f"{event.seq} {event.type} at {event.ts_ms}" for event in (missed or events)[-5:]
+            )
             say(f"{one}; the log has {len(missed)} more; its last: {last}")
     finally:
         await log.aclose()
@@ -183,11 +185,11 @@ async def _an_owner(system: GatewaySystem, crowd: ChaosCallers) -> int:
 
 def running(listener: ListenerRecord) -> int | None:
     """The process that runs the turn which this listener hears; None between turns."""
-    for fact in reversed(listener.facts):
-        if fact["type"] in TERMINAL:
+    for event in reversed(listener.events):
+        if event["type"] in TERMINAL:
             return None
-        if fact["type"] in _OPENINGS:
-            return pid_of(fact["data"]["node"])
+        if event["type"] in _OPENINGS:
+            return pid_of(event["data"]["node"])
     return None
 
 
@@ -195,13 +197,13 @@ def pid_of(node: str) -> int:
     return int(node.partition(".")[0])
 
 
-async def all_facts(log: EventLog, session: str) -> list[Recorded]:
-    facts: list[Recorded] = []
+async def all_events(log: EventLog, session: str) -> list[Recorded]:
+    events: list[Recorded] = []
     while page := await log.read(
-        SessionId(session), facts[-1].seq if facts else Seq(0), limit=_PAGE, audio=True
+        SessionId(session), events[-1].seq if events else Seq(0), limit=_PAGE, audio=True
     ):
-        facts += page
-    return facts
+        events += page
+    return events
 
 
 def takeovers(
@@ -214,20 +216,20 @@ def takeovers(
     plain: list[float] = []
     with_outage: list[float] = []
     for at_ms, pid in kills:
-        for facts in logs.values():
-            if (ms := _takeover(facts, at_ms, pid)) is not None:
+        for events in logs.values():
+            if (ms := _takeover(events, at_ms, pid)) is not None:
                 dark = any(at_ms - _OUTAGE_MS <= outage <= at_ms + ms for outage in outages)
                 (with_outage if dark else plain).append(ms)
     return plain, with_outage
 
 
-def _takeover(facts: Sequence[Recorded], at_ms: int, pid: int) -> float | None:
+def _takeover(events: Sequence[Recorded], at_ms: int, pid: int) -> float | None:
     """None where the process ran no turn of this session, or had just finished it."""
-    before = sum(fact.ts_ms <= at_ms for fact in facts)
-    latest = next((f for f in reversed(facts[:before]) if f.type in _OPENINGS or f.type in TERMINAL), None)
+    before = sum(event.ts_ms <= at_ms for event in events)
+    latest = next((f for f in reversed(events[:before]) if f.type in _OPENINGS or f.type in TERMINAL), None)
     if latest is None or latest.type in TERMINAL or pid_of(latest.data["node"]) != pid:
         return None
-    of_turn = [fact for fact in facts[before:] if fact.turn == latest.turn]
+    of_turn = [event for event in events[before:] if event.turn == latest.turn]
     resumed = next((n for n, f in enumerate(of_turn) if f.type == "turn.resumed"), len(of_turn))
     if resumed + 1 >= len(of_turn):
         return None

@@ -21,15 +21,15 @@ class ListenerRecord:
     """What one listener took in, over however many connections."""
 
     session: str
-    facts: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     audio: dict[int, bytes] = field(default_factory=dict)
     wants_audio: bool = False
     heard_at: list[float] = field(default_factory=list)
-    """When each of the facts came, on a clock of this process."""
+    """When each of the events came, on a clock of this process."""
 
     @property
     def last(self) -> int:
-        return self.facts[-1]["seq"] if self.facts else 0
+        return self.events[-1]["seq"] if self.events else 0
 
 
 @dataclass
@@ -62,14 +62,14 @@ def judge(
 ) -> ConsistencyFindings:
     """Compare everything with everything."""
     findings = ConsistencyFindings(events=sum(map(len, logs.values())))
-    for session, facts in logs.items():
-        _gaps(session, [fact.seq for fact in facts], findings)
+    for session, log_events in logs.items():
+        _gaps(session, [event.seq for event in log_events], findings)
     for listener in listeners:
         _compare(listener, logs[listener.session], findings)
     for wish in asked:
-        _turn(wish, [fact for fact in logs[wish.session] if fact.turn == wish.turn], findings)
-    for session, facts in logs.items():
-        _requests(session, facts, [wish for wish in asked if wish.session == session], findings)
+        _turn(wish, [event for event in logs[wish.session] if event.turn == wish.turn], findings)
+    for session, log_events in logs.items():
+        _requests(session, log_events, [wish for wish in asked if wish.session == session], findings)
     return findings
 
 
@@ -84,25 +84,25 @@ def _gaps(name: str, seqs: Sequence[int], findings: ConsistencyFindings) -> None
 
 
 def _compare(listener: ListenerRecord, log: Sequence[Recorded], findings: ConsistencyFindings) -> None:
-    """Each fact as it is in the log, all up to where the listener left, in order, with its audio."""
+    """Each event as it is in the log, all up to where the listener left, in order, with its audio."""
     name = f"a listener of {listener.session}"
-    _gaps(name, [fact["seq"] for fact in listener.facts], findings)
-    by_seq = {fact.seq: fact for fact in log}
-    for fact in listener.facts:
-        recorded = by_seq.get(fact["seq"])
+    _gaps(name, [event["seq"] for event in listener.events], findings)
+    by_seq = {event.seq: event for event in log}
+    for event in listener.events:
+        recorded = by_seq.get(event["seq"])
         if recorded is None:
-            findings.wrong.append(f"{name} heard {fact['seq']}, which is not in the log")
-        elif recorded.wire() != fact:
-            findings.wrong.append(f"{name} heard another {fact['seq']} than is in the log")
-        elif listener.wants_audio and (recorded.audio or b"") != listener.audio.get(fact["seq"], b""):
-            findings.wrong.append(f"{name} heard other audio at {fact['seq']}")
+            findings.wrong.append(f"{name} heard {event['seq']}, which is not in the log")
+        elif recorded.wire() != event:
+            findings.wrong.append(f"{name} heard another {event['seq']} than is in the log")
+        elif listener.wants_audio and (recorded.audio or b"") != listener.audio.get(event["seq"], b""):
+            findings.wrong.append(f"{name} heard other audio at {event['seq']}")
 
 
 def _requests(
     session: str, log: Sequence[Recorded], asked: Sequence[AcceptedTurn], findings: ConsistencyFindings
 ) -> None:
     """Each wish is in the log once, however often it was sent."""
-    there = [fact.seq for fact in log if fact.type == "turn.requested"]
+    there = [event.seq for event in log if event.type == "turn.requested"]
     for turn in {wish.turn for wish in asked} - set(there):
         findings.lost.append(f"{session}: the accepted turn {turn}")
     for text, times in Counter(f.data["text"] for f in log if f.type == "turn.requested").items():
@@ -110,35 +110,35 @@ def _requests(
             findings.doubled.append(f"{session}: {text!r} was requested {times} times")
 
 
-def _turn(wish: AcceptedTurn, facts: Sequence[Recorded], findings: ConsistencyFindings) -> None:
+def _turn(wish: AcceptedTurn, log_events: Sequence[Recorded], findings: ConsistencyFindings) -> None:
     """The whole answer, its sentences and their audio without a seam, and one end."""
     name = f"turn {wish.turn} of {wish.session}"
-    ends = [fact.type for fact in facts if fact.type in TERMINAL]
+    ends = [event.type for event in log_events if event.type in TERMINAL]
     if ends != ["turn.completed"]:
         findings.wrong.append(f"{name} ended {ends}")
     said, at = "", 0
-    for fact in facts:
-        if fact.type == "text.delta":
-            if fact.data["at"] != len(said):
-                kind = findings.doubled if fact.data["at"] < len(said) else findings.lost
-                kind.append(f"{name}: text at {fact.data['at']} after {len(said)} characters")
-            said += fact.data["text"]
-        elif fact.type == "audio.chunk":
-            if fact.data["at_ms"] != at:
-                kind = findings.doubled if fact.data["at_ms"] < at else findings.lost
-                kind.append(f"{name}: audio at {fact.data['at_ms']} after {at} ms")
-            at = fact.data["at_ms"] + fact.data["ms"]
+    for event in log_events:
+        if event.type == "text.delta":
+            if event.data["at"] != len(said):
+                kind = findings.doubled if event.data["at"] < len(said) else findings.lost
+                kind.append(f"{name}: text at {event.data['at']} after {len(said)} characters")
+            said += event.data["text"]
+        elif event.type == "audio.chunk":
+            if event.data["at_ms"] != at:
+                kind = findings.doubled if event.data["at_ms"] < at else findings.lost
+                kind.append(f"{name}: audio at {event.data['at_ms']} after {at} ms")
+            at = event.data["at_ms"] + event.data["ms"]
     if said != wish.answer:
         findings.wrong.append(f"{name}: another answer than the model gave ({len(said)} characters)")
-    _sentences(name, facts, findings)
+    _sentences(name, log_events, findings)
 
 
-def _sentences(name: str, facts: Sequence[Recorded], findings: ConsistencyFindings) -> None:
-    ready = [fact.data for fact in facts if fact.type == "sentence.ready"]
+def _sentences(name: str, log_events: Sequence[Recorded], findings: ConsistencyFindings) -> None:
+    ready = [event.data for event in log_events if event.type == "sentence.ready"]
     _gaps(f"{name}: sentences", [data["sentence"] + 1 for data in ready], findings)
     if any(before["end"] != data["start"] for before, data in pairwise(ready)):
         findings.wrong.append(f"{name}: its sentences do not tile its text")
-    done = Counter(fact.data["sentence"] for fact in facts if fact.type == "sentence.completed")
+    done = Counter(event.data["sentence"] for event in log_events if event.type == "sentence.completed")
     for data in ready:
         if data["spoken"] and done[data["sentence"]] != 1:
             kind = findings.doubled if done[data["sentence"]] else findings.lost

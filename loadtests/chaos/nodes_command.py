@@ -20,7 +20,7 @@ import anyio
 import httpx
 import yaml
 
-from loadtests.chaos.chaos_run import all_facts, answer_of, running, script, takeovers
+from loadtests.chaos.chaos_run import all_events, answer_of, running, script, takeovers
 from loadtests.chaos.consistency_check import ConsistencyFindings, judge
 from loadtests.chaos.gateway_system import reserve_port
 from loadtests.chaos.ray_nodes import RayNodes
@@ -116,7 +116,7 @@ async def _attack(
             done.set()
     log = open_log(settings.log, settings.home)
     try:
-        logs = {session: await all_facts(log, session) for session in {w.session for w in crowd.asked}}
+        logs = {session: await all_events(log, session) for session in {w.session for w in crowd.asked}}
     finally:
         await log.aclose()
     plain, _ = takeovers(logs, killed, [])

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import anyio
 import anyio.to_thread
 
-from loadtests.chaos.chaos_run import Say, all_facts, answer_of, running, script
+from loadtests.chaos.chaos_run import Say, all_events, answer_of, running, script
 from loadtests.chaos.consistency_check import ConsistencyFindings, ListenerRecord, judge
 from loadtests.chaos.gateway_system import GatewaySystem
 from loadtests.chaos.redis_faults import RedisFailover, fail_master_over, fail_shard_over, move_slots
@@ -94,7 +94,7 @@ async def run_redis(plan: RedisPlan, home: Path, say: Say) -> RedisReport:
             log = open_log(system.settings.log, system.home)
             try:
                 sessions = {wish.session for wish in crowd.asked}
-                logs = {session: await all_facts(log, session) for session in sessions}
+                logs = {session: await all_events(log, session) for session in sessions}
             finally:
                 await log.aclose()
             report.findings = judge(logs, crowd.listeners, crowd.asked)
@@ -128,7 +128,7 @@ async def _live(
             for number in range(1, plan.failovers + 1):
                 await anyio.sleep(_EVERY_S)
                 await _failover(servers, crowd, report)
-                say(f"failover {number} of {plan.failovers}: {report.failovers[-1].lost} facts given back")
+                say(f"failover {number} of {plan.failovers}: {report.failovers[-1].lost} events given back")
             if servers.cluster is not None:
                 await _moves(plan, servers.cluster, servers.settings, crowd, report)
                 say(f"{report.moved} slots moved")
@@ -177,19 +177,19 @@ async def _busy_session(crowd: ChaosCallers) -> str:
     """One of which a turn is being heard, in its first half."""
     while True:
         for listener in random.sample(crowd.listeners, len(crowd.listeners)):
-            if running(listener) is not None and listener.facts[-1]["type"] == "text.delta":
+            if running(listener) is not None and listener.events[-1]["type"] == "text.delta":
                 return listener.session
         await anyio.sleep(0.02)
 
 
 def _silences(listeners: Iterable[ListenerRecord], since: float) -> list[float]:
-    """For everybody who was in a turn then: the longest wait for a fact, up to the end of that turn."""
+    """For everybody who was in a turn then: the longest wait for an event, up to the end of that turn."""
     found = []
     for listener in listeners:
         start = sum(at <= since for at in listener.heard_at)
-        if start == 0 or listener.facts[start - 1]["type"] in TERMINAL:
+        if start == 0 or listener.events[start - 1]["type"] in TERMINAL:
             continue
-        turn = listener.facts[start - 1]["turn"]
+        turn = listener.events[start - 1]["turn"]
         times = [since, *_until_over(listener, start, turn)]
         found.append(max((after - before for before, after in pairwise(times)), default=0.0))
     return found
@@ -197,10 +197,10 @@ def _silences(listeners: Iterable[ListenerRecord], since: float) -> list[float]:
 
 def _until_over(listener: ListenerRecord, start: int, turn: int) -> Sequence[float]:
     times = []
-    for fact, at in zip(listener.facts[start:], listener.heard_at[start:], strict=False):
-        if fact["turn"] == turn:
+    for event, at in zip(listener.events[start:], listener.heard_at[start:], strict=False):
+        if event["turn"] == turn:
             times.append(at)
-            if fact["type"] in TERMINAL:
+            if event["type"] in TERMINAL:
                 break
     return times
 
@@ -241,7 +241,7 @@ def summary(report: RedisReport) -> str:
         "",
         f"Redis, {report.plan.mode}: {report.seconds:.0f} s, {report.turns} turns, {found.events} events",
         f"{len(report.failovers)} failovers, {report.moved} slots moved;"
-        f" facts that only their owners still had: {[failover.lost for failover in report.failovers]}",
+        f" events that only their owners still had: {[failover.lost for failover in report.failovers]}",
         f"lost {len(found.lost)}, doubled {len(found.doubled)}, disordered {len(found.disordered)},"
         f" otherwise wrong {len(found.wrong)}",
         _series("a replica has the dead one's place after", promoted),

@@ -16,7 +16,7 @@ class RedisFailover:
     """What became of one."""
 
     lost: int
-    """Facts of the session that nobody but its owner had then."""
+    """Events of the session that nobody but its owner had then."""
     at: float
     """When the server was killed, on the clock of `time.monotonic`."""
     promoted_s: float

@@ -42,7 +42,7 @@ class ChaosCallers:
     cuts: int = 0
     refused: int = 0
     resumes_ms: list[float] = field(default_factory=list)
-    """From the handshake to the first fact that was missed, where one was."""
+    """From the handshake to the first event that was missed, where one was."""
 
     def listener(self, session: str, *, wants_audio: bool) -> ListenerRecord:
         """The one who listened to this session before, or a new one."""
@@ -99,7 +99,9 @@ async def _hear(crowd: ChaosCallers, session: str, turn: int, audio: str) -> Non
 
 
 def _over(listener: ListenerRecord, turn: int) -> bool:
-    return any(fact["turn"] == turn and fact["type"] in TERMINAL for fact in listener.facts[-64:])
+    return any(
+        log_event["turn"] == turn and log_event["type"] in TERMINAL for log_event in listener.events[-64:]
+    )
 
 
 async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, audio: str) -> None:
@@ -123,7 +125,7 @@ async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, 
                 if missed:
                     crowd.resumes_ms.append((monotonic() - began) * 1_000)
                     missed = False
-                listener.facts.append(event)
+                listener.events.append(event)
                 listener.heard_at.append(monotonic())
                 if sound:
                     listener.audio[event["seq"]] = sound

@@ -107,7 +107,7 @@ class ApiConnection:
                 raise
 
     async def log(self, session: str) -> dict[int, int]:
-        """Number and checksum of every fact, read as fast as they come. Raises Refused or Failed."""
+        """Number and checksum of every event, read as fast as they come. Raises Refused or Failed."""
         return await self._patiently(lambda: self._log(session))
 
     async def _log(self, session: str) -> dict[int, int]:
@@ -147,7 +147,7 @@ class ApiConnection:
     async def events(
         self, session: str, *, after: str = "0", audio: str = "none", speed: str = "live"
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Facts, and named events as objects with that `type`. Raises Refused or Failed."""
+        """Events, and named events as objects with that `type`. Raises Refused or Failed."""
         params = {"from": after, "audio": audio} | ({} if speed == "live" else {"speed": speed})
         path = f"/v1/sessions/{session}/events"
         try:

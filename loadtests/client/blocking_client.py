@@ -25,7 +25,7 @@ class _Moved(Exception):
 
 
 class BlockingSession:
-    """A session's socket, without sound: what there is of it is told by the facts."""
+    """A session's socket, without sound: what there is of it is told by the events."""
 
     def __init__(self, connect: Callable[[str], ClientConnection], notes: ReceivedEvents) -> None:
         self._connect = connect

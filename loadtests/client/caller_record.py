@@ -15,8 +15,8 @@ SERIES = {
     "ttft": "time to first text, from when the question was due",
     "ttfa": "time to first audio, from when the question was due",
     "v2v": "voice to voice: from the last sound of the question to the first of the answer",
-    "whole": "from when the question was due to the end of the answer's facts",
-    "resume": "from a cut connection to the first fact after it",
+    "whole": "from when the question was due to the end of the answer's events",
+    "resume": "from a cut connection to the first event after it",
     "held": "from the onset of speech over an answer to silence: it is held, or given up at once",
     "flushed": "from the onset of speech over an answer to its being given up",
 }

@@ -16,12 +16,12 @@ DISORDERED: Final = "disordered"
 DIFFERING: Final = "differing"
 KINDS: Final = {
     GAPS: "a loudspeaker ran dry in the middle of an answer",
-    CUT_TAILS: "a sentence or an answer had less sound than its facts say",
+    CUT_TAILS: "a sentence or an answer had less sound than its events say",
     CROSS_TALK: "a session had words that belong to somebody else",
-    LOST: "a fact was never delivered",
-    DOUBLED: "a fact was delivered twice",
-    DISORDERED: "a fact came before an earlier one",
-    DIFFERING: "a fact was not what the log says when it is read again",
+    LOST: "an event was never delivered",
+    DOUBLED: "an event was delivered twice",
+    DISORDERED: "an event came before an earlier one",
+    DIFFERING: "an event was not what the log says when it is read again",
 }
 """Every kind of fault, and what it means."""
 NEVER: Final = (CUT_TAILS, CROSS_TALK, LOST, DOUBLED, DISORDERED, DIFFERING)
@@ -42,7 +42,7 @@ def judge(notes: ReceivedEvents) -> list[OracleFinding]:
 
 
 def order(seqs: Sequence[int]) -> Iterator[OracleFinding]:
-    """From 1 on, each fact once, each after the one before; told by stretches, not by facts."""
+    """From 1 on, each event once, each after the one before; told by stretches, not by events."""
     expected = 1
     seen: set[int] | None = None
     for at, seq in enumerate(seqs):
@@ -94,9 +94,9 @@ def cut_tails(notes: ReceivedEvents) -> Iterator[OracleFinding]:
 
 
 def against_log(notes: ReceivedEvents, log: Mapping[int, int]) -> Iterator[OracleFinding]:
-    """`log`: number and checksum of every fact, read again when it was all over.
+    """`log`: number and checksum of every event, read again when it was all over.
 
-    What the listener lacks is `order`'s affair; what the log has beyond his last fact was never owed to him.
+    What the listener lacks is `order`'s affair; what the log has beyond his last event was never owed to him.
     """
     delivered = dict(zip(notes.seqs, notes.prints, strict=True))
     invented = [seq for seq in delivered if seq not in log]

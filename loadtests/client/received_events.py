@@ -20,7 +20,7 @@ PACKET_MS: Final = 20
 
 @dataclass(slots=True)
 class ReceivedSentence:
-    """A sentence's sound: what came, counted by its packets, against what its facts say."""
+    """A sentence's sound: what came, counted by its packets, against what its events say."""
 
     heard_ms: int = 0
     told_ms: int | None = None
@@ -56,9 +56,9 @@ class ReceivedTurn:
 
 
 class ReceivedEvents:
-    """Takes one listener's facts as they come, over however many connections.
+    """Takes one listener's events as they come, over however many connections.
 
-    `hears`: with sound, not only with facts about it.
+    `hears`: with sound, not only with events about it.
     """
 
     def __init__(self, mark: str, *, hears: bool = True) -> None:
@@ -70,10 +70,10 @@ class ReceivedEvents:
         """The questions are speech, so that the time to first audio is from voice to voice."""
         self.seqs = array("Q")
         self.prints = array("L")
-        """A checksum of each fact, by which it is compared with the log."""
+        """A checksum of each event, by which it is compared with the log."""
         self.turns: dict[int, ReceivedTurn] = {}
         self.given_up: Counter[str] = Counter()
-        """What the system said that it could not do: by fact and code."""
+        """What the system said that it could not do: by event and code."""
         self.foreign: set[str] = set()
         """Marks of others that were seen here."""
         self.due_s: float | None = None
@@ -88,7 +88,7 @@ class ReceivedEvents:
         return next(reversed(self.turns.values()), None)
 
     def take(self, event: Mapping[str, Any], now_s: float, sound: bytes = b"") -> None:
-        """A fact, as it was on the wire."""
+        """An event, as it was on the wire."""
         seq, kind, data = event["seq"], event["type"], event["data"]
         self.seqs.append(seq)
         self.prints.append(fingerprint(event))
@@ -137,7 +137,7 @@ class ReceivedEvents:
 
 
 def fingerprint(event: Mapping[str, Any]) -> int:
-    """The same for the same fact, whatever carried it: sound and the order of keys do not count."""
+    """The same for the same event, whatever carried it: sound and the order of keys do not count."""
     if "audio" in event:
         event = {key: value for key, value in event.items() if key != "audio"}
     return zlib.crc32(orjson.dumps(event, option=orjson.OPT_SORT_KEYS))

@@ -39,7 +39,7 @@ class SessionConnection:
 
     A gateway that leaves says so (`reconnect`): then this line comes back after the time and with the cursor
     that it was told, asks again what had not been taken, and goes on. Where the door says that things may
-    break, it does so too when the connection just ends, from the last fact that it has.
+    break, it does so too when the connection just ends, from the last event that it has.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SessionConnection:
         self.patience_s = patience_s
         self.notes = notes
         self.moments: dict[str, float] = {}
-        """When a fact of each type came last."""
+        """When an event of each type came last."""
         self.voice: ResumableInput | None = None
         self._door = door
         self._visit = visit

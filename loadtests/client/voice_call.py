@@ -111,7 +111,7 @@ _LOOK_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class CallFrame:
-    """A fact or frame, when it came (monotonic seconds), and its sound."""
+    """An event or frame, when it came (monotonic seconds), and its sound."""
 
     at_s: float
     event: dict[str, Any]
@@ -145,7 +145,7 @@ class VoiceCall:
         self.loudspeaker = PlaybackClock()
         self.arrivals: list[CallFrame] = []
         self.epoch_s = monotonic() - time()
-        """The epoch on the monotonic clock: one machine, one clock for facts and arrivals."""
+        """The epoch on the monotonic clock: one machine, one clock for events and arrivals."""
         self._news = asyncio.Event()
 
     async def send(self, **message: Any) -> float:

@@ -60,15 +60,15 @@ class DashboardCaller:
         async for frame in socket:
             if not isinstance(frame, str):
                 continue
-            fact = json.loads(frame)
-            if fact["type"] == "turn.requested":
-                turn = fact["seq"]
-            elif fact["type"] == "audio.chunk":
+            event = json.loads(frame)
+            if event["type"] == "turn.requested":
+                turn = event["seq"]
+            elif event["type"] == "audio.chunk":
                 begun = ear.begun
-                ear.take(fact["data"]["ms"])
+                ear.take(event["data"]["ms"])
                 if not begun:
                     await self._say(socket, type="playback.ack", turn=turn, heard_ms=1)
-            elif fact["type"] in _OVER and fact["turn"] == turn:
+            elif event["type"] in _OVER and event["turn"] == turn:
                 break
         await asyncio.sleep(ear.remaining_s)
         if ear.begun:

@@ -193,7 +193,7 @@ def _faults(result: LoadResult) -> str:
         for count in [judged.counts[kind]]
     ]
     looked = (
-        f"{judged.listeners} listeners, {judged.facts} facts and {judged.answers} answers were judged; "
+        f"{judged.listeners} listeners, {judged.events} events and {judged.answers} answers were judged; "
         f"{judged.compared_with_log} sessions were read again from the log and compared."
     )
     examples = [

@@ -81,7 +81,7 @@ class Judgement(_Part):
     """What the oracles found."""
 
     listeners: int
-    facts: int
+    events: int
     answers: int
     """Questions that were taken, each with the answer that belongs to it, whatever became of it."""
     answered: int = 0
@@ -92,7 +92,7 @@ class Judgement(_Part):
     compared_with_log: int
     """Sessions that were read again from the log and compared with what was heard."""
     given_up: dict[str, int] = {}
-    """What the system said that it could not do, by fact and code: "sentence.failed engine.dead"."""
+    """What the system said that it could not do, by event and code: "sentence.failed engine.dead"."""
     examples: tuple[OracleFault, ...]
     """The first of each kind."""
 

@@ -169,14 +169,14 @@ def judgement(visits: Sequence[CallerRecord]) -> Judgement:
     counts = dict.fromkeys(oracles.KINDS, 0)
     given_up: Counter[str] = Counter()
     examples: list[OracleFault] = []
-    listeners = facts = answers = answered = with_gaps = 0
+    listeners = events = answers = answered = with_gaps = 0
     for visit in visits:
         found: list[tuple[str, OracleFinding]] = [(visit.heard[0][0], one) for one in visit.differing]
         for notes in {session: notes for session, notes in reversed(visit.heard)}.values():
             given_up += notes.given_up  # of several listeners of a session the first, who asked
         for session, notes in visit.heard:
             listeners += 1
-            facts += len(notes.seqs)
+            events += len(notes.seqs)
             answers += len(notes.turns)
             answered += sum(turn.answered for turn in notes.turns.values())
             with_gaps += sum(bool(oracles.audible(notes, turn)) for turn in notes.turns.values())
@@ -188,7 +188,7 @@ def judgement(visits: Sequence[CallerRecord]) -> Judgement:
                 examples.append(OracleFault(kind=one.kind, words=one.words, **fault))
     return Judgement(
         listeners=listeners,
-        facts=facts,
+        events=events,
         answers=answers,
         answered=answered,
         answers_with_gaps=with_gaps,
@@ -207,7 +207,7 @@ def together(parts: Sequence[Judgement]) -> Judgement:
             examples.append(one)
     return Judgement(
         listeners=sum(part.listeners for part in parts),
-        facts=sum(part.facts for part in parts),
+        events=sum(part.events for part in parts),
         answers=sum(part.answers for part in parts),
         answered=sum(part.answered for part in parts),
         answers_with_gaps=sum(part.answers_with_gaps for part in parts),

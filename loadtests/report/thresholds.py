@@ -132,8 +132,8 @@ def _asked(result: LoadResult) -> int:
     return result.people.planned - result.people.refused_by_us
 
 
-def _given_up(result: LoadResult, fact: str) -> int:
-    return sum(times for what, times in result.judgement.given_up.items() if what.partition(" ")[0] == fact)
+def _given_up(result: LoadResult, event: str) -> int:
+    return sum(times for what, times in result.judgement.given_up.items() if what.partition(" ")[0] == event)
 
 
 def _share(part: int, whole: int) -> float | None:

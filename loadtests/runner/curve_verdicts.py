@@ -44,7 +44,7 @@ class CurveStep(_Part):
     ratio_p95: float | None
     answers_with_gaps: int
     faults: dict[str, int]
-    """What must never happen: cut tails, cross-talk, facts lost, doubled, disordered or differing."""
+    """What must never happen: cut tails, cross-talk, events lost, doubled, disordered or differing."""
     gateway_cpu_ms_each: float | None
     """Processor time of the gateways for each who was admitted, with what they take when idle; None: not
     ours to look at."""

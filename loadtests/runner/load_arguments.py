@@ -51,7 +51,7 @@ faults that are looked for; all but gaps must not happen, unless --require says 
 
 --kill-every: from a minute after the beginning (less, where they are closer to each other) to as long before
 the last people come, in an order that --seed decides, each once in a round: {", ".join(PARTS.values())}.
-Connections that break are then gone on with from their last fact, and requests that meet nobody are tried
+Connections that break are then gone on with from their last event, and requests that meet nobody are tried
 again for as long as --patience; people fail who get no answer all the same.
 
 --require: a figure, one of <= < >= > ==, and a number. Without a word of the same name are required: none of

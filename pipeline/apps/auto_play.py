@@ -1,4 +1,4 @@
-"""What follows from facts by itself: auto-play, and the news of narrations. Run by the workers."""
+"""What follows from events by itself: auto-play, and the news of narrations. Run by the workers."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _KINDS_KEPT: Final = 4_096
 
 
 class Kinds:
-    """What sessions are for, read from their first facts."""
+    """What sessions are for, read from their first events."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -51,10 +51,10 @@ class AutoPlay:
         self._narrations = narrations
         self._users = users
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
         if await self._kinds.of(pointer.session) != "story":
             return None
-        scene = await self._narrations.scene(SceneId(pointer.session, fact.turn))
+        scene = await self._narrations.scene(SceneId(pointer.session, event.turn))
         if may_auto_play(scene) and await self._is_wanted(scene):
             await self._narrations.request(scene, by="auto")
         return None
@@ -76,10 +76,10 @@ class NarrationBegun:
     def __init__(self, narrations: Narrations) -> None:
         self._narrations = narrations
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
-        scene = await self._narrations.scene(SceneId(pointer.session, fact.turn))
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
+        scene = await self._narrations.scene(SceneId(pointer.session, event.turn))
         state = scene.narration
-        if state is not None and state.session == fact.data["session"] and state.status == "requested":
+        if state is not None and state.session == event.data["session"] and state.status == "requested":
             with suppress(SessionGone):
                 await self._narrations.ensure(scene, state.session)
         return None
@@ -100,8 +100,8 @@ class NarrationNews:
         self._users = users
         self._recorder = recorder
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
-        if fact.turn != NARRATED or await self._kinds.of(pointer.session) != "narration":
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
+        if event.turn != NARRATED or await self._kinds.of(pointer.session) != "narration":
             return None
         narration, _ = await self._views.get(pointer.session)
         turn, scene = outcome(narration), scene_of(narration)
@@ -139,7 +139,7 @@ class NarrationNews:
 
 
 def verdict(session: SessionId, turn: TurnState) -> NarrationReady | NarrationFailed:
-    """Whether there is something to hear, by the turn's own facts."""
+    """Whether there is something to hear, by the turn's own events."""
     wanted = [sentence for sentence in turn.sentences if sentence.spoken]
     heard = [sentence for sentence in wanted if sentence.audible]
     if turn.status == "completed" and (heard or not wanted):

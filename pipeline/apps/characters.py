@@ -1,4 +1,4 @@
-"""Characters: who a user may talk to. They are facts in the user's own session."""
+"""Characters: who a user may talk to. They are events in the user's own session."""
 
 from collections.abc import Callable
 
@@ -77,12 +77,12 @@ class Characters:
             await self.get(principal, character)
 
     async def _replace(
-        self, principal: str, character: str, at: Seq, fact: CharacterSaved | CharacterDeleted
+        self, principal: str, character: str, at: Seq, event: CharacterSaved | CharacterDeleted
     ) -> bool:
         """False: somebody was quicker."""
         key = internal_key("character", character, at)
-        by = None if isinstance(fact, CharacterDeleted) else principal
-        outcome = await self._recorder.post(user_session(principal), fact, key=key, by=by)
+        by = None if isinstance(event, CharacterDeleted) else principal
+        outcome = await self._recorder.post(user_session(principal), event, key=key, by=by)
         return outcome.verdict is Verdict.OK
 
     async def _check_knowledge(

@@ -1,4 +1,4 @@
-"""A collection as its facts tell of it."""
+"""A collection as its events tell of it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -54,7 +54,7 @@ class CollectionState:
         return sum(max(one.bytes if one.unfinished else 0, one.kept_bytes) for one in self.documents.values())
 
     def apply(self, recorded: Recorded) -> None:
-        """Take in the next fact."""
+        """Take in the next event."""
         data = recorded.data
         match recorded.type:
             case "session.started":

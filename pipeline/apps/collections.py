@@ -19,7 +19,7 @@ from schemas.errors.retrieval_errors import (
     DocumentQuota,
     RetrievalUnavailable,
 )
-from schemas.events import Fact
+from schemas.events import Event
 from schemas.events.document_events import DocumentAdded, DocumentRemoved
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, parse_session_id
@@ -115,7 +115,7 @@ class Collections:
         return await self.state(collection)
 
     async def delete(self, collection: CollectionId) -> None:
-        """Erase the collection, everything in it, and its facts. Where that fails it can be tried again.
+        """Erase the collection, everything in it, and its events. Where that fails it can be tried again.
 
         What was put into it until its session was over is looked for once more; what comes later is removed
         by whoever adds it.
@@ -129,7 +129,7 @@ class Collections:
             self._views.forget(SessionId(collection))
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
-        """Have a received document added; the place of the first fact about it.
+        """Have a received document added; the place of the first event about it.
 
         `new` is the addition's from here on, unless this raises: DocumentBusy, DocumentQuota,
         BytesQuota.
@@ -150,7 +150,7 @@ class Collections:
     async def progress(
         self, collection: CollectionId, document: DocumentId, began: Seq
     ) -> AsyncGenerator[Recorded, None]:
-        """The facts about a document from its beginning on, as they come, to the one that ends its adding."""
+        """Events about a document, from its beginning to the one that ends its adding."""
         async with self._tailer.follow(SessionId(collection), Seq(began - 1)) as batches:
             async for batch in batches:
                 for recorded in batch:
@@ -174,7 +174,7 @@ class Collections:
         return known
 
     async def _put_right(self, collection: CollectionId) -> None:
-        """A process may have died, or a store been lost, between a change and the fact about it."""
+        """A process may have died, or a store been lost, between a change and the event about it."""
         state = await self.state(collection)
         known = {one.id: one for one in state.documents.values()}
         try:
@@ -182,16 +182,16 @@ class Collections:
         except CollectionNotFound:
             await self._librarian.create(state.name, collection)
             there = {}
-        facts: list[Fact] = [
+        events: list[Event] = [
             DocumentAdded(view=view) for view in there.values() if _is_news(view, known.get(view.id))
         ]
-        facts += [
+        events += [
             DocumentRemoved(document=one.id)
             for one in known.values()
             if one.view is not None and not one.unfinished and one.id not in there
         ]
-        if facts:
-            await self._recorder.post(SessionId(collection), *facts)
+        if events:
+            await self._recorder.post(SessionId(collection), *events)
 
     async def remove(self, collection: CollectionId, document: DocumentId) -> None:
         """Raises DocumentNotFound."""
@@ -217,7 +217,7 @@ class Collections:
 
 
 def document_of(recorded: Recorded) -> str | None:
-    """The document that a fact is about."""
+    """The document that an event is about."""
     if recorded.type == "document.added":
         return str(recorded.data["view"]["id"])
     return str(recorded.data["document"]) if recorded.type.startswith("document.") else None
@@ -238,10 +238,10 @@ def _missing(document: DocumentId) -> DocumentNotFound:
     return DocumentNotFound(f"there is no document {document}", field="document_id")
 
 
-async def ended(facts: AsyncGenerator[Recorded, None]) -> Recorded | None:
-    """The last of a document's facts; None: its collection was deleted."""
+async def ended(events: AsyncGenerator[Recorded, None]) -> Recorded | None:
+    """The last of a document's events; None: its collection was deleted."""
     last = None
-    async with aclosing(facts):
-        async for recorded in facts:
+    async with aclosing(events):
+        async for recorded in events:
             last = recorded
     return last if last is not None and last.type in ENDS else None

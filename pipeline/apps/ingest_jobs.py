@@ -24,7 +24,7 @@ from pipeline.stt.inputs.input_leases import Held, HeldInputs
 from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
 from schemas.errors.access_errors import UploadLimit
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentBusy, DocumentInterrupted
-from schemas.events import Fact
+from schemas.events import Event
 from schemas.events.document_events import DocumentAdded, DocumentFailed, DocumentProgressed
 from schemas.ids import Seq, SessionId
 from schemas.settings.retrieval_settings import (
@@ -128,7 +128,7 @@ class Additions(Lasting):
             self._arriving -= Counter({principal: 1})
 
     async def begin(self, collection: CollectionId, document: DocumentId, new: NewUpload) -> Seq:
-        """The place of the first fact about it; the rest happens whether anybody waits or not.
+        """The place of the first event about it; the rest happens whether anybody waits or not.
 
         Raises DocumentBusy if another process was the first to begin with it.
         """
@@ -153,7 +153,7 @@ class Additions(Lasting):
         return began
 
     async def _run(self, held: Held, document: DocumentId, new: NewUpload, began: Seq) -> None:
-        outcome: Fact | None = None
+        outcome: Event | None = None
         try:
             async with self._turns.place(new.principal):
                 outcome = await self._add(held, document, new, began)
@@ -207,7 +207,7 @@ class Additions(Lasting):
         state, _ = await self._views.get(held.session)
         return state.removed.get(document, began) > began
 
-    async def _tell(self, held: Held, outcome: Fact | None) -> None:
+    async def _tell(self, held: Held, outcome: Event | None) -> None:
         """Where that fails, another process finds the document left by us."""
         try:
             if outcome is not None:
@@ -265,9 +265,9 @@ class Additions(Lasting):
             if known is not None and known.unfinished and not state.over:
                 there = await self._there(collection, document)
                 arrived = there is not None and there != known.view
-                fact = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
+                event = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
                 key = internal_key("interrupted", collection, document, known.began)
-                await self._recorder.post(held.session, fact, key=key)
+                await self._recorder.post(held.session, event, key=key)
         except (SessionGone, SessionEnded) as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
             await self._librarian.drop(collection)

@@ -41,9 +41,9 @@ class Chunk:
 
 
 class ProgressFold:
-    """What a turn's facts add up to for a listener: counts, and the sentences that are being made.
+    """What a turn's events add up to for a listener: counts, and the sentences that are being made.
 
-    It holds the text and a few sentences, however long the turn is, and each fact costs the same.
+    It holds the text and a few sentences, however long the turn is, and each event costs the same.
     """
 
     def __init__(self, source: Source) -> None:
@@ -62,7 +62,7 @@ class ProgressFold:
         """Those whose sound is whole, however little it is."""
         self.audio_ms = 0
         self.end: str | None = None
-        """The type of the turn's terminal fact."""
+        """The type of the turn's terminal event."""
 
     async def total(self) -> int:
         """How many chunks there will be, as far as it can be told."""
@@ -73,7 +73,7 @@ class ProgressFold:
         return await expected_total(self._given, self._settings, cut=self._cut, known=self.wanted)
 
     def take(self, recorded: Recorded) -> Chunk | None:
-        """The next fact of the session; the chunk that it completes."""
+        """The next event of the session; the chunk that it completes."""
         if recorded.turn != self._turn:
             return None
         data = recorded.data

@@ -26,7 +26,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.narration_preferences import Preferences
 
 NARRATED: TurnId = TurnId(2)
-"""The one turn of a narration: its request is the second fact."""
+"""The one turn of a narration: its request is the second event."""
 _DIGITS = 15
 
 
@@ -68,7 +68,7 @@ class Narrations:
     at whatever replica, or again after a crash in the middle, makes one.
 
     First the story says that it is asked for, then it is begun: a narration never ends before its story knows
-    of it, and one that was only asked for is begun by an effect of that fact.
+    of it, and one that was only asked for is begun by an effect of that event.
     """
 
     def __init__(

@@ -60,8 +60,8 @@ class Shares:
         share = secrets.token_hex(8)
         place = await self._place(session, conversation)
         elsewhere = None if place == session else session
-        fact = ShareCreated(share=share, expires_ms=expires_ms, label=label, session=elsewhere)
-        await self._recorder.post(place, fact, by=conversation.principal)
+        event = ShareCreated(share=share, expires_ms=expires_ms, label=label, session=elsewhere)
+        await self._recorder.post(place, event, by=conversation.principal)
         return share, expires_ms
 
     async def list(self, session: SessionId) -> dict[str, Share]:

@@ -92,7 +92,7 @@ class Stories:
             return scene
         async with self._tailer.follow(scene_id.story, after) as batches:
             async for batch in batches:
-                if any(fact.turn == scene_id.turn and fact.type in TERMINAL for fact in batch):
+                if any(event.turn == scene_id.turn and event.type in TERMINAL for event in batch):
                     break
         return await self._narrations.scene(scene_id)
 

@@ -49,7 +49,7 @@ class UserState:
         """Up to here a client has taken them."""
 
     def apply(self, recorded: Recorded) -> None:
-        """Take in the next fact."""
+        """Take in the next event."""
         match recorded.type:
             case "preferences.changed":
                 self.preferences = _preferences(recorded.data["preferences"])
@@ -154,9 +154,9 @@ class Users:
                 return outcome.last, wanted  # ours, or the very same; its answer may have been lost
 
     async def _said(self, session: SessionId, seq: Seq) -> Preferences | None:
-        """The preferences that a fact states."""
-        facts = await self._views.log.read(session, Seq(seq - 1), limit=1)
-        return _preferences(facts[0].data["preferences"]) if facts else None
+        """The preferences that an event states."""
+        events = await self._views.log.read(session, Seq(seq - 1), limit=1)
+        return _preferences(events[0].data["preferences"]) if events else None
 
     async def delivered(self, principal: str, upto: Seq) -> None:
         """A client of the user has every notification up to here. Raises InputError if none is there."""

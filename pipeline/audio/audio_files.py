@@ -11,7 +11,7 @@ from pipeline.audio.opus import PACKET_MS, RATE, OpusDecoder, unframe
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """One `audio.chunk` fact with its bytes."""
+    """One `audio.chunk` event with its bytes."""
 
     packets: bytes
     chunk: int

@@ -21,7 +21,7 @@ class ArchiveEnded:
     def __init__(self, archiver: Archiver) -> None:
         self._archiver = archiver
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
         try:
             await self._archiver.archive(pointer.session)
         except ArchiveUnavailable as error:  # the sweep comes by when the storage is there again

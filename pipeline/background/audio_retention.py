@@ -23,9 +23,9 @@ class Looked:
     """How far a session was looked through."""
 
     seq: Seq
-    """Up to this fact, nothing of what came in is kept as sound."""
+    """Up to this event, nothing of what came in is kept as sound."""
     next_ms: int
-    """The next fact is not older than that."""
+    """The next event is not older than that."""
 
 
 _NOT_YET: Final = Looked(Seq(0), 0)
@@ -45,7 +45,7 @@ Mute = Callable[[SessionId, Collection[Seq]], Awaitable[object]]
 
 
 class Retention:
-    """Drops the bytes of old `input.audio`. Any number may work at once; each fact is looked at once."""
+    """Drops the bytes of old `input.audio`. Any number may work at once; each event is looked at once."""
 
     def __init__(
         self,
@@ -108,6 +108,6 @@ class Retention:
         return len(seqs)
 
     async def _end(self, session: SessionId) -> int:
-        """When facts may come that are not there yet."""
+        """When events may come that are not there yet."""
         [head] = await self._log.heads([session])
         return self._clock.now_ms() if head is not None and head.state == "live" else NEVER

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from pipeline.background.worker_ports import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
-from schemas.events.recorded import Recorded, UnknownFact
+from schemas.events.recorded import Recorded, UnknownEvent
 from schemas.ids import NO_TURN, Seq
 from schemas.settings import WorkerSettings
 
@@ -173,7 +173,7 @@ class EffectRunner:
                 await self._once(held)
             except LogForeign:
                 raise
-            except LogUnavailable as away:  # says nothing about this fact, so it is not counted
+            except LogUnavailable as away:  # says nothing about this event, so it is not counted
                 await self._pause("working", away)
                 continue
             except Exception as failure:
@@ -205,14 +205,14 @@ class EffectRunner:
         held.closing = False
         async with self._slots:
             with anyio.fail_after(self._settings.try_s):
-                fact = await read_fact(self._log, held.pointer)
-                changes = None if fact is None else await self._effect.apply(held.pointer, fact)
+                event = await read_event(self._log, held.pointer)
+                changes = None if event is None else await self._effect.apply(held.pointer, event)
         held.closing = True
         await self._group.finish(self._member, held.pointer, changes or ())
 
 
-async def read_fact(log: EventLog, pointer: Pointer) -> Recorded | None:
-    """The fact that is pointed to; None where its session was deleted.
+async def read_event(log: EventLog, pointer: Pointer) -> Recorded | None:
+    """The event that is pointed to; None where its session was deleted.
 
     Raises UnknownFact for a version that a later program wrote: the effect is tried again, by workers of
     that program as soon as they run, and is a dead letter if none does.
@@ -224,9 +224,9 @@ async def read_fact(log: EventLog, pointer: Pointer) -> Recorded | None:
     found = await log.read(pointer.session, Seq(pointer.seq - 1), limit=1)
     if found:
         if found[0].type != found[0].stored_type:
-            raise UnknownFact(f"fact {pointer.seq} of session {pointer.session} has version {found[0].v}")
+            raise UnknownEvent(f"event {pointer.seq} of session {pointer.session} has version {found[0].v}")
         return found[0]
     [head] = await log.heads([pointer.session])
     if head is None or head.state == "deleted":
         return None
-    raise LogLost(f"fact {pointer.seq} of session {pointer.session} is not in the log")
+    raise LogLost(f"event {pointer.seq} of session {pointer.session} is not in the log")

@@ -1,4 +1,4 @@
-"""Counts facts by type and day: the smallest effect, and the numbers behind a metric."""
+"""Counts events by type and day: the smallest effect, and the numbers behind a metric."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ def key_of(day: str) -> str:
 
 
 class Stats:
-    """Counts each fact once, because the count is written together with the acknowledgement."""
+    """Counts each event once, because the count is written together with the acknowledgement."""
 
     name = "stats"
     types = TRIGGERS
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change]:
-        key = key_of(day_of(fact.ts_ms))
-        return [Change("HINCRBY", key, (fact.type, 1)), Change("EXPIRE", key, (KEEP_S,))]
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change]:
+        key = key_of(day_of(event.ts_ms))
+        return [Change("HINCRBY", key, (event.type, 1)), Change("EXPIRE", key, (KEEP_S,))]
 
 
 def summed(partitions: Sequence[Sequence[bytes]]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Counts what facts say about speed and success, once each: the numbers behind the Prometheus page."""
+"""Counts what events say about speed and success, once each: the numbers behind the Prometheus page."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -22,6 +22,6 @@ class Measuring:
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change]:
-        tally = await measured(self._log, pointer.session, fact)
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change]:
+        tally = await measured(self._log, pointer.session, event)
         return [Change("HINCRBY", TALLY, (field, number)) for field, number in tally]

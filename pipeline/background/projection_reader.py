@@ -129,7 +129,9 @@ class ProjectionReader:
         letters: list[Parking] = []
         for session, some in by_session.items():
             if session in parked:
-                letters += [Parking(pointer, "an earlier fact of this session is parked") for pointer in some]
+                letters += [
+                    Parking(pointer, "an earlier event of this session is parked") for pointer in some
+                ]
                 continue
             made, error = await self._try(session, some)
             changes += made

@@ -8,7 +8,7 @@ from pipeline.background.maintenance import UpkeepLog
 from pipeline.background.session_directory import DirectoryStore, kinds_of
 from pipeline.eventlog.event_log import Batch, EventLog, Head, Verdict
 from schemas.events import Kind, SessionEndRequested
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, created_ms
 from schemas.settings import IdleSettings
 
@@ -69,12 +69,12 @@ class Reaper:
     async def _is_asked(self, session: SessionId, head: Head) -> bool:
         """Nobody has acted on an earlier wish; another one would not help."""
         latest = await self._log.read(session, Seq(head.seq - 1), limit=1)
-        return any(fact.type == "session.end_requested" for fact in latest)
+        return any(event.type == "session.end_requested" for event in latest)
 
     async def _left(self, kind_of: Mapping[SessionId, Kind], now_ms: int) -> list[SessionId]:
         """Those in which nothing has happened for long, and that nobody listens to.
 
-        The facts of an import or a fork may be older than the session that holds them.
+        The events of an import or a fork may be older than the session that holds them.
         """
         sessions = list(kind_of)
         latest = await self._upkeep.latest_ms(sessions)
@@ -94,9 +94,9 @@ class Reaper:
     async def _ask(self, due: Sequence[tuple[SessionId, Head]], now_ms: int) -> list[SessionId]:
         if not due:
             return []
-        fact = NewFact(SessionEndRequested(reason="idle"), now_ms)
+        event = NewEvent(SessionEndRequested(reason="idle"), now_ms)
         batches = [
-            Batch(session, f"reaper.{head.seq}", 1, [fact], expected=head.seq) for session, head in due
+            Batch(session, f"reaper.{head.seq}", 1, [event], expected=head.seq) for session, head in due
         ]
         outcomes = await self._log.append(batches)
         asked = [

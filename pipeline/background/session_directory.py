@@ -44,7 +44,7 @@ class DirectoryStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One session; `seq` is the last fact counted, so that none counts twice."""
+    """One session; `seq` is the last event counted, so that none counts twice."""
 
     kind: Kind
     title: str
@@ -76,11 +76,11 @@ class Row:
         )
 
     def tells(self, kind: str) -> bool:
-        """Whether what a fact of this type says matters, and not only that there is one."""
+        """Whether what an event of this type says matters, and not only that there is one."""
         return kind in _TELLING or (kind == "turn.requested" and self.kind == "thread")
 
     def after(self, kind: str, seq: int, ts_ms: int, data: Mapping[str, Any] | None = None) -> "Row":
-        """With one more fact; itself where that one has counted. `data`: where it tells."""
+        """With one more event; itself where that one has counted. `data`: where it tells."""
         if seq <= self.seq:
             return self
         return replace(
@@ -184,8 +184,8 @@ class DirectoryProjection:
         return now.written(session, before)
 
     async def _said(self, session: SessionId, seq: int) -> Mapping[str, Any] | None:
-        facts = await self._log.read(session, Seq(seq - 1), limit=1)
-        return facts[0].data if facts else None
+        events = await self._log.read(session, Seq(seq - 1), limit=1)
+        return events[0].data if events else None
 
     async def known(self, partition: int) -> Sequence[SessionId]:
         return await self._store.known(partition)
@@ -195,20 +195,20 @@ class DirectoryProjection:
         return None if packed is None else unpacked(packed)
 
     async def _begin(self, session: SessionId) -> Row | None:
-        facts = await self._log.read(session, Seq(0), limit=1)
-        return Row.begin(facts[0]) if facts else None
+        events = await self._log.read(session, Seq(0), limit=1)
+        return Row.begin(events[0]) if events else None
 
     async def _fold(self, session: SessionId) -> Row | None:
-        """From all of its facts; None: it is deleted, or never was."""
+        """From all of its events; None: it is deleted, or never was."""
         [head] = await self._log.heads([session])
         row = None if head is None or head.state == "deleted" else await self._begin(session)
         after = Seq(1)
         while row is not None and (page := await self._log.read(session, after, limit=_PAGE)):
             after = page[-1].seq
-            for fact in page:
-                if fact.type in self.types:
-                    told = fact.data if row.tells(fact.type) else None
-                    row = row.after(fact.type, fact.seq, fact.ts_ms, told)
+            for event in page:
+                if event.type in self.types:
+                    told = event.data if row.tells(event.type) else None
+                    row = row.after(event.type, event.seq, event.ts_ms, told)
         return row
 
 
@@ -224,8 +224,8 @@ async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[Sess
     """What sessions are for; None where there is none."""
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
-        facts = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
-        row = unpacked(packed) if packed else Row.begin(facts[0]) if facts else None
+        events = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
+        row = unpacked(packed) if packed else Row.begin(events[0]) if events else None
         kinds.append(None if row is None else row.kind)
     return kinds
 

@@ -10,12 +10,12 @@ from schemas.ids import Seq, SessionId
 START: Final = "0-0"
 """Before every entry of a trigger stream."""
 SESSION_DELETED: Final = "session.deleted"
-"""The one pointer without a fact behind it: the session's facts are gone."""
+"""The one pointer without an event behind it: the session's events are gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """An entry of a partition's trigger stream: somewhere a fact of this type was recorded."""
+    """An entry of a partition's trigger stream: somewhere an event of this type was recorded."""
 
     partition: int
     entry: str
@@ -42,10 +42,10 @@ class Change:
 
 
 class Effect(Protocol):
-    """Something that follows from a fact: done once, in no particular order.
+    """Something that follows from an event: done once, in no particular order.
 
-    `apply` may run again for the same fact after a crash. Exactly once are therefore (a) facts posted with a
-    key derived from `cause_key`, which the log takes once however late, and (b) the changes returned, which
+    `apply` may run again for the same event after a crash. Exactly once are therefore (a) events posted with
+    a key derived from `cause_key`, which the log takes once however late, and (b) the changes returned, which
     are written together with the acknowledgement. Anything else happens at least once.
     """
 
@@ -56,21 +56,21 @@ class Effect(Protocol):
 
     @property
     def types(self) -> frozenset[str]:
-        """Of facts (of schemas.events.TRIGGERS, or SESSION_DELETED) that `apply` is called for."""
+        """Of events (of schemas.events.TRIGGERS, or SESSION_DELETED) that `apply` is called for."""
         ...
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
-        """Raise to be called again later. Facts of deleted sessions are passed over."""
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
+        """Raise to be called again later. Events of deleted sessions are passed over."""
         ...
 
 
 def cause_key(effect: str, pointer: Pointer, what: str = "") -> str:
-    """The idempotency key of what `effect` does because of this fact: the same at every try."""
+    """The idempotency key of what `effect` does because of this event: the same at every try."""
     return f"rhapsode {effect}/{pointer.session}/{pointer.seq}/{what}"  # no client can send a blank
 
 
 class Projection(Protocol):
-    """A view kept from facts, in order within each session. One reader at a time per partition."""
+    """A view kept from events, in order within each session. One reader at a time per partition."""
 
     @property
     def name(self) -> str: ...
@@ -79,7 +79,7 @@ class Projection(Protocol):
     def types(self) -> frozenset[str]: ...
 
     async def project(self, session: SessionId, news: Sequence[Pointer]) -> Sequence[Change]:
-        """What these facts, all of one session and in order, change.
+        """What these events, all of one session and in order, change.
 
         Raising parks the session: it is passed over until somebody asks for a retry.
         """
@@ -169,7 +169,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Parking:
-    """A fact that its projection could not take, or that came after one."""
+    """An event that its projection could not take, or that came after one."""
 
     pointer: Pointer
     error: str
@@ -220,7 +220,7 @@ class ProjectionLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter: a fact that an effect or a projection could not be done with."""
+    """A dead letter: an event that an effect or a projection could not be done with."""
 
     partition: int
     entry: str

@@ -29,7 +29,7 @@ async def report(log: UpkeepLog) -> WorkerReport:
 
 
 def _effects(standings: Sequence[Standing], running: frozenset[str], now_ms: int) -> list[EffectReport]:
-    """Also of effects that nobody runs: their pending facts are somebody's loss."""
+    """Also of effects that nobody runs: their pending events are somebody's loss."""
     by_name: dict[str, list[GroupStanding]] = {name: [] for name in running}
     for standing in standings:
         for group in standing.groups:

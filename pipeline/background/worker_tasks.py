@@ -48,7 +48,7 @@ class Workers:
     def __init__(
         self, hot: RedisEventLog, log: EventLog, work: Work, settings: WorkerSettings, *, name: str
     ) -> None:
-        """`log` is what facts are read from: `hot`, or that with its archive behind it."""
+        """`log` is what events are read from: `hot`, or that with its archive behind it."""
         self._hot = hot
         self._log = log
         self._work = work

@@ -30,9 +30,9 @@ class Listening:
     follow: bool = True
     """False: end at the head as it was on connecting."""
     turn: TurnId = NO_TURN
-    """End after this turn's terminal fact."""
+    """End after this turn's terminal event."""
     turn_ended: Seq | None = None
-    """Where that fact is, if it was there already."""
+    """Where that event is, if it was there already."""
     buffer: int = 256
     audio: bool = False
     idle_s: float = 15.0
@@ -62,7 +62,7 @@ def parse_cursor(text: str, head: Head) -> Seq:
 
 
 class Listener:
-    """Facts for one connection, in order, each once; `end` says why they stopped."""
+    """Events for one connection, in order, each once; `end` says why they stopped."""
 
     def __init__(self, log: EventLog, tailer: Tailer, clock: Clock) -> None:
         self._log = log
@@ -74,7 +74,7 @@ class Listener:
     async def listen(
         self, session: SessionId, head: Head, wish: Listening
     ) -> AsyncGenerator[list[Recorded], None]:
-        """Batches of facts from `wish.after` on, empty ones when it is quiet. Close it to leave."""
+        """Batches of events from `wish.after` on, empty ones when it is quiet. Close it to leave."""
         self.last = wish.after
         self.end = wish.over(head)
         if self.end:
@@ -111,7 +111,7 @@ class Listener:
     async def _paced(
         self, session: SessionId, head: Head, wish: Listening
     ) -> AsyncGenerator[list[Recorded], None]:
-        """The past up to the head, each fact when its time has come (absolute times: no drift)."""
+        """The past up to the head, each event when its time has come (absolute times: no drift)."""
         pace = _Pace(wish.speed or 1.0, self._clock.monotonic())
         after = wish.after
         while after < head.seq:
@@ -131,7 +131,7 @@ class Listener:
 
 
 class _Pace:
-    """When each fact of the past is due, on the listener's monotonic clock."""
+    """When each event of the past is due, on the listener's monotonic clock."""
 
     def __init__(self, speed: float, now: float) -> None:
         self._speed = speed

@@ -14,7 +14,7 @@ _LINKS: Final = 64
 
 
 class ListenTold:
-    """One listener, from its first fact to its last; nothing where nothing is traced."""
+    """One listener, from its first event to its last; nothing where nothing is traced."""
 
     def __init__(
         self, tracing: Tracing | None, session: str, *, after: int, head: int, speed: float | None
@@ -22,7 +22,7 @@ class ListenTold:
         """`head`: where the log ended then; what is older is heard again."""
         self._session = session
         self._head = head
-        self._facts = 0
+        self._events = 0
         self._turns: set[int] = set()
         self._callers: dict[int, str] = {}
         """Of turns that were asked for and have not begun; who comes later does not know their callers."""
@@ -43,7 +43,7 @@ class ListenTold:
         if self._span is None:
             return
         for recorded in batch:
-            self._facts += 1
+            self._events += 1
             turn = recorded.turn
             if len(self._turns) >= _LINKS:
                 continue
@@ -61,5 +61,5 @@ class ListenTold:
     def end(self, reason: str | None) -> None:
         """`reason`: why there is no more; None: the listener left."""
         if self._span is not None:
-            self._span.set_attributes({span_names.FACTS: self._facts, span_names.END: reason or "left"})
+            self._span.set_attributes({span_names.EVENTS: self._events, span_names.END: reason or "left"})
             self._span.end()

@@ -20,14 +20,14 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 _PAGE: Final = 32
-"""Facts that are read at a time, with at most 256 kB of sound each."""
+"""Events that are read at a time, with at most 256 kB of sound each."""
 _SIZES: Final = 256
 EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus": "ogg", "pcm16": "pcm"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The sound of these turns, in this format, as far as the log has it up to a fact."""
+    """The sound of these turns, in this format, as far as the log has it up to an event."""
 
     session: SessionId
     turns: list[TurnState]

@@ -36,7 +36,7 @@ class Renderings:
         self._renderings: OrderedDict[Key, _Rendering] = OrderedDict()
 
     async def render(self, session: SessionId, fmt: AudioFormat, chunk: Recorded) -> bytes:
-        """The audio of an `audio.chunk` fact (read with its audio) as `fmt`."""
+        """The audio of an `audio.chunk` event (read with its audio) as `fmt`."""
         if fmt == "opus":
             return chunk.audio or b""
         # Whoever goes away in the middle must not stop the codec between two chunks: others need its state.
@@ -99,7 +99,7 @@ class Renderings:
                     await self._advance(rendering, earlier)
             after = page[-1].seq
         if len(rendering.chunks) < chunk.data["chunk"]:
-            raise RhapsodeError(f"the audio before fact {chunk.seq} is missing from the log")
+            raise RhapsodeError(f"the audio before event {chunk.seq} is missing from the log")
 
     async def _first_chunk(self, session: SessionId, chunk: Recorded) -> Seq:
         """Where the chunk's sentence begins to sound in the log."""

@@ -17,7 +17,7 @@ from schemas.settings import SentenceSettings, SessionSettings
 
 _PAGE: Final = 200
 _BETWEEN: Final = 8
-"""Other facts of the turn among a sentence's chunks, usually at most."""
+"""Other events of the turn among a sentence's chunks, usually at most."""
 _COUNTED: Final = 20_000
 """Characters that are cut beforehand to count their sentences; of a longer text these are estimated."""
 _USUAL_CHARS: Final = 80
@@ -32,7 +32,7 @@ class SentenceSound:
         self._chunks: list[StoredChunk] = []
 
     def take(self, recorded: Recorded) -> None:
-        """An `audio.chunk` fact, read with its audio."""
+        """An `audio.chunk` event, read with its audio."""
         if recorded.data["sentence"] != self._sentence:
             self._sentence, self._chunks = recorded.data["sentence"], []
         self._chunks.append(stored(recorded))

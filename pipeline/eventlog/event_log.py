@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId
 from schemas.native.native_messages import LogState
 
@@ -45,18 +45,18 @@ class Verdict(StrEnum):
     """Whether the session is in the archive cannot be said now."""
     ARCHIVE_DAMAGED = "ARCHIVEDAMAGED"
     TOO_LARGE = "TOOLARGE"
-    """One of the facts is larger than any log takes."""
+    """One of the events is larger than any log takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Facts that enter the log together or not at all, at most once however often they are sent."""
+    """Events that enter the log together or not at all, at most once however often they are sent."""
 
     session: SessionId
     producer: str
     number: int
     """1, 2, 3, ... for each (producer, session): what makes a resend harmless."""
-    facts: Sequence[NewFact]
+    events: Sequence[NewEvent]
     epoch: int = 0
     """The sender's ownership epoch; 0: not an owner (a command). An epoch belongs to the producer that first
     wrote with it: a second one with the same epoch is fenced like one with a smaller."""
@@ -94,7 +94,7 @@ class Push:
     session: SessionId
     first: Seq
     last: Seq
-    facts: Sequence[Recorded]
+    events: Sequence[Recorded]
     """Empty where the announcement was too large to carry them: read them."""
 
 
@@ -125,7 +125,7 @@ class Ear(Protocol):
 
 
 class EventLog(Protocol):
-    """An append-only log of facts per session.
+    """An append-only log of events per session.
 
     Every method raises LogUnavailable when the server stays out of reach.
     """
@@ -137,7 +137,7 @@ class EventLog(Protocol):
     async def read(
         self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
     ) -> list[Recorded]:
-        """At most `limit` facts with seq > after, in order; [] at the end or where there is no session."""
+        """At most `limit` events with seq > after, in order; [] at the end or where there is no session."""
         ...
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
@@ -146,7 +146,7 @@ class EventLog(Protocol):
 
     @property
     def failovers(self) -> int:
-        """How often a server was found to be another one than before: its last facts may be missing."""
+        """How often a server was found to be another one than before: its last events may be missing."""
         ...
 
     @property
@@ -183,7 +183,7 @@ class EventLog(Protocol):
         ...
 
     async def delete(self, session: SessionId) -> None:
-        """Erase facts and audio for good; a tombstone answers `deleted` for TOMBSTONE_S.
+        """Erase events and audio for good; a tombstone answers `deleted` for TOMBSTONE_S.
 
         May be called again, and must be where it raises NotCertain: too few replicas have it.
         """

@@ -12,7 +12,7 @@ from pipeline.eventlog.event_log import ANY, Batch, Head, Lease, Outcome, Push, 
 from pipeline.eventlog.redis.codec import encode, quota_for, size_of
 from schemas.errors import InputTooLong
 from schemas.events import TERMINAL, payload
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId
 from schemas.native.native_messages import LogState
 
@@ -23,7 +23,7 @@ WORK: Final = {"turn.requested": 1, "session.end_requested": 1} | dict.fromkeys(
 @dataclass
 class _Session:
     generation: str = ""
-    facts: list[Recorded] = field(default_factory=list)
+    events: list[Recorded] = field(default_factory=list)
     seq: Seq = Seq(0)  # noqa: RUF009 - an int
     epoch: int = 0
     owner: str = ""
@@ -51,16 +51,16 @@ class MemoryEventLog:
         session = self._sessions.get(batch.session)
         seq = session.seq if session else Seq(0)
         try:
-            size = size_of([encode(new) for new in batch.facts])
+            size = size_of([encode(new) for new in batch.events])
         except InputTooLong:
             return Outcome(Verdict.TOO_LARGE, Seq(0), Seq(0))
-        if not batch.facts:
+        if not batch.events:
             return Outcome(Verdict.OK, Seq(0), seq)
         if refused := _refused(session, batch, size, quota_for(batch, self._max_session_bytes)):
             return refused
         if session is None:
             session = self._sessions[batch.session] = _Session(batch.generation)
-        new = [_record(session, fact) for fact in batch.facts]
+        new = [_record(session, event) for event in batch.events]
         outcome = Outcome(Verdict.OK, new[0].seq, new[-1].seq)
         session.size += size
         session.producers[batch.producer] = (batch.number, outcome.first, outcome.last)
@@ -76,8 +76,8 @@ class MemoryEventLog:
         self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
     ) -> list[Recorded]:
         known = self._sessions.get(session)
-        found = known.facts[after : after + limit] if known else []
-        return found if audio else [replace(fact, audio=None) for fact in found]
+        found = known.events[after : after + limit] if known else []
+        return found if audio else [replace(event, audio=None) for event in found]
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         known = [self._sessions.get(session) for session in sessions]
@@ -199,20 +199,20 @@ def _already_sent(session: _Session, batch: Batch) -> Outcome | None:
     return None
 
 
-def _record(session: _Session, new: NewFact) -> Recorded:
+def _record(session: _Session, new: NewEvent) -> Recorded:
     session.seq = Seq(session.seq + 1)
     session.ts_ms = max(session.ts_ms, new.ts_ms)
     recorded = Recorded(
         seq=session.seq,
         ts_ms=session.ts_ms,
         turn=new.turn,
-        type=new.fact.type,
-        v=new.fact.v,
-        data=payload(new.fact),
+        type=new.event.type,
+        v=new.event.v,
+        data=payload(new.event),
         cause=new.cause,
         audio=new.audio or None,
     )
-    session.facts.append(recorded)
+    session.events.append(recorded)
     if not new.quiet:
-        session.work = max(0, session.work + WORK.get(new.fact.type, 0))
+        session.work = max(0, session.work + WORK.get(new.event.type, 0))
     return recorded

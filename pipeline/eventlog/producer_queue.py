@@ -22,13 +22,13 @@ from schemas.errors import (
     SessionGone,
     SessionNotFound,
 )
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, created_ms, generation
 
 Mode = Literal["create", "append", "seal"]
-BATCH_FACTS: Final = 128
+BATCH_EVENTS: Final = 128
 BATCH_BYTES: Final = 256 << 10
-_FACT_WEIGHT: Final = 256
+_EVENT_WEIGHT: Final = 256
 
 _REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
     Verdict.FENCED: (Fenced, "Another owner has taken the session over."),
@@ -41,7 +41,7 @@ _REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
     Verdict.ARCHIVE_AWAY: (ArchiveUnavailable, "The archive, which may have the session, does not answer."),
     Verdict.ARCHIVE_DAMAGED: (ArchiveDamaged, "What the archive has of the session is damaged."),
     Verdict.TOO_LARGE: (InputTooLong, "The text is too long to be kept."),
-    Verdict.PRODUCER_GAP: (LogLost, "The log lost facts that it had acknowledged."),
+    Verdict.PRODUCER_GAP: (LogLost, "The log lost events that it had acknowledged."),
 }
 
 
@@ -50,22 +50,22 @@ def refusal(verdict: Verdict) -> RhapsodeError:
     return kind(message)
 
 
-def weight(facts: Sequence[NewFact]) -> int:
-    """Roughly the bytes that these facts hold in memory."""
-    return sum(_FACT_WEIGHT + len(new.audio) for new in facts)
+def weight(events: Sequence[NewEvent]) -> int:
+    """Roughly the bytes that these events hold in memory."""
+    return sum(_EVENT_WEIGHT + len(new.audio) for new in events)
 
 
 @dataclass(eq=False)
 class Entry:
-    """Facts that were handed over together: they share a batch, whole."""
+    """Events that were handed over together: they share a batch, whole."""
 
-    facts: Sequence[NewFact]
+    events: Sequence[NewEvent]
     mode: Mode
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
     weight: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.weight = weight(self.facts)
+        self.weight = weight(self.events)
 
     def answer(self, outcome: Outcome) -> None:
         for waiter in self.waiters:
@@ -129,7 +129,7 @@ class Lane:
                 session=self.session,
                 producer=self.producer,
                 number=self.number + 1,
-                facts=[new for entry in self._sent for new in entry.facts],
+                events=[new for entry in self._sent for new in entry.events],
                 epoch=self.epoch,
                 mode=mode,
                 generation=generation(created_ms(self.session)) if mode == "create" else "",
@@ -142,12 +142,12 @@ class Lane:
         """Move as many entries as one batch may hold; the batch's mode."""
         first = self._waiting.popleft()
         self._sent, mode = [first], first.mode
-        count, size = len(first.facts), first.weight
+        count, size = len(first.events), first.weight
         while self._waiting and _may_follow(mode, self._waiting[0].mode):
             following = self._waiting[0]
-            count += len(following.facts)
+            count += len(following.events)
             size += following.weight
-            if count > BATCH_FACTS or size > BATCH_BYTES:
+            if count > BATCH_EVENTS or size > BATCH_BYTES:
                 break
             if following.mode == "seal":
                 mode = "seal"
@@ -158,7 +158,7 @@ class Lane:
         """The batch in flight is in the log at this place."""
         first = outcome.first
         for entry in self._sent:
-            last = Seq(first + len(entry.facts) - 1)
+            last = Seq(first + len(entry.events) - 1)
             entry.answer(Outcome(outcome.verdict, first, last))
             self.weight -= entry.weight
             first = Seq(last + 1)

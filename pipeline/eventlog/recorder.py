@@ -19,8 +19,8 @@ from pipeline.eventlog.producer_queue import Entry, Lane, Mode
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.redis.group_committer import Flusher
 from schemas.errors import LogUnavailable, RhapsodeError
-from schemas.events import Fact
-from schemas.events.recorded import NewFact
+from schemas.events import Event
+from schemas.events.recorded import NewEvent
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 
 HIGH_WATER: Final = 2 << 20
@@ -34,10 +34,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """A fact about that turn, among facts about others."""
+    """An event about that turn, among events about others."""
 
     turn: TurnId
-    fact: Fact
+    event: Event
 
 
 def _wall_ms() -> int:
@@ -62,22 +62,22 @@ class SessionWriter:
         return self.lane.failed
 
     async def record(
-        self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+        self, *events: Event, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
     ) -> None:
-        """Returns at once, unless the session's buffer is full. `audio` belongs to the last of the facts.
+        """Returns at once, unless the session's buffer is full. `audio` belongs to the last of the events.
 
-        Raises what the log refused this writer with, which may be about facts recorded before.
+        Raises what the log refused this writer with, which may be about events recorded before.
         """
-        self._put(facts, turn, cause, audio)
+        self._put(events, turn, cause, audio)
         while self.lane.weight > HIGH_WATER:
             self._room.clear()
             await self._room.wait()
 
     async def commit(
-        self, *facts: Fact, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
+        self, *events: Event, turn: TurnId = NO_TURN, cause: Seq | None = None, audio: bytes = b""
     ) -> Outcome:
-        """As `record`, but all of these facts or none; returns their place once they are in the log."""
-        return await _answer(self._put(facts, turn, cause, audio))
+        """As `record`, but all of these events or none; returns their place once they are in the log."""
+        return await _answer(self._put(events, turn, cause, audio))
 
     async def drain(self) -> None:
         """Return when everything recorded so far is in the log."""
@@ -95,8 +95,8 @@ class SessionWriter:
         self._written = then
         self._progressed()
 
-    def _put(self, facts: tuple[Fact, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
-        entry = Entry(new_facts(facts, self._clock_ms(), turn, cause, audio), mode_of(facts))
+    def _put(self, events: tuple[Event, ...], turn: TurnId, cause: Seq | None, audio: bytes) -> Entry:
+        entry = Entry(new_events(events, self._clock_ms(), turn, cause, audio), mode_of(events))
         self.lane.put(entry)
         self._add(self.lane)
         return entry
@@ -138,7 +138,7 @@ class Recorder:
 
     @property
     def outbox(self) -> tuple[int, int]:
-        """Writers with facts that are not in the log yet, and roughly how many bytes those take."""
+        """Writers with events that are not in the log yet, and roughly how many bytes those take."""
         return self._flusher.waiting, self._flusher.weight
 
     def producers(self, session: SessionId) -> list[str]:
@@ -158,7 +158,7 @@ class Recorder:
         with anyio.move_on_after(CLOSE_S, shield=True):
             await self._flusher.drained()
         if self._flusher.waiting:
-            _logger.error("closed with facts of %d writers not in the log", self._flusher.waiting)
+            _logger.error("closed with events of %d writers not in the log", self._flusher.waiting)
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
 
@@ -195,25 +195,25 @@ class Recorder:
     async def post(
         self,
         session: SessionId,
-        *facts: Fact | About,
+        *events: Event | About,
         key: str | None = None,
         mode: Literal["create", "append"] = "append",
         turn: TurnId = NO_TURN,
         by: str | None = None,
     ) -> Outcome:
-        """A command: facts by somebody who does not own the session, in the log when this returns.
+        """A command: events by somebody who does not own the session, in the log when this returns.
 
         `turn`: what they are about, unless they say so themselves. The same `key` again answers DUP with the
         first one's place and appends nothing. `by`: the principal who is charged with the bytes; None: nobody
         is, or somebody was already. Raises what `charge` raises.
         """
         if by is not None and self._charge is not None:
-            plain = [each.fact if isinstance(each, About) else each for each in facts]
+            plain = [each.event if isinstance(each, About) else each for each in events]
             await self._charge(by, bytes_of(*plain))
         lane = Lane(session, _command_name(key), impatient=True)
-        abouts = [each if isinstance(each, About) else About(turn, each) for each in facts]
-        news = [NewFact(each.fact, self._clock_ms(), each.turn) for each in abouts]
-        entry = Entry(news, mode if mode == "create" else mode_of([each.fact for each in abouts]))
+        abouts = [each if isinstance(each, About) else About(turn, each) for each in events]
+        news = [NewEvent(each.event, self._clock_ms(), each.turn) for each in abouts]
+        entry = Entry(news, mode if mode == "create" else mode_of([each.event for each in abouts]))
         lane.put(entry)
         self._add(lane)
         return await _answer(entry)
@@ -245,16 +245,16 @@ async def _answer(entry: Entry) -> Outcome:
     return await waiter
 
 
-def new_facts(
-    facts: tuple[Fact, ...], ts_ms: int, turn: TurnId, cause: Seq | None = None, audio: bytes = b""
-) -> list[NewFact]:
+def new_events(
+    events: tuple[Event, ...], ts_ms: int, turn: TurnId, cause: Seq | None = None, audio: bytes = b""
+) -> list[NewEvent]:
     """The log itself sees to it that time never runs backwards within a session."""
-    news = [NewFact(fact, ts_ms, turn, cause) for fact in facts]
+    news = [NewEvent(event, ts_ms, turn, cause) for event in events]
     if audio:
-        news[-1] = NewFact(facts[-1], ts_ms, turn, cause, audio)
+        news[-1] = NewEvent(events[-1], ts_ms, turn, cause, audio)
     return news
 
 
-def mode_of(facts: Sequence[Fact]) -> Mode:
+def mode_of(events: Sequence[Event]) -> Mode:
     """Nothing follows the end of a session."""
-    return "seal" if facts[-1].type == "session.ended" else "append"
+    return "seal" if events[-1].type == "session.ended" else "append"

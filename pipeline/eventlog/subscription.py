@@ -12,12 +12,12 @@ ENDING = "session.ended"
 
 
 class Listener:
-    """Holds at most `buffer` pushed facts: one more and all are let go, to be read again from the log."""
+    """Holds at most `buffer` pushed events: one more and all are let go, to be read again from the log."""
 
     def __init__(self, session: SessionId, after: Seq, *, audio: bool, buffer: int) -> None:
         self.session = session
         self.cursor = after
-        """The last fact that was delivered."""
+        """The last event that was delivered."""
         self.audio = audio
         self.ended = False
         self._buffer = buffer
@@ -26,10 +26,10 @@ class Listener:
         self._news = asyncio.Event()
 
     def offer(self, push: Push) -> None:
-        """Never blocks: a slow listener loses its queue, not the facts."""
-        if push.facts:
+        """Never blocks: a slow listener loses its queue, not the events."""
+        if push.events:
             self._pushed.append(push)
-            self._held += len(push.facts)
+            self._held += len(push.events)
             if self._held > self._buffer:
                 self._pushed.clear()
                 self._held = 0
@@ -53,16 +53,16 @@ class Listener:
 
     def take(self) -> list[Recorded]:
         """What was pushed and comes next, without a gap; [] where nothing does."""
-        facts: list[Recorded] = []
+        events: list[Recorded] = []
         while self._pushed and self._pushed[0].first <= self.cursor + 1:
             push = self._pushed.popleft()
-            self._held -= len(push.facts)
-            facts += self.deliver(push.facts[max(0, self.cursor + 1 - push.first) :])
-        return facts
+            self._held -= len(push.events)
+            events += self.deliver(push.events[max(0, self.cursor + 1 - push.first) :])
+        return events
 
-    def deliver(self, facts: Sequence[Recorded]) -> Sequence[Recorded]:
-        """The same facts, which now count as delivered."""
-        if facts:
-            self.cursor = facts[-1].seq
-            self.ended = facts[-1].type == ENDING
-        return facts
+    def deliver(self, events: Sequence[Recorded]) -> Sequence[Recorded]:
+        """The same events, which now count as delivered."""
+        if events:
+            self.cursor = events[-1].seq
+            self.ended = events[-1].type == ENDING
+        return events

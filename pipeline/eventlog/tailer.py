@@ -1,4 +1,4 @@
-"""Every listener of a process on one ear: each sees each fact once, in order, whatever breaks in between."""
+"""Every listener of a process on one ear: each sees each event once, in order, whatever breaks in between."""
 
 import asyncio
 import logging
@@ -62,7 +62,7 @@ class Tailer:
     def __init__(
         self, log: EventLog, *, watch_s: float = WATCH_S, delivered: Callable[[int], None] = lambda _: None
     ) -> None:
-        """`delivered` is told the time of the latest fact of each push."""
+        """`delivered` is told the time of the latest event of each push."""
         self._log = log
         self._delivered = delivered
         self._watch_s = watch_s
@@ -106,9 +106,9 @@ class Tailer:
         buffer: int = 256,
         idle_s: float | None = None,
     ) -> AsyncIterator[AsyncGenerator[list[Recorded], None]]:
-        """The facts after `after` in batches: first what there is, then as it happens, to the session's end.
+        """The events after `after` in batches: first what there is, then as it happens, to the session's end.
 
-        Without `audio` the facts may or may not carry their bytes. With `idle_s` an empty batch says that
+        Without `audio` the events may or may not carry their bytes. With `idle_s` an empty batch says that
         nothing came for so long, or that the log has fallen silent or is back: see `state`. Raises
         SessionNotFound, SessionGone and CursorAhead on entering; SessionGone also later, when the session is
         deleted under the listener.
@@ -123,7 +123,7 @@ class Tailer:
             [head] = await self._log.heads([session])
             present = _present(head)
             if after > present.seq:
-                raise CursorAhead(f"The session has {present.seq} facts, not {after}.")
+                raise CursorAhead(f"The session has {present.seq} events, not {after}.")
             listener.ended = present.state != "live" and after == present.seq
             feed.head = max(feed.head, present.seq)
             async with aclosing(self._batches(listener, feed, idle_s)) as batches:
@@ -146,11 +146,11 @@ class Tailer:
         quiet_since = anyio.current_time()
         away = False
         while not listener.ended:
-            facts = listener.take()
-            if not facts and feed.head > listener.cursor:
-                facts = list(listener.deliver(await self._read(listener)))
-            if facts:
-                yield facts
+            events = listener.take()
+            if not events and feed.head > listener.cursor:
+                events = list(listener.deliver(await self._read(listener)))
+            if events:
+                yield events
                 quiet_since = anyio.current_time()
             elif feed.trouble is not None:
                 raise feed.trouble
@@ -176,9 +176,9 @@ class Tailer:
         self, place: tuple[SessionId, Seq, bool], reading: asyncio.Future[list[Recorded]]
     ) -> None:
         session, after, audio = place
-        facts: list[Recorded] = []
+        events: list[Recorded] = []
         try:
-            facts = await self._log.read(session, after, limit=PAGE, audio=audio)
+            events = await self._log.read(session, after, limit=PAGE, audio=audio)
         except LogUnavailable:
             pass  # the watch wakes the listeners, and they ask again
         except LogError as error:
@@ -186,7 +186,7 @@ class Tailer:
                 self._feeds[session].trouble = error
         finally:
             del self._reads[place]
-            reading.set_result(facts)
+            reading.set_result(events)
 
     async def _listen(self) -> None:
         async with aclosing(self._ear.hear()) as heard:
@@ -203,8 +203,8 @@ class Tailer:
     def _spread(self, feed: _Feed, push: Push) -> None:
         feed.quiet, feed.away = False, False
         feed.head = max(feed.head, push.last)
-        if push.facts:
-            self._delivered(push.facts[-1].ts_ms)
+        if push.events:
+            self._delivered(push.events[-1].ts_ms)
         for listener in feed.listeners:
             listener.offer(push)
 

@@ -1,4 +1,4 @@
-"""From a session's facts to numbers: live, one by one, or all of a log again, with the same result."""
+"""From a session's events to numbers: live, one by one, or all of a log again, with the same result."""
 
 from typing import Final
 
@@ -11,18 +11,18 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, created_ms
 
 LOOK_BACK: Final = 64
-"""What was said is looked for so many facts before the turn that answers it, and no further."""
+"""What was said is looked for so many events before the turn that answers it, and no further."""
 ALONE: Final = frozenset(
     {"session.started", "session.ended", "owner.changed", "transcript.final", "transcript.failed"}
 )
-"""Facts that say by themselves what they count."""
+"""Events that say by themselves what they count."""
 MEASURED: Final = ALONE | TERMINAL | {"playback.ended"}
-"""Facts that count something: each is one of those that workers see."""
+"""Events that count something: each is one of those that workers see."""
 _PAGE: Final = 500
 
 
 class SessionMeter:
-    """Applied to every fact of a session, or to all of a stretch of it, in order."""
+    """Applied to every event of a session, or to all of a stretch of it, in order."""
 
     def __init__(self, session: SessionId) -> None:
         self._session = session
@@ -30,10 +30,10 @@ class SessionMeter:
         self._said: dict[tuple[str, int], tuple[Seq, float]] = {}
         self._held_ms: int | None = None
         self._copied_ms = -1
-        """Facts until then happened in another session, and were counted there."""
+        """Events until then happened in another session, and were counted there."""
 
     def apply(self, recorded: Recorded) -> Tally | None:
-        """What this fact counts; None: nothing."""
+        """What this event counts; None: nothing."""
         match recorded.type:
             case "session.started":
                 self._copied_ms = created_ms(self._session) if _is_copy(recorded) else -1
@@ -92,27 +92,27 @@ def _is_copy(started: Recorded) -> bool:
     return forked or data.get("imported_from") is not None
 
 
-async def measured(log: EventLog, session: SessionId, fact: Recorded) -> Tally:
-    """What one fact counts, from the stretch of the log that it is about.
+async def measured(log: EventLog, session: SessionId, event: Recorded) -> Tally:
+    """What one event counts, from the stretch of the log that it is about.
 
-    What the facts before it have counted was counted with them: where the log ends before the fact, as
+    What the events before it have counted was counted with them: where the log ends before the event, as
     after the loss of its last second, there is nothing left to count.
     """
     meter = SessionMeter(session)
-    if fact.type in ALONE:
-        return meter.apply(fact) or Tally()
-    after = Seq(max(0, fact.turn - 1 - LOOK_BACK))
-    while page := await log.read(session, after, limit=min(_PAGE, fact.seq - after)):
+    if event.type in ALONE:
+        return meter.apply(event) or Tally()
+    after = Seq(max(0, event.turn - 1 - LOOK_BACK))
+    while page := await log.read(session, after, limit=min(_PAGE, event.seq - after)):
         for recorded in page:
             counted = meter.apply(recorded)
-            if recorded.seq >= fact.seq:
-                return (counted if recorded.seq == fact.seq else None) or Tally()
+            if recorded.seq >= event.seq:
+                return (counted if recorded.seq == event.seq else None) or Tally()
         after = page[-1].seq
     return Tally()
 
 
 async def recounted(log: EventLog, session: SessionId) -> Tally:
-    """What all facts of a session have counted."""
+    """What all events of a session have counted."""
     meter, total, after = SessionMeter(session), Tally(), Seq(0)
     while page := await log.read(session, after, limit=_PAGE):
         for recorded in page:

@@ -133,7 +133,7 @@ DELIVERY: Final = Metric(
     *(
         "rhapsode_delivery_seconds",
         "histogram",
-        "From a fact's time to its arrival where somebody listens.",
+        "From an event's time to its arrival where somebody listens.",
     ),
     *(("process",), QUICK, "process"),
 )
@@ -149,8 +149,8 @@ RUNNING: Final = _of_process("turns_running", "Turns under way in this process."
 ROOM: Final = _of_process("turns_most", "Turns that this process takes at a time.")
 LISTENERS: Final = _of_process("listeners", "Readers of sessions in this process, its own owners included.")
 FOLLOWED: Final = _of_process("sessions_followed", "Sessions that somebody reads here.")
-OUTBOX: Final = _of_process("outbox_sessions", "Writers with facts that are not in the log yet.")
-OUTBOX_BYTES: Final = _of_process("outbox_bytes", "Memory that those facts take, roughly.")
+OUTBOX: Final = _of_process("outbox_sessions", "Writers with events that are not in the log yet.")
+OUTBOX_BYTES: Final = _of_process("outbox_bytes", "Memory that those events take, roughly.")
 MEMORY: Final = _of_process("memory_bytes", "Resident memory of the process.")
 TASKS: Final = _of_process("tasks", "Tasks of the process's event loop.")
 DISK_FREE: Final = _of_process("disk_free_bytes", "Free where the process keeps its files.")
@@ -178,18 +178,18 @@ REPLICAS: Final = _of_server("replicas", "Replicas of Serve's deployments.", "de
 # ---------------------------------------------------------------- of the workers
 
 PROCESSES: Final = _of_server("workers_processes", "Worker processes that have shown life lately.")
-LAG: Final = _of_server("workers_lag", "Facts that an effect or a projection has not taken yet.", "reader")
-PENDING: Final = _of_server("workers_pending", "Facts that an effect works on, or will try again.", "reader")
+LAG: Final = _of_server("workers_lag", "Events that an effect or a projection has not taken yet.", "reader")
+PENDING: Final = _of_server("workers_pending", "Events that an effect works on, or will try again.", "reader")
 OLDEST: Final = _of_server(
     "workers_oldest_pending_seconds", "How long ago the oldest of those was recorded.", "reader"
 )
 DEAD_LETTERS: Final = _of_server(
-    "workers_dead_letters", "Facts that an effect or a projection could not be done with.", "reader"
+    "workers_dead_letters", "Events that an effect or a projection could not be done with.", "reader"
 )
 PARKED: Final = _of_server("workers_parked_sessions", "Sessions that a projection passes over.", "reader")
 POINTERS: Final = _of_server("workers_pointers", "Pointers kept in the trigger streams.")
-FACTS_TODAY: Final = _of_server(
-    "workers_facts_today", "Facts of the types that workers see, recorded since midnight, UTC.", "type"
+EVENTS_TODAY: Final = _of_server(
+    "workers_facts_today", "Events of the types that workers see, recorded since midnight, UTC.", "type"
 )
 
 # ---------------------------------------------------------------- labels that are known beforehand

@@ -82,7 +82,7 @@ class ProcessMeter:
         self._tally.observe(metric_names.APPEND, seconds, self.process)
 
     def delivered(self, ts_ms: int) -> None:
-        """A fact of that time has arrived."""
+        """An event of that time has arrived."""
         self._tally.observe(
             metric_names.DELIVERY, (time.time_ns() // 1_000_000 - ts_ms) / 1_000, self.process
         )

@@ -86,7 +86,7 @@ QUEUED_MS: Final = "rhapsode.queued_ms"
 COMMIT_MS: Final = "rhapsode.commit_ms"
 FROM_SEQ: Final = "rhapsode.listen.from"
 SPEED: Final = "rhapsode.listen.speed"
-FACTS: Final = "rhapsode.listen.facts"
+EVENTS: Final = "rhapsode.listen.facts"
 END: Final = "rhapsode.listen.end"
 LINK: Final = "rhapsode.link"
 

@@ -1,4 +1,4 @@
-"""Counts by field: what many facts add up to, in whole numbers, in whatever order they are added."""
+"""Counts by field: what many events add up to, in whole numbers, in whatever order they are added."""
 
 import re
 from bisect import bisect_left

@@ -1,4 +1,4 @@
-"""What one turn's facts say about how quickly it was answered. Plain synchronous code."""
+"""What one turn's events say about how quickly it was answered. Plain synchronous code."""
 
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ LATEST_SOUND_MS: Final = 30_000
 
 
 class TurnMeter:
-    """Applied to every fact about its turn, in order. Says what it has measured once, at the turn's end."""
+    """Applied to every event about its turn, in order. Says what it has measured once, at the turn's end."""
 
     def __init__(self, requested: Recorded, spoken_ms: float | None) -> None:
         """`spoken_ms`: when the question was over, on the wall clock, where it was asked aloud."""

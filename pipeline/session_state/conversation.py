@@ -1,16 +1,16 @@
-"""What a session's facts add up to, and which commands it allows. Plain synchronous code, no I/O."""
+"""What a session's events add up to, and which commands it allows. Plain synchronous code, no I/O."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pipeline.session_state.conversation_items import Items
-from pipeline.session_state.input_state import FACTS as INPUT_FACTS
+from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     EndReason,
-    Fact,
+    Event,
     Kind,
     PlaybackPaused,
     PlaybackResumed,
@@ -28,7 +28,7 @@ ControlAction = Literal["stop", "pause", "resume", "skip"]
 
 
 class Conversation:
-    """A session folded from its facts; `apply` them in order, each once."""
+    """A session folded from its events; `apply` them in order, each once."""
 
     def __init__(self) -> None:
         self.head = Seq(0)
@@ -83,7 +83,7 @@ class Conversation:
         return list(self._open.values())
 
     def apply(self, recorded: Recorded) -> None:
-        """Take in the next fact. Facts of unknown types only move the head."""
+        """Take in the next event. Events of unknown types only move the head."""
         data = recorded.data
         self.items.apply(recorded)
         match recorded.type:
@@ -103,7 +103,7 @@ class Conversation:
                 self._narrate(recorded)
             case "share.created" | "share.revoked" | "member.added" | "member.removed":
                 self._share(recorded)
-            case kind if kind in INPUT_FACTS:
+            case kind if kind in INPUT_EVENTS:
                 apply_to_inputs(self.inputs, recorded)
             case _ if known := self.turns.get(recorded.turn):
                 self._go_on(known, recorded)
@@ -183,7 +183,7 @@ class Conversation:
             state.status, state.error = "failed", dict(data)
 
     def request(self, request: TurnRequested, *, queue_limit: int) -> TurnRequested:
-        """The fact that asks for a turn, if the session can take one more."""
+        """The event that asks for a turn, if the session can take one more."""
         self._refuse_if_over()
         if len(self.unfinished) > queue_limit:
             raise TurnQueueFull(f"{queue_limit} turns are waiting already; stop one or wait", field="prompt")
@@ -191,8 +191,8 @@ class Conversation:
 
     def control(
         self, action: ControlAction, *, turn: TurnId | None, sentence: int | None
-    ) -> tuple[TurnId, Fact]:
-        """The fact that carries out the command, and the turn it is about."""
+    ) -> tuple[TurnId, Event]:
+        """The event that carries out the command, and the turn it is about."""
         self._refuse_if_over()
         if action == "pause":
             return NO_TURN, PlaybackPaused()

@@ -46,7 +46,7 @@ _Heard = tuple[str, int]
 
 
 class Items:
-    """Folded from facts; ids are made of the session's birth and of facts' numbers: everywhere the same."""
+    """Folded from events; ids are made of the session's birth and of events' numbers: everywhere the same."""
 
     def __init__(self) -> None:
         self.tag = ""
@@ -89,7 +89,7 @@ class Items:
         return any(self.known[name].kind == "spoken" and self.known[name].text is None for name in self.order)
 
     def apply(self, recorded: Recorded) -> None:
-        """Take in the next fact."""
+        """Take in the next event."""
         data = recorded.data
         match recorded.type:
             case "session.started":

@@ -1,4 +1,4 @@
-"""What a session's facts say of one input: how far it is safe, and what of it is not written down yet.
+"""What a session's events say of one input: how far it is safe, and what of it is not written down yet.
 
     sound   ~~ one ~~~~~~~ two ~~~~~~~~~~~~~ thr          settled_ms <= rest_ms, and nothing is after at_ms
                  |        |     |              | |
@@ -20,7 +20,7 @@ from schemas.events.recorded import Recorded
 from schemas.events.voice_events import Taken
 from schemas.ids import Seq
 
-FACTS = frozenset(
+EVENTS = frozenset(
     {
         "input.opened",
         "input.audio",
@@ -72,7 +72,7 @@ class InputState:
     recorded_ms: int = 0
     """Up to here its sound is in the log."""
     sounds: deque[tuple[int, Seq]] = field(default_factory=deque)
-    """Where the sound is that may be needed again: its milliseconds, and its fact."""
+    """Where the sound is that may be needed again: its milliseconds, and its event."""
     utterances: int = 0
     """How many have begun."""
     begun_ms: int | None = None
@@ -157,7 +157,7 @@ class InputState:
 
 
 def apply_to_inputs(inputs: dict[str, InputState], recorded: Recorded) -> None:
-    """Take in the next fact about an input."""
+    """Take in the next event about an input."""
     data = recorded.data
     name: str = data["input"]
     if recorded.type == "input.opened":

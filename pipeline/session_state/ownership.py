@@ -1,4 +1,4 @@
-"""Whose a session is: said by its first fact, and never changed."""
+"""Whose a session is: said by its first event, and never changed."""
 
 from collections import OrderedDict
 from dataclasses import replace
@@ -12,7 +12,7 @@ _KNOWN: Final = 20_000
 
 
 class Ownership:
-    """Reads the first fact of each session once."""
+    """Reads the first event of each session once."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -44,7 +44,7 @@ class Ownership:
 
 
 def without_label(recorded: Recorded) -> Recorded:
-    """The fact without the name of a share link, which is its maker's note."""
+    """The event without the name of a share link, which is its maker's note."""
     if recorded.type != "share.created":
         return recorded
     return replace(recorded, data={**recorded.data, "label": ""})

@@ -17,7 +17,7 @@ from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
 _PAGE = 500
-"""Facts that are read and folded in one go; nobody else of the process is served meanwhile."""
+"""Events that are read and folded in one go; nobody else of the process is served meanwhile."""
 
 
 _IDLE_S: Final = 180.0
@@ -25,7 +25,7 @@ _IDLE_S: Final = 180.0
 
 
 class Folded(Protocol):
-    """What a session's facts add up to."""
+    """What a session's events add up to."""
 
     head: Seq
 
@@ -84,7 +84,9 @@ class Views(Generic[F]):
     def _kept(self, session: SessionId) -> "_Kept[F]":
         now_s, failovers = self._clock_s(), self.log.failovers
         kept = self._views.pop(session, None)
-        if kept is None or kept.failovers != failovers:  # other facts may have the places of some that it has
+        if (
+            kept is None or kept.failovers != failovers
+        ):  # other events may have the places of some that it has
             kept = _Kept(self._make(), failovers)
         self._views[session], kept.asked_s = kept, now_s
         while len(self._views) > self._size or next(iter(self._views.values())).asked_s < now_s - _IDLE_S:
@@ -112,7 +114,7 @@ class SessionViews(Views[Conversation]):
 
 
 def own_copy(folded: F) -> F:
-    """Of everything in it; a tenth of the time that folding the same facts takes."""
+    """Of everything in it; a tenth of the time that folding the same events takes."""
     copy: F = pickle.loads(pickle.dumps(folded, pickle.HIGHEST_PROTOCOL))  # our own, from this line
     return copy
 

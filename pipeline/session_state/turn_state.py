@@ -1,4 +1,4 @@
-"""What the facts of one turn add up to: its text, sentences, audio and end. Plain synchronous code."""
+"""What the events of one turn add up to: its text, sentences, audio and end. Plain synchronous code."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -86,7 +86,7 @@ class TurnState:
     """How often another owner went on with it since anything came of it."""
     error: dict[str, Any] | None = None
     ended_at: Seq | None = None
-    """Where its terminal fact is."""
+    """Where its terminal event is."""
     ended_ms: int = 0
     stopping: Literal["user", "barge_in", "merged"] | None = None
     skips: set[int] = field(default_factory=set)
@@ -187,7 +187,7 @@ class NarrationState:
     error: dict[str, Any] | None = None
 
 
-ANSWER_FACTS = frozenset(
+ANSWER_EVENTS = frozenset(
     {"passages.found", "passages.failed", "answer.cited", "tool.called", "tool.completed", "tool.failed"}
 )
 _WISHES = frozenset(
@@ -209,7 +209,7 @@ _STATUS_OF_TERMINAL: dict[str, TurnStatus] = {
 
 
 def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
-    """Take in the next fact about this turn."""
+    """Take in the next event about this turn."""
     data = recorded.data
     match recorded.type:
         case "turn.started" | "turn.resumed":
@@ -224,7 +224,7 @@ def apply_to_turn(turn: TurnState, recorded: Recorded) -> None:
             turn.text_whole = True
             turn.finish = data["finish"]
             turn.tokens = (data.get("tokens_in", 0), data.get("tokens_out", 0))
-        case kind if kind in ANSWER_FACTS:
+        case kind if kind in ANSWER_EVENTS:
             _apply_to_grounds(turn, recorded)
         case "sentence.ready":
             turn.sentences.append(SentenceState(data["sentence"], data["start"], data["end"], data["spoken"]))

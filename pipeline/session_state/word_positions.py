@@ -23,7 +23,7 @@ class SpokenWords:
 
     @classmethod
     def of(cls, words: Iterable[Mapping[str, int]]) -> Self:
-        """From a fact."""
+        """From an event."""
         return cls(array("q", [word[name] for word in words for name in SpokenWord._fields]))
 
     def __bool__(self) -> bool:

@@ -22,7 +22,7 @@ _Heard = tuple[SessionId, TurnId]
 
 
 class HeardLedger:
-    """An async context manager. Of a turn at most two facts a second are recorded, the last one always is.
+    """An async context manager. Of a turn at most two events a second are recorded, the last one always is.
 
     All of a session come from one producer: the log remembers the latest batch of every producer for ever.
     """

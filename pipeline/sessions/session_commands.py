@@ -1,4 +1,4 @@
-"""The commands of a session: checked against its state, recorded as facts, acted on by its owner."""
+"""The commands of a session: checked against its state, recorded as events, acted on by its owner."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from pipeline.sessions.turn_requests import (
 from schemas.errors import LogUnavailable, SessionEnded, SessionGone, TurnNotFound
 from schemas.events import (
     EndReason,
-    Fact,
+    Event,
     Kind,
     PlaybackEnded,
     PlaybackFlushed,
@@ -105,7 +105,7 @@ class Sessions:
         *,
         kind: Kind = "session",
         principal: str = "",
-        also: Sequence[Fact] = (),
+        also: Sequence[Event] = (),
     ) -> tuple[SessionId, str, Seq, SessionSettings]:
         """The new session's id, generation, head and settings. `also`: what is recorded at once with it."""
         settings = command.settings.apply(self.choices.defaults)
@@ -118,8 +118,8 @@ class Sessions:
         await check_readable(self._views.log, command.settings, principal)
         session = new_session_id()
         mark = generation(created_ms(session))
-        fact = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
-        outcome = await self._recorder.post(session, fact, *also, mode="create", by=principal)
+        event = SessionStarted(settings=settings, title=command.title, kind=kind, principal=principal)
+        outcome = await self._recorder.post(session, event, *also, mode="create", by=principal)
         return session, mark, outcome.last, settings
 
     def welcome(self) -> None:
@@ -148,7 +148,7 @@ class Sessions:
         given: tuple[GivenMessage, ...] | None = None,
         by: str = "",
         narrate: bool | None = None,
-        before: Sequence[Fact] = (),
+        before: Sequence[Event] = (),
     ) -> TurnId:
         """Ask for a turn; the same key asks for the same turn.
 
@@ -184,39 +184,39 @@ class Sessions:
         return turn
 
     async def decide(
-        self, session: SessionId, decision: Callable[[Conversation], Sequence[Fact | About]]
+        self, session: SessionId, decision: Callable[[Conversation], Sequence[Event | About]]
     ) -> Seq:
         """Record what `decision` makes of the session as it is now, if anything; it refuses by raising."""
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             if conversation.ended or conversation.ending:
                 raise SessionEnded("this session has ended; create a new one")
-            facts = decision(conversation)
-            if not facts:
+            events = decision(conversation)
+            if not events:
                 return conversation.head
-            return (await self._recorder.post(session, *facts, by=conversation.principal)).last
+            return (await self._recorder.post(session, *events, by=conversation.principal)).last
 
     async def _ask(
         self,
         session: SessionId,
         conversation: Conversation,
         wish: TurnRequested,
-        *before: Fact | About,
+        *before: Event | About,
         key: str | None,
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
         await self.all_heard(session)
         settings = await self.readable(wish.settings, conversation.principal)
         wish = wish.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
-        fact = conversation.request(wish, queue_limit=self._limits.queued_turns)
+        event = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.latest_ms)
-        plain = [each.fact if isinstance(each, About) else each for each in before]
-        await self._allowance.turn(conversation.principal, wish.chars, size=bytes_of(*plain, fact))
-        outcome = await self._recorder.post(session, *before, fact, key=key)
+        plain = [each.event if isinstance(each, About) else each for each in before]
+        await self._allowance.turn(conversation.principal, wish.chars, size=bytes_of(*plain, event))
+        outcome = await self._recorder.post(session, *before, event, key=key)
         self._owners.wake(session, outcome.last)
         return TurnId(outcome.last)
 
-    async def say(self, session: SessionId, said: SpokenQuestion, *before: Fact, key: str) -> TurnId:
+    async def say(self, session: SessionId, said: SpokenQuestion, *before: Event, key: str) -> TurnId:
         """Ask what was said, in the session's own settings. `before` is recorded with it, all or nothing.
 
         Raises InputTooLong, StateError, or Overtaken when the turn that it merges can no longer be.
@@ -263,12 +263,12 @@ class Sessions:
         """Stop, pause, resume or skip."""
         conversation, _ = await self._views.get(session)
         wanted = None if command.turn is None else TurnId(command.turn)
-        turn, fact = conversation.control(command.action, turn=wanted, sentence=command.sentence)
+        turn, event = conversation.control(command.action, turn=wanted, sentence=command.sentence)
         if command.action == "stop" and conversation.turns[turn].stopping is None:
-            await self._allowance.stopping(conversation.principal, bytes_of(fact))
+            await self._allowance.stopping(conversation.principal, bytes_of(event))
         else:
-            await self._allowance.written(conversation.principal, bytes_of(fact), room=False)
-        outcome = await self._recorder.post(session, fact, turn=turn)
+            await self._allowance.written(conversation.principal, bytes_of(event), room=False)
+        outcome = await self._recorder.post(session, event, turn=turn)
         if conversation.has_work:  # else there is nothing that an owner would do about it
             self._owners.wake(session, outcome.last)
         return outcome.last
@@ -294,7 +294,7 @@ class Sessions:
         return (await self._recorder.post(session, renamed, by=conversation.principal)).last
 
     async def delete(self, session: SessionId) -> None:
-        """End the session, tell its listeners, then erase its facts and audio.
+        """End the session, tell its listeners, then erase its events and audio.
 
         Raises SessionGone where somebody else has, once that is certain. A log that takes no end now, for
         want of replicas, is told to erase the session all the same: that is remembered and tried again.

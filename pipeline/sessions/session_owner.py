@@ -58,7 +58,7 @@ class OwnerServices:
     pressure: Pressure | None = None
     """Says whether one more turn can be taken; None: always."""
     views: SessionViews | None = None
-    """What this process knows of sessions already; None: every owner begins with the first fact."""
+    """What this process knows of sessions already; None: every owner begins with the first event."""
 
 
 class SessionOwner:

@@ -9,7 +9,7 @@ from pipeline.session_state.turn_state import TurnState
 from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.turn_policy import Taking, spoken_over
-from schemas.events import Fact, PlaybackPaused, PlaybackResumed, TurnStopRequested
+from schemas.events import Event, PlaybackPaused, PlaybackResumed, TurnStopRequested
 from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, SessionId, TurnId
 from schemas.settings.listening_settings import ListeningSettings
@@ -101,16 +101,16 @@ class Attention:
         """The answer is over: nobody hears any more of it."""
         self._interrupted = turn.turn
         await self._sessions.all_heard(self._session)
-        facts: list[Fact] = [PlaybackFlushed(reason="barge_in")]
+        events: list[Event] = [PlaybackFlushed(reason="barge_in")]
         if not turn.over and turn.stopping is None:
-            facts.append(TurnStopRequested(reason="barge_in"))
-        await self._post(*facts, turn=turn.turn, wake=not turn.over)
+            events.append(TurnStopRequested(reason="barge_in"))
+        await self._post(*events, turn=turn.turn, wake=not turn.over)
         held, self._held = self._held, None
         if held is not None and conversation.paused_by == "voice":
             await self._post(PlaybackResumed(by="voice"), wake=False)
 
-    async def _post(self, *facts: Fact, turn: TurnId = NO_TURN, wake: bool) -> None:
+    async def _post(self, *events: Event, turn: TurnId = NO_TURN, wake: bool) -> None:
         """`wake`: an owner has to act on it."""
-        outcome = await self._recorder.post(self._session, *facts, turn=turn)
+        outcome = await self._recorder.post(self._session, *events, turn=turn)
         if wake:
             self._owners.wake(self._session, outcome.last)

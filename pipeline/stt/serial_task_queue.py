@@ -1,4 +1,4 @@
-"""Facts on their way to the log, one after the other, while the next sound is being listened to."""
+"""Events on their way to the log, one after the other, while the next sound is being listened to."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

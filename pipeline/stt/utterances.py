@@ -42,7 +42,7 @@ Refused = Callable[[RhapsodeError], Awaitable[None]]
 
 
 class Utterances:
-    """Of one input. Whoever writes an utterance down first has written it down: its facts have keys."""
+    """Of one input. Whoever writes an utterance down first has written it down: its events have keys."""
 
     def __init__(
         self, opening: Opening, services: IntakeServices, outbox: Outbox, refused: Refused | None
@@ -128,7 +128,7 @@ class Utterances:
         return written, (self._services.clock.monotonic() - pen.arrived) * 1_000
 
     async def _fail(self, pen: "_Pen", error: RhapsodeError) -> None:
-        fact = TranscriptFailed(
+        event = TranscriptFailed(
             input=self._opening.input,
             utterance=pen.ended.utterance,
             mode=pen.settings.mode,
@@ -136,7 +136,7 @@ class Utterances:
             message=str(error),
         )
         if not await self._is_done(pen):
-            await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "written"))
+            await self._services.recorder.post(self._opening.session, event, key=self._key(pen, "written"))
         await self._let_go()
         if self._ends_speech(pen):
             await self.ask_the_rest()
@@ -229,12 +229,12 @@ class Utterances:
         """The other way on the same sound; no answer waits for it."""
         self._comparing += 1
         try:
-            fact = await self._compare_patiently(pen, written, after_ms)
+            event = await self._compare_patiently(pen, written, after_ms)
         except EngineError as error:
             log.info("utterance %d could not be compared: %s", pen.ended.utterance, error)
             return
         else:
-            await self._services.recorder.post(self._opening.session, fact, key=self._key(pen, "compared"))
+            await self._services.recorder.post(self._opening.session, event, key=self._key(pen, "compared"))
         finally:
             self._comparing -= 1
             self._compared.set()

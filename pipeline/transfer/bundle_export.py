@@ -1,4 +1,4 @@
-"""A session as a bundle, piece by piece: facts as CloudEvents, sound as packets and as files, captions."""
+"""A session as a bundle, piece by piece: events as CloudEvents, sound as packets and as files, captions."""
 
 import tempfile
 from array import array
@@ -44,13 +44,13 @@ class _Sound:
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
-    def add(self, fact: Recorded) -> None:
-        if not fact.audio:
+    def add(self, event: Recorded) -> None:
+        if not event.audio:
             return
-        if fact.type == "audio.chunk":
-            self.turns.setdefault(fact.turn, array("Q")).extend((self.size, len(fact.audio)))
-        self.size += self._spool.write(fact.audio)
-        self._hash.update(fact.audio)
+        if event.type == "audio.chunk":
+            self.turns.setdefault(event.turn, array("Q")).extend((self.size, len(event.audio)))
+        self.size += self._spool.write(event.audio)
+        self._hash.update(event.audio)
 
     def all(self) -> Iterator[bytes]:
         self._spool.seek(0)
@@ -77,12 +77,12 @@ class _Bundle:
         self._hash = sha256()
 
     def add(self, page: list[Recorded], out: IO[bytes]) -> None:
-        for fact in page if self._labels else map(without_label, page):
-            line = write_line(self.session, fact, audio_at=self.sound.size)
+        for event in page if self._labels else map(without_label, page):
+            line = write_line(self.session, event, audio_at=self.sound.size)
             self._hash.update(line)
             out.write(line)
-            self.sound.add(fact)
-            self.conversation.apply(fact)
+            self.sound.add(event)
+            self.conversation.apply(event)
 
     def add_captions(self, turn: TurnState) -> None:
         for kind in get_args(captions.CaptionFormat):

@@ -1,4 +1,4 @@
-"""A checked bundle becomes a session of this server: new id, new owner, the same facts, times and sound."""
+"""A checked bundle becomes a session of this server: new id, new owner, the same events, times and sound."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -14,7 +14,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.transfer.bundle_reader import ReadBundle
 from pipeline.transfer.session_copy import write_copy
 from schemas.events import (
-    Fact,
+    Event,
     InputClosed,
     MemberAdded,
     MemberRemoved,
@@ -26,7 +26,7 @@ from schemas.events import (
     TurnRequested,
     TurnStopped,
 )
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import NOWHERE, Seq, SessionId, new_session_id
 
 _PAGE: Final = 100
@@ -45,7 +45,7 @@ async def import_bundle(
     mine: Mine,
     charge: Callable[[int], Awaitable[None]] | None = None,
 ) -> tuple[SessionId, Seq, SessionStarted]:
-    """Check all of the bundle, then write it; the new session, its head and its first fact.
+    """Check all of the bundle, then write it; the new session, its head and its first event.
 
     `max_bytes`: of all files together, unpacked. `session_bytes`: what a session may have in the log. Raises
     a BundleInvalid or SessionFull before anything is written, and what `charge` raises, which is asked about
@@ -57,44 +57,44 @@ async def import_bundle(
     conversation = await anyio.to_thread.run_sync(bundle.check)
     adoption = _Adoption(bundle, conversation, principal, mine)
     session = new_session_id()
-    async with aclosing(adoption.facts()) as facts:
-        head = await write_copy(log, session, facts, charge)
+    async with aclosing(adoption.events()) as events:
+        head = await write_copy(log, session, events, charge)
     assert adoption.started is not None
     return session, head, adoption.started
 
 
-def endings(conversation: Conversation) -> list[NewFact]:
+def endings(conversation: Conversation) -> list[NewEvent]:
     """What closes the turns that nobody here will finish, and the inputs that nobody here listens to."""
     ts_ms = conversation.latest_ms
     return [
-        *(NewFact(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished),
+        *(NewEvent(TurnStopped(reason="forked"), ts_ms, turn.turn) for turn in conversation.unfinished),
         *(
-            NewFact(InputClosed(input=name, ms=state.recorded_ms, reason="cut"), ts_ms)
+            NewEvent(InputClosed(input=name, ms=state.recorded_ms, reason="cut"), ts_ms)
             for name, state in conversation.inputs.items()
             if not state.closed
         ),
     ]
 
 
-def unlinked(fact: Fact, conversation: Conversation) -> Fact:
+def unlinked(event: Event, conversation: Conversation) -> Event:
     """Without what only the story itself will be told: of its narrations a copy has those that are ready.
 
     And without the people who take part in it: a copy is its new owner's alone.
     """
-    match fact:
+    match event:
         case NarrationRequested() | NarrationReady() | NarrationFailed():
             states = conversation.narrations.values()
-            ready = any(state.session == fact.session and state.status == "ready" for state in states)
-            return fact if ready else fact.model_copy(update={"session": NOWHERE})
+            ready = any(state.session == event.session and state.status == "ready" for state in states)
+            return event if ready else event.model_copy(update={"session": NOWHERE})
         case MemberAdded() | MemberRemoved():
-            return fact.model_copy(update={"principal": ""})
+            return event.model_copy(update={"principal": ""})
         case _:
-            return fact
+            return event
 
 
-def _some(source: Iterator[tuple[Recorded, Fact]]) -> list[tuple[Recorded, Fact]]:
-    """The next facts, about a megabyte at most."""
-    page: list[tuple[Recorded, Fact]] = []
+def _some(source: Iterator[tuple[Recorded, Event]]) -> list[tuple[Recorded, Event]]:
+    """The next events, about a megabyte at most."""
+    page: list[tuple[Recorded, Event]] = []
     size = 0
     while len(page) < _PAGE and size < _PAGE_BYTES and (pair := next(source, None)) is not None:
         page.append(pair)
@@ -103,7 +103,7 @@ def _some(source: Iterator[tuple[Recorded, Fact]]) -> list[tuple[Recorded, Fact]
 
 
 class _Adoption:
-    """Facts of another server on their way into the log of this one."""
+    """Events of another server on their way into the log of this one."""
 
     def __init__(self, bundle: ReadBundle, conversation: Conversation, principal: str, mine: Mine) -> None:
         self._bundle = bundle
@@ -113,42 +113,42 @@ class _Adoption:
         self._known: dict[str, str] = {}
         self.started: SessionStarted | None = None
 
-    async def facts(self) -> AsyncGenerator[NewFact, None]:
-        source = self._bundle.facts()
+    async def events(self) -> AsyncGenerator[NewEvent, None]:
+        source = self._bundle.events()
         while page := await anyio.to_thread.run_sync(_some, source):
-            for recorded, fact in page:
-                adopted = await self._adopt(unlinked(fact, self._conversation))
-                yield NewFact(adopted, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
+            for recorded, event in page:
+                adopted = await self._adopt(unlinked(event, self._conversation))
+                yield NewEvent(adopted, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
         conversation = self._conversation
         if conversation.ended:
             return
         for new in endings(conversation):
             yield new
         if conversation.ending:
-            yield NewFact(SessionEnded(reason=conversation.end_reason), conversation.latest_ms)
+            yield NewEvent(SessionEnded(reason=conversation.end_reason), conversation.latest_ms)
 
-    async def _adopt(self, fact: Fact) -> Fact:
+    async def _adopt(self, event: Event) -> Event:
         """Whose it is, and what it points to, is not the sender's to say."""
-        match fact:
+        match event:
             case SessionStarted():
-                self.started = fact.model_copy(update=await self._origin(fact))
+                self.started = event.model_copy(update=await self._origin(event))
                 return self.started
             case NarrationRequested() | NarrationReady() | NarrationFailed():
-                return fact.model_copy(update={"session": await self._link(fact.session)})
+                return event.model_copy(update={"session": await self._link(event.session)})
             case TurnRequested():
-                return fact.model_copy(update={"traceparent": normal(fact.traceparent)})
+                return event.model_copy(update={"traceparent": normal(event.traceparent)})
             case _:
-                return fact
+                return event
 
-    async def _origin(self, fact: SessionStarted) -> dict[str, object]:
-        parent = None if fact.parent is None else await self._link(fact.parent)
+    async def _origin(self, event: SessionStarted) -> dict[str, object]:
+        parent = None if event.parent is None else await self._link(event.parent)
         kept = parent not in (None, NOWHERE)
         return {
             "principal": self._principal,
             # A narration speaks into its story; cut off from it, it is a session like any other.
-            "kind": "session" if fact.kind == "narration" else fact.kind,
+            "kind": "session" if event.kind == "narration" else event.kind,
             "parent": parent if kept else None,
-            "parent_seq": fact.parent_seq if kept else None,
+            "parent_seq": event.parent_seq if kept else None,
             "imported_from": self._bundle.session,
         }
 

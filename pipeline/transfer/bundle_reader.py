@@ -23,18 +23,18 @@ from schemas.errors import (
     InputTooLong,
     SessionFull,
 )
-from schemas.events import Fact, payload
-from schemas.events.recorded import NewFact, Recorded, UnknownFact
+from schemas.events import Event, payload
+from schemas.events.recorded import NewEvent, Recorded, UnknownEvent
 from schemas.ids import Seq, SessionId, parse_session_id
 
 FILES: Final = 100_000
 _PIECE_MS: Final = PIECE_PACKETS * PACKET_MS
 _MANIFEST_BYTES: Final = 64 << 10
 LINE_BYTES: Final = 4 << 20
-"""More than the JSON of the largest fact that a log takes."""
+"""More than the JSON of the largest event that a log takes."""
 _DIRECTORY_BYTES: Final = 8 << 20
 _TOLD_PART: Final = 8
-"""The data of a session's facts without their sound may have this part of `session_bytes`: the 24 hours of
+"""The data of a session's events without their sound may have this part of `session_bytes`: the 24 hours of
 speech that it holds have less. What they add up to is held in memory while a bundle is read ..."""
 _TOLD_BYTES: Final = 1 << 20
 """... but this much it always may."""
@@ -43,7 +43,7 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class ReadBundle:
-    """An open bundle whose names, sizes and manifest are right. `facts` checks the rest."""
+    """An open bundle whose names, sizes and manifest are right. `events` checks the rest."""
 
     def __init__(self, file: IO[bytes], *, max_bytes: int, session_bytes: int) -> None:
         """`max_bytes`: what all files may hold together, unpacked. `session_bytes`: what a session may have
@@ -59,17 +59,17 @@ class ReadBundle:
         self.session: SessionId = _session_of(self.manifest)
 
     def check(self) -> Conversation:
-        """Read everything once, to no effect but to raise a BundleInvalid; what the facts add up to.
+        """Read everything once, to no effect but to raise a BundleInvalid; what the events add up to.
 
         Raises SessionFull as soon as there is more than a session may have, sound or not: what they add up to
         is held in memory, so that without their sound they may have a part of that.
         """
         conversation, stored, told = Conversation(), 0, 0
-        for recorded, fact in self.facts():
-            size, words = _sizes(recorded, fact)
+        for recorded, event in self.events():
+            size, words = _sizes(recorded, event)
             stored, told = stored + size, told + words
             if stored > self._session_bytes or told > max(_TOLD_BYTES, self._session_bytes // _TOLD_PART):
-                raise SessionFull(f"with fact {recorded.seq} there is more than a session may have")
+                raise SessionFull(f"with event {recorded.seq} there is more than a session may have")
             if (recorded.seq == 1) != (recorded.type == "session.started"):
                 raise BundleInvalid("a session begins with session.started, and only once")
             if conversation.ended:
@@ -78,21 +78,21 @@ class ReadBundle:
             try:
                 conversation.apply(recorded)
             except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError) as error:
-                raise BundleInvalid(f"fact {recorded.seq} does not fit those before it") from error
+                raise BundleInvalid(f"event {recorded.seq} does not fit those before it") from error
             _check_sentence(conversation, recorded)
         if conversation.kind in ("user", "collection"):
             raise BundleInvalid(f"a {conversation.kind}'s own session cannot be imported")
         return conversation
 
-    def facts(self) -> Iterator[tuple[Recorded, Fact]]:
-        """Every fact with its sound, as stored and as a model, in order. Raises a BundleInvalid."""
+    def events(self) -> Iterator[tuple[Recorded, Event]]:
+        """Every event with its sound, as stored and as a model, in order. Raises a BundleInvalid."""
         try:
             with self._zip.open(EVENTS) as events, self._zip.open(PACKETS) as packets:
-                yield from self._facts(events, packets)
+                yield from self._events(events, packets)
         except _UNREADABLE as error:
             raise BundleDamaged("the bundle cannot be read to its end") from error
 
-    def _facts(self, events: IO[bytes], packets: IO[bytes]) -> Iterator[tuple[Recorded, Fact]]:
+    def _events(self, events: IO[bytes], packets: IO[bytes]) -> Iterator[tuple[Recorded, Event]]:
         seq, heard, lines, sound = Seq(0), 0, sha256(), sha256()
         while line := events.readline(LINE_BYTES + 1):
             if len(line) > LINE_BYTES:
@@ -103,14 +103,14 @@ class ReadBundle:
             audio = b""
             if read.size:
                 if read.start != heard or not 0 < read.size <= AUDIO_MAX:
-                    raise BundleDamaged(f"the audio of fact {seq} is not where it should be")
+                    raise BundleDamaged(f"the audio of event {seq} is not where it should be")
                 audio = packets.read(read.size)
                 heard += len(audio)
                 sound.update(audio)
                 if len(audio) != read.size:
-                    raise BundleDamaged(f"the audio of fact {seq} is missing")
-            fact = _model(read.fact)
-            yield replace(read.fact, v=fact.v, data=payload(fact), audio=audio or None), fact
+                    raise BundleDamaged(f"the audio of event {seq} is missing")
+            event = _model(read.event)
+            yield replace(read.event, v=event.v, data=payload(event), audio=audio or None), event
         told = self.manifest
         if seq != told.n or lines.hexdigest() != told.sha256:
             raise BundleDamaged("the events are not those of the manifest")
@@ -139,13 +139,13 @@ def _check_directory(file: IO[bytes]) -> None:
         raise BundleTooLarge("there are too many files in this bundle")
 
 
-def _sizes(recorded: Recorded, fact: Fact) -> tuple[int, int]:
-    """What the fact will take in the log, and its data alone. Raises BundleTooLarge if it does not fit."""
-    new = NewFact(fact, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
+def _sizes(recorded: Recorded, event: Event) -> tuple[int, int]:
+    """What the event will take in the log, and its data alone. Raises BundleTooLarge if it does not fit."""
+    new = NewEvent(event, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
     try:
         row = encode(new)
     except InputTooLong as error:
-        raise BundleTooLarge(f"fact {recorded.seq} is larger than a log takes") from error
+        raise BundleTooLarge(f"event {recorded.seq} is larger than a log takes") from error
     return size_of([row]), len(row[5])
 
 
@@ -180,35 +180,35 @@ def _session_of(manifest: Manifest) -> SessionId:
     return session
 
 
-def _model(recorded: Recorded) -> Fact:
+def _model(recorded: Recorded) -> Event:
     try:
-        return recorded.fact()
-    except UnknownFact as error:
+        return recorded.event()
+    except UnknownEvent as error:
         raise BundleVersion(str(error)) from error
     except ValidationError as error:
-        raise BundleInvalid(f"fact {recorded.seq} is not what a {recorded.type} is") from error
+        raise BundleInvalid(f"event {recorded.seq} is not what a {recorded.type} is") from error
 
 
 def _check_sound(recorded: Recorded) -> None:
     if recorded.type not in ("audio.chunk", "input.audio"):
         if recorded.audio:
-            raise BundleInvalid(f"fact {recorded.seq} has sound and is no audio.chunk or input.audio")
+            raise BundleInvalid(f"event {recorded.seq} has sound and is no audio.chunk or input.audio")
         return
     if recorded.type == "input.audio" and not recorded.audio:
         return  # what came in is not kept for ever
     try:
         packets = [packet_us(packet) for packet in unframe(recorded.audio or b"")]
     except ValueError as error:
-        raise BundleInvalid(f"the audio of fact {recorded.seq} is no Opus of ours") from error
+        raise BundleInvalid(f"the audio of event {recorded.seq} is no Opus of ours") from error
     count = len(packets)
     if any(us != 1_000 * PACKET_MS for us in packets):
-        raise BundleInvalid(f"the audio of fact {recorded.seq} is not in packets of {PACKET_MS} ms")
+        raise BundleInvalid(f"the audio of event {recorded.seq} is not in packets of {PACKET_MS} ms")
     if recorded.type == "input.audio":
         _check_input(recorded, count)
     elif count * PACKET_MS > CHUNK_MS:
-        raise BundleInvalid(f"the audio of fact {recorded.seq} is longer than {CHUNK_MS} ms")
+        raise BundleInvalid(f"the audio of event {recorded.seq} is longer than {CHUNK_MS} ms")
     elif count * PACKET_MS != recorded.data["ms"] or recorded.data["bytes"] != len(recorded.audio or b""):
-        raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
+        raise BundleInvalid(f"the audio of event {recorded.seq} is not as long as it says")
 
 
 def _check_sentence(conversation: Conversation, recorded: Recorded) -> None:
@@ -217,15 +217,15 @@ def _check_sentence(conversation: Conversation, recorded: Recorded) -> None:
         return
     turn, number = conversation.turns.get(recorded.turn), recorded.data["sentence"]
     if turn is None or number >= len(turn.sentences):
-        raise BundleInvalid(f"fact {recorded.seq} is the audio of no sentence before it")
+        raise BundleInvalid(f"event {recorded.seq} is the audio of no sentence before it")
     if turn.sentences[number].ms > SENTENCE_MS:
-        raise BundleInvalid(f"with fact {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
+        raise BundleInvalid(f"with event {recorded.seq} a sentence is longer than {SENTENCE_MS} ms")
 
 
 def _check_input(recorded: Recorded, packets: int) -> None:
     """The last piece of an input is filled up with silence, which its milliseconds leave out."""
     audio, data = recorded.audio or b"", recorded.data
     if data["bytes"] != len(audio) or not 0 < data["ms"] <= packets * PACKET_MS <= _PIECE_MS:
-        raise BundleInvalid(f"the audio of fact {recorded.seq} is not as long as it says")
+        raise BundleInvalid(f"the audio of event {recorded.seq} is not as long as it says")
     if data["sha256"] != sha256(audio).hexdigest():
-        raise BundleInvalid(f"the audio of fact {recorded.seq} is not what was heard")
+        raise BundleInvalid(f"the audio of event {recorded.seq} is not what was heard")

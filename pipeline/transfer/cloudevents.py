@@ -1,7 +1,7 @@
-"""A fact as one line of CloudEvents 1.0 JSON, and back without loss. No I/O.
+"""An event as one line of CloudEvents 1.0 JSON, and back without loss. No I/O.
 
-The sound of a fact lies in the bundle's packets file, where the extension attribute `audioref` says. It is no
-`dataref`: by the standard's definition that is the event's `data` itself, kept elsewhere.
+The sound of an event lies in the bundle's packets file, where the extension attribute `audioref` says. It
+is no `dataref`: by the standard's definition that is the event's `data` itself, kept elsewhere.
 """
 
 import re
@@ -45,9 +45,9 @@ class _Event(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line as read: its fact without the sound, and where the sound is."""
+    """A line as read: its event without the sound, and where the sound is."""
 
-    fact: Recorded
+    event: Recorded
     start: int = 0
     size: int = 0
 
@@ -57,7 +57,7 @@ def source_of(session: SessionId) -> str:
 
 
 def write_line(session: SessionId, recorded: Recorded, *, audio_at: int) -> bytes:
-    """`audio_at`: where the packets file has the fact's audio, if it has some."""
+    """`audio_at`: where the packets file has the event's audio, if it has some."""
     event: dict[str, Any] = {
         "specversion": "1.0",
         "id": f"{session}/{recorded.seq}",
@@ -79,13 +79,13 @@ def write_line(session: SessionId, recorded: Recorded, *, audio_at: int) -> byte
 
 
 def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
-    """The fact that must be `seq` of `session`. Raises BundleInvalid, or BundleDamaged if another is."""
+    """The event that must be `seq` of `session`. Raises BundleInvalid, or BundleDamaged if another is."""
     try:
         event = _Event.model_validate(orjson.loads(line))
     except (orjson.JSONDecodeError, ValidationError) as error:
         raise BundleInvalid(f"line {seq} of the events is no CloudEvents 1.0 event of ours") from error
     if (event.id, event.source, int(event.sequence)) != (f"{session}/{seq}", source_of(session), seq):
-        raise BundleDamaged(f"line {seq} of the events is not fact {seq} of the session")
+        raise BundleDamaged(f"line {seq} of the events is not event {seq} of the session")
     stored, version = _matched(_TYPE, event.type, seq)
     try:
         kind, v, data = upcast(stored, int(version), _plain(event.data))
@@ -96,7 +96,7 @@ def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
     if event.audioref is not None:
         first, last = (int(number) for number in _matched(_AUDIOREF, event.audioref, seq))
         start, size = first, last - first + 1
-    fact = Recorded(
+    log_event = Recorded(
         seq=seq,
         ts_ms=_millis(event.time, seq),
         turn=TurnId(turn),
@@ -105,7 +105,7 @@ def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
         data=data,
         cause=Seq(int(event.cause)) if event.cause else None,
     )
-    return Line(fact, start, size)
+    return Line(log_event, start, size)
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,15 +165,15 @@ class Eraser:
                     found.threads.append(thread)
 
     async def _named_in(self, thread: SessionId, principal: str) -> tuple[bool, bool]:
-        """Whether the thread's facts name the principal, and whether they are a member now."""
+        """Whether the thread's events name the principal, and whether they are a member now."""
         named = member = False
         after = Seq(0)
         while page := await self._log.read(thread, after, limit=_PAGE):
             after = page[-1].seq
-            for fact in page:
-                if fact.type in ("member.added", "member.removed") and fact.data["principal"] == principal:
-                    named, member = True, fact.type == "member.added"
-                named = named or (fact.type == "turn.requested" and fact.data.get("by") == principal)
+            for event in page:
+                if event.type in ("member.added", "member.removed") and event.data["principal"] == principal:
+                    named, member = True, event.type == "member.added"
+                named = named or (event.type == "turn.requested" and event.data.get("by") == principal)
         return named, member
 
     async def _erase_all(self, found: _Erased) -> None:
@@ -263,7 +263,7 @@ class Eraser:
         return proof
 
     async def _sessions(self, principal: str) -> AsyncGenerator[SessionId, None]:
-        """By the directory, and by the facts of those that may be too new to be in it."""
+        """By the directory, and by the events of those that may be too new to be in it."""
         async with aclosing(self._directory.all_of(principal)) as listed:
             async for session in listed:
                 [head] = await self._log.heads([session])
@@ -285,8 +285,8 @@ class Eraser:
         archived = await self._log.archive.head(session)
         last, chain = (archived.last, archived.chain) if archived else (Seq(0), FIRST_LINK)
         while page := await self._log.archival.entries(session, last, _PAGE):
-            for fact in page:
-                chain = link(chain, fact)
+            for event in page:
+                chain = link(chain, event)
             last = page[-1].seq
         return last, chain
 

@@ -1,4 +1,4 @@
-"""Another way to go on: a session's past up to some fact, then other settings or another question."""
+"""Another way to go on: a session's past up to some event, then other settings or another question."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -17,7 +17,7 @@ from pipeline.transfer.bundle_import import endings, unlinked
 from pipeline.transfer.session_copy import write_copy
 from schemas.errors import CursorAhead, InputError, LogError, LogLost
 from schemas.events import SessionStarted, SettingsChanged
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.native.session_commands import RequestTurn
 from schemas.native.transfer_answers import ForkSession
@@ -47,7 +47,7 @@ class Forks:
         self._clock = clock
 
     async def fork(self, session: SessionId, command: ForkSession, principal: str) -> Fork:
-        """A new session whose facts up to `command.at` are the old one's, under the same numbers.
+        """A new session whose events up to `command.at` are the old one's, under the same numbers.
 
         The end of an ended session is not taken over. If the turn that the command asks for is refused, there
         is no fork.
@@ -72,10 +72,10 @@ class Forks:
             "parent": session,
             "parent_seq": past.head,
         }
-        async with aclosing(_copied(self._log, session, past, origin)) as facts:
+        async with aclosing(_copied(self._log, session, past, origin)) as events:
             news = [SettingsChanged(settings=settings)] if changed else []
             now = self._clock.now_ms()
-            whole = _followed(facts, [NewFact(n, now) for n in news])
+            whole = _followed(events, [NewEvent(n, now) for n in news])
             charge = partial(self._sessions.charge, principal)
             head_seq = await write_copy(self._log, fork, whole, charge)
         turn = await self._ask(fork, command)
@@ -93,10 +93,10 @@ class Forks:
 
 
 async def _followed(
-    facts: AsyncGenerator[NewFact, None], news: list[NewFact]
-) -> AsyncGenerator[NewFact, None]:
-    async for fact in facts:
-        yield fact
+    events: AsyncGenerator[NewEvent, None], news: list[NewEvent]
+) -> AsyncGenerator[NewEvent, None]:
+    async for event in events:
+        yield event
     for new in news:
         yield new
 
@@ -104,7 +104,7 @@ async def _followed(
 async def _past(
     log: EventLog, session: SessionId, upto: Seq, *, audio: bool
 ) -> AsyncGenerator[Recorded, None]:
-    """Facts up to `upto`, or to the session's end, which is left out."""
+    """Events up to `upto`, or to the session's end, which is left out."""
     after = Seq(0)
     while after < upto:
         page = await log.read(session, after, limit=min(_PAGE, upto - after), audio=audio)
@@ -119,22 +119,22 @@ async def _past(
 
 async def _fold(log: EventLog, session: SessionId, upto: Seq) -> Conversation:
     conversation = Conversation()
-    async with aclosing(_past(log, session, upto, audio=False)) as facts:
-        async for recorded in facts:
+    async with aclosing(_past(log, session, upto, audio=False)) as events:
+        async for recorded in events:
             conversation.apply(recorded)
     return conversation
 
 
 async def _copied(
     log: EventLog, session: SessionId, past: Conversation, origin: dict[str, object]
-) -> AsyncGenerator[NewFact, None]:
+) -> AsyncGenerator[NewEvent, None]:
     """What `past` was folded from, begun as `origin` says, its open turns closed."""
-    async with aclosing(_past(log, session, past.head, audio=True)) as facts:
-        async for recorded in facts:
-            fact = recorded.fact()
-            if isinstance(fact, SessionStarted):
-                fact = fact.model_copy(update=origin)
-            fact = unlinked(fact, past)
-            yield NewFact(fact, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
+    async with aclosing(_past(log, session, past.head, audio=True)) as events:
+        async for recorded in events:
+            event = recorded.event()
+            if isinstance(event, SessionStarted):
+                event = event.model_copy(update=origin)
+            event = unlinked(event, past)
+            yield NewEvent(event, recorded.ts_ms, recorded.turn, recorded.cause, recorded.audio or b"")
     for new in endings(past):
         yield new

@@ -1,4 +1,4 @@
-"""A new session written from facts that exist already: all of them, or no session at all."""
+"""A new session written from events that exist already: all of them, or no session at all."""
 
 import secrets
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
@@ -10,10 +10,10 @@ from pipeline.eventlog.event_log import Batch, EventLog, Verdict
 from pipeline.eventlog.producer_queue import Mode, refusal
 from pipeline.eventlog.redis.codec import encode, size_of
 from schemas.errors import Conflict, RhapsodeError
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, created_ms, generation
 
-BATCH_FACTS: Final = 128
+BATCH_EVENTS: Final = 128
 BATCH_BYTES: Final = 256 << 10
 LEASE_MS: Final = 60_000
 _LOUD: Final = frozenset({"session.started", "session.ended"})
@@ -23,18 +23,18 @@ _LOUD: Final = frozenset({"session.started", "session.ended"})
 async def write_copy(
     log: EventLog,
     session: SessionId,
-    facts: AsyncIterable[NewFact],
+    events: AsyncIterable[NewEvent],
     charge: Callable[[int], Awaitable[None]] | None = None,
 ) -> Seq:
-    """Write `facts`, the first of which is session.started, as the new `session`; its head.
+    """Write `events`, the first of which is session.started, as the new `session`; its head.
 
-    Times and causes stay. Workers and owners do not take the past for news. If anything goes wrong, `facts`
+    Times and causes stay. Workers and owners do not take the past for news. If anything goes wrong, `events`
     itself included, what was written is deleted and the error raised. `charge` is asked about the bytes of
     each batch, and refuses by raising.
     """
     copy = _Copy(log, session, charge)
     try:
-        async for new in facts:
+        async for new in events:
             await copy.add(new)
         await copy.flush()
     except BaseException:
@@ -54,19 +54,19 @@ class _Copy:
         self._log = log
         self._charge = charge
         self._session = session
-        self._waiting: list[NewFact] = []
+        self._waiting: list[NewEvent] = []
         self._bytes = 0
         self._number = 0
         self._tried = False
         self.head = Seq(0)
         self.who = f"copy.{secrets.token_hex(8)}"
 
-    async def add(self, new: NewFact) -> None:
-        kind = new.fact.type
+    async def add(self, new: NewEvent) -> None:
+        kind = new.event.type
         quiet = kind not in _LOUD
-        self._waiting.append(NewFact(new.fact, new.ts_ms, new.turn, new.cause, new.audio, quiet=quiet))
+        self._waiting.append(NewEvent(new.event, new.ts_ms, new.turn, new.cause, new.audio, quiet=quiet))
         self._bytes += size_of([encode(new)])
-        if self.head == 0 or len(self._waiting) >= BATCH_FACTS or self._bytes >= BATCH_BYTES:
+        if self.head == 0 or len(self._waiting) >= BATCH_EVENTS or self._bytes >= BATCH_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -84,15 +84,15 @@ class _Copy:
         self.head = outcome.last
         self._waiting, self._bytes = [], 0
 
-    def _batch(self, facts: Sequence[NewFact]) -> Batch:
+    def _batch(self, events: Sequence[NewEvent]) -> Batch:
         mode: Mode = "create" if self.head == 0 else "append"
-        if facts[-1].fact.type == "session.ended":
+        if events[-1].event.type == "session.ended":
             mode = "seal"
         return Batch(
             session=self._session,
             producer=self.who,
             number=self._number + 1,
-            facts=facts,
+            events=events,
             expected=self.head,
             mode=mode,
             generation=generation(created_ms(self._session)),

@@ -1,4 +1,4 @@
-"""Sentences to audio facts: voiced side by side, recorded strictly in order."""
+"""Sentences to audio events: voiced side by side, recorded strictly in order."""
 
 from collections.abc import Awaitable
 from contextlib import aclosing
@@ -17,7 +17,7 @@ from pipeline.tts.sentence_synthesis import Line
 from pipeline.tts.turn_checkpoint import Progress, Remainder
 from schemas.events import (
     AudioChunk,
-    Fact,
+    Event,
     SentenceCompleted,
     SentenceFailed,
     SentenceSkipped,
@@ -31,7 +31,7 @@ _CHARS_PER_S: Final = 20.0
 
 
 class Record(Protocol):
-    def __call__(self, fact: Fact, *, audio: bytes = b"") -> Awaitable[None]: ...
+    def __call__(self, event: Event, *, audio: bytes = b"") -> Awaitable[None]: ...
 
 
 class Narrator:
@@ -92,7 +92,7 @@ class Narrator:
             line.skip()
 
     async def speak(self, lines: MemoryObjectReceiveStream[Line]) -> None:
-        """Return when every line's last fact is recorded."""
+        """Return when every line's last event is recorded."""
         begun, in_order = anyio.create_memory_object_stream[Line](self._ahead)
         try:
             async with in_order, anyio.create_task_group() as voices:
@@ -160,7 +160,7 @@ class Narrator:
                         await self._announce(line, words, at_ms)
                     await self._record_chunk(line, chunks, part)
                     chunks += 1
-        await self._record(self._closing_fact(line, at_ms))
+        await self._record(self._closing_event(line, at_ms))
 
     async def _record_chunk(self, line: Line, number: int, chunk: OpusChunk) -> None:
         await self._record(
@@ -192,7 +192,7 @@ class Narrator:
             )
         )
 
-    def _closing_fact(self, line: Line, at_ms: int) -> Fact:
+    def _closing_event(self, line: Line, at_ms: int) -> Event:
         if line.skipped:
             return SentenceSkipped(sentence=line.number)
         if line.error is not None:

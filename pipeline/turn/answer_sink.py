@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.engines.ports import Message
-from schemas.events import Fact
+from schemas.events import Event
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 
@@ -29,7 +29,7 @@ class Question:
 class Stage(Protocol):
     """Where an answer appears."""
 
-    async def record(self, fact: Fact) -> None: ...
+    async def record(self, event: Event) -> None: ...
 
     async def settle(self) -> None:
         """Return when everything recorded so far is in the log."""

@@ -110,12 +110,12 @@ class Answer:
         question = self._question
         if self._looked_up or not question.settings.collections:
             return
-        fact = await look_up(
+        event = await look_up(
             self._models.finder, question.text, question.settings, self._clock, room=question.room
         )
-        await self._stage.record(fact)
-        if isinstance(fact, PassagesFound):
-            self._passages = fact.passages
+        await self._stage.record(event)
+        if isinstance(event, PassagesFound):
+            self._passages = event.passages
 
     async def _ask_on(self) -> tuple[ChatRequest, list[ToolCall]]:
         """Let the model write; if its replica dies, the next one goes on with the text so far.

@@ -1,4 +1,4 @@
-"""One turn: from a request to its one terminal fact, text and speech side by side."""
+"""One turn: from a request to its one terminal event, text and speech side by side."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from pipeline.turn.generation import Answer, Models
 from pipeline.turn.turn_span import telling
 from schemas.errors import RhapsodeError
 from schemas.events import (
-    Fact,
+    Event,
     SentenceCompleted,
     SentenceReady,
     TextCompleted,
@@ -39,7 +39,7 @@ from schemas.settings.model_settings import GivenMessage
 log = logging.getLogger(__name__)
 
 VERBATIM_PIECE = 8_000
-"""Characters of text in one delta, at most: well below the log's limit for a fact."""
+"""Characters of text in one delta, at most: well below the log's limit for an event."""
 WAITING_SENTENCES = 256
 """Sentences cut but not yet begun; when full the text waits for the voice."""
 
@@ -118,15 +118,15 @@ class Turn:
             self._scope.cancel()
 
     async def run(self, *, epoch: int, node: str = "") -> None:
-        """Return when the terminal fact is in the log.
+        """Return when the terminal event is in the log.
 
         Raises what the writer raises when this owner may no longer write; then there is no
-        terminal fact of ours, and the next owner sees to it.
+        terminal event of ours, and the next owner sees to it.
         """
-        outcome: Fact | None = None
+        outcome: Event | None = None
         with telling(self.plan, epoch=epoch, node=node) as told:
             with self._scope:
-                await self.record(self._opening_fact(epoch, node))
+                await self.record(self._opening_event(epoch, node))
                 outcome = await self._perform()
             if outcome is None:
                 outcome = TurnStopped(reason=self._stopped or "user")
@@ -134,12 +134,12 @@ class Turn:
             await self._writer.commit(outcome, turn=self.plan.turn)
             told.recorded()
 
-    def _opening_fact(self, epoch: int, node: str) -> Fact:
+    def _opening_event(self, epoch: int, node: str) -> Event:
         if self.plan.progress is None:
             return TurnStarted(epoch=epoch, node=node)
         return TurnResumed(epoch=epoch, node=node, chars=self._shown, sentences=self._progress.spoken)
 
-    async def _perform(self) -> Fact:
+    async def _perform(self) -> Event:
         """Do the work and say how it ended."""
         try:
             await self._write_and_speak()
@@ -264,8 +264,8 @@ class Turn:
             if spoken.text:
                 await lines.send(Line(number, fragment.start, spoken))
 
-    async def record(self, fact: Fact, *, audio: bytes = b"") -> None:
-        await self._writer.record(fact, turn=self.plan.turn, audio=audio)
+    async def record(self, event: Event, *, audio: bytes = b"") -> None:
+        await self._writer.record(event, turn=self.plan.turn, audio=audio)
 
 
 class _Boards:
@@ -276,8 +276,8 @@ class _Boards:
         self._lines = lines
         self._withheld: list[str] = []
 
-    async def record(self, fact: Fact) -> None:
-        await self._turn.record(fact)
+    async def record(self, event: Event) -> None:
+        await self._turn.record(event)
 
     async def settle(self) -> None:
         await self._turn.settle()

@@ -13,7 +13,7 @@ from pipeline.engines.ports import ChatRequest, Completion
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import HERE, fail, shows_content, span
 from pipeline.observability.tracer import TurnTrace, turn_span
-from schemas.events import Fact, TurnCompleted, TurnFailed, TurnStopped
+from schemas.events import Event, TurnCompleted, TurnFailed, TurnStopped
 from schemas.settings.provider_settings import LOCAL
 
 _NS: Final = 1_000_000
@@ -26,7 +26,7 @@ class TurnTold:
         self._span = made
         self._commit_began = 0.0
 
-    def ending(self, outcome: Fact) -> None:
+    def ending(self, outcome: Event) -> None:
         """It is over; what is left is to record that."""
         if self._span is None:
             return
@@ -80,7 +80,7 @@ def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnTold]:
         yield TurnTold(made)
 
 
-def _of(outcome: Fact) -> dict[str, AttributeValue]:
+def _of(outcome: Event) -> dict[str, AttributeValue]:
     told: dict[str, AttributeValue] = {span_names.TURN_OUTCOME: outcome.type}
     if isinstance(outcome, TurnCompleted):
         told |= {span_names.SENTENCES: outcome.sentences, span_names.AUDIO_MS: outcome.audio_ms}

@@ -141,7 +141,7 @@ class CursorForeign(InputError):
 
 
 class CursorAhead(InputError):
-    """The cursor names a fact that the log does not have (yet)."""
+    """The cursor names an event that the log does not have (yet)."""
 
     code = "cursor.ahead"
 
@@ -264,13 +264,13 @@ class Conflict(LogError):
 
 
 class SessionFull(LogError):
-    """The session holds as many bytes as it may; only facts that end a turn or the session are taken."""
+    """The session holds as many bytes as it may; only events that end a turn or the session are taken."""
 
     code = "session.quota"
 
 
 class LogLost(LogError):
-    """The log lost facts that it had acknowledged, and we no longer hold them: read it again."""
+    """The log lost events that it had acknowledged, and we no longer hold them: read it again."""
 
     code = "log.lost"
 

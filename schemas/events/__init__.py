@@ -34,10 +34,10 @@ from schemas.events.service_events import (
     ShareRevoked,
 )
 from schemas.events.session_events import (
-    FACT,
+    EVENT,
     TERMINAL,
     EndReason,
-    Fact,
+    Event,
     Kind,
     OwnerChanged,
     PlaybackPaused,
@@ -99,7 +99,7 @@ from schemas.events.voice_events import (
 )
 
 __all__ = [
-    "FACT",
+    "EVENT",
     "TERMINAL",
     "TRIGGERS",
     "AnswerCited",
@@ -111,7 +111,7 @@ __all__ = [
     "DocumentProgressed",
     "DocumentRemoved",
     "EndReason",
-    "Fact",
+    "Event",
     "HeardWord",
     "InputAudio",
     "InputCleared",

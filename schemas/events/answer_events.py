@@ -1,13 +1,13 @@
-"""Facts about what an answer rests on: passages that were looked up, functions that were called."""
+"""Events about what an answer rests on: passages that were looked up, functions that were called."""
 
 from typing import Literal
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 from schemas.settings.model_settings import CallId
 from schemas.settings.retrieval_settings import NumberedPassage, Strategy, Support
 
 
-class PassagesFound(_Fact):
+class PassagesFound(_Event):
     """Something was looked up before the model was asked; nothing found is no error."""
 
     type: Literal["passages.found"] = "passages.found"
@@ -20,7 +20,7 @@ class PassagesFound(_Fact):
     """From asking to having them."""
 
 
-class PassagesFailed(_Fact):
+class PassagesFailed(_Event):
     """It could not be looked up; the model answers without."""
 
     type: Literal["passages.failed"] = "passages.failed"
@@ -32,7 +32,7 @@ class PassagesFailed(_Fact):
     message: str
 
 
-class AnswerCited(_Fact):
+class AnswerCited(_Event):
     """What of the whole answer rests on which passage, in the order of the text."""
 
     type: Literal["answer.cited"] = "answer.cited"
@@ -40,7 +40,7 @@ class AnswerCited(_Fact):
     supports: tuple[Support, ...]
 
 
-class ToolCalled(_Fact):
+class ToolCalled(_Event):
     """The model wants a function called."""
 
     type: Literal["tool.called"] = "tool.called"
@@ -56,7 +56,7 @@ class ToolCalled(_Fact):
     """So many characters of the answer were written before it."""
 
 
-class ToolCompleted(_Fact):
+class ToolCompleted(_Event):
     """A function was called here, and this is what it said."""
 
     type: Literal["tool.completed"] = "tool.completed"
@@ -68,7 +68,7 @@ class ToolCompleted(_Fact):
     """It said more."""
 
 
-class ToolFailed(_Fact):
+class ToolFailed(_Event):
     """A function could not be called; the model is told why, and goes on."""
 
     type: Literal["tool.failed"] = "tool.failed"

@@ -1,12 +1,12 @@
-"""Facts about a collection of documents, recorded in its own session."""
+"""Events about a collection of documents, recorded in its own session."""
 
 from typing import Literal
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 from schemas.settings.retrieval_settings import DocumentView
 
 
-class DocumentProgressed(_Fact):
+class DocumentProgressed(_Event):
     """How far the adding of a document is: told when it has come a good deal further, not at every step."""
 
     type: Literal["document.progressed"] = "document.progressed"
@@ -21,7 +21,7 @@ class DocumentProgressed(_Fact):
     """The file's size."""
 
 
-class DocumentAdded(_Fact):
+class DocumentAdded(_Event):
     """The document can be found, in place of the one of the same id."""
 
     type: Literal["document.added"] = "document.added"
@@ -29,7 +29,7 @@ class DocumentAdded(_Fact):
     view: DocumentView
 
 
-class DocumentFailed(_Fact):
+class DocumentFailed(_Event):
     """The document could not be added; an older one of the same id is there as before."""
 
     type: Literal["document.failed"] = "document.failed"
@@ -39,7 +39,7 @@ class DocumentFailed(_Fact):
     message: str
 
 
-class DocumentRemoved(_Fact):
+class DocumentRemoved(_Event):
     """Nothing is left of the document; if it was being added, it will not be."""
 
     type: Literal["document.removed"] = "document.removed"

@@ -1,9 +1,9 @@
-"""What every fact has in common."""
+"""What every event has in common."""
 
 from pydantic import BaseModel, ConfigDict
 
 
-class FactModel(BaseModel):
+class EventModel(BaseModel):
     """Readers ignore fields that they do not know: two versions run side by side during a rollout."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)

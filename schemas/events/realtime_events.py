@@ -1,13 +1,13 @@
-"""Facts that a Realtime connection adds to a session: its configuration, and changes of its conversation."""
+"""Events that a Realtime connection adds to a session: its configuration, and changes of its conversation."""
 
 from typing import Literal
 
 from pydantic import JsonValue
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 
 
-class RealtimeConfigured(_Fact):
+class RealtimeConfigured(_Event):
     """Realtime connections of this session are told and tell it in these formats from now on."""
 
     type: Literal["realtime.configured"] = "realtime.configured"
@@ -20,8 +20,8 @@ class RealtimeConfigured(_Fact):
     """The client secret that the session was made with, by its name."""
 
 
-class ItemAdded(_Fact):
-    """A client put an item into the conversation. Its id is its own, or made of this fact's number."""
+class ItemAdded(_Event):
+    """A client put an item into the conversation. Its id is its own, or made of this event's number."""
 
     type: Literal["item.added"] = "item.added"
     v: Literal[1] = 1
@@ -32,7 +32,7 @@ class ItemAdded(_Fact):
     """It stands for sound in which nothing was said."""
 
 
-class ItemRemoved(_Fact):
+class ItemRemoved(_Event):
     """The model is not told of this item any more."""
 
     type: Literal["item.removed"] = "item.removed"
@@ -40,7 +40,7 @@ class ItemRemoved(_Fact):
     item: str
 
 
-class ItemTruncated(_Fact):
+class ItemTruncated(_Event):
     """Of this answer nobody heard more than so much."""
 
     type: Literal["item.truncated"] = "item.truncated"
@@ -50,8 +50,8 @@ class ItemTruncated(_Fact):
     audio_end_ms: int
 
 
-class ResponseAsked(_Fact):
-    """A client asked for a response: the next fact is the turn."""
+class ResponseAsked(_Event):
+    """A client asked for a response: the next event is the turn."""
 
     type: Literal["response.asked"] = "response.asked"
     v: Literal[1] = 1
@@ -62,7 +62,7 @@ class ResponseAsked(_Fact):
     """The configuration that it is answered with."""
 
 
-class InputCleared(_Fact):
+class InputCleared(_Event):
     """The client took back what it sent and nobody had listened to."""
 
     type: Literal["input.cleared"] = "input.cleared"
@@ -70,7 +70,7 @@ class InputCleared(_Fact):
     input: str
 
 
-class InputIdled(_Fact):
+class InputIdled(_Event):
     """Nobody said anything for so long after an answer that the model speaks again."""
 
     type: Literal["input.idled"] = "input.idled"

@@ -1,4 +1,4 @@
-"""A fact with its place in the log, and how old shapes are read."""
+"""An event with its place in the log, and how old shapes are read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from schemas.errors import LogError
-from schemas.events import FACT, Fact
+from schemas.events import EVENT, Event
 from schemas.ids import NO_TURN, Seq, TurnId
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
 """(type, v) -> a pure function from the payload of version v to that of version v + 1."""
 
-FACT_MODELS: Final[tuple[type[BaseModel], ...]] = get_args(get_args(Fact)[0])
+EVENT_MODELS: Final[tuple[type[BaseModel], ...]] = get_args(get_args(Event)[0])
 """Every member of the union, in the order in which schemas/events/session_events.py lists them."""
 
 VERSIONS: Final[Mapping[str, int]] = {
-    model.model_fields["type"].default: model.model_fields["v"].default for model in FACT_MODELS
+    model.model_fields["type"].default: model.model_fields["v"].default for model in EVENT_MODELS
 }
 """Today's version of every type."""
 
@@ -49,8 +49,8 @@ def upcast(kind: str, v: int, data: dict[str, Any]) -> tuple[str, int, dict[str,
     return kind, newest, data
 
 
-class UnknownFact(LogError):
-    """A newer version of this program wrote the fact. Projections count it and go on."""
+class UnknownEvent(LogError):
+    """A newer version of this program wrote the event. Projections count it and go on."""
 
     code = "log.unknown_fact"
 
@@ -61,28 +61,28 @@ class Recorded:
 
     seq: Seq
     ts_ms: int
-    """Wall clock of the writer, never smaller than the fact before; for people and pacing, not for order."""
+    """Wall clock of the writer, never smaller than the event before; for people and pacing, not for order."""
     turn: TurnId
     type: str
     v: int
     data: Mapping[str, Any]
     cause: Seq | None = None
-    """The fact that led to this one."""
+    """The event that led to this one."""
     audio: bytes | None = None
-    """The chunk's bytes, where the reader asked for audio and the fact has some."""
+    """The chunk's bytes, where the reader asked for audio and the event has some."""
 
     @property
     def stored_type(self) -> str:
         """The type as the log holds it, also where this program does not know the version."""
         return self.type.partition(_LATER)[0]
 
-    def fact(self) -> Fact:
-        """The fact as its model; UnknownFact where this program knows no such type or version."""
+    def event(self) -> Event:
+        """The event as its model; UnknownFact where this program knows no such type or version."""
         if VERSIONS.get(self.type) != self.v:
-            raise UnknownFact(
-                f"fact {self.seq} is a {self.stored_type} of version {self.v}, which is not known here"
+            raise UnknownEvent(
+                f"event {self.seq} is a {self.stored_type} of version {self.v}, which is not known here"
             )
-        return FACT.validate_python({**self.data, "type": self.type, "v": self.v})
+        return EVENT.validate_python({**self.data, "type": self.type, "v": self.v})
 
     def wire(self) -> dict[str, Any]:
         """The JSON that every listener is shown, whatever its transport."""
@@ -97,10 +97,10 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class NewFact:
-    """A fact on its way into the log."""
+class NewEvent:
+    """An event on its way into the log."""
 
-    fact: Fact
+    event: Event
     ts_ms: int
     turn: TurnId = NO_TURN
     cause: Seq | None = None

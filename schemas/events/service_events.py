@@ -1,14 +1,14 @@
-"""Facts about narrations, users and shares: what the services around a session's turns have done."""
+"""Events about narrations, users and shares: what the services around a session's turns have done."""
 
 from typing import Literal
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 from schemas.settings.narration_preferences import Preferences
 
 # ---------------------------------------------------------------- narrations, recorded in their story
 
 
-class NarrationRequested(_Fact):
+class NarrationRequested(_Event):
     """A scene (the envelope's turn) is being read out in a session of its own."""
 
     type: Literal["narration.requested"] = "narration.requested"
@@ -19,7 +19,7 @@ class NarrationRequested(_Fact):
     """`auto`: the user's settings asked for it when the scene was complete."""
 
 
-class NarrationReady(_Fact):
+class NarrationReady(_Event):
     """All of the scene's audio is in the log of `session`."""
 
     type: Literal["narration.ready"] = "narration.ready"
@@ -32,7 +32,7 @@ class NarrationReady(_Fact):
     audio_ms: int
 
 
-class NarrationFailed(_Fact):
+class NarrationFailed(_Event):
     """The scene stands, but there is no audio of it; asking again may help."""
 
     type: Literal["narration.failed"] = "narration.failed"
@@ -45,7 +45,7 @@ class NarrationFailed(_Fact):
 # ---------------------------------------------------------------- a user's own session
 
 
-class PreferencesChanged(_Fact):
+class PreferencesChanged(_Event):
     """The user's preferences are these from now on."""
 
     type: Literal["preferences.changed"] = "preferences.changed"
@@ -53,7 +53,7 @@ class PreferencesChanged(_Fact):
     preferences: Preferences
 
 
-class NotificationRaised(_Fact):
+class NotificationRaised(_Event):
     """Something that the user should hear of, wherever they are."""
 
     type: Literal["notification.raised"] = "notification.raised"
@@ -70,7 +70,7 @@ class NotificationRaised(_Fact):
     message: str | None = None
 
 
-class NotificationsDelivered(_Fact):
+class NotificationsDelivered(_Event):
     """A client of the user has taken every notification up to this place."""
 
     type: Literal["notifications.delivered"] = "notifications.delivered"
@@ -82,7 +82,7 @@ class NotificationsDelivered(_Fact):
 # or in its user's own where that one is closed
 
 
-class ShareCreated(_Fact):
+class ShareCreated(_Event):
     """Whoever has the link may listen to this session, and nothing else."""
 
     type: Literal["share.created"] = "share.created"
@@ -92,10 +92,10 @@ class ShareCreated(_Fact):
     expires_ms: int | None = None
     label: str = ""
     session: str | None = None
-    """The shared session; None: the one that this fact is in."""
+    """The shared session; None: the one that this event is in."""
 
 
-class ShareRevoked(_Fact):
+class ShareRevoked(_Event):
     type: Literal["share.revoked"] = "share.revoked"
     v: Literal[1] = 1
     share: str

@@ -1,6 +1,6 @@
-"""The facts of a session: one closed union, past tense, versioned, never edited.
+"""The events of a session: one closed union, past tense, versioned, never edited.
 
-A fact says what happened; its place (sequence number), time and turn belong to the envelope
+An event says what happened; its place (sequence number), time and turn belong to the envelope
 (`schemas/events/recorded.py`). Character offsets count Unicode code points of the turn's shown text;
 milliseconds of speech count from the start of the turn's audio.
 """
@@ -23,7 +23,7 @@ from schemas.events.document_events import (
     DocumentProgressed,
     DocumentRemoved,
 )
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 from schemas.events.realtime_events import (
     InputCleared,
     InputIdled,
@@ -95,7 +95,7 @@ EndReason = Literal["user", "idle", "deleted", "done"]
 # ---------------------------------------------------------------- the session
 
 
-class SessionStarted(_Fact):
+class SessionStarted(_Event):
     """The log of a session begins."""
 
     type: Literal["session.started"] = "session.started"
@@ -108,12 +108,12 @@ class SessionStarted(_Fact):
     parent: str | None = None
     """The session that this one comes from: the story of a narration, or what was forked."""
     parent_seq: int | None = None
-    """The last fact taken over from `parent` (a fork), or the scene of it that is read out (a narration)."""
+    """The last event taken over from `parent` (a fork), or the scene of it that is read out (a narration)."""
     imported_from: str | None = None
     """The id that the session had where it was exported."""
 
 
-class SettingsChanged(_Fact):
+class SettingsChanged(_Event):
     """The session's settings are these from now on; turns already requested keep theirs."""
 
     type: Literal["settings.changed"] = "settings.changed"
@@ -121,7 +121,7 @@ class SettingsChanged(_Fact):
     settings: SessionSettings
 
 
-class SessionEndRequested(_Fact):
+class SessionEndRequested(_Event):
     """Somebody wants the session closed; its owner stops the turns first."""
 
     type: Literal["session.end_requested"] = "session.end_requested"
@@ -129,15 +129,15 @@ class SessionEndRequested(_Fact):
     reason: EndReason = "user"
 
 
-class SessionEnded(_Fact):
-    """Nothing follows this fact."""
+class SessionEnded(_Event):
+    """Nothing follows this event."""
 
     type: Literal["session.ended"] = "session.ended"
     v: Literal[1] = 1
     reason: EndReason
 
 
-class OwnerChanged(_Fact):
+class OwnerChanged(_Event):
     """Another gateway replica runs the session's turns from here on."""
 
     type: Literal["owner.changed"] = "owner.changed"
@@ -146,11 +146,11 @@ class OwnerChanged(_Fact):
     node: str
 
 
-# ---------------------------------------------------------------- commands, recorded as facts
+# ---------------------------------------------------------------- commands, recorded as events
 
 
-class TurnRequested(_Fact):
-    """Somebody asked. The sequence number of this fact is the turn's name."""
+class TurnRequested(_Event):
+    """Somebody asked. The sequence number of this event is the turn's name."""
 
     type: Literal["turn.requested"] = "turn.requested"
     v: Literal[1] = 1
@@ -180,19 +180,19 @@ class TurnRequested(_Fact):
         return len(self.text) if self.given is None else sum(len(one.content) for one in self.given)
 
 
-class TurnStopRequested(_Fact):
+class TurnStopRequested(_Event):
     type: Literal["turn.stop_requested"] = "turn.stop_requested"
     v: Literal[1] = 1
     reason: Literal["user", "barge_in", "merged"] = "user"
 
 
-class SentenceSkipRequested(_Fact):
+class SentenceSkipRequested(_Event):
     type: Literal["sentence.skip_requested"] = "sentence.skip_requested"
     v: Literal[1] = 1
     sentence: int
 
 
-class PlaybackPaused(_Fact):
+class PlaybackPaused(_Event):
     """Listeners hold their output here; no further sentence is synthesised."""
 
     type: Literal["playback.paused"] = "playback.paused"
@@ -201,13 +201,13 @@ class PlaybackPaused(_Fact):
     """`voice`: somebody speaks over the answer, or something sounds like it."""
 
 
-class PlaybackResumed(_Fact):
+class PlaybackResumed(_Event):
     type: Literal["playback.resumed"] = "playback.resumed"
     v: Literal[1] = 1
     by: Literal["user", "voice"] = "user"
 
 
-Fact = Annotated[
+Event = Annotated[
     SessionStarted
     | SettingsChanged
     | SessionRenamed
@@ -278,11 +278,11 @@ Fact = Annotated[
     Field(discriminator="type"),
 ]
 
-FACT: Final[TypeAdapter[Fact]] = TypeAdapter(Fact)
+EVENT: Final[TypeAdapter[Event]] = TypeAdapter(Event)
 TERMINAL: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 """Every turn ends in exactly one of these."""
 
 
-def payload(fact: Fact) -> dict[str, Any]:
-    """What is stored of a fact beside its envelope: every field but `type` and `v`."""
-    return fact.model_dump(mode="json", exclude={"type", "v"})
+def payload(event: Event) -> dict[str, Any]:
+    """What is stored of an event beside its envelope: every field but `type` and `v`."""
+    return event.model_dump(mode="json", exclude={"type", "v"})

@@ -1,11 +1,11 @@
-"""Facts about conversations as their people see them: titles, who takes part, and characters."""
+"""Events about conversations as their people see them: titles, who takes part, and characters."""
 
 from typing import Literal
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 
 
-class SessionRenamed(_Fact):
+class SessionRenamed(_Event):
     """The session is called this from now on."""
 
     type: Literal["session.renamed"] = "session.renamed"
@@ -15,7 +15,7 @@ class SessionRenamed(_Fact):
     """`first_words`: nobody gave it a title, so it got the beginning of its first question."""
 
 
-class MemberAdded(_Fact):
+class MemberAdded(_Event):
     """Somebody may listen to the session and ask in it, beside its owner."""
 
     type: Literal["member.added"] = "member.added"
@@ -24,13 +24,13 @@ class MemberAdded(_Fact):
     """Empty in a copy: nobody takes part in a fork or an import because they did in what it comes from."""
 
 
-class MemberRemoved(_Fact):
+class MemberRemoved(_Event):
     type: Literal["member.removed"] = "member.removed"
     v: Literal[1] = 1
     principal: str
 
 
-class CharacterSaved(_Fact):
+class CharacterSaved(_Event):
     """A user's character is this from now on; recorded in the user's own session."""
 
     type: Literal["character.saved"] = "character.saved"
@@ -46,7 +46,7 @@ class CharacterSaved(_Fact):
     """What it knows."""
 
 
-class CharacterDeleted(_Fact):
+class CharacterDeleted(_Event):
     type: Literal["character.deleted"] = "character.deleted"
     v: Literal[1] = 1
     character: str

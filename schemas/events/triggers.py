@@ -1,4 +1,4 @@
-"""Which facts the workers hear of."""
+"""Which events the workers hear of."""
 
 from typing import Final
 

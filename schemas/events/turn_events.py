@@ -1,11 +1,11 @@
-"""Facts about one turn: its text, its sentences, their audio and its end."""
+"""Events about one turn: its text, its sentences, their audio and its end."""
 
 from typing import Literal
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 
 
-class TurnStarted(_Fact):
+class TurnStarted(_Event):
     """An owner began to work on the turn."""
 
     type: Literal["turn.started"] = "turn.started"
@@ -15,7 +15,7 @@ class TurnStarted(_Fact):
     """The owner's name; it begins with the process's id."""
 
 
-class TurnResumed(_Fact):
+class TurnResumed(_Event):
     """Another owner goes on with the turn where the log ends."""
 
     type: Literal["turn.resumed"] = "turn.resumed"
@@ -28,7 +28,7 @@ class TurnResumed(_Fact):
     """Sentences of it whose audio is whole, failed or skipped."""
 
 
-class TextDelta(_Fact):
+class TextDelta(_Event):
     """The shown text grew by `text`, at offset `at`."""
 
     type: Literal["text.delta"] = "text.delta"
@@ -37,7 +37,7 @@ class TextDelta(_Fact):
     text: str
 
 
-class TextCompleted(_Fact):
+class TextCompleted(_Event):
     """The shown text is whole."""
 
     type: Literal["text.completed"] = "text.completed"
@@ -51,12 +51,12 @@ class TextCompleted(_Fact):
     """From the call of the language model to its first delta."""
     provider: str = ""
     """Who answered, which is not who was asked where another one stepped in; empty: the text was given, or
-    the fact is older than the choice."""
+    the event is older than the choice."""
     model: str = ""
     """As the provider calls it."""
 
 
-class SentenceReady(_Fact):
+class SentenceReady(_Event):
     """Characters [start, end) of the shown text will be spoken as `spoken`.
 
     The sentences of a turn tile its text: each starts where the one before ended.
@@ -71,7 +71,7 @@ class SentenceReady(_Fact):
     """Normalised for the voice; empty: nothing to say (an emoji, a rule), no audio follows."""
 
 
-class Word(_Fact):
+class Word(_Event):
     """Characters [start, end) of the shown text are heard from start_ms to end_ms of the turn's audio."""
 
     start: int
@@ -80,7 +80,7 @@ class Word(_Fact):
     end_ms: int
 
 
-class SentenceVoiced(_Fact):
+class SentenceVoiced(_Event):
     """The sentence's audio begins at `at_ms`; recorded before its first chunk."""
 
     type: Literal["sentence.voiced"] = "sentence.voiced"
@@ -94,7 +94,7 @@ class SentenceVoiced(_Fact):
     """From the sentence being handed to the voice to its first audio."""
 
 
-class AudioChunk(_Fact):
+class AudioChunk(_Event):
     """A piece of the sentence's audio. Its bytes lie in the sibling audio stream under the same number."""
 
     type: Literal["audio.chunk"] = "audio.chunk"
@@ -110,7 +110,7 @@ class AudioChunk(_Fact):
     """Nothing of this sentence follows."""
 
 
-class SentenceCompleted(_Fact):
+class SentenceCompleted(_Event):
     """All audio of the sentence is in the log."""
 
     type: Literal["sentence.completed"] = "sentence.completed"
@@ -122,7 +122,7 @@ class SentenceCompleted(_Fact):
     """The voice's time for it, without waiting for whoever takes the sound; None: two owners made it."""
 
 
-class SentenceFailed(_Fact):
+class SentenceFailed(_Event):
     """The voice could not speak this sentence; the turn goes on without (the rest of) its audio."""
 
     type: Literal["sentence.failed"] = "sentence.failed"
@@ -132,7 +132,7 @@ class SentenceFailed(_Fact):
     message: str
 
 
-class SentenceSkipped(_Fact):
+class SentenceSkipped(_Event):
     """On request, (the rest of) the sentence's audio was not made."""
 
     type: Literal["sentence.skipped"] = "sentence.skipped"
@@ -140,7 +140,7 @@ class SentenceSkipped(_Fact):
     sentence: int
 
 
-class TurnCompleted(_Fact):
+class TurnCompleted(_Event):
     """The turn's text and audio are whole. Terminal."""
 
     type: Literal["turn.completed"] = "turn.completed"
@@ -151,7 +151,7 @@ class TurnCompleted(_Fact):
     """From the request being recorded to the first audio being recorded."""
 
 
-class TurnStopped(_Fact):
+class TurnStopped(_Event):
     """The turn ended early on request; what was said before stands. Terminal."""
 
     type: Literal["turn.stopped"] = "turn.stopped"
@@ -159,7 +159,7 @@ class TurnStopped(_Fact):
     reason: Literal["user", "barge_in", "merged", "session_ended", "forked"]
 
 
-class TurnFailed(_Fact):
+class TurnFailed(_Event):
     """The turn could not be finished; what was said before stands. Terminal."""
 
     type: Literal["turn.failed"] = "turn.failed"

@@ -1,4 +1,4 @@
-"""Facts about what came in by ear: sound, speech, and what was written down of it.
+"""Events about what came in by ear: sound, speech, and what was written down of it.
 
 An input is one microphone, or one file, from its opening to its close. Its milliseconds count its own sound
 from its first sample. Utterances are numbered 0, 1, 2, ... within it.
@@ -6,11 +6,11 @@ from its first sample. Utterances are numbered 0, 1, 2, ... within it.
 
 from typing import Literal
 
-from schemas.events.event_model import FactModel as _Fact
+from schemas.events.event_model import EventModel as _Event
 from schemas.settings.listening_settings import ListeningSettings, Mode
 
 
-class InputOpened(_Fact):
+class InputOpened(_Event):
     """Somebody begins to be listened to, or goes on being listened to after the connection broke."""
 
     type: Literal["input.opened"] = "input.opened"
@@ -35,7 +35,7 @@ class InputOpened(_Fact):
     settings: ListeningSettings
 
 
-class InputAudio(_Fact):
+class InputAudio(_Event):
     """A piece of what was heard. Its bytes lie in the sibling audio stream under the same number."""
 
     type: Literal["input.audio"] = "input.audio"
@@ -49,7 +49,7 @@ class InputAudio(_Fact):
     """Of the bytes, in hexadecimal digits."""
 
 
-class InputProgress(_Fact):
+class InputProgress(_Event):
     """So much of a file has been listened to."""
 
     type: Literal["input.progress"] = "input.progress"
@@ -58,7 +58,7 @@ class InputProgress(_Fact):
     ms: int
 
 
-class InputClosed(_Fact):
+class InputClosed(_Event):
     """Nothing more is heard of the input, unless it is opened again."""
 
     type: Literal["input.closed"] = "input.closed"
@@ -71,7 +71,7 @@ class InputClosed(_Fact):
     message: str = ""
 
 
-class SpeechStarted(_Fact):
+class SpeechStarted(_Event):
     """Somebody began to speak at `at_ms`."""
 
     type: Literal["speech.started"] = "speech.started"
@@ -81,7 +81,7 @@ class SpeechStarted(_Fact):
     at_ms: int
 
 
-class SpeechEnded(_Fact):
+class SpeechEnded(_Event):
     """The utterance is over: it was spoken from start_ms to end_ms, without the silence around it."""
 
     type: Literal["speech.ended"] = "speech.ended"
@@ -95,7 +95,7 @@ class SpeechEnded(_Fact):
     reason: Literal["silence", "commit", "max_length", "closed"]
 
 
-class SpeechDiscarded(_Fact):
+class SpeechDiscarded(_Event):
     """The client took back what was said since the last utterance."""
 
     type: Literal["speech.discarded"] = "speech.discarded"
@@ -105,7 +105,7 @@ class SpeechDiscarded(_Fact):
     at_ms: int
 
 
-class HeardWord(_Fact):
+class HeardWord(_Event):
     """Characters [start, end) of the transcript were spoken from start_ms to end_ms of the input."""
 
     start: int
@@ -115,7 +115,7 @@ class HeardWord(_Fact):
     speaker: str = ""
 
 
-class TranscriptPartial(_Fact):
+class TranscriptPartial(_Event):
     """What has been understood so far; the first `stable` characters will not change."""
 
     type: Literal["transcript.partial"] = "transcript.partial"
@@ -137,7 +137,7 @@ cut by its length and waits for the next one. `backchannel`: a word of agreement
 """
 
 
-class TranscriptFinal(_Fact):
+class TranscriptFinal(_Event):
     """What was said in the utterance; will not change."""
 
     type: Literal["transcript.final"] = "transcript.final"
@@ -162,7 +162,7 @@ class TranscriptFinal(_Fact):
     """Words of partial transcripts that were taken back."""
 
 
-class TranscriptFailed(_Fact):
+class TranscriptFailed(_Event):
     """The utterance could not be written down; its sound is in the log if it was recorded."""
 
     type: Literal["transcript.failed"] = "transcript.failed"
@@ -174,7 +174,7 @@ class TranscriptFailed(_Fact):
     message: str
 
 
-class WayReport(_Fact):
+class WayReport(_Event):
     """How one way did on one utterance."""
 
     mode: Mode
@@ -188,14 +188,14 @@ class WayReport(_Fact):
     """Against the reference, where one was given for the whole input and it is one utterance."""
 
 
-class WordDifference(_Fact):
+class WordDifference(_Event):
     """Words `left` of the first way are words `right` of the second; either may be empty."""
 
     left: str
     right: str
 
 
-class TranscriptCompared(_Fact):
+class TranscriptCompared(_Event):
     """Both ways have written the same utterance down."""
 
     type: Literal["transcript.compared"] = "transcript.compared"
@@ -210,7 +210,7 @@ class TranscriptCompared(_Fact):
     differences: tuple[WordDifference, ...] = ()
 
 
-class PlaybackHeard(_Fact):
+class PlaybackHeard(_Event):
     """So much of the turn's audio has come out of the loudspeaker of whoever says so."""
 
     type: Literal["playback.heard"] = "playback.heard"
@@ -218,7 +218,7 @@ class PlaybackHeard(_Fact):
     heard_ms: int
 
 
-class PlaybackEnded(_Fact):
+class PlaybackEnded(_Event):
     """A listener who says what it heard is through with the turn: at its end, or before."""
 
     type: Literal["playback.ended"] = "playback.ended"
@@ -228,7 +228,7 @@ class PlaybackEnded(_Fact):
     """How often its loudspeaker ran dry in the middle."""
 
 
-class PlaybackFlushed(_Fact):
+class PlaybackFlushed(_Event):
     """Listeners drop what they still hold of the turn's audio, with a short fade: somebody is speaking, or
     has heard enough of what is complete already."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.events.recorded import FACT_MODELS
+from schemas.events.recorded import EVENT_MODELS
 from schemas.native import asyncapi_sockets as sockets
 from schemas.native import native_messages
 
@@ -43,22 +43,22 @@ _LISTENING: Final[Mapping[str, Any]] = {
     "speed": {"description": "live, or a multiple of the recorded pace; 0: at once.", "type": "string"},
     "audio": {"type": "string", "enum": ["none", "opus", "pcm16", "mp3", "wav"], "default": "none"},
     "follow": {"description": "false: end at the head as it was on connecting.", "type": "boolean"},
-    "turn": {"description": "End after this turn's terminal fact.", "type": "integer"},
+    "turn": {"description": "End after this turn's terminal event.", "type": "integer"},
 }
 
 
 def type_of(model: type[BaseModel]) -> str:
-    """The string that names a fact or frame on the wire."""
+    """The string that names an event or frame on the wire."""
     return str(model.model_fields["type"].default)
 
 
 def document() -> dict[str, Any]:
     """The whole document, ready for json.dump."""
     schemas = _schemas(
-        (*FACT_MODELS, *_FRAMES, *_ANSWERS, *sockets.messages()), (*_COMMANDS, *sockets.COMMANDS)
+        (*EVENT_MODELS, *_FRAMES, *_ANSWERS, *sockets.messages()), (*_COMMANDS, *sockets.COMMANDS)
     )
-    schemas |= {_envelope_name(model): _envelope(model) for model in FACT_MODELS}
-    for model in FACT_MODELS:  # the envelope says both already
+    schemas |= {_envelope_name(model): _envelope(model) for model in EVENT_MODELS}
+    for model in EVENT_MODELS:  # the envelope says both already
         for field in ("type", "v"):
             schemas[model.__name__]["properties"].pop(field)
     return {
@@ -66,7 +66,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Rhapsode events",
             "version": "1.0.0",
-            "description": "A session's facts as they are recorded, by SSE or WebSocket; see protocol.md.",
+            "description": "A session's events as they are recorded, by SSE or WebSocket; see protocol.md.",
             "license": {"name": "MIT"},
         },
         "defaultContentType": "application/json",
@@ -102,7 +102,7 @@ def _envelope(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _messages() -> dict[str, Any]:
-    messages = {type_of(m): _message(m, _envelope_name(m)) for m in FACT_MODELS}
+    messages = {type_of(m): _message(m, _envelope_name(m)) for m in EVENT_MODELS}
     messages |= {type_of(m): _message(m, m.__name__) for m in (*_FRAMES, *_ANSWERS, *_COMMANDS)}
     others = (*sockets.messages(), *sockets.COMMANDS)
     return messages | {
@@ -122,11 +122,11 @@ def _message(model: type[BaseModel], schema: str) -> dict[str, Any]:
 def _channels() -> dict[str, Any]:
     session = {"session_id": {"description": "As POST /v1/sessions answered it."}}
     query = {"type": "object", "properties": dict(_LISTENING)}
-    sse = _refs("#/components/messages", [*FACT_MODELS, *_FRAMES])
+    sse = _refs("#/components/messages", [*EVENT_MODELS, *_FRAMES])
     return {
         "events": {
             "address": "/v1/sessions/{session_id}/events",
-            "description": "Server-sent events. Facts are unnamed and carry their cursor as `id`; frames are"
+            "description": "Server-sent events. Events are unnamed and carry their cursor as `id`; frames are"
             " named by their type, which their data leaves out.",
             "parameters": session,
             "messages": sse,
@@ -134,7 +134,7 @@ def _channels() -> dict[str, Any]:
         "stream": {
             "address": "/v1/sessions/{session_id}/stream",
             "description": "WebSocket. With audio, an audio.chunk is a binary frame: four bytes big-endian"
-            " length, the fact's JSON, the sound. Between input.open and input.close the client's binary"
+            " length, the event's JSON, the sound. Between input.open and input.close the client's binary"
             " frames are sound in the declared format.",
             "parameters": session,
             "messages": sse | _refs("#/components/messages", [*_ANSWERS, *_COMMANDS]),
@@ -144,7 +144,7 @@ def _channels() -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    told: list[type[BaseModel]] = [*FACT_MODELS, *_FRAMES]
+    told: list[type[BaseModel]] = [*EVENT_MODELS, *_FRAMES]
     return {
         "tellByServerSentEvents": _operation("send", "events", told),
         "tellByWebSocket": _operation("send", "stream", told),

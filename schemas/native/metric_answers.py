@@ -1,4 +1,4 @@
-"""What a session's facts say about how quickly it was answered."""
+"""What a session's events say about how quickly it was answered."""
 
 from pydantic import BaseModel, ConfigDict
 

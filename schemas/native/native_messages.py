@@ -1,4 +1,4 @@
-"""What crosses the native protocol beside facts: a client's messages, our frames, our answers."""
+"""What crosses the native protocol beside events: a client's messages, our frames, our answers."""
 
 from typing import Annotated, Final, Literal
 
@@ -138,7 +138,7 @@ class ErrorFrame(_Wire):
 
 
 class End(_Wire):
-    """Nothing more will come on this connection; `seq` is the last fact sent."""
+    """Nothing more will come on this connection; `seq` is the last event sent."""
 
     type: Literal["end"] = "end"
     reason: str
@@ -236,7 +236,7 @@ class TurnView(_Wire):
 
 
 class SessionView(_Wire):
-    """The session as its facts up to `head_seq` make it."""
+    """The session as its events up to `head_seq` make it."""
 
     session_id: str
     generation: str
@@ -268,7 +268,7 @@ class UtteranceView(_Wire):
 
 
 class RecordingHeard(_Wire):
-    """A recording has been listened to, up to the fact `seq`."""
+    """A recording has been listened to, up to the event `seq`."""
 
     session_id: str
     input: str

@@ -14,7 +14,7 @@ class ForkSession(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     at: Annotated[int, Field(ge=1, le=2**53)] | None = None
-    """The last fact that both share; None: everything there is."""
+    """The last event that both share; None: everything there is."""
     settings: SettingsPatch = Field(default_factory=SettingsPatch)
     """What is different from there on."""
     prompt: Said | None = None
@@ -34,7 +34,7 @@ class ForkSession(BaseModel):
 class SessionForked(SessionCreated):
     parent: str
     parent_seq: int
-    """The last fact taken over; an end of the session is not."""
+    """The last event taken over; an end of the session is not."""
     turn: int | None = None
     """Where one was asked for."""
 
@@ -51,9 +51,9 @@ class ErasedSession(BaseModel):
 
     session_id: str
     n: int
-    """How many facts it had."""
+    """How many events it had."""
     sha256: str
-    """The chain over all of its facts and audio: whoever kept a copy can show which session this was."""
+    """The chain over all of its events and audio: whoever kept a copy can show which session this was."""
 
 
 Place = Literal[

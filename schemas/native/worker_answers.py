@@ -40,7 +40,7 @@ class ReaderReport(_Answer):
 
     name: str
     lag: int
-    """Facts that it has not taken yet; of a projection at most 1,000 in each partition are counted."""
+    """Events that it has not taken yet; of a projection at most 1,000 in each partition are counted."""
     dead_letters: int
     running: bool
     """Some worker runs it now."""
@@ -50,7 +50,7 @@ class EffectReport(ReaderReport):
     """How far one effect is, all partitions together."""
 
     pending: int
-    """Facts that somebody works on, or has failed at and will try again."""
+    """Events that somebody works on, or has failed at and will try again."""
     oldest_pending_s: float
     """Since the oldest of those was recorded; 0: there is none."""
 
@@ -85,7 +85,7 @@ class WorkerReport(_Answer):
 
 
 class DeadLetter(_Answer):
-    """A fact that an effect or a projection could not be done with."""
+    """An event that an effect or a projection could not be done with."""
 
     id: str
     kind: Literal["effect", "projection"]
@@ -97,7 +97,7 @@ class DeadLetter(_Answer):
     error: str
     tries: int
     first_ms: int
-    """When the fact was recorded."""
+    """When the event was recorded."""
     buried_ms: int
 
 
@@ -110,7 +110,7 @@ class DeadLetters(_Answer):
 
 
 class RetryAccepted(_Answer):
-    """The fact is on its way to the effect or projection again."""
+    """The event is on its way to the effect or projection again."""
 
     id: str
 

@@ -84,7 +84,7 @@ class LimitSettings(_Settings):
     """Speech with more PCM (5.8 minutes) is sent as a file while it is made; less is made at once and kept
     for a while."""
     listener_buffer: int = Field(default=256, ge=8)
-    """Facts held for one listener; when full they are dropped and read again from the log."""
+    """Events held for one listener; when full they are dropped and read again from the log."""
     sentences_ahead: int = Field(default=2, ge=0, le=16)
     """Sentences in synthesis beyond the one whose audio is being recorded; others wait."""
     heartbeat_s: float = Field(default=15.0, gt=0)

@@ -75,7 +75,7 @@ class ListeningSettings(_Listening):
     interrupt_ms: int = Field(default=600, ge=32, le=5_000)
     """So much speech over an answer, and it is stopped; less than that is a word of agreement or a noise."""
     record: bool = True
-    """Keep the sound that came in, as facts."""
+    """Keep the sound that came in, as events."""
 
     @property
     def ends(self) -> EndpointingSettings:

@@ -1,4 +1,4 @@
-"""Where the facts live: one server, a cluster, or a master that sentinels watch."""
+"""Where the events live: one server, a cluster, or a master that sentinels watch."""
 
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ Address = Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$", examples=["10.0.0.
 
 
 class LogSettings(BaseModel):
-    """Where the facts live."""
+    """Where the events live."""
 
     # An error about the whole must not print its parts: passwords are among them.
     model_config = ConfigDict(

@@ -6,7 +6,7 @@ from schemas.settings.provider_settings import SpeechExtra
 
 
 class Preferences(BaseModel):
-    """Kept as facts in the user's own session, so that every change has a time and can be looked up."""
+    """Kept as events in the user's own session, so that every change has a time and can be looked up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 

@@ -57,7 +57,7 @@ class SentenceSettings(_Settings):
 
 
 class SessionSettings(_Settings):
-    """What a user chooses for one session; every change is a fact."""
+    """What a user chooses for one session; every change is an event."""
 
     voice: str = Field(default="joe", min_length=1, max_length=64)
     language: Literal["en", "de"] = "en"
@@ -93,7 +93,7 @@ class SessionSettings(_Settings):
     character: str | None = Field(default=None, max_length=64)
     """Whose words these are: a character of the owner's; None: nobody's in particular."""
     character_seq: int = Field(default=0, ge=0)
-    """The character as it was saved by this fact of its owner's own session; a later one is taken over with
+    """The character as it was saved by this event of its owner's own session; a later one is taken over with
     the next question."""
 
 
@@ -183,11 +183,11 @@ class WorkerSettings(_Settings):
     """What happens beside the conversations: effects, projections, and keeping the log tidy."""
 
     concurrency: int = Field(default=8, ge=1, le=256)
-    """Facts that one effect works on at a time in one process."""
+    """Events that one effect works on at a time in one process."""
     claim_idle_s: float = Field(default=30.0, gt=0)
     """A worker that shows no sign of life for so long loses what it was working on to the others."""
     deliveries: int = Field(default=5, ge=1, le=100)
-    """Tries of one fact; after that it is a dead letter."""
+    """Tries of one event; after that it is a dead letter."""
     retry_s: float = Field(default=0.5, ge=0)
     """The pause before the second try; each further one is twice as long."""
     try_s: float = Field(default=600.0, gt=0)
@@ -209,7 +209,7 @@ class WorkerSettings(_Settings):
 
 
 class ArchiveSettings(_Settings):
-    """Where facts go when they are no longer hot, and when."""
+    """Where events go when they are no longer hot, and when."""
 
     url: str | None = None
     """Any address that fsspec knows, as s3://bucket/folder; None: the folder "archive" under `home`."""
@@ -217,20 +217,20 @@ class ArchiveSettings(_Settings):
     """Handed to the storage's driver as they are (an endpoint, a profile). Keys are no settings of ours:
     the driver finds them where it always does."""
     segment_facts: int = Field(default=5_000, ge=1)
-    """Facts in one file; a live session that has so many more than its archive gets its next file."""
+    """Events in one file; a live session that has so many more than its archive gets its next file."""
     segment_bytes: int = Field(default=32 * 1024 * 1024, ge=1_024)
-    """Audio in one file, roughly: a file ends with the first page of facts that reaches it."""
+    """Audio in one file, roughly: a file ends with the first page of events that reaches it."""
     hot_facts: int = Field(default=1_000, ge=0)
-    """The latest facts of a live session stay in the log as well."""
+    """The latest events of a live session stay in the log as well."""
     hot_bytes: int = Field(default=8 * 1024 * 1024, ge=65_536)
     """No more of them than take about so many bytes, with their sound. A live session that has so many that
     are not archived gets its next file."""
     hot_s: int = Field(default=3_600, ge=0)
-    """So long the facts of a closed session stay in the log after they are in the archive."""
+    """So long the events of a closed session stay in the log after they are in the archive."""
     idle_archive_s: float = Field(default=3_600, ge=0)
     """A live session in which nothing happened for so long gets a file early ..."""
     idle_facts: int = Field(default=250, ge=1)
-    """... if it has so many facts that are not archived: archives must not crumble."""
+    """... if it has so many events that are not archived: archives must not crumble."""
     sweep_s: float = Field(default=60.0, gt=0)
     """How often sessions are looked for that should be in the archive and are not."""
 

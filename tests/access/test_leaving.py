@@ -34,7 +34,7 @@ async def without_bob(anna: httpx.AsyncClient, thread: str) -> None:
     assert (await anna.delete(f"/v1/threads/{thread}/members/bob")).status_code == 204
 
 
-async def test_a_removed_member_s_stream_of_facts_ends(
+async def test_a_removed_member_s_stream_of_events_ends(
     app: RunningApp, people: People, anna: httpx.AsyncClient
 ) -> None:
     thread = await thread_with_bob(anna)
@@ -95,7 +95,7 @@ async def test_a_removed_member_s_socket_ends_in_a_thread_where_something_happen
 async def test_a_removed_member_s_replay_ends(
     app: RunningApp, people: People, anna: httpx.AsyncClient
 ) -> None:
-    """It hears of the past, slowly: the fact of the removal is not on its way to it."""
+    """It hears of the past, slowly: the event of the removal is not on its way to it."""
     thread = await thread_with_bob(anna)
     await anyio.sleep(0.05)
     await anna.patch(f"/v1/threads/{thread}", json={"title": "Renamed"})

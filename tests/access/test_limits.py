@@ -147,7 +147,7 @@ async def test_speech_is_counted_when_it_was_made(
         assert spoken_ms > 60_000
         with anyio.fail_after(10):
             while (again := await post_turn(http, session)).status_code != 429:
-                pass  # it is counted a moment after the turn's last fact
+                pass  # it is counted a moment after the turn's last event
         status, code, wait = await refused(again)
     assert (status, code) == (429, "limit.audio")
     owed_s = (spoken_ms - 60_000) / 60_000 * 3_600

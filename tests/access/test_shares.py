@@ -166,7 +166,7 @@ async def test_a_revoked_link_is_worth_nothing_and_those_who_listen_are_let_go(
 
 
 async def test_a_replay_in_progress_ends_with_its_link(app: RunningApp, people: People) -> None:
-    """It hears of the past, slowly: the fact of the revocation is not on its way to it."""
+    """It hears of the past, slowly: the event of the revocation is not on its way to it."""
     async with client(app, people.anna) as http:
         session = await create(http)
         made = await share(app, people.anna, session)
@@ -185,7 +185,7 @@ async def test_a_replay_in_progress_ends_with_its_link(app: RunningApp, people: 
 async def test_what_is_over_can_be_shared_and_unshared_too(
     app: RunningApp, people: People, hers: Belongings
 ) -> None:
-    """A closed log takes no more facts; a story that is finished is what one wants to share most."""
+    """A closed log takes no more events; a story that is finished is what one wants to share most."""
     async with client(app, people.anna) as http:
         session = await create(http, title="Over")
         before = await share(app, people.anna, session)

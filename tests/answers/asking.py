@@ -1,4 +1,4 @@
-"""A question is put to a session in memory; its turn's facts come back."""
+"""A question is put to a session in memory; its turn's events come back."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -117,7 +117,7 @@ async def owning(
             yield owners
 
 
-async def facts_of(  # noqa: PLR0913 - all that a turn depends on
+async def events_of(  # noqa: PLR0913 - all that a turn depends on
     model: LanguageModel,
     settings: SessionSettings,
     *,
@@ -143,5 +143,5 @@ async def facts_of(  # noqa: PLR0913 - all that a turn depends on
     return (await log.read(session, Seq(0), limit=5_000))[2:]
 
 
-def of_type(facts: Sequence[Recorded], *kinds: str) -> list[Recorded]:
-    return [fact for fact in facts if fact.type in kinds]
+def of_type(events: Sequence[Recorded], *kinds: str) -> list[Recorded]:
+    return [event for event in events if event.type in kinds]

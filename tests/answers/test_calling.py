@@ -18,7 +18,7 @@ from tests.answers.asking import (
     TURN,
     Author,
     call,
-    facts_of,
+    events_of,
     house,
     of_type,
     offered,
@@ -39,30 +39,30 @@ BOTH = {
 }
 
 
-def text_of(facts: list[Recorded]) -> str:
-    return "".join(fact.data["text"] for fact in of_type(facts, "text.delta"))
+def text_of(events: list[Recorded]) -> str:
+    return "".join(event.data["text"] for event in of_type(events, "text.delta"))
 
 
 async def test_a_function_is_called_and_the_model_goes_on_with_its_result() -> None:
     model = Author(["Let me see. ", call("weather", KIEL), CALLED], ["Seven degrees.", DONE])
-    facts = await facts_of(model, registered("weather"), functions=house(**BOTH))
-    assert text_of(facts) == "Let me see. Seven degrees."
-    [called] = of_type(facts, "tool.called")
+    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    assert text_of(events) == "Let me see. Seven degrees."
+    [called] = of_type(events, "tool.called")
     assert (called.data["place"], called.data["at"], called.data["arguments"]) == ("server", 12, KIEL)
-    [completed] = of_type(facts, "tool.completed")
+    [completed] = of_type(events, "tool.completed")
     assert completed.data["output"] == '{"city": "Kiel", "celsius": [7]}'
     assert model.asked[1].messages[-2:] == (
         Message("assistant", "Let me see. ", (ToolCall("call_weather", "weather", KIEL),)),
         Message("tool", completed.data["output"], call="call_weather"),
     )
-    whole = of_type(facts, "text.completed")[0].data
+    whole = of_type(events, "text.completed")[0].data
     assert (whole["finish"], whole["tokens_in"], whole["tokens_out"]) == ("stop", 30, 7)
-    assert facts[-1].type == "turn.completed"
+    assert events[-1].type == "turn.completed"
 
 
 async def test_the_model_is_offered_what_the_session_allows_and_nothing_else() -> None:
     model = Author(["Hello.", DONE])
-    await facts_of(model, registered("tides"), functions=house(**BOTH))
+    await events_of(model, registered("tides"), functions=house(**BOTH))
     assert [function.name for function in model.asked[0].functions] == ["tides"]
 
 
@@ -79,24 +79,27 @@ async def test_several_calls_run_side_by_side() -> None:
     functions = Meeting(house(**BOTH).settings)
     model = Author([call("weather", KIEL), call("tides", '{"harbour": "Husum"}'), CALLED], ["Fine.", DONE])
     with anyio.fail_after(10):
-        facts = await facts_of(model, registered("weather", "tides"), functions=functions)
-    assert {fact.data["call"] for fact in of_type(facts, "tool.completed")} == {"call_weather", "call_tides"}
-    assert {fact.data["round"] for fact in of_type(facts, "tool.called")} == {0}
+        events = await events_of(model, registered("weather", "tides"), functions=functions)
+    assert {event.data["call"] for event in of_type(events, "tool.completed")} == {
+        "call_weather",
+        "call_tides",
+    }
+    assert {event.data["round"] for event in of_type(events, "tool.called")} == {0}
     assert [m.call for m in model.asked[1].messages if m.role == "tool"] == ["call_weather", "call_tides"]
 
 
 async def test_a_clients_function_ends_the_turn_with_the_call() -> None:
     model = Author(["One moment. ", call("open_door", '{"door": 1}'), CALLED])
-    facts = await facts_of(model, offered("open_door"))
-    assert [fact.type for fact in facts if not fact.type.startswith("sentence")] == [
+    events = await events_of(model, offered("open_door"))
+    assert [event.type for event in events if not event.type.startswith("sentence")] == [
         "turn.started",
         "text.delta",
         "tool.called",
         "text.completed",
         "turn.completed",
     ]
-    assert of_type(facts, "tool.called")[0].data["place"] == "client"
-    assert of_type(facts, "text.completed")[0].data["finish"] == "tool_calls"
+    assert of_type(events, "tool.called")[0].data["place"] == "client"
+    assert of_type(events, "text.completed")[0].data["finish"] == "tool_calls"
 
 
 async def test_a_conversation_that_the_client_keeps_is_told_as_it_is() -> None:
@@ -109,7 +112,7 @@ async def test_a_conversation_that_the_client_keeps_is_told_as_it_is() -> None:
         ),
         GivenMessage(role="tool", content="done", call="c1"),
     )
-    await facts_of(model, offered("open_door"), given=given)
+    await events_of(model, offered("open_door"), given=given)
     assert model.asked[0].messages == (
         Message("system", "You are a door."),
         Message("user", "Open!"),
@@ -121,16 +124,16 @@ async def test_a_conversation_that_the_client_keeps_is_told_as_it_is() -> None:
 async def test_a_model_that_wants_calls_for_ever_has_to_answer_in_the_end() -> None:
     rounds = [[call("weather", KIEL, id=f"c{n}"), CALLED] for n in range(2)]
     model = Author(*rounds, ["Enough.", DONE])
-    facts = await facts_of(model, registered("weather"), functions=house(**BOTH))
+    events = await events_of(model, registered("weather"), functions=house(**BOTH))
     assert [request.choice for request in model.asked] == ["auto", "auto", "none"]
-    assert text_of(facts) == "Enough."
+    assert text_of(events) == "Enough."
 
 
 async def test_a_choice_that_was_forced_is_forced_once() -> None:
     settings = registered("weather")
     forced = settings.model_copy(update={"tools": settings.tools.model_copy(update={"choice": "required"})})
     model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
-    await facts_of(model, forced, functions=house(**BOTH))
+    await events_of(model, forced, functions=house(**BOTH))
     assert [request.choice for request in model.asked] == ["required", "auto"]
 
 
@@ -145,58 +148,58 @@ async def test_a_choice_that_was_forced_is_forced_once() -> None:
 )
 async def test_a_call_that_fails_is_told_to_the_model_which_goes_on(wish: ToolCall, code: str) -> None:
     model = Author([wish, CALLED], ["Then not.", DONE])
-    facts = await facts_of(model, registered("weather"), functions=house(**BOTH))
-    assert [fact.data["code"] for fact in of_type(facts, "tool.failed")] == [code]
+    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    assert [event.data["code"] for event in of_type(events, "tool.failed")] == [code]
     assert model.asked[1].messages[-1].content.startswith("error: ")
-    assert (text_of(facts), facts[-1].type) == ("Then not.", "turn.completed")
+    assert (text_of(events), events[-1].type) == ("Then not.", "turn.completed")
 
 
 async def test_a_server_that_calls_although_it_may_not_is_not_obeyed() -> None:
     stubborn = Author(*[[call("weather", KIEL, id=f"c{n}"), CALLED] for n in range(9)])
-    facts = await facts_of(stubborn, registered("weather"), functions=house(**BOTH))
-    assert len(of_type(facts, "tool.completed")) == 2
+    events = await events_of(stubborn, registered("weather"), functions=house(**BOTH))
+    assert len(of_type(events, "tool.completed")) == 2
     assert stubborn.asked[-1].functions == ()
-    assert facts[-1].type == "turn.completed"
+    assert events[-1].type == "turn.completed"
 
 
 async def test_a_choice_of_none_is_kept_to() -> None:
     settings = registered("weather")
     never = settings.model_copy(update={"tools": settings.tools.model_copy(update={"choice": "none"})})
-    facts = await facts_of(Author(["No. ", call("weather", KIEL), CALLED]), never, functions=house(**BOTH))
-    assert not of_type(facts, "tool.called")
+    events = await events_of(Author(["No. ", call("weather", KIEL), CALLED]), never, functions=house(**BOTH))
+    assert not of_type(events, "tool.called")
 
 
 async def test_whatever_a_function_raises_the_turn_goes_on() -> None:
     functions = {"shouting": RegisteredFunction(entry_point=f"{HERE}:shouting")}
     model = Author([call("shouting"), CALLED], ["Then not.", DONE])
-    facts = await facts_of(model, registered("shouting"), functions=house(**functions))
-    [failed] = of_type(facts, "tool.failed")
+    events = await events_of(model, registered("shouting"), functions=house(**functions))
+    [failed] = of_type(events, "tool.failed")
     assert len(failed.data["message"]) == 2_000
-    assert (text_of(facts), facts[-1].type) == ("Then not.", "turn.completed")
+    assert (text_of(events), events[-1].type) == ("Then not.", "turn.completed")
 
 
 async def test_halves_of_characters_that_a_model_writes_are_no_trouble() -> None:
     model = Author([call("weather", '{"city": "\ud83d"}'), CALLED], ["Fine.", DONE])
-    facts = await facts_of(model, registered("weather"), functions=house(**BOTH))
-    assert of_type(facts, "tool.called")[0].data["arguments"] == '{"city": "\ufffd"}'
-    assert facts[-1].type == "turn.completed"
+    events = await events_of(model, registered("weather"), functions=house(**BOTH))
+    assert of_type(events, "tool.called")[0].data["arguments"] == '{"city": "\ufffd"}'
+    assert events[-1].type == "turn.completed"
 
 
 async def test_calls_beyond_the_limit_are_not_made() -> None:
     wishes = [call("weather", KIEL, id=f"c{n}") for n in range(20)]
-    facts = await facts_of(
+    events = await events_of(
         Author([*wishes, CALLED], ["Ok.", DONE]), registered("weather"), functions=house(**BOTH)
     )
-    assert len(of_type(facts, "tool.completed")) == 16
-    assert {fact.data["code"] for fact in of_type(facts, "tool.failed")} == {"tool.too_many"}
+    assert len(of_type(events, "tool.completed")) == 16
+    assert {event.data["code"] for event in of_type(events, "tool.failed")} == {"tool.too_many"}
 
 
 async def test_ids_that_the_model_uses_twice_are_told_apart() -> None:
     wishes = [call("weather", KIEL, id="same"), call("weather", KIEL, id="same")]
-    facts = await facts_of(
+    events = await events_of(
         Author([*wishes, CALLED], ["Ok.", DONE]), registered("weather"), functions=house(**BOTH)
     )
-    assert [fact.data["call"] for fact in of_type(facts, "tool.called")] == ["same", "call_0_1"]
+    assert [event.data["call"] for event in of_type(events, "tool.called")] == ["same", "call_0_1"]
 
 
 async def test_a_word_is_said_and_not_shown_while_a_call_takes_long() -> None:
@@ -204,24 +207,24 @@ async def test_a_word_is_said_and_not_shown_while_a_call_takes_long() -> None:
     model = Author(["Let me look. ", call("slow"), CALLED], ["There is nothing to be seen.", DONE])
     settings = registered("slow").model_copy(update={"speak": True})
     voice = Voice()
-    facts = await facts_of(model, settings, functions=house(0, **functions), voice=voice)
-    ready = [(f.data["spoken"], f.data["start"], f.data["end"]) for f in of_type(facts, "sentence.ready")]
+    events = await events_of(model, settings, functions=house(0, **functions), voice=voice)
+    ready = [(f.data["spoken"], f.data["start"], f.data["end"]) for f in of_type(events, "sentence.ready")]
     assert ready == [
         ("Let me look.", 0, 13),
         ("One moment, please.", 13, 13),
         ("There is nothing to be seen.", 13, 41),
     ]
     assert voice.begun == [spoken for spoken, _, _ in ready]
-    assert text_of(facts) == "Let me look. There is nothing to be seen."
-    assert len(of_type(facts, "sentence.completed")) == 3
+    assert text_of(events) == "Let me look. There is nothing to be seen."
+    assert len(of_type(events, "sentence.completed")) == 3
 
 
-async def test_a_turn_with_calls_goes_on_after_any_fact_of_an_owner_that_died() -> None:
+async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died() -> None:
     def author() -> Author:
         return Author(["Let me see. ", call("weather", KIEL), CALLED], ["Seven degrees.", DONE])
 
     settings = registered("weather").model_copy(update={"speak": True})
-    whole = await facts_of(author(), settings, functions=house(**BOTH))
+    whole = await events_of(author(), settings, functions=house(**BOTH))
     for cut in range(1, len(whole)):
         log, session = MemoryEventLog(), new_session_id()
         async with Recorder(log) as recorder:
@@ -232,19 +235,19 @@ async def test_a_turn_with_calls_goes_on_after_any_fact_of_an_owner_that_died() 
                 mode="create",
             )
             old = recorder.open(session, producer="gone", epoch=1)
-            for fact in whole[:cut]:
-                audio = b"\x00\x01x" if fact.type == "audio.chunk" else b""
-                await old.commit(fact.fact(), turn=fact.turn, audio=audio)
+            for event in whole[:cut]:
+                audio = b"\x00\x01x" if event.type == "audio.chunk" else b""
+                await old.commit(event.event(), turn=event.turn, audio=audio)
             models = Models(author(), Voice(), None, house(**BOTH))
             async with owning(log, recorder, models, "next") as owners:
                 owners.wake(session, Seq(TURN))
                 await until_over(log, session, "turn.completed")
-        facts = await log.read(session, Seq(2), limit=5_000)
-        assert text_of(facts) == "Let me see. Seven degrees.", cut
-        assert len(of_type(facts, "tool.called")) == 1, cut
-        assert len(of_type(facts, "tool.completed")) == 1, cut
-        assert [fact.type for fact in facts if fact.type == "turn.completed"] == ["turn.completed"]
-        spoken = [fact.data["spoken"] for fact in of_type(facts, "sentence.ready")]
+        events = await log.read(session, Seq(2), limit=5_000)
+        assert text_of(events) == "Let me see. Seven degrees.", cut
+        assert len(of_type(events, "tool.called")) == 1, cut
+        assert len(of_type(events, "tool.completed")) == 1, cut
+        assert [event.type for event in events if event.type == "turn.completed"] == ["turn.completed"]
+        spoken = [event.data["spoken"] for event in of_type(events, "sentence.ready")]
         assert spoken == ["Let me see.", "Seven degrees."], cut
 
 
@@ -262,5 +265,5 @@ async def test_a_function_learns_who_has_asked(owner: str, by: str, asked: str) 
 
     model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
     functions = Listening(house(**BOTH).settings)
-    await facts_of(model, registered("weather"), functions=functions, principal=owner, by=by)
+    await events_of(model, registered("weather"), functions=functions, principal=owner, by=by)
     assert [about.principal for about in told] == [pseudonym(asked)]

@@ -1,7 +1,7 @@
 """A process that erases a user and stands still in the midst of it, to be killed.
 
 Arguments: socket of the log, home of the archive, the user, and where to stand still: `archive` (a session's
-facts are deleted, its files are not) or `rows` (everything is deleted but what the list of sessions says).
+events are deleted, its files are not) or `rows` (everything is deleted but what the list of sessions says).
 """
 
 import sys

@@ -9,7 +9,7 @@ from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
 from schemas.events import AudioChunk
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import ArchiveSettings
 from tests.log.support import ENDED, batch, creation, delta
@@ -51,22 +51,22 @@ class Tiers:
     async def vanish(self, session: SessionId, *, meta: bool = True) -> None:
         """The hot log's keys of the session are gone, as if their time had come."""
         keys = await self.log.hot.keys()
-        names = [keys.facts(session), keys.audio(session), *([keys.meta(session)] if meta else [])]
+        names = [keys.events(session), keys.audio(session), *([keys.meta(session)] if meta else [])]
         await self.log.hot.call(("DEL", *names))
 
 
 async def tell(
-    log: EventLog, facts: int, *, sealed: bool = True, session: SessionId | None = None, sound: int = 100
+    log: EventLog, events: int, *, sealed: bool = True, session: SessionId | None = None, sound: int = 100
 ) -> SessionId:
-    """A session of so many facts, every third with up to `sound` bytes of audio; closed if `sealed`."""
+    """A session of so many events, every third with up to `sound` bytes of audio; closed if `sealed`."""
     session = session or new_session_id()
-    dice = random.Random(facts)
+    dice = random.Random(events)
     await log.append([creation(session)])
-    made: list[NewFact] = []
-    for n in range(2, facts + (0 if sealed else 1)):
+    made: list[NewEvent] = []
+    for n in range(2, events + (0 if sealed else 1)):
         chunk = AudioChunk(sentence=0, chunk=n, at_ms=20 * n, ms=20, bytes=sound)
         audio = dice.randbytes(1 + dice.randrange(sound)) if n % 3 == 0 else b""
-        made.append(NewFact(chunk if audio else delta(n), 1_000 + n, TurnId(2), audio=audio))
+        made.append(NewEvent(chunk if audio else delta(n), 1_000 + n, TurnId(2), audio=audio))
     for number, at in enumerate(range(0, len(made), 100), 1):
         await log.append([batch(session, number, *made[at : at + 100])])
     if sealed:
@@ -75,10 +75,10 @@ async def tell(
 
 
 async def whole(log: EventLog, session: SessionId, *, audio: bool = True, limit: int = 37) -> list[Recorded]:
-    """Every fact, read in pages as a reader would."""
-    facts: list[Recorded] = []
-    while page := await log.read(session, Seq(len(facts)), limit=limit, audio=audio):
+    """Every event, read in pages as a reader would."""
+    events: list[Recorded] = []
+    while page := await log.read(session, Seq(len(events)), limit=limit, audio=audio):
         assert len(page) <= limit
-        facts += page
-    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
-    return facts
+        events += page
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    return events

@@ -31,17 +31,17 @@ async def test_a_closed_session_is_archived_whole_and_then_expires(tiers: Tiers)
     assert (head.seq, head.state) == (180, "archived")
     keys = await tiers.log.hot.keys()
     left, *ends = await tiers.log.hot.call(
-        ("TTL", keys.facts(session)),
-        *(("EXPIRETIME", key) for key in (keys.facts(session), keys.audio(session), keys.meta(session))),
+        ("TTL", keys.events(session)),
+        *(("EXPIRETIME", key) for key in (keys.events(session), keys.audio(session), keys.meta(session))),
     )
     assert 50 < left <= 60
     assert [end - ends[0] for end in ends] == [0, 0, 86_400]
 
 
-async def test_facts_are_the_same_from_the_archive_with_and_without_audio(tiers: Tiers) -> None:
+async def test_events_are_the_same_from_the_archive_with_and_without_audio(tiers: Tiers) -> None:
     session = await tell(tiers.log, 180)
     said = await whole(tiers.log, session)
-    assert any(fact.audio for fact in said)
+    assert any(event.audio for event in said)
     silent = await whole(tiers.log, session, audio=False)
     await tiers.archiver.archive(session)
     for meta in (False, True):
@@ -88,7 +88,7 @@ async def test_the_chain_does_not_depend_on_where_the_files_are_cut(tiers: Tiers
     assert (one.chain, one.segments > other.segments) == (other.chain, True)
 
 
-async def test_a_live_session_sheds_full_segments_and_keeps_its_latest_facts(tiers: Tiers) -> None:
+async def test_a_live_session_sheds_full_segments_and_keeps_its_latest_events(tiers: Tiers) -> None:
     session = await tell(tiers.log, 130, sealed=False, sound=1)
     said = await whole(tiers.log, session)
     record = await tiers.archiver.archive(session)
@@ -111,7 +111,7 @@ async def test_an_idle_session_is_archived_once_it_is_worth_a_file(tiers: Tiers)
     assert record is not None
     assert record.last == 30
     hot = await tiers.log.archival.entries(session, Seq(0), 1_000)
-    assert [fact.seq for fact in hot] == list(range(11, 31))
+    assert [event.seq for event in hot] == list(range(11, 31))
     await tiers.log.append([batch(session, 1, delta(1), delta(2), producer="later")])
     tiers.time.ms += 600_000
     assert await tiers.archiver.archive(session) is None
@@ -213,7 +213,7 @@ async def test_an_archive_that_is_away_leaves_everything_in_the_log(tiers: Tiers
         await archiver.archive(session)
     assert await archiver.sweep() == []
     keys = await tiers.log.hot.keys()
-    assert await tiers.log.hot.call(("TTL", keys.facts(session))) == [-1]
+    assert await tiers.log.hot.call(("TTL", keys.events(session))) == [-1]
     assert len(await whole(tiers.log, session)) == 30
 
 
@@ -309,7 +309,7 @@ async def test_the_archive_is_this_users_alone_in_a_home_that_others_may_read(ti
     assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
 
 
-async def test_a_live_session_of_large_facts_keeps_few_of_them_hot(tiers: Tiers) -> None:
+async def test_a_live_session_of_large_events_keeps_few_of_them_hot(tiers: Tiers) -> None:
     settings = ArchiveSettings(segment_facts=1_000, hot_facts=500, hot_bytes=65_536)
     archiver = Archiver(tiers.log.archival, tiers.log.archive.store, settings, tiers.time)
     session = new_session_id()
@@ -321,6 +321,6 @@ async def test_a_live_session_of_large_facts_keeps_few_of_them_hot(tiers: Tiers)
     assert record is not None
     assert record.last == 41
     keys = await tiers.log.hot.keys()
-    [hot] = await tiers.log.hot.call(("XLEN", keys.facts(session)))
+    [hot] = await tiers.log.hot.call(("XLEN", keys.events(session)))
     assert 6 <= hot <= 9
-    assert [fact.seq for fact in await whole(tiers.log, session)] == list(range(1, 42))
+    assert [event.seq for event in await whole(tiers.log, session)] == list(range(1, 42))

@@ -11,7 +11,7 @@ from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.event_log import EventLog
 from pipeline.stt.evaluation.session_reruns import Reruns
 from pipeline.stt.vad import SileroVad
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.events.voice_events import InputAudio, InputOpened
 from schemas.ids import SessionId, new_session_id
 from schemas.native.comparison_answers import ComparisonReport, InputComparison
@@ -29,14 +29,14 @@ async def spoken(log: EventLog) -> SessionId:
     session, capture = new_session_id(), Capture()
     settings = ListeningSettings()
     opened = InputOpened(input=NAME, source="microphone", format="pcm16", rate=16_000, settings=settings)
-    facts = [NewFact(opened, 1_000)]
+    events = [NewEvent(opened, 1_000)]
     for piece in [*capture.push(silence(300) + austen("0880") + silence(700)), *capture.flush()]:
         audio = InputAudio(
             input=NAME, at_ms=piece.at_ms, ms=piece.ms, bytes=len(piece.packets), sha256=piece.sha256
         )
-        facts.append(NewFact(audio, 1_000 + piece.at_ms, audio=piece.packets))
+        events.append(NewEvent(audio, 1_000 + piece.at_ms, audio=piece.packets))
     await log.append([creation(session)])
-    await log.append([batch(session, 1, *facts)])
+    await log.append([batch(session, 1, *events)])
     await log.append([batch(session, 1, ENDED, producer="end", mode="seal")])
     return session
 

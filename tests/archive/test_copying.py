@@ -8,7 +8,7 @@ import pytest
 from pipeline.transfer.session_copy import write_copy
 from schemas.errors import Conflict, SessionFull
 from schemas.events import TurnRequested
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, new_session_id
 from schemas.settings import SessionSettings
 from tests.archive.support import Tiers, whole
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 WISH = TurnRequested(kind="prompt", text="Well?", settings=SessionSettings())
 
 
-async def facts(
+async def events(
     count: int, *, trouble: Exception | None = None, sealed: bool = False, sound: bytes = b""
-) -> AsyncGenerator[NewFact, None]:
+) -> AsyncGenerator[NewEvent, None]:
     yield new(STARTED, ts_ms=7)
     yield new(WISH, ts_ms=8)
     for n in range(count):
@@ -32,13 +32,13 @@ async def facts(
 
 
 @pytest.mark.parametrize("count", [0, 1, 126, 127, 128, 400])
-async def test_every_fact_is_copied_with_its_time(tiers: Tiers, count: int) -> None:
+async def test_every_event_is_copied_with_its_time(tiers: Tiers, count: int) -> None:
     session = new_session_id()
-    head = await write_copy(tiers.log, session, facts(count, sealed=True, sound=b"sound"))
-    said = [one async for one in facts(count, sealed=True, sound=b"sound")]
+    head = await write_copy(tiers.log, session, events(count, sealed=True, sound=b"sound"))
+    said = [one async for one in events(count, sealed=True, sound=b"sound")]
     copied = await whole(tiers.log, session)
     assert [(f.type, f.ts_ms, f.audio) for f in copied] == [
-        (one.fact.type, one.ts_ms, one.audio or None) for one in said
+        (one.event.type, one.ts_ms, one.audio or None) for one in said
     ]
     assert head == len(said)
     assert session not in await tiers.log.abandoned()
@@ -49,7 +49,7 @@ async def test_every_fact_is_copied_with_its_time(tiers: Tiers, count: int) -> N
 async def test_a_source_that_fails_leaves_no_session(tiers: Tiers, count: int) -> None:
     session = new_session_id()
     with pytest.raises(ValueError, match="torn"):
-        await write_copy(tiers.log, session, facts(count, trouble=ValueError("torn")))
+        await write_copy(tiers.log, session, events(count, trouble=ValueError("torn")))
     assert await tiers.log.read(session, Seq(0)) == []
     assert await tiers.log.archival.remains(session) == 0
 
@@ -57,16 +57,16 @@ async def test_a_source_that_fails_leaves_no_session(tiers: Tiers, count: int) -
 async def test_a_copy_that_is_too_large_leaves_no_session(tiers: Tiers) -> None:
     session = new_session_id()
     with pytest.raises(SessionFull):
-        await write_copy(tiers.log, session, facts(60, sound=bytes(10_000)))
+        await write_copy(tiers.log, session, events(60, sound=bytes(10_000)))
     assert await tiers.log.archival.remains(session) == 0
 
 
 async def test_a_cancelled_copy_leaves_no_session(tiers: Tiers) -> None:
     session = new_session_id()
 
-    async def endless() -> AsyncGenerator[NewFact, None]:
-        async for fact in facts(300):
-            yield fact
+    async def endless() -> AsyncGenerator[NewEvent, None]:
+        async for event in events(300):
+            yield event
         scope.cancel()
         await anyio.lowlevel.checkpoint()
 
@@ -79,9 +79,9 @@ async def test_a_cancelled_copy_leaves_no_session(tiers: Tiers) -> None:
 async def test_nobody_else_can_write_into_a_copy(tiers: Tiers) -> None:
     session = new_session_id()
 
-    async def disturbed() -> AsyncGenerator[NewFact, None]:
-        async for fact in facts(300):
-            yield fact
+    async def disturbed() -> AsyncGenerator[NewEvent, None]:
+        async for event in events(300):
+            yield event
         await tiers.log.append([batch(session, 1, delta(0), producer="an intruder")])
 
     with pytest.raises(Conflict):

@@ -74,8 +74,8 @@ async def diary(log: TieredLog, principal: str, *, sealed: bool = False) -> Sess
 
 async def chain_of(tiers: Tiers, session: SessionId) -> str:
     chain = FIRST_LINK
-    for fact in await tiers.log.archival.entries(session, Seq(0), 1_000):
-        chain = link(chain, fact)
+    for event in await tiers.log.archival.entries(session, Seq(0), 1_000):
+        chain = link(chain, event)
     return chain.hex()
 
 

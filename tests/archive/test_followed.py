@@ -37,7 +37,7 @@ async def test_a_damaged_archive_ends_no_listening_to_other_sessions(tiers: Tier
             await anyio.sleep(0.09)  # it looks where everybody stands
             for number in (1, 2):
                 await tiers.log.append([batch(live, number, delta(number), producer="late")])
-                assert [fact.seq for fact in await anext(news)] == [head.seq + number]
+                assert [event.seq for event in await anext(news)] == [head.seq + number]
 
 
 async def test_a_damaged_archive_fails_no_batch_of_other_sessions(tiers: Tiers) -> None:

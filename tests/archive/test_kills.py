@@ -1,4 +1,4 @@
-"""Archivers are killed at any moment, several at once: every fact is read as before, from wherever it is."""
+"""Archivers are killed at any moment, several at once: every event is read as before, from wherever it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -9,7 +9,7 @@ from pipeline.background.redis.redis_audio import RedisSound
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.eventlog.archive.audio_redaction import Muting
 from schemas.events import AudioChunk, InputAudio
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import SessionId, TurnId, new_session_id
 from tests.archive.support import Tiers, whole
 from tests.log.support import ENDED, batch, creation
@@ -40,14 +40,14 @@ def retention(tiers: Tiers, *sessions: SessionId, days: float | None = DAYS) -> 
     return Retention(tiers.log, Known(tiers, *sessions), hot, mute, tiers.time, days=days)
 
 
-def heard(n: int, at_ms: int) -> NewFact:
+def heard(n: int, at_ms: int) -> NewEvent:
     sound = bytes([n]) * 50
     said = InputAudio(input="i", at_ms=500 * n, ms=500, bytes=50, sha256=sha256(sound).hexdigest())
-    return NewFact(said, at_ms, audio=sound)
+    return NewEvent(said, at_ms, audio=sound)
 
 
-def answered(n: int, at_ms: int) -> NewFact:
-    return NewFact(
+def answered(n: int, at_ms: int) -> NewEvent:
+    return NewEvent(
         AudioChunk(sentence=0, chunk=n, at_ms=20 * n, ms=20, bytes=30),
         at_ms,
         TurnId(2),
@@ -59,25 +59,25 @@ async def session_of(tiers: Tiers, ages: list[float], *, sealed: bool) -> Sessio
     """A piece of sound that came in, and one of an answer, so many days ago each."""
     session = new_session_id()
     await tiers.log.append([creation(session)])
-    facts = [
+    events = [
         make(n, NOW_MS - int(age * DAY_MS)) for n, age in enumerate(ages, 1) for make in (heard, answered)
     ]
-    await tiers.log.append([batch(session, 1, *facts)])
+    await tiers.log.append([batch(session, 1, *events)])
     if sealed:
         await tiers.log.append([batch(session, 1, ENDED, producer="end", mode="seal")])
     return session
 
 
-def sounds(facts: list[Recorded], kind: str) -> list[bool]:
-    return [bool(fact.audio) for fact in facts if fact.type == kind]
+def sounds(events: list[Recorded], kind: str) -> list[bool]:
+    return [bool(event.audio) for event in events if event.type == kind]
 
 
-def without_sound(facts: list[Recorded]) -> list[tuple[int, str, object]]:
-    return [(fact.seq, fact.type, fact.data) for fact in facts]
+def without_sound(events: list[Recorded]) -> list[tuple[int, str, object]]:
+    return [(event.seq, event.type, event.data) for event in events]
 
 
 @pytest.mark.parametrize("where", ["log", "archive and log", "archive"])
-async def test_old_sound_that_came_in_is_dropped_and_its_facts_stay(tiers: Tiers, where: str) -> None:
+async def test_old_sound_that_came_in_is_dropped_and_its_events_stay(tiers: Tiers, where: str) -> None:
     session = await session_of(tiers, [50, 40, 31, 29, 1], sealed=where != "log")
     before = await whole(tiers.log, session)
     if where != "log":

@@ -12,7 +12,7 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.tailer import Tailer
 from schemas.events import TurnRequested
-from schemas.events.recorded import NewFact, Recorded
+from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId, new_session_id
 from schemas.settings import SessionSettings
 from tests.archive.support import Tiers, Time, whole
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.anyio
 LONG = 10_000
 
 
-async def long_story(log: EventLog, facts: int) -> SessionId:
-    """Facts with gaps of 0 to 90 ms."""
+async def long_story(log: EventLog, events: int) -> SessionId:
+    """Events with gaps of 0 to 90 ms."""
     session, dice, ts = new_session_id(), random.Random(7), 1_000
     await log.append([creation(session)])
-    for number, at in enumerate(range(2, facts, 100), 1):
-        made: list[NewFact] = []
-        for n in range(at, min(at + 100, facts)):
+    for number, at in enumerate(range(2, events, 100), 1):
+        made: list[NewEvent] = []
+        for n in range(at, min(at + 100, events)):
             ts += dice.randrange(91)
             made.append(new(delta(n), ts_ms=ts))
         await log.append([batch(session, number, *made)])
@@ -39,16 +39,16 @@ async def long_story(log: EventLog, facts: int) -> SessionId:
 async def heard(
     log: EventLog, session: SessionId, time: Time, *, speed: float, work_ms: int = 0
 ) -> AsyncGenerator[tuple[int, Recorded], None]:
-    """Each fact with the time at which it came; taking it in costs the listener `work_ms`."""
+    """Each event with the time at which it came; taking it in costs the listener `work_ms`."""
     [head] = await log.heads([session])
     assert head is not None
     async with Tailer(log) as tailer:
         listener = Listener(log, tailer, time)
         wish = Listening(after=Seq(0), speed=speed, follow=False)
         async with aclosing(listener.listen(session, head, wish)) as batches:
-            async for facts in batches:
-                for fact in facts:
-                    yield time.ms, fact
+            async for events in batches:
+                for event in events:
+                    yield time.ms, event
                     time.ms += work_ms
         assert listener.end == "session_ended"
 
@@ -58,10 +58,10 @@ async def test_a_long_replay_does_not_drift(speed: float, work_ms: int) -> None:
     log, time = MemoryEventLog(), Time()
     session = await long_story(log, LONG)
     came = [one async for one in heard(log, session, time, speed=speed, work_ms=work_ms)]
-    assert [fact.seq for _, fact in came] == list(range(1, LONG + 1))
+    assert [event.seq for _, event in came] == list(range(1, LONG + 1))
     start, first = came[0]
-    late = [ms - start - (fact.ts_ms - first.ts_ms) / speed for ms, fact in came]
-    backlog = 100 * work_ms  # facts of the same moment wait for each other; it must not add up
+    late = [ms - start - (event.ts_ms - first.ts_ms) / speed for ms, event in came]
+    backlog = 100 * work_ms  # events of the same moment wait for each other; it must not add up
     assert min(late) >= -1
     assert max(late[:2_000]) <= backlog + 1
     assert max(late[-2_000:]) <= backlog + 1
@@ -76,7 +76,7 @@ async def test_a_replay_out_of_the_archive_keeps_the_same_times(tiers: Tiers, sp
     await tiers.vanish(session)
     cold = [one async for one in heard(tiers.log, session, Time(), speed=speed)]
     assert cold == hot
-    assert [fact for _, fact in cold] == said
+    assert [event for _, event in cold] == said
     took = cold[-1][0] - cold[0][0]
     recorded = said[-1].ts_ms - said[0].ts_ms
     assert took == pytest.approx(recorded / speed if speed else 0, abs=1)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Held(ArchiveStore):
-    """Storage that lets something else happen once, after the file of facts was written or read back."""
+    """Storage that lets something else happen once, after the file of events was written or read back."""
 
     after_write: Callable[[], Awaitable[None]] | None = None
     after_read: Callable[[], Awaitable[None]] | None = None

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.eventlog.archive import segments
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredFact, link
+from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredEvent, link
 from pipeline.eventlog.archive.segments import (
-    FRAME_FACTS,
+    FRAME_EVENTS,
     Segment,
     SegmentBuilder,
     SegmentName,
@@ -34,22 +34,22 @@ CONTENT = st.lists(
 )
 
 
-def facts_of(content: Sequence[tuple[bytes, bytes, bytes]], first: int = 1) -> list[StoredFact]:
+def events_of(content: Sequence[tuple[bytes, bytes, bytes]], first: int = 1) -> list[StoredEvent]:
     return [
-        StoredFact(Seq(n), (b"t", kind, b"v", b"1", b"d", data), audio)
+        StoredEvent(Seq(n), (b"t", kind, b"v", b"1", b"d", data), audio)
         for n, (kind, data, audio) in enumerate(content, first)
     ]
 
 
-def built(facts: Sequence[StoredFact], chain: bytes = FIRST_LINK) -> Segment:
+def built(events: Sequence[StoredEvent], chain: bytes = FIRST_LINK) -> Segment:
     builder = SegmentBuilder(chain)
-    builder.extend(facts)
+    builder.extend(events)
     return builder.finish()
 
 
-def events_in(segment: Segment) -> list[StoredFact]:
+def events_in(segment: Segment) -> list[StoredEvent]:
     frames = [segment.events[at : at + size] for _, at, size in segment.footer.index]
-    return [fact for frame in frames for fact in unpack_frame(frame)]
+    return [event for frame in frames for event in unpack_frame(frame)]
 
 
 def sound_in(segment: Segment, first: int, last: int) -> dict[Seq, bytes]:
@@ -61,36 +61,36 @@ def sound_in(segment: Segment, first: int, last: int) -> dict[Seq, bytes]:
 
 @given(CONTENT, st.integers(1, 10**9))
 def test_what_goes_in_comes_out(content: list[tuple[bytes, bytes, bytes]], first: int) -> None:
-    facts = facts_of(content, first)
-    segment = built(facts)
+    events = events_of(content, first)
+    segment = built(events)
     assert verify(segment.events) == segment.footer
-    assert events_in(segment) == [StoredFact(fact.seq, fact.fields) for fact in facts]
-    assert sound_in(segment, first, first + len(facts)) == {f.seq: f.audio for f in facts if f.audio}
-    assert segment.footer.sealed == (facts[-1].type == "session.ended")
-    assert built(facts) == segment
+    assert events_in(segment) == [StoredEvent(event.seq, event.fields) for event in events]
+    assert sound_in(segment, first, first + len(events)) == {f.seq: f.audio for f in events if f.audio}
+    assert segment.footer.sealed == (events[-1].type == "session.ended")
+    assert built(events) == segment
 
 
 @given(CONTENT, st.data())
 def test_a_part_of_the_sound_is_read_alone(
     content: list[tuple[bytes, bytes, bytes]], data: st.DataObject
 ) -> None:
-    facts = facts_of(content)
-    first = data.draw(st.integers(1, len(facts)))
-    last = data.draw(st.integers(first, len(facts)))
-    wanted = {fact.seq: fact.audio for fact in facts if first <= fact.seq <= last and fact.audio}
-    assert sound_in(built(facts), first, last) == wanted
+    events = events_of(content)
+    first = data.draw(st.integers(1, len(events)))
+    last = data.draw(st.integers(first, len(events)))
+    wanted = {event.seq: event.audio for event in events if first <= event.seq <= last and event.audio}
+    assert sound_in(built(events), first, last) == wanted
 
 
 @given(CONTENT, st.data())
-def test_the_chain_names_the_facts_and_not_the_cuts(
+def test_the_chain_names_the_events_and_not_the_cuts(
     content: list[tuple[bytes, bytes, bytes]], data: st.DataObject
 ) -> None:
-    facts = facts_of(content)
-    cut = data.draw(st.integers(0, len(facts) - 1))
-    chain = built(facts[:cut]).footer.chain if cut else FIRST_LINK
-    assert built(facts[cut:], chain).footer.chain == built(facts).footer.chain
-    other = [*facts[:-1], StoredFact(facts[-1].seq, facts[-1].fields, facts[-1].audio + b"!")]
-    assert built(other).footer.chain != built(facts).footer.chain
+    events = events_of(content)
+    cut = data.draw(st.integers(0, len(events) - 1))
+    chain = built(events[:cut]).footer.chain if cut else FIRST_LINK
+    assert built(events[cut:], chain).footer.chain == built(events).footer.chain
+    other = [*events[:-1], StoredEvent(events[-1].seq, events[-1].fields, events[-1].audio + b"!")]
+    assert built(other).footer.chain != built(events).footer.chain
 
 
 @settings(max_examples=50)
@@ -98,7 +98,7 @@ def test_the_chain_names_the_facts_and_not_the_cuts(
 def test_no_byte_of_a_file_changes_unnoticed(
     content: list[tuple[bytes, bytes, bytes]], data: st.DataObject
 ) -> None:
-    segment = built(facts_of(content))
+    segment = built(events_of(content))
     file = bytearray(segment.events)
     at = data.draw(st.integers(0, len(file) - 1))
     file[at] ^= data.draw(st.integers(1, 255))
@@ -109,18 +109,18 @@ def test_no_byte_of_a_file_changes_unnoticed(
 
 
 def test_frames_are_full_but_for_the_last() -> None:
-    segment = built(facts_of([(b"text.delta", b"x", b"")] * (2 * FRAME_FACTS + 5)))
-    assert [first for first, _, _ in segment.footer.index] == [1, 1 + FRAME_FACTS, 1 + 2 * FRAME_FACTS]
+    segment = built(events_of([(b"text.delta", b"x", b"")] * (2 * FRAME_EVENTS + 5)))
+    assert [first for first, _, _ in segment.footer.index] == [1, 1 + FRAME_EVENTS, 1 + 2 * FRAME_EVENTS]
     assert segment.audio == b""
     assert segment.footer.audio == ""
 
 
-def test_facts_with_a_gap_are_no_segment() -> None:
+def test_events_with_a_gap_are_no_segment() -> None:
     with pytest.raises(ArchiveDamaged):
-        built([*facts_of([(b"a", b"", b"")]), StoredFact(Seq(3), (b"t", b"b"))])
+        built([*events_of([(b"a", b"", b"")]), StoredEvent(Seq(3), (b"t", b"b"))])
 
 
-def test_names_sort_as_their_facts_do_and_strangers_are_none() -> None:
+def test_names_sort_as_their_events_do_and_strangers_are_none() -> None:
     names = [SegmentName(Seq(first), Seq(first + 8)) for first in (1, 9, 10, 1_000)]
     files = [name.file("events") for name in names]
     assert files == sorted(files)
@@ -133,6 +133,6 @@ def test_the_format_has_not_changed() -> None:
     """Archives are read for ever: another digest here needs another magic and a reader for both."""
     assert segments._MAGIC == b"RHSEG\x00\x01\n"
     chain = FIRST_LINK
-    for fact in facts_of([(b"text.delta", b"\x81\xa2at\x00", b""), (b"audio.chunk", b"\x80", b"sound")]):
-        chain = link(chain, fact)
+    for event in events_of([(b"text.delta", b"\x81\xa2at\x00", b""), (b"audio.chunk", b"\x80", b"sound")]):
+        chain = link(chain, event)
     assert sha256(chain).hexdigest()[:16] == "e8fc026ebb1c1cb5"

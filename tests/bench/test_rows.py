@@ -26,10 +26,10 @@ async def test_a_session_with_a_past_is_as_long_as_wished_and_nothing_is_left_to
 ) -> None:
     log = open_log(app.settings.log, app.settings.home)
     session = await session_of(log, events, SessionSettings(speak=False))
-    facts = await log.read(session, Seq(0), limit=2_000)
+    log_events = await log.read(session, Seq(0), limit=2_000)
     [head] = await log.heads([session])
     await log.aclose()
-    assert [fact.seq for fact in facts] == list(range(1, events + 1))
+    assert [event.seq for event in log_events] == list(range(1, events + 1))
     assert head is not None
     assert (head.seq, head.state) == (events, "live")
     client = NativeClient(app.url)

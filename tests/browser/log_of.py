@@ -20,22 +20,22 @@ def turns(url: str, session: str) -> list[dict[str, Any]]:
     return found
 
 
-def facts(url: str, session: str) -> list[dict[str, Any]]:
+def events(url: str, session: str) -> list[dict[str, Any]]:
     body = httpx.get(f"{url}/v1/sessions/{session}/events?follow=false", timeout=30).raise_for_status().text
     lines = (line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data: "))
-    return [fact for fact in map(orjson.loads, lines) if "type" in fact and "seq" in fact]
+    return [event for event in map(orjson.loads, lines) if "type" in event and "seq" in event]
 
 
 def sentences(url: str, session: str, turn: int) -> list[Sentence]:
     """The turn's sentences that have sound, as far as they are completed."""
-    mine = [fact for fact in facts(url, session) if fact["turn"] == turn]
-    text = "".join(fact["data"]["text"] for fact in mine if fact["type"] == "text.delta")
+    mine = [event for event in events(url, session) if event["turn"] == turn]
+    text = "".join(event["data"]["text"] for event in mine if event["type"] == "text.delta")
     ranges = {
-        fact["data"]["sentence"]: (fact["data"]["start"], fact["data"]["end"])
-        for fact in mine
-        if fact["type"] == "sentence.ready"
+        event["data"]["sentence"]: (event["data"]["start"], event["data"]["end"])
+        for event in mine
+        if event["type"] == "sentence.ready"
     }
     return [
         Sentence(text[slice(*ranges[data["sentence"]])].strip(), data["at_ms"], data["ms"])
-        for data in (fact["data"] for fact in mine if fact["type"] == "sentence.completed")
+        for data in (event["data"] for event in mine if event["type"] == "sentence.completed")
     ]

@@ -77,4 +77,4 @@ def asked(reader: Reader) -> str:
 
 
 def of_type(app: RunningApp, reader: Reader, *types: str) -> list[dict[str, Any]]:
-    return [fact for fact in log_of.facts(app.url, reader.session) if fact["type"] in types]
+    return [event for event in log_of.events(app.url, reader.session) if event["type"] in types]

@@ -62,7 +62,7 @@ def test_whoever_speaks_over_an_answer_is_listened_to_at_once(visit: Visit, app:
     assert held["data"] == {"by": "voice"}
     assert (flushed["turn"], flushed["data"]) == (turn, {"reason": "barge_in"})
     told = [
-        fact["data"]["heard_ms"] for fact in of_type(app, reader, "playback.heard") if fact["turn"] == turn
+        event["data"]["heard_ms"] for event in of_type(app, reader, "playback.heard") if event["turn"] == turn
     ]
     (first, *_) = log_of.turns(app.url, reader.session)
     assert 400 < told[-1] < first["audio_ms"]
@@ -84,7 +84,7 @@ def test_a_word_of_agreement_lets_the_answer_go_on(visit: Visit, app: RunningApp
     assert reader.stats["turn"] == turn
     assert reader.page.locator(".turn").count() == 1
     assert of_type(app, reader, "playback.flushed") == []
-    assert [fact["data"]["taken"] for fact in of_type(app, reader, "transcript.final")] == ["backchannel"]
+    assert [event["data"]["taken"] for event in of_type(app, reader, "transcript.final")] == ["backchannel"]
     expect(reader.page.locator("#speech")).to_be_hidden()
 
 
@@ -118,7 +118,7 @@ def test_the_server_learns_what_was_heard_when_somebody_stops_it(visit: Visit, a
     reader.wait("s.turn === null")
     reader.ask("briefly")
     reader.hears(100)
-    told = [fact for fact in of_type(app, reader, "playback.heard") if fact["turn"] != reader.last_turn]
+    told = [event for event in of_type(app, reader, "playback.heard") if event["turn"] != reader.last_turn]
     assert len(told) >= 3
     assert 0 <= paused_at - told[-1]["data"]["heard_ms"] < 200  # but for the loudspeaker's own delay
     assert of_type(app, reader, "input.opened") == []  # nobody has to be listened to for that

@@ -42,7 +42,7 @@ def test_a_second_tab_sees_and_hears_the_same(open_page: OpenPage, app: RunningA
     second.tap_if_asked()
     second.hears()
     behind = first.stats["positionMs"] - second.stats["positionMs"]
-    begun_ms = next(f["ts"] for f in log_of.facts(app.url, first.session) if f["type"] == "audio.chunk")
+    begun_ms = next(f["ts"] for f in log_of.events(app.url, first.session) if f["type"] == "audio.chunk")
     apart = SystemClock().now_ms() - begun_ms - second.stats["positionMs"]
     # Sound that could not be played for a while is heard later by who has it, and not by who comes later.
     assert behind < 1_500, "who comes later is not behind"
@@ -78,7 +78,7 @@ def test_a_pulled_cable_loses_nothing_and_doubles_nothing(
     turn = log_of.turns(app.url, reader.session)[0]
     assert reader.answer == turn["answer"] == SHORT
     assert reader.stats["samplesPlayed"] == turn["audio_ms"] * 48
-    reader.sees(lambda: reader.stats["lastSeq"] == len(log_of.facts(app.url, reader.session)))
+    reader.sees(lambda: reader.stats["lastSeq"] == len(log_of.events(app.url, reader.session)))
 
 
 def test_text_that_was_written_while_the_cable_was_out_comes_later(open_page: OpenPage, cable: Cable) -> None:
@@ -137,7 +137,7 @@ def test_a_tab_that_was_never_allowed_to_sound_tells_of_nothing_heard(
     reader.wait("s.turn === null")
     reader.ask("briefly")  # on the same connection, after all that the page had to tell
     reader.hears(100)
-    told = {fact["turn"] for fact in log_of.facts(app.url, session) if fact["type"] == "playback.heard"}
+    told = {event["turn"] for event in log_of.events(app.url, session) if event["type"] == "playback.heard"}
     assert turn not in told
 
 
@@ -159,9 +159,9 @@ def test_a_late_tab_tells_what_it_heard_once_it_sounds(open_page: OpenPage, app:
     reader.hears(100)
     reader.wait("s.turn === null")  # long after all that there was to tell of the first turn
     heard = [
-        fact["data"]["heard_ms"]
-        for fact in log_of.facts(app.url, session)
-        if fact["type"] == "playback.heard" and fact["turn"] == turn
+        event["data"]["heard_ms"]
+        for event in log_of.events(app.url, session)
+        if event["type"] == "playback.heard" and event["turn"] == turn
     ]
     assert paused_at - 200 < heard[-1] <= paused_at
 
@@ -172,9 +172,9 @@ def asked_by_somebody_else(url: str) -> tuple[str, int]:
         session = http.post("/v1/sessions", json={}).raise_for_status().json()["session_id"]
         asked = http.post(f"/v1/sessions/{session}/turns", json={"prompt": "at length"}).raise_for_status()
         with http.stream("GET", f"/v1/sessions/{session}/events") as told:
-            facts = (orjson.loads(line[6:]) for line in told.iter_lines() if line.startswith("data: {"))
-            begun = next(fact["ts"] for fact in facts if fact.get("type") == "audio.chunk")
-            next(fact for fact in facts if fact.get("ts", 0) > begun + 1_000)
+            events = (orjson.loads(line[6:]) for line in told.iter_lines() if line.startswith("data: {"))
+            begun = next(event["ts"] for event in events if event.get("type") == "audio.chunk")
+            next(event for event in events if event.get("ts", 0) > begun + 1_000)
     return session, asked.json()["turn"]
 
 

@@ -99,7 +99,7 @@ def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -
     over = False
     while len(voiced := log_of.sentences(app.url, listener.session, turn)) < left + 2:
         assert not over, "What is shown was never voiced."
-        over = "turn.completed" in {fact["type"] for fact in log_of.facts(app.url, listener.session)}
+        over = "turn.completed" in {event["type"] for event in log_of.events(app.url, listener.session)}
     following = voiced[left + 1]
     listener.wait("s.positionMs >= arg && s.samplesPlayed / 48 < s.positionMs - 100", following.at_ms)
     listener.page.wait_for_function(f"(left) => ({_SPEAKING}) > left", arg=left)

@@ -45,16 +45,16 @@ def test_the_list_leads_to_what_happened(open_page: OpenPage, told: str) -> None
 
 def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: str) -> None:
     reader = open_page(f"/?timeline={told}")
-    facts = log_of.facts(app.url, told)
-    reader.wait("s.lastSeq === arg", len(facts))
+    log_events = log_of.events(app.url, told)
+    reader.wait("s.lastSeq === arg", len(log_events))
     asked, sound = (
-        next(fact["ts"] for fact in facts if fact["type"] == kind)
+        next(event["ts"] for event in log_events if event["type"] == kind)
         for kind in ("turn.requested", "audio.chunk")
     )
     expect(reader.page.locator(".delays")).to_contain_text(f"first sound {sound - asked:,} ms")
     picture = reader.page.get_by_role("img", name=re.compile("first sound after"))
     expect(picture).to_be_visible()
-    sentences = sum(fact["type"] == "sentence.completed" for fact in facts)
+    sentences = sum(event["type"] == "sentence.completed" for event in log_events)
     assert picture.locator("rect.made").count() == picture.locator("rect.heard").count() == sentences
     reader.page.get_by_text("In numbers").click()
     table = reader.page.get_by_role("table", name=re.compile("moment by moment"))
@@ -72,7 +72,7 @@ def test_it_is_told_again_at_its_pace(
 ) -> None:
     told = asked_in(app, prompt)
     reader = open_page(f"/?timeline={told}")
-    head = len(log_of.facts(app.url, told))
+    head = len(log_of.events(app.url, told))
     reader.wait("s.lastSeq === arg", head)
     with (
         reader.page.expect_websocket(lambda socket: f"speed={speed}" in socket.url),

@@ -45,13 +45,13 @@ def test_what_is_said_becomes_a_question_and_is_answered_aloud(visit: Visit, app
     reader.wait("s.turn === null")
     state_is(reader, "listening")
     opened = of_type(app, reader, "input.opened")
-    assert [fact["data"]["rate"] for fact in opened] == [16_000]
+    assert [event["data"]["rate"] for event in opened] == [16_000]
     reader.page.get_by_role("button", name="Stop listening").first.click()
     expect(reader.page.locator("#ear")).to_be_hidden()
     reader.page.wait_for_function("() => document.querySelector('#log-title').textContent.includes('events')")
 
     def heard() -> list[int]:
-        return [fact["data"]["heard_ms"] for fact in of_type(app, reader, "playback.heard")]
+        return [event["data"]["heard_ms"] for event in of_type(app, reader, "playback.heard")]
 
     reader.sees(lambda: heard()[-1] == log_of.turns(app.url, reader.session)[0]["audio_ms"])
     assert heard() == sorted(heard())
@@ -85,7 +85,7 @@ def test_nothing_that_is_said_is_lost_while_the_cable_is_out(
     state_is(reader, "reconnecting")
     cable.plug()
     assert asked(reader) == FIRST
-    pieces = [fact["data"] for fact in of_type(app, reader, "input.audio")]
+    pieces = [event["data"] for event in of_type(app, reader, "input.audio")]
     assert len({piece["input"] for piece in pieces}) == 1
     ends = [piece["at_ms"] + piece["ms"] for piece in pieces]
     assert [piece["at_ms"] for piece in pieces] == [0, *ends[:-1]]
@@ -103,7 +103,7 @@ def test_holding_the_button_is_talking_and_letting_go_is_asking(visit: Visit, ap
     asked(reader)
     state_is(reader, "ready", "answering")
     ended = of_type(app, reader, "speech.ended")
-    assert [fact["data"]["reason"] for fact in ended] == ["commit"]
+    assert [event["data"]["reason"] for event in ended] == ["commit"]
     assert of_type(app, reader, "input.opened")[0]["data"]["settings"]["turn_detection"] == "manual"
 
 
@@ -116,7 +116,7 @@ def test_space_on_the_button_holds_it_and_escape_takes_it_back(visit: Visit, app
     expect(reader.page.locator("#speech")).to_be_hidden()
     reader.page.keyboard.up(" ")
     state_is(reader, "ready")
-    assert [fact["data"]["utterance"] for fact in of_type(app, reader, "speech.discarded")] == [0]
+    assert [event["data"]["utterance"] for event in of_type(app, reader, "speech.discarded")] == [0]
     assert of_type(app, reader, "turn.requested") == []
 
 
@@ -142,9 +142,9 @@ def test_who_does_not_want_to_be_recorded_is_not(visit: Visit, app: RunningApp) 
     expect(reader.page.locator("#recorded")).to_be_hidden()
     asked(reader)
     opened = of_type(app, reader, "input.opened")
-    assert [fact["data"]["settings"]["record"] for fact in opened] == [True, False]
+    assert [event["data"]["settings"]["record"] for event in opened] == [True, False]
     unrecorded = opened[-1]["data"]["input"]
-    assert all(fact["data"]["input"] != unrecorded for fact in of_type(app, reader, "input.audio"))
+    assert all(event["data"]["input"] != unrecorded for event in of_type(app, reader, "input.audio"))
 
 
 def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
@@ -157,7 +157,7 @@ def test_the_way_is_chosen_in_the_settings_and_counts_for_the_next_session_too(
     reader.page.keyboard.press("Escape")
     reader.page.click("#microphone")
     asked(reader)
-    assert [fact["data"]["mode"] for fact in of_type(app, reader, "transcript.final")] == ["quality"]
+    assert [event["data"]["mode"] for event in of_type(app, reader, "transcript.final")] == ["quality"]
     reader.page.click("#settings-button")
     assert reader.page.get_by_role("radio", name="Quality").is_checked()
     reader.page.get_by_role("radio", name="Realtime").check()

@@ -120,7 +120,7 @@ def test_six_servers_become_one_cluster_once(
     assert sorted(roles) == ["master"] * 3 + ["slave"] * 3
 
     def written() -> bool:
-        """Every shard takes facts."""
+        """Every shard takes events."""
         try:
             with redis.RedisCluster("127.0.0.1", ports[0], password=PASSWORD) as cluster:
                 return all(cluster.set(f"key-{number}", "fact") for number in range(12))

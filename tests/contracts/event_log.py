@@ -6,7 +6,7 @@ import pytest
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Push, Subscribed, Verdict
 from pipeline.eventlog.redis.codec import AUDIO_MAX, PUSH_MAX
 from schemas.events import AudioChunk, SessionEndRequested, TurnRequested, TurnStopped, payload
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.settings import SessionSettings
 from tests.log.support import ENDED, STARTED, batch, creation, delta, new
@@ -24,12 +24,12 @@ class EventLogContract:
     async def say(self, log: EventLog, *batches: Batch) -> list[Verdict]:
         return [outcome.verdict for outcome in await log.append(batches)]
 
-    async def test_facts_come_back_as_they_were_said(self, log: EventLog, session: SessionId) -> None:
+    async def test_events_come_back_as_they_were_said(self, log: EventLog, session: SessionId) -> None:
         chunk = AudioChunk(sentence=0, chunk=0, at_ms=0, ms=20, bytes=3)
         wish = TurnRequested(kind="prompt", text="Erzähl mir was 🐉", settings=SessionSettings())
         said = [
-            NewFact(wish, 1_000, TurnId(0)),
-            NewFact(chunk, 1_020, TurnId(2), cause=Seq(2), audio=b"\x00\r\n"),
+            NewEvent(wish, 1_000, TurnId(0)),
+            NewEvent(chunk, 1_020, TurnId(2), cause=Seq(2), audio=b"\x00\r\n"),
         ]
         await log.append([creation(session), Batch(session, "p", 1, said)])
         heard = (await log.read(session, Seq(0), audio=True))[1:]
@@ -38,7 +38,7 @@ class EventLogContract:
             (3, 1_020, 2, "audio.chunk", 1, 2, b"\x00\r\n"),
         ]
         assert [f.data for f in heard] == [payload(wish), payload(chunk)]
-        assert heard[0].fact() == wish
+        assert heard[0].event() == wish
 
     async def test_sequence_numbers_have_no_gaps(self, log: EventLog, session: SessionId) -> None:
         outcomes = await log.append(
@@ -50,11 +50,11 @@ class EventLogContract:
             ]
         )
         assert [(o.first, o.last) for o in outcomes] == [(1, 1), (2, 4), (5, 5), (6, 7)]
-        assert [fact.seq for fact in await log.read(session, Seq(0))] == list(range(1, 8))
+        assert [event.seq for event in await log.read(session, Seq(0))] == list(range(1, 8))
 
     async def test_reading_goes_on_after_a_cursor(self, log: EventLog, session: SessionId) -> None:
         await log.append([creation(session), batch(session, 1, *(delta(n) for n in range(9)))])
-        assert [fact.seq for fact in await log.read(session, Seq(3), limit=4)] == [4, 5, 6, 7]
+        assert [event.seq for event in await log.read(session, Seq(3), limit=4)] == [4, 5, 6, 7]
         assert await log.read(session, Seq(10)) == []
         assert await log.read(new_session_id(), Seq(0)) == []
 
@@ -181,13 +181,13 @@ class EventLogContract:
             Verdict.OK,
         ]
 
-    async def test_no_facts_change_nothing(self, log: EventLog, session: SessionId) -> None:
+    async def test_no_events_change_nothing(self, log: EventLog, session: SessionId) -> None:
         [outcome] = await log.append([batch(session, 7, mode="create")])
         assert outcome.verdict is Verdict.OK
         assert await log.heads([session]) == [None]
         assert await log.append([]) == []
 
-    async def test_an_ear_hears_appends_with_their_facts(self, log: EventLog, session: SessionId) -> None:
+    async def test_an_ear_hears_appends_with_their_events(self, log: EventLog, session: SessionId) -> None:
         other = new_session_id()
         await log.append([creation(session), creation(other)])
         ear = log.ear()
@@ -206,7 +206,7 @@ class EventLogContract:
         await ear.aclose()
         assert [(p.session, p.first, p.last) for p in heard] == [(session, 2, 3), (session, 4, 4)]
         said = await log.read(session, Seq(1), audio=True)
-        assert [fact for push in heard for fact in push.facts] == said
+        assert [event for push in heard for event in push.events] == said
 
     async def test_an_ear_that_unsubscribed_hears_nothing_more(
         self, log: EventLog, session: SessionId
@@ -265,4 +265,4 @@ class EventLogContract:
         await ear.aclose()
         assert isinstance(word, Push)
         assert (word.first, word.last) == (2, 2)
-        assert list(word.facts) in ([], await log.read(session, Seq(1)))
+        assert list(word.events) in ([], await log.read(session, Seq(1)))

@@ -64,13 +64,13 @@ class Shelves:
         assert answer.status_code == 200, answer.text
         return answer.json()["passages"]
 
-    async def facts(self, collection: str) -> list[dict[str, Any]]:
+    async def events(self, collection: str) -> list[dict[str, Any]]:
         """Everything that was told so far."""
         return await self.told(f"/v1/sessions/{collection}/events?follow=false")
 
     async def told(self, path: str) -> list[dict[str, Any]]:
         async with self.http.stream("GET", path) as answer:
-            return facts_in([line async for line in answer.aiter_lines()])
+            return events_in([line async for line in answer.aiter_lines()])
 
     async def in_the_gateway(self, work: Coroutine[Any, Any, T]) -> T:
         """On its loop, where its connections are."""
@@ -83,7 +83,7 @@ class Shelves:
         return services.collections.additions.in_hand
 
     async def heard_until(self, collection: str, kind: str, begun: Any = None) -> list[dict[str, Any]]:
-        """A listener's facts up to the first of this kind; `begun` is called when it listens."""
+        """A listener's events up to the first of this kind; `begun` is called when it listens."""
         heard = []
         async with open_stream(self.app.ws_url, collection) as socket, aclosing(frames(socket)) as stream:
             async for frame, _ in stream:
@@ -96,9 +96,9 @@ class Shelves:
         return heard
 
 
-def facts_in(lines: list[str]) -> list[dict[str, Any]]:
+def events_in(lines: list[str]) -> list[dict[str, Any]]:
     found = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
-    return [fact for fact in found if "type" in fact]
+    return [event for event in found if "type" in event]
 
 
-__all__ = ["BEES", "Heard", "Shelves", "facts_in"]
+__all__ = ["BEES", "Heard", "Shelves", "events_in"]

@@ -14,8 +14,8 @@ async def test_an_answer_rests_on_what_was_uploaded(shelves: Shelves) -> None:
     session = (await shelves.http.post("/v1/sessions", json={"settings": settings})).json()["session_id"]
     asked = await shelves.http.post(f"/v1/sessions/{session}/turns", json={"prompt": "What are combs of?"})
     assert asked.status_code == 202
-    facts = await shelves.heard_until(session, "turn.completed")
-    [found] = [fact["data"] for fact in facts if fact["type"] == "passages.found"]
+    events = await shelves.heard_until(session, "turn.completed")
+    [found] = [event["data"] for event in events if event["type"] == "passages.found"]
     [passage] = found["passages"]
     assert (passage["document"], passage["number"]) == (document, 1)
     opened = await shelves.get(

@@ -120,9 +120,9 @@ async def test_of_two_gateways_that_begin_with_a_document_one_goes_on(shelves: S
         return refused
 
     assert await shelves.in_the_gateway(begun_twice()) == ["document.busy"]
-    facts = [fact["type"] for fact in await shelves.facts(collection)]
-    assert facts.count("document.added") == 1
-    assert "document.failed" not in facts
+    events = [event["type"] for event in await shelves.events(collection)]
+    assert events.count("document.added") == 1
+    assert "document.failed" not in events
     [shown] = await shelves.documents(collection)
     assert (shown["state"], shown["name"]) == ("ready", "bees.md")
     await shelves.add(collection, BEES, document_id=document)
@@ -138,10 +138,10 @@ async def test_adding_an_id_again_at_once_is_not_told_to_be_interrupted(shelves:
         async with another_gateway(services, services.library) as additions:
             for _ in range(3):
                 began = await additions.begin(collection, document, upload())
-                async with aclosing(services.collections.progress(collection, document, began)) as facts:
-                    kinds = [fact.type async for fact in facts]
+                async with aclosing(services.collections.progress(collection, document, began)) as events:
+                    kinds = [event.type async for event in events]
                 assert kinds[-1] == "document.added"
             await eventually(lambda: not additions.in_hand)
 
     await shelves.in_the_gateway(again())
-    assert "document.failed" not in [fact["type"] for fact in await shelves.facts(collection)]
+    assert "document.failed" not in [event["type"] for event in await shelves.events(collection)]

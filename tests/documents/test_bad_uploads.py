@@ -32,7 +32,7 @@ async def test_bad_files_are_refused_and_every_listener_is_told_why(
     collection = await shelves.create()
     refused = await shelves.send(collection, data, name)
     assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (status, code, "file")
-    last = (await shelves.facts(collection))[-1]
+    last = (await shelves.events(collection))[-1]
     assert (last["type"], last["data"]["code"]) == ("document.failed", code)
     [shown] = await shelves.documents(collection)
     assert (shown["state"], shown["code"], shown["view"]) == ("failed", code, None)
@@ -43,7 +43,7 @@ async def test_a_body_beyond_the_limit_is_refused_while_it_arrives(shelves: Shel
     collection = await shelves.create()
     refused = await shelves.send(collection, b"x" * 5_000_000, "a.txt")
     assert (refused.status_code, refused.json()["code"]) == (413, "document.too_large")
-    assert len(await shelves.facts(collection)) == 1
+    assert len(await shelves.events(collection)) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_forms_that_are_none_are_refused(
     refused = await shelves.http.post(f"/v1/collections/{collection}/documents", **request_)
     assert (refused.status_code, refused.json()["code"]) == (422, code), refused.text
     assert field is None or refused.json()["field"] == field
-    assert len(await shelves.facts(collection)) == 1
+    assert len(await shelves.events(collection)) == 1
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ async def test_who_leaves_after_an_upload_still_has_it_added(shelves: Shelves) -
         leaving.start_soon(send)
         await shelves.heard_until(collection, "document.progressed")
         leaving.cancel_scope.cancel()
-    facts = await shelves.heard_until(collection, "document.added")
-    assert facts[-1]["data"]["view"]["name"] == "long.txt"
+    events = await shelves.heard_until(collection, "document.added")
+    assert events[-1]["data"]["view"]["name"] == "long.txt"
 
 
 async def test_quotas_are_kept(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from loadtests.bench.retrieval.question_library import pdf
 from schemas.ids import new_id
-from tests.documents.libraries import BEES, Shelves, facts_in
+from tests.documents.libraries import BEES, Shelves, events_in
 
 pytestmark = pytest.mark.anyio
 
@@ -31,10 +31,10 @@ async def test_what_was_uploaded_can_be_found_and_opened_at_its_place(shelves: S
 async def test_every_listener_of_the_collection_sees_how_far_an_upload_is(shelves: Shelves) -> None:
     collection = await shelves.create()
     view = await shelves.add(collection, "Bees fly. " * 5_000, "many.txt")
-    facts = [fact for fact in await shelves.facts(collection) if fact["type"].startswith("document.")]
-    assert [fact["type"] for fact in facts[-2:]] == ["document.progressed", "document.added"]
-    assert facts[-1]["data"]["view"] == view
-    steps = [fact["data"] for fact in facts[:-1]]
+    events = [event for event in await shelves.events(collection) if event["type"].startswith("document.")]
+    assert [event["type"] for event in events[-2:]] == ["document.progressed", "document.added"]
+    assert events[-1]["data"]["view"] == view
+    steps = [event["data"] for event in events[:-1]]
     assert [step["state"] for step in steps][:3] == ["waiting", "reading", "embedding"]
     assert [step["done"] for step in steps] == sorted(step["done"] for step in steps)
     assert 4 < len(steps) <= 12
@@ -54,7 +54,7 @@ async def test_an_upload_can_tell_by_itself_how_far_it_is(shelves: Shelves) -> N
         lines = [line async for line in answer.aiter_lines()]
     assert lines[0] == "event: hello"
     assert lines[-3] == "event: end"
-    assert facts_in(lines) == (await shelves.facts(collection))[1:]
+    assert events_in(lines) == (await shelves.events(collection))[1:]
     generation = json.loads(lines[1].removeprefix("data: "))["generation"]
     assert next(line for line in lines if line.startswith("id: ")) == f"id: {generation}-2"
 
@@ -95,7 +95,7 @@ async def test_what_is_removed_is_not_found_any_more(shelves: Shelves) -> None:
     assert (await shelves.http.delete(path)).json()["code"] == "document.not_found"
     assert await shelves.find(collection, "wax") == []
     assert await shelves.documents(collection) == []
-    assert (await shelves.facts(collection))[-1]["type"] == "document.removed"
+    assert (await shelves.events(collection))[-1]["type"] == "document.removed"
 
 
 async def test_a_document_that_is_removed_while_it_is_added_does_not_come(shelves: Shelves) -> None:
@@ -160,7 +160,7 @@ async def test_collections_are_listed_renamed_and_deleted(shelves: Shelves) -> N
 async def test_a_listener_goes_on_where_it_stopped(shelves: Shelves) -> None:
     collection = await shelves.create()
     await shelves.add(collection)
-    everything = await shelves.facts(collection)
+    everything = await shelves.events(collection)
     rest = await shelves.told(f"/v1/sessions/{collection}/events?follow=false&from={everything[2]['seq']}")
     assert rest == everything[3:]
 

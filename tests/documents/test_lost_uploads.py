@@ -43,8 +43,8 @@ async def test_a_document_whose_gateway_was_killed_is_told_to_be_interrupted(
     file = tmp_path / "long.txt"
     file.write_text(LONG)
     collection, document = await asyncio.to_thread(killed_in_mid_add, shelves.app, file)
-    facts = await shelves.heard_until(collection, "document.failed")
-    assert facts[-1]["data"]["code"] == "document.interrupted"
+    events = await shelves.heard_until(collection, "document.failed")
+    assert events[-1]["data"]["code"] == "document.interrupted"
     [shown] = await shelves.documents(collection)
     assert (shown["id"], shown["state"], shown["view"]) == (document, "failed", None)
     assert await shelves.find(collection, "flowers") == []
@@ -70,8 +70,8 @@ async def test_a_gateway_that_closes_says_what_it_gave_up(tmp_path: Path) -> Non
     with running_app(settings) as app:
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as client:
             shelves = Shelves(app, client)
-            facts = await shelves.heard_until(collection, "document.failed")
-            assert facts[-1]["data"]["code"] == "document.interrupted"
+            events = await shelves.heard_until(collection, "document.failed")
+            assert events[-1]["data"]["code"] == "document.interrupted"
             [shown] = await shelves.documents(collection)
             assert (shown["state"], shown["code"]) == ("failed", "document.interrupted")
 
@@ -84,11 +84,11 @@ async def test_what_the_log_and_the_store_say_differently_is_put_right(shelves: 
     view = await shelves.add(collection)
     await shelves.in_the_gateway(library.drop(collection))
     assert await shelves.documents(collection) == []
-    assert (await shelves.facts(collection))[-1]["type"] == "document.removed"
+    assert (await shelves.events(collection))[-1]["type"] == "document.removed"
     await shelves.in_the_gateway(_added_unseen(library, collection, view["id"], BEES))
     [shown] = await shelves.documents(collection)
     assert (shown["state"], shown["view"]) == ("ready", view)
-    assert (await shelves.facts(collection))[-1]["type"] == "document.added"
+    assert (await shelves.events(collection))[-1]["type"] == "document.added"
 
 
 async def _added_unseen(library: Librarian, collection: CollectionId, document: str, text: str) -> None:

@@ -59,8 +59,8 @@ async def test_a_session_forgets_a_collection_that_is_gone(
         assert (await hers.delete(f"/v1/collections/{collection}")).status_code == 204
         asked = await hers.post(f"/v1/sessions/{session}/turns", json={"prompt": "Hello"})
         assert asked.status_code == 202
-        facts = await Shelves(guarded, hers).facts(session)
-        [requested] = [fact for fact in facts if fact["type"] == "turn.requested"]
+        events = await Shelves(guarded, hers).events(session)
+        [requested] = [event for event in events if event["type"] == "turn.requested"]
         assert requested["data"]["settings"]["collections"] == []
 
 
@@ -74,8 +74,8 @@ async def test_an_imported_session_does_not_read_what_it_once_read(
         bundle = (await hers.get(f"/v1/sessions/{session}/export")).content
         copy = (await his.post("/v1/sessions/import", content=bundle)).json()["session_id"]
         await his.post(f"/v1/sessions/{copy}/turns", json={"prompt": "Hello"})
-        facts = await Shelves(guarded, his).facts(copy)
-        [requested] = [fact for fact in facts if fact["type"] == "turn.requested"]
+        events = await Shelves(guarded, his).events(copy)
+        [requested] = [event for event in events if event["type"] == "turn.requested"]
         assert requested["data"]["settings"]["collections"] == []
 
 

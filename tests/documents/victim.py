@@ -41,9 +41,9 @@ async def main(settings: AppSettings, file: Path) -> None:
                 opened, file, name="long.txt", declared=None, size=os.fstat(opened.fileno()).st_size
             )
             began = await services.collections.begin(collection, document, new)
-            async with aclosing(services.collections.progress(collection, document, began)) as facts:
-                async for fact in facts:
-                    if fact.data.get("done", 0) > 0:
+            async with aclosing(services.collections.progress(collection, document, began)) as events:
+                async for event in events:
+                    if event.data.get("done", 0) > 0:
                         sys.stdout.write(f"{collection} {document}\n")
                         sys.stdout.flush()
 

@@ -21,30 +21,30 @@ SCENES, STREAM = "/api/stories/{story}/scenes", "/api/stories/{story}/scenes/gen
 class Heard:
     """What one listener got, checked as it came: no gap, no repetition, no disorder."""
 
-    facts: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     audio: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def last(self) -> int:
-        return self.facts[-1]["seq"] if self.facts else 0
+        return self.events[-1]["seq"] if self.events else 0
 
-    def take(self, fact: Event, audio: bytes = b"") -> None:
-        assert fact["seq"] == self.last + 1, f"after {self.last} came {fact['seq']}"
-        self.facts.append(fact)
+    def take(self, log_event: Event, audio: bytes = b"") -> None:
+        assert log_event["seq"] == self.last + 1, f"after {self.last} came {log_event['seq']}"
+        self.events.append(log_event)
         if audio:
-            self.audio[fact["seq"]] = audio
+            self.audio[log_event["seq"]] = audio
 
     def types(self, turn: int | None = None) -> list[str]:
-        return [fact["type"] for fact in self.facts if turn is None or fact["turn"] == turn]
+        return [log_event["type"] for log_event in self.events if turn is None or log_event["turn"] == turn]
 
     def of(self, kind: str, turn: int | None = None) -> list[Event]:
-        return [f for f in self.facts if f["type"] == kind and turn in (None, f["turn"])]
+        return [f for f in self.events if f["type"] == kind and turn in (None, f["turn"])]
 
     def text(self, turn: int) -> str:
-        return "".join(fact["data"]["text"] for fact in self.of("text.delta", turn))
+        return "".join(log_event["data"]["text"] for log_event in self.of("text.delta", turn))
 
     def is_over(self, turn: int) -> bool:
-        return any(fact["turn"] == turn and fact["type"] in TERMINAL for fact in self.facts)
+        return any(log_event["turn"] == turn and log_event["type"] in TERMINAL for log_event in self.events)
 
     def sound(self, turn: int) -> bytes:
         return b"".join(self.audio[f["seq"]] for f in self.of("audio.chunk", turn))
@@ -73,7 +73,7 @@ async def frames(socket: ClientConnection) -> AsyncGenerator[tuple[Event, bytes]
 async def listen_until_over(
     ws_url: str, session: str, turn: int, heard: Heard | None = None, **query: Any
 ) -> Heard:
-    """Listen from where `heard` ends until the turn's terminal fact."""
+    """Listen from where `heard` ends until the turn's terminal event."""
     heard = heard or Heard()
     async with (
         open_stream(ws_url, session, from_=heard.last, **query) as socket,

@@ -39,7 +39,7 @@ async def answered(
     turn = await ask(http, session, prompt=PROMPT, settings=settings)
     heard = await listen_until_over(app.ws_url, session, turn)
     assert heard.types(turn)[-1] == "turn.completed"
-    text = "".join(fact["data"]["text"] for fact in heard.of("text.delta", turn))
+    text = "".join(event["data"]["text"] for event in heard.of("text.delta", turn))
     return text, heard.of("text.completed", turn)[0]["data"]
 
 
@@ -86,7 +86,7 @@ async def test_an_answer_that_breaks_off_fails_and_keeps_its_text(
     [failed] = heard.of("turn.failed", turn)
     assert (failed["data"]["stage"], failed["data"]["code"]) == ("text", "engine.failed")
     assert failed["data"]["message"] == "cloud broke off in the middle of its answer."
-    assert "".join(fact["data"]["text"] for fact in heard.of("text.delta", turn)) == "The fox"
+    assert "".join(event["data"]["text"] for event in heard.of("text.delta", turn)) == "The fox"
     assert heard.of("sentence.completed", turn), "what was written is spoken"
     [told] = (await http.get(f"/v1/sessions/{session}")).json()["turns"]
     assert (told["answer"], told["status"], told["error"]["code"]) == ("The fox", "failed", "engine.failed")

@@ -1,4 +1,4 @@
-"""A listener cannot tell where the facts are: every answer is the same, byte for byte, out of the archive."""
+"""A listener cannot tell where events are stored: answers from the archive are the same, byte for byte."""
 
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -92,7 +92,7 @@ async def everything(app: RunningApp, session: str) -> dict[str, object]:
 
 async def vanish(log: TieredLog, session: SessionId, *, meta: bool) -> None:
     keys = await log.hot.keys()
-    names = [keys.facts(session), keys.audio(session), *([keys.meta(session)] if meta else [])]
+    names = [keys.events(session), keys.audio(session), *([keys.meta(session)] if meta else [])]
     await log.hot.call(("DEL", *names))
 
 
@@ -111,7 +111,7 @@ async def test_a_closed_session_reads_the_same_when_the_log_has_forgotten_it(
     assert await everything(teller, session) == hot
 
 
-async def test_facts_may_expire_before_what_is_known_of_the_session(
+async def test_events_may_expire_before_what_is_known_of_the_session(
     teller: RunningApp, fresh: RunningApp, log: TieredLog, archiver: Archiver
 ) -> None:
     session = await told(teller)
@@ -122,7 +122,7 @@ async def test_facts_may_expire_before_what_is_known_of_the_session(
     assert await everything(fresh, session) == hot
 
 
-async def test_audio_may_expire_before_its_facts(
+async def test_audio_may_expire_before_its_events(
     teller: RunningApp, fresh: RunningApp, log: TieredLog, archiver: Archiver
 ) -> None:
     session = await told(teller)

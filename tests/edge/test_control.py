@@ -1,4 +1,4 @@
-"""Stop, pause, resume, skip and delete, as facts that everybody sees."""
+"""Stop, pause, resume, skip and delete, as events that everybody sees."""
 
 import httpx
 import pytest
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def listen_for(app: RunningApp, session: str, heard: Heard, kind: str) -> None:
-    """Take facts until one of this kind came."""
+    """Take events until one of this kind came."""
     async with open_stream(app.ws_url, session, from_=heard.last) as socket:
         async for event, audio in frames(socket):
             if "data" in event:

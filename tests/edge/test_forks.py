@@ -42,11 +42,11 @@ async def fork(http: httpx.AsyncClient, session: str, **body: Any) -> dict[str, 
     return dict(answer.json())
 
 
-async def facts_of(log: TieredLog, session: str) -> list[dict[str, Any]]:
-    return [fact.wire() for fact in await log.read(SessionId(session), 0, limit=5_000)]  # type: ignore[arg-type]
+async def events_of(log: TieredLog, session: str) -> list[dict[str, Any]]:
+    return [event.wire() for event in await log.read(SessionId(session), 0, limit=5_000)]  # type: ignore[arg-type]
 
 
-async def test_a_fork_has_the_same_facts_under_the_same_numbers(
+async def test_a_fork_has_the_same_events_under_the_same_numbers(
     app: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard]
 ) -> None:
     session, heard = told
@@ -54,29 +54,29 @@ async def test_a_fork_has_the_same_facts_under_the_same_numbers(
     assert (made["parent"], made["parent_seq"], made["head_seq"]) == (session, heard.last, heard.last)
     last = heard.of("turn.completed")[-1]["turn"]
     again = await listen_until_over(app.ws_url, made["session_id"], last, audio="opus")
-    assert again.facts[1:] == heard.facts[1:]
+    assert again.events[1:] == heard.events[1:]
     assert again.audio == heard.audio
     origin = {"parent": session, "parent_seq": heard.last}
-    assert again.facts[0]["data"] == heard.facts[0]["data"] | origin
+    assert again.events[0]["data"] == heard.events[0]["data"] | origin
 
 
-async def test_a_fork_at_an_earlier_fact_ends_there_and_goes_on_differently(
+async def test_a_fork_at_an_earlier_event_ends_there_and_goes_on_differently(
     app: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog
 ) -> None:
     session, heard = told
     at = heard.of("turn.completed")[0]["seq"]
-    before = await facts_of(log, session)
+    before = await events_of(log, session)
     settings = {"speech_speed": 1.5, "sentences": {"min_length": 5}}
     made = await fork(http, session, at=at, prompt="And then?", settings=settings, title="Faster")
     assert made["turn"] > at
     assert made["settings"]["speech_speed"] == 1.5
     again = await listen_until_over(app.ws_url, made["session_id"], made["turn"])
-    assert again.facts[1:at] == heard.facts[1:at]
+    assert again.events[1:at] == heard.events[1:at]
     assert again.types()[at : at + 2] == ["settings.changed", "turn.requested"]
     assert again.of("turn.requested", None)[-1]["data"]["settings"] == made["settings"]
     shown = (await http.get(f"/v1/sessions/{made['session_id']}")).json()
     assert (shown["title"], shown["settings"]) == ("Faster", made["settings"])
-    assert await facts_of(log, session) == before
+    assert await events_of(log, session) == before
 
 
 async def test_a_turn_cut_by_the_fork_is_closed_in_it(
@@ -85,10 +85,10 @@ async def test_a_turn_cut_by_the_fork_is_closed_in_it(
     session, heard = told
     at = heard.of("text.delta")[-1]["seq"]
     made = await fork(http, session, at=at)
-    facts = await facts_of(log, made["session_id"])
-    assert (facts[-1]["type"], facts[-1]["data"]) == ("turn.stopped", {"reason": "forked"})
-    assert facts[-1]["turn"] == heard.facts[at - 1]["turn"]
-    assert len(facts) == at + 1
+    events = await events_of(log, made["session_id"])
+    assert (events[-1]["type"], events[-1]["data"]) == ("turn.stopped", {"reason": "forked"})
+    assert events[-1]["turn"] == heard.events[at - 1]["turn"]
+    assert len(events) == at + 1
     assert SessionId(made["session_id"]) not in await log.abandoned()
 
 
@@ -100,7 +100,7 @@ async def test_an_ended_session_can_be_forked_and_its_end_stays_behind(
     archiver = Archiver(log.archival, log.archive.store, app.settings.archive)
     assert await archiver.archive(SessionId(session)) is not None
     keys = await log.hot.keys()
-    await log.hot.call(("DEL", keys.facts(SessionId(session)), keys.audio(SessionId(session))))
+    await log.hot.call(("DEL", keys.events(SessionId(session)), keys.audio(SessionId(session))))
     made = await fork(http, session, text="Once more.")
     assert made["parent_seq"] == heard.last
     again = await listen_until_over(app.ws_url, made["session_id"], made["turn"])

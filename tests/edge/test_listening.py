@@ -13,43 +13,43 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def told(app: RunningApp, http: httpx.AsyncClient) -> tuple[str, int, list[dict[str, object]]]:
-    """A session with one finished turn: its id, the turn, its facts."""
+    """A session with one finished turn: its id, the turn, its events."""
     session = await create(http)
     turn = await ask(http, session, prompt="Tell me a story")
     heard = await listen_until_over(app.ws_url, session, turn)
-    return session, turn, heard.facts
+    return session, turn, heard.events
 
 
-async def test_sse_says_hello_then_the_facts_with_their_cursors_then_why_it_ends(
+async def test_sse_says_hello_then_the_events_with_their_cursors_then_why_it_ends(
     http: httpx.AsyncClient, told: tuple[str, int, list[dict[str, object]]]
 ) -> None:
-    session, _, facts = told
+    session, _, events = told
     got = [event async for event in sse(http, session, follow=False)]
     (first, _, hello), (last, _, end) = got[0], got[-1]
-    assert (first, hello["from_seq"], hello["head_seq"]) == ("hello", 0, len(facts))
-    assert [data for _, _, data in got[1:-1]] == facts
-    assert [ident for _, ident, _ in got[1:-1]] == [f"{hello['generation']}-{f['seq']}" for f in facts]
-    assert (last, end) == ("end", {"reason": "caught_up", "seq": len(facts)})
+    assert (first, hello["from_seq"], hello["head_seq"]) == ("hello", 0, len(events))
+    assert [data for _, _, data in got[1:-1]] == events
+    assert [ident for _, ident, _ in got[1:-1]] == [f"{hello['generation']}-{f['seq']}" for f in events]
+    assert (last, end) == ("end", {"reason": "caught_up", "seq": len(events)})
 
 
 async def test_last_event_id_continues_after_it_and_wins_over_from(
     http: httpx.AsyncClient, told: tuple[str, int, list[dict[str, object]]]
 ) -> None:
-    session, _, facts = told
+    session, _, events = told
     ids = [ident async for name, ident, _ in sse(http, session, follow=False) if name == "message"]
     for cut in (1, len(ids) // 2, len(ids) - 1):
         headers = {"Last-Event-ID": ids[cut - 1]}
         rest = [d async for n, _, d in sse(http, session, headers, follow=False, from_=0) if n == "message"]
-        assert rest == facts[cut:]
+        assert rest == events[cut:]
 
 
 async def test_a_turn_can_be_heard_to_its_end_and_no_further(
     http: httpx.AsyncClient, told: tuple[str, int, list[dict[str, object]]]
 ) -> None:
-    session, turn, facts = told
+    session, turn, events = told
     got = [(name, data) async for name, _, data in sse(http, session, turn=turn)]
-    assert got[-2][1] == facts[-1]
-    assert got[-1] == ("end", {"reason": "turn_over", "seq": len(facts)})
+    assert got[-2][1] == events[-1]
+    assert got[-1] == ("end", {"reason": "turn_over", "seq": len(events)})
 
 
 async def test_sse_carries_audio_when_asked(
@@ -65,12 +65,12 @@ async def test_sse_carries_audio_when_asked(
     } == over_socket.audio
 
 
-async def test_a_replay_at_pace_keeps_the_order_and_the_facts(
+async def test_a_replay_at_pace_keeps_the_order_and_the_events(
     http: httpx.AsyncClient, told: tuple[str, int, list[dict[str, object]]]
 ) -> None:
-    session, _, facts = told
+    session, _, events = told
     got = [data async for name, _, data in sse(http, session, speed=50) if name == "message"]
-    assert got == facts
+    assert got == events
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ async def test_a_quiet_connection_beats(app: RunningApp, http: httpx.AsyncClient
 async def test_listening_to_a_turn_from_its_end_ends_at_once(
     http: httpx.AsyncClient, told: tuple[str, int, list[dict[str, object]]]
 ) -> None:
-    session, turn, facts = told
-    got = [(name, data) async for name, _, data in sse(http, session, turn=turn, from_=len(facts))]
+    session, turn, events = told
+    got = [(name, data) async for name, _, data in sse(http, session, turn=turn, from_=len(events))]
     assert [name for name, _ in got] == ["hello", "end"]
     missing = await http.get(f"/v1/sessions/{session}/events", params={"turn": 99})
     assert missing.json()["code"] == "turn.not_found"

@@ -80,7 +80,7 @@ async def test_turns_run_one_after_the_other_in_the_order_of_their_requests(
     session = await create(http)
     turns = [await ask(http, session, text=f"This is turn number {n}, spoken.") for n in range(3)]
     heard = await listen_until_over(app.ws_url, session, turns[-1])
-    over = [fact["turn"] for fact in heard.facts if fact["type"] == "turn.completed"]
+    over = [event["turn"] for event in heard.events if event["type"] == "turn.completed"]
     assert over == turns
 
 
@@ -100,21 +100,21 @@ async def test_two_listeners_hear_the_same_bytes_whenever_they_come(
     turn = await ask(http, session, prompt="Tell me a story")
     live = await listen_until_over(app.ws_url, session, turn, audio="pcm16")
     late = await listen_until_over(app.ws_url, session, turn, audio="pcm16")
-    assert live.facts == late.facts
+    assert live.events == late.events
     assert live.audio == late.audio
 
 
 @pytest.mark.parametrize("audio", ["opus", "pcm16", "mp3", "wav"])
-async def test_resuming_anywhere_gives_the_same_facts_and_the_same_sound(
+async def test_resuming_anywhere_gives_the_same_events_and_the_same_sound(
     app: RunningApp, http: httpx.AsyncClient, audio: str
 ) -> None:
     session = await create(http)
     turn = await ask(http, session, prompt="Tell me a story")
     whole = await listen_until_over(app.ws_url, session, turn, audio=audio)
-    for cut in range(0, len(whole.facts) - 1, 3):
-        rest = Heard(facts=whole.facts[:cut])
+    for cut in range(0, len(whole.events) - 1, 3):
+        rest = Heard(events=whole.events[:cut])
         await listen_until_over(app.ws_url, session, turn, rest, audio=audio)
-        assert rest.facts == whole.facts
+        assert rest.events == whole.events
         assert rest.audio == {seq: data for seq, data in whole.audio.items() if seq > cut}
 
 

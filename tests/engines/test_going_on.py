@@ -37,13 +37,13 @@ async def owners_of(log: MemoryEventLog, recorder: Recorder, models: Models) -> 
 
 async def until(log: MemoryEventLog, session: SessionId, kinds: set[str], count: int) -> list[Recorded]:
     async with Tailer(log) as tailer, tailer.follow(session, Seq(0)) as batches:
-        facts: list[Recorded] = []
+        events: list[Recorded] = []
         with anyio.fail_after(60):
             async for batch in batches:
-                facts += batch
-                if sum(fact.type in kinds for fact in facts) >= count:
-                    return facts
-    return facts
+                events += batch
+                if sum(event.type in kinds for event in events) >= count:
+                    return events
+    return events
 
 
 async def test_the_answer_goes_on_in_its_own_words_and_the_sound_has_no_gap(
@@ -60,22 +60,22 @@ async def test_the_answer_goes_on_in_its_own_words_and_the_sound_has_no_gap(
             before = await until(log, session, {"audio.chunk"}, 1)
         async with owners_of(log, recorder, models) as second:
             second.wake(session, Seq(2))
-            facts = await until(log, session, set(TERMINAL), 1)
-    assert [fact.wire() for fact in facts[: len(before)]] == [fact.wire() for fact in before]
-    assert [fact.type for fact in facts if fact.type in TERMINAL] == ["turn.completed"]
-    [resumed] = [fact for fact in facts if fact.type == "turn.resumed"]
-    deltas = [fact.data for fact in facts if fact.type == "text.delta"]
+            events = await until(log, session, set(TERMINAL), 1)
+    assert [event.wire() for event in events[: len(before)]] == [event.wire() for event in before]
+    assert [event.type for event in events if event.type in TERMINAL] == ["turn.completed"]
+    [resumed] = [event for event in events if event.type == "turn.resumed"]
+    deltas = [event.data for event in events if event.type == "text.delta"]
     text = "".join(delta["text"] for delta in deltas)
     assert 0 < resumed.data["chars"] < len(text)
     for number, delta in enumerate(deltas):
         assert delta["at"] == sum(len(earlier["text"]) for earlier in deltas[:number])
     stored = await log.read(session, Seq(0), audio=True, limit=5_000)
     at_ms, decoder = 0, OpusDecoder()
-    for chunk in (fact for fact in stored if fact.type == "audio.chunk"):
+    for chunk in (event for event in stored if event.type == "audio.chunk"):
         assert chunk.data["at_ms"] == at_ms
         if chunk.data["chunk"] == 0:
             decoder = OpusDecoder()
         assert len(decoder.decode(chunk.audio or b"")) == chunk.data["ms"] * 48
         at_ms += chunk.data["ms"]
-    done = [fact.data["sentence"] for fact in facts if fact.type == "sentence.completed"]
-    assert done == [f.data["sentence"] for f in facts if f.type == "sentence.ready" and f.data["spoken"]]
+    done = [event.data["sentence"] for event in events if event.type == "sentence.completed"]
+    assert done == [f.data["sentence"] for f in events if f.type == "sentence.ready" and f.data["spoken"]]

@@ -54,7 +54,7 @@ async def asked(app):
         turn = await ask(http, session, prompt="Tell me")
         heard = await listen_until_over(app.ws_url, session, turn)
         health = (await http.get("/v1/health")).json()["status"]
-        return {"kinds": [one["type"] for one in heard.facts], "health": health,
+        return {"kinds": [one["type"] for one in heard.events], "health": health,
                 "said": [one["data"]["message"] for one in heard.of("sentence.failed", turn)],
                 "text": "".join(one["data"]["text"] for one in heard.of("text.delta", turn))}
 

@@ -1,4 +1,4 @@
-"""What the facts of an input add up to: from where it must be heard again, and what waits to be asked."""
+"""What the events of an input add up to: from where it must be heard again, and what waits to be asked."""
 
 from tests.hearing.test_restoring import final, opened, said, sound, told
 
@@ -60,9 +60,9 @@ def test_what_was_cut_by_its_length_is_taken_back_with_what_follows() -> None:
 
 
 def test_what_was_taken_back_before_it_was_written_down_waits_for_nothing() -> None:
-    facts = opened(), *said(0, 500, 2_000, reason=CUT), begun(1, 2_032), cleared(1, 3_000)
-    assert told(*facts).unwritten == {}
-    state = told(*facts, final(0, 2_000, taken="kept"))
+    events = opened(), *said(0, 500, 2_000, reason=CUT), begun(1, 2_032), cleared(1, 3_000)
+    assert told(*events).unwritten == {}
+    state = told(*events, final(0, 2_000, taken="kept"))
     assert (state.kept, state.texts) == ([], {})
 
 

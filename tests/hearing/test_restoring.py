@@ -17,10 +17,10 @@ SESSION = SessionId("019aa3c6-1b9a-7c3e-8f00-2b1d7a5c9e11")
 RECORDING, NOT_RECORDING = ListeningSettings(), ListeningSettings(record=False)
 
 
-def told(*facts: tuple[str, dict[str, Any]]) -> InputState:
-    """What these facts say of an input."""
+def told(*events: tuple[str, dict[str, Any]]) -> InputState:
+    """What these events say of an input."""
     inputs: dict[str, InputState] = {}
-    for seq, (kind, data) in enumerate(facts, 1):
+    for seq, (kind, data) in enumerate(events, 1):
         apply_to_inputs(inputs, Recorded(Seq(seq), 0, NO_TURN, kind, 1, {"input": "i", **data}))
     return inputs["i"]
 

@@ -14,7 +14,7 @@ def sound(ms: int) -> bytes:
     return b"\x00\x03abc" * (ms // PACKET_MS)
 
 
-def fact(seq: int, kind: str, turn: int | None, /, **data: Any) -> dict[str, Any]:
+def log_event(seq: int, kind: str, turn: int | None, /, **data: Any) -> dict[str, Any]:
     return {"seq": seq, "ts": 1_000 + seq, "turn": turn, "type": kind, "v": 1, "data": data}
 
 
@@ -23,7 +23,7 @@ def stream(texts: list[str], chunks_ms: list[list[int]]) -> list[Frame]:
     frames: list[Frame] = []
 
     def add(kind: str, turn: int | None, audio: bytes = b"", /, **data: Any) -> None:
-        frames.append((fact(len(frames) + 1, kind, turn, **data), audio))
+        frames.append((log_event(len(frames) + 1, kind, turn, **data), audio))
 
     add("session.started", None)
     add("turn.requested", None, kind="prompt", text=f"I am {MINE}.")

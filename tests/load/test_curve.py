@@ -75,7 +75,7 @@ def test_quality_is_judged_up_to_where_load_is_felt_and_politeness_beyond() -> N
         (step(per_s=2.0, ratio_p95=1.4, not_answered=1), [False, True]),
         (step(per_s=2.0, ratio_p95=1.4, faults={"lost": 1}), [False, False]),
     ],
-    ids=["a gap", "somebody without an answer", "a fact lost"],
+    ids=["a gap", "somebody without an answer", "an event lost"],
 )
 def test_whatever_goes_wrong_where_load_is_not_felt_yet_is_said(
     worse: CurveStep, verdicts: list[bool | None]

@@ -184,7 +184,7 @@ async def test_one_new_process_does_not_stand_in_for_two_that_were_killed(
 
 def test_the_table_of_a_soak_has_every_fault_gaps_too() -> None:
     table = load_tables.report(result_with("fine", answers=9, answered=9, counts={"gaps": 3}))
-    assert "| what they heard | 81 facts, 9 answers; gaps 3, cut_tails 0, cross_talk 0, lost 0," in table
+    assert "| what they heard | 81 events, 9 answers; gaps 3, cut_tails 0, cross_talk 0, lost 0," in table
 
 
 def test_what_a_system_holds_is_told_by_part_and_by_the_keys_of_its_log(

@@ -59,7 +59,7 @@ def visits(count: int) -> list[CallerRecord]:
         visit.samples = [LatencySample("ttfa", due_s, dice.expovariate(0.01)) for _ in range(3)]
         frames = stream(["I am here. "], [[40, 60]])
         if number % 5 == 0:
-            frames.pop(3)  # a fact is lost
+            frames.pop(3)  # an event is lost
         visit.heard = [(f"session-{number}", noted(frames))]
         found.append(visit)
     return found

@@ -1,4 +1,4 @@
-"""Facts and batches to write, and the raw server to look at."""
+"""Events and batches to write, and the raw server to look at."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ from redis import Redis
 from pipeline.eventlog.event_log import ANY, Batch, EventLog
 from pipeline.eventlog.producer_queue import Mode
 from pipeline.eventlog.redis.embedded import embedded_server
-from schemas.events import Fact, SessionEnded, SessionStarted, TextDelta
-from schemas.events.recorded import NewFact
+from schemas.events import Event, SessionEnded, SessionStarted, TextDelta
+from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation
 from schemas.settings import SessionSettings
 
@@ -26,20 +26,20 @@ def delta(at: int, text: str = "and then ") -> TextDelta:
     return TextDelta(at=at, text=text)
 
 
-def new(fact: Fact, *, ts_ms: int = 1_000, audio: bytes = b"") -> NewFact:
-    return NewFact(fact, ts_ms, TurnId(1), audio=audio)
+def new(event: Event, *, ts_ms: int = 1_000, audio: bytes = b"") -> NewEvent:
+    return NewEvent(event, ts_ms, TurnId(1), audio=audio)
 
 
 def batch(
     session: SessionId,
     number: int,
-    *facts: Fact | NewFact,
+    *events: Event | NewEvent,
     producer: str = "p",
     epoch: int = 0,
     expected: int = ANY,
     mode: Mode = "append",
 ) -> Batch:
-    wrapped = [fact if isinstance(fact, NewFact) else new(fact) for fact in facts]
+    wrapped = [event if isinstance(event, NewEvent) else new(event) for event in events]
     mark = generation(created_ms(session))
     return Batch(session, producer, number, wrapped, epoch, expected, mode, mark)
 
@@ -84,5 +84,5 @@ async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
 
 async def offsets(log: EventLog, session: SessionId) -> list[int]:
     """Of the deltas in the log."""
-    facts = await log.read(session, Seq(0), limit=5_000)
-    return [fact.data["at"] for fact in facts if fact.type == "text.delta"]
+    events = await log.read(session, Seq(0), limit=5_000)
+    return [event.data["at"] for event in events if event.type == "text.delta"]

@@ -31,7 +31,7 @@ CUTS = 12
 
 
 class Author:
-    """Sends batches of 1 to 8 facts without pause and remembers what was acknowledged, and where."""
+    """Sends batches of 1 to 8 events without pause and remembers what was acknowledged, and where."""
 
     def __init__(self, log: EventLog, session: SessionId, seed: int) -> None:
         self.acked: list[tuple[Batch, Outcome]] = []
@@ -42,10 +42,10 @@ class Author:
     async def write(self) -> None:
         while True:
             number = len(self.acked) + 1
-            facts = [delta(number * 100 + at) for at in range(self._dice.randrange(1, 8))] + [
+            events = [delta(number * 100 + at) for at in range(self._dice.randrange(1, 8))] + [
                 COMPLETED
             ] * self._dice.randrange(2)
-            following = batch(self._session, number, *facts)
+            following = batch(self._session, number, *events)
             [outcome] = await self._log.append([following])
             assert outcome.verdict in (Verdict.OK, Verdict.DUP)
             self.acked.append((following, outcome))
@@ -56,16 +56,16 @@ def all_beyond(authors: Sequence[Author], goal: int) -> bool:
 
 
 async def whole(log: EventLog, session: SessionId) -> list[tuple[str, int]]:
-    """Type and offset of every fact of the session."""
-    facts: list[Recorded] = []
-    while page := await log.read(session, Seq(len(facts))):
-        facts += page
-    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
-    return [(fact.type, fact.data.get("at", -1)) for fact in facts]
+    """Type and offset of every event of the session."""
+    events: list[Recorded] = []
+    while page := await log.read(session, Seq(len(events))):
+        events += page
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    return [(event.type, event.data.get("at", -1)) for event in events]
 
 
 def said(batches: Sequence[Batch]) -> list[tuple[str, int]]:
-    return [(new.fact.type, getattr(new.fact, "at", -1)) for one in batches for new in one.facts]
+    return [(new.event.type, getattr(new.event, "at", -1)) for one in batches for new in one.events]
 
 
 @pytest.mark.anyio
@@ -101,7 +101,7 @@ def slow_disk(home: Path) -> Path:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace slows the disk down")
 @pytest.mark.anyio
 async def test_a_kill_loses_nothing_while_the_disk_is_slow(home: Path, slow_disk: Path) -> None:
-    """With the server's own `everysec` some thousand acknowledged facts are gone."""
+    """With the server's own `everysec` some thousand acknowledged events are gone."""
     embedded_server.ensure(home, LogSettings(), binary=slow_disk)
     log = open_log(LogSettings(), home)
     session = new_session_id()
@@ -133,9 +133,9 @@ async def test_what_was_appended_is_forced_to_disk_once(home: Path, monkeypatch:
 
 
 def consistent(server: Redis, session: SessionId) -> int:
-    """The head, after checking that triggers and meta agree with the facts."""
-    facts, meta, triggers, *_ = Keys(16).of(session)
-    entries: Any = server.xrange(facts)
+    """The head, after checking that triggers and meta agree with the events."""
+    events, meta, triggers, *_ = Keys(16).of(session)
+    entries: Any = server.xrange(events)
     types = [fields[b"t"].decode() for _, fields in entries]
     head: Any = server.hget(meta, "seq")
     assert int(head or 0) == len(entries)

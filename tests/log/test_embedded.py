@@ -57,7 +57,7 @@ def test_the_server_outlives_whoever_started_it(home: Path) -> None:
     assert os.getsid(pid) != os.getsid(0)
 
 
-def test_stopping_keeps_the_facts_and_ends_the_process(home: Path) -> None:
+def test_stopping_keeps_the_events_and_ends_the_process(home: Path) -> None:
     first = embedded_server.ensure(home, LogSettings(durability="always"))
     with raw(home) as server:
         server.set("kept", "yes")

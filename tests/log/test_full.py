@@ -114,7 +114,7 @@ async def test_a_full_log_is_archived_trimmed_and_buried(tiered: TieredLog, full
         assert cut is not None
         assert cut.last == EVENTS
         keys = await hot.keys()
-        assert server.xlen(keys.facts(live)) == EVENTS + 1 - cut.last + ARCHIVING.hot_facts - 1
+        assert server.xlen(keys.events(live)) == EVENTS + 1 - cut.last + ARCHIVING.hot_facts - 1
         assert len(await tiered.read(live, Seq(0), limit=100)) > 0
         server.delete(*keys.of(ended)[:2])  # it has left the log
         await tiered.delete(ended)
@@ -161,5 +161,5 @@ async def test_what_an_owner_has_to_say_waits_for_room_without_besieging_the_ser
                     await recorder.erase(one)
                 await writer.drain()
     await until(lambda: recorder.outbox[0] == 0)
-    facts = await tiered.read(session, Seq(EVENTS + 1), limit=200)
-    assert [fact.data["at"] for fact in facts] == list(range(100))
+    events = await tiered.read(session, Seq(EVENTS + 1), limit=200)
+    assert [event.data["at"] for event in events] == list(range(100))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
-from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_FACTS, Entry, Lane, Mode, weight
+from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Lane, Mode, weight
 from pipeline.eventlog.subscription import Listener
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
@@ -23,8 +23,8 @@ def drain(lane: Lane) -> list[Batch]:
     while (following := lane.batch()) is not None:
         assert lane.batch() is following  # the same one until it is answered
         batches.append(following)
-        lane.settle(Outcome(Verdict.OK, Seq(head + 1), Seq(head + len(following.facts))))
-        head += len(following.facts)
+        lane.settle(Outcome(Verdict.OK, Seq(head + 1), Seq(head + len(following.events))))
+        head += len(following.events)
     return batches
 
 
@@ -39,14 +39,16 @@ def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode
     for entry in entries:
         lane.put(entry)
     batches = drain(lane)
-    assert [fact for one in batches for fact in one.facts] == [fact for one in entries for fact in one.facts]
+    assert [event for one in batches for event in one.events] == [
+        event for one in entries for event in one.events
+    ]
     assert [one.number for one in batches] == list(range(1, len(batches) + 1))
     assert lane.weight == 0
     assert sum(one.mode != "append" for one in batches) == sum(one.mode != "append" for one in entries)
-    sizes = {len(entry.facts) for entry in entries}
+    sizes = {len(entry.events) for entry in entries}
     for one in batches:
-        assert len(one.facts) <= BATCH_FACTS
-        assert weight(one.facts) <= BATCH_BYTES or len(one.facts) in sizes
+        assert len(one.events) <= BATCH_EVENTS
+        assert weight(one.events) <= BATCH_BYTES or len(one.events) in sizes
 
 
 @settings(deadline=None)
@@ -81,7 +83,7 @@ def push(first: int, last: int) -> Push:
     st.integers(1, 20),
     st.integers(0, 10),
 )
-def test_a_listener_is_given_every_fact_once(
+def test_a_listener_is_given_every_event_once(
     story: Sequence[tuple[int, bool, bool]], buffer: int, after: int
 ) -> None:
     """Pushes are lost or come twice, the listener looks now and then, and gaps are read from the log."""
@@ -96,4 +98,4 @@ def test_a_listener_is_given_every_fact_once(
             given_out += listener.take()
             missing = [recorded(seq) for seq in range(listener.cursor + 1, head + 1)]
             given_out += listener.deliver(missing)
-    assert [fact.seq for fact in given_out] == list(range(after + 1, listener.cursor + 1))
+    assert [event.seq for event in given_out] == list(range(after + 1, listener.cursor + 1))

@@ -32,7 +32,7 @@ async def test_functions_that_vanish_are_loaded_again(log: RedisEventLog, home: 
     with raw(home) as server:
         server.function_flush()
     await log.append([batch(session, 1, delta(0)), batch(session, 1, delta(1), producer="q")])
-    assert [fact.seq for fact in await log.read(session, Seq(0))] == [1, 2, 3]
+    assert [event.seq for event in await log.read(session, Seq(0))] == [1, 2, 3]
 
 
 @pytest.mark.anyio

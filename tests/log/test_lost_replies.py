@@ -22,7 +22,7 @@ from tests.log.support import ENDED, STARTED, delta, kill_server
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_lost_reply_never_doubles_a_fact(proxy: FaultyProxy) -> None:
+async def test_a_lost_reply_never_doubles_a_event(proxy: FaultyProxy) -> None:
     log, session = RedisEventLog(str(proxy.path)), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, STARTED, mode="create")
@@ -36,8 +36,8 @@ async def test_a_lost_reply_never_doubles_a_fact(proxy: FaultyProxy) -> None:
     assert command.verdict is Verdict.DUP
     assert verdicts == [Verdict.OK, Verdict.DUP] * 10
     assert proxy.swallowed == 11
-    facts = await log.read(session, Seq(1))
-    assert [fact.data["at"] for fact in facts] == list(range(21))
+    events = await log.read(session, Seq(1))
+    assert [event.data["at"] for event in events] == list(range(21))
     await log.aclose()
 
 
@@ -66,7 +66,7 @@ def set_back(home: Path, kept: Path) -> None:
 
 
 async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Path) -> None:
-    """Acknowledged facts vanish; the process that wrote them still has them; no listener notices."""
+    """Acknowledged events vanish; the process that wrote them still has them; no listener notices."""
     log, session = open_log(LogSettings(), home), new_session_id()
     seen: list[int] = []
     async with Recorder(log) as recorder, Tailer(log) as tailer, asyncio.TaskGroup() as tasks:
@@ -76,7 +76,7 @@ async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Pa
         async def listen() -> None:
             async with tailer.follow(session, Seq(0)) as batches:
                 async for some in batches:
-                    seen.extend(fact.seq for fact in some)
+                    seen.extend(event.seq for event in some)
 
         listener = tasks.create_task(listen())
         for at in range(10):
@@ -90,11 +90,11 @@ async def test_a_log_that_lost_its_end_is_given_it_back(home: Path, tmp_path: Pa
         await writer.commit(delta(20))
         await writer.commit(ENDED)
         await listener
-    facts = await log.read(session, Seq(1), audio=True)
+    events = await log.read(session, Seq(1), audio=True)
     later = [offset for at in range(10, 20) for offset in (at, 100 + at)]
-    assert [fact.data["at"] for fact in facts[:-1]] == [*range(10), *later, 20]
-    assert facts[18].audio == bytes(14)
-    assert seen == list(range(1, len(facts) + 2))
+    assert [event.data["at"] for event in events[:-1]] == [*range(10), *later, 20]
+    assert events[18].audio == bytes(14)
+    assert seen == list(range(1, len(events) + 2))
     await log.aclose()
 
 

@@ -1,4 +1,4 @@
-"""ev_append against the plain-Python model: the same verdicts, facts, heads, triggers and live sessions."""
+"""ev_append against the plain-Python model: the same verdicts, events, heads, triggers and live sessions."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ from tests.log.support import ENDED, STARTED, batch, delta, new, raw
 
 QUOTA = 3_000
 PARTITIONS = 16
-FACTS = (delta(0), TextCompleted(chars=3, finish="stop"), STARTED, ENDED)
+EVENTS = (delta(0), TextCompleted(chars=3, finish="stop"), STARTED, ENDED)
 
 
 def draw_batch(dice: random.Random, session: SessionId, sent: Sequence[Batch]) -> Batch:
@@ -31,18 +31,18 @@ def draw_batch(dice: random.Random, session: SessionId, sent: Sequence[Batch]) -
         return dice.choice(sent)
     producer = dice.choice("pqr")
     last = max((one.number for one in sent if one.producer == producer), default=0)
-    facts = [
-        new(dice.choice(FACTS), ts_ms=dice.randrange(5_000), audio=bytes(dice.choice((0, 0, 40))))
+    events = [
+        new(dice.choice(EVENTS), ts_ms=dice.randrange(5_000), audio=bytes(dice.choice((0, 0, 40))))
         for _ in range(dice.choice((0, 1, 1, 2, 4)))
     ]
     return batch(
         session,
         max(1, last + dice.choice((0, 1, 1, 1, 1, 2))),
-        *facts,
+        *events,
         producer=producer,
         epoch=dice.choice((0, 0, 0, 1, 2, 3)),
         expected=dice.choice((ANY, ANY, ANY, dice.randrange(12))),
-        mode=dice.choice(("append",) * 8 + ("create",) * 3 + ("seal",)) if facts else "append",
+        mode=dice.choice(("append",) * 8 + ("create",) * 3 + ("seal",)) if events else "append",
     )
 
 
@@ -73,12 +73,12 @@ def pointers(server: Redis, session: SessionId) -> list[tuple[int, str]]:
     return [(int(one[b"q"]), one[b"t"].decode()) for one in fields]
 
 
-def check_side_effects(server: Redis, model_facts: list[Any], head: Any, session: SessionId) -> None:
-    """Triggers and the set of live sessions are never out of step with the facts."""
+def check_side_effects(server: Redis, model_events: list[Any], head: Any, session: SessionId) -> None:
+    """Triggers and the set of live sessions are never out of step with the events."""
     live = server.zscore(Keys(PARTITIONS).of(session)[4], session)
     assert (live is not None) == (head is not None and head.state == "live")
     if head is not None and head.state != "deleted":
-        expected = [(fact.seq, fact.type) for fact in model_facts if fact.type in TRIGGERS]
+        expected = [(event.seq, event.type) for event in model_events if event.type in TRIGGERS]
         assert pointers(server, session) == expected
 
 

@@ -20,7 +20,7 @@ from tests.log.support import ENDED, STARTED, batch, creation, delta, offsets, r
 pytestmark = pytest.mark.anyio
 
 
-async def test_facts_wait_for_a_full_server_and_commands_are_refused(home: Path) -> None:
+async def test_events_wait_for_a_full_server_and_commands_are_refused(home: Path) -> None:
     embedded_server.ensure(home, LogSettings())
     log, session = RedisEventLog(str(embedded_server.socket_path(home)), patience_s=0.5), new_session_id()
     with raw(home) as server:
@@ -66,7 +66,7 @@ async def test_a_silent_connection_is_replaced(proxy: FaultyProxy, monkeypatch: 
     async def listen() -> None:
         async with tailer.follow(session, Seq(0)) as batches:
             async for some in batches:
-                seen.extend(fact.seq for fact in some)
+                seen.extend(event.seq for event in some)
 
     async with Tailer(log, watch_s=0.01) as tailer, anyio.create_task_group() as tasks:
         tasks.start_soon(listen)

@@ -53,22 +53,22 @@ async def test_what_is_recorded_first_is_first_in_the_log(
     assert await offsets(log, session) == list(range(500))
 
 
-async def test_a_commit_tells_where_its_facts_are(recorder: Recorder, session: SessionId) -> None:
+async def test_a_commit_tells_where_its_events_are(recorder: Recorder, session: SessionId) -> None:
     writer = recorder.open(session, producer="owner", epoch=1)
     await writer.record(delta(0), delta(1))
     assert await writer.commit(delta(2), delta(3)) == Outcome(Verdict.OK, Seq(4), Seq(5))
     assert await writer.commit(delta(4)) == Outcome(Verdict.OK, Seq(6), Seq(6))
 
 
-async def test_audio_belongs_to_the_last_fact(
+async def test_audio_belongs_to_the_last_event(
     log: MemoryEventLog, recorder: Recorder, session: SessionId
 ) -> None:
     await recorder.open(session, producer="owner").commit(delta(0), delta(1), audio=b"sound")
-    facts = await log.read(session, Seq(1), audio=True)
-    assert [fact.audio for fact in facts] == [None, b"sound"]
+    events = await log.read(session, Seq(1), audio=True)
+    assert [event.audio for event in events] == [None, b"sound"]
 
 
-async def test_a_command_sent_twice_with_one_key_is_one_fact(
+async def test_a_command_sent_twice_with_one_key_is_one_event(
     log: MemoryEventLog, recorder: Recorder, session: SessionId
 ) -> None:
     first = await recorder.post(session, delta(0), key="ask once")
@@ -199,4 +199,4 @@ async def test_time_is_the_recorder_s_clock() -> None:
         await recorder.post(session, STARTED, mode="create")
         for at in range(2):
             await recorder.post(session, delta(at))
-    assert [fact.ts_ms for fact in await log.read(session, Seq(0))] == [5_000, 5_000, 6_000]
+    assert [event.ts_ms for event in await log.read(session, Seq(0))] == [5_000, 5_000, 6_000]

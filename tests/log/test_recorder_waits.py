@@ -35,7 +35,7 @@ class TestTogether:
     def log(self) -> GatedLog:
         return GatedLog()
 
-    async def test_a_lone_fact_leaves_at_once_and_the_rest_as_one_group(
+    async def test_a_lone_event_leaves_at_once_and_the_rest_as_one_group(
         self, log: GatedLog, recorder: Recorder, session: SessionId
     ) -> None:
         other = new_session_id()
@@ -51,7 +51,7 @@ class TestTogether:
         log.gate.set()
         for writer in writers:
             await writer.drain()
-        assert [[len(batch.facts) for batch in group] for group in log.sent] == [[1], [3, 3]]
+        assert [[len(batch.events) for batch in group] for group in log.sent] == [[1], [3, 3]]
 
     async def test_one_bad_command_does_not_hurt_the_others(
         self, log: GatedLog, recorder: Recorder, session: SessionId

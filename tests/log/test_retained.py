@@ -24,7 +24,7 @@ RETAIN_S = 5.0
 
 
 def kept(tail: RetainedTail, session: SessionId, number: int, now_s: float, *, size: int = 0) -> Batch:
-    """One fact, which the log has put at place `number`."""
+    """One event, which the log has put at place `number`."""
     made = batch(session, number, new(delta(0), audio=bytes(size)))
     tail.keep(made, Outcome(Verdict.OK, Seq(number), Seq(number)), now_s)
     tail.let_go(session, now_s)
@@ -86,7 +86,7 @@ def test_what_is_kept_is_what_a_list_of_everything_says(story: list[tuple[str, i
         now += pause
         if step == "keep":
             made = kept(tail, names[whose], len(model) + 1, now, size=size)
-            model.append({"whose": whose, "since": now, "at": now, "weight": weight(made.facts)})
+            model.append({"whose": whose, "since": now, "at": now, "weight": weight(made.events)})
             while sum(one["weight"] for one in model) > RETAINED_BYTES:
                 del model[0]
             model = [one for one in model if one["whose"] != whose or now - one["at"] <= RETAIN_S]
@@ -210,7 +210,7 @@ async def test_a_long_outage_is_given_back_what_it_lost(process: Process) -> Non
     process.log.away = False
     process.log.lose(process.session)
     assert await process.wait(1) == [Given.ALL]
-    assert [fact.seq for fact in await process.log.read(process.session, Seq(0))] == [1, 2]
+    assert [event.seq for event in await process.log.read(process.session, Seq(0))] == [1, 2]
     process.log.lose(process.session)  # that one dies as well, before anybody has a copy
     assert await process.wait(RETAIN_S) == []
     assert await process.returner.give_back(process.session) is Given.ALL
@@ -269,4 +269,4 @@ async def test_nothing_is_let_go_between_a_failover_and_a_look_at_the_new_server
         log.failovers += 1
         assert not returner.owes_nothing(session)
         await eventually(lambda: returner.owes_nothing(session))
-        assert [fact.seq for fact in await log.read(session, Seq(0))] == [1]
+        assert [event.seq for event in await log.read(session, Seq(0))] == [1]

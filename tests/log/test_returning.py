@@ -1,4 +1,4 @@
-"""Facts that a new server lacks come back from those who wrote them, in whatever order these look."""
+"""Events that a new server lacks come back from those who wrote them, in whatever order these look."""
 
 import time
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ async def test_a_session_that_is_not_there_at_all_comes_back_whoever_is_first(
     assert await offsets(log, session) == [11, 12, 21, 22]
 
 
-async def test_facts_of_a_session_whose_beginning_nobody_has_are_given_up_in_the_end(
+async def test_events_of_a_session_whose_beginning_nobody_has_are_given_up_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log, session = Forgetful(), new_session_id()
@@ -91,7 +91,7 @@ class Unread(Forgetful):
         return await super().append(batches)
 
 
-async def test_an_archive_that_does_not_answer_is_no_reason_to_give_facts_up(
+async def test_an_archive_that_does_not_answer_is_no_reason_to_give_events_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(failover_replayer, "GAP_S", -1.0)
@@ -120,7 +120,7 @@ async def test_an_erased_session_gets_nothing_back() -> None:
 async def test_an_owner_goes_on_when_another_process_has_given_back_the_sessions_beginning() -> None:
     log, session = Forgetful(), new_session_id()
     async with Recorder(log) as creator, Recorder(log) as owner:
-        await creator.post(session, creation(session).facts[0].fact, mode="create")
+        await creator.post(session, creation(session).events[0].event, mode="create")
         pen = owner.open(session, producer="owner", epoch=1)
         await pen.commit(delta(0))
         log.fail_over()

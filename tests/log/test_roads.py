@@ -53,7 +53,7 @@ class Roads(MemoryEventLog):
         ]
 
 
-async def test_a_shard_that_does_not_answer_holds_up_no_other_ones_facts() -> None:
+async def test_a_shard_that_does_not_answer_holds_up_no_other_ones_events() -> None:
     log = Roads()
     async with Recorder(log) as recorder:
         sessions = [new_session_id() for _ in range(4)]

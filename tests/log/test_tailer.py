@@ -1,4 +1,4 @@
-"""The tailer: every listener sees every fact once, in order, whatever happens to pushes and connections."""
+"""The tailer: every listener sees every event once, in order, whatever happens to pushes and connections."""
 
 from collections.abc import AsyncGenerator
 
@@ -41,18 +41,18 @@ async def heard(
     tailer: Tailer, session: SessionId, after: int = 0, *, until_seq: int | None = None, buffer: int = 256
 ) -> list[Recorded]:
     """Everything up to `until_seq` or the session's end."""
-    facts: list[Recorded] = []
+    events: list[Recorded] = []
     with anyio.fail_after(20):
         async with tailer.follow(session, Seq(after), buffer=buffer) as batches:
             async for some in batches:
-                facts += some
-                if facts[-1].seq == until_seq:
+                events += some
+                if events[-1].seq == until_seq:
                     break
-    return facts
+    return events
 
 
-def seqs(facts: list[Recorded]) -> list[int]:
-    return [fact.seq for fact in facts]
+def seqs(events: list[Recorded]) -> list[int]:
+    return [event.seq for event in events]
 
 
 async def write(log: EventLog, session: SessionId, count: int, *, end: bool = True) -> None:
@@ -129,18 +129,18 @@ async def test_a_lost_last_push_is_found_by_the_watch(log: MemoryEventLog, sessi
         assert seqs(await heard(tailer, session)) == [1, 2, 3]
 
 
-async def test_a_slow_listener_loses_its_queue_and_no_fact(
+async def test_a_slow_listener_loses_its_queue_and_no_event(
     log: MemoryEventLog, tailer: Tailer, session: SessionId
 ) -> None:
-    facts: list[Recorded] = []
+    events: list[Recorded] = []
     with anyio.fail_after(20):
         async with tailer.follow(session, Seq(0), buffer=4) as batches:
-            facts += await anext(batches)
+            events += await anext(batches)
             await write(log, session, 100)
             async for some in batches:
-                facts += some
+                events += some
                 await anyio.lowlevel.checkpoint()
-    assert seqs(facts) == list(range(1, 103))
+    assert seqs(events) == list(range(1, 103))
 
 
 async def test_a_slow_listener_holds_nobody_up(
@@ -166,12 +166,12 @@ async def test_listeners_share_one_push_and_one_read(log: MemoryEventLog, sessio
             tasks.start_soon(listen)
         await until(lambda: lossy.reads > 0)
         await write(log, session, 3)
-    assert [seqs(facts) for facts in received] == [list(range(1, 106))] * 20
+    assert [seqs(events) for events in received] == [list(range(1, 106))] * 20
     assert lossy.reads == 1
-    assert len({id(facts[-1]) for facts in received}) == 1
+    assert len({id(events[-1]) for events in received}) == 1
 
 
-async def test_audio_comes_with_the_facts_for_those_who_want_it(
+async def test_audio_comes_with_the_events_for_those_who_want_it(
     log: MemoryEventLog, tailer: Tailer, session: SessionId
 ) -> None:
     await log.append([batch(session, 1, new(delta(0), audio=b"one"))])
@@ -185,7 +185,7 @@ async def test_audio_comes_with_the_facts_for_those_who_want_it(
 async def test_a_log_that_lost_its_end_freezes_its_listeners(
     log: MemoryEventLog, tailer: Tailer, session: SessionId
 ) -> None:
-    """The owner gives the lost facts back; nobody is shown them twice."""
+    """The owner gives the lost events back; nobody is shown them twice."""
     seen: list[int] = []
 
     async def listen() -> None:
@@ -209,7 +209,7 @@ async def test_a_log_that_lost_its_end_freezes_its_listeners(
 def lose_all_but(log: MemoryEventLog, session: SessionId, head: int) -> None:
     """What a replica does that takes over before it has everything."""
     known = log._sessions[session]
-    del known.facts[head:]
+    del known.events[head:]
     known.seq = Seq(head)
     known.producers["p"] = (head - 1, Seq(head), Seq(head))
 

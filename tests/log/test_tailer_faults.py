@@ -17,13 +17,13 @@ from tests.log.support import ENDED, STARTED, delta, kill_server, raw
 
 SESSIONS = 6
 LISTENERS = 8
-FACTS = 400
+EVENTS = 400
 FAULTS = 10
 
 
 async def speak(recorder: Recorder, session: SessionId) -> None:
     writer = recorder.open(session, producer="owner", epoch=1)
-    for at in range(FACTS):
+    for at in range(EVENTS):
         await writer.record(delta(at), audio=bytes(at % 3))
         await anyio.sleep(0.004)  # a pace, so that there is something left to break
     await writer.commit(ENDED)
@@ -36,7 +36,7 @@ async def listen(tailer: Tailer, session: SessionId, dice: random.Random, seen: 
         patience = dice.randrange(20, 200)
         async with tailer.follow(session, Seq(len(seen)), buffer=dice.choice((8, 256))) as batches:
             async for some in batches:
-                seen.extend(fact.seq for fact in some)
+                seen.extend(event.seq for event in some)
                 ended = some[-1].type == "session.ended"
                 if dice.random() < 0.02:
                     await anyio.sleep(0.05)
@@ -47,13 +47,13 @@ async def listen(tailer: Tailer, session: SessionId, dice: random.Random, seen: 
                 ended = True
 
 
-def have_heard(seen: list[list[int]], facts: int) -> bool:
-    return sum(map(len, seen)) >= facts
+def have_heard(seen: list[list[int]], events: int) -> bool:
+    return sum(map(len, seen)) >= events
 
 
 async def break_things(home: Path, seen: list[list[int]]) -> None:
     """Three kills of the server, with cut connections before, between and after: each when more was heard."""
-    share = SESSIONS * LISTENERS * FACTS // (FAULTS + 1)
+    share = SESSIONS * LISTENERS * EVENTS // (FAULTS + 1)
     for fault in range(FAULTS):
         await eventually(partial(have_heard, seen, share * (fault + 1)))
         if fault % 4 == 1:
@@ -69,7 +69,7 @@ def cut_connections(home: Path, kind: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_every_listener_sees_every_fact_once_and_in_order(log: RedisEventLog, home: Path) -> None:
+async def test_every_listener_sees_every_event_once_and_in_order(log: RedisEventLog, home: Path) -> None:
     sessions = [new_session_id() for _ in range(SESSIONS)]
     lossy = LossyLog(log, 0.01)
     seen: list[list[int]] = []
@@ -84,4 +84,4 @@ async def test_every_listener_sees_every_fact_once_and_in_order(log: RedisEventL
             tasks.start_soon(break_things, home, seen)
     assert lossy.lossy_ear.lost > 0
     assert log.wire.breaks >= 3
-    assert all(facts == list(range(1, FACTS + 3)) for facts in seen)
+    assert all(events == list(range(1, EVENTS + 3)) for events in seen)

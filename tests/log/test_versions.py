@@ -17,7 +17,7 @@ from pipeline.delivery.captions import render
 from pipeline.eventlog.redis.codec import decode_entry
 from pipeline.observability.metric_fold import SessionMeter
 from pipeline.session_state.conversation import Conversation
-from schemas.events.recorded import Recorded, UnknownEvents, UnknownFact
+from schemas.events.recorded import Recorded, UnknownEvent, UnknownEvents
 from schemas.ids import new_session_id
 from tests.archive.test_golden import archived
 
@@ -105,5 +105,5 @@ def test_a_later_version_is_handed_on_as_it_is_stored_and_never_taken_for_todays
     event = of_a_later_program()[0]
     assert (event.wire()["type"], event.wire()["v"]) == ("session.started", 99)
     assert event.wire()["data"] == {"shape": "of tomorrow"}
-    with pytest.raises(UnknownFact, match=r"session.started of version 99"):
-        event.fact()
+    with pytest.raises(UnknownEvent, match=r"session.started of version 99"):
+        event.event()

@@ -1,4 +1,4 @@
-"""Sessions with turns in any order and state, told fact by fact, as owners, listeners and speakers would."""
+"""Sessions with turns in any order and state, event by event, as owners and listeners write them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.events import (
-    Fact,
+    Event,
     OwnerChanged,
     PlaybackEnded,
     PlaybackHeard,
@@ -42,18 +42,18 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class Telling:
-    """A session's facts, each a little later than the one before."""
+    """A session's events, each a little later than the one before."""
 
     def __init__(self, started: SessionStarted | None = None) -> None:
         self.session: SessionId = new_session_id(BEGAN_MS - 1)
-        self.facts: list[Recorded] = []
+        self.events: list[Recorded] = []
         self.now_ms = BEGAN_MS
         self.tell(started or SessionStarted(settings=SETTINGS))
 
-    def tell(self, fact: Fact, turn: int = NO_TURN, *, after_ms: int = 0) -> TurnId:
+    def tell(self, event: Event, turn: int = NO_TURN, *, after_ms: int = 0) -> TurnId:
         self.now_ms += after_ms
-        seq = Seq(len(self.facts) + 1)
-        self.facts.append(Recorded(seq, self.now_ms, TurnId(turn), fact.type, fact.v, payload(fact)))
+        seq = Seq(len(self.events) + 1)
+        self.events.append(Recorded(seq, self.now_ms, TurnId(turn), event.type, event.v, payload(event)))
         return TurnId(seq)
 
     def ask(self, **more: Any) -> TurnId:
@@ -101,7 +101,7 @@ def tellings(draw: Draw) -> Telling:
     return story
 
 
-def _of_nobody(draw: Draw, step: int) -> Fact:
+def _of_nobody(draw: Draw, step: int) -> Event:
     if step == 1:
         return draw(st.sampled_from([PlaybackPaused(), PlaybackResumed(), OwnerChanged(epoch=2, node="n")]))
     utterance = draw(st.integers(0, 2))
@@ -114,12 +114,12 @@ def _of_nobody(draw: Draw, step: int) -> Fact:
     return voice.TranscriptFinal(input="i", utterance=utterance, **words, **times)
 
 
-def _end(draw: Draw) -> Fact:
+def _end(draw: Draw) -> Event:
     failed = TurnFailed(stage="text", code="engine.failed", message="no")
     return draw(st.sampled_from([TurnCompleted(sentences=1, audio_ms=9), TurnStopped(reason="user"), failed]))
 
 
-def _of_turn(draw: Draw, step: int) -> Fact:
+def _of_turn(draw: Draw, step: int) -> Event:
     at_ms, number = draw(st.integers(0, 5_000)), draw(st.integers(0, 4))
     done = {
         "chars": 5,

@@ -42,13 +42,13 @@ class Told(MemoryEventLog):
     async def read(
         self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
     ) -> list[Recorded]:
-        return self.story.facts[after : after + limit]
+        return self.story.events[after : after + limit]
 
 
-def folded(facts: Sequence[Recorded], session: SessionId) -> Tally:
+def folded(events: Sequence[Recorded], session: SessionId) -> Tally:
     meter, total = SessionMeter(session), Tally()
-    for fact in facts:
-        total.add(meter.apply(fact))
+    for event in events:
+        total.add(meter.apply(event))
     return total
 
 
@@ -58,28 +58,28 @@ def values(tally: Tally) -> dict[str, tuple[float, int]]:
 
 
 def measured_in(story: Telling) -> dict[str, tuple[float, int]]:
-    return values(folded(story.facts, story.session))
+    return values(folded(story.events, story.session))
 
 
 @given(story=tellings())
-async def test_what_each_fact_counts_adds_up_to_what_the_log_says(story: Telling) -> None:
+async def test_what_each_event_counts_adds_up_to_what_the_log_says(story: Telling) -> None:
     log, live = Told(story), Tally()
-    for fact in story.facts:
-        if fact.type in MEASURED:
-            live.add(await measured(log, story.session, fact))
+    for event in story.events:
+        if event.type in MEASURED:
+            live.add(await measured(log, story.session, event))
     assert live == await recounted(log, story.session)
     assert live == Tally(dict(live))
 
 
-async def test_a_fact_that_the_log_has_lost_counts_nothing_and_nothing_twice() -> None:
+async def test_a_event_that_the_log_has_lost_counts_nothing_and_nothing_twice() -> None:
     """Its pointer may be older than a server that came back without its last second."""
     story = Telling()
     turn = story.ask()
     story.tell(TurnCompleted(sentences=0, audio_ms=0), turn)
     story.tell(PlaybackEnded(heard_ms=0, underruns=2), turn)
-    lost = story.facts.pop()
+    lost = story.events.pop()
     assert await measured(Told(story), story.session, lost) == Tally()
-    story.facts[-1:] = [lost]  # with a hole before it, as a trimmed log has one
+    story.events[-1:] = [lost]  # with a hole before it, as a trimmed log has one
     assert values(await measured(Told(story), story.session, lost))["rhapsode_underruns_total"] == (2, 0)
 
 
@@ -89,7 +89,7 @@ def test_whatever_counts_something_is_told_to_the_workers() -> None:
 
 @given(st.lists(tellings(), max_size=4), st.randoms())
 def test_the_order_of_sessions_changes_nothing(stories: list[Telling], order: object) -> None:
-    parts = [folded(story.facts, story.session) for story in stories]
+    parts = [folded(story.events, story.session) for story in stories]
     forth, back = Tally(), Tally()
     for part in parts:
         forth.add(part)
@@ -181,9 +181,9 @@ def test_an_answer_to_speech_is_measured_from_the_end_of_the_speech() -> None:
 
 def test_a_copy_counts_only_what_happened_in_it() -> None:
     copy = Telling(SessionStarted(settings=SETTINGS, imported_from="elsewhere"))
-    before = copy.facts[0]
+    before = copy.events[0]
     old = Recorded(Seq(2), BEGAN_MS - 9, before.turn, "owner.changed", 1, {"epoch": 2, "node": "n"})
-    copy.facts.append(old)
+    copy.events.append(old)
     copy.tell(SessionStarted(settings=SETTINGS), after_ms=1)
     found = values(folded([before, old], copy.session))
     assert found == {"rhapsode_sessions_started_total|session": (1, 0)}

@@ -78,9 +78,9 @@ async def told_to_the_end(gateways: Gateways, session: str, turn: int) -> None:
         ack = {"type": "playback.ack", "turn": turn, "heard_ms": audio_ms, "underruns": 3, "ended": True}
         await socket.send(orjson.dumps(ack).decode())
         async for frame in socket:
-            fact = orjson.loads(frame)
-            if fact["type"] == "playback.ended":
-                assert fact["data"] == {"heard_ms": audio_ms, "underruns": 3}
+            event = orjson.loads(frame)
+            if event["type"] == "playback.ended":
+                assert event["data"] == {"heard_ms": audio_ms, "underruns": 3}
                 break
 
 

@@ -99,15 +99,15 @@ async def some_events(http: httpx.AsyncClient, body: dict[str, Any], enough: int
     return events_of(text)
 
 
-async def facts_of(
+async def log_events_of(
     http: httpx.AsyncClient, session: str, *, to_its_end: bool = False
 ) -> list[dict[str, Any]]:
-    """All facts of a session, so far or until it has closed."""
+    """All events of a session, so far or until it has closed."""
     follow = "true" if to_its_end else "false"
     async with http.stream("GET", f"/v1/sessions/{session}/events?follow={follow}") as response:
         text = "".join([piece async for piece in response.aiter_text()])
     return [event.json for event in events_of(text) if event.id]
 
 
-def kinds(facts: list[dict[str, Any]]) -> list[str]:
-    return [fact["type"] for fact in facts]
+def kinds(log_events: list[dict[str, Any]]) -> list[str]:
+    return [log_event["type"] for log_event in log_events]

@@ -14,8 +14,8 @@ from tests.openai.asking import (
     TOOLS,
     asked,
     events_of,
-    facts_of,
     kinds,
+    log_events_of,
     seconds_of,
     spoken,
     spoken_part,
@@ -70,7 +70,7 @@ async def test_a_completion_is_a_session_that_closes(http: httpx.AsyncClient) ->
     session = answer.headers["X-Rhapsode-Session"]
     assert answer.headers["X-Request-Id"] == session
     assert answer.json()["id"] == f"chatcmpl-{session}"
-    written = await facts_of(http, session, to_its_end=True)
+    written = await log_events_of(http, session, to_its_end=True)
     assert written[0]["data"]["kind"] == "completion"
     assert kinds(written)[-1] == "session.ended"
     assert not any(kind.startswith(("audio.", "sentence.")) for kind in kinds(written))
@@ -195,8 +195,8 @@ async def test_what_was_said_is_written_down_and_asked(http: httpx.AsyncClient, 
     answer = await http.post(CHAT, json=body)
     assert answer.json()["choices"][0]["message"]["content"] == ANSWER
     assert elsewhere.requests[0]["messages"] == [{"role": "user", "content": f"Listen:\n{SAID}"}]
-    facts = await facts_of(http, answer.headers["X-Rhapsode-Session"])
-    assert {"input.opened", "input.audio", "transcript.final", "turn.requested"} <= set(kinds(facts))
+    log_events = await log_events_of(http, answer.headers["X-Rhapsode-Session"])
+    assert {"input.opened", "input.audio", "transcript.final", "turn.requested"} <= set(kinds(log_events))
 
 
 async def test_an_earlier_spoken_answer_is_known_by_its_id(

@@ -14,8 +14,8 @@ from tests.openai.asking import (
     STORY,
     asked,
     events_of,
-    facts_of,
     kinds,
+    log_events_of,
     some_events,
     words_of,
 )
@@ -64,16 +64,16 @@ async def test_a_client_that_was_cut_and_returns_hears_all_of_it_once(tmp_path: 
 
 async def test_who_goes_away_stops_the_answer(http: httpx.AsyncClient) -> None:
     [*_, last] = await some_events(http, asked("Tell it for ever, and never mind.", **LONG), 3)
-    facts = await facts_of(http, last.id.rpartition("-")[0], to_its_end=True)
-    assert "turn.stopped" in kinds(facts)
-    assert "text.completed" not in kinds(facts)
+    log_events = await log_events_of(http, last.id.rpartition("-")[0], to_its_end=True)
+    assert "turn.stopped" in kinds(log_events)
+    assert "text.completed" not in kinds(log_events)
 
 
 async def test_what_is_to_be_kept_is_finished_and_can_be_fetched(http: httpx.AsyncClient) -> None:
     body = asked("Tell it slowly, and keep it.", store=True)
     events = await some_events(http, body, 3)
-    facts = await facts_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)
-    assert "turn.completed" in kinds(facts)
+    log_events = await log_events_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)
+    assert "turn.completed" in kinds(log_events)
     headers = {"Last-Event-ID": events[-1].id}
     rest = events_of((await http.post(CHAT, json=body | {"stream": True}, headers=headers)).text)
     assert words_of(events) + words_of(rest) == SLOWLY
@@ -160,7 +160,7 @@ async def test_an_answer_that_is_deleted_while_it_is_told_does_not_look_whole(
 async def test_who_comes_back_too_late_is_told_that_it_was_stopped(http: httpx.AsyncClient) -> None:
     body = asked("Tell it for ever, and be gone.", **LONG)
     events = await some_events(http, body, 3)
-    await facts_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)
+    await log_events_of(http, events[-1].id.rpartition("-")[0], to_its_end=True)
     headers = {"Last-Event-ID": events[-1].id}
     rest = events_of((await http.post(CHAT, json=body | {"stream": True}, headers=headers)).text)
     assert rest[-1].json["error"]["code"] == "answer_stopped"

@@ -10,7 +10,7 @@ import pytest
 from pipeline.audio.file_streams import STREAM_MIME, StreamFormat, file_stream
 from pipeline.audio.opus import OpusEncoder, frame
 from tests.hearing.recordings import tone
-from tests.openai.asking import SPEECH, STORY, events_of, facts_of, kinds, seconds_of
+from tests.openai.asking import SPEECH, STORY, events_of, kinds, log_events_of, seconds_of
 from tests.speech_server import SpeechHouse
 
 pytestmark = pytest.mark.anyio
@@ -24,16 +24,20 @@ def wished(text: str = STORY, **more: Any) -> dict[str, Any]:
 async def test_a_file_in_each_format_is_as_long_as_the_speech(http: httpx.AsyncClient, fmt: str) -> None:
     answer = await http.post(SPEECH, json=wished(response_format=fmt))
     assert answer.headers["content-type"] == STREAM_MIME[fmt]  # type: ignore[index]
-    facts = await facts_of(http, answer.headers["X-Rhapsode-Session"])
-    [made] = [fact["data"]["audio_ms"] for fact in facts if fact["type"] == "turn.completed"]
+    log_events = await log_events_of(http, answer.headers["X-Rhapsode-Session"])
+    [made] = [
+        log_event["data"]["audio_ms"] for log_event in log_events if log_event["type"] == "turn.completed"
+    ]
     assert made > 1_000
     assert seconds_of(answer.content) * 1_000 == pytest.approx(made, abs=100)
 
 
 async def test_pcm_is_24_khz_without_a_header(http: httpx.AsyncClient) -> None:
     answer = await http.post(SPEECH, json=wished(response_format="pcm"))
-    facts = await facts_of(http, answer.headers["X-Rhapsode-Session"])
-    [made] = [fact["data"]["audio_ms"] for fact in facts if fact["type"] == "turn.completed"]
+    log_events = await log_events_of(http, answer.headers["X-Rhapsode-Session"])
+    [made] = [
+        log_event["data"]["audio_ms"] for log_event in log_events if log_event["type"] == "turn.completed"
+    ]
     assert len(answer.content) == made * 48
 
 
@@ -57,7 +61,7 @@ async def test_the_first_bytes_leave_before_the_last_are_made(http: httpx.AsyncC
         session = answer.headers["X-Rhapsode-Session"]
         async with aclosing(answer.aiter_raw()) as pieces:
             await anext(pieces)
-            so_far = kinds(await facts_of(http, session))
+            so_far = kinds(await log_events_of(http, session))
     assert "audio.chunk" in so_far
     assert "turn.completed" not in so_far
 
@@ -67,8 +71,8 @@ async def test_who_hangs_up_stops_the_speech(http: httpx.AsyncClient) -> None:
         session = answer.headers["X-Rhapsode-Session"]
         async with aclosing(answer.aiter_raw()) as pieces:
             await anext(pieces)
-    facts = await facts_of(http, session, to_its_end=True)
-    assert kinds(facts)[-1] == "session.ended"
+    log_events = await log_events_of(http, session, to_its_end=True)
+    assert kinds(log_events)[-1] == "session.ended"
 
 
 async def test_speed_makes_it_shorter_and_longer(http: httpx.AsyncClient) -> None:

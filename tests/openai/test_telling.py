@@ -1,4 +1,4 @@
-"""Facts become chunks: without a server, fact by fact."""
+"""Events become chunks: without a server, event by event."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ def wanted(**changes: Any) -> Wanted:
     return Wanted(session=SESSION, turn=TurnId(2), **(asked | changes))
 
 
-def fact(seq: int, kind: str, turn: int = 2, **data: Any) -> Recorded:
+def event(seq: int, kind: str, turn: int = 2, **data: Any) -> Recorded:
     return Recorded(Seq(seq), 0, TurnId(turn), kind, 1, data)
 
 
@@ -35,11 +35,11 @@ async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
     teller, whole = Teller(wanted()), Whole(wanted())
     chunks = []
     for one in (
-        fact(3, "passages.found", passages=[PASSAGE]),
-        fact(4, "text.delta", at=0, text="They are red [3]."),
-        fact(5, "answer.cited", supports=[{"number": 3, "start": 0, "end": 17, "by": "marker"}]),
-        fact(6, "text.completed", finish="stop", provider="cloud", model="fox-2"),
-        fact(7, "turn.completed"),
+        event(3, "passages.found", passages=[PASSAGE]),
+        event(4, "text.delta", at=0, text="They are red [3]."),
+        event(5, "answer.cited", supports=[{"number": 3, "start": 0, "end": 17, "by": "marker"}]),
+        event(6, "text.completed", finish="stop", provider="cloud", model="fox-2"),
+        event(7, "turn.completed"),
     ):
         chunks += await teller.of(one)
     for chunk in chunks:
@@ -55,19 +55,19 @@ async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
 
 
 async def test_what_happens_in_other_turns_is_not_told() -> None:
-    assert await Teller(wanted()).of(fact(9, "text.delta", turn=8, at=0, text="No.")) == []
+    assert await Teller(wanted()).of(event(9, "text.delta", turn=8, at=0, text="No.")) == []
 
 
 @pytest.mark.parametrize(("code", "kind"), [("engine.busy", EngineBusy), ("internal", EngineFailed)])
 async def test_a_failed_turn_is_the_error_that_it_was(code: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="Out of words"):
-        await Teller(wanted()).of(fact(3, "turn.failed", code=code, message="Out of words"))
+        await Teller(wanted()).of(event(3, "turn.failed", code=code, message="Out of words"))
 
 
 async def test_a_server_calls_its_own_functions_unseen() -> None:
     call = {"call": "a", "name": "f", "arguments": "{}", "round": 0, "at": 0}
-    assert await Teller(wanted()).of(fact(3, "tool.called", place="server", **call)) == []
-    [chunk] = await Teller(wanted()).of(fact(3, "tool.called", place="client", **call))
+    assert await Teller(wanted()).of(event(3, "tool.called", place="server", **call)) == []
+    [chunk] = await Teller(wanted()).of(event(3, "tool.called", place="client", **call))
     assert chunk["choices"][0]["delta"]["tool_calls"][0]["id"] == "a"
 
 

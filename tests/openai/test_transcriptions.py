@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.openai.asking import SAID, TRANSCRIPTIONS, events_of, facts_of, kinds, spoken
+from tests.openai.asking import SAID, TRANSCRIPTIONS, events_of, kinds, log_events_of, spoken
 from tests.voice.callers import silence
 from tests.voice.sound_files import encoded, wav
 
@@ -28,17 +28,17 @@ async def test_json_is_the_text_and_its_usage(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-mini-transcribe"])
-async def test_each_model_is_a_way_of_listening_and_the_facts_say_so(
+async def test_each_model_is_a_way_of_listening_and_the_events_say_so(
     http: httpx.AsyncClient, model: str
 ) -> None:
     answer = await heard(http, model=model, language="en", prompt="Foxes.", **{"keywords[]": ["Ada", "Bob"]})
-    facts = await facts_of(http, answer.headers["X-Rhapsode-Session"], to_its_end=True)
-    [opened] = [fact["data"] for fact in facts if fact["type"] == "input.opened"]
+    log_events = await log_events_of(http, answer.headers["X-Rhapsode-Session"], to_its_end=True)
+    [opened] = [log_event["data"] for log_event in log_events if log_event["type"] == "input.opened"]
     assert opened["name"] == "card.wav"
     assert opened["settings"]["mode"] == ("quality" if model == "whisper-1" else "realtime")
     assert (opened["settings"]["language"], opened["settings"]["prompt"]) == ("en", "Foxes. Ada, Bob")
-    assert "input.audio" in kinds(facts)
-    assert not any(kind.startswith("turn.") for kind in kinds(facts))
+    assert "input.audio" in kinds(log_events)
+    assert not any(kind.startswith("turn.") for kind in kinds(log_events))
 
 
 async def test_text_is_nothing_but_the_text(http: httpx.AsyncClient) -> None:
@@ -106,8 +106,10 @@ async def test_where_to_cut_can_be_chosen(http: httpx.AsyncClient) -> None:
         '{"type": "server_vad", "threshold": 0.6, "prefix_padding_ms": 200, "silence_duration_ms": 800}'
     )
     answer = await heard(http, chunking_strategy=strategy)
-    facts = await facts_of(http, answer.headers["X-Rhapsode-Session"])
-    [opened] = [fact["data"]["settings"] for fact in facts if fact["type"] == "input.opened"]
+    log_events = await log_events_of(http, answer.headers["X-Rhapsode-Session"])
+    [opened] = [
+        log_event["data"]["settings"] for log_event in log_events if log_event["type"] == "input.opened"
+    ]
     cut = opened["endpointing"]
     assert (cut["threshold"], cut["prefix_padding_ms"], cut["silence_ms"]) == (0.6, 200, 800)
 

@@ -161,5 +161,5 @@ async def client(
 
 
 def plain(events: list[Event]) -> list[Event]:
-    """What belongs to facts: the same for everybody who listens."""
+    """What belongs to events: the same for everybody who listens."""
     return [event for event in events if event["event_id"].count("_") > 2]

@@ -1,4 +1,4 @@
-"""The pure parts: facts to events, items to messages, a configuration to settings."""
+"""The pure parts: events to events, items to messages, a configuration to settings."""
 
 import json
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from deployments.faces.openai.model_names import Names
-from deployments.faces.realtime.event_translator import PER_FACT, Event, Translator
+from deployments.faces.realtime.event_translator import PER_EVENT, ServerEvent, Translator
 from deployments.faces.realtime.session_config import checked, initial, updated
 from pipeline.sessions.catalog import Choices
 from schemas.errors import RhapsodeError
 from schemas.events import (
     AudioChunk,
-    Fact,
+    Event,
     ItemAdded,
     ItemRemoved,
     ItemTruncated,
@@ -59,24 +59,24 @@ MICROPHONE = "0190163d-8694-739b-aea5-966c26f8ad90"
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
 
 
-def log_of(*facts: tuple[Fact, int]) -> list[Recorded]:
+def log_of(*log_events: tuple[Event, int]) -> list[Recorded]:
     """As the log has them, after the beginning of the session."""
-    begun: list[tuple[Fact, int]] = [
+    begun: list[tuple[Event, int]] = [
         (SessionStarted(settings=SETTINGS), 0),
         (RealtimeConfigured(config=CONFIG, created=True), 0),
     ]
     return [
-        Recorded(Seq(seq), 1_000 + seq, TurnId(turn), fact.type, fact.v, payload(fact))
-        for seq, (fact, turn) in enumerate([*begun, *facts], 1)
+        Recorded(Seq(seq), 1_000 + seq, TurnId(turn), log_event.type, log_event.v, payload(log_event))
+        for seq, (log_event, turn) in enumerate([*begun, *log_events], 1)
     ]
 
 
-def told(log: Sequence[Recorded]) -> list[Event]:
+def told(log: Sequence[Recorded]) -> list[ServerEvent]:
     translator = Translator(SESSION)
     return [event for recorded in log for event in translator.apply(recorded)]
 
 
-def asked(outside: bool = False) -> list[tuple[Fact, int]]:
+def asked(outside: bool = False) -> list[tuple[Event, int]]:
     wish = ResponseAsked(conversation="none" if outside else "auto", config=CONFIG)
     return [(wish, 0), (TurnRequested(kind="prompt", text="Hello", settings=SETTINGS, given=()), 0)]
 
@@ -153,11 +153,11 @@ logs = st.lists(st.tuples(about_turns, turns) | st.tuples(about_none, st.just(0)
 
 @hypothesis_settings(deadline=None)
 @given(logs)
-def test_whatever_happens_can_be_told_in_order(facts: list[tuple[Fact, int]]) -> None:
-    events = told(log_of(*asked(), *asked(outside=True), *facts))
+def test_whatever_happens_can_be_told_in_order(log_events: list[tuple[Event, int]]) -> None:
+    events = told(log_of(*asked(), *asked(outside=True), *log_events))
     numbers = [event.number for event in events]
     assert numbers == sorted(set(numbers))
-    assert all(event.number % PER_FACT < PER_FACT - 1 for event in events)
+    assert all(event.number % PER_EVENT < PER_EVENT - 1 for event in events)
     assert len({event.data["event_id"] for event in events}) == len(events)
     assert json.dumps([event.data for event in events])
 
@@ -165,11 +165,11 @@ def test_whatever_happens_can_be_told_in_order(facts: list[tuple[Fact, int]]) ->
 @hypothesis_settings(deadline=None)
 @given(logs)
 def test_a_response_is_begun_before_anything_of_it_and_nothing_follows_its_end(
-    facts: list[tuple[Fact, int]],
+    log_events: list[tuple[Event, int]],
 ) -> None:
     over: set[str] = set()
     begun: set[str] = set()
-    for event in told(log_of(*asked(), *facts)):
+    for event in told(log_of(*asked(), *log_events)):
         kind, data = event.data["type"], event.data
         response = data.get("response_id") or data.get("response", {}).get("id")
         if kind == "response.created":
@@ -183,8 +183,8 @@ def test_a_response_is_begun_before_anything_of_it_and_nothing_follows_its_end(
 @hypothesis_settings(deadline=None)
 @given(st.lists(texts.filter(bool), min_size=1, max_size=8), st.booleans())
 def test_deltas_add_up_to_what_is_said_at_the_end(parts: list[str], outside: bool) -> None:
-    deltas: list[tuple[Fact, int]] = [(TextDelta(at=0, text=part), 4) for part in parts]
-    over: tuple[Fact, int] = (TurnCompleted(sentences=0, audio_ms=0), 4)
+    deltas: list[tuple[Event, int]] = [(TextDelta(at=0, text=part), 4) for part in parts]
+    over: tuple[Event, int] = (TurnCompleted(sentences=0, audio_ms=0), 4)
     events = told(log_of(*asked(outside), (TurnStarted(epoch=1), 4), *deltas, over))
     kinds = [event.data["type"] for event in events]
     [done] = [e.data for e in events if e.data["type"] == "response.output_audio_transcript.done"]

@@ -1,4 +1,4 @@
-"""A shard's primary dies with facts that no replica has, and slots move: nobody who listens can tell."""
+"""A shard's primary dies with events that no replica has, and slots move: nobody who listens can tell."""
 
 import json
 from pathlib import Path
@@ -50,7 +50,7 @@ async def test_what_a_failed_over_shard_lost_comes_back_and_slots_move_unnoticed
             async with anyio.create_task_group() as tasks:
                 for session in sessions:
                     tasks.start_soon(one_turn, app, http, session, heard[session])
-                await eventually(lambda: all(len(one.facts) > 12 for one in heard.values()))
+                await eventually(lambda: all(len(one.events) > 12 for one in heard.values()))
                 victim = KEYS.meta(SessionId(sessions[0]))
                 failover = await anyio.to_thread.run_sync(fail_shard_over, cluster, victim)
             assert failover.lost > 0, "the failover lost nothing, so the test shows nothing"
@@ -61,14 +61,14 @@ async def test_what_a_failed_over_shard_lost_comes_back_and_slots_move_unnoticed
             for session in sessions:
                 again = await listen_until_over(app.ws_url, session, turns(heard[session])[-1], audio="opus")
                 assert [heard[session].text(turn) for turn in turns(heard[session])] == [STORY, STORY]
-                assert json.dumps(again.facts) == json.dumps(heard[session].facts)
+                assert json.dumps(again.events) == json.dumps(heard[session].events)
                 assert again.audio == heard[session].audio
             listed = (await http.get("/v1/sessions", params={"limit": 200})).json()
             assert set(sessions) <= {one["session_id"] for one in listed["sessions"]}
 
 
 def turns(heard: Heard) -> list[int]:
-    return [fact["seq"] for fact in heard.of("turn.requested")]
+    return [event["seq"] for event in heard.of("turn.requested")]
 
 
 async def one_turn(app: RunningApp, http: httpx.AsyncClient, session: str, heard: Heard) -> None:

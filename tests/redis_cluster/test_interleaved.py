@@ -1,4 +1,4 @@
-"""A primary dies with facts of several writers that no replica has: each comes back to its old place."""
+"""A primary dies with events of several writers that no replica has: each comes back to its old place."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -78,10 +78,10 @@ class Fate:
     def successor(self) -> RedisServer:
         return self._cluster.primary_of(self._slot)
 
-    def facts(self, server: RedisServer) -> list[tuple[bytes, list[bytes]]]:
+    def events(self, server: RedisServer) -> list[tuple[bytes, list[bytes]]]:
         return [
             (id, fields[:4] + fields[6:])
-            for id, fields in server.ask("XRANGE", KEYS.facts(self._session), "-", "+")
+            for id, fields in server.ask("XRANGE", KEYS.events(self._session), "-", "+")
         ]
 
     def strike(self) -> None:
@@ -98,7 +98,7 @@ class Fate:
 
 
 @pytest.mark.parametrize("plan", ["dd c dd c d", "dd E c", "dd E !c"])
-async def test_facts_of_several_writers_come_back_to_their_places(
+async def test_events_of_several_writers_come_back_to_their_places(
     cluster: RedisCluster, tmp_path: Path, plan: str
 ) -> None:
     """d: words of the owner's, which wait for no replica. E, c: the end of a turn and commands, which do.
@@ -127,11 +127,11 @@ async def test_facts_of_several_writers_come_back_to_their_places(
                 else:
                     tasks.start_soon(other.post, session, wish(f"wish {number}"))
                 await eventually(partial(fate.is_beyond, before))
-            heard = fate.facts(fate.primary)
+            heard = fate.events(fate.primary)
             fate.strike()
             for number, _ in enumerate(after_it):
                 tasks.start_soon(other.post, session, wish(f"late {number}"))
             await anyio.to_thread.run_sync(fate.see_a_successor)
-            await eventually(lambda: len(fate.facts(fate.successor)) == len(heard) + len(after_it))
-            assert fate.facts(fate.successor)[: len(heard)] == heard
+            await eventually(lambda: len(fate.events(fate.successor)) == len(heard) + len(after_it))
+            assert fate.events(fate.successor)[: len(heard)] == heard
             await anyio.to_thread.run_sync(fate.heal)

@@ -1,4 +1,4 @@
-"""A master that sentinels watch dies in mid-turn: the facts that no replica had come back."""
+"""A master that sentinels watch dies in mid-turn: the events that no replica had come back."""
 
 import json
 from pathlib import Path
@@ -35,11 +35,11 @@ async def test_a_new_master_gets_back_what_it_lacks(tmp_path: Path) -> None:
                 key = Keys(16).meta(SessionId(session))
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(one_turn, app, http, session, heard)
-                    await eventually(lambda: len(heard.facts) > 12)
+                    await eventually(lambda: len(heard.events) > 12)
                     failover = await anyio.to_thread.run_sync(fail_master_over, watched, key)
                 [turn] = turns(heard)
                 again = await listen_until_over(app.ws_url, session, turn, audio="opus")
     assert failover.lost > 0, "the failover lost nothing, so the test shows nothing"
     assert heard.text(turn) == STORY
-    assert json.dumps(again.facts) == json.dumps(heard.facts)
+    assert json.dumps(again.events) == json.dumps(heard.events)
     assert again.audio == heard.audio

@@ -35,7 +35,7 @@ async def test_nothing_is_lost_or_doubled_while_owners_and_the_log_die(tmp_path:
 
 def a_turn() -> list[Recorded]:
     settings = SessionSettings(speak=False)
-    facts = [
+    events = [
         TurnRequested(kind="prompt", text="Well?", settings=settings),
         TurnStarted(epoch=1),
         TextDelta(at=0, text="One "),
@@ -44,16 +44,16 @@ def a_turn() -> list[Recorded]:
     ]
     turns = [NO_TURN, *[TurnId(1)] * 4]
     return [
-        Recorded(Seq(n), 0, turn, fact.type, fact.v, payload(fact))
-        for n, (fact, turn) in enumerate(zip(facts, turns, strict=True), 1)
+        Recorded(Seq(n), 0, turn, event.type, event.v, payload(event))
+        for n, (event, turn) in enumerate(zip(events, turns, strict=True), 1)
     ]
 
 
 ASKED = AcceptedTurn("s", 1, "key", "One two.")
 
 
-def heard(facts: list[Recorded]) -> ListenerRecord:
-    return ListenerRecord("s", [fact.wire() for fact in facts])
+def heard(events: list[Recorded]) -> ListenerRecord:
+    return ListenerRecord("s", [event.wire() for event in events])
 
 
 def test_the_judge_finds_nothing_where_nothing_is() -> None:
@@ -61,30 +61,30 @@ def test_the_judge_finds_nothing_where_nothing_is() -> None:
 
 
 def test_the_judge_finds_what_a_listener_missed_and_heard_twice() -> None:
-    facts = a_turn()
-    found = judge({"s": facts}, [heard(facts[:2] + facts[3:]), heard(facts[:2] + facts[1:])], [ASKED])
+    events = a_turn()
+    found = judge({"s": events}, [heard(events[:2] + events[3:]), heard(events[:2] + events[1:])], [ASKED])
     assert len(found.lost) == 1
     assert len(found.doubled) == 1
 
 
 def test_the_judge_finds_another_word_than_in_the_log() -> None:
-    facts = a_turn()
+    events = a_turn()
     other = Recorded(Seq(3), 0, TurnId(1), "text.delta", 1, {"at": 0, "text": "Two "})
-    assert judge({"s": facts}, [heard([*facts[:2], other, *facts[3:]])], [ASKED]).wrong
+    assert judge({"s": events}, [heard([*events[:2], other, *events[3:]])], [ASKED]).wrong
 
 
 @pytest.mark.parametrize("index", [2, 3, 4])
 def test_the_judge_finds_what_the_log_lost(index: int) -> None:
-    facts = a_turn()
-    del facts[index]
-    assert not judge({"s": facts}, [], [ASKED]).fine
+    events = a_turn()
+    del events[index]
+    assert not judge({"s": events}, [], [ASKED]).fine
 
 
 def test_the_judge_finds_a_second_end_and_a_second_wish() -> None:
-    facts = a_turn()
-    twice = [*facts, Recorded(Seq(6), 0, TurnId(1), "turn.failed", 1, dict(facts[4].data))]
+    events = a_turn()
+    twice = [*events, Recorded(Seq(6), 0, TurnId(1), "turn.failed", 1, dict(events[4].data))]
     assert judge({"s": twice}, [], [ASKED]).wrong
-    again = [*facts, Recorded(Seq(6), 0, NO_TURN, "turn.requested", 1, dict(facts[0].data))]
+    again = [*events, Recorded(Seq(6), 0, NO_TURN, "turn.requested", 1, dict(events[0].data))]
     assert judge({"s": again}, [], [ASKED]).doubled
 
 

@@ -62,8 +62,8 @@ async def test_twenty_sessions_lose_nothing_while_connections_are_cut_at_random(
                 sessions.start_soon(talk, number)
     assert len(heard) == 20
     for first, second in heard.values():
-        turn = first.facts[1]["seq"]
-        assert first.facts == second.facts
+        turn = first.events[1]["seq"]
+        assert first.events == second.events
         assert first.audio == second.audio
         assert first.text(turn) == STORY
         assert first.types(turn)[-1] == "turn.completed"
@@ -100,5 +100,5 @@ async def test_three_kills_of_the_log_server_lose_nothing_acknowledged_and_the_t
     assert kills == 3
     assert heard.text(turn) == STORY
     assert heard.types(turn)[-1] == "turn.completed"
-    assert again.facts == heard.facts
+    assert again.events == heard.events
     assert again.audio == heard.audio

@@ -1,4 +1,4 @@
-"""A master dies with its last acknowledged facts unreplicated: the owner gives them back."""
+"""A master dies with its last acknowledged events unreplicated: the owner gives them back."""
 
 import asyncio
 import json
@@ -106,7 +106,7 @@ async def test_what_a_failed_over_log_lost_comes_back_and_no_listener_notices(tm
     assert lost > 0, "the failover lost nothing, so the test shows nothing"
     assert heard.text(2) == STORY
     assert heard.types(2)[-1] == "turn.completed"
-    assert json.dumps(again.facts) == json.dumps(heard.facts)
+    assert json.dumps(again.events) == json.dumps(heard.events)
     assert again.audio == heard.audio
 
 
@@ -122,7 +122,7 @@ def keys_of(server: Redis, session: str) -> list[bytes]:
 async def listen_through_the_failover(
     url: str, log: Address, replica: Path, behind: Redis
 ) -> tuple[HeardThrough, int]:
-    """Everything of one turn, and how many facts that were heard the new master did not have."""
+    """Everything of one turn, and how many events that were heard the new master did not have."""
     heard, lost, cut_off = HeardThrough(), 0, 0
     async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         heard.session = await create(http)
@@ -133,10 +133,10 @@ async def listen_through_the_failover(
             if "data" not in event:
                 continue
             heard.take(event, sound)
-            if not cut_off and len(heard.facts) > 25 and keys_of(behind, heard.session):
+            if not cut_off and len(heard.events) > 25 and keys_of(behind, heard.session):
                 behind.replicaof("NO", "ONE")  # from now on the master is alone with what it acknowledges
-                cut_off = len(heard.facts)
-            elif cut_off and not lost and len(heard.facts) > cut_off + 12:
+                cut_off = len(heard.events)
+            elif cut_off and not lost and len(heard.events) > cut_off + 12:
                 log.fail_over(replica)
                 [key] = keys_of(behind, heard.session)
                 lost = heard.last - int(behind.hget(key, "seq"))

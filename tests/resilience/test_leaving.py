@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster.client.http_client import Client, Fact
+from cluster.client.http_client import Client, ReceivedEvent
 from loadtests.chaos.gateway_system import GatewaySystem
 from schemas.events import TERMINAL
 from tests.edge.listeners import Event, Heard, ask, create, frames, listen_until_over, open_stream, sse
@@ -87,9 +87,9 @@ async def test_a_turn_is_handed_over_between_two_sentences_and_listeners_are_tol
     assert heard.text(turn) == heard.text(later) == read.text(later) == STORY
     assert heard.types(turn)[-1] == "turn.completed"
     [resumed] = heard.of("turn.resumed", turn)
-    before = [fact for fact in heard.facts if fact["seq"] < resumed["seq"]]
+    before = [log_event for log_event in heard.events if log_event["seq"] < resumed["seq"]]
     voiced, whole = (
-        [fact["data"]["sentence"] for fact in before if fact["type"] == kind]
+        [log_event["data"]["sentence"] for log_event in before if log_event["type"] == kind]
         for kind in ("sentence.voiced", "sentence.completed")
     )
     assert voiced == whole, "the turn was handed over in the middle of a sentence"
@@ -98,19 +98,19 @@ async def test_a_turn_is_handed_over_between_two_sentences_and_listeners_are_tol
 
 
 async def test_our_client_follows_a_gateway_that_is_terminated_without_noticing(tmp_path: Path) -> None:
-    facts: list[Fact] = []
+    events: list[ReceivedEvent] = []
     async with GatewaySystem(tmp_path, 2, SCRIPT, random.Random(1)) as system, Client(system.url) as client:
         session = await client.create({})
         turn = await client.request(session, prompt="A story")
         owners: list[int] = []
-        async for fact in client.facts(session, turn=turn, audio="opus"):
-            facts.append(fact)
-            if fact.type in ("turn.started", "turn.resumed"):
-                owners.append(int(fact.data["node"].split(".")[0]))
-            if fact.type == "audio.chunk" and len(owners) == 1 and psutil.pid_exists(owners[0]):
+        async for log_event in client.events(session, turn=turn, audio="opus"):
+            events.append(log_event)
+            if log_event.type in ("turn.started", "turn.resumed"):
+                owners.append(int(log_event.data["node"].split(".")[0]))
+            if log_event.type == "audio.chunk" and len(owners) == 1 and psutil.pid_exists(owners[0]):
                 os.kill(owners[0], signal.SIGTERM)
         await eventually(lambda: system.ended(owners[0]) == 0)
-    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
-    assert "".join(fact.data["text"] for fact in facts if fact.type == "text.delta") == STORY
+    assert [log_event.seq for log_event in events] == list(range(1, len(events) + 1))
+    assert "".join(log_event.data["text"] for log_event in events if log_event.type == "text.delta") == STORY
     assert len(owners) == 2
-    assert [fact.type for fact in facts if fact.type in TERMINAL] == ["turn.completed"]
+    assert [log_event.type for log_event in events if log_event.type in TERMINAL] == ["turn.completed"]

@@ -75,7 +75,7 @@ def asking(person: Person, thread: str, message: str = "Who are you?", **wish: A
     return EventSource(person.http, STREAM, {"thread_id": thread, "message": message} | wish)
 
 
-async def facts_of(person: Person, session: str) -> list[dict[str, Any]]:
+async def events_of(person: Person, session: str) -> list[dict[str, Any]]:
     answer = await person.http.get(f"/v1/sessions/{session}/events?follow=false&from=0")
     lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
-    return [fact for fact in map(json.loads, lines) if "seq" in fact and "type" in fact]
+    return [log_event for log_event in map(json.loads, lines) if "seq" in log_event and "type" in log_event]

@@ -77,13 +77,13 @@ class Person:
         bearer = {"Authorization": f"Bearer {self.key}"}
         return connect(url, additional_headers=bearer, max_size=None, compression=None)
 
-    async def facts(self, session: str) -> list[Message]:
+    async def log_events(self, session: str) -> list[Message]:
         """Everything in the log of a session."""
         async with aclosing(sse(self.http, session, follow="false")) as events:
             return [data async for name, _, data in events if name == "message"]
 
-    async def facts_of(self, session: str, kind: str) -> list[Message]:
-        return [fact for fact in await self.facts(session) if fact["type"] == kind]
+    async def events_of(self, session: str, kind: str) -> list[Message]:
+        return [event for event in await self.events(session) if event["type"] == kind]
 
     @asynccontextmanager
     async def notifications(self, **query: Any) -> AsyncGenerator["Notifications", None]:

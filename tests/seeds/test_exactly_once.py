@@ -20,7 +20,7 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.session_state.session_views import SessionViews
-from schemas.events import Fact, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
+from schemas.events import Event, SessionStarted, TextDelta, TurnCompleted, TurnRequested, TurnStarted
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
 from schemas.settings import LogSettings, SessionSettings
@@ -38,18 +38,18 @@ class Killed(Exception):
 
 
 class MortalRecorder:
-    """Writes like a Recorder, until its worker is killed: before or after its n-th fact is in the log."""
+    """Writes like a Recorder, until its worker is killed: before or after its n-th event is in the log."""
 
     def __init__(self, recorder: Recorder, lives: float, *, after: bool) -> None:
         self._recorder = recorder
         self.lives = lives
         self._after = after
 
-    async def post(self, session: SessionId, *facts: Fact, **how: Any) -> Outcome:
+    async def post(self, session: SessionId, *events: Event, **how: Any) -> Outcome:
         self.lives -= 1
         if self.lives < 0 and not self._after:
             raise Killed
-        outcome = await self._recorder.post(session, *facts, **how)
+        outcome = await self._recorder.post(session, *events, **how)
         if self.lives < 0:
             raise Killed
         return outcome
@@ -76,31 +76,31 @@ class World:
         ]
 
     async def work(self, session: SessionId, *, lives: float = 1e9, after: bool = False) -> bool:
-        """One worker applies all effects to all facts of a session; False: it was killed."""
+        """One worker applies all effects to all events of a session; False: it was killed."""
         mortal = MortalRecorder(self.recorder, lives, after=after)
         effects = self.effects(mortal)
         done = 0
         with suppress(Killed):
-            while done < len(facts := await self.log.read(session, Seq(0), limit=5_000)):
-                for fact in facts[done:]:
+            while done < len(events := await self.log.read(session, Seq(0), limit=5_000)):
+                for event in events[done:]:
                     for effect in effects:
-                        if fact.type in effect.types:
-                            await effect.apply(pointer(session, fact), fact)
-                done = len(facts)
+                        if event.type in effect.types:
+                            await effect.apply(pointer(session, event), event)
+                done = len(events)
             return True
         return False
 
     async def narration(self) -> SessionId:
         """The one that the story speaks of."""
-        [requested] = await self.facts(self.story, "narration.requested")
+        [requested] = await self.events(self.story, "narration.requested")
         return SessionId(requested.data["session"])
 
-    async def facts(self, session: SessionId, kind: str) -> list[Recorded]:
-        return [fact for fact in await self.log.read(session, Seq(0), limit=5_000) if fact.type == kind]
+    async def events(self, session: SessionId, kind: str) -> list[Recorded]:
+        return [event for event in await self.log.read(session, Seq(0), limit=5_000) if event.type == kind]
 
 
-def pointer(session: SessionId, fact: Recorded) -> Pointer:
-    return Pointer(0, f"{fact.seq}-0", session, fact.seq, fact.type)
+def pointer(session: SessionId, event: Recorded) -> Pointer:
+    return Pointer(0, f"{event.seq}-0", session, event.seq, event.type)
 
 
 @asynccontextmanager
@@ -124,15 +124,15 @@ async def world() -> AsyncGenerator[World, None]:
 
 async def heard_once(world: World) -> None:
     narration = await world.narration()
-    asked = await world.facts(world.story, "narration.requested")
-    ready = await world.facts(world.story, "narration.ready")
-    [told] = await world.facts(user_session("anna"), "notification.raised")
-    assert [fact.data["by"] for fact in asked] == ["auto"]
-    assert [fact.data["session"] for fact in ready] == [narration]
+    asked = await world.events(world.story, "narration.requested")
+    ready = await world.events(world.story, "narration.ready")
+    [told] = await world.events(user_session("anna"), "notification.raised")
+    assert [event.data["by"] for event in asked] == ["auto"]
+    assert [event.data["session"] for event in ready] == [narration]
     assert asked[0].seq < ready[0].seq
     assert (told.data["kind"], told.data["session"], told.data["auto_play"]) == ("tts_ready", narration, True)
     for kind in ("session.started", "turn.requested", "turn.completed", "session.end_requested"):
-        assert len(await world.facts(narration, kind)) == 1
+        assert len(await world.events(narration, kind)) == 1
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -222,4 +222,4 @@ async def test_at_two_gateways_and_asked_for_by_hand_at_the_same_time_each_scene
             await news.quiet()
     assert Counter(each["scene_id"] for each in told) == Counter(scenes)
     for kind in ("narration.requested", "narration.ready"):
-        assert len(await person.facts_of(story, kind)) == len(scenes)
+        assert len(await person.events_of(story, kind)) == len(scenes)

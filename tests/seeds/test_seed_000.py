@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.assistants import LIMIT_S, Message, assistant, mp3_ms, say, until
-from tests.voice.callers import Fact, austen, facts_of, silence
+from tests.voice.callers import Event, austen, events_of, silence
 from tests.voice.sayings import of
 from tests.voice.sound_files import wav
 
@@ -42,26 +42,26 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield running
 
 
-async def talk(app: RunningApp, **query: Any) -> tuple[list[Message], list[Fact]]:
-    """One question and its answer: the messages, and the session's facts."""
+async def talk(app: RunningApp, **query: Any) -> tuple[list[Message], list[Event]]:
+    """One question and its answer: the messages, and the session's events."""
     async with assistant(app, **query) as (socket, session):
         await say(socket, SPEECH)
         heard = await until(socket, "done")
-    return heard, await facts_of(app, session)
+    return heard, await events_of(app, session)
 
 
 def kinds(heard: list[Message]) -> list[str]:
     return [message["type"] for message in heard]
 
 
-def seqs(facts: list[Fact], kind: str) -> list[int]:
-    return [fact["seq"] for fact in facts if fact["type"] == kind]
+def seqs(events: list[Event], kind: str) -> list[int]:
+    return [event["seq"] for event in events if event["type"] == kind]
 
 
-def sentences(facts: list[Fact]) -> list[str]:
+def sentences(events: list[Event]) -> list[str]:
     """As they were cut for speaking."""
-    answer = "".join(data["text"] for data in of(facts, "text.delta"))
-    return [answer[data["start"] : data["end"]].strip() for data in of(facts, "sentence.ready")]
+    answer = "".join(data["text"] for data in of(events, "text.delta"))
+    return [answer[data["start"] : data["end"]].strip() for data in of(events, "sentence.ready")]
 
 
 # ---------------------------------------------------------------- 3: the socket
@@ -80,18 +80,18 @@ async def test_3_1_tokens_come_while_they_are_written_and_the_sound_between_them
 async def test_3_2_at_the_end_the_rest_is_spoken_and_then_it_is_said_that_this_was_all(
     app: RunningApp,
 ) -> None:
-    heard, facts = await talk(app)
+    heard, events = await talk(app)
     told = kinds(heard)
     assert told[-2:] == ["audio-done", "done"]
     assert told.count("audio-done") == told.count("done") == 1
-    spoken = sentences(facts)
+    spoken = sentences(events)
     assert spoken[-1].endswith("shared the fish")
     assert told.count("audio-chunk") == len(spoken)
 
 
 async def test_3_3_text_is_spoken_after_fifty_characters_or_at_the_end_of_a_sentence(app: RunningApp) -> None:
-    _, facts = await talk(app)
-    spoken = sentences(facts)
+    _, events = await talk(app)
+    spoken = sentences(events)
     assert " ".join(spoken) == ANSWER
     assert len(spoken) >= 5
     for text in spoken[:-1]:
@@ -100,21 +100,21 @@ async def test_3_3_text_is_spoken_after_fifty_characters_or_at_the_end_of_a_sent
 
 
 async def test_3_4_a_chunk_is_an_mp3_file_of_what_was_spoken(app: RunningApp) -> None:
-    heard, facts = await talk(app)
+    heard, events = await talk(app)
     chunks = [message["chunk"] for message in heard if message["type"] == "audio-chunk"]
-    lengths = [data["ms"] for data in of(facts, "sentence.completed")]
+    lengths = [data["ms"] for data in of(events, "sentence.completed")]
     for chunk, ms in zip(chunks, lengths, strict=True):
         assert abs(mp3_ms(chunk) - ms) < 150  # MP3 comes in whole frames, with silence around them
 
 
 async def test_5_one_call_waits_for_the_one_before_so_the_order_is_that_of_the_text(app: RunningApp) -> None:
-    _, facts = await talk(app)
-    chunks = [data["sentence"] for data in of(facts, "audio.chunk")]
+    _, events = await talk(app)
+    chunks = [data["sentence"] for data in of(events, "audio.chunk")]
     assert chunks == sorted(chunks)
-    done = [data["sentence"] for data in of(facts, "sentence.completed")]
+    done = [data["sentence"] for data in of(events, "sentence.completed")]
     assert done == list(range(len(done)))
-    assert [data["at_ms"] for data in of(facts, "audio.chunk")] == list(
-        accumulate((data["ms"] for data in of(facts, "audio.chunk")), initial=0)
+    assert [data["at_ms"] for data in of(events, "audio.chunk")] == list(
+        accumulate((data["ms"] for data in of(events, "audio.chunk")), initial=0)
     )[:-1]
 
 
@@ -131,9 +131,9 @@ async def test_nothing_that_is_sent_before_the_session_is_named_is_lost(app: Run
         with anyio.fail_after(LIMIT_S):
             await say(socket, austen() + silence(900))  # it begins with a word
             heard = await until(socket, "done")
-    facts = await facts_of(app, heard[0]["session_id"])
-    assert of(facts, "input.closed") == [] or of(facts, "input.closed")[0]["ms"] > 0
-    assert of(facts, "speech.started")[0]["at_ms"] < 400
+    events = await events_of(app, heard[0]["session_id"])
+    assert of(events, "input.closed") == [] or of(events, "input.closed")[0]["ms"] > 0
+    assert of(events, "speech.started")[0]["at_ms"] < 400
 
 
 async def test_a_conversation_goes_on_in_its_session(app: RunningApp) -> None:
@@ -144,7 +144,7 @@ async def test_a_conversation_goes_on_in_its_session(app: RunningApp) -> None:
         assert again == session
         await say(socket, SPEECH)
         await until(socket, "done")
-    assert len(of(await facts_of(app, session), "turn.completed")) == 2
+    assert len(of(await events_of(app, session), "turn.completed")) == 2
 
 
 @pytest.mark.parametrize(
@@ -195,43 +195,43 @@ async def test_a_wrong_wish_names_its_field(app: RunningApp, query: dict[str, An
 # ---------------------------------------------------------------- 4 and 7: the old way, to compare
 
 
-async def at_once(app: RunningApp, mode: str) -> tuple[Message, list[Fact]]:
+async def at_once(app: RunningApp, mode: str) -> tuple[Message, list[Event]]:
     async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
         answer = await http.post("/api/voice", params={"mode": mode}, content=wav(SPEECH))
     assert answer.status_code == 200, answer.text
     reply = answer.json()
-    return reply, await facts_of(app, reply["session_id"])
+    return reply, await events_of(app, reply["session_id"])
 
 
 async def test_4_the_legacy_way_does_one_step_after_the_other(app: RunningApp) -> None:
-    reply, facts = await at_once(app, "legacy")
+    reply, events = await at_once(app, "legacy")
     assert (reply["transcript"], reply["reply"], reply["mode"]) == (QUESTION, ANSWER, "legacy")
-    assert mp3_ms(reply["audio"]) > 0.9 * of(facts, "turn.completed")[0]["audio_ms"]
-    [written] = seqs(facts, "text.completed")
-    assert [data["text"] for data in of(facts, "text.delta")] == [ANSWER]
-    assert min(seqs(facts, "audio.chunk")) > written
-    assert min(seqs(facts, "sentence.ready")) > seqs(facts, "text.delta")[0]
+    assert mp3_ms(reply["audio"]) > 0.9 * of(events, "turn.completed")[0]["audio_ms"]
+    [written] = seqs(events, "text.completed")
+    assert [data["text"] for data in of(events, "text.delta")] == [ANSWER]
+    assert min(seqs(events, "audio.chunk")) > written
+    assert min(seqs(events, "sentence.ready")) > seqs(events, "text.delta")[0]
 
 
 async def test_4_the_streaming_way_does_not(app: RunningApp) -> None:
-    _, facts = await talk(app)
-    [written] = seqs(facts, "text.completed")
-    assert len(of(facts, "text.delta")) > 10
-    assert len([seq for seq in seqs(facts, "audio.chunk") if seq < written]) >= 3
+    _, events = await talk(app)
+    [written] = seqs(events, "text.completed")
+    assert len(of(events, "text.delta")) > 10
+    assert len([seq for seq in seqs(events, "audio.chunk") if seq < written]) >= 3
 
 
 async def test_7_the_same_engines_are_heard_earlier_in_the_streaming_way(app: RunningApp) -> None:
-    """As the order of facts: what the old way can only begin when all is written is heard before that."""
+    """As the order of events: what the old way can only begin when all is written is heard before that."""
     _, streamed = await talk(app)
     _, legacy = await at_once(app, "legacy")
 
-    def first_sound_ms(facts: list[Fact]) -> int:
-        asked = next(fact["ts"] for fact in facts if fact["type"] == "turn.requested")
-        return int(next(fact["ts"] for fact in facts if fact["type"] == "audio.chunk") - asked)
+    def first_sound_ms(events: list[Event]) -> int:
+        asked = next(event["ts"] for event in events if event["type"] == "turn.requested")
+        return int(next(event["ts"] for event in events if event["type"] == "audio.chunk") - asked)
 
-    def written_ms(facts: list[Fact]) -> int:
-        asked = next(fact["ts"] for fact in facts if fact["type"] == "turn.requested")
-        return int(next(fact["ts"] for fact in facts if fact["type"] == "text.completed") - asked)
+    def written_ms(events: list[Event]) -> int:
+        asked = next(event["ts"] for event in events if event["type"] == "turn.requested")
+        return int(next(event["ts"] for event in events if event["type"] == "text.completed") - asked)
 
     assert first_sound_ms(streamed) < written_ms(streamed)
     assert first_sound_ms(legacy) >= written_ms(legacy)

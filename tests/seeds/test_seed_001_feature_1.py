@@ -84,7 +84,7 @@ async def test_3_narration_starts_by_itself_when_the_scene_is_complete(person: P
     shown = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
     assert shown["narration"]["status"] == "ready"
     assert shown["narration"]["chunk_count"] == told["chunk_count"] > 1
-    types = [fact["type"] for fact in await person.facts(story) if fact["turn"]]
+    types = [event["type"] for event in await person.events(story) if event["turn"]]
     assert types[-3:] == ["turn.completed", "narration.requested", "narration.ready"]
 
 
@@ -110,7 +110,7 @@ async def test_4_with_narration_disabled_the_scene_stands_alone(person: Person, 
     await nothing_left_to_do(log)
     shown = (await person.http.get(f"/api/stories/{story}/scenes/1")).json()
     assert shown == scene
-    assert await person.facts_of(story, "narration.requested") == []
+    assert await person.events_of(story, "narration.requested") == []
     async with person.notifications() as news:
         await news.quiet()
 
@@ -138,7 +138,7 @@ async def test_4_a_scene_that_was_heard_while_it_was_written_is_not_narrated_aga
     heard = await messages(person, await person.stream(story))
     await nothing_left_to_do(log)
     assert heard[-1]["type"] == "generation_complete"
-    assert await person.facts_of(story, "narration.requested") == []
+    assert await person.events_of(story, "narration.requested") == []
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -163,13 +163,13 @@ async def test_4_what_a_user_changes_after_asking_for_a_scene_does_not_change_it
     changed.set()
 
     async def complete() -> bool:
-        return bool(await person.facts_of(story, "turn.completed"))
+        return bool(await person.events_of(story, "turn.completed"))
 
     await until(complete)
     await nothing_left_to_do(log)
-    [asked] = await person.facts_of(story, "turn.requested")
+    [asked] = await person.events_of(story, "turn.requested")
     assert asked["data"]["narrate"] is before
-    assert len(await person.facts_of(story, "narration.requested")) == before
+    assert len(await person.events_of(story, "narration.requested")) == before
 
 
 async def test_5_different_chunk_sizes(person: Person) -> None:

@@ -62,7 +62,7 @@ async def test_7_a_client_that_leaves_with_a_goodbye_has_what_it_was_told(person
         first = await news.next()
 
     async def delivered() -> bool:
-        return bool(await person.facts_of(user_session(person.name), "notifications.delivered"))
+        return bool(await person.events_of(user_session(person.name), "notifications.delivered"))
 
     await until(delivered)
     async with person.notifications() as news:

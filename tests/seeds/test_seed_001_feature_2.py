@@ -154,9 +154,9 @@ async def test_4_each_sentence_plays_by_itself_for_as_long_as_it_lasts(person: P
     scene = of(got, "generation_complete")[0]["scene_id"]
     story, _, turn = scene.partition(".")
     voiced = [
-        fact["data"]["ms"]
-        for fact in await person.facts_of(story, "sentence.completed")
-        if fact["turn"] == int(turn)
+        event["data"]["ms"]
+        for event in await person.events_of(story, "sentence.completed")
+        if event["turn"] == int(turn)
     ]
     chunks = of(got, "audio_chunk")
     assert [chunk["format"] for chunk in chunks] == ["mp3"] * len(voiced)
@@ -248,7 +248,7 @@ async def test_9_pause_and_resume(person: Person, house: SpeechHouse) -> None:
         await socket.send('{"type": "pause"}')
 
         async def paused() -> bool:
-            return bool(await person.facts_of(story, "playback.paused"))
+            return bool(await person.events_of(story, "playback.paused"))
 
         await until(paused)
         house.silent = False
@@ -272,13 +272,13 @@ async def test_9_skip_a_sentence(person: Person, house: SpeechHouse) -> None:
         await socket.send('{"type": "skip", "sentence": 4}')
 
         async def skipped() -> bool:
-            return len(await person.facts_of(story, "sentence.skip_requested")) == 2
+            return len(await person.events_of(story, "sentence.skip_requested")) == 2
 
         await until(skipped)
         house.silent = False
         got = [json.loads(text) async for text in socket]
     assert len(of(got, "audio_chunk")) == got[-1]["total_sentences"] == SLOWLY - 2
-    numbers = [fact["data"]["sentence"] for fact in await person.facts_of(story, "sentence.skipped")]
+    numbers = [event["data"]["sentence"] for event in await person.events_of(story, "sentence.skipped")]
     assert numbers == [0, 4]
 
 

@@ -98,7 +98,7 @@ async def test_a_voice_that_breaks_off_inside_a_sentence_costs_that_sentence(
     assert text_of(got) == MUTE
     assert (of(got, "audio_chunk"), got[-1]["total_sentences"]) == ([], 0)
     story, _, turn = scene.partition(".")
-    kinds_of_turn = [fact["type"] for fact in await person.facts(story) if fact["turn"] == int(turn)]
+    kinds_of_turn = [event["type"] for event in await person.events(story) if event["turn"] == int(turn)]
     assert kinds_of_turn.count("sentence.failed") == 3
     assert kinds_of_turn.count("audio.chunk") >= 3
     chunk = await person.http.get(f"/api/tts/audio/{scene}/chunk/0")

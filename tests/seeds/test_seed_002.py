@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.seeds.conftest import SLOW, STORY
-from tests.seeds.event_source import STREAM, EventSource, asking, facts_of, thread_of
+from tests.seeds.event_source import STREAM, EventSource, asking, events_of, thread_of
 from tests.seeds.people import Person
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_the_question_is_kept_before_the_model_is_asked_and_the_answer_bef
 ) -> None:
     thread = await thread_of(person)
     await asking(person, thread).read()
-    kinds = [fact["type"] for fact in await facts_of(person, thread)]
+    kinds = [event["type"] for event in await events_of(person, thread)]
     order = [kinds.index(kind) for kind in ("turn.requested", "turn.started", "text.delta", "text.completed")]
     assert order == sorted(order)
     messages = (await person.http.get(f"/v1/threads/{thread}")).json()["messages"]

@@ -143,7 +143,7 @@ async def test_who_takes_part_in_a_thread_takes_no_part_in_its_copy(
 ) -> None:
     thread = await thread_of(person, title="The lamp")
     await person.http.put(f"/v1/threads/{thread}/members", json={"user": other.name})
-    before = await person.facts(thread)
+    before = await person.events(thread)
     if way == "fork":
         made = await person.http.post(f"/v1/sessions/{thread}/fork", json={"title": "The lamp"})
     else:
@@ -151,8 +151,10 @@ async def test_who_takes_part_in_a_thread_takes_no_part_in_its_copy(
         made = await person.http.post("/v1/sessions/import", content=bundle)
     assert made.status_code == 201, made.text
     copy = made.json()["session_id"]
-    after = await person.facts(copy)
-    assert [(fact["seq"], fact["type"]) for fact in after] == [(fact["seq"], fact["type"]) for fact in before]
+    after = await person.events(copy)
+    assert [(event["seq"], event["type"]) for event in after] == [
+        (event["seq"], event["type"]) for event in before
+    ]
     assert (await person.http.get(f"/v1/threads/{copy}")).json()["members"] == []
     assert (await other.http.get(f"/v1/threads/{copy}")).status_code == 404
     assert (await other.http.get(f"/v1/sessions/{copy}")).status_code == 404

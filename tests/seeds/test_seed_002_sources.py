@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.sessions.orphan_scan import Lookout
-from tests.seeds.event_source import EventSource, asking, facts_of, thread_of
+from tests.seeds.event_source import EventSource, asking, events_of, thread_of
 from tests.seeds.people import Person
 from tests.support import RunningApp, running_app, scripted_settings
 
@@ -109,7 +109,7 @@ async def test_a_marker_is_heard_by_its_sentence_and_not_read(reader: Person) ->
     first = got.messages[-1]["citations"][0]
     sentence = next(m for m in got.messages if m["type"] == "audio" and "1908" in m["text"])
     assert first["heard"] == [{"start_ms": sentence["start_ms"], "end_ms": sentence["end_ms"]}]
-    spoken = [f["data"]["spoken"] for f in await facts_of(reader, thread) if f["type"] == "sentence.ready"]
+    spoken = [f["data"]["spoken"] for f in await events_of(reader, thread) if f["type"] == "sentence.ready"]
     assert not any("[" in text or "one" in text.split()[-1] for text in spoken)
 
 
@@ -135,7 +135,7 @@ async def test_somebody_elses_documents_are_not_there(reader: Person) -> None:
     assert answer.json()["field"] == "collections"
 
 
-async def test_documents_that_cannot_be_reached_leave_a_fact_and_an_answer(
+async def test_documents_that_cannot_be_reached_leave_a_event_and_an_answer(
     reader: Person, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def busy_elsewhere(_: Lookout) -> bool:
@@ -151,7 +151,7 @@ async def test_documents_that_cannot_be_reached_leave_a_fact_and_an_answer(
         async with Person.of(without, "", "") as somebody:
             body = {"thread_id": thread, "message": "When was it lit?"}
             got = await EventSource(somebody.http, "/v1/conversations/message/stream", body).read()
-            facts = await facts_of(somebody, thread)
+            events = await events_of(somebody, thread)
     assert (got.text, got.messages[-1]["citations"]) == (ANSWER, [])
-    [failed] = [fact["data"] for fact in facts if fact["type"] == "passages.failed"]
+    [failed] = [event["data"] for event in events if event["type"] == "passages.failed"]
     assert failed["code"] in ("retrieval.unavailable", "retrieval.timeout")

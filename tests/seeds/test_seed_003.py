@@ -240,7 +240,7 @@ async def test_pause_resume_and_skip_by_the_socket(person: Person, house: Speech
             got.append(json.loads(await socket.recv()))
 
         async def paused() -> bool:
-            return bool(await person.facts_of(answer["session_id"], "playback.paused"))
+            return bool(await person.events_of(answer["session_id"], "playback.paused"))
 
         await until(paused)
         house.silent = False

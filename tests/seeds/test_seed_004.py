@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 from tests.voice.sayings import of
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +30,9 @@ async def said(app: RunningApp, **listening: Any) -> list[dict[str, Any]]:
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
-    return await facts_of(app, session)
+    return await events_of(app, session)
 
 
 @pytest.mark.parametrize(("mode", "engine"), [("realtime", "scripted"), ("quality", "scripted quality")])
@@ -51,14 +51,14 @@ async def test_the_way_may_change_from_one_utterance_to_the_next(app: RunningApp
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             change = {"settings": {"listening": {"mode": "quality"}}}
             assert (await http.patch(f"/v1/sessions/{session}", json=change)).status_code == 200
         for count in (2, 3):
             await caller.speak(SPEECH)
-            await caller.fact("transcript.final", count=count)
-    modes = [final["mode"] for final in of(await facts_of(app, session), "transcript.final")]
+            await caller.event("transcript.final", count=count)
+    modes = [final["mode"] for final in of(await events_of(app, session), "transcript.final")]
     assert modes[0] == "realtime"
     assert modes[-1] == "quality"
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from cluster.client.http_client import Client, Fact
+from cluster.client.http_client import Client, ReceivedEvent
 from schemas.events import TERMINAL
 from tests.edge.listeners import Heard, frames, open_stream
 from tests.serve.conftest import STORY, Rhapsode
@@ -25,7 +25,7 @@ class Person:
         self.url = url
         self.session = ""
         self.turns: list[int] = []
-        self.facts: list[Fact] = []
+        self.events: list[ReceivedEvent] = []
 
     async def talk(self, updated: anyio.Event) -> None:
         """Until a turn was asked for and heard after the update."""
@@ -35,16 +35,16 @@ class Person:
             while not last:
                 last = updated.is_set()
                 self.turns.append(await client.request(self.session, prompt="A story"))
-                after = self.facts[-1].seq if self.facts else 0
-                async for fact in client.facts(self.session, after, turn=self.turns[-1], audio="opus"):
-                    self.facts.append(fact)
+                after = self.events[-1].seq if self.events else 0
+                async for log_event in client.events(self.session, after, turn=self.turns[-1], audio="opus"):
+                    self.events.append(log_event)
 
     @property
     def ends(self) -> list[str]:
-        return [fact.type for fact in self.facts if fact.type in TERMINAL]
+        return [log_event.type for log_event in self.events if log_event.type in TERMINAL]
 
     def text(self, turn: int) -> str:
-        return "".join(f.data["text"] for f in self.facts if f.turn == turn and f.type == "text.delta")
+        return "".join(f.data["text"] for f in self.events if f.turn == turn and f.type == "text.delta")
 
 
 def change(config: Path, setting: str, value: str) -> None:
@@ -86,12 +86,16 @@ async def test_a_new_version_under_load_loses_nothing(url: str, rhapsode: Rhapso
     assert not set(after) & set(before)
     for person in people:
         log = await in_the_log(url, person.session)
-        assert [fact.seq for fact in person.facts] == [fact["seq"] for fact in log.facts][: len(person.facts)]
-        assert [fact.data for fact in person.facts] == [f["data"] for f in log.facts][: len(person.facts)]
-        assert all(log.audio.get(fact.seq, b"") == fact.audio for fact in person.facts)
+        assert [log_event.seq for log_event in person.events] == [
+            log_event["seq"] for log_event in log.events
+        ][: len(person.events)]
+        assert [log_event.data for log_event in person.events] == [f["data"] for f in log.events][
+            : len(person.events)
+        ]
+        assert all(log.audio.get(log_event.seq, b"") == log_event.audio for log_event in person.events)
         assert person.ends == ["turn.completed"] * len(person.turns)
         assert all(person.text(turn) == STORY for turn in person.turns)
-    moved = sum(fact.type == "turn.resumed" for person in people for fact in person.facts)
+    moved = sum(log_event.type == "turn.resumed" for person in people for log_event in person.events)
     assert moved, "no turn was handed over, so the test shows nothing"
 
 

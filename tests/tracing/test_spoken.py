@@ -18,9 +18,9 @@ async def test_the_way_from_speech_to_text_is_in_the_turns_trace(
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(austen("0880") + silence(1_500))
-        asked = await caller.fact("turn.requested")
-        final = await caller.fact("transcript.final")
-        await caller.fact("turn.completed")
+        asked = await caller.event("turn.requested")
+        final = await caller.event("transcript.final")
+        await caller.event("turn.completed")
     turn = asked["seq"]
     spans = await collecting.trace(session, turn)
     assert tree(spans) == {("", "turn"), ("turn", "transcribe"), ("turn", "chat"), ("turn", "synthesize")}

@@ -10,7 +10,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.telemetry_settings import TracingSettings
 from schemas.settings.tool_settings import RegisteredFunction
 from schemas.version import BUILD
-from tests.answers.asking import COLLECTION, Author, Shelf, call, facts_of, house, registered
+from tests.answers.asking import COLLECTION, Author, Shelf, call, events_of, house, registered
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually
 from tests.support import RunningApp
@@ -123,9 +123,9 @@ async def test_looking_up_is_a_span_before_the_first_word(collecting: Collector,
     answer = Author(("It was lit in 1854 [1].", Completion("stop", 20, 5)))
     settings = TracingSettings(enabled=True, endpoint=collecting.url)
     async with open_tracing(settings, part="test", instance="found") as tracing:
-        await facts_of(answer, looking, finder=Shelf("It was lit in 1854."), tracing=tracing)
+        await events_of(answer, looking, finder=Shelf("It was lit in 1854."), tracing=tracing)
     async with open_tracing(settings, part="test", instance="failed") as tracing:
-        await facts_of(answer, looking, tracing=tracing)
+        await events_of(answer, looking, tracing=tracing)
     found, failed = (
         [one for one in collecting.spans if one.by["service.instance.id"] == name]
         for name in ("found", "failed")
@@ -146,7 +146,7 @@ async def test_words_are_told_only_where_the_operator_wants_them(
     wish = registered("tides").model_copy(update={"speak": True, "collections": (COLLECTION,)})
     tools = house(tides=RegisteredFunction(entry_point="tests.answers.functions:tides"))
     async with open_tracing(settings, part="test", instance=f"content {content}") as tracing:
-        await facts_of(calling, wish, functions=tools, finder=Shelf("Okapi."), text="Gnu?", tracing=tracing)
+        await events_of(calling, wish, functions=tools, finder=Shelf("Okapi."), text="Gnu?", tracing=tracing)
     spans = [one for one in collecting.spans if one.by["service.instance.id"] == f"content {content}"]
     assert {"turn", "retrieve", "chat", "execute_tool tides", "synthesize"} == {one.name for one in spans}
     told = " ".join(f"{value}" for one in spans for value in (*one.told.values(), one.events, one.error))
@@ -163,7 +163,7 @@ async def test_half_of_the_turns_are_traced_and_every_process_says_the_same_of_e
     author = Author(("Yes.", Completion("stop")))
     async with open_tracing(settings, part="test", instance="half") as tracing:
         for _ in range(12):
-            await facts_of(author, SessionSettings(speak=False), tracing=tracing)
+            await events_of(author, SessionSettings(speak=False), tracing=tracing)
     half = {one.trace for one in collecting.spans if one.by["service.instance.id"] == "half"}
     assert len(half) < 12
     assert all(trace_ids.is_sampled(trace, 0.5) for trace in half)

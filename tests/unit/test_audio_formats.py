@@ -120,7 +120,7 @@ def test_a_file_without_sound_is_a_file() -> None:
     assert whole_file("opus", [], complete=True).count(b"OggS") == 3
 
 
-def test_pcm_chunks_are_as_long_as_their_facts_say() -> None:
+def test_pcm_chunks_are_as_long_as_their_events_say() -> None:
     assert [len(part) for part in rendered("pcm16", CHUNKS)] == [pcm_bytes(chunk.ms) for chunk in CHUNKS]
 
 

@@ -105,12 +105,12 @@ async def test_broken_connections_cost_no_word_and_double_none(app: RunningApp) 
         session = await direct.create({})
         turn = await direct.request(session, prompt="x")
         async with cutting_relay(app.url, after_bytes=1_500, cuts=4) as (url, broken), Client(url) as client:
-            facts = [fact async for fact in client.facts(session, turn=turn, audio="pcm16")]
+            events = [event async for event in client.events(session, turn=turn, audio="pcm16")]
     assert len(broken) == 4
-    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
-    assert "".join(fact.data["text"] for fact in facts if fact.type == "text.delta") == STORY
-    assert facts[-1].type == "turn.completed"
-    assert all(bool(fact.audio) == (fact.type == "audio.chunk") for fact in facts)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert "".join(event.data["text"] for event in events if event.type == "text.delta") == STORY
+    assert events[-1].type == "turn.completed"
+    assert all(bool(event.audio) == (event.type == "audio.chunk") for event in events)
 
 
 async def test_a_player_that_reads_from_a_pipe_hears_every_sample(
@@ -142,13 +142,13 @@ async def test_a_player_that_gives_up_does_not_stop_the_words(
 
 
 async def test_a_model_cannot_steer_the_terminal() -> None:
-    fact = speak.Fact(1, 1, "text.delta", {"text": "a\x1b[2Jb\x07\n"})
+    event = speak.Event(1, 1, "text.delta", {"text": "a\x1b[2Jb\x07\n"})
 
-    async def facts() -> AsyncGenerator[speak.Fact, None]:
-        yield fact
+    async def events() -> AsyncGenerator[speak.Event, None]:
+        yield event
 
     terminal = io.StringIO()
-    await speak._hear(facts(), speak.Wish(""), None, terminal)
+    await speak._hear(events(), speak.Wish(""), None, terminal)
     assert terminal.getvalue() == "a[2Jb\n"
 
 
@@ -157,7 +157,7 @@ async def test_a_refusal_is_said_in_the_servers_words(app: RunningApp) -> None:
         with pytest.raises(CliError, match="nobody"):
             await client.create({"voice": "nobody"})
         with pytest.raises(CliError, match="nonsense"):
-            async for _ in client.facts("nonsense"):
+            async for _ in client.events("nonsense"):
                 pass
 
 

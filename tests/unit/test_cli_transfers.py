@@ -26,8 +26,8 @@ async def told(app: RunningApp) -> str:
     async with Client(app.url) as client:
         session = await client.create({})
         turn = await client.request(session, prompt="Go on")
-        facts = [fact async for fact in client.facts(session, turn=turn)]
-    assert facts[-1].type == "turn.completed"
+        events = [event async for event in client.events(session, turn=turn)]
+    assert events[-1].type == "turn.completed"
     return session
 
 
@@ -40,7 +40,7 @@ async def test_a_session_goes_into_a_file_and_out_of_it(app: RunningApp, tmp_pat
     copy = said.split()[-1]
     assert copy != session
     async with Client(app.url) as client:
-        types = [fact.type async for fact in client.facts(copy, follow="false")]
+        types = [event.type async for event in client.events(copy, follow="false")]
     assert types[-1] == "turn.completed"
 
 

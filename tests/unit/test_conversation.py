@@ -12,7 +12,7 @@ from pipeline.session_state.session_views import own_copy
 from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     AudioChunk,
-    Fact,
+    Event,
     PlaybackPaused,
     PlaybackResumed,
     SentenceReady,
@@ -37,24 +37,24 @@ WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())
 
 
 class Story:
-    """A conversation told fact by fact."""
+    """A conversation told event by event."""
 
     def __init__(self) -> None:
         self.conversation = Conversation()
-        self.facts: list[Recorded] = []
+        self.events: list[Recorded] = []
         self.tell(SessionStarted(settings=SessionSettings()))
 
-    def tell(self, fact: Fact, turn: TurnId = NO_TURN) -> TurnId:
+    def tell(self, event: Event, turn: TurnId = NO_TURN) -> TurnId:
         seq = Seq(self.conversation.head + 1)
-        self.facts.append(Recorded(seq, 1_000 + seq, turn, fact.type, fact.v, payload(fact)))
-        self.conversation.apply(self.facts[-1])
+        self.events.append(Recorded(seq, 1_000 + seq, turn, event.type, event.v, payload(event)))
+        self.conversation.apply(self.events[-1])
         return TurnId(seq)
 
     def take(self, entry: dict[str, Any], turn: TurnId) -> None:
-        """A fact as a file has it, said of this turn."""
+        """An event as a file has it, said of this turn."""
         seq = Seq(self.conversation.head + 1)
-        self.facts.append(Recorded(seq, 1_000 + seq, turn, entry["type"], entry["v"], entry["data"]))
-        self.conversation.apply(self.facts[-1])
+        self.events.append(Recorded(seq, 1_000 + seq, turn, entry["type"], entry["v"], entry["data"]))
+        self.conversation.apply(self.events[-1])
 
     def answered_turn(self, prompt: str, answer: str) -> TurnId:
         turn = self.tell(WISH.model_copy(update={"text": prompt}))
@@ -138,8 +138,8 @@ def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> 
     turn = story.tell(WISH)
     story.tell(TurnStarted(epoch=1), turn)
     story.tell(SentenceReady(sentence=0, start=0, end=5, spoken="Once."), turn)
-    _, fact = story.conversation.control("skip", turn=None, sentence=None)
-    assert fact == SentenceSkipRequested(sentence=0)
+    _, event = story.conversation.control("skip", turn=None, sentence=None)
+    assert event == SentenceSkipRequested(sentence=0)
 
 
 def test_a_new_request_ends_a_pause() -> None:
@@ -171,14 +171,14 @@ def test_a_failed_turn_keeps_what_was_said() -> None:
     assert (state.status, state.answer, state.over) == ("failed", "Once", True)
 
 
-def test_an_unknown_fact_moves_only_the_head() -> None:
+def test_an_unknown_event_moves_only_the_head() -> None:
     story = Story()
     before = story.conversation.head
     story.conversation.apply(Recorded(Seq(before + 1), 0, NO_TURN, "moon.risen", 7, {"phase": "full"}))
     assert story.conversation.head == before + 1
 
 
-def test_a_copy_goes_on_from_any_fact_as_if_it_had_heard_all_of_them() -> None:
+def test_a_copy_goes_on_from_any_event_as_if_it_had_heard_all_of_them() -> None:
     told = Story()
     told.answered_turn("Who?", "A fox.")
     heard = told.spoken_turn()
@@ -187,13 +187,13 @@ def test_a_copy_goes_on_from_any_fact_as_if_it_had_heard_all_of_them() -> None:
     told.spoken_turn()
     for file in sorted(GOLDEN.glob("*.json")):  # one of each kind
         told.take(json.loads(file.read_text()), heard)
-    for known in range(len(told.facts) + 1):
+    for known in range(len(told.events) + 1):
         first = Conversation()
-        for fact in told.facts[:known]:
-            first.apply(fact)
+        for event in told.events[:known]:
+            first.apply(event)
         second, before = own_copy(first), contents(first)
-        for fact in told.facts[known:]:
-            second.apply(fact)
+        for event in told.events[known:]:
+            second.apply(event)
         assert contents(second) == contents(told.conversation)
         assert all(turn is second.turns[turn.turn] for turn in second.unfinished)
         assert contents(first) == before, "who took it along has changed it"

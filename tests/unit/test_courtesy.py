@@ -169,16 +169,16 @@ async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_ar
         await eventually(lambda: len(stage.voice.begun) == 1 + 6)
         first.set()
 
-    facts = await stage.run(wait_and_be_heard)
-    assert types(facts).count("sentence.completed") == len(SENTENCES)
+    events = await stage.run(wait_and_be_heard)
+    assert types(events).count("sentence.completed") == len(SENTENCES)
 
 
 async def test_a_turn_whose_sound_is_short_goes_on_whoever_waits() -> None:
     others = Courtesy()
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
     with others.awaited(), anyio.fail_after(8):
-        facts = await stage.run()
-    assert types(facts).count("sentence.completed") == len(SENTENCES)
+        events = await stage.run()
+    assert types(events).count("sentence.completed") == len(SENTENCES)
 
 
 async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_skips(
@@ -196,8 +196,8 @@ async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_s
             stage.turn.skip(0)
             await eventually(lambda: len(stage.voice.begun) > 1)
 
-    facts = await stage.run(skip)
-    assert types(facts)[-1] == "turn.completed"
+    events = await stage.run(skip)
+    assert types(events)[-1] == "turn.completed"
 
 
 async def test_of_a_sentence_that_is_being_heard_only_what_is_recorded_counts() -> None:
@@ -226,9 +226,9 @@ async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
         stage.turn.resume()
         first.set()
 
-    facts = await stage.run(pause_while_it_gives_way)
-    assert types(facts)[-1] == "turn.completed"
-    assert types(facts).count("sentence.completed") == len(SENTENCES)
+    events = await stage.run(pause_while_it_gives_way)
+    assert types(events)[-1] == "turn.completed"
+    assert types(events).count("sentence.completed") == len(SENTENCES)
 
 
 async def test_a_turn_is_stopped_while_it_gives_way() -> None:
@@ -244,8 +244,8 @@ async def test_a_turn_is_stopped_while_it_gives_way() -> None:
             await eventually(lambda: stage.voice.open == 0)
 
     with anyio.fail_after(8):
-        facts = await stage.run(stop)
-    assert types(facts)[-1] == "turn.stopped"
+        events = await stage.run(stop)
+    assert types(events)[-1] == "turn.stopped"
 
 
 async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -> None:
@@ -253,8 +253,8 @@ async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -
     settings = SessionSettings(listening=ListeningSettings(mode="legacy"))
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others, settings=settings)
     with others.awaited(), anyio.fail_after(8):
-        facts = await stage.run()
-    assert types(facts)[-1] == "turn.completed"
+        events = await stage.run()
+    assert types(events)[-1] == "turn.completed"
 
 
 async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

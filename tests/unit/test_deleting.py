@@ -15,8 +15,8 @@ from pipeline.sessions.catalog import Choices
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import LogUnavailable
-from schemas.events import Fact, SessionEnded, SessionEndRequested, SessionStarted
-from schemas.events.recorded import NewFact
+from schemas.events import Event, SessionEnded, SessionEndRequested, SessionStarted
+from schemas.events.recorded import NewEvent
 from schemas.ids import SessionId, new_session_id
 from schemas.settings.limit_settings import LimitSettings
 from tests.unit.test_owner import QUIET, gateway
@@ -31,20 +31,20 @@ class Overtaken(Recorder):
         super().__init__(log)
         self._log = log
 
-    async def post(self, session: SessionId, *facts: Fact, **how: Any) -> Outcome:
-        if isinstance(facts[0], SessionEndRequested):
-            ended = NewFact(SessionEnded(reason="done"), 1_000)
+    async def post(self, session: SessionId, *events: Event, **how: Any) -> Outcome:
+        if isinstance(events[0], SessionEndRequested):
+            ended = NewEvent(SessionEnded(reason="done"), 1_000)
             await self._log.append([Batch(session, "another", 1, [ended], mode="seal")])
-        return await super().post(session, *facts, **how)
+        return await super().post(session, *events, **how)
 
 
 class Alone(Recorder):
     """No replica answers: nothing that must be certain is taken."""
 
-    async def post(self, session: SessionId, *facts: Fact, **how: Any) -> Outcome:
-        if isinstance(facts[0], SessionEndRequested):
+    async def post(self, session: SessionId, *events: Event, **how: Any) -> Outcome:
+        if isinstance(events[0], SessionEndRequested):
             raise LogUnavailable("Too few replicas of the log answer.")
-        return await super().post(session, *facts, **how)
+        return await super().post(session, *events, **how)
 
 
 @pytest.mark.parametrize("trouble", [Overtaken, Alone])

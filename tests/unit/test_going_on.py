@@ -39,15 +39,15 @@ class Mortal(Writer):
             raise self._death
 
 
-def text_of(facts: list[Recorded]) -> str:
-    return "".join(fact.data["text"] for fact in facts if fact.type == "text.delta")
+def text_of(events: list[Recorded]) -> str:
+    return "".join(event.data["text"] for event in events if event.type == "text.delta")
 
 
 @given(st.lists(st.integers(1, 120), max_size=3))
 async def test_the_answer_is_whole_whoever_died_and_when(lives: list[int]) -> None:
-    facts = await Stage(Mortal(*lives), Voice()).run()
-    assert text_of(facts) == TEXT
-    assert facts[-1].type == "turn.completed"
+    events = await Stage(Mortal(*lives), Voice()).run()
+    assert text_of(events) == TEXT
+    assert events[-1].type == "turn.completed"
 
 
 async def test_the_next_one_is_told_what_was_written_and_has_fewer_tokens_left() -> None:
@@ -61,25 +61,25 @@ async def test_the_next_one_is_told_what_was_written_and_has_fewer_tokens_left()
 
 async def test_who_dies_before_the_first_word_is_followed_as_well() -> None:
     writer = Mortal(0, 40)
-    facts = await Stage(writer, Voice()).run()
-    assert (text_of(facts), facts[-1].type) == (TEXT, "turn.completed")
+    events = await Stage(writer, Voice()).run()
+    assert (text_of(events), events[-1].type) == (TEXT, "turn.completed")
     assert writer.asked[1] == writer.asked[0]
 
 
 async def test_a_provider_that_never_began_has_been_asked_again_already() -> None:
     writer = Mortal(0)
-    facts = await Stage(writer, Voice(), settings=SessionSettings(llm_provider="cloud")).run()
-    assert facts[-1].type == "turn.failed"
+    events = await Stage(writer, Voice(), settings=SessionSettings(llm_provider="cloud")).run()
+    assert events[-1].type == "turn.failed"
     assert len(writer.asked) == 1
 
 
 async def test_who_dies_after_the_last_word_is_not_asked_again() -> None:
     writer = Mortal(40)
     writer.dies_at_the_end = True
-    facts = await Stage(writer, Voice()).run()
-    [done] = [fact.data for fact in facts if fact.type == "text.completed"]
+    events = await Stage(writer, Voice()).run()
+    [done] = [event.data for event in events if event.type == "text.completed"]
     assert (done["tokens_in"], done["tokens_out"]) == (3, 5)
-    assert (len(writer.asked), text_of(facts), facts[-1].type) == (2, TEXT, "turn.completed")
+    assert (len(writer.asked), text_of(events), events[-1].type) == (2, TEXT, "turn.completed")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,6 @@ async def test_who_dies_after_the_last_word_is_not_asked_again() -> None:
 )
 async def test_else_the_turn_fails(lives: tuple[int, ...], error: RhapsodeError | None, asked: int) -> None:
     writer = Mortal(*lives, error=error)
-    facts = await Stage(writer, Voice()).run()
-    assert facts[-1].type == "turn.failed"
+    events = await Stage(writer, Voice()).run()
+    assert events[-1].type == "turn.failed"
     assert len(writer.asked) == asked

@@ -30,8 +30,8 @@ class Ledger:
         self.ledger = HeardLedger(recorder, self.clock)
 
     async def recorded(self) -> list[int]:
-        facts = await self.log.read(self.session, Seq(0))
-        return [fact.data["heard_ms"] for fact in facts if fact.type == "playback.heard"]
+        events = await self.log.read(self.session, Seq(0))
+        return [event.data["heard_ms"] for event in events if event.type == "playback.heard"]
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ class Replicas:
     turn: TurnId
 
     async def recorded(self, kind: str) -> bool:
-        return any(fact.type == kind for fact in await self.log.read(self.session, Seq(0)))
+        return any(event.type == kind for event in await self.log.read(self.session, Seq(0)))
 
     async def grace_passes(self) -> None:
         await wait_all_tasks_blocked()

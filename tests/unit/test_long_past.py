@@ -1,4 +1,4 @@
-"""What a session is asked for with every batch of facts is the same as its whole past would tell."""
+"""What a session is asked for with every batch of events is the same as its whole past would tell."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ STEPS: Final = ("ask", "start", "say", "complete", "fail", "change")
 
 
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 8)), max_size=40))
-def test_open_turns_words_and_settings_are_those_that_the_facts_say(steps: list[tuple[str, int]]) -> None:
+def test_open_turns_words_and_settings_are_those_that_the_events_say(steps: list[tuple[str, int]]) -> None:
     story, settings = Story(), SessionSettings()
     asked: list[tuple[int, SessionSettings, list[str]]] = []
     for step, number in steps:

@@ -110,15 +110,15 @@ async def gateway(
 
 
 async def until_over(log: EventLog, session: SessionId, kind: str, count: int = 1) -> list[Recorded]:
-    """All facts, once `count` of this type are among them."""
+    """All events, once `count` of this type are among them."""
     async with Tailer(log) as tailer, tailer.follow(session, Seq(0)) as batches:
-        facts: list[Recorded] = []
+        events: list[Recorded] = []
         with anyio.fail_after(8):
             async for batch in batches:
-                facts += batch
-                if sum(fact.type == kind for fact in facts) >= count:
-                    return facts
-    return facts
+                events += batch
+                if sum(event.type == kind for event in events) >= count:
+                    return events
+    return events
 
 
 def request(text: str = "Well?") -> TurnRequested:
@@ -135,8 +135,8 @@ async def test_an_abandoned_turn_gets_one_end_and_the_next_turn_runs() -> None:
         second = TurnId((await recorder.post(session, request())).first)
         async with gateway(log, recorder) as owners:
             owners.wake(session, Seq(second))
-            facts = await until_over(log, session, "turn.completed")
-    ends = [(fact.turn, fact.type) for fact in facts if fact.type in TERMINAL]
+            events = await until_over(log, session, "turn.completed")
+    ends = [(event.turn, event.type) for event in events if event.type in TERMINAL]
     assert ends == [(first, "turn.stopped"), (second, "turn.completed")]
 
 
@@ -149,8 +149,8 @@ async def test_a_turn_that_outlives_every_owner_is_given_up() -> None:
             begun = TurnStarted(epoch=1) if epoch == 1 else TurnResumed(epoch=epoch, chars=0, sentences=0)
             await recorder.open(session, producer=f"gone{epoch}", epoch=epoch).commit(begun, turn=turn)
         async with gateway(log, recorder):
-            facts = await until_over(log, session, "turn.failed")
-    assert facts[-1].data["code"] == "owner.lost"
+            events = await until_over(log, session, "turn.failed")
+    assert events[-1].data["code"] == "owner.lost"
 
 
 async def test_work_that_nobody_was_told_of_is_found() -> None:
@@ -184,8 +184,8 @@ async def test_a_session_that_was_asked_to_end_before_it_had_an_owner_ends() -> 
         outcome = await recorder.post(session, SessionEndRequested(reason="deleted"))
         async with gateway(log, recorder) as owners:
             owners.wake(session, outcome.last)
-            facts = await until_over(log, session, "session.ended")
-    assert [fact.type for fact in facts][-2:] == ["turn.stopped", "session.ended"]
+            events = await until_over(log, session, "session.ended")
+    assert [event.type for event in events][-2:] == ["turn.stopped", "session.ended"]
 
 
 @pytest.mark.parametrize("log", [MemoryEventLog(), NeverReleased()])
@@ -207,9 +207,9 @@ async def test_an_owner_that_could_not_reach_the_log_is_followed_by_another() ->
         outcome = await recorder.post(session, request())
         async with gateway(log, recorder) as owners:
             owners.wake(session, outcome.last)
-            facts = await until_over(log, session, "turn.completed")
+            events = await until_over(log, session, "turn.completed")
     assert log.refused
-    assert [fact.type for fact in facts].count("turn.completed") == 1
+    assert [event.type for event in events].count("turn.completed") == 1
 
 
 async def test_of_two_gateways_one_runs_each_turn() -> None:
@@ -220,8 +220,8 @@ async def test_of_two_gateways_one_runs_each_turn() -> None:
             for owners, recorder in ((left, one), (right, two), (left, one)):
                 outcome = await recorder.post(session, request())
                 owners.wake(session, outcome.last)
-            facts = await until_over(log, session, "turn.completed", 3)
-    ends = [fact.turn for fact in facts if fact.type in TERMINAL]
+            events = await until_over(log, session, "turn.completed", 3)
+    ends = [event.turn for event in events if event.type in TERMINAL]
     assert len(ends) == len(set(ends)) == 3
 
 
@@ -246,10 +246,10 @@ async def test_nobody_comes_back_to_a_session_that_is_deleted_under_its_owner(
 
 
 class Damaged(MemoryEventLog):
-    """A log in which one session's facts cannot be read."""
+    """A log in which one session's events cannot be read."""
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
-        raise LogLost("its facts are nowhere")
+        raise LogLost("its events are nowhere")
 
 
 async def test_a_session_that_nobody_can_run_is_tried_less_and_less_often() -> None:

@@ -37,7 +37,7 @@ class InOneGo(MemoryEar):
     held: list[Push | Subscribed]
 
     def announce(self, word: Push | Subscribed) -> None:
-        kinds = {fact.type for fact in word.facts} if isinstance(word, Push) else set[str]()
+        kinds = {event.type for event in word.events} if isinstance(word, Push) else set[str]()
         held = [*getattr(self, "held", []), word]
         self.held = held if "turn.started" in kinds or len(held) > 1 else []
         if "turn.completed" in kinds or not self.held:

@@ -1,4 +1,4 @@
-"""What is said: facts stay readable for ever, commands are checked, the exported documents are true."""
+"""What is said: events stay readable for ever, commands are checked, the exported documents are true."""
 
 import json
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas import export, ids
-from schemas.events import FACT, payload
-from schemas.events.recorded import UPCASTERS, VERSIONS, Recorded, UnknownFact, upcast
+from schemas.events import EVENT, payload
+from schemas.events.recorded import UPCASTERS, VERSIONS, Recorded, UnknownEvent, upcast
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = sorted(GOLDEN.glob("*.json"))
@@ -34,18 +34,18 @@ def golden(file: Path) -> Recorded:
     return recorded(json.loads(file.read_text(encoding="utf-8")))
 
 
-# ---------------------------------------------------------------- facts
+# ---------------------------------------------------------------- events
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_fact_that_was_ever_written_still_loads(file: Path) -> None:
+def test_a_event_that_was_ever_written_still_loads(file: Path) -> None:
     entry = golden(file)
-    fact = entry.fact()
-    assert (fact.type, fact.v) == (entry.type, VERSIONS[entry.type])
-    if entry.v == fact.v:
-        stored = payload(fact)
+    event = entry.event()
+    assert (event.type, event.v) == (entry.type, VERSIONS[entry.type])
+    if entry.v == event.v:
+        stored = payload(event)
         assert {name: stored[name] for name in entry.data} == entry.data
-        fields = type(fact).model_fields
+        fields = type(event).model_fields
         added = {name: value for name, value in stored.items() if name not in entry.data}
         assert added == {name: fields[name].get_default() for name in added}  # what is new has a default
     assert file.name == f"{entry.type}.v{entry.v}.json"
@@ -59,17 +59,17 @@ def test_settings_from_before_there_were_providers_mean_this_server(kind: str) -
         *("sampling", "tools", "collections", "search", "character", "character_seq"),
     )
     old = {name: value for name, value in entry.data["settings"].items() if name not in newer}
-    fact: Any = recorded(entry.wire() | {"data": entry.data | {"settings": old}}).fact()
-    assert (fact.settings.tts_provider, fact.settings.tts_timeout_s, fact.settings.tts_extra) == (
+    event: Any = recorded(entry.wire() | {"data": entry.data | {"settings": old}}).event()
+    assert (event.settings.tts_provider, event.settings.tts_timeout_s, event.settings.tts_extra) == (
         None,
         None,
         {},
     )
-    assert (fact.settings.llm_provider, fact.settings.llm_model) == (None, None)
-    assert fact.settings.model_dump(exclude={*newer}) == old
+    assert (event.settings.llm_provider, event.settings.llm_model) == (None, None)
+    assert event.settings.model_dump(exclude={*newer}) == old
 
 
-def test_every_version_of_every_fact_has_a_golden_file() -> None:
+def test_every_version_of_every_event_has_a_golden_file() -> None:
     written = {(kind, v) for kind, newest in VERSIONS.items() for v in range(1, newest + 1)}
     assert {file.name for file in FILES} == {f"{kind}.v{v}.json" for kind, v in written}
 
@@ -83,19 +83,19 @@ def test_every_old_version_has_a_way_to_the_newest() -> None:
 def test_fields_of_a_newer_version_are_ignored(file: Path) -> None:
     entry = golden(file)
     newer = recorded(entry.wire() | {"data": {**entry.data, "mood": {"from": "tomorrow"}}})
-    assert newer.fact() == entry.fact()
+    assert newer.event() == entry.event()
 
 
 @pytest.mark.parametrize(("kind", "v"), [("audio.smelled", 1), ("text.delta", 99), ("", 0)])
-def test_a_fact_of_an_unknown_kind_or_version_says_so(kind: str, v: int) -> None:
+def test_a_event_of_an_unknown_kind_or_version_says_so(kind: str, v: int) -> None:
     entry = recorded({"seq": 7, "ts": 0, "turn": None, "type": kind, "v": v, "data": {}})
-    with pytest.raises(UnknownFact, match=r"fact 7 is a .*not known here"):
-        entry.fact()
+    with pytest.raises(UnknownEvent, match=r"event 7 is a .*not known here"):
+        entry.event()
 
 
-def test_a_fact_that_lacks_a_field_is_not_taken_for_a_new_kind() -> None:
+def test_a_event_that_lacks_a_field_is_not_taken_for_a_new_kind() -> None:
     with pytest.raises(ValidationError, match="Field required"):
-        recorded({"seq": 1, "ts": 0, "turn": 2, "type": "text.delta", "v": 1, "data": {"at": 0}}).fact()
+        recorded({"seq": 1, "ts": 0, "turn": 2, "type": "text.delta", "v": 1, "data": {"at": 0}}).event()
 
 
 def test_an_old_shape_is_lifted_step_by_step_to_todays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,9 +117,9 @@ def test_an_old_shape_is_lifted_step_by_step_to_todays(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_is_stored_of_a_fact_brings_it_back(file: Path) -> None:
-    fact = golden(file).fact()
-    assert FACT.validate_json(FACT.dump_json(fact)) == fact
+def test_what_is_stored_of_a_event_brings_it_back(file: Path) -> None:
+    event = golden(file).event()
+    assert EVENT.validate_json(EVENT.dump_json(event)) == event
 
 
 # ---------------------------------------------------------------- documents
@@ -161,7 +161,7 @@ def test_every_reference_of_the_event_document_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_fact_on_the_wire_is_as_the_event_document_describes_it(file: Path) -> None:
+def test_a_event_on_the_wire_is_as_the_event_document_describes_it(file: Path) -> None:
     entry = golden(file)
     document = export.documents()["asyncapi.json"]
     reference = document["components"]["messages"][entry.type]["payload"]["$ref"]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class ReadFrom(MemoryEventLog):
-    """A log that notes after which facts it was read."""
+    """A log that notes after which events it was read."""
 
     def __init__(self) -> None:
         super().__init__()

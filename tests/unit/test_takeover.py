@@ -1,4 +1,4 @@
-"""An owner dies after any fact whatever: the next one goes on, and nobody can tell but by a pause."""
+"""An owner dies after any event whatever: the next one goes on, and nobody can tell but by a pause."""
 
 import json
 import random
@@ -24,7 +24,7 @@ from pipeline.sessions.owner_pool import Owners
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.tts.turn_checkpoint import same_place
 from pipeline.turn.generation import Models
-from schemas.events import TERMINAL, Fact, SentenceSkipRequested, SessionStarted, TurnRequested
+from schemas.events import TERMINAL, Event, SentenceSkipRequested, SessionStarted, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.events.turn_events import Word
 from schemas.ids import Seq, TurnId, new_session_id
@@ -60,7 +60,7 @@ async def owners_of(log: MemoryEventLog, recorder: Recorder, name: str) -> Async
 
 
 async def whole_turn(kind: str) -> list[Recorded]:
-    """The facts of a turn that nothing happened to, with their audio."""
+    """The events of a turn that nothing happened to, with their audio."""
     log, session = MemoryEventLog(), new_session_id()
     async with Recorder(log) as recorder, owners_of(log, recorder, "first") as owners:
         wish = TurnRequested(kind=kind, text=REPLY, settings=SETTINGS)  # type: ignore[arg-type]
@@ -71,14 +71,14 @@ async def whole_turn(kind: str) -> list[Recorded]:
     return await log.read(session, Seq(0), audio=True, limit=5_000)
 
 
-async def gone_on_with(before: list[Recorded], *, also: Fact | None = None) -> list[Recorded]:
+async def gone_on_with(before: list[Recorded], *, also: Event | None = None) -> list[Recorded]:
     """A log that holds `before` of an owner that is gone, after another has come."""
     log, session = MemoryEventLog(), new_session_id()
     async with Recorder(log) as recorder:
-        await recorder.post(session, before[0].fact(), before[1].fact(), mode="create")
+        await recorder.post(session, before[0].event(), before[1].event(), mode="create")
         old = recorder.open(session, producer="gone", epoch=1)
-        for fact in before[2:]:
-            await old.commit(fact.fact(), turn=fact.turn, audio=fact.audio or b"")
+        for event in before[2:]:
+            await old.commit(event.event(), turn=event.turn, audio=event.audio or b"")
         if also is not None:
             await recorder.post(session, also, turn=TURN)
         async with owners_of(log, recorder, "next") as owners:
@@ -87,14 +87,14 @@ async def gone_on_with(before: list[Recorded], *, also: Fact | None = None) -> l
     return await log.read(session, Seq(0), audio=True, limit=5_000)
 
 
-def check(facts: list[Recorded], whole: list[Recorded]) -> None:
+def check(events: list[Recorded], whole: list[Recorded]) -> None:
     """Nothing lost, nothing twice, one end; `whole` is what it would have been."""
-    deltas = [fact.data for fact in facts if fact.type == "text.delta"]
+    deltas = [event.data for event in events if event.type == "text.delta"]
     assert "".join(delta["text"] for delta in deltas) == REPLY
     assert [delta["at"] for delta in deltas] == positions([delta["text"] for delta in deltas])
     for kind in ("sentence.ready", "sentence.completed"):
-        assert sentences(facts, kind) == sentences(whole, kind)
-    chunks = [fact for fact in facts if fact.type == "audio.chunk"]
+        assert sentences(events, kind) == sentences(whole, kind)
+    chunks = [event for event in events if event.type == "audio.chunk"]
     at_ms = 0
     numbers: dict[int, int] = {}
     for chunk in chunks:
@@ -103,39 +103,39 @@ def check(facts: list[Recorded], whole: list[Recorded]) -> None:
         assert sum(20 for _ in unframe(chunk.audio or b"")) == chunk.data["ms"]
         at_ms += chunk.data["ms"]
         numbers[chunk.data["sentence"]] = chunk.data["chunk"] + 1
-    assert at_ms == sum(fact.data["ms"] for fact in whole if fact.type == "audio.chunk")
-    assert [fact.type for fact in facts if fact.type in TERMINAL] == ["turn.completed"]
-    assert facts[-1].data["audio_ms"] == at_ms
+    assert at_ms == sum(event.data["ms"] for event in whole if event.type == "audio.chunk")
+    assert [event.type for event in events if event.type in TERMINAL] == ["turn.completed"]
+    assert events[-1].data["audio_ms"] == at_ms
 
 
 def positions(texts: list[str]) -> list[int]:
     return [sum(map(len, texts[:number])) for number in range(len(texts))]
 
 
-def sentences(facts: list[Recorded], kind: str) -> list[tuple[object, ...]]:
+def sentences(events: list[Recorded], kind: str) -> list[tuple[object, ...]]:
     keys = ("sentence", "start", "end", "spoken", "at_ms", "ms")
-    return [tuple(f.data.get(key) for key in keys) for f in facts if f.type == kind]
+    return [tuple(f.data.get(key) for key in keys) for f in events if f.type == kind]
 
 
 @pytest.mark.parametrize("kind", ["prompt", "text"])
-async def test_an_owner_that_dies_after_any_fact_is_followed_without_loss(kind: str) -> None:
+async def test_an_owner_that_dies_after_any_event_is_followed_without_loss(kind: str) -> None:
     whole = await whole_turn(kind)
     for cut in range(3, len(whole)):
         after = await gone_on_with(whole[:cut])
-        assert [fact.wire() for fact in after[:cut]] == [
-            {**fact.wire(), "ts": now.ts_ms} for fact, now in zip(whole[:cut], after[:cut], strict=True)
+        assert [event.wire() for event in after[:cut]] == [
+            {**event.wire(), "ts": now.ts_ms} for event, now in zip(whole[:cut], after[:cut], strict=True)
         ]
         check(after, whole)
-        resumed = [fact for fact in after if fact.type == "turn.resumed"]
+        resumed = [event for event in after if event.type == "turn.resumed"]
         assert len(resumed) == 1
 
 
 async def test_a_sentence_skipped_while_nobody_was_there_stays_silent() -> None:
     whole = await whole_turn("prompt")
-    first_sound = next(n for n, fact in enumerate(whole) if fact.type == "audio.chunk")
+    first_sound = next(n for n, event in enumerate(whole) if event.type == "audio.chunk")
     after = await gone_on_with(whole[:first_sound], also=SentenceSkipRequested(sentence=0))
-    assert [fact.data["sentence"] for fact in after if fact.type == "sentence.skipped"] == [0]
-    assert all(fact.data["sentence"] for fact in after if fact.type == "audio.chunk")
+    assert [event.data["sentence"] for event in after if event.type == "sentence.skipped"] == [0]
+    assert all(event.data["sentence"] for event in after if event.type == "audio.chunk")
 
 
 async def test_two_owners_of_one_session_are_one() -> None:
@@ -153,11 +153,11 @@ async def test_two_owners_of_one_session_are_one() -> None:
             dice.choice((a, b)).wake(session, first.last)
             await anyio.sleep(0.001)
         await until_over(log, session, "turn.completed")
-    facts = await log.read(session, Seq(0), limit=5_000)
-    assert [fact.type for fact in facts].count("turn.started") == 1
+    events = await log.read(session, Seq(0), limit=5_000)
+    assert [event.type for event in events].count("turn.started") == 1
     folded = Conversation()
-    for fact in facts:
-        folded.apply(fact)
+    for event in events:
+        folded.apply(event)
     assert folded.turns[TurnId(first.last)].answer == REPLY
 
 

@@ -1,4 +1,4 @@
-"""What becomes of an utterance follows from what the session's facts say, and from nothing else."""
+"""What becomes of an utterance follows from what the session's events say, and from nothing else."""
 
 import pytest
 

@@ -110,7 +110,7 @@ class Stage:
         self.turn: Turn
 
     async def run(self, during: object = None) -> list[Recorded]:
-        """Run the turn with `during` beside it; the facts of the turn."""
+        """Run the turn with `during` beside it; the events of the turn."""
         async with Recorder(self.log) as recorder:
             await recorder.post(self.session, SessionStarted(settings=SessionSettings()), mode="create")
             pen = recorder.open(self.session, producer="test", epoch=1)
@@ -124,11 +124,11 @@ class Stage:
                     both.start_soon(during)  # type: ignore[arg-type]
                 await self.turn.run(epoch=1)
                 both.cancel_scope.cancel()
-        return [fact for fact in await self.log.read(self.session, Seq(0)) if fact.turn == TURN]
+        return [event for event in await self.log.read(self.session, Seq(0)) if event.turn == TURN]
 
 
-def types(facts: list[Recorded]) -> list[str]:
-    return [fact.type for fact in facts]
+def types(events: list[Recorded]) -> list[str]:
+    return [event.type for event in events]
 
 
 async def test_audio_keeps_the_order_of_the_sentences_whichever_voice_is_ready_first() -> None:
@@ -139,8 +139,8 @@ async def test_audio_keeps_the_order_of_the_sentences_whichever_voice_is_ready_f
         await eventually(lambda: len(stage.voice.begun) == 3)
         first.set()
 
-    facts = await stage.run(release_late)
-    order = [fact.data["sentence"] for fact in facts if fact.type == "sentence.completed"]
+    events = await stage.run(release_late)
+    order = [event.data["sentence"] for event in events if event.type == "sentence.completed"]
     assert order == sorted(order) == list(range(len(SENTENCES)))
 
 
@@ -169,33 +169,33 @@ async def test_text_does_not_wait_for_a_slow_voice() -> None:
         await eventually(lambda: stage.writer.open == 0 and len(stage.voice.begun) == 3)
         first.set()
 
-    facts = await stage.run(release_when_written)
-    assert types(facts).index("text.completed") < types(facts).index("audio.chunk")
+    events = await stage.run(release_when_written)
+    assert types(events).index("text.completed") < types(events).index("audio.chunk")
 
 
 async def test_a_sentence_that_fails_is_told_and_the_turn_goes_on() -> None:
     broken = EngineFailed("no breath")
     stage = Stage(Writer(), Voice(failing={SENTENCES[2]: [broken] * 3}))
-    facts = await stage.run()
-    failed = [fact.data for fact in facts if fact.type == "sentence.failed"]
+    events = await stage.run()
+    failed = [event.data for event in events if event.type == "sentence.failed"]
     assert failed == [{"sentence": 2, "code": "engine.failed", "message": "no breath"}]
-    assert types(facts).count("sentence.completed") == len(SENTENCES) - 1
-    assert types(facts)[-1] == "turn.completed"
+    assert types(events).count("sentence.completed") == len(SENTENCES) - 1
+    assert types(events)[-1] == "turn.completed"
 
 
 async def test_a_voice_that_died_before_a_sound_is_asked_again() -> None:
     stage = Stage(Writer(), Voice(failing={SENTENCES[1]: [EngineDead("gone")]}))
-    facts = await stage.run()
-    assert "sentence.failed" not in types(facts)
+    events = await stage.run()
+    assert "sentence.failed" not in types(events)
     assert stage.voice.begun.count(SENTENCES[1]) == 2
 
 
 async def test_when_the_model_fails_what_was_said_is_spoken_and_the_turn_fails_with_a_code() -> None:
     stage = Stage(Writer(error=EngineFailed("out of memory")), Voice())
-    facts = await stage.run()
-    assert "".join(fact.data["text"] for fact in facts if fact.type == "text.delta") == TEXT
-    assert types(facts).count("sentence.completed") == len(SENTENCES)
-    assert (facts[-1].type, facts[-1].data["code"], facts[-1].data["stage"]) == (
+    events = await stage.run()
+    assert "".join(event.data["text"] for event in events if event.type == "text.delta") == TEXT
+    assert types(events).count("sentence.completed") == len(SENTENCES)
+    assert (events[-1].type, events[-1].data["code"], events[-1].data["stage"]) == (
         "turn.failed",
         "engine.failed",
         "text",
@@ -210,8 +210,8 @@ async def test_stopping_closes_every_engine_stream() -> None:
         await eventually(lambda: bool(stage.voice.begun))
         stage.turn.stop("user")
 
-    facts = await stage.run(stop)
-    assert types(facts)[-1] == "turn.stopped"
+    events = await stage.run(stop)
+    assert types(events)[-1] == "turn.stopped"
     assert (stage.writer.open, stage.voice.open) == (0, 0)
 
 
@@ -225,8 +225,8 @@ async def test_a_turn_stopped_before_it_began_ends_at_once() -> None:
         turn = Turn(plan, pen, Models(stage.writer, stage.voice), SystemClock(), sentences_ahead=2)
         turn.stop("user")
         await turn.run(epoch=1)
-        facts = await stage.log.read(stage.session, Seq(1))
-    assert types(facts)[-1] == "turn.stopped"
+        events = await stage.log.read(stage.session, Seq(1))
+    assert types(events)[-1] == "turn.stopped"
     assert not stage.voice.begun
 
 
@@ -250,15 +250,15 @@ def test_whatever_is_commanded_the_turn_ends_exactly_once_and_tiles_its_text(com
         stage.turn.resume()
         await anyio.sleep_forever()
 
-    facts = anyio.run(stage.run, command)
-    ends = [fact.type for fact in facts if fact.type in TERMINAL]
-    assert ends == [facts[-1].type]
+    events = anyio.run(stage.run, command)
+    ends = [event.type for event in events if event.type in TERMINAL]
+    assert ends == [events[-1].type]
     assert ends == (
         ["turn.stopped"] if "stop" in commands and ends == ["turn.stopped"] else ["turn.completed"]
     )
     at = 0
-    for fact in facts:
-        if fact.type == "sentence.ready":
-            assert fact.data["start"] == at
-            at = fact.data["end"]
+    for event in events:
+        if event.type == "sentence.ready":
+            assert event.data["start"] == at
+            at = event.data["end"]
     assert at <= len(TEXT)

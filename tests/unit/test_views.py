@@ -31,10 +31,10 @@ class Folds:
 @dataclass
 class Count:
     head: Seq = NO_SEQ
-    facts: int = 0
+    events: int = 0
 
     def apply(self, recorded: Recorded) -> None:
-        self.head, self.facts = recorded.seq, self.facts + 1
+        self.head, self.events = recorded.seq, self.events + 1
 
 
 async def sessions(log: MemoryEventLog, count: int) -> list[SessionId]:
@@ -56,7 +56,7 @@ async def test_a_session_is_folded_once_while_it_is_asked_for() -> None:
     known = views(log, folds)
     for folds.now_s in (0, 170, 340, 510):
         count, head = await known.get(session)
-        assert (count.facts, head.seq) == (2, 2)
+        assert (count.events, head.seq) == (2, 2)
     assert folds.made == 1
 
 
@@ -73,7 +73,7 @@ async def test_what_nobody_asks_for_is_forgotten_when_something_else_is_asked_fo
     await known.get(other)
     assert folds.made == 3
     count, _ = await known.get(old)
-    assert (folds.made, count.facts) == (4, 2), "from the log again, the same as before"
+    assert (folds.made, count.events) == (4, 2), "from the log again, the same as before"
 
 
 async def test_of_too_many_the_one_least_recently_asked_for_is_forgotten() -> None:
@@ -100,13 +100,13 @@ async def test_what_somebody_else_takes_along_is_a_copy(monkeypatch: pytest.Monk
     monkeypatch.undo()
     assert mine == kept
     assert mine is not None
-    mine.facts = 100
-    assert (await known.get(session))[0].facts == 2
+    mine.events = 100
+    assert (await known.get(session))[0].events == 2
     assert folds.made == 1
 
 
 async def test_after_a_failover_a_session_is_folded_anew() -> None:
-    """Other facts may have come to the places of those that were lost."""
+    """Other events may have come to the places of those that were lost."""
     log, folds = MemoryEventLog(), Folds()
     [session] = await sessions(log, 1)
     known = views(log, folds)
@@ -114,5 +114,5 @@ async def test_after_a_failover_a_session_is_folded_anew() -> None:
     log.failovers += 1
     assert await known.copied(session) is None
     count, _ = await known.get(session)
-    assert (folds.made, count.facts) == (2, 2)
+    assert (folds.made, count.events) == (2, 2)
     assert await known.copied(session) == count

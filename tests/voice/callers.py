@@ -16,7 +16,7 @@ from loadtests.client import recorded_speech
 from tests.support import RunningApp
 
 BYTES_PER_MS = recorded_speech.PER_MS
-Fact = dict[str, Any]
+Event = dict[str, Any]
 
 
 def recording(name: str) -> bytes:
@@ -39,9 +39,9 @@ class Caller:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
-        self.facts: list[Fact] = []
-        self.frames: list[Fact] = []
-        self.sound: list[tuple[Fact, bytes]] = []
+        self.events: list[Event] = []
+        self.frames: list[Event] = []
+        self.sound: list[tuple[Event, bytes]] = []
         self._news = asyncio.Event()
         self._refs = count(1)
         self._reading = asyncio.create_task(self._read())
@@ -54,36 +54,38 @@ class Caller:
     def _take(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
             length = int.from_bytes(message[:4], "big")
-            fact = json.loads(message[4 : 4 + length])
-            self.sound.append((fact, message[4 + length :]))
+            event = json.loads(message[4 : 4 + length])
+            self.sound.append((event, message[4 + length :]))
         else:
-            fact = json.loads(message)
-        (self.facts if "data" in fact else self.frames).append(fact)
+            event = json.loads(message)
+        (self.events if "data" in event else self.frames).append(event)
         self._news.set()
 
-    async def until(self, told: Callable[[Fact], bool], *, frames: bool = False, limit_s: float = 30) -> Fact:
+    async def until(
+        self, told: Callable[[Event], bool], *, frames: bool = False, limit_s: float = 30
+    ) -> Event:
         """The first that is so, whether it came already or is to come."""
         async with asyncio.timeout(limit_s):
             while True:
-                for fact in self.frames if frames else self.facts:
-                    if told(fact):
-                        return fact
+                for event in self.frames if frames else self.events:
+                    if told(event):
+                        return event
                 self._news.clear()
                 await self._news.wait()
 
-    async def fact(self, kind: str, *, count: int = 1, **data: Any) -> Fact:
-        """The `count`-th fact of the kind with such data."""
+    async def event(self, kind: str, *, count: int = 1, **data: Any) -> Event:
+        """The `count`-th event of the kind with such data."""
 
-        def matches(fact: Fact) -> bool:
-            return fact["type"] == kind and all(fact["data"].get(k) == v for k, v in data.items())
+        def matches(event: Event) -> bool:
+            return event["type"] == kind and all(event["data"].get(k) == v for k, v in data.items())
 
-        def told(_: Fact) -> bool:
-            return sum(map(matches, self.facts)) >= count
+        def told(_: Event) -> bool:
+            return sum(map(matches, self.events)) >= count
 
         await self.until(told)
-        return [fact for fact in self.facts if matches(fact)][count - 1]
+        return [event for event in self.events if matches(event)][count - 1]
 
-    async def frame(self, kind: str, **data: Any) -> Fact:
+    async def frame(self, kind: str, **data: Any) -> Event:
         return await self.until(
             lambda f: f["type"] == kind and all(f.get(k) == v for k, v in data.items()), frames=True
         )
@@ -91,16 +93,16 @@ class Caller:
     async def send(self, **message: Any) -> None:
         await self._socket.send(json.dumps(message))
 
-    async def open(self, **wish: Any) -> Fact:
+    async def open(self, **wish: Any) -> Event:
         before = len(self._ready())
         await self.send(type="input.open", ref="open", **wish)
         await self.until(lambda _: len(self._ready()) > before, frames=True)
         return self._ready()[-1]
 
-    def _ready(self) -> list[Fact]:
+    def _ready(self) -> list[Event]:
         return [frame for frame in self.frames if frame["type"] == "input.ready"]
 
-    async def answered(self, **message: Any) -> Fact:
+    async def answered(self, **message: Any) -> Event:
         """The frame that answers this message."""
         ref = f"message {next(self._refs)}"
         await self.send(ref=ref, **message)
@@ -143,7 +145,7 @@ async def new_session(app: RunningApp, **listening: Any) -> str:
         return session
 
 
-async def facts_of(app: RunningApp, session: str) -> list[Fact]:
+async def events_of(app: RunningApp, session: str) -> list[Event]:
     """All that the session's log has."""
     found = []
     async with (
@@ -151,9 +153,9 @@ async def facts_of(app: RunningApp, session: str) -> list[Fact]:
         http.stream("GET", f"/v1/sessions/{session}/events", params={"follow": "false"}) as answer,
     ):
         async for line in answer.aiter_lines():
-            if line.startswith("data:") and "seq" in (fact := json.loads(line[5:])):
-                found.append(fact)
-    return [fact for fact in found if "data" in fact]
+            if line.startswith("data:") and "seq" in (event := json.loads(line[5:])):
+                found.append(event)
+    return [event for event in found if "data" in event]
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.voice.callers import Fact, recording, silence
+from tests.voice.callers import Event, recording, silence
 
 NEAR_MS = 130
 """Two who hear the same sound from different beginnings need not agree about every frame."""
@@ -29,30 +29,30 @@ class Said:
         return (self.utterance, self.text) == (other.utterance, other.text) and apart <= NEAR_MS
 
 
-def of(facts: list[Fact], kind: str) -> list[dict[str, Any]]:
-    return [fact["data"] for fact in facts if fact["type"] == kind]
+def of(events: list[Event], kind: str) -> list[dict[str, Any]]:
+    return [event["data"] for event in events if event["type"] == kind]
 
 
-def said(facts: list[Fact]) -> list[Said]:
-    finals = of(facts, "transcript.final")
+def said(events: list[Event]) -> list[Said]:
+    finals = of(events, "transcript.final")
     return [Said(f["utterance"], f["text"], f["start_ms"], f["end_ms"]) for f in finals]
 
 
-def numbers(facts: list[Fact], kind: str) -> list[int]:
-    return [data["utterance"] for data in of(facts, kind)]
+def numbers(events: list[Event], kind: str) -> list[int]:
+    return [data["utterance"] for data in of(events, kind)]
 
 
-def questions(facts: list[Fact]) -> list[str]:
-    return [data["text"] for data in of(facts, "turn.requested")]
+def questions(events: list[Event]) -> list[str]:
+    return [data["text"] for data in of(events, "turn.requested")]
 
 
-def the_same(facts: list[Fact], without_cuts: list[Fact]) -> None:
+def the_same(events: list[Event], without_cuts: list[Event]) -> None:
     """The same utterances and questions, each once."""
-    before, after = said(without_cuts), said(facts)
+    before, after = said(without_cuts), said(events)
     assert len(after) == len(before), after
     assert all(one.near(other) for one, other in zip(after, before, strict=True)), (after, before)
     for kind in ("speech.started", "speech.discarded", "speech.ended"):
-        assert numbers(facts, kind) == numbers(without_cuts, kind)
-    assert questions(facts) == questions(without_cuts), (questions(facts), questions(without_cuts))
-    assert of(facts, "transcript.failed") == []
-    assert len(of(facts, "input.closed")) == 1
+        assert numbers(events, kind) == numbers(without_cuts, kind)
+    assert questions(events) == questions(without_cuts), (questions(events), questions(without_cuts))
+    assert of(events, "transcript.failed") == []
+    assert len(of(events, "input.closed")) == 1

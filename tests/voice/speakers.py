@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support import RunningApp
-from tests.voice.callers import BYTES_PER_MS, Caller, Fact, calling
+from tests.voice.callers import BYTES_PER_MS, Caller, Event, calling
 
 Order = tuple[int, str]
 """At so many ms of the sound the client says so."""
@@ -76,7 +76,7 @@ class Speaker:
             await self._answer(caller, type=self.orders[self._obeyed][1])
             self._obeyed += 1
 
-    async def _answer(self, caller: Caller, **message: object) -> Fact:
+    async def _answer(self, caller: Caller, **message: object) -> Event:
         answer = await caller.answered(**message)
         if answer["type"] == "error":
             raise Broken(answer)

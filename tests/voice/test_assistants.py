@@ -15,7 +15,7 @@ from schemas.errors import GatewayBusy
 from schemas.native.session_commands import CreateSession
 from tests.support import RunningApp
 from tests.voice.assistants import LIMIT_S, Message, assistant, mp3_ms, until
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 from tests.voice.conftest import ANSWER
 from tests.voice.hesitating import Hesitating
 from tests.voice.sayings import of
@@ -90,7 +90,7 @@ async def test_the_rate_follows_from_the_format_unless_it_is_said(
         await caller.open(**wish)
     async with assistant(app, session_id=session, **wish):
         pass
-    opened = of(await facts_of(app, session), "input.opened")
+    opened = of(await events_of(app, session), "input.opened")
     assert [(each["format"], each["rate"]) for each in opened] == [(format, resolved)] * 2
 
 
@@ -104,11 +104,11 @@ async def test_a_mode_that_is_wished_for_changes_the_session_and_is_the_one_that
     told = [(await at_once(app, wav(SPEECH), session_id=session)).json()["mode"]]
     told.append((await at_once(app, wav(SPEECH), session_id=session, mode="legacy")).json()["mode"])
     told.append((await at_once(app, wav(SPEECH), session_id=session)).json()["mode"])
-    facts = await facts_of(app, session)
+    events = await events_of(app, session)
     assert told == ["realtime", "legacy", "legacy"]
-    assert [each["settings"]["mode"] for each in of(facts, "input.opened")] == told
-    assert [each["mode"] for each in of(facts, "transcript.final")] == told
-    assert len(of(facts, "settings.changed")) == 1
+    assert [each["settings"]["mode"] for each in of(events, "input.opened")] == told
+    assert [each["mode"] for each in of(events, "transcript.final")] == told
+    assert len(of(events, "settings.changed")) == 1
 
 
 async def test_a_socket_tells_how_it_listens(app: RunningApp) -> None:
@@ -128,7 +128,7 @@ async def test_a_users_own_session_takes_no_words(app: RunningApp) -> None:
     answer = await at_once(app, wav(SPEECH), session_id=user)
     assert (answer.status_code, answer.json()["code"]) == (409, "state.refused")
     assert await refused(app, session_id=user) == ("state.refused", 4409)
-    assert [fact["type"] for fact in await facts_of(app, user)] == ["session.started"]
+    assert [event["type"] for event in await events_of(app, user)] == ["session.started"]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xd8\xff\xe0 a picture", b"RIFF", wav(b"")])
@@ -174,7 +174,7 @@ async def ask(app: RunningApp, session: str, prompt: str) -> int:
 
 async def ended(app: RunningApp, session: str, turn: int) -> None:
     async with calling(app, session, **{"from": 0}) as caller:
-        await caller.until(lambda fact: fact["type"] == "turn.completed" and fact["turn"] == turn)
+        await caller.until(lambda event: event["type"] == "turn.completed" and event["turn"] == turn)
 
 
 def text_of(heard: list[Message]) -> str:
@@ -187,12 +187,12 @@ async def test_who_comes_back_is_told_the_answer_that_is_being_given_from_its_be
     session = await new_session(app)
     turn = await ask(app, session, "at length")
     async with calling(app, session, **{"from": 0}) as caller:
-        await caller.fact("audio.chunk", count=3)
+        await caller.event("audio.chunk", count=3)
     heard = await heard_of(app, session_id=session)
     assert heard[-1] == {"type": "done", "turn": turn}
     assert text_of(heard) == ANSWER * 24
     lengths: dict[int, int] = {}
-    for data in of(await facts_of(app, session), "audio.chunk"):
+    for data in of(await events_of(app, session), "audio.chunk"):
         lengths[data["sentence"]] = lengths.get(data["sentence"], 0) + data["ms"]
     files = [mp3_ms(message["chunk"]) for message in heard if message["type"] == "audio-chunk"]
     assert files == pytest.approx(list(lengths.values()), abs=120)  # MP3 begins and ends with a frame
@@ -245,9 +245,9 @@ async def test_nobody_goes_on_listening_to_a_recording_whose_sender_left(
     async with calling(app, session, **{"from": 0}) as caller:
         with socket.create_connection((place.hostname, place.port)) as sender:
             await asyncio.to_thread(sender.sendall, head.encode() + body)
-            await caller.fact("speech.ended", count=3)
+            await caller.event("speech.ended", count=3)
         hesitating.go_on()
-        closed = (await caller.fact("input.closed"))["data"]
+        closed = (await caller.event("input.closed"))["data"]
     assert (closed["reason"], closed["code"]) == ("failed", "input.cancelled")
     assert closed["ms"] < len(sound) // 32
-    assert of(await facts_of(app, session), "turn.requested") == []
+    assert of(await events_of(app, session), "turn.requested") == []

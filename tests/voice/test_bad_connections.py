@@ -13,7 +13,7 @@ from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.ids import SessionId
 from tests.eventually import eventually
 from tests.support import RunningApp
-from tests.voice.callers import Fact, austen, calling, facts_of, new_session
+from tests.voice.callers import Event, austen, calling, events_of, new_session
 from tests.voice.misfortune import SPEECH, TEXT, an_app
 from tests.voice.sayings import of
 
@@ -34,11 +34,11 @@ def patient(tmp_path: Path) -> Iterator[RunningApp]:
         yield running
 
 
-async def closed(app: RunningApp, session: str) -> list[Fact]:
-    """All facts, once the session's input is closed."""
+async def closed(app: RunningApp, session: str) -> list[Event]:
+    """All events, once the session's input is closed."""
     async with calling(app, session, **{"from": 0}) as caller:
-        await caller.fact("input.closed")
-    return await facts_of(app, session)
+        await caller.event("input.closed")
+    return await events_of(app, session)
 
 
 # ---------------------------------------------------------------- sessions that end
@@ -49,7 +49,7 @@ async def test_a_session_that_is_deleted_while_it_listens_lets_its_speaker_go(ap
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH[: len(SPEECH) // 2])
-        await caller.fact("speech.started")
+        await caller.event("speech.started")
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             assert (await http.delete(f"/v1/sessions/{session}")).status_code == 204
         assert (await caller.frame("end"))["reason"] == "session_ended"
@@ -73,12 +73,12 @@ async def test_what_was_said_before_the_connection_broke_is_answered(app: Runnin
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH[: len(SPEECH) // 2])
-        await caller.fact("speech.started")
+        await caller.event("speech.started")
         caller.cut()
-    facts = await closed(app, session)
-    assert of(facts, "input.closed")[0]["reason"] == "cut"
-    assert of(facts, "transcript.final")[0]["text"] == TEXT
-    assert of(facts, "turn.requested")[0]["text"] == TEXT
+    events = await closed(app, session)
+    assert of(events, "input.closed")[0]["reason"] == "cut"
+    assert of(events, "transcript.final")[0]["text"] == TEXT
+    assert of(events, "turn.requested")[0]["text"] == TEXT
 
 
 async def test_who_comes_back_in_time_is_not_interrupted(patient: RunningApp) -> None:
@@ -88,16 +88,16 @@ async def test_who_comes_back_in_time_is_not_interrupted(patient: RunningApp) ->
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
         await caller.speak(SPEECH[:half])
-        await caller.fact("speech.started")
+        await caller.event("speech.started")
         caller.cut()
     async with calling(app, session) as caller:
         from_ms = (await caller.open(input=INPUT))["from_ms"]
         await caller.speak(SPEECH[from_ms * 32 :])
-        await caller.fact("turn.completed")
-    facts = await facts_of(app, session)
-    assert [each["text"] for each in of(facts, "turn.requested")] == [TEXT]
-    assert len(of(facts, "speech.ended")) == 1
-    assert abs(of(facts, "speech.ended")[0]["end_ms"] - len(SPEECH) // 32 + 1_200) < 400
+        await caller.event("turn.completed")
+    events = await events_of(app, session)
+    assert [each["text"] for each in of(events, "turn.requested")] == [TEXT]
+    assert len(of(events, "speech.ended")) == 1
+    assert abs(of(events, "speech.ended")[0]["end_ms"] - len(SPEECH) // 32 + 1_200) < 400
 
 
 async def test_a_client_that_leaves_while_its_input_is_being_closed_leaves_nothing_open(
@@ -109,8 +109,8 @@ async def test_a_client_that_leaves_while_its_input_is_being_closed_leaves_nothi
         await caller.speak(austen())
         await caller.send(type="input.close")
         caller.cut()
-    facts = await closed(app, session)
-    assert [each["text"] for each in of(facts, "transcript.final")] == [TEXT]
+    events = await closed(app, session)
+    assert [each["text"] for each in of(events, "transcript.final")] == [TEXT]
     await nobody_listens(app, session)
 
 
@@ -128,12 +128,12 @@ async def test_the_log_server_dies_while_somebody_speaks_and_no_word_is_lost(
             for start in range(0, len(SPEECH), 64_000):
                 await caller.speak(SPEECH[start : start + 64_000])
                 await kill_the_log(app)
-            await caller.fact("turn.completed")
+            await caller.event("turn.completed")
             assert (await caller.answered(type="input.close"))["type"] == "accepted"
-        facts = await facts_of(app, session)
-    assert [each["text"] for each in of(facts, "transcript.final")] == [TEXT]
-    assert [each["text"] for each in of(facts, "turn.requested")] == [TEXT]
-    assert bool(of(facts, "input.audio")) == record
+        events = await events_of(app, session)
+    assert [each["text"] for each in of(events, "transcript.final")] == [TEXT]
+    assert [each["text"] for each in of(events, "turn.requested")] == [TEXT]
+    assert bool(of(events, "input.audio")) == record
 
 
 async def kill_the_log(app: RunningApp) -> None:

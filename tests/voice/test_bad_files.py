@@ -12,7 +12,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, facts_of, new_session, silence
+from tests.voice.callers import austen, events_of, new_session, silence
 from tests.voice.sound_files import encoded, flac, jpeg, video, wav
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +141,7 @@ async def test_a_header_that_says_three_hours_is_believed_before_anything_is_dec
     session = await new_session(app)
     answer = await send(app, session, flac(SPEECH, claims_s=3 * 3_600))
     assert refused(answer) == (422, "input.too_long", "body")
-    assert [fact["type"] for fact in await facts_of(app, session)] == ["session.started"]
+    assert [event["type"] for event in await events_of(app, session)] == ["session.started"]
 
 
 async def test_a_header_that_the_size_of_the_file_contradicts_is_not(app: RunningApp) -> None:
@@ -153,10 +153,10 @@ async def test_a_recording_that_turns_out_to_be_too_long_is_not_asked(app: Runni
     session = await new_session(app)
     answer = await send(app, session, flac((SPEECH + silence(1_000)) * 3, claims_s=0))
     assert refused(answer) == (422, "input.too_long", "body")
-    facts = await facts_of(app, session)
-    assert facts[-1]["type"] == "input.closed"
-    assert (facts[-1]["data"]["reason"], facts[-1]["data"]["code"]) == ("failed", "input.too_long")
-    kinds = [fact["type"] for fact in facts]
+    events = await events_of(app, session)
+    assert events[-1]["type"] == "input.closed"
+    assert (events[-1]["data"]["reason"], events[-1]["data"]["code"]) == ("failed", "input.too_long")
+    kinds = [event["type"] for event in events]
     assert "transcript.final" in kinds
     assert "turn.requested" not in kinds
     assert (await send(app, session, wav(SPEECH))).json()["text"] == "A story, please."
@@ -166,7 +166,7 @@ async def test_a_body_that_is_too_large_is_refused(app: RunningApp) -> None:
     session = await new_session(app)
     answer = await send(app, session, wav(bytes(1_000_000)))
     assert refused(answer)[:2] == (413, "body.too_large")
-    assert len(await facts_of(app, session)) == 1
+    assert len(await events_of(app, session)) == 1
 
 
 @pytest.mark.parametrize("rate", [1, 4_000, 11_025, 96_000])
@@ -204,7 +204,7 @@ async def test_what_cannot_be_asked_is_written_down_and_told(tmp_path: Path) -> 
         async with httpx.AsyncClient(base_url=app.url, timeout=LIMIT_S) as http:
             await http.post(f"/v1/sessions/{session}/turns", json={"prompt": "Go on and on."})
         answer = await send(app, session, wav(SPEECH))
-        facts = await facts_of(app, session)
+        events = await events_of(app, session)
     assert refused(answer)[:2] == (429, "turn.queue_full")
-    assert [f["data"]["text"] for f in facts if f["type"] == "transcript.final"] == ["One more."]
-    assert [f["data"]["reason"] for f in facts if f["type"] == "input.closed"] == ["end"]
+    assert [f["data"]["text"] for f in events if f["type"] == "transcript.final"] == ["One more."]
+    assert [f["data"]["reason"] for f in events if f["type"] == "input.closed"] == ["end"]

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from pipeline.engines.ports import Transcript, Utterance
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import calling, facts_of, new_session
+from tests.voice.callers import calling, events_of, new_session
 from tests.voice.misfortune import SPEECH, TEXT, an_app
 from tests.voice.sayings import of
 
@@ -40,10 +40,10 @@ async def test_an_engine_that_is_away_for_a_moment_costs_no_word(
         async with calling(app, session) as caller:
             await caller.open()
             await caller.speak(SPEECH)
-            await caller.fact("turn.completed")
-    [final] = of(caller.facts, "transcript.final")
+            await caller.event("turn.completed")
+    [final] = of(caller.events, "transcript.final")
     assert (final["text"], final["mode"]) == (TEXT, mode)
-    assert of(caller.facts, "transcript.failed") == []
+    assert of(caller.events, "transcript.failed") == []
 
 
 @pytest.mark.parametrize(("mode", "other"), [("realtime", "quality"), ("quality", "realtime")])
@@ -61,8 +61,8 @@ async def test_where_one_way_fails_the_other_one_is_asked(tmp_path: Path, mode: 
         async with calling(app, session) as caller:
             await caller.open()
             await caller.speak(SPEECH)
-            await caller.fact("turn.completed")
-    [final] = of(caller.facts, "transcript.final")
+            await caller.event("turn.completed")
+    [final] = of(caller.events, "transcript.final")
     assert (final["text"], final["mode"]) == (TEXT, other)
 
 
@@ -75,13 +75,13 @@ async def test_an_engine_that_always_fails_is_told_for_each_utterance_and_the_ne
         async with calling(app, session) as caller:
             await caller.open()
             await caller.speak(SPEECH + SPEECH)
-            failed = await caller.fact("transcript.failed", count=2)
+            failed = await caller.event("transcript.failed", count=2)
             assert (await caller.answered(type="input.close"))["type"] == "accepted"
-        facts = await facts_of(app, session)
+        events = await events_of(app, session)
     assert failed["data"]["code"] == code
     assert failed["data"]["message"]
-    assert of(facts, "turn.requested") == []
-    assert [each["utterance"] for each in of(facts, "transcript.failed")] == [0, 1]
+    assert of(events, "turn.requested") == []
+    assert [each["utterance"] for each in of(events, "transcript.failed")] == [0, 1]
 
 
 Saying = Callable[[Utterance], AsyncGenerator[str | Transcript, None]]
@@ -108,9 +108,9 @@ async def test_an_ear_that_raises_anything_at_all_costs_one_utterance(
             with monkeypatch.context() as meanwhile:
                 listen_by(app, bewildered, meanwhile)
                 await caller.speak(SPEECH)
-                failed = await caller.fact("transcript.failed")
+                failed = await caller.event("transcript.failed")
             await caller.speak(SPEECH)
-            final = await caller.fact("transcript.final")
+            final = await caller.event("transcript.final")
     assert (failed["data"]["code"], final["data"]["text"]) == ("engine.failed", TEXT)
     assert "KeyError" in caplog.text
     assert "confidence" not in caplog.text + str(failed)
@@ -129,8 +129,8 @@ async def test_half_a_character_from_an_ear_harms_nobody(
         async with calling(app, session) as caller:
             await caller.open()
             await caller.speak(SPEECH)
-            final = await caller.fact("transcript.final")
-            await caller.fact("turn.completed")
+            final = await caller.event("transcript.final")
+            await caller.event("turn.completed")
     assert final["data"]["text"] == "A \ufffd story."
 
 
@@ -146,12 +146,12 @@ async def test_a_queue_without_room_is_told_and_the_speech_is_kept(tmp_path: Pat
                     name = (await other.open())["input"]
                     await other.speak(SPEECH)
                     assert (await other.answered(type="input.close"))["type"] == "accepted"
-                    await caller.fact("input.closed", input=name)
+                    await caller.event("input.closed", input=name)
 
             for _ in range(6):
                 many.start_soon(speak)
-        facts = await facts_of(app, session)
-    written, failed = of(facts, "transcript.final"), of(facts, "transcript.failed")
+        events = await events_of(app, session)
+    written, failed = of(events, "transcript.final"), of(events, "transcript.failed")
     assert len(written) + len(failed) == 6
     assert {each["code"] for each in failed} <= {"engine.busy"}
 
@@ -177,7 +177,7 @@ async def test_a_replica_that_listens_to_enough_refuses_the_next_and_goes_on(tmp
             refusal = await second.answered(type="input.open")
             assert (refusal["code"], refusal["retryable"]) == ("gateway.busy", True)
             await first.speak(SPEECH)
-            await first.fact("transcript.final")
+            await first.event("transcript.final")
             assert (await first.answered(type="input.close"))["type"] == "accepted"
             await second.open()
 
@@ -189,14 +189,14 @@ async def test_what_may_not_be_asked_is_written_down_and_told(tmp_path: Path) ->
         async with calling(app, session) as caller:
             await caller.open()
             await caller.speak(SPEECH)
-            await caller.fact("turn.completed")
+            await caller.event("turn.completed")
             await caller.speak(SPEECH)
             refusal = await caller.frame("error")
-            await caller.fact("transcript.final", count=2)
-        facts = await facts_of(app, session)
+            await caller.event("transcript.final", count=2)
+        events = await events_of(app, session)
     assert (refusal["code"], refusal["ref"], refusal["retryable"]) == ("limit.turns", "input", True)
-    assert [each["taken"] for each in of(facts, "transcript.final")] == ["turn", "noted"]
-    assert len(of(facts, "turn.requested")) == 1
+    assert [each["taken"] for each in of(events, "transcript.final")] == ["turn", "noted"]
+    assert len(of(events, "turn.requested")) == 1
 
 
 async def test_a_full_session_says_so(tmp_path: Path) -> None:

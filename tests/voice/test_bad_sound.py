@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support import RunningApp
-from tests.voice.callers import Caller, austen, calling, facts_of, new_session, silence
+from tests.voice.callers import Caller, austen, calling, events_of, new_session, silence
 
 pytestmark = pytest.mark.anyio
 SPEECH = silence(300) + austen() + silence(1_200)
@@ -33,9 +33,9 @@ async def heard_in(app: RunningApp, sound: bytes, *, frame_bytes: int = 1_280, *
         for start in range(0, len(sound), frame_bytes):
             await caller.raw(sound[start : start + frame_bytes])
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
-    facts = await facts_of(app, session)
-    assert facts[-1]["type"] == "input.closed"
-    return [fact["data"]["text"] for fact in facts if fact["type"] == "transcript.final"]
+    events = await events_of(app, session)
+    assert events[-1]["type"] == "input.closed"
+    return [event["data"]["text"] for event in events if event["type"] == "transcript.final"]
 
 
 def mistake(frame: dict[str, Any]) -> tuple[str, str, str | None]:
@@ -75,7 +75,7 @@ async def test_empty_frames_are_no_sound(app: RunningApp) -> None:
         for _ in range(5):
             await caller.raw(b"")
         await caller.speak(SPEECH)
-        assert (await caller.fact("transcript.final"))["data"]["text"] == TEXT
+        assert (await caller.event("transcript.final"))["data"]["text"] == TEXT
     assert not [frame for frame in caller.frames if frame["type"] == "error"]
 
 
@@ -97,7 +97,7 @@ async def test_a_broken_opus_packet_is_told_and_the_next_ones_are_heard(app: Run
                 await caller.raw(b"\xff" * 7)
             await caller.raw(packet)
         await caller.raw(b"")
-        assert (await caller.fact("transcript.final"))["data"]["text"] == TEXT
+        assert (await caller.event("transcript.final"))["data"]["text"] == TEXT
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
     told = [frame for frame in caller.frames if frame["type"] == "error"]
     assert {mistake(frame) for frame in told} == {("error", "sound.unreadable", "audio")}
@@ -122,7 +122,7 @@ async def test_a_huge_frame_is_refused_and_the_next_ones_are_heard(app: RunningA
         await caller.raw(bytes(1_000_001))
         refusal = await caller.frame("error")
         await caller.speak(SPEECH)
-        assert (await caller.fact("transcript.final"))["data"]["text"] == TEXT
+        assert (await caller.event("transcript.final"))["data"]["text"] == TEXT
     assert mistake(refusal) == ("error", "body.too_large", "audio")
 
 
@@ -145,7 +145,7 @@ async def test_sound_without_an_open_input_is_told_so(app: RunningApp) -> None:
         assert mistake(await caller.frame("error")) == ("error", "input.not_open", "type")
         await caller.open()
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_a_wish_that_cannot_be_fulfilled_names_its_field(
         assert answer["code"] in ("input.invalid", "input.unknown_field")
         assert answer["field"] == field
         await caller.open()
-    assert [f["type"] for f in await facts_of(app, session)][:2] == ["session.started", "input.opened"]
+    assert [f["type"] for f in await events_of(app, session)][:2] == ["session.started", "input.opened"]
 
 
 async def test_an_input_that_is_opened_again_goes_on_and_another_one_closes_it(app: RunningApp) -> None:
@@ -180,16 +180,16 @@ async def test_an_input_that_is_opened_again_goes_on_and_another_one_closes_it(a
     async with calling(app, session) as caller:
         assert (await caller.open(input=INPUT))["from_ms"] == 0
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
         await caller.frame("input.ack")
         again = await caller.open(input=INPUT)
         assert again["from_ms"] > 0
         other = await caller.open()
-        closed = await caller.fact("input.closed", input=INPUT)
+        closed = await caller.event("input.closed", input=INPUT)
         assert closed["data"]["reason"] == "client"
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final", input=other["input"])
-    finals = [f for f in await facts_of(app, session) if f["type"] == "transcript.final"]
+        await caller.event("transcript.final", input=other["input"])
+    finals = [f for f in await events_of(app, session) if f["type"] == "transcript.final"]
     assert len(finals) == 2
 
 
@@ -203,9 +203,9 @@ async def test_whoever_opens_an_input_last_has_it(app: RunningApp) -> None:
         assert mistake(await first.frame("error")) == ("error", "input.not_open", "type")
         assert (await first.answered(type="ping"))["type"] == "pong"
         await second.speak(SPEECH)
-        await second.fact("transcript.final")
+        await second.event("transcript.final")
         assert (await second.answered(type="input.close"))["type"] == "accepted"
-    kinds = [fact["type"] for fact in await facts_of(app, session)]
+    kinds = [event["type"] for event in await events_of(app, session)]
     assert kinds.count("transcript.final") == 1
     assert kinds.count("input.closed") == 1
 
@@ -234,16 +234,16 @@ async def test_what_is_cleared_is_not_written_down(app: RunningApp) -> None:
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(austen())
-        await caller.fact("speech.started")
+        await caller.event("speech.started")
         assert (await caller.answered(type="input.clear"))["type"] == "accepted"
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
         await caller.speak(austen("0880"))
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
-    facts = await facts_of(app, session)
+    events = await events_of(app, session)
     of = [
         (f["type"], f["data"]["utterance"])
-        for f in facts
+        for f in events
         if "utterance" in f["data"] and "partial" not in f["type"]
     ]
     assert of == [
@@ -261,6 +261,6 @@ async def test_what_was_recorded_follows_without_gaps(app: RunningApp) -> None:
         await caller.open()
         await caller.speak(SPEECH, frame_ms=33)
         await caller.answered(type="input.close")
-    pieces = [f["data"] for f in await facts_of(app, session) if f["type"] == "input.audio"]
+    pieces = [f["data"] for f in await events_of(app, session) if f["type"] == "input.audio"]
     assert all(one["at_ms"] + one["ms"] == other["at_ms"] for one, other in pairwise(pieces))
     assert abs(pieces[-1]["at_ms"] + pieces[-1]["ms"] - len(SPEECH) // 32) <= 32

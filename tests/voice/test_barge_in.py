@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import Caller, austen, calling, facts_of, new_session, silence
+from tests.voice.callers import Caller, austen, calling, events_of, new_session, silence
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 async def asked(caller: Caller, *, spoken: bytes = QUESTION) -> int:
     """A question was spoken, and its answer is being heard; the turn."""
     await caller.speak(spoken + silence(1_200))
-    request = await caller.fact("turn.requested")
-    await caller.fact("audio.chunk")
+    request = await caller.event("turn.requested")
+    await caller.event("audio.chunk")
     turn: int = request["seq"]
     return turn
 
@@ -41,21 +41,21 @@ async def test_speech_over_an_answer_stops_it(app: RunningApp) -> None:
         await caller.open()
         turn = await asked(caller)
         await caller.speak(austen()[: 32 * 2_000], pace=1)
-        held = await caller.fact("playback.paused", by="voice")
-        flushed = await caller.fact("playback.flushed", reason="barge_in")
+        held = await caller.event("playback.paused", by="voice")
+        flushed = await caller.event("playback.flushed", reason="barge_in")
         assert held["seq"] < flushed["seq"]
         assert flushed["turn"] == turn
         await caller.send(type="playback.ack", turn=turn, heard_ms=400)
         await caller.speak(silence(1_500), pace=1)
-        second = await caller.fact("turn.requested", count=2)
-        await caller.fact("turn.completed", count=1)
+        second = await caller.event("turn.requested", count=2)
+        await caller.event("turn.completed", count=1)
         await caller.until(lambda f: f["type"] in ("turn.completed",) and f["turn"] == second["seq"])
-    facts = await facts_of(app, session)
-    over = [f["seq"] for f in facts if f["turn"] == turn and f["type"] in ("turn.stopped", "turn.completed")]
-    late = [f for f in facts if f["turn"] == turn and f["type"] == "audio.chunk" and f["seq"] > over[0]]
+    events = await events_of(app, session)
+    over = [f["seq"] for f in events if f["turn"] == turn and f["type"] in ("turn.stopped", "turn.completed")]
+    late = [f for f in events if f["turn"] == turn and f["type"] == "audio.chunk" and f["seq"] > over[0]]
     assert late == []
-    assert [f["data"]["heard_ms"] for f in facts if f["type"] == "playback.heard"] == [400]
-    kinds = [f["type"] for f in facts]
+    assert [f["data"]["heard_ms"] for f in events if f["type"] == "playback.heard"] == [400]
+    kinds = [f["type"] for f in events]
     assert "playback.resumed" in kinds[kinds.index("playback.paused") :]
 
 
@@ -67,11 +67,11 @@ async def test_a_cough_over_an_answer_holds_it_for_a_moment(app: RunningApp) -> 
         await caller.send(type="playback.ack", turn=turn, heard_ms=100)
         await caller.send(type="input.clear")
         await caller.speak(austen()[32 * 600 : 32 * 1_000] + silence(100), pace=1)
-        await caller.fact("playback.paused", by="voice")
+        await caller.event("playback.paused", by="voice")
         await caller.send(type="input.clear")
-        resumed = await caller.fact("playback.resumed", by="voice")
+        resumed = await caller.event("playback.resumed", by="voice")
         assert resumed
-    kinds = [f["type"] for f in await facts_of(app, session)]
+    kinds = [f["type"] for f in await events_of(app, session)]
     assert "playback.flushed" not in kinds
     assert "turn.stop_requested" not in kinds
 
@@ -83,6 +83,6 @@ async def test_where_it_is_not_wanted_nobody_interrupts(app: RunningApp) -> None
         await asked(caller)
         await caller.speak(austen()[: 32 * 2_000], pace=1)
         await caller.speak(silence(1_500))
-        await caller.fact("turn.requested", count=2)
-    kinds = [f["type"] for f in await facts_of(app, session)]
+        await caller.event("turn.requested", count=2)
+    kinds = [f["type"] for f in await events_of(app, session)]
     assert not {"playback.paused", "playback.flushed"} & set(kinds)

@@ -10,7 +10,7 @@ import pytest
 from pipeline.engines.ports import Utterance
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import BYTES_PER_MS, austen, calling, facts_of, new_session, silence
+from tests.voice.callers import BYTES_PER_MS, austen, calling, events_of, new_session, silence
 from tests.voice.sayings import numbers, of, questions
 
 pytestmark = pytest.mark.anyio
@@ -50,18 +50,18 @@ async def test_what_was_said_before_a_clear_survives_a_broken_connection(
         assert (await caller.answered(type="input.clear"))["type"] == "accepted"
         await caller.speak(sound[cleared : cleared + len(silence(300))])
         acked = max([0, *(f["ms"] for f in caller.frames if f["type"] == "input.ack")])
-        assert of(caller.facts, "transcript.final") == []
+        assert of(caller.events, "transcript.final") == []
         caller.cut()
     async with calling(slow, session) as caller:
         from_ms = (await caller.open(input=INPUT, at_ms=acked))["from_ms"]
         await caller.speak(sound[from_ms * BYTES_PER_MS :])
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
-    facts = await facts_of(slow, session)
-    assert [final["text"] for final in of(facts, "transcript.final")] == ["Tell me a story.", "And this."]
-    assert numbers(facts, "transcript.final") == [0, 2]
-    assert numbers(facts, "speech.discarded") == [1]
-    assert questions(facts)[-1] == "Tell me a story. And this."
+    events = await events_of(slow, session)
+    assert [final["text"] for final in of(events, "transcript.final")] == ["Tell me a story.", "And this."]
+    assert numbers(events, "transcript.final") == [0, 2]
+    assert numbers(events, "speech.discarded") == [1]
+    assert questions(events)[-1] == "Tell me a story. And this."
 
 
 async def test_what_was_taken_back_before_it_was_speech_is_no_part_of_what_follows(
@@ -83,7 +83,7 @@ async def test_what_was_taken_back_before_it_was_speech_is_no_part_of_what_follo
         assert (await caller.answered(type="input.clear"))["type"] == "accepted"
         await caller.speak(austen()[32 * 600 : 32 * 3_000])
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
-        await caller.fact("turn.requested")
+        await caller.event("turn.requested")
     assert lengths
     assert max(lengths) <= 2_400 + 64
 
@@ -99,4 +99,4 @@ async def test_an_engine_without_room_is_asked_again_for_a_comparison(tmp_path: 
             await caller.open()
             await caller.speak(STORY + silence(1_200))
             assert (await caller.answered(type="input.close"))["type"] == "accepted"
-        assert len(of(await facts_of(app, session), "transcript.compared")) == 1
+        assert len(of(await events_of(app, session), "transcript.compared")) == 1

@@ -20,7 +20,7 @@ from pipeline.stt.inputs.input_recovery import recorded_pieces
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import BYTES_PER_MS, austen, calling, facts_of, new_session, silence
+from tests.voice.callers import BYTES_PER_MS, austen, calling, events_of, new_session, silence
 from tests.voice.gateways import Gateways
 from tests.voice.sayings import TEXTS, of, questions, said, the_same, three_sentences
 from tests.voice.sound_files import wav
@@ -77,14 +77,14 @@ async def test_every_connection_may_be_to_another_gateway(
     sound, apps = three_sentences(), cycle(two)
     session = await new_session(two[0], partials_ms=0, record=record)
     await Speaker(session, sound, INPUT).speak(lambda: two[0], random.Random(seed), cuts=0)
-    whole = await facts_of(two[0], session)
+    whole = await events_of(two[0], session)
     session = await new_session(two[0], partials_ms=0, record=record)
     speaker = Speaker(session, sound, INPUT)
     await speaker.speak(lambda: next(apps), random.Random(seed), cuts=6)
     assert speaker.connections > 2
-    facts = await facts_of(two[1], session)
-    the_same(facts, whole)
-    opened = [data["at_ms"] for data in of(facts, "input.opened")]
+    events = await events_of(two[1], session)
+    the_same(events, whole)
+    opened = [data["at_ms"] for data in of(events, "input.opened")]
     assert opened == speaker.resumed_at
     pieces, again = await sound_of(two[0].settings, session, INPUT)
     assert bool(pieces) == record
@@ -104,17 +104,17 @@ async def test_a_gateway_that_was_not_told_that_its_speaker_left_gives_way(
     async with calling(first, session) as old, calling(second, session) as new:
         await old.open(input=INPUT)
         await old.speak(sound[: 4_000 * BYTES_PER_MS], pace=0.05)
-        await old.fact("speech.started", utterance=1)
+        await old.event("speech.started", utterance=1)
         from_ms = (await new.open(input=INPUT, at_ms=0))["from_ms"]
         assert from_ms >= 3_000
         await new.speak(sound[from_ms * BYTES_PER_MS :], pace=0.05)
         assert (await new.answered(type="input.close"))["type"] == "accepted"
         await old.speak(sound[4_000 * BYTES_PER_MS :])
         assert (await old.answered(type="input.commit"))["code"] == "input.not_open"
-    facts = await facts_of(first, session)
-    assert [one.text for one in said(facts)] == ["One.", "Three.", "Two."]
-    assert questions(facts) == ["One.", "One. Three.", "One. Three. Two."]
-    assert len(of(facts, "input.closed")) == 1
+    events = await events_of(first, session)
+    assert [one.text for one in said(events)] == ["One.", "Three.", "Two."]
+    assert questions(events) == ["One.", "One. Three.", "One. Three. Two."]
+    assert len(of(events, "input.closed")) == 1
 
 
 # ---------------------------------------------------------------- processes
@@ -142,18 +142,18 @@ async def test_who_comes_back_after_a_kill_is_heard_as_if_nothing_had_happened(
     async with calling(doomed, session) as caller:
         await caller.open(input=speaker.input)
         await caller.speak(sound[: 4_500 * BYTES_PER_MS], pace=0.05)
-        await caller.fact("speech.started", utterance=1)
+        await caller.event("speech.started", utterance=1)
         await caller.until(lambda frame: frame["type"] == "input.ack" and frame["ms"] > 1_500, frames=True)
         gateways.kill(doomed)
         speaker.note(caller)
     acked_ms = speaker.acked_ms
     await speaker.speak(lambda: spare, random.Random(1), cuts=0)
     assert 1_500 < acked_ms <= speaker.resumed_at[0]
-    facts = await facts_of(spare, session)
-    assert [(one.utterance, one.text) for one in said(facts)] == [(0, "One."), (1, "Three."), (2, "Two.")]
-    assert questions(facts) == ["One.", "One. Three.", "One. Three. Two."]
-    assert len(of(facts, "input.opened")) == 2
-    assert len(of(facts, "input.closed")) == 1
+    events = await events_of(spare, session)
+    assert [(one.utterance, one.text) for one in said(events)] == [(0, "One."), (1, "Three."), (2, "Two.")]
+    assert questions(events) == ["One.", "One. Three.", "One. Three. Two."]
+    assert len(of(events, "input.opened")) == 2
+    assert len(of(events, "input.closed")) == 1
     gateways.kill(spare)
 
 
@@ -170,13 +170,13 @@ async def test_who_never_comes_back_after_a_kill_is_heard_as_far_as_was_acknowle
         gateways.kill(doomed)
         acked_ms = max(frame["ms"] for frame in caller.frames if frame["type"] == "input.ack")
     async with calling(spare, session) as listener:
-        closed = await listener.fact("input.closed")
-        await listener.fact("turn.requested")
+        closed = await listener.event("input.closed")
+        await listener.event("turn.requested")
     assert closed["data"]["reason"] == "cut"
     assert closed["data"]["ms"] >= acked_ms - 32
-    facts = await facts_of(spare, session)
-    assert [one.text for one in said(facts)] == questions(facts) == ["Three."]
-    assert said(facts)[0].end_ms > 3_000
+    events = await events_of(spare, session)
+    assert [one.text for one in said(events)] == questions(events) == ["Three."]
+    assert said(events)[0].end_ms > 3_000
     pieces, again = await sound_of(settings, session, INPUT)
     assert alike(again, sound) > ALIKE
     assert sum(piece.ms for piece in pieces) >= acked_ms
@@ -191,11 +191,11 @@ async def test_a_recording_whose_gateway_was_killed_is_not_asked_in_part(gateway
     async with calling(spare, session) as listener:
         async with anyio.create_task_group() as sending:
             sending.start_soon(send_in_vain, doomed, session, long)
-            await listener.fact("transcript.final")
+            await listener.event("transcript.final")
             gateways.kill(doomed)
-        closed = await listener.fact("input.closed")
+        closed = await listener.event("input.closed")
         assert closed["data"]["reason"] == "cut"
-    assert questions(await facts_of(spare, session)) == []
+    assert questions(await events_of(spare, session)) == []
 
 
 async def send_in_vain(app: RunningApp, session: str, body: bytes) -> None:

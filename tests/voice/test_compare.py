@@ -16,7 +16,7 @@ from schemas.errors import EngineFailed
 from schemas.ids import SessionId
 from schemas.settings.listening_settings import ListeningSettings
 from tests.support import RunningApp
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 
 pytestmark = pytest.mark.anyio
 SAID = "Please tell me a story."
@@ -54,10 +54,10 @@ async def test_what_a_microphone_heard_is_written_down_again_in_both_ways(app: R
     async with calling(app, session) as caller:
         await caller.open(reference="please sell me a story")
         await caller.speak(silence(300) + austen() + silence(1_200))
-        first = await caller.fact("transcript.final")
+        first = await caller.event("transcript.final")
         await caller.send(type="input.close")
-        await caller.fact("input.closed")
-    before = len(await facts_of(app, session))
+        await caller.event("input.closed")
+    before = len(await events_of(app, session))
     *progress, report = await compared(app, session)
     assert {line["type"] for line in progress} == {"progress"}
     assert progress[-1]["at_ms"] == progress[-1]["total_ms"] > 7_000
@@ -69,7 +69,7 @@ async def test_what_a_microphone_heard_is_written_down_again_in_both_ways(app: R
     assert [way["mode"] for way in heard["ways"]] == ["realtime", "quality"]
     assert [way["word_errors"] for way in heard["ways"]] == [1, 1]
     assert heard["reference_words"] == 5
-    assert len(await facts_of(app, session)) == before, "a comparison records nothing"
+    assert len(await events_of(app, session)) == before, "a comparison records nothing"
 
 
 async def test_times_are_those_of_the_sound_and_the_engine_whatever_the_machine_does(app: RunningApp) -> None:
@@ -79,9 +79,9 @@ async def test_times_are_those_of_the_sound_and_the_engine_whatever_the_machine_
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(silence(300) + austen() + silence(1_200))
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
         await caller.send(type="input.close")
-        await caller.fact("input.closed")
+        await caller.event("input.closed")
     *_, report = await compared(app, session)
     [heard] = report["inputs"]
     realtime, quality = heard["ways"]

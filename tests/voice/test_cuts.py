@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import Fact, facts_of, new_session
+from tests.voice.callers import Event, events_of, new_session
 from tests.voice.sayings import TEXTS, questions, said, the_same, three_sentences
 from tests.voice.speakers import Order, Speaker
 
@@ -28,13 +28,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield running
 
 
-async def spoken(app: RunningApp, seed: int, cuts: int, orders: list[Order], **listening: Any) -> list[Fact]:
-    """All facts of a session in which it was said, with so many cuts at most."""
+async def spoken(app: RunningApp, seed: int, cuts: int, orders: list[Order], **listening: Any) -> list[Event]:
+    """All events of a session in which it was said, with so many cuts at most."""
     session = await new_session(app, partials_ms=0, **listening)
     speaker = Speaker(session, three_sentences(), str(uuid.uuid4()), orders)
     await speaker.speak(lambda: app, random.Random(seed), cuts=cuts)
     assert (speaker.connections > 1) == (cuts > 0)
-    return await facts_of(app, session)
+    return await events_of(app, session)
 
 
 @pytest.mark.parametrize("record", [True, False])

@@ -15,7 +15,7 @@ from schemas.ids import SessionId
 from schemas.settings.listening_settings import ListeningSettings
 from tests.clocks import HandClock
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import Caller, austen, calling, facts_of, new_session, silence
+from tests.voice.callers import Caller, austen, calling, events_of, new_session, silence
 from tests.voice.conftest import ANSWER
 
 pytestmark = pytest.mark.anyio
@@ -43,17 +43,17 @@ async def held(app: RunningApp) -> AsyncGenerator[tuple[str, Caller], None]:
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
         await caller.speak(QUESTION)
-        turn = (await caller.fact("turn.requested"))["seq"]
-        await caller.fact("audio.chunk")
+        turn = (await caller.event("turn.requested"))["seq"]
+        await caller.event("audio.chunk")
         await caller.send(type="playback.ack", turn=turn, heard_ms=100)
         await caller.speak(AGREEMENT)
-        await caller.fact("playback.paused", by="voice")
+        await caller.event("playback.paused", by="voice")
         yield session, caller
 
 
-def holds(facts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def holds(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     kinds = ("playback.paused", "playback.resumed")
-    return [(fact["type"], fact["data"]["by"]) for fact in facts if fact["type"] in kinds]
+    return [(event["type"], event["data"]["by"]) for event in events if event["type"] in kinds]
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
@@ -65,8 +65,8 @@ async def test_what_was_held_when_the_connection_broke_goes_on(app: RunningApp, 
         if comes_back:
             await again.open(input=INPUT, at_ms=acked)
             await again.speak(silence(3_000))
-        await again.fact("playback.resumed", by="voice")
-    assert holds(await facts_of(app, session)) == [
+        await again.event("playback.resumed", by="voice")
+    assert holds(await events_of(app, session)) == [
         ("playback.paused", "voice"),
         ("playback.resumed", "voice"),
     ]
@@ -76,9 +76,9 @@ async def test_silence_does_not_undo_a_pause_of_the_user(app: RunningApp) -> Non
     async with held(app) as (session, caller):
         assert (await caller.answered(type="control", action="pause"))["type"] == "accepted"
         await caller.speak(silence(1_500))
-        await caller.fact("transcript.final", taken="backchannel")
+        await caller.event("transcript.final", taken="backchannel")
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
-    assert holds(await facts_of(app, session)) == [("playback.paused", "voice"), ("playback.paused", "user")]
+    assert holds(await events_of(app, session)) == [("playback.paused", "voice"), ("playback.paused", "user")]
 
 
 # ---------------------------------------------------------------- looking

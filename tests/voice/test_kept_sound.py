@@ -16,7 +16,7 @@ from schemas.ids import Seq, SessionId
 from tests.edge.bundles import PACKETS, Files, events_of, unzip, with_events, with_manifest, zipped
 from tests.log.support import raw
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, log_events_of, new_session, silence
 from tests.voice.sayings import of
 from tests.voice.sound_files import wav
 
@@ -50,22 +50,26 @@ async def told(app: RunningApp, **listening: Any) -> str:
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH)
-        await caller.fact("turn.completed")
+        await caller.event("turn.completed")
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
     return session
 
 
 async def all_of(log: TieredLog, session: str) -> list[Recorded]:
-    facts: list[Recorded] = []
-    while page := await log.read(SessionId(session), Seq(len(facts)), audio=True):
-        facts += page
-    return facts
+    log_events: list[Recorded] = []
+    while page := await log.read(SessionId(session), Seq(len(log_events)), audio=True):
+        log_events += page
+    return log_events
 
 
-def pieces(facts: list[Recorded]) -> list[bytes]:
-    found = [fact for fact in facts if fact.type == "input.audio"]
-    assert all(sha256(fact.audio or b"").hexdigest() == fact.data["sha256"] for fact in found if fact.audio)
-    return [fact.audio or b"" for fact in found]
+def pieces(log_events: list[Recorded]) -> list[bytes]:
+    found = [log_event for log_event in log_events if log_event.type == "input.audio"]
+    assert all(
+        sha256(log_event.audio or b"").hexdigest() == log_event.data["sha256"]
+        for log_event in found
+        if log_event.audio
+    )
+    return [log_event.audio or b"" for log_event in found]
 
 
 async def ended(app: RunningApp, log: TieredLog, session: str) -> None:
@@ -96,18 +100,20 @@ async def test_who_asks_not_to_be_recorded_any_more_is_not_while_the_microphone_
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             patch = {"settings": {"listening": {"record": False}}}
             assert (await http.patch(f"/v1/sessions/{session}", json=patch)).status_code == 200
         await caller.speak(silence(600))
         await caller.frame("input.ack")
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final", count=2)
+        await caller.event("transcript.final", count=2)
         assert (await caller.answered(type="input.close"))["type"] == "accepted"
-    facts = await all_of(log, session)
-    second = [fact for fact in facts if fact.type == "speech.started"][1].data["at_ms"]
-    assert max(fact.data["at_ms"] for fact in facts if fact.type == "input.audio") < second
+    log_events = await all_of(log, session)
+    second = [log_event for log_event in log_events if log_event.type == "speech.started"][1].data["at_ms"]
+    assert (
+        max(log_event.data["at_ms"] for log_event in log_events if log_event.type == "input.audio") < second
+    )
 
 
 @pytest.mark.parametrize("way", ["microphone", "upload"])
@@ -123,9 +129,11 @@ async def test_what_is_not_recorded_leaves_no_sound_anywhere(
         async with httpx.AsyncClient(base_url=app.url, timeout=60) as http:
             answer = await http.post(f"/v1/sessions/{session}/recordings", content=large)
         assert answer.json()["text"] == "Keep this."
-    facts = await all_of(log, session)
-    assert [fact.data["text"] for fact in facts if fact.type == "transcript.final"] == ["Keep this."]
-    assert {fact.type for fact in facts if fact.audio} <= {"audio.chunk"}
+    log_events = await all_of(log, session)
+    assert [log_event.data["text"] for log_event in log_events if log_event.type == "transcript.final"] == [
+        "Keep this."
+    ]
+    assert {log_event.type for log_event in log_events if log_event.audio} <= {"audio.chunk"}
     await ended(app, log, session)
     assert files_with(SPEECH, tmp_path, app.settings.home) == []
 
@@ -171,8 +179,8 @@ async def test_a_bundle_takes_the_sound_along(app: RunningApp, log: TieredLog) -
     assert answer.status_code == 201, answer.text
     copy = answer.json()["session_id"]
     assert pieces(await all_of(log, copy)) == pieces(await all_of(log, session))
-    assert of(await facts_of(app, copy), "transcript.final") == of(
-        await facts_of(app, session), "transcript.final"
+    assert of(await log_events_of(app, copy), "transcript.final") == of(
+        await log_events_of(app, session), "transcript.final"
     )
 
 
@@ -190,9 +198,9 @@ async def test_a_bundle_with_sound_that_is_not_what_was_heard_is_refused(app: Ru
 
 async def test_a_bundle_whose_sound_was_dropped_is_taken(app: RunningApp, log: TieredLog) -> None:
     session = await told(app)
-    facts = await all_of(log, session)
+    log_events = await all_of(log, session)
     keys = await log.hot.keys()
-    old = [f"{fact.seq}-0" for fact in facts if fact.type == "input.audio"]
+    old = [f"{log_event.seq}-0" for log_event in log_events if log_event.type == "input.audio"]
     await log.hot.call(("XDEL", keys.audio(SessionId(session)), *old))
     answer = await imported(app, await exported(app, session))
     assert answer.status_code == 201, answer.text
@@ -217,12 +225,12 @@ async def test_a_fork_has_the_sound_and_an_open_input_is_closed_in_it(
     async with calling(app, session) as caller:
         name = (await caller.open())["input"]
         await caller.speak(SPEECH)
-        await caller.fact("turn.completed")
+        await caller.event("turn.completed")
         async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
             answer = await http.post(f"/v1/sessions/{session}/fork", json={})
         assert answer.status_code == 201, answer.text
         fork = answer.json()["session_id"]
         there = await all_of(log, fork)
-        assert [fact.data["input"] for fact in there if fact.type == "input.closed"] == [name]
+        assert [log_event.data["input"] for log_event in there if log_event.type == "input.closed"] == [name]
         here = pieces(await all_of(log, session))
         assert pieces(there) == here[: len(pieces(there))] != []

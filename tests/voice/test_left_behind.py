@@ -19,7 +19,7 @@ from schemas.settings import AppSettings
 from schemas.settings.listening_settings import ListeningSettings
 from tests.eventually import eventually
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 from tests.voice.sayings import of, questions
 
 pytestmark = pytest.mark.anyio
@@ -64,9 +64,9 @@ async def test_sound_that_cannot_be_decoded_ends_its_own_input_only(app: Running
     async with calling(app, session) as caller, calling(app, poisoned) as heir:
         await caller.open()
         await leave_behind(app, poisoned, b"\x00\x05\xff\xff\xff\xff\xff", "0" * 64)
-        assert (await heir.fact("input.closed"))["data"]["reason"] == "cut"
+        assert (await heir.event("input.closed"))["data"]["reason"] == "cut"
         await caller.speak(austen() + silence(1_200))
-        await caller.fact("turn.requested")
+        await caller.event("turn.requested")
 
 
 async def test_who_is_cancelled_while_recorded_sound_is_heard_again_leaves_nothing_open(
@@ -81,15 +81,15 @@ async def cancelled_while_it_is_heard_again(app: RunningApp) -> None:
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
         await caller.speak(silence(200) + austen()[: 32 * 6_000])
-        await caller.fact("input.audio", count=12)
+        await caller.event("input.audio", count=12)
         caller.cut()
     await within(app, open_and_be_cancelled(app, session))
     async with calling(app, session) as listener:
-        await listener.fact("input.closed")
-        await listener.fact("turn.requested")
-    facts = await facts_of(app, session)
-    assert questions(facts) == ["Say something."]
-    assert of(facts, "speech.ended")[0]["end_ms"] > 4_000
+        await listener.event("input.closed")
+        await listener.event("turn.requested")
+    events = await events_of(app, session)
+    assert questions(events) == ["Say something."]
+    assert of(events, "speech.ended")[0]["end_ms"] > 4_000
     assert app.services is not None
     await eventually(lambda: app.services.intakes.listening == 0)
 
@@ -116,10 +116,10 @@ async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_fr
         await caller.open(input=INPUT)
         await eventually(lambda: sum(Held(SessionId(session), INPUT) in found for found in looked) >= 3)
         await caller.speak(austen() + silence(1_200))
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
         monkeypatch.undo()
     assert not [frame for frame in caller.frames if frame["type"] == "error"]
-    assert not of(caller.facts, "input.closed")
+    assert not of(caller.events, "input.closed")
 
 
 async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningApp) -> None:
@@ -135,10 +135,10 @@ async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningA
         await caller.open(input=INPUT)
         await within(app, take_up())
         await caller.speak(austen() + silence(1_200))
-        await caller.fact("transcript.final")
+        await caller.event("transcript.final")
     assert found == [None]
     assert not [frame for frame in caller.frames if frame["type"] == "error"]
-    assert len(of(caller.facts, "input.opened")) == 1
+    assert len(of(caller.events, "input.opened")) == 1
 
 
 async def nobody(_: int) -> None:

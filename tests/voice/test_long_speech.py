@@ -11,7 +11,7 @@ from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import EngineFailed
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 from tests.voice.conftest import ANSWER
 from tests.voice.sayings import of, questions
 
@@ -41,10 +41,10 @@ async def test_what_was_cut_is_asked_when_the_rest_has_no_words(app: RunningApp)
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH + silence(1_500))
-        await caller.fact("turn.completed")
-    facts = await facts_of(app, session)
-    assert [final["taken"] for final in of(facts, "transcript.final")] == ["kept", "nothing"]
-    assert questions(facts) == [LONG]
+        await caller.event("turn.completed")
+    events = await events_of(app, session)
+    assert [final["taken"] for final in of(events, "transcript.final")] == ["kept", "nothing"]
+    assert questions(events) == [LONG]
 
 
 async def test_who_holds_the_button_in_silence_is_answered_when_it_is_let_go(app: RunningApp) -> None:
@@ -52,11 +52,11 @@ async def test_who_holds_the_button_in_silence_is_answered_when_it_is_let_go(app
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH + silence(4_000))
-        await caller.fact("transcript.final", taken="kept")
+        await caller.event("transcript.final", taken="kept")
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
-        await caller.fact("turn.completed")
+        await caller.event("turn.completed")
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
-    assert questions(await facts_of(app, session)) == [LONG]
+    assert questions(await events_of(app, session)) == [LONG]
 
 
 async def test_what_was_cut_is_asked_when_the_rest_cannot_be_written_down(
@@ -70,12 +70,12 @@ async def test_what_was_cut_is_asked_when_the_rest_cannot_be_written_down(
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(SPEECH)
-        await caller.fact("transcript.final", taken="kept")
+        await caller.event("transcript.final", taken="kept")
         monkeypatch.setattr(ScriptedSpeechToText, "_hear", fail)
         assert (await caller.answered(type="input.commit"))["type"] == "accepted"
-        await caller.fact("transcript.failed")
-        await caller.fact("turn.requested")
-    assert questions(await facts_of(app, session)) == [LONG]
+        await caller.event("transcript.failed")
+        await caller.event("turn.requested")
+    assert questions(await events_of(app, session)) == [LONG]
 
 
 @pytest.mark.parametrize("silence_ms", [0, 3_000])
@@ -87,12 +87,12 @@ async def test_what_is_taken_back_is_taken_back_whole(tmp_path: Path, silence_ms
         async with calling(app, session) as caller:
             await caller.open()
             await caller.speak(SPEECH + silence(silence_ms))
-            await caller.fact("transcript.final", taken="kept")
+            await caller.event("transcript.final", taken="kept")
             assert (await caller.answered(type="input.clear"))["type"] == "accepted"
             await caller.speak(silence(500) + austen("0880")[: 32 * 1_200] + silence(100))
             assert (await caller.answered(type="input.commit"))["type"] == "accepted"
-            await caller.fact("turn.requested")
-        asked = questions(await facts_of(app, session))
+            await caller.event("turn.requested")
+        asked = questions(await events_of(app, session))
         assert len(asked) == 1
         assert "secret" not in asked[0]
 
@@ -104,11 +104,11 @@ async def test_a_question_that_is_too_long_is_noted_and_told(tmp_path: Path) -> 
             await caller.open()
             await caller.speak(SPEECH + silence(1_200))
             refusal = await caller.frame("error")
-            await caller.fact("transcript.final", taken="noted")
+            await caller.event("transcript.final", taken="noted")
             await caller.speak(austen("0880")[: 32 * 1_800] + silence(1_200))
-            await caller.fact("turn.requested")
+            await caller.event("turn.requested")
         assert (refusal["code"], refusal["ref"]) == ("input.too_long", "input")
-        assert questions(await facts_of(app, session)) == ["Why?"]
+        assert questions(await events_of(app, session)) == ["Why?"]
 
 
 async def test_a_question_that_is_heard_again_does_not_stop_its_own_answer(tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ async def test_a_question_that_is_heard_again_does_not_stop_its_own_answer(tmp_p
         async with calling(first, session) as caller, calling(second, session) as again:
             await caller.open(input=INPUT)
             await caller.speak(speech)
-            await caller.fact("speech.ended")
+            await caller.event("speech.ended")
             acked = max([0, *(f["ms"] for f in caller.frames if f["type"] == "input.ack")])
             from_ms = (await again.open(input=INPUT, at_ms=acked))["from_ms"]
             await again.speak((speech + silence(500))[32 * from_ms :])
-            turn = (await again.fact("turn.requested"))["seq"]
+            turn = (await again.event("turn.requested"))["seq"]
             assert (await again.answered(type="input.close"))["type"] == "accepted"
-            await again.until(lambda fact: fact["turn"] == turn and fact["type"].startswith("turn.c"))
-        facts = await facts_of(first, session)
-    assert of(facts, "playback.flushed") == of(facts, "turn.stop_requested") == []
-    assert questions(facts) == ["Tell me a story."]
+            await again.until(lambda event: event["turn"] == turn and event["type"].startswith("turn.c"))
+        events = await events_of(first, session)
+    assert of(events, "playback.flushed") == of(events, "turn.stop_requested") == []
+    assert questions(events) == ["Tell me a story."]

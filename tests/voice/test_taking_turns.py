@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, facts_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 from tests.voice.hesitating import Hesitating
 
 pytestmark = pytest.mark.anyio
@@ -17,10 +17,10 @@ async def test_who_pushes_to_talk_ends_the_utterance(app: RunningApp) -> None:
         await caller.open()
         await caller.speak(austen("0880") + silence(2_000) + austen("0930"))
         await caller.send(type="input.commit", ref="mine")
-        ended = await caller.fact("speech.ended")
-        await caller.fact("turn.requested")
+        ended = await caller.event("speech.ended")
+        await caller.event("turn.requested")
     assert ended["data"]["reason"] == "commit"
-    assert [f["type"] for f in await facts_of(app, session)].count("speech.ended") == 1
+    assert [f["type"] for f in await events_of(app, session)].count("speech.ended") == 1
 
 
 async def test_what_is_taken_back_is_never_asked(app: RunningApp) -> None:
@@ -29,11 +29,11 @@ async def test_what_is_taken_back_is_never_asked(app: RunningApp) -> None:
         await caller.open()
         await caller.speak(austen("0880"))
         await caller.send(type="input.clear", ref="oops")
-        await caller.fact("speech.discarded")
+        await caller.event("speech.discarded")
         await caller.speak(silence(500) + austen("0930"))
         await caller.send(type="input.commit", ref="mine")
-        await caller.fact("turn.requested")
-    finals = [f for f in await facts_of(app, session) if f["type"] == "transcript.final"]
+        await caller.event("turn.requested")
+    finals = [f for f in await events_of(app, session) if f["type"] == "transcript.final"]
     assert [f["data"]["utterance"] for f in finals] == [1]
 
 
@@ -54,16 +54,16 @@ async def test_who_goes_on_before_the_answer_asks_one_question(thoughtful: Runni
     async with calling(thoughtful, session) as caller:
         await caller.open()
         await caller.speak(austen("0880") + silence(1_200))
-        first = await caller.fact("turn.requested")
+        first = await caller.event("turn.requested")
         await caller.speak(austen("0930") + silence(1_200))
-        second = await caller.fact("turn.requested", count=2)
-        stopped = await caller.fact("turn.stopped")
-        gone = await caller.fact("playback.flushed")
+        second = await caller.event("turn.requested", count=2)
+        stopped = await caller.event("turn.stopped")
+        gone = await caller.event("playback.flushed")
     assert second["data"]["merges"] == first["seq"]
     assert second["data"]["text"] == "Tell me a story. One about a fox."
     assert (stopped["turn"], stopped["data"]["reason"]) == (first["seq"], "merged")
     assert (gone["turn"], gone["data"]["reason"]) == (first["seq"], "merged")
-    finals = [f["data"] for f in await facts_of(thoughtful, session) if f["type"] == "transcript.final"]
+    finals = [f["data"] for f in await events_of(thoughtful, session) if f["type"] == "transcript.final"]
     assert [final["taken"] for final in finals] == ["turn", "joined"]
 
 
@@ -72,10 +72,10 @@ async def test_speech_without_a_pause_is_cut_and_asked_in_one_piece(app: Running
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(austen("0870") + silence(1_500))
-        asked = await caller.fact("turn.requested")
-    facts = await facts_of(app, session)
-    ended = [f["data"] for f in facts if f["type"] == "speech.ended"]
-    finals = [f["data"] for f in facts if f["type"] == "transcript.final"]
+        asked = await caller.event("turn.requested")
+    events = await events_of(app, session)
+    ended = [f["data"] for f in events if f["type"] == "speech.ended"]
+    finals = [f["data"] for f in events if f["type"] == "transcript.final"]
     assert [e["reason"] for e in ended[:-1]] == ["max_length"] * (len(ended) - 1)
     assert len(ended) > 1
     assert [f["taken"] for f in finals] == ["kept"] * (len(finals) - 1) + ["turn"]
@@ -88,9 +88,9 @@ async def test_what_is_only_noted_is_not_answered(app: RunningApp) -> None:
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(austen("0880") + silence(1_200))
-        final = await caller.fact("transcript.final")
+        final = await caller.event("transcript.final")
     assert final["data"]["taken"] == "noted"
-    assert "turn.requested" not in [f["type"] for f in await facts_of(app, session)]
+    assert "turn.requested" not in [f["type"] for f in await events_of(app, session)]
 
 
 @pytest.mark.parametrize("mode", ["realtime", "quality"])
@@ -99,8 +99,8 @@ async def test_both_ways_write_the_same_sound_down_and_are_compared(app: Running
     async with calling(app, session) as caller:
         await caller.open()
         await caller.speak(austen("0880") + silence(1_200))
-        compared = await caller.fact("transcript.compared")
-        final = await caller.fact("transcript.final")
+        compared = await caller.event("transcript.compared")
+        final = await caller.event("transcript.final")
     ways = compared["data"]["ways"]
     assert [way["mode"] for way in ways] == [mode, "quality" if mode == "realtime" else "realtime"]
     assert ways[0]["text"] == final["data"]["text"] == ways[1]["text"]
@@ -130,12 +130,12 @@ async def test_who_has_closed_the_microphone_is_heard_in_all_else(
     assert late["code"] == "input.not_open"
     refs = [frame.get("ref") for frame in caller.frames if frame["type"] == "accepted"]
     assert refs.index("commit") < refs.index("close")
-    facts = await facts_of(app, session)
-    kinds = [fact["type"] for fact in facts]
+    events = await events_of(app, session)
+    kinds = [event["type"] for event in events]
     assert max(kinds.index("playback.heard"), kinds.index("turn.stop_requested")) < kinds.index(
         "transcript.final"
     )
-    ends = [f for f in facts if f["type"] in ("transcript.final", "input.closed")]
+    ends = [f for f in events if f["type"] in ("transcript.final", "input.closed")]
     assert [(f["type"], f["data"]["input"]) for f in ends] == [
         ("transcript.final", first),
         ("input.closed", first),
@@ -155,7 +155,9 @@ async def test_an_input_that_is_opened_while_it_is_being_closed_is_closed_first(
         await caller.send(type="input.open", ref="again", input=name)
         hesitating.go_on()
         await caller.frame("input.ready", ref="again")
-    kinds = [f["type"] for f in await facts_of(app, session) if f["type"] in ("input.opened", "input.closed")]
+    kinds = [
+        f["type"] for f in await events_of(app, session) if f["type"] in ("input.opened", "input.closed")
+    ]
     assert kinds[:3] == ["input.opened", "input.closed", "input.opened"]
 
 
@@ -171,5 +173,5 @@ async def test_who_leaves_while_the_microphone_is_being_closed_is_written_down(
         caller.cut()
     async with calling(app, session, **{"from": 0}) as caller:
         hesitating.go_on()
-        assert (await caller.fact("input.closed"))["data"]["reason"] == "client"
-        assert (await caller.fact("transcript.final"))["data"]["text"]
+        assert (await caller.event("input.closed"))["data"]["reason"] == "client"
+        assert (await caller.event("transcript.final"))["data"]["text"]

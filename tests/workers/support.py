@@ -1,4 +1,4 @@
-"""Effects that misbehave in one chosen way, and sessions full of facts for them."""
+"""Effects that misbehave in one chosen way, and sessions full of events for them."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from pipeline.background.effect_runner import EffectRunner
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Change, Effect, Pointer
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from schemas.events import Fact, TextCompleted
+from schemas.events import Event, TextCompleted
 from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, new_session_id
 from schemas.settings import WorkerSettings
@@ -44,8 +44,8 @@ class Noted:
         self._gate = gate
         self._change = change
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> Sequence[Change] | None:
-        assert (fact.seq, fact.type) == (pointer.seq, pointer.type)
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
+        assert (event.seq, event.type) == (pointer.seq, pointer.type)
         self.seen.append(pointer)
         if self._gate is not None:
             await self._gate.wait()
@@ -55,10 +55,10 @@ class Noted:
         return None if self._change is None else [self._change]
 
 
-async def session_with(log: RedisEventLog, *facts: Fact) -> SessionId:
-    """A new session; its first fact says that it started."""
+async def session_with(log: RedisEventLog, *events: Event) -> SessionId:
+    """A new session; its first event says that it started."""
     session = new_session_id()
-    await log.append([creation(session), *([batch(session, 1, *facts)] if facts else [])])
+    await log.append([creation(session), *([batch(session, 1, *events)] if events else [])])
     return session
 
 

@@ -15,7 +15,7 @@ from pipeline.eventlog.recorder import mode_of
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import CursorMalformed
 from schemas.events import (
-    Fact,
+    Event,
     Kind,
     MemberAdded,
     MemberRemoved,
@@ -36,15 +36,15 @@ ASKED = TurnRequested(kind="prompt", text="Why?", settings=SessionSettings())
 
 async def started(log: RedisEventLog, ts_ms: int, principal: str = "", kind: Kind = "session") -> SessionId:
     session = new_session_id()
-    fact = SessionStarted(
+    event = SessionStarted(
         settings=SessionSettings(), kind=kind, principal=principal, title=f"{kind} of {ts_ms}"
     )
-    await log.append([batch(session, 1, new(fact, ts_ms=ts_ms), producer="creator", mode="create")])
+    await log.append([batch(session, 1, new(event, ts_ms=ts_ms), producer="creator", mode="create")])
     return session
 
 
-async def record(log: RedisEventLog, session: SessionId, *facts: Fact, number: int = 1) -> None:
-    [outcome] = await log.append([batch(session, number, *facts, mode=mode_of(facts))])
+async def record(log: RedisEventLog, session: SessionId, *events: Event, number: int = 1) -> None:
+    [outcome] = await log.append([batch(session, number, *events, mode=mode_of(events))])
     assert outcome.first > 1
 
 
@@ -140,13 +140,13 @@ async def test_it_can_be_made_anew_although_the_pointers_are_gone(
     ]
 
 
-async def test_facts_that_come_during_a_rebuild_do_not_count_twice(
+async def test_events_that_come_during_a_rebuild_do_not_count_twice(
     log: RedisEventLog, directory: Directory, reader: ProjectionReader
 ) -> None:
     session = await started(log, 1_000)
     await reader.step()
     assert await ask_for_rebuild(log, "directory")
-    await record(log, session, ASKED, ASKED)  # its pointers are there; the scan counts the facts as well
+    await record(log, session, ASKED, ASKED)  # its pointers are there; the scan counts the events as well
     await reader.step()
     await reader.step()
     [listed] = (await directory.list("")).sessions

@@ -1,4 +1,4 @@
-"""Effects: each fact is worked on until it is done once, or lies among the dead letters."""
+"""Effects: each event is worked on until it is done once, or lies among the dead letters."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def letters(home: Path) -> list[dict[bytes, bytes]]:
 
 
 def signs_of_life(home: Path, session: SessionId, wanted: int) -> Callable[[], bool]:
-    """True once the one pending fact's idle time has begun anew so often."""
+    """True once the one pending event's idle time has begun anew so often."""
     key = Keys(16).triggers(Keys(16).partition(session))
     idles = [0]
 
@@ -51,7 +51,7 @@ def signs_of_life(home: Path, session: SessionId, wanted: int) -> Callable[[], b
     return look
 
 
-async def test_every_fact_of_its_types_is_applied_once_also_those_from_before(
+async def test_every_event_of_its_types_is_applied_once_also_those_from_before(
     log: RedisEventLog, home: Path
 ) -> None:
     before = [await session_with(log, COMPLETED) for _ in range(20)]
@@ -127,7 +127,7 @@ async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: 
     assert effect.done[0].session == session
 
 
-async def test_a_long_try_keeps_its_fact_as_long_as_it_shows_life(log: RedisEventLog, home: Path) -> None:
+async def test_a_long_try_keeps_its_event_as_long_as_it_shows_life(log: RedisEventLog, home: Path) -> None:
     gate, patient = anyio.Event(), SCANTY.model_copy(update={"claim_idle_s": 1.5})
     slow, idle = Noted(gate=gate), Noted()
     session = await session_with(log, COMPLETED)
@@ -141,7 +141,7 @@ async def test_a_long_try_keeps_its_fact_as_long_as_it_shows_life(log: RedisEven
 
 
 async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> None:
-    """It took a fact, hung, and wakes when another has had it."""
+    """It took an event, hung, and wakes when another has had it."""
     await session_with(log, COMPLETED)
     zombie, heir = RedisGroups(log), RedisGroups(log)
     changes = [Change("HINCRBY", "x:count", ("times", 1))]
@@ -169,7 +169,7 @@ async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> N
     await heir.aclose()
 
 
-async def test_facts_of_deleted_sessions_are_passed_over(log: RedisEventLog, home: Path) -> None:
+async def test_events_of_deleted_sessions_are_passed_over(log: RedisEventLog, home: Path) -> None:
     gone = await session_with(log, COMPLETED)
     await log.delete(gone)
     effect = Noted(types=("text.completed", "session.deleted"))
@@ -192,7 +192,7 @@ async def test_a_worker_that_leaves_in_order_hands_back_what_it_held(log: RedisE
     assert effect.seen == []
 
 
-async def test_a_killed_server_costs_no_fact_a_try(log: RedisEventLog, home: Path) -> None:
+async def test_a_killed_server_costs_no_event_a_try(log: RedisEventLog, home: Path) -> None:
     effect = Noted()
     sessions: list[SessionId] = []
 
@@ -208,7 +208,7 @@ async def test_a_killed_server_costs_no_fact_a_try(log: RedisEventLog, home: Pat
     assert letters(home) == []
 
 
-async def test_an_absent_log_says_nothing_about_the_fact(log: RedisEventLog, home: Path) -> None:
+async def test_an_absent_log_says_nothing_about_the_event(log: RedisEventLog, home: Path) -> None:
     away = iter(range(9))
 
     def absent(_: object) -> None:

@@ -18,7 +18,7 @@ from tests.workers.support import COMPLETED, session_with
 
 pytestmark = pytest.mark.anyio
 
-SESSIONS, FACTS, KILLS = 20, 100, 5
+SESSIONS, EVENTS, KILLS = 20, 100, 5
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def victim(home: Path, target: SessionId, poison: str, name: str) -> Iterator[su
 
 
 def done(home: Path) -> int:
-    """Facts counted by the stats effect so far."""
+    """Events counted by the stats effect so far."""
     with raw(home) as server:
         keys: Any = server.keys("ev:*:stats:*")
         return sum(int(count) for key in keys for count in server.hvals(key))
@@ -48,10 +48,10 @@ def undone(home: Path) -> int:
 
 
 @pytest.mark.long
-async def test_two_thousand_facts_survive_their_workers_once_each(log: RedisEventLog, home: Path) -> None:
+async def test_two_thousand_events_survive_their_workers_once_each(log: RedisEventLog, home: Path) -> None:
     target = await session_with(log)
     sessions = [await session_with(log) for _ in range(SESSIONS)]
-    await log.append([batch(session, 1, *[COMPLETED] * FACTS) for session in sessions])
+    await log.append([batch(session, 1, *[COMPLETED] * EVENTS) for session in sessions])
     poison = f"{sessions[3]}/50"
     dice = random.Random(3)
     for kill in range(KILLS):
@@ -67,10 +67,10 @@ async def test_two_thousand_facts_survive_their_workers_once_each(log: RedisEven
     while page := await log.read(target, after, limit=1_000):
         after = page[-1].seq
         echoes.update(f"{one.data['text']}/{one.data['at']}" for one in page if one.type == "text.delta")
-    wanted = {f"{session}/{seq}" for session in sessions for seq in range(2, FACTS + 2)}
+    wanted = {f"{session}/{seq}" for session in sessions for seq in range(2, EVENTS + 2)}
     assert wanted - set(echoes) == {poison}
     assert [cause for cause, times in echoes.items() if times > 1] == []
-    assert done(home) == SESSIONS * FACTS + SESSIONS + 1  # with the beginnings of the sessions
+    assert done(home) == SESSIONS * EVENTS + SESSIONS + 1  # with the beginnings of the sessions
     with raw(home) as server:
         letters = [fields for p in range(16) for _, fields in server.xrange(f"ev:{{p{p}}}:dlq")]
     assert [(f[b"s"].decode(), f[b"q"], f[b"g"]) for f in letters] == [(sessions[3], b"50", b"echo")]

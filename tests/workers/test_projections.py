@@ -73,7 +73,7 @@ def parked(home: Path) -> dict[str, int]:
     return {name.decode(): int(value) for some in pairs for name, value in some.items()}
 
 
-async def test_each_session_s_facts_come_in_order_and_once(log: RedisEventLog, home: Path) -> None:
+async def test_each_session_s_events_come_in_order_and_once(log: RedisEventLog, home: Path) -> None:
     projection = Journal()
     async with reading(log, projection):
         sessions = [await session_with(log, *[COMPLETED] * 5) for _ in range(30)]
@@ -138,7 +138,7 @@ async def test_a_session_that_cannot_be_taken_is_parked_with_all_that_follows(
     found = letters(home)
     assert [int(letter[b"q"]) for letter in found] == [1, 2, 3]
     assert found[0][b"e"] == b"ValueError: bad session"
-    assert found[1][b"e"] == b"an earlier fact of this session is parked"
+    assert found[1][b"e"] == b"an earlier event of this session is parked"
     assert {letter[b"k"] for letter in found} == {b"projection"}
 
 

@@ -19,8 +19,8 @@ HOUR_MS = 3_600_000
 
 async def started(log: RedisEventLog, kind: Kind, *, created_ms: int = HOUR_MS) -> SessionId:
     session = new_session_id(created_ms)
-    fact = SessionStarted(settings=SessionSettings(), kind=kind)
-    await log.append([batch(session, 1, new(fact, ts_ms=HOUR_MS), producer="creator", mode="create")])
+    event = SessionStarted(settings=SessionSettings(), kind=kind)
+    await log.append([batch(session, 1, new(event, ts_ms=HOUR_MS), producer="creator", mode="create")])
     return session
 
 
@@ -30,8 +30,8 @@ def reaper(log: RedisEventLog, now_ms: int) -> Reaper:
 
 
 async def wishes(log: RedisEventLog, session: SessionId) -> list[str]:
-    facts = await log.read(session, Seq(0))
-    return [fact.data["reason"] for fact in facts if fact.type == "session.end_requested"]
+    events = await log.read(session, Seq(0))
+    return [event.data["reason"] for event in events if event.type == "session.end_requested"]
 
 
 @pytest.mark.anyio

@@ -23,7 +23,7 @@ async def test_nothing_has_happened_yet(log: RedisEventLog) -> None:
     assert (found.effects, found.projections, found.facts_today) == ((), (), {})
 
 
-async def test_every_fact_is_counted_where_it_is(log: RedisEventLog) -> None:
+async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
     upkeep, group, port = RedisUpkeep(log), RedisGroups(log), RedisProjections(log)
     await session_with(log, *[COMPLETED] * 9)
     await group.join("one")
@@ -63,7 +63,7 @@ async def test_every_fact_is_counted_where_it_is(log: RedisEventLog) -> None:
     await port.aclose()
 
 
-async def test_the_age_of_what_is_pending_is_that_of_the_fact(log: RedisEventLog) -> None:
+async def test_the_age_of_what_is_pending_is_that_of_the_event(log: RedisEventLog) -> None:
     upkeep, group = RedisUpkeep(log), RedisGroups(log)
     await session_with(log)
     await group.join("one")
@@ -77,7 +77,7 @@ async def test_the_age_of_what_is_pending_is_that_of_the_fact(log: RedisEventLog
 
 async def test_what_was_counted_today_is_in_it(log: RedisEventLog) -> None:
     upkeep = RedisUpkeep(log)
-    day = "1970-01-01"  # the facts of these tests were recorded in its first second
+    day = "1970-01-01"  # the events of these tests were recorded in its first second
     async with running(log, Stats(), SCANTY):
         await session_with(log, COMPLETED, COMPLETED)
         while await upkeep.counted(day) != {"session.started": 1, "text.completed": 2}:

@@ -20,7 +20,7 @@ SETTINGS = WorkerSettings(claim_idle_s=0.3, retry_s=0.01)
 
 
 class Echo:
-    """Says in a session of its own that it saw a fact; refuses the poison."""
+    """Says in a session of its own that it saw an event; refuses the poison."""
 
     name = "echo"
     types = frozenset({"text.completed"})
@@ -30,7 +30,7 @@ class Echo:
         self._target = target
         self._poison = poison
 
-    async def apply(self, pointer: Pointer, fact: Recorded) -> None:
+    async def apply(self, pointer: Pointer, event: Recorded) -> None:
         if f"{pointer.session}/{pointer.seq}" == self._poison:
             raise ValueError("this is poison")
         said = TextDelta(at=pointer.seq, text=pointer.session)

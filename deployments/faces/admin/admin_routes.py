@@ -66,7 +66,7 @@ async def dead_letters(
 
 @router.post("/v1/dead-letters/{letter}/retry", status_code=202, dependencies=[Admin])
 async def retry(services: Open, letter: str) -> RetryAccepted:
-    """Hand the fact to its effect or projection once more; a projection tries all letters of the session."""
+    """Hand the event to its effect or projection once more; a projection tries all letters of the session."""
     found = await services.upkeep.letter(letter)
     if found is None or not await services.upkeep.retry(found):
         raise _not_found(letter)
@@ -75,7 +75,7 @@ async def retry(services: Open, letter: str) -> RetryAccepted:
 
 @router.delete("/v1/dead-letters/{letter}", status_code=204, dependencies=[Admin])
 async def drop(services: Open, letter: str) -> None:
-    """Give the fact up for good, as far as this effect or projection is concerned."""
+    """Give the event up for good, as far as this effect or projection is concerned."""
     found = await services.upkeep.letter(letter)
     if found is None or not await services.upkeep.drop(found):
         raise _not_found(letter)

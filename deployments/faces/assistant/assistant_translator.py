@@ -1,4 +1,4 @@
-"""From a session's facts to the messages of a voice assistant's socket, as its clients know them."""
+"""From a session's events to the messages of a voice assistant's socket, as its clients know them."""
 
 import base64
 from collections.abc import AsyncGenerator
@@ -25,7 +25,7 @@ class AssistantMessages:
         """Turns that nobody is to hear any more of."""
 
     async def of(self, recorded: Recorded) -> AsyncGenerator[Message, None]:
-        """The messages that follow from the next fact, which was read with its audio."""
+        """The messages that follow from the next event, which was read with its audio."""
         data = recorded.data
         if recorded.turn and recorded.turn < self._since:
             return

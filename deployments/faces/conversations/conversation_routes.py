@@ -165,7 +165,7 @@ class TurnStream:
                         if told.place > after and (audio != "none" or not told.sound):
                             yield told.place, await whole(told, audio)
                             quiet_since = services.clock.monotonic()
-                # Facts of other turns and of sound mean nothing to this client.
+                # Events of other turns and of sound mean nothing to this client.
                 if not batch or services.clock.monotonic() - quiet_since >= limits.heartbeat_s:
                     yield None
                     quiet_since = services.clock.monotonic()

@@ -139,7 +139,7 @@ async def _told(
 
 
 class _Scribe:
-    """Folds the thread's facts into messages, several turns side by side."""
+    """Folds the thread's events into messages, several turns side by side."""
 
     def __init__(self, thread: SessionId, chunk_size: int | None) -> None:
         self._thread = thread

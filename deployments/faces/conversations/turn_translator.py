@@ -1,4 +1,4 @@
-"""From a turn's facts to the messages of a conversation's clients: chunks, sound, and the end of it."""
+"""From a turn's events to the messages of a conversation's clients: chunks, sound, and the end of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _DIGITS = 15
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """What a client has: all messages of the fact at `seq` up to number `part`."""
+    """What a client has: all messages of the event at `seq` up to number `part`."""
 
     seq: Seq
     part: int = 0
@@ -49,7 +49,7 @@ def parse_event_id(text: str) -> tuple[TurnId, Place]:
 
 @dataclass
 class TurnMessages:
-    """Knows the turn from its first fact on, so that a client may begin anywhere."""
+    """Knows the turn from its first event on, so that a client may begin anywhere."""
 
     thread: str
     state: TurnState
@@ -63,7 +63,7 @@ class TurnMessages:
         return self.state.over
 
     def take(self, recorded: Recorded) -> Iterator[Told]:
-        """The messages that follow from the next fact of the session."""
+        """The messages that follow from the next event of the session."""
         if recorded.turn != self.state.turn:
             return
         apply_to_turn(self.state, recorded)

@@ -1,4 +1,4 @@
-"""What SSE and WebSocket share: query parameters to a Listening, facts to JSON, heartbeats."""
+"""What SSE and WebSocket share: query parameters to a Listening, events to JSON, heartbeats."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -138,7 +138,7 @@ class Feed:
         return Heartbeat(head_seq=self.last, log=self._services.tailer.state(self._session))
 
     async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
-        """Each fact with its JSON and its audio in the wished format; None when a heartbeat is due.
+        """Each event with its JSON and its audio in the wished format; None when a heartbeat is due.
 
         Raises as `Welcome.check`, when the caller may no longer listen.
         """

@@ -31,7 +31,7 @@ async def events(
     wish: WishQuery,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The session's facts from a cursor on, as they are and as they come.
+    """The session's events from a cursor on, as they are and as they come.
 
     204 for a client that comes back after the last one: that stops an EventSource.
     """
@@ -42,8 +42,8 @@ async def events(
     if last_event_id and ((conversation.ended and listening.after == head.seq) or listening.over(head)):
         return Response(status_code=204)
     feed = Feed(services, caller, session, head, listening, wish.audio)
-    facts = _stream(feed, head.generation, services.leaving.departure)
-    return StreamingResponse(facts, media_type="text/event-stream", headers=HEADERS)
+    log_events = _stream(feed, head.generation, services.leaving.departure)
+    return StreamingResponse(log_events, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGenerator[bytes, None]:
@@ -72,7 +72,7 @@ async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGen
 
 
 def told(generation: str, seq: int, wire: dict[str, Any]) -> bytes:
-    """A fact."""
+    """An event."""
     return written(dumps(wire), cursor=f"{generation}-{seq}")
 
 

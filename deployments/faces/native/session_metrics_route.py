@@ -1,4 +1,4 @@
-"""The native face for a session's metrics: worked out from its facts, by the fold that counts live."""
+"""The native face for a session's metrics: worked out from its events, by the fold that counts live."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""The native face over WebSocket: facts and audio out, commands in."""
+"""The native face over WebSocket: events and audio out, commands in."""
 
 import asyncio
 import logging
@@ -90,7 +90,7 @@ class _Connection:
         self._socket = websocket
         self._sending = asyncio.Lock()
         self._told = 0
-        """The last fact that was sent here."""
+        """The last event that was sent here."""
 
     async def see_out(self, departure: Departure, hello: Hello, scope: anyio.CancelScope) -> None:
         """When this gateway leaves: say where to go on, and close with 1012.
@@ -138,7 +138,7 @@ class _Connection:
         await self.refuse(ours)
 
     async def feed(self, feed: Feed) -> None:
-        """Send facts until there are no more; a fact with audio is one binary frame."""
+        """Send events until there are no more; an event with audio is one binary frame."""
         async with aclosing(feed.frames()) as frames:
             sent = 0
             async for frame in frames:

@@ -63,7 +63,7 @@ async def export_session(services: Open, caller: Caller, session: Session) -> St
 async def import_session(
     services: Open, caller: Caller, request: Request, response: Response
 ) -> SessionImported:
-    """The session in an exported ZIP file as a new one of the caller's, with the same facts and times.
+    """The session in an exported ZIP file as a new one of the caller's, with the same events and times.
 
     One bundle is imported at a time in each replica, one of each principal after the other.
     """

@@ -1,4 +1,4 @@
-"""One chat completion: from a request to a turn, and from its facts to chunks with their cursors."""
+"""One chat completion: from a request to a turn, and from its events to chunks with their cursors."""
 
 import asyncio
 import base64

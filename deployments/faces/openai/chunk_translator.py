@@ -1,4 +1,4 @@
-"""The facts of one answer as OpenAI's chunks. The same facts always give the same chunks."""
+"""The events of one answer as OpenAI's chunks. The same events always give the same chunks."""
 
 import asyncio
 import base64
@@ -47,7 +47,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Teller:
-    """Takes the facts of the session in order."""
+    """Takes the events of the session in order."""
 
     wanted: Wanted
     model: str = ""
@@ -61,7 +61,7 @@ class Teller:
     """The id of the spoken answer was told."""
 
     async def of(self, recorded: Recorded) -> list[Chunk]:
-        """The chunks that follow from this fact. Raises a RhapsodeError where the turn failed."""
+        """The chunks that follow from this event. Raises a RhapsodeError where the turn failed."""
         if int(self.wanted.turn) not in (recorded.turn, int(recorded.seq)):
             return []
         match recorded.type:

@@ -7,7 +7,7 @@ from schemas.ids import Seq, SessionId, parse_session_id
 
 
 class Cursor(NamedTuple):
-    """The last chunk that a client has: of this fact, this one of its chunks; None: all of them."""
+    """The last chunk that a client has: of this event, this one of its chunks; None: all of them."""
 
     session: SessionId
     seq: Seq

@@ -111,7 +111,7 @@ class Keeper(Lasting):
     async def _to_its_end(self, session: SessionId, turn: TurnId) -> None:
         conversation, head = await self._sessions.view(session)
         wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-        facts = Listener(self._log, self._tailer, self._clock).listen(session, head, wish)
-        async with aclosing(facts) as batches:
+        events = Listener(self._log, self._tailer, self._clock).listen(session, head, wish)
+        async with aclosing(events) as batches:
             async for _ in batches:
                 pass

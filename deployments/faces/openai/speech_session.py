@@ -99,8 +99,8 @@ class Speeches:
         Raises what a sentence failed with: nothing is left out in silence.
         """
         file, ms, whole = file_stream(spoken.format), 0, False
-        async with aclosing(self._facts(spoken)) as facts:
-            async for recorded in facts:
+        async with aclosing(self._events(spoken)) as events:
+            async for recorded in events:
                 _refuse_failure(recorded)
                 whole = whole or recorded.type == "turn.completed"
                 if recorded.type == "audio.chunk":
@@ -115,7 +115,7 @@ class Speeches:
             yield await asyncio.to_thread(lambda: file.push(silence(_SILENCE_MS), chunk=0)), ms
         yield await asyncio.to_thread(file.finish), ms
 
-    async def _facts(self, spoken: Spoken) -> AsyncGenerator[Recorded, None]:
+    async def _events(self, spoken: Spoken) -> AsyncGenerator[Recorded, None]:
         conversation, head = await self.sessions.attend(spoken.session)
         ended = conversation.turns[spoken.turn].ended_at
         wish = Listening(after=Seq(spoken.turn), turn=spoken.turn, turn_ended=ended, audio=True)

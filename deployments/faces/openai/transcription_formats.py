@@ -33,7 +33,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Transcribed:
-    """Takes the facts of one recording in order; `over` once it is closed."""
+    """Takes the events of one recording in order; `over` once it is closed."""
 
     segments: list[Segment] = field(default_factory=list)
     words: list[Segment] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Transcribed:
     """The one way that can do what was asked."""
 
     def apply(self, recorded: Recorded) -> str:
-        """The text that this fact adds, if any. Raises EngineError for what could not be written down."""
+        """The text that this event adds, if any. Raises EngineError for what could not be written down."""
         data = recorded.data
         if recorded.type == "input.closed":
             self.over = True

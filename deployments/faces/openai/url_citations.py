@@ -8,7 +8,7 @@ from schemas.settings.retrieval_settings import NumberedPassage, Support
 
 
 class Citations:
-    """Takes the facts that found passages, and the one that says which were used."""
+    """Takes the events that found passages, and the one that says which were used."""
 
     def __init__(self) -> None:
         self._passages: dict[int, NumberedPassage] = {}

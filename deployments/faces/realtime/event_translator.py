@@ -1,4 +1,4 @@
-"""From a session's facts to the server events of the Realtime API: pure, and everywhere the same."""
+"""From a session's events to the server events of the Realtime API: pure, and everywhere the same."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,13 +11,13 @@ from pipeline.session_state.conversation import Conversation
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
 
-PER_FACT: Final = 64
-"""Numbers of a fact's events; no fact has more of them."""
-LAST: Final = PER_FACT - 1
+PER_EVENT: Final = 64
+"""Numbers of an event's events; no event has more of them."""
+LAST: Final = PER_EVENT - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ServerEvent:
     """One event, and the sound that belongs into it."""
 
     data: dict[str, Any]
@@ -31,12 +31,12 @@ class Event:
 
 
 def position(seq: Seq, index: int = LAST) -> int:
-    """The number of a fact's event; without an index: all of them have been told."""
-    return seq * PER_FACT + index
+    """The number of an event's event; without an index: all of them have been told."""
+    return seq * PER_EVENT + index
 
 
 class Translator:
-    """Folds facts, in order, each once, and says the events of each."""
+    """Folds events, in order, each once, and says the events of each."""
 
     def __init__(self, session: SessionId) -> None:
         self.session = session
@@ -44,11 +44,11 @@ class Translator:
         self._ears = Ears(self.conversation)
         self._responses = Responses(self.conversation)
 
-    def apply(self, recorded: Recorded) -> list[Event]:
-        """The events that follow from the next fact."""
+    def apply(self, recorded: Recorded) -> list[ServerEvent]:
+        """The events that follow from the next event."""
         self.conversation.apply(recorded)
         return [
-            Event(
+            ServerEvent(
                 {
                     "event_id": f"event_{self.conversation.items.tag}_{recorded.seq}_{index}",
                     "sequence_number": position(recorded.seq, index),

@@ -4,7 +4,7 @@ from typing import Final
 
 import anyio
 
-from deployments.faces.realtime.event_translator import Event
+from deployments.faces.realtime.event_translator import ServerEvent
 from deployments.faces.realtime.input_buffer import Microphone
 from deployments.faces.realtime.realtime_commands import Desk
 from deployments.services import Services
@@ -27,7 +27,7 @@ class Patience:
         self._due: tuple[TurnId, int] | None = None
         """The answer after which nobody has said anything, and until when that is fine."""
 
-    def note(self, event: Event, conversation: Conversation) -> None:
+    def note(self, event: ServerEvent, conversation: Conversation) -> None:
         """What was told now, and the session as it is then."""
         kind = event.data["type"]
         if kind in _INTERRUPTIONS:
@@ -39,7 +39,7 @@ class Patience:
         self._news.set()
         self._news = anyio.Event()
 
-    def _deadline(self, event: Event, conversation: Conversation) -> tuple[TurnId, int] | None:
+    def _deadline(self, event: ServerEvent, conversation: Conversation) -> tuple[TurnId, int] | None:
         config = conversation.items.config or {}
         detection = config.get("audio", {}).get("input", {}).get("turn_detection") or {}
         wait_ms = detection.get("idle_timeout_ms")

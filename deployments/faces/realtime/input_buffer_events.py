@@ -1,4 +1,4 @@
-"""From the facts of what is heard to the events of the input audio buffer."""
+"""From the events of what is heard to the events of the input audio buffer."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Ears:
         """Of transcripts, what has been told."""
 
     def of(self, recorded: Recorded) -> list[Shown]:
-        """The events that follow from a fact about an input, which the conversation has taken in."""
+        """The events that follow from an event about an input, which the conversation has taken in."""
         data = recorded.data
         match recorded.type:
             case "input.opened":

@@ -32,7 +32,7 @@ class AnswerSound:
         """The chunk that was told last, as PCM."""
 
     async def of(self, chunk: Recorded, format: str) -> str:
-        """The sound of an `audio.chunk` fact, read with its audio, in base64."""
+        """The sound of an `audio.chunk` event, read with its audio, in base64."""
         pcm = await self._renderings.render(self._session, "pcm16", chunk)
         if format == "audio/pcm":
             return base64.b64encode(pcm).decode()
@@ -56,7 +56,7 @@ class AnswerSound:
 
 
 _LOOK_BACK: Final = 200
-"""Facts among which the chunk before is looked for."""
+"""Events among which the chunk before is looked for."""
 
 
 def _place(chunk: Recorded) -> _Place:

@@ -1,4 +1,4 @@
-"""What Realtime clients want of a conversation: checked against it, recorded as facts."""
+"""What Realtime clients want of a conversation: checked against it, recorded as events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pipeline.stt.item_audio import I, silent_parts, written_down
 from schemas.errors import NothingToControl, SchemaInvalid
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import (
-    Fact,
+    Event,
     InputCleared,
     InputIdled,
     ItemAdded,
@@ -70,7 +70,7 @@ class Desk:
     async def configure(self, patch: SessionPatch | TranscriptionPatch) -> None:
         """Change the session from now on."""
 
-        def decision(conversation: Conversation) -> Sequence[Fact]:
+        def decision(conversation: Conversation) -> Sequence[Event]:
             before = config_of(conversation, model=self.model)
             config = updated(before, patch)
             if config["type"] == before["type"]:
@@ -97,7 +97,7 @@ class Desk:
     async def create(self, event: ItemCreate) -> None:
         [item], after = await self._heard([event.item]), event.previous_item_id
 
-        def decision(conversation: Conversation) -> Sequence[Fact]:
+        def decision(conversation: Conversation) -> Sequence[Event]:
             items = conversation.items
             if item.id is not None and item.id in items.known:
                 raise RealtimeInvalid(f"There is an item '{item.id}' already.", field="item.id")
@@ -131,7 +131,7 @@ class Desk:
         return shown_item(_item(conversation, name, "retrieve"), conversation.turns)
 
     async def delete(self, name: str) -> None:
-        def decision(conversation: Conversation) -> Sequence[Fact]:
+        def decision(conversation: Conversation) -> Sequence[Event]:
             _item(conversation, name, "delete")
             return (ItemRemoved(item=name),)
 
@@ -140,7 +140,7 @@ class Desk:
     async def truncate(self, event: ItemTruncate) -> None:
         """Of this answer nobody heard more: the model is told so, and nothing more of it is sent."""
 
-        def decision(conversation: Conversation) -> Sequence[Fact | About]:
+        def decision(conversation: Conversation) -> Sequence[Event | About]:
             item = _item(conversation, event.item_id, "truncate")
             turn = conversation.turns.get(item.turn)
             if item.kind != "answer" or turn is None or not turn.settings.speak:
@@ -150,10 +150,10 @@ class Desk:
                     f"Audio content of {turn.audio_ms}ms is already shorter than {event.audio_end_ms}ms.",
                     field="audio_end_ms",
                 )
-            facts = [About(turn.turn, PlaybackHeard(heard_ms=event.audio_end_ms))]
+            events = [About(turn.turn, PlaybackHeard(heard_ms=event.audio_end_ms))]
             if not turn.flushed:
-                facts.append(About(turn.turn, PlaybackFlushed(reason="user")))
-            return *facts, ItemTruncated(item=item.id, audio_end_ms=event.audio_end_ms)
+                events.append(About(turn.turn, PlaybackFlushed(reason="user")))
+            return *events, ItemTruncated(item=item.id, audio_end_ms=event.audio_end_ms)
 
         await self.sessions.decide(self.session, decision)
 
@@ -169,7 +169,7 @@ class Desk:
         """Nobody has said anything since this answer; False: somebody has, or that is known already."""
         told = True
 
-        def decision(conversation: Conversation) -> Sequence[Fact]:
+        def decision(conversation: Conversation) -> Sequence[Event]:
             nonlocal told
             items, answer = conversation.items, conversation.turns[turn]
             latest = items.known[items.order[-1]] if items.order else None

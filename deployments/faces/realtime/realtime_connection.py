@@ -10,7 +10,7 @@ import anyio
 import orjson
 from fastapi import WebSocketDisconnect
 
-from deployments.faces.realtime.event_translator import Event
+from deployments.faces.realtime.event_translator import ServerEvent
 from deployments.faces.realtime.idle_timeout import Patience
 from deployments.faces.realtime.input_buffer import Microphone
 from deployments.faces.realtime.output_audio import AnswerSound
@@ -95,7 +95,7 @@ class Connection:
                         if event.number > self._opened.told:
                             await self._tell(event)
 
-    async def _tell(self, event: Event) -> None:
+    async def _tell(self, event: ServerEvent) -> None:
         data = event.data
         if event.sound is not None:
             data = data | {"delta": await self._sound.of(event.sound, event.format)}
@@ -104,7 +104,7 @@ class Connection:
         self._patience.note(event, self._translator.conversation)
 
     async def _say(self, kind: str, **data: Any) -> None:
-        """An event of this connection alone, which belongs to no fact."""
+        """An event of this connection alone, which belongs to no event."""
         self._own += 1
         about = {"event_id": f"event_{self._number}_{self._own}", "sequence_number": self._number}
         await self._socket.send({**about, "type": kind, **data})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deployments.faces.native.session_routes import refuse_affairs
-from deployments.faces.realtime.event_translator import PER_FACT, Translator, position
+from deployments.faces.realtime.event_translator import PER_EVENT, Translator, position
 from deployments.faces.realtime.realtime_commands import Desk
 from deployments.faces.realtime.session_config import checked, initial
 from deployments.services import Services
@@ -33,7 +33,7 @@ class Opened:
     translator: Translator
     """It has taken in everything before what is told."""
     after: Seq
-    """Facts after this one are listened to ..."""
+    """Events after this one are listened to ..."""
     told: int
     """... and of their events those after this number are told."""
     head: Head
@@ -121,7 +121,7 @@ async def _open(services: Services, session: SessionId, model: str, number: int 
         raise RealtimeInvalid(
             f"The session ends at {last}, starting_after names {told}.", field="starting_after"
         )
-    after = Seq(max(0, told // PER_FACT - 1))
+    after = Seq(max(0, told // PER_EVENT - 1))
     translator = Translator(session)
     await _fold(services, translator, after)
     settings = services.settings

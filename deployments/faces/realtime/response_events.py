@@ -1,4 +1,4 @@
-"""From the facts of turns to the events of responses."""
+"""From the events of turns to the events of responses."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class _Response:
 
 
 class Responses:
-    """A pure translation: the same facts always give the same events, in the same order."""
+    """A pure translation: the same events always give the same events, in the same order."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -38,7 +38,7 @@ class Responses:
         return found
 
     def of(self, recorded: Recorded) -> list[Shown]:
-        """The events that follow from a fact about a turn, which the conversation has taken in."""
+        """The events that follow from an event about a turn, which the conversation has taken in."""
         turn = self._conversation.turns.get(TurnId(recorded.turn))
         if turn is None:
             return []

@@ -1,4 +1,4 @@
-"""From a turn's facts to the messages of a scene's socket, in the words of the stories' clients."""
+"""From a turn's events to the messages of a scene's socket, in the words of the stories' clients."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,7 +16,7 @@ FORMAT: Final[AudioFormat] = "mp3"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A message that follows from the fact at `seq`; where it has `sound`, that is still to be encoded."""
+    """A message that follows from the event at `seq`; where it has `sound`, that is still to be encoded."""
 
     seq: Seq
     message: Message
@@ -25,7 +25,7 @@ class Told:
 
 @dataclass
 class SceneMessages:
-    """Knows the scene from its first fact on, so that numbers are right wherever a client begins."""
+    """Knows the scene from its first event on, so that numbers are right wherever a client begins."""
 
     scene_id: str
     turn: TurnId
@@ -36,7 +36,7 @@ class SceneMessages:
     _spoken: int = 0
 
     def take(self, recorded: Recorded) -> Told | None:
-        """The next fact of the session; None where it means nothing to the client."""
+        """The next event of the session; None where it means nothing to the client."""
         if recorded.turn != self.turn:
             return None
         data = recorded.data

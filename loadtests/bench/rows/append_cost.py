@@ -20,7 +20,7 @@ from pipeline.eventlog.redis.codec import Keys, append_arguments, encode
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.lua_libraries import LIBRARY
 from schemas.events import SessionStarted, TextDelta
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import SessionId, TurnId, new_session_id
 from schemas.settings import LogSettings, SessionSettings
 
@@ -32,7 +32,7 @@ ROUNDS: Final = 15
 SESSIONS: Final = 16
 KEYS: Final = Keys(16)
 BUDGET: Final = 2.5
-FACT: Final = NewFact(TextDelta(at=1_234, text=" the old lighthouse"), 1_795_234_444_369, TurnId(2))
+EVENT: Final = NewEvent(TextDelta(at=1_234, text=" the old lighthouse"), 1_795_234_444_369, TurnId(2))
 
 
 def measure(rounds: int = ROUNDS) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class _Plain:
     """XADD * of the same fields, pipelined as widely as our events are."""
 
     def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
-        kind, v, ts, turn, _, data, _, _ = encode(FACT)
+        kind, v, ts, turn, _, data, _, _ = encode(EVENT)
         self._fields: dict[Any, Any] = {"t": kind, "v": v, "ts": ts, "n": turn, "d": data}
         self._redis = redis
         self._streams = [f"plain:{session}" for session in sessions]
@@ -88,7 +88,7 @@ class _Plain:
 
 
 class _Ours:
-    """Batches of four facts, each batch pushed to a listener."""
+    """Batches of four events, each batch pushed to a listener."""
 
     def __init__(self, redis: Redis, sessions: Sequence[SessionId]) -> None:
         self._redis = redis
@@ -101,11 +101,11 @@ class _Ours:
             _append(self._redis, [self._batch(session) for session in self._sessions])
 
     def _batch(self, session: SessionId) -> Batch:
-        return Batch(session, "owner", self._number, [FACT] * BATCH, epoch=1)
+        return Batch(session, "owner", self._number, [EVENT] * BATCH, epoch=1)
 
 
 def _creation(session: SessionId) -> Batch:
-    started = NewFact(SessionStarted(settings=SessionSettings()), FACT.ts_ms)
+    started = NewEvent(SessionStarted(settings=SessionSettings()), EVENT.ts_ms)
     return Batch(session, "creator", 1, [started], mode="create")
 
 

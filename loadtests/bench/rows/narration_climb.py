@@ -18,7 +18,7 @@ WRITER: Final = {
     "first_delta_ms": 120,
     "per_delta_ms": 90,
 }
-"""A little faster than it is spoken, so that nothing need break off; with its sound 20 facts a second."""
+"""A little faster than it is spoken, so that nothing need break off; with its sound 20 events a second."""
 VOICE: Final = {"ms_per_char": 15.0, "chunk_ms": 240, "first_chunk_ms": 60, "per_chunk_ms": 20}
 BUDGET: Final = 200
 _AT_ONCE: Final = (0.0, 0.2)
@@ -91,7 +91,7 @@ async def climbing(url: str, counts: Sequence[int], seconds: float, deltas: int)
 
 def _rate(answers: Sequence[ReceivedAnswer]) -> float:
     spent = sum(answer.whole_ms for answer in answers) / 1_000
-    return sum(answer.facts.total() for answer in answers) / spent if spent else 0.0
+    return sum(answer.events.total() for answer in answers) / spent if spent else 0.0
 
 
 def climb_rows(climbed: NarrationClimb) -> list[MeasuredRow]:

@@ -94,9 +94,9 @@ async def growing(
             for _ in range(windows):
                 delays.clear()
                 before = await asyncio.to_thread(meter.read)
-                heard = live.facts
+                heard = live.events
                 await asyncio.sleep(seconds * (_ALONE if count == 1 else 1))
-                events = live.facts - heard
+                events = live.events - heard
                 taken = list(delays)
                 used = (await asyncio.to_thread(meter.read)).since(before)
                 if events:

@@ -16,7 +16,7 @@ from loadtests.report.tables import ComparisonRow
 from pipeline.eventlog.event_log import Batch, EventLog, Verdict
 from pipeline.eventlog.open_log import open_log
 from schemas.events import (
-    Fact,
+    Event,
     SessionStarted,
     TextCompleted,
     TextDelta,
@@ -24,29 +24,29 @@ from schemas.events import (
     TurnRequested,
     TurnStarted,
 )
-from schemas.events.recorded import NewFact
+from schemas.events.recorded import NewEvent
 from schemas.ids import SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.settings import AppSettings, SessionSettings
 
 TURN: Final = 100
-"""Facts of a turn; of the last one what is left."""
+"""Events of a turn; of the last one what is left."""
 _AROUND: Final = 4
-"""Facts of a turn beside its deltas."""
+"""Events of a turn beside its deltas."""
 _TEXT: Final = " the old lighthouse"
 _BATCHES: Final = 8
 _PRODUCER: Final = "past.1"
 
 
 async def session_of(log: EventLog, events: int, settings: SessionSettings) -> SessionId:
-    """A live session with so many facts, and nothing left to do in it. `events`: at least 6."""
+    """A live session with so many events, and nothing left to do in it. `events`: at least 6."""
     session = new_session_id()
     now = time.time_ns() // 1_000_000
-    started = NewFact(SessionStarted(settings=settings), now)
+    started = NewEvent(SessionStarted(settings=settings), now)
     mark = generation(created_ms(session))
     await _append(log, [Batch(session, "creator", 1, [started], mode="create", generation=mark)])
     waiting: list[Batch] = []
-    for number, facts in enumerate(turns(events - 1, settings, now), 1):
-        waiting.append(Batch(session, _PRODUCER, number, facts, epoch=1))
+    for number, log_events in enumerate(turns(events - 1, settings, now), 1):
+        waiting.append(Batch(session, _PRODUCER, number, log_events, epoch=1))
         if len(waiting) == _BATCHES:
             await _append(log, waiting)
             waiting = []
@@ -54,19 +54,19 @@ async def session_of(log: EventLog, events: int, settings: SessionSettings) -> S
     return session
 
 
-def turns(events: int, settings: SessionSettings, now_ms: int) -> Iterator[list[NewFact]]:
-    """So many facts from number 2 on, turn by turn; a rest too short for a turn lengthens the last."""
+def turns(events: int, settings: SessionSettings, now_ms: int) -> Iterator[list[NewEvent]]:
+    """So many events from number 2 on, turn by turn; a rest too short for a turn lengthens the last."""
     at = 2
     while events:
         size = TURN if events >= TURN + _AROUND + 1 else events
-        yield [NewFact(fact, now_ms, TurnId(at)) for fact in _turn(size, settings)]
+        yield [NewEvent(event, now_ms, TurnId(at)) for event in _turn(size, settings)]
         at, events = at + size, events - size
 
 
-def _turn(size: int, settings: SessionSettings) -> Iterator[Fact]:
+def _turn(size: int, settings: SessionSettings) -> Iterator[Event]:
     deltas = size - _AROUND
     if deltas < 1:
-        raise ValueError(f"a turn of {size} facts says nothing")
+        raise ValueError(f"a turn of {size} events says nothing")
     yield TurnRequested(kind="prompt", text="Tell me more.", settings=settings)
     yield TurnStarted(epoch=1, node=_PRODUCER)
     for number in range(deltas):
@@ -85,13 +85,13 @@ SHORTEST: Final = 10
 _AGAIN: Final = 6
 """Times that a session is come back to: two gateways share the port, and each must have seen it."""
 _PAGE: Final = 8
-"""Facts of the page that is read: the shortest session has so many."""
+"""Events of the page that is read: the shortest session has so many."""
 _MS: Final = 1e6
 STEPS: Final = {
     "first": "resume at the end, by gateways that have not seen the session",
     "again": "resume at the end",
     "append": "one command, appended",
-    "page": f"the last {_PAGE} facts, read",
+    "page": f"the last {_PAGE} events, read",
     "turn": "question to first words, after a pause",
     "next": "question to first words, the one after it",
 }
@@ -166,7 +166,7 @@ async def _page_read(client: NativeClient, session: str, events: int) -> float:
     began = monotonic_ns()
     page = await client.page(f"/v1/sessions/{session}/events?from={events - _PAGE}&follow=false")
     if '"text.delta"' not in page:
-        raise RuntimeError(f"no facts in {page[:200]!r}")
+        raise RuntimeError(f"no events in {page[:200]!r}")
     return (monotonic_ns() - began) / _MS
 
 

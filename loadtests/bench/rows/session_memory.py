@@ -98,11 +98,11 @@ async def _later(
     live: SteadySessions, held_mb: Callable[[], float], seconds: float
 ) -> tuple[list[float], float]:
     """Megabytes of a session at four moments, and how many events each session had in between."""
-    found, heard = [await asyncio.to_thread(held_mb) / FEW], live.facts
+    found, heard = [await asyncio.to_thread(held_mb) / FEW], live.events
     for _ in range(STEPS):
         await asyncio.sleep(seconds / STEPS)
         found.append(await asyncio.to_thread(held_mb) / FEW)
-    return found, (live.facts - heard) / (FEW + 2)
+    return found, (live.events - heard) / (FEW + 2)
 
 
 async def _bare(url: str, group: int, settle_s: float) -> list[float]:

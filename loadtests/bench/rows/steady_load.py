@@ -19,7 +19,7 @@ Take = Callable[[TimedFrame], None]
 
 
 def unseen(arrival: TimedFrame) -> None:
-    """For whom it is enough that facts are counted."""
+    """For whom it is enough that events are counted."""
 
 
 def refusals(times: int) -> str:
@@ -38,7 +38,7 @@ class SteadySessions:
         take: Take,
         rest_s: float,
     ) -> None:
-        self.facts = 0
+        self.events = 0
         """That have come to all of them."""
         self.refused = 0
         """Times that a busy gateway took no session or question of somebody's."""
@@ -89,7 +89,7 @@ class SteadySessions:
                     raise RuntimeError(str(arrival.event))
                 if kind == "text.delta":
                     begun.set()
-                self.facts += 1
+                self.events += 1
                 self._take(arrival)
                 if kind in TERMINAL:
                     await asyncio.sleep(self.rest_s * self._dice.uniform(0.5, 1.5))

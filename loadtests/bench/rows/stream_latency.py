@@ -46,7 +46,7 @@ def delays_row(ours: Sequence[float], floor: Sequence[float]) -> ComparisonRow:
 
 
 async def resume_row(url: str, rounds: int) -> ComparisonRow:
-    """From reconnecting with a cursor to the first fact missed; the socket is cut in the middle of a turn."""
+    """From reconnecting with a cursor to the first event missed; the socket is cut in mid-turn."""
     client = NativeClient(url)
     ours: list[float] = []
     floor: list[float] = []
@@ -73,7 +73,7 @@ async def resume_row(url: str, rounds: int) -> ComparisonRow:
     finally:
         await client.aclose()
     return ComparisonRow(
-        "resume, reconnect to first missed fact",
+        "resume, reconnect to first missed event",
         "ms",
         ours,
         floor,

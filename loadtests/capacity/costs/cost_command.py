@@ -23,7 +23,7 @@ from loadtests.report.run_info import commit, machine, say, when
 _PARTS: Final = {
     "turn": "a turn",
     "delta": "a text delta",
-    "chunk": "a chunk of sound, with its share of the sentence's facts",
+    "chunk": "a chunk of sound, with its share of the sentence's events",
     "listener_delta": "a delta told to one more listener",
     "microphone_s": "a second spoken into a microphone",
     "quiet_s": "a second of an open microphone in a silent room",

@@ -25,7 +25,7 @@ def derived(steps: CostSteps, engines: tuple[float, float] = (0.0, 0.0)) -> dict
     `engines`: what scripted engines that run in the gateway's process take of a delta and a second of sound.
     """
     found: dict[str, Any] = {name: _costs(steps, role) for name, role in ROLES.items()}
-    chunk_s = _sound_s(steps.spoken) / _facts(steps.spoken, "audio.chunk")
+    chunk_s = _sound_s(steps.spoken) / _events(steps.spoken, "audio.chunk")
     for part, own in (("delta", engines[0]), ("chunk", engines[1] * chunk_s)):
         found["gateway"][part] = round(max(0.0, found["gateway"][part] - own), 7)
     found["scripted"] = [round(value, 7) for value in engines]
@@ -41,7 +41,7 @@ def derived(steps: CostSteps, engines: tuple[float, float] = (0.0, 0.0)) -> dict
     found["first_words_s"] = round(
         percentile([answer.ttft_ms or 0.0 for answer in alone.answers], 0.5) / 1_000, 4
     )
-    found["facts_per_turn"] = dict(_facts_per_turn(steps.spoken))
+    found["facts_per_turn"] = dict(_events_per_turn(steps.spoken))
     return found
 
 
@@ -52,10 +52,10 @@ def _costs(steps: CostSteps, role: str) -> dict[str, float]:
         return max(0.0, _spent(step, role) - idle * step.used.at_s)
 
     short, long, spoken = (net(step) / step.units for step in (steps.short, steps.long, steps.spoken))
-    few, many, told = (_facts(step, "text.delta") for step in (steps.short, steps.long, steps.spoken))
+    few, many, told = (_events(step, "text.delta") for step in (steps.short, steps.long, steps.spoken))
     delta = max(0.0, (long - short) / (many - few))
     turn = max(0.0, short - few * delta)
-    chunks = _facts(steps.spoken, "audio.chunk")
+    chunks = _events(steps.spoken, "audio.chunk")
     others = steps.listeners.units - many
     values = {
         "turn": turn,
@@ -73,10 +73,10 @@ def _spent(step: CostStep, role: str) -> float:
     return step.used.log_cpu_s if role == "Log server" else step.used.cpu_s.get(role, 0.0)
 
 
-def _facts(step: CostStep, kind: str) -> float:
+def _events(step: CostStep, kind: str) -> float:
     """Of one answer."""
     assert step.heard is not None
-    return step.heard.facts()[kind] / step.units
+    return step.heard.events()[kind] / step.units
 
 
 def _sound_s(step: CostStep) -> float:
@@ -113,7 +113,7 @@ def _calls(steps: CostSteps) -> dict[str, dict[str, float]]:
 def _bytes(steps: CostSteps) -> dict[str, float]:
     silent, spoken = steps.bytes_silent, steps.bytes_spoken
     delta = silent["turn_facts"] / silent["facts"]
-    told, chunks = (_facts(steps.spoken, kind) for kind in ("text.delta", "audio.chunk"))
+    told, chunks = (_events(steps.spoken, kind) for kind in ("text.delta", "audio.chunk"))
     return {
         "session": round(silent["session"]),
         "delta": round(delta, 1),
@@ -121,6 +121,6 @@ def _bytes(steps: CostSteps) -> dict[str, float]:
     }
 
 
-def _facts_per_turn(step: CostStep) -> dict[str, float]:
+def _events_per_turn(step: CostStep) -> dict[str, float]:
     assert step.heard is not None
-    return {kind: round(many / step.units, 2) for kind, many in sorted(step.heard.facts().items())}
+    return {kind: round(many / step.units, 2) for kind, many in sorted(step.heard.events().items())}

@@ -23,7 +23,7 @@ from schemas.ids import SessionId
 PEOPLE: Final = 10
 DELTAS: Final = 300
 _DELTA_MS: Final = 25
-"""Slower than deltas are merged, so that each is a fact."""
+"""Slower than deltas are merged, so that each is an event."""
 _SHORT: Final = "Yes."
 _STORY: Final = (
     "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
@@ -153,13 +153,13 @@ async def log_bytes(url: str, log: Redis, prompt: str, turns: int, **settings: A
     """What one session takes in the log server's memory: when it begins, and with each turn."""
     client = NativeClient(url)
     try:
-        sizes, facts = [], 0
+        sizes, events = [], 0
         session = await client.create(max_tokens=4_096, **settings)
         sizes.append(_size(log, session))
         async with client.stream(session, after=1) as stream:
             for _ in range(turns):
                 await stream.ask(prompt)
-                facts = int((await stream.first("turn.completed")).event["seq"])
+                events = int((await stream.first("turn.completed")).event["seq"])
         sizes.append(_size(log, session))
     finally:
         await client.aclose()
@@ -168,15 +168,15 @@ async def log_bytes(url: str, log: Redis, prompt: str, turns: int, **settings: A
         "session": begun[0] + begun[1],
         "turn_facts": (ended[0] - begun[0]) / turns,
         "turn_sound": (ended[1] - begun[1]) / turns,
-        "facts": facts / turns,
+        "facts": events / turns,
     }
 
 
 def _size(log: Redis, session: str) -> tuple[int, int]:
-    """Bytes of facts (with what is known of the session), and of sound."""
+    """Bytes of events (with what is known of the session), and of sound."""
     partitions = int(log.hget("ev:cfg", "partitions") or 16)
-    facts, meta, _, sound, _, _ = Keys(partitions).of(SessionId(session))
-    sizes = [log.memory_usage(key, samples=0) or 0 for key in (facts, meta, sound)]
+    events, meta, _, sound, _, _ = Keys(partitions).of(SessionId(session))
+    sizes = [log.memory_usage(key, samples=0) or 0 for key in (events, meta, sound)]
     return sizes[0] + sizes[1], sizes[2]
 
 

@@ -29,7 +29,7 @@ HOT_S: Final = 3_600.0
 SESSION_TURNS: Final = 20
 """Of a conversation, before it is closed."""
 TEXT_ARCHIVED: Final = 18.0
-"""Bytes that a fact takes in the archive, compressed (measured while it was designed)."""
+"""Bytes that an event takes in the archive, compressed (measured while it was designed)."""
 FIRST_SOUND_S: Final = 1.0
 """From the question to the first sound, in a system that keeps its promises."""
 TOKENS_PER_S: Final = 50.0
@@ -60,7 +60,7 @@ class SessionDemand:
     """The part of the time in which an answer is being made."""
 
     @property
-    def facts(self) -> float:
+    def events(self) -> float:
         """Words and sound, three for each sentence, and six that frame a turn."""
         return self.deltas + self.chunks + 3 * self.sentences + 6 * self.turns
 

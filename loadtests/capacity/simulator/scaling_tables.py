@@ -42,7 +42,7 @@ def demand_sheet(found: Mapping[str, Any]) -> str:
         ["tokens written", *(f"{of.tokens:.1f}" for of in both)],
         ["seconds of sound made", *(f"{of.speech_s:.2f}" for of in both)],
         ["seconds of speech understood", *(f"{of.heard_s:.2f}" for of in both)],
-        ["facts", *(f"{of.facts:.1f}" for of in both)],
+        ["facts", *(f"{of.events:.1f}" for of in both)],
         ["of a core, gateway", *(f"{100 * of.gateway_cores:.2f} %" for of in both)],
         ["of a core, log server", *(f"{100 * of.log_cores:.3f} %" for of in both)],
         ["into the log's memory", *(f"{of.log_bytes / 1_000:.1f} kB" for of in both)],
@@ -88,7 +88,7 @@ def sizes_sheet(found: Mapping[str, Any]) -> str:
                     f"{size.gateways:,} on {at_least(size.gateways / NODE_GATEWAYS):,}",
                     f"{size.shards:,}",
                     f"{size.models:,} / {size.ears:,} / {size.voices:,}",
-                    f"{sessions * of.facts:,.0f}",
+                    f"{sessions * of.events:,.0f}",
                     f"{sessions * of.archive_bytes * DAY_S / 1e12:,.1f} TB",
                     f"{at_least(sessions / CELL):,}",
                 ]
@@ -99,7 +99,7 @@ def sizes_sheet(found: Mapping[str, Any]) -> str:
         "gateways on machines",
         "shards",
         "cards: L40S write / L4 listen / speak",
-        "facts a second",
+        "events a second",
         "archive a day",
         "cells",
     ]

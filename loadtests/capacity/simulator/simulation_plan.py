@@ -60,7 +60,7 @@ class Overheads:
     gateway_turn: float
     gateway_delta: float
     gateway_chunk: float
-    """Of sound, with its share of the sentence's facts."""
+    """Of sound, with its share of the sentence's events."""
     gateway_microphone: float
     """For each second that is spoken."""
     gateway_quiet: float

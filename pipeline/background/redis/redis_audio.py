@@ -9,7 +9,7 @@ from pipeline.eventlog.redis.server import Command
 from schemas.ids import Seq, SessionId
 
 _LOOKED: Final = "looked"
-"""A hash of the partition: session -> the last fact that was looked at, and the time of the next one."""
+"""A hash of the partition: session -> the last event that was looked at, and the time of the next one."""
 _AT_ONCE: Final = 500
 
 
@@ -41,7 +41,7 @@ class RedisSound:
             await self._log.call(("HDEL", keys.beside(partition, _LOOKED), *sessions))
 
     async def drop(self, session: SessionId, seqs: Sequence[Seq]) -> None:
-        """The audio of these facts; what is not there need not be dropped."""
+        """The audio of these events; what is not there need not be dropped."""
         keys = await self._log.keys()
         name = keys.audio(session)
         commands: list[Command] = [

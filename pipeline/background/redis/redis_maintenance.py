@@ -143,7 +143,7 @@ class RedisUpkeep:
         return None
 
     async def retry(self, letter: Letter) -> bool:
-        """Hand the fact to its reader again; False: the letter is gone."""
+        """Hand the event to its reader again; False: the letter is gone."""
         keys = await self._log.keys()
         names = (keys.beside(letter.partition, LETTERS), keys.triggers(letter.partition))
         [done] = await self._log.call(("FCALL", "ew1_retry", 2, *names, letter.entry))

@@ -18,7 +18,7 @@ _LONGEST_S: Final = 900
 """Sound of one sentence; a server that sends more has lost its way."""
 _FIRST_MS: Final = 40
 _LATER_MS: Final = 200
-"""Sound is passed on in pieces of at least so long, because each becomes a fact: the first one soon."""
+"""Sound is passed on in pieces of at least so long, because each becomes an event: the first one soon."""
 _ASKING_S: Final = 3.0
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredFact
+from pipeline.eventlog.archive.entry_chain import FIRST_LINK, StoredEvent
 from pipeline.eventlog.event_log import TOMBSTONE_S, State
 from pipeline.eventlog.redis.codec import Argument, Keys, entry_seq
 from pipeline.eventlog.redis.outcomes import STATES, good, named
@@ -15,7 +15,7 @@ from pipeline.eventlog.redis.server import Command
 from schemas.ids import Seq, SessionId, parse_session_id
 
 META_S: Final = 86_400
-"""So much longer than its facts the meta of an archived session stays."""
+"""So much longer than its events the meta of an archived session stays."""
 _PAGE: Final = 1_000
 
 
@@ -25,9 +25,9 @@ class ArchiveVerdict(StrEnum):
     OK = "OK"
     DUP = "DUP"
     DIFFERS = "DIFFERS"
-    """The same facts are archived, with another content."""
+    """The same events are archived, with another content."""
     AHEAD = "AHEAD"
-    """The log has lost facts that were archived."""
+    """The log has lost events that were archived."""
     CONFLICT = "CONFLICT"
     """Somebody else archives this session."""
     NO_SESSION = "NOSESSION"
@@ -43,9 +43,9 @@ class Standing:
     chain: bytes
     state: State
     ts_ms: int
-    """Of the latest fact."""
+    """Of the latest event."""
     size: int = 0
-    """Bytes of all facts and their audio, as the log counts them."""
+    """Bytes of all events and their audio, as the log counts them."""
 
 
 class Archival:
@@ -62,11 +62,11 @@ class Archival:
         keys = _keys(await self.log.keys(), session)
         return ("FCALL", name, len(keys), *keys, session, *arguments)
 
-    async def entries(self, session: SessionId, after: Seq, limit: int) -> list[StoredFact]:
-        """At most `limit` facts of the hot log, byte for byte, from `after` + 1 or its beginning on."""
+    async def entries(self, session: SessionId, after: Seq, limit: int) -> list[StoredEvent]:
+        """At most `limit` events of the hot log, byte for byte, from `after` + 1 or its beginning on."""
         keys = await self.log.keys()
         first = f"{after + 1}-0"
-        [found] = await self.log.call(("XRANGE", keys.facts(session), first, "+", "COUNT", limit))
+        [found] = await self.log.call(("XRANGE", keys.events(session), first, "+", "COUNT", limit))
         if not found:
             return []
         [sound] = await self.log.call(
@@ -74,7 +74,7 @@ class Archival:
         )
         audio = {entry_seq(entry): entry[1][1] for entry in sound}
         return [
-            StoredFact(seq, tuple(entry[1]), audio.get(seq, b""))
+            StoredEvent(seq, tuple(entry[1]), audio.get(seq, b""))
             for entry in found
             if (seq := entry_seq(entry))
         ]
@@ -94,14 +94,15 @@ class Archival:
     async def archived(
         self, session: SessionId, who: str, *, first: Seq, last: Seq, chain: bytes, hot_s: int
     ) -> ArchiveVerdict:
-        """These facts were read back from the archive. With the last one of a closed session, all expire."""
+        """These events were read back from the archive. With the last one of a closed session, all expire."""
         stay = (hot_s, hot_s + META_S)
         word, _ = await self._function("ea2_archived", session, who, first, last, chain, *stay)
         return ArchiveVerdict(word.decode())
 
     async def trim(self, session: SessionId, keep: int, keep_bytes: int) -> int:
-        """Drop archived facts of a live session but the latest `keep`, or fewer that take about `keep_bytes`;
-        how many were dropped."""
+        """Drop archived events of a live session but the latest `keep`, or fewer of about `keep_bytes`.
+
+        Returns how many were dropped."""
         return int(await self._function("ea2_trim", session, keep, keep_bytes))
 
     async def bury(self, session: SessionId, seq: Seq, generation: str) -> None:
@@ -146,7 +147,7 @@ class Archival:
         """How many keys the log has of the session; a tombstone does not count."""
         keys = await self.log.keys()
         streams, state = await self.log.call(
-            ("EXISTS", keys.facts(session), keys.audio(session)),
+            ("EXISTS", keys.events(session), keys.audio(session)),
             ("HGET", keys.meta(session), "st"),
         )
         [meta] = await self.log.call(("EXISTS", keys.meta(session)))

@@ -1,4 +1,4 @@
-"""Reading what is archived: the same facts that the log had, from files that hardly ever change."""
+"""Reading what is archived: the same events that the log had, from files that hardly ever change."""
 
 import time
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from schemas.ids import Seq, SessionId
 
 T = TypeVar("T")
 FRAMES: Final = 16
-"""Decoded frames kept, of 1,000 facts and about a megabyte each."""
+"""Decoded frames kept, of 1,000 events and about a megabyte each."""
 CATALOGS: Final = 512
 CATALOG_S: Final = 30.0
 """What a session's folder holds is looked at again after so long."""
@@ -42,7 +42,7 @@ class _Catalog:
 
 
 class ArchiveReader:
-    """Facts from the archive, each frame decoded once in a while."""
+    """Events from the archive, each frame decoded once in a while."""
 
     def __init__(self, store: ArchiveStore, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.store = store
@@ -57,7 +57,7 @@ class ArchiveReader:
     async def read(
         self, session: SessionId, after: Seq, *, limit: int = 500, audio: bool = False
     ) -> list[Recorded]:
-        """At most `limit` facts with seq > after, without a gap; [] where the next one is not archived."""
+        """At most `limit` events with seq > after, without a gap; [] where the next one is not archived."""
 
         async def look(session: SessionId, catalog: _Catalog) -> list[Recorded]:
             return await self._read(session, catalog, after, limit, audio=audio)
@@ -135,11 +135,11 @@ class ArchiveReader:
         number = max(n for n, (first, _, _) in enumerate(events.index) if first <= after + 1)
         frame = await self._frame(session, name, events, number)
         skipped = after + 1 - events.index[number][0]
-        facts = frame[skipped : skipped + limit]
+        log_events = frame[skipped : skipped + limit]
         if not (audio and events.audio):
-            return facts
-        sound = await self._sound(session, catalog, name, facts)
-        return [replace(fact, audio=sound.get(fact.seq)) for fact in facts]
+            return log_events
+        sound = await self._sound(session, catalog, name, log_events)
+        return [replace(event, audio=sound.get(event.seq)) for event in log_events]
 
     async def _frame(
         self, session: SessionId, name: SegmentName, footer: Footer, number: int
@@ -156,11 +156,11 @@ class ArchiveReader:
         return frame
 
     async def _sound(
-        self, session: SessionId, catalog: _Catalog, name: SegmentName, facts: list[Recorded]
+        self, session: SessionId, catalog: _Catalog, name: SegmentName, log_events: list[Recorded]
     ) -> dict[Seq, bytes]:
-        """The audio of these facts, by one read of its file."""
+        """The audio of these events, by one read of its file."""
         footer = await self._footer(session, catalog, name, "audio")
-        start, end, inside = chunk_span(footer, [fact.seq for fact in facts])
+        start, end, inside = chunk_span(footer, [event.seq for event in log_events])
         if not inside:
             return {}
         return cut_chunks(await self.store.read(session, name.file("audio"), start, end), inside)
@@ -173,4 +173,4 @@ def _covering(catalog: _Catalog, seq: Seq) -> SegmentName | None:
 
 
 def _decode(packed: bytes) -> list[Recorded]:
-    return [decode_entry((b"%d-0" % fact.seq, fact.fields)) for fact in unpack_frame(packed)]
+    return [decode_entry((b"%d-0" % event.seq, event.fields)) for event in unpack_frame(packed)]

@@ -1,4 +1,4 @@
-"""Moves facts into the archive: written, read back, compared, and only then may the log let go of them."""
+"""Moves events into the archive: written, read back, compared, and only then may the log let go of them."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from schemas.ids import Seq, SessionId
 from schemas.settings import ArchiveSettings
 
 PAGE: Final = 200
-"""Facts read from the log at a time, with their audio."""
+"""Events read from the log at a time, with their audio."""
 LEASE_MS: Final = 60_000
 """For one segment: reading, writing and reading it back. Who is slower must begin again."""
 STALE_INTENT_MS: Final = 5 * 60_000
@@ -34,14 +34,14 @@ class ArchiveRecord:
     first: Seq
     last: Seq
     chain: str
-    """Names all facts up to `last` and their audio, however they are cut into files."""
+    """Names all events up to `last` and their audio, however they are cut into files."""
     segments: int
     whole: bool
     """The session is closed and all of it is archived: the log forgets it after a while."""
 
 
 def due(standing: Standing, now_ms: int, settings: ArchiveSettings) -> Seq:
-    """The last fact that belongs into the archive now; what is archived already where there is no more."""
+    """The last event that belongs into the archive now; what is archived already where there is no more."""
     waiting = standing.seq - standing.archived
     if standing.state == "sealed":
         return standing.seq
@@ -50,7 +50,7 @@ def due(standing: Standing, now_ms: int, settings: ArchiveSettings) -> Seq:
     idle = now_ms - standing.ts_ms >= settings.idle_archive_s * 1_000
     if idle and waiting >= settings.idle_facts:
         return standing.seq
-    if standing.size * waiting >= settings.hot_bytes * max(1, standing.seq):  # by the average fact
+    if standing.size * waiting >= settings.hot_bytes * max(1, standing.seq):  # by the average event
         return standing.seq
     return Seq(standing.archived + waiting // settings.segment_facts * settings.segment_facts)
 
@@ -123,8 +123,8 @@ class Archiver:
     async def _clear(self, session: SessionId, standing: Standing) -> None:
         """Remove what was written by somebody who died before telling the log. Nobody else writes now."""
         beginning = await self._archival.entries(session, standing.archived, 1)
-        if [fact.seq for fact in beginning] != [standing.archived + 1]:
-            raise ArchiveDamaged(f"facts after {standing.archived} are neither archived nor in the log")
+        if [event.seq for event in beginning] != [standing.archived + 1]:
+            raise ArchiveDamaged(f"events after {standing.archived} are neither archived nor in the log")
         leftovers = []
         for file in await self._store.files(session):
             name = SegmentName.parse(file)
@@ -160,13 +160,13 @@ class Archiver:
         return ArchiveRecord(session, first, archived, chain.hex(), count, whole)
 
     async def _build(self, session: SessionId, after: Seq, chain: bytes, upto: Seq) -> Segment:
-        """The next segment: so many facts, or fewer with much audio."""
+        """The next segment: so many events, or fewer with much audio."""
         builder = SegmentBuilder(chain)
         last = min(upto, Seq(after + self._settings.segment_facts))
         while after < last and builder.size < self._settings.segment_bytes:
             page = await self._archival.entries(session, after, min(PAGE, last - after))
             if not page:
-                raise ArchiveDamaged(f"fact {after + 1} is not in the log any more")
+                raise ArchiveDamaged(f"event {after + 1} is not in the log any more")
             await anyio.to_thread.run_sync(builder.extend, page)
             after = builder.last
         return await anyio.to_thread.run_sync(builder.finish)

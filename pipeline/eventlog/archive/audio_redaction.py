@@ -1,4 +1,4 @@
-"""Takes sound out of archived files; the facts that it belonged to stay."""
+"""Takes sound out of archived files; the events that it belonged to stay."""
 
 import uuid
 from collections.abc import Collection
@@ -25,7 +25,7 @@ class Muting:
         self._who = f"mute.{uuid.uuid4().hex}"
 
     async def mute(self, session: SessionId, silent: Collection[Seq]) -> int:
-        """Write the audio files of the session anew without the audio of these facts; how many.
+        """Write the audio files of the session anew without the audio of these events; how many.
 
         Doing it twice changes nothing. Raises ArchiveUnavailable, also while somebody else is at it, and
         ArchiveDamaged.

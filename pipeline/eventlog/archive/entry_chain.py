@@ -1,4 +1,4 @@
-"""A fact as the log stores it, and the chain that names all facts up to one. No I/O."""
+"""An event as the log stores it, and the chain that names all events up to one. No I/O."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,11 +9,11 @@ import msgpack
 from schemas.ids import Seq
 
 FIRST_LINK: Final = bytes(32)
-"""The chain before any fact."""
+"""The chain before any event."""
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFact:
+class StoredEvent:
     """One entry of a session's streams, byte for byte."""
 
     seq: Seq
@@ -31,6 +31,6 @@ class StoredFact:
         return packed
 
 
-def link(chain: bytes, fact: StoredFact) -> bytes:
-    """The chain with one more fact: it names everything up to here, however it is cut into segments."""
-    return sha256(chain + sha256(fact.packed()).digest() + sha256(fact.audio).digest()).digest()
+def link(chain: bytes, event: StoredEvent) -> bytes:
+    """The chain with one more event: it names everything up to here, however it is cut into segments."""
+    return sha256(chain + sha256(event.packed()).digest() + sha256(event.audio).digest()).digest()

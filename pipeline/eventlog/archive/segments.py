@@ -1,9 +1,9 @@
-"""The archive's files: a run of facts exactly as the log holds them, and the audio beside them. No I/O.
+"""The archive's files: a run of events exactly as the log holds them, and the audio beside them. No I/O.
 
     magic, body, footer (msgpack), length and CRC-32 of the footer (4 bytes each), magic
 
-The body of an events file is zstd frames of up to 1,000 facts each; that of an audio file the chunks' bytes
-one after another. The same facts give the same bytes, so writing a file again is harmless.
+The body of an events file is zstd frames of up to 1,000 events each; that of an audio file the chunks' bytes
+one after another. The same events give the same bytes, so writing a file again is harmless.
 """
 
 import re
@@ -16,11 +16,11 @@ from zlib import crc32
 import msgpack
 import zstandard
 
-from pipeline.eventlog.archive.entry_chain import StoredFact, link
+from pipeline.eventlog.archive.entry_chain import StoredEvent, link
 from schemas.errors import ArchiveDamaged
 from schemas.ids import Seq
 
-FRAME_FACTS: Final = 1_000
+FRAME_EVENTS: Final = 1_000
 TAIL_BYTES: Final = 64 << 10
 """Nearly every footer is within the last so many bytes of its file."""
 _MAGIC: Final = b"RHSEG\x00\x01\n"
@@ -33,7 +33,7 @@ Kind = Literal["events", "audio"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentName:
-    """Which facts a segment holds, and what its files are called."""
+    """Which events a segment holds, and what its files are called."""
 
     first: Seq
     last: Seq
@@ -61,9 +61,9 @@ class Footer:
     index: tuple[tuple[int, int, int], ...]
     """events: first seq, offset and length of each frame. audio: seq, length and CRC-32 of each chunk."""
     chain: bytes = b""
-    """events: after the last fact."""
+    """events: after the last event."""
     sealed: bool = False
-    """events: nothing follows the last fact, ever."""
+    """events: nothing follows the last event, ever."""
     audio: str = ""
     """events: SHA-256 of the audio file's body as it was written; empty: there is no such file."""
 
@@ -88,12 +88,12 @@ class Segment:
 
 
 class SegmentBuilder:
-    """Takes facts in order, without gaps; compresses a frame as soon as it is full."""
+    """Takes events in order, without gaps; compresses a frame as soon as it is full."""
 
     def __init__(self, chain: bytes) -> None:
-        """`chain`: as it is before the first fact."""
+        """`chain`: as it is before the first event."""
         self._chain = chain
-        self._held: list[StoredFact] = []
+        self._held: list[StoredEvent] = []
         self._body = bytearray()
         self._frames: list[tuple[int, int, int]] = []
         self._sound = bytearray()
@@ -111,33 +111,33 @@ class SegmentBuilder:
         """Bytes of audio, which is nearly all of it."""
         return len(self._sound)
 
-    def extend(self, facts: Iterable[StoredFact]) -> None:
-        for fact in facts:
-            self._add(fact)
+    def extend(self, log_events: Iterable[StoredEvent]) -> None:
+        for event in log_events:
+            self._add(event)
 
-    def _add(self, fact: StoredFact) -> None:
-        self._first = self._first or fact.seq
-        if self.n and fact.seq != self._last + 1:
-            raise ArchiveDamaged(f"fact {fact.seq} follows fact {self._last}")
-        self._chain = link(self._chain, fact)
-        self._last, self._latest = fact.seq, fact.type
+    def _add(self, event: StoredEvent) -> None:
+        self._first = self._first or event.seq
+        if self.n and event.seq != self._last + 1:
+            raise ArchiveDamaged(f"event {event.seq} follows event {self._last}")
+        self._chain = link(self._chain, event)
+        self._last, self._latest = event.seq, event.type
         self.n += 1
-        if fact.audio:
-            self._chunks.append((fact.seq, len(fact.audio), crc32(fact.audio)))
-            self._sound += fact.audio
-        self._held.append(fact)
-        if len(self._held) == FRAME_FACTS:
+        if event.audio:
+            self._chunks.append((event.seq, len(event.audio), crc32(event.audio)))
+            self._sound += event.audio
+        self._held.append(event)
+        if len(self._held) == FRAME_EVENTS:
             self._close_frame()
 
     def _close_frame(self) -> None:
-        packed = b"".join(fact.packed() for fact in self._held)
+        packed = b"".join(event.packed() for event in self._held)
         squeezed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(packed)
         self._frames.append((self._held[0].seq, len(_MAGIC) + len(self._body), len(squeezed)))
         self._body += squeezed
         self._held.clear()
 
     def finish(self) -> Segment:
-        """The segment of all facts so far; there must be one at least."""
+        """The segment of all events so far; there must be one at least."""
         if self._held:
             self._close_frame()
         sound = b""
@@ -193,7 +193,7 @@ def verify(file: bytes) -> Footer:
 
 
 def muted(file: bytes, silent: Collection[Seq]) -> bytes | None:
-    """An audio file without the audio of these facts; None: it had none of it. Raises ArchiveDamaged."""
+    """An audio file without the audio of these events; None: it had none of it. Raises ArchiveDamaged."""
     footer = verify(file)
     kept: list[tuple[int, int, int]] = []
     body = bytearray()
@@ -208,19 +208,19 @@ def muted(file: bytes, silent: Collection[Seq]) -> bytes | None:
     return _file(body, replace(footer, sha256=sha256(body).hexdigest(), index=tuple(kept)))
 
 
-def unpack_frame(frame: bytes) -> list[StoredFact]:
-    """The facts of one frame, without their audio. Raises ArchiveDamaged."""
+def unpack_frame(frame: bytes) -> list[StoredEvent]:
+    """The events of one frame, without their audio. Raises ArchiveDamaged."""
     try:
         packed = zstandard.ZstdDecompressor().decompress(frame)
         unpacker = msgpack.Unpacker(raw=True, max_buffer_size=0)
         unpacker.feed(packed)
-        return [StoredFact(Seq(seq), tuple(fields)) for seq, *fields in unpacker]
+        return [StoredEvent(Seq(seq), tuple(fields)) for seq, *fields in unpacker]
     except (zstandard.ZstdError, ValueError, TypeError, msgpack.UnpackException) as error:
         raise ArchiveDamaged("a frame of the archive cannot be read") from error
 
 
 def chunk_span(footer: Footer, seqs: Sequence[Seq]) -> tuple[int, int, list[tuple[int, int, int]]]:
-    """Where the audio of these facts (in order) lies in its file: start, end, the index between."""
+    """Where the audio of these events (in order) lies in its file: start, end, the index between."""
     offset, start, end = len(_MAGIC), 0, 0
     inside: list[tuple[int, int, int]] = []
     for seq, length, crc in footer.index:
@@ -240,6 +240,6 @@ def cut_chunks(data: bytes, inside: Sequence[tuple[int, int, int]]) -> dict[Seq,
         chunk = data[at : at + length]
         at += length
         if crc32(chunk) != crc:
-            raise ArchiveDamaged(f"the audio of fact {seq} is not what it was")
+            raise ArchiveDamaged(f"the audio of event {seq} is not what it was")
         found[Seq(seq)] = chunk
     return found

@@ -33,37 +33,37 @@ class TieredLog:
     ) -> list[Recorded]:
         """As EventLog says; a page may be shorter than asked for in the middle, too."""
         for _ in range(2):
-            facts = await self.hot.read(session, after, limit=limit, audio=audio)
-            if facts and facts[0].seq == after + 1:
-                return await self._with_sound(session, facts) if audio else facts
-            if not facts and await self._ends(session, after):
+            events = await self.hot.read(session, after, limit=limit, audio=audio)
+            if events and events[0].seq == after + 1:
+                return await self._with_sound(session, events) if audio else events
+            if not events and await self._ends(session, after):
                 return []
             if archived := await self.archive.read(session, after, limit=limit, audio=audio):
                 return archived
         [head] = await self.hot.heads([session])
         if head is None or head.state == "deleted":
             return []
-        raise LogLost(f"facts after {after} of this session are neither in the log nor in the archive")
+        raise LogLost(f"events after {after} of this session are neither in the log nor in the archive")
 
     async def _ends(self, session: SessionId, after: Seq) -> bool:
         """Does the log itself say that nothing follows?"""
         [head] = await self.hot.heads([session])
         return head is not None and (head.state == "deleted" or head.seq <= after)
 
-    async def _with_sound(self, session: SessionId, facts: list[Recorded]) -> list[Recorded]:
-        """Audio may leave the log a moment before its facts: another key, evicted or trimmed on its own."""
-        silent = [fact for fact in facts if fact.audio is None and fact.data.get("bytes")]
+    async def _with_sound(self, session: SessionId, events: list[Recorded]) -> list[Recorded]:
+        """Audio may leave the log a moment before its events: another key, evicted or trimmed on its own."""
+        silent = [event for event in events if event.audio is None and event.data.get("bytes")]
         if not silent:
-            return facts
+            return events
         sound: dict[Seq, bytes | None] = {}
         after = Seq(silent[0].seq - 1)
         while after < silent[-1].seq:
             page = await self.archive.read(session, after, limit=silent[-1].seq - after, audio=True)
             if not page:
                 break
-            sound |= {fact.seq: fact.audio for fact in page}
+            sound |= {event.seq: event.audio for event in page}
             after = page[-1].seq
-        return [replace(fact, audio=fact.audio or sound.get(fact.seq)) for fact in facts]
+        return [replace(event, audio=event.audio or sound.get(event.seq)) for event in events]
 
     async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
         heads = await self.hot.heads(sessions)
@@ -150,7 +150,7 @@ class TieredLog:
         return await self.hot.abandoned()
 
     async def delete(self, session: SessionId) -> None:
-        """Facts, audio and archive. If the archive is away, its next sweep erases the rest.
+        """Events, audio and archive. If the archive is away, its next sweep erases the rest.
 
         So does one where the session was being archived: who writes files then may die before it learns.
         """

@@ -1,4 +1,4 @@
-"""How facts look inside Redis: keys, function arguments, stream entries and pushes."""
+"""How events look inside Redis: keys, function arguments, stream entries and pushes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import msgpack
 
 from pipeline.eventlog.event_log import Batch, Push
 from schemas.errors import InputTooLong
-from schemas.events import TERMINAL, TRIGGERS, Fact, payload
-from schemas.events.recorded import NewFact, Recorded, upcast
+from schemas.events import TERMINAL, TRIGGERS, Event, payload
+from schemas.events.recorded import NewEvent, Recorded, upcast
 from schemas.ids import Seq, SessionId, TurnId
 
 Argument = str | bytes | int
 Row = tuple[str, str, str, str, str, bytes, bytes, str]
-"""Type, version, ts, turn, cause, data, audio, trigger: one fact as the append function takes it."""
+"""Type, version, ts, turn, cause, data, audio, trigger: one event as the append function takes it."""
 
 DATA_MAX: Final = 2 << 20
 """A text of limits.text_chars fits, whatever its script: UTF-8 takes four bytes a character at most."""
@@ -24,14 +24,14 @@ PUSH_MAX: Final = 64 << 10
 """A larger batch is announced by its range alone."""
 PUSH_AUDIO_MAX: Final = 16 << 10
 ENVELOPE_BYTES: Final = 48
-"""What a fact costs beside its data and audio, roughly; counted against the session's quota."""
+"""What an event costs beside its data and audio, roughly; counted against the session's quota."""
 LAST_WORDS: Final = TERMINAL | {
     "session.ended",
     "session.end_requested",
     "owner.changed",
     "turn.stop_requested",
 }
-"""Facts that say that and why a session stops: a full session still takes them."""
+"""Events that say that and why a session stops: a full session still takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Keys:
         return f"ev:{{p{self.partition(session)}}}"
 
     def of(self, session: SessionId) -> tuple[str, str, str, str, str, str]:
-        """Facts, meta, triggers, audio, live, work: the KEYS of the server functions."""
+        """Events, meta, triggers, audio, live, work: the KEYS of the server functions."""
         tag = self._tag(session)
         return (
             f"{tag}:s:{session}",
@@ -59,11 +59,11 @@ class Keys:
         return crc32(session.encode()) % self.partitions
 
     def triggers(self, partition: int) -> str:
-        """Pointers to the facts that workers care for, oldest first."""
+        """Pointers to the events that workers care for, oldest first."""
         return f"ev:{{p{partition}}}:t"
 
     def live(self, partition: int) -> str:
-        """Sessions that have not ended, by the time of their latest fact (to a second)."""
+        """Sessions that have not ended, by the time of their latest event (to a second)."""
         return f"ev:{{p{partition}}}:live"
 
     def work(self, partition: int) -> str:
@@ -74,7 +74,7 @@ class Keys:
         """Any other key of a partition: what workers keep there."""
         return f"ev:{{p{partition}}}:{name}"
 
-    def facts(self, session: SessionId) -> str:
+    def events(self, session: SessionId) -> str:
         return f"{self._tag(session)}:s:{session}"
 
     def audio(self, session: SessionId) -> str:
@@ -88,39 +88,39 @@ class Keys:
         return f"{self._tag(session)}:own:{session}"
 
 
-def encode(new: NewFact) -> Row:
-    """One fact as the append function takes it. Raises InputTooLong, also for what cannot be written."""
+def encode(new: NewEvent) -> Row:
+    """One event as the append function takes it. Raises InputTooLong, also for what cannot be written."""
     try:
-        data: bytes = msgpack.packb(payload(new.fact))
+        data: bytes = msgpack.packb(payload(new.event))
     except (OverflowError, ValueError, TypeError) as error:
-        raise InputTooLong(f"A {new.fact.type} fact cannot be written: {error}.") from error
+        raise InputTooLong(f"A {new.event.type} event cannot be written: {error}.") from error
     if len(data) > DATA_MAX or len(new.audio) > AUDIO_MAX:
-        raise InputTooLong(f"A {new.fact.type} fact is too large for the log.")
-    kind = new.fact.type
+        raise InputTooLong(f"A {new.event.type} event is too large for the log.")
+    kind = new.event.type
     cause = "" if new.cause is None else str(new.cause)
     trigger = "1" if kind in TRIGGERS and not new.quiet else ""
-    return kind, str(new.fact.v), str(new.ts_ms), str(new.turn), cause, data, new.audio, trigger
+    return kind, str(new.event.v), str(new.ts_ms), str(new.turn), cause, data, new.audio, trigger
 
 
 def size_of(rows: Sequence[Row]) -> int:
     return sum(ENVELOPE_BYTES + len(row[5]) + len(row[6]) for row in rows)
 
 
-def bytes_of(*facts: Fact) -> int:
+def bytes_of(*events: Event) -> int:
     """Bytes that these take in the log. Raises InputTooLong as `encode`."""
-    return size_of([encode(NewFact(fact, 0)) for fact in facts])
+    return size_of([encode(NewEvent(event, 0)) for event in events])
 
 
 def quota_for(batch: Batch, max_bytes: int) -> int:
     """The limit that holds for this batch; 0: none."""
-    return 0 if all(new.fact.type in LAST_WORDS for new in batch.facts) else max_bytes
+    return 0 if all(new.event.type in LAST_WORDS for new in batch.events) else max_bytes
 
 
 def append_arguments(batch: Batch, max_bytes: int) -> list[Argument]:
     """The ARGV of ev2_append."""
-    rows = [encode(new) for new in batch.facts]
+    rows = [encode(new) for new in batch.events]
     size = size_of(rows)
-    pushed = size <= PUSH_MAX and all(len(new.audio) <= PUSH_AUDIO_MAX for new in batch.facts)
+    pushed = size <= PUSH_MAX and all(len(new.audio) <= PUSH_AUDIO_MAX for new in batch.events)
     packed: bytes = msgpack.packb(rows, use_bin_type=False)  # Redis's msgpack knows one kind of string
     return [
         batch.session,
@@ -141,12 +141,12 @@ def decode_push(session: SessionId, message: bytes) -> Push:
     """What ev2_append announced."""
     span, _, packed = message.partition(b"\n")
     first, last, ts = (int(number) for number in span.split(b":"))
-    facts = []
+    events = []
     for seq, row in enumerate(msgpack.unpackb(packed, raw=True) if packed else (), first):
         kind, v, stamp, turn, cause, data, audio, _ = row
         shape = upcast(kind.decode(), int(v), _unpack(data))
         ts = max(ts, int(stamp))  # as the function stored it
-        facts.append(
+        events.append(
             Recorded(
                 seq=Seq(seq),
                 ts_ms=ts,
@@ -158,11 +158,11 @@ def decode_push(session: SessionId, message: bytes) -> Push:
                 audio=audio or None,
             )
         )
-    return Push(session, Seq(first), Seq(last), tuple(facts))
+    return Push(session, Seq(first), Seq(last), tuple(events))
 
 
 def decode_entry(entry: Sequence[Any], audio: bytes | None = None) -> Recorded:
-    """One entry of the facts stream, with the bytes found beside it."""
+    """One entry of the events stream, with the bytes found beside it."""
     fields: list[bytes] = entry[1]
     by_name = dict(zip(fields[::2], fields[1::2], strict=True))
     cause = by_name.get(b"c")

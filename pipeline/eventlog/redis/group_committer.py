@@ -35,14 +35,14 @@ _LATER: Final = (
 
 @dataclass(eq=False)
 class _Road:
-    """The lanes whose facts go to one server; those with something to say."""
+    """The lanes whose events go to one server; those with something to say."""
 
     ready: dict[Lane, None] = field(default_factory=dict)
     work: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Flusher:
-    """A lone fact leaves at once; whatever comes while a round trip is under way is the next group.
+    """A lone event leaves at once; whatever comes while a round trip is under way is the next group.
 
     There is one round trip under way on each road, so that a server that fails stops nobody else.
     """
@@ -164,9 +164,9 @@ class Flusher:
             self._fail(lane, refusal(Verdict.UNREPLICATED))
 
     def _wait_for_others(self, lane: Lane, place: Seq, outcome: Outcome) -> None:
-        """A server without the last facts has come: those who wrote what was before this batch give it back.
+        """A server without the last events has come: those who wrote what was before this batch give it back.
 
-        Who read the batch read it there. If nobody gives back what was before it, or another fact has
+        Who read the batch read it there. If nobody gives back what was before it, or another event has
         its place, it goes wherever the log ends.
         """
         since = self._displaced.setdefault(lane, time.monotonic())

@@ -22,7 +22,7 @@ LATER: Final = Outcome(Verdict.UNREPLICATED, Seq(0), Seq(0))
 
 def must_be_replicated(batch: Batch) -> bool:
     """Commands, of which nobody keeps a copy, and ends: an owner gives back only what is younger."""
-    return batch.epoch == 0 or any(new.fact.type in ENDS for new in batch.facts)
+    return batch.epoch == 0 or any(new.event.type in ENDS for new in batch.events)
 
 
 def is_fresh(batch: Batch) -> bool:

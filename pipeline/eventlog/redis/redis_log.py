@@ -88,7 +88,7 @@ class RedisEventLog:
                 continue  # what was done is there; some of the rest must wait now
 
     async def _mute(self, keys: Keys, batches: Sequence[Batch]) -> set[SessionId]:
-        """Those of the sessions of which a new server may lack facts that only their owners still have."""
+        """Those of the sessions of which a new server may lack events that only their owners still have."""
         fresh = {b.session for b in batches if is_fresh(b) and not self._grace.may_speak(b.session)}
         if fresh:
             sessions = list(fresh)
@@ -125,7 +125,7 @@ class RedisEventLog:
     ) -> list[Recorded]:
         keys = await self._ready()
         first, last = f"{after + 1}-0", f"{after + limit}-0"
-        commands: list[Command] = [("XRANGE", keys.facts(session), first, last)]
+        commands: list[Command] = [("XRANGE", keys.events(session), first, last)]
         if audio:
             commands.append(("XRANGE", keys.audio(session), first, last))
         replies = await self._call(*commands)

@@ -1,4 +1,4 @@
-"""One input being listened to: sound in, facts out."""
+"""One input being listened to: sound in, events out."""
 
 import logging
 from collections import deque
@@ -217,8 +217,10 @@ class Intake:
             scribe.give_up()
         if scribe is not None or self._cut:
             self._cut = False
-            fact = SpeechDiscarded(input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms)
-            await self._chronicle.tell_once(fact, "discarded")
+            log_event = SpeechDiscarded(
+                input=self.opening.input, utterance=self._utterance - 1, at_ms=self.at_ms
+            )
+            await self._chronicle.tell_once(log_event, "discarded")
         await self._utterances.release()
 
     async def _on_events(self, events: list[Event], tasks: TaskGroup) -> None:
@@ -247,8 +249,8 @@ class Intake:
             tasks,
             max(self._done_ms, event.at_ms - self.settings.endpointing.prefix_padding_ms),
         )
-        fact = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
-        await self._chronicle.tell_once(fact, "started")
+        log_event = SpeechStarted(input=self.opening.input, utterance=number, at_ms=event.at_ms)
+        await self._chronicle.tell_once(log_event, "started")
 
     async def _end(self, event: Ended, tasks: TaskGroup) -> None:
         scribe, self._scribe = self._scribe, None
@@ -257,7 +259,7 @@ class Intake:
         number, self._done_ms = self._utterance - 1, event.end_ms
         self._cut = event.reason == "max_length"
         scribe.end(event.end_ms, event.end_ms if self._cut else event.at_ms)
-        fact = SpeechEnded(
+        log_event = SpeechEnded(
             input=self.opening.input,
             utterance=number,
             start_ms=event.start_ms,
@@ -265,10 +267,10 @@ class Intake:
             at_ms=event.at_ms,
             reason=event.reason,
         )
-        await self._chronicle.tell_once(fact, "ended")
+        await self._chronicle.tell_once(log_event, "ended")
         arrived = self._arrivals.of(event.end_ms, self._services.clock.monotonic())
         await self._utterances.write(
-            fact, scribe, self.settings, tasks, arrived=arrived, tell=self._chronicle.partials(number)
+            log_event, scribe, self.settings, tasks, arrived=arrived, tell=self._chronicle.partials(number)
         )
         await self._catch_up()
 

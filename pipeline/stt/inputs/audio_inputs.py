@@ -170,7 +170,7 @@ class Intakes(Lasting):
         language = settings.language or conversation.settings.language
         restored = await restore(self._log, session, conversation.inputs.get(known), wish.at_ms, settings)
         await self._services.held.hold([new.held], self._heirs.lease_ms)
-        fact = InputOpened(
+        event = InputOpened(
             input=known,
             source=source,
             format=origin.format if origin else wish.format,
@@ -182,7 +182,7 @@ class Intakes(Lasting):
             language="" if language == "auto" else language,
             settings=settings,
         )
-        outcome = await self._services.recorder.post(session, fact, by=conversation.principal)
+        outcome = await self._services.recorder.post(session, event, by=conversation.principal)
         opening = Opening(
             session=session,
             input=known,
@@ -233,14 +233,14 @@ class Intakes(Lasting):
 
     async def _close(self, handle: OpenInputHandle, reason: CloseReason) -> None:
         opening, trouble = handle.intake.opening, handle.intake.trouble
-        fact = InputClosed(
+        event = InputClosed(
             input=opening.input,
             ms=handle.intake.at_ms,
             reason=reason,
             code="" if trouble is None else trouble.code,
             message="" if trouble is None else str(trouble),
         )
-        await self._services.recorder.post(opening.session, fact)
+        await self._services.recorder.post(opening.session, event)
         await self._services.held.let_go(Held(opening.session, opening.input))
 
     async def _close_failed(self, handle: OpenInputHandle) -> None:

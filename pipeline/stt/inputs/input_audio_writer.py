@@ -35,7 +35,7 @@ class SoundKeeper:
 
     async def _put(self, pieces: list[Piece]) -> None:
         for piece in pieces:
-            fact = InputAudio(
+            event = InputAudio(
                 input=self._input,
                 at_ms=piece.at_ms,
                 ms=piece.ms,
@@ -43,8 +43,8 @@ class SoundKeeper:
                 sha256=piece.sha256,
             )
 
-            async def keep(fact: InputAudio = fact, packets: bytes = piece.packets) -> None:
-                await self._writer.commit(fact, audio=packets)
-                await self._tell(fact.at_ms + fact.ms)
+            async def keep(event: InputAudio = event, packets: bytes = piece.packets) -> None:
+                await self._writer.commit(event, audio=packets)
+                await self._tell(event.at_ms + event.ms)
 
             await self._outbox.put(keep)

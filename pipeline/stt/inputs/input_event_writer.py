@@ -24,13 +24,13 @@ class Chronicle:
         self._producer = f"input:{opening.input}:{opening.seq}"
         self.writer: SessionWriter = services.recorder.open(opening.session, producer=self._producer)
 
-    async def tell_once(self, fact: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
+    async def tell_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
         """Whoever hears the same sound again says the same: only the first of them is heard."""
-        name = f"input:{fact.input}:{fact.utterance}:{what}"
-        await self._outbox.put(lambda: self._recorder.post(self._opening.session, fact, key=name))
+        name = f"input:{event.input}:{event.utterance}:{what}"
+        await self._outbox.put(lambda: self._recorder.post(self._opening.session, event, key=name))
 
-    async def tell(self, fact: InputProgress | TranscriptPartial) -> None:
-        await self._outbox.put(lambda: self.writer.record(fact))
+    async def tell(self, event: InputProgress | TranscriptPartial) -> None:
+        await self._outbox.put(lambda: self.writer.record(event))
 
     def close(self) -> None:
         """Nothing more will be told; what was goes on into the log."""

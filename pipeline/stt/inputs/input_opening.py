@@ -49,7 +49,7 @@ class Opening:
     language: str | None
     """That is spoken; None: it is found out."""
     seq: Seq
-    """Of the fact that says so."""
+    """Of the event that says so."""
     at_ms: int = 0
     """Where the sound begins that is given first."""
     from_ms: int = 0

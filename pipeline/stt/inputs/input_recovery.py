@@ -115,7 +115,7 @@ async def recorded_pieces(
 ) -> AsyncGenerator[Piece, None]:
     """The sound of an input as it was recorded, in order; what has been dropped since is left out.
 
-    `after`: not before this fact.
+    `after`: not before this event.
     """
     at = Seq((after or Seq(1)) - 1)
     while page := await log.read(session, at, limit=_PAGE, audio=True):

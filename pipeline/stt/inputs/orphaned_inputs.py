@@ -102,8 +102,8 @@ class Heirs:
 
     async def _close_file(self, held: Held, state: InputState) -> None:
         """Whoever sent it got no answer, and may send it again: nothing is asked of a part."""
-        fact = InputClosed(input=held.input, ms=state.rest_ms, reason="cut")
-        await self._services.recorder.post(held.session, fact)
+        event = InputClosed(input=held.input, ms=state.rest_ms, reason="cut")
+        await self._services.recorder.post(held.session, event)
         await self._services.held.let_go(held)
 
 

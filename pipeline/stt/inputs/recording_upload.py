@@ -1,4 +1,4 @@
-"""A recording is listened to: from a file on disk to facts, as fast as it can be written down."""
+"""A recording is listened to: from a file on disk to events, as fast as it can be written down."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager

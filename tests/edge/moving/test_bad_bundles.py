@@ -107,15 +107,15 @@ WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
         ),
         "bundle.invalid",
     ),
-    "an unknown fact": (
+    "an unknown event": (
         lambda files: zipped(with_events(files, lambda e: e[4].update(type="dev.rhapsode.cat.seen.v1"))),
         "bundle.version",
     ),
-    "a later fact": (
+    "a later event": (
         lambda files: zipped(with_events(files, lambda e: e[4].update(type=e[4]["type"][:-1] + "9"))),
         "bundle.version",
     ),
-    "a malformed fact": (
+    "a malformed event": (
         lambda files: zipped(with_events(files, lambda e: first_delta(e).update(data={"at": "here"}))),
         "bundle.invalid",
     ),
@@ -232,8 +232,8 @@ async def test_a_bundle_cannot_point_to_what_is_somebody_else_s(
         events[0]["data"] |= {"principal": "the boss", "parent": stranger, "parent_seq": 2}
 
     created = await imported(http, zipped(with_events(files, link)))
-    facts = await log.read(SessionId(created["session_id"]), created["head_seq"] - 1)
-    assert facts[-1].data["session"] == "00000000-0000-0000-0000-000000000000"
+    log_events = await log.read(SessionId(created["session_id"]), created["head_seq"] - 1)
+    assert log_events[-1].data["session"] == "00000000-0000-0000-0000-000000000000"
     [started] = await log.read(SessionId(created["session_id"]), 0, limit=1)  # type: ignore[arg-type]
     assert (started.data["principal"], started.data["parent"], started.data["parent_seq"]) == ("", None, None)
 
@@ -256,8 +256,10 @@ async def test_a_caller_s_trace_is_kept_in_our_form_only(
 
     files = unzip(await exported(http, told[0]))
     created = await imported(http, zipped(with_events(files, trace)))
-    facts = await log.read(SessionId(created["session_id"]), Seq(0))
-    assert [fact.data["traceparent"] for fact in facts if fact.type == "turn.requested"] == [kept, kept]
+    log_events = await log.read(SessionId(created["session_id"]), Seq(0))
+    assert [
+        log_event.data["traceparent"] for log_event in log_events if log_event.type == "turn.requested"
+    ] == [kept, kept]
 
 
 def flooded(files: Files, count: int, chars: int) -> bytes:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def everything(app: RunningApp, session: str) -> Heard:
-    """The facts and the sound of a session whose turns are over."""
+    """The events and the sound of a session whose turns are over."""
     async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
         turns = (await http.get(f"/v1/sessions/{session}")).json()["turns"]
     return await listen_until_over(app.ws_url, session, turns[-1]["turn"], audio="opus")
@@ -46,20 +46,20 @@ async def test_a_bundle_says_what_it_holds(http: httpx.AsyncClient, told: tuple[
     assert manifest["packets_sha256"] == sha256(files[PACKETS]).hexdigest()
 
 
-async def test_events_are_cloudevents_and_hold_the_facts(
+async def test_events_are_cloudevents_and_hold_the_events(
     http: httpx.AsyncClient, told: tuple[str, Heard]
 ) -> None:
     session, heard = told
     files = unzip(await exported(http, session))
     sequences = []
-    for line, fact in zip(files[EVENTS].splitlines(), heard.facts, strict=True):
+    for line, log_event in zip(files[EVENTS].splitlines(), heard.events, strict=True):
         event = JSONFormat().read(None, line)  # raises what the specification forbids
-        assert event.get_id() == f"{session}/{fact['seq']}"
+        assert event.get_id() == f"{session}/{log_event['seq']}"
         assert event.get_source() == f"/v1/sessions/{session}"
-        assert event.get_type() == f"dev.rhapsode.{fact['type']}.v1"
-        assert event.get_subject() == (f"turn/{fact['turn']}" if fact["turn"] else None)
-        assert round(event.get_time().timestamp() * 1_000) == fact["ts"]
-        assert event.get_data() == fact["data"]
+        assert event.get_type() == f"dev.rhapsode.{log_event['type']}.v1"
+        assert event.get_subject() == (f"turn/{log_event['turn']}" if log_event["turn"] else None)
+        assert round(event.get_time().timestamp() * 1_000) == log_event["ts"]
+        assert event.get_data() == log_event["data"]
         sequences.append(event.get_extension("sequence"))
     assert sequences == sorted(sequences)
 
@@ -76,7 +76,7 @@ async def test_sound_is_there_as_packets_and_as_files_that_play(
             first, last = (int(number) for number in place.split("-"))
             assert files[name][first : last + 1] == heard.audio[int(event["sequence"])]
     base = f"/v1/sessions/{session}"
-    for turn in {fact["turn"] for fact in heard.of("turn.completed")}:
+    for turn in {log_event["turn"] for log_event in heard.of("turn.completed")}:
         query = {"turn": turn}
         ogg = await http.get(f"{base}/audio", params={**query, "format": "opus"})
         assert files[f"audio/turn-{turn}.ogg"] == ogg.content
@@ -104,11 +104,11 @@ async def test_what_comes_in_is_what_went_out(
     assert created["session_id"] != session
     assert (created["imported_from"], created["head_seq"]) == (session, heard.last)
     again = await everything(mover, created["session_id"])
-    assert again.facts[1:] == heard.facts[1:]
+    assert again.events[1:] == heard.events[1:]
     assert again.audio == heard.audio
     origin = {"imported_from": session}
-    assert again.facts[0]["data"] == heard.facts[0]["data"] | origin
-    assert again.facts[0]["ts"] == heard.facts[0]["ts"]
+    assert again.events[0]["data"] == heard.events[0]["data"] | origin
+    assert again.events[0]["ts"] == heard.events[0]["ts"]
 
 
 async def test_an_imported_session_goes_on(
@@ -130,7 +130,7 @@ async def test_a_turn_cut_by_the_export_is_closed_by_the_import(
     created = await imported(http, zipped(files))
     heard = await everything(mover, created["session_id"])
     assert heard.of("turn.stopped", turn)[-1]["data"] == {"reason": "forked"}
-    assert len(heard.facts) == len(events_of(files)) + 1
+    assert len(heard.events) == len(events_of(files)) + 1
 
 
 async def test_an_ended_session_stays_ended(

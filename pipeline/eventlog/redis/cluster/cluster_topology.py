@@ -30,7 +30,7 @@ class Node:
     server: Server
     run_id: bytes = b""
     promotions: int = 0
-    """How often it took a place that another had: it may lack the last facts."""
+    """How often it took a place that another had: it may lack the last events."""
     promotions_seen: int = 0
     _doubts: int = 0
     _known_at: tuple[int, int] | None = None
@@ -159,7 +159,7 @@ class Shards:
                 return
 
     def _adopt(self, found: SlotMap) -> None:
-        """Who takes writes now and did not was a replica, known or not, and may lack the last facts."""
+        """Who takes writes now and did not was a replica, known or not, and may lack the last events."""
         known = set(found.addresses) if self._map is None else set(self._map.addresses)
         promoted = set(found.addresses) - (known - self._said_new)
         self._map, self._said_new = found, set()

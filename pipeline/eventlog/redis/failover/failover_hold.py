@@ -28,10 +28,10 @@ class _Mute:
 class Grace:
     """Sessions that had work at a failover: who held their lease goes on at once, everybody else waits.
 
-    A taker would go on from where the new server's copy ends, while the last facts, which everybody has
+    A taker would go on from where the new server's copy ends, while the last events, which everybody has
     heard, are still on their way back from the owner. Sessions without work had nothing to lose: the ends
     of turns count only once replicas have them. For the same reason a fresh command waits until the owner
-    has spoken: it would take the place of a fact that everybody has heard.
+    has spoken: it would take the place of an event that everybody has heard.
     """
 
     def __init__(self, grace_s: float) -> None:

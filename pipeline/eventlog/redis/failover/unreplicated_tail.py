@@ -43,7 +43,7 @@ class RetainedTail:
         self._order[kept] = None
         self._by_session.setdefault(batch.session, deque()).append(kept)
         self._by_session.move_to_end(batch.session)
-        self._bytes += weight(batch.facts)
+        self._bytes += weight(batch.events)
         while self._bytes > RETAINED_BYTES:
             self._drop_oldest()
 
@@ -102,4 +102,4 @@ class RetainedTail:
 
     def _forget(self, kept: _Kept) -> None:
         del self._order[kept]
-        self._bytes -= weight(kept.batch.facts)
+        self._bytes -= weight(kept.batch.events)
