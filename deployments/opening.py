@@ -13,10 +13,10 @@ import anyio
 from deployments.faces.openai.model_names import local_name
 from deployments.observability.gateway_gauges import gauges_of
 from deployments.observability.metrics_page import Metrics, Replicas
-from deployments.parts import Parts
+from deployments.parts import GatewayContainer
 from deployments.services import Check, Services
 from pipeline.admission.allowance import open_allowance
-from pipeline.admission.engine_backpressure import Pressure, patient
+from pipeline.admission.engine_backpressure import EngineBackpressure, patient
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.core.clock import SystemClock
@@ -25,15 +25,15 @@ from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
-from pipeline.observability.process_metrics import ProcessMeter, Teller
+from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.observability.trace_export import open_tracing
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.open_library import open_library
 from pipeline.session_state.session_views import SessionViews
 from pipeline.sessions.heard_ledger import HeardLedger
-from pipeline.sessions.owner_pool import Owners
-from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.turn.generation import Models
+from pipeline.sessions.owner_pool import OwnerPool
+from pipeline.tools.tool_registry import ToolRegistry
+from pipeline.turn.generation import Engines
 from schemas.errors import LogError
 from schemas.settings import AppSettings
 
@@ -51,10 +51,10 @@ async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
 @asynccontextmanager
 async def open_services(
     settings: AppSettings,
-    models: Models,
+    models: Engines,
     transcribers: Transcribers,
     checks: Mapping[str, Check],
-    librarian: Librarian | None = None,
+    librarian: RetrievalService | None = None,
     replicas: Replicas | None = None,
     told_to_go: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Services, None]:
@@ -66,8 +66,8 @@ async def open_services(
     """
     library = librarian or open_library(settings.retrieval, settings.home)
     clock = SystemClock()
-    functions = FunctionHouse(settings.tools)
-    pressure = Pressure(settings.limits.admission, clock)
+    functions = ToolRegistry(settings.tools)
+    pressure = EngineBackpressure(settings.limits.admission, clock)
     models = replace(patient(models, pressure), functions=functions, finder=models.finder or library)
     log = open_log(settings.log, settings.home, settings.archive)
     node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
@@ -84,13 +84,20 @@ async def open_services(
             HeardLedger(recorder, clock) as ledger,
         ):
             outside = (settings, models, transcribers, log, clock, allowance, pressure)
-            parts = Parts(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
-            async with Owners(node=node, services=parts.for_owners()) as owners:
+            parts = GatewayContainer(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
+            async with OwnerPool(node=node, services=parts.for_owners()) as owners:
                 leaving = parts.leaving(node, owners, told_to_go)
                 services = parts.for_faces(owners, metrics, checks, leaving)
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
                 additions, keeper = services.collections.additions, services.keeper
-                async with allowance, Teller(meter, measures), services.intakes, additions, keeper, leaving:
+                async with (
+                    allowance,
+                    MetricsReporter(meter, measures),
+                    services.intakes,
+                    additions,
+                    keeper,
+                    leaving,
+                ):
                     yield services
     finally:
         if librarian is None:

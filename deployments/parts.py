@@ -5,23 +5,23 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from deployments.faces.openai.ephemeral_sessions import Keeper
+from deployments.faces.openai.ephemeral_sessions import EphemeralSessions
 from deployments.faces.openai.model_names import Names
 from deployments.observability.metrics_page import Metrics
 from deployments.services import Check, Services
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.admission.upload_limits import Arriving
 from pipeline.apps.characters import Characters
 from pipeline.apps.collection_state import CollectionState
 from pipeline.apps.collections import Collections
-from pipeline.apps.ingest_jobs import Additions, Shelf
+from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs
 from pipeline.apps.narrations import Narrations
 from pipeline.apps.share_links import Shares
 from pipeline.apps.stories import Stories
 from pipeline.apps.threads import Threads
 from pipeline.apps.users import Users
-from pipeline.auth.authenticator import Door
+from pipeline.auth.authenticator import Authenticator
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
@@ -35,45 +35,45 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
-from pipeline.sessions.catalog import Choices
-from pipeline.sessions.drain import Departure
-from pipeline.sessions.gateway_register import Leaving, Presence
+from pipeline.sessions.catalog import Catalog
+from pipeline.sessions.drain import Drain
+from pipeline.sessions.gateway_register import GatewayPresence, Leaving
 from pipeline.sessions.heard_ledger import HeardLedger
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.redis_gateways import RedisGateways
 from pipeline.sessions.session_commands import Sessions
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.stt.evaluation.session_reruns import Reruns
-from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.input_opening import IntakeServices
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
-from pipeline.stt.interruption import Attention
+from pipeline.stt.interruption import InterruptionHandler
 from pipeline.stt.vad import SileroVad
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from schemas.version import BUILD
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class GatewayContainer:
     """What is open, or needs what is."""
 
     settings: AppSettings
-    models: Models
+    models: Engines
     transcribers: Transcribers
     log: TieredLog
     clock: Clock
     allowance: Allowance
-    pressure: Pressure
+    pressure: EngineBackpressure
     recorder: Recorder
     tailer: Tailer
     ledger: HeardLedger
-    library: Librarian
+    library: RetrievalService
     tracing: Tracing | None
     views: SessionViews
 
@@ -95,12 +95,14 @@ class Parts:
             views=self.views,
         )
 
-    def leaving(self, node: str, owners: Owners, told_to_go: Callable[[], bool]) -> Leaving:
+    def leaving(self, node: str, owners: OwnerPool, told_to_go: Callable[[], bool]) -> Leaving:
         now = self.clock.now_ms()
         return Leaving(
-            Presence(node, socket.gethostname(), os.getpid(), self.settings.release or BUILD, now, now),
+            GatewayPresence(
+                node, socket.gethostname(), os.getpid(), self.settings.release or BUILD, now, now
+            ),
             RedisGateways(self.log.hot),
-            Departure(self.settings.gateway.leaving),
+            Drain(self.settings.gateway.leaving),
             owners,
             self.pressure,
             self.clock,
@@ -108,8 +110,8 @@ class Parts:
         )
 
     @property
-    def choices(self) -> Choices:
-        return Choices(
+    def choices(self) -> Catalog:
+        return Catalog(
             self.settings.session,
             self.models.speaker.providers,
             self.transcribers.realtime.providers,
@@ -119,7 +121,7 @@ class Parts:
         )
 
     def for_faces(
-        self, owners: Owners, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
+        self, owners: OwnerPool, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
     ) -> Services:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
         views, allowance, choices = self.views, self.allowance, self.choices
@@ -127,7 +129,7 @@ class Parts:
             views, recorder, tailer, owners, self.ledger, allowance=allowance, choices=choices
         )
         users = Users(log, recorder)
-        door = Door(settings.auth, settings.home, self.clock)
+        door = Authenticator(settings.auth, settings.home, self.clock)
         characters = Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)
         directory = Directory(RedisDirectory(log.hot))
@@ -136,11 +138,11 @@ class Parts:
             log=log,
             tailer=tailer,
             transcribers=self.transcribers,
-            intakes=Intakes(log, self._hearing(sessions, owners), settings.limits),
+            intakes=AudioInputs(log, self._hearing(sessions, owners), settings.limits),
             arriving=Arriving(settings.limits),
             importing=FairPlaces(1),
             embedding=FairPlaces(1),
-            keeper=Keeper(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
+            keeper=EphemeralSessions(log, sessions, tailer, self.clock, grace_s=settings.openai.grace_s),
             names=Names(settings, choices),
             reruns=Reruns(log, self.transcribers, SileroVad, allowance.heard),
             sessions=sessions,
@@ -168,14 +170,14 @@ class Parts:
             tracing=self.tracing,
         )
 
-    def _hearing(self, sessions: Sessions, owners: Owners) -> IntakeServices:
+    def _hearing(self, sessions: Sessions, owners: OwnerPool) -> IntakeServices:
         log, recorder = self.log, self.recorder
         return IntakeServices(
             sessions=sessions,
             recorder=recorder,
             transcribers=self.transcribers,
             clock=self.clock,
-            attention=lambda session: Attention(session, sessions, recorder, owners, self.clock),
+            attention=lambda session: InterruptionHandler(session, sessions, recorder, owners, self.clock),
             vad=SileroVad,
             held=RedisInputs(log.hot),
             claim=lambda held, who, ms: log.acquire(SessionId(f"{held.session}/{held.input}"), who, ms),
@@ -185,6 +187,6 @@ class Parts:
 
     def _collections(self, sessions: Sessions, directory: Directory) -> Collections:
         settings = self.settings.retrieval
-        shelf = Shelf(self.library, Views(self.log, CollectionState), self.recorder)
-        additions = Additions(shelf, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
+        shelf = CollectionServices(self.library, Views(self.log, CollectionState), self.recorder)
+        additions = IngestJobs(shelf, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
         return Collections(shelf, sessions, self.tailer, directory, additions, settings.quotas)

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from deployments.faces.openai.ephemeral_sessions import Keeper
+from deployments.faces.openai.ephemeral_sessions import EphemeralSessions
 from deployments.faces.openai.model_names import Names
 from deployments.observability.metrics_page import Metrics
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.admission.upload_limits import Arriving
 from pipeline.apps.characters import Characters
 from pipeline.apps.collections import Collections
@@ -16,7 +16,7 @@ from pipeline.apps.share_links import Shares
 from pipeline.apps.stories import Stories
 from pipeline.apps.threads import Threads
 from pipeline.apps.users import Users
-from pipeline.auth.authenticator import Door
+from pipeline.auth.authenticator import Authenticator
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.session_directory import Directory
@@ -28,12 +28,12 @@ from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.gateway_register import Leaving
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.evaluation.session_reruns import Reruns
-from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.audio_inputs import AudioInputs
 from schemas.settings import AppSettings
 
 Check = Callable[[], Awaitable[None]]
@@ -48,11 +48,11 @@ class Services:
     log: EventLog
     tailer: Tailer
     transcribers: Transcribers
-    intakes: Intakes
+    intakes: AudioInputs
     arriving: Arriving
     importing: FairPlaces
     embedding: FairPlaces
-    keeper: Keeper
+    keeper: EphemeralSessions
     names: Names
     reruns: Reruns
     sessions: Sessions
@@ -64,16 +64,16 @@ class Services:
     renderings: Renderings
     recordings: Recordings
     allowance: Allowance
-    door: Door
+    door: Authenticator
     ownership: Ownership
     shares: Shares
     secrets: ClientSecrets
     upkeep: RedisUpkeep
     directory: Directory
-    library: Librarian
+    library: RetrievalService
     collections: Collections
     metrics: Metrics
-    pressure: Pressure
+    pressure: EngineBackpressure
     leaving: Leaving
     clock: Clock
     checks: Mapping[str, Check]

@@ -25,7 +25,7 @@ from pipeline.engines.registry import (
 from pipeline.engines.routing.open_language_model import open_language_model
 from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 from tests.serving import serving
@@ -99,7 +99,7 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
             "speech_to_text": transcribers.realtime,
             "quality_speech_to_text": transcribers.quality,
         }
-        models = Models(
+        models = Engines(
             CoalescingLanguageModel(
                 open_language_model(engine, settings.language_model), settings.language_model.coalesce_ms
             ),

@@ -37,7 +37,7 @@ _PORT: Final = 8000
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """One line. `note`: it works without, but something is not there."""
 
     name: str
@@ -46,7 +46,7 @@ class Result:
     advice: str = ""
 
 
-def examine(file: Path | None = None) -> Iterator[Result]:
+def examine(file: Path | None = None) -> Iterator[CheckResult]:
     """Every check, one after the other, each as soon as it is done; `file`: a configuration of one's own."""
     yield from (_python(), _disk(), _memory())
     yield from (_package(name) for name in _PACKAGES)
@@ -61,65 +61,69 @@ def examine(file: Path | None = None) -> Iterator[Result]:
     )
 
 
-def _careful(check: Callable[[Path | None], Result], file: Path | None) -> Result:
+def _careful(check: Callable[[Path | None], CheckResult], file: Path | None) -> CheckResult:
     """A check that cannot even be made is a finding as well."""
     try:
         return check(file)
     except (CliError, OSError, ValueError, ImportError) as error:
-        return Result(check.__name__.strip("_"), "bad", str(error), getattr(error, "advice", ""))
+        return CheckResult(check.__name__.strip("_"), "bad", str(error), getattr(error, "advice", ""))
 
 
-def _python() -> Result:
+def _python() -> CheckResult:
     found = f"{platform.python_version()} at {sys.executable}"
     good = sys.version_info >= (3, 11)
-    return Result("python", "ok" if good else "bad", found, "" if good else "Install Python 3.11 or newer.")
+    return CheckResult(
+        "python", "ok" if good else "bad", found, "" if good else "Install Python 3.11 or newer."
+    )
 
 
-def _disk() -> Result:
+def _disk() -> CheckResult:
     place = run_state.home()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
     found = f"{free / _GIB:.1f} GiB free at {place}"
     good = free >= _DISK_NEEDED
-    return Result("disk", "ok" if good else "bad", found, "" if good else "Free 2 GiB, or set RHAPSODE_HOME.")
+    return CheckResult(
+        "disk", "ok" if good else "bad", found, "" if good else "Free 2 GiB, or set RHAPSODE_HOME."
+    )
 
 
-def _memory() -> Result:
+def _memory() -> CheckResult:
     free = psutil.virtual_memory().available
     good = free >= _MEMORY_NEEDED
     advice = "" if good else "About 2 GiB are used; close something."
-    return Result("memory", "ok" if good else "bad", f"{free / _GIB:.1f} GiB available", advice)
+    return CheckResult("memory", "ok" if good else "bad", f"{free / _GIB:.1f} GiB available", advice)
 
 
-def _package(name: str, *, missing: Literal["note", "bad"] = "bad") -> Result:
+def _package(name: str, *, missing: Literal["note", "bad"] = "bad") -> CheckResult:
     try:
-        return Result(name, "ok", version(name))
+        return CheckResult(name, "ok", version(name))
     except PackageNotFoundError:
-        return Result(name, missing, "not installed", "Run make run, which installs what is missing.")
+        return CheckResult(name, missing, "not installed", "Run make run, which installs what is missing.")
 
 
-def _config(file: Path | None) -> Result:
+def _config(file: Path | None) -> CheckResult:
     from cluster.checks.config import current
 
     config = current(file)
-    return Result("config", "ok", f"{config.file}, profile {config.settings.profile}")
+    return CheckResult("config", "ok", f"{config.file}, profile {config.settings.profile}")
 
 
-def _weights(file: Path | None) -> Result:
+def _weights(file: Path | None) -> CheckResult:
     from cluster.checks.config import current
     from pipeline.engines.weights import model_files
 
     settings = current(file).settings
     missing = model_files.missing(settings)
     if missing:
-        return Result(
+        return CheckResult(
             "weights", "note", f"not prepared yet: {', '.join(missing)}", "rhapsode up does it, once."
         )
-    return Result("weights", "ok", f"prepared in {settings.cache}")
+    return CheckResult("weights", "ok", f"prepared in {settings.cache}")
 
 
-def _log(file: Path | None) -> Result:
+def _log(file: Path | None) -> CheckResult:
     """The log of the system that runs in this home, else the one that the configuration names."""
     from cluster.checks import log_check
     from cluster.checks.config import current
@@ -128,37 +132,37 @@ def _log(file: Path | None) -> Result:
     settings = current(file).settings.log
     if settings.embedded:
         if embedded_server.status(run_state.home()) is None:
-            return Result(
+            return CheckResult(
                 "log", "ok", f"not running; {embedded_server.find_binary().name} starts with rhapsode up"
             )
         settings = log_check.embedded_server(run_state.home())
     found = log_check.examine(settings)
     if found.warnings:
-        return Result("log", "bad", " ".join(found.warnings), "See docs/redis.md.")
-    return Result("log", "ok", f"{found.about} at {found.address} answers")
+        return CheckResult("log", "bad", " ".join(found.warnings), "See docs/redis.md.")
+    return CheckResult("log", "ok", f"{found.about} at {found.address} answers")
 
 
-def _port() -> Result:
+def _port() -> CheckResult:
     running = run_state.running(run_state.home())
     if running is not None:
-        return Result("port", "ok", f"Rhapsode runs at {running.url}")
+        return CheckResult("port", "ok", f"Rhapsode runs at {running.url}")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", _PORT)) == 0:
-            return Result("port", "note", f"{_PORT} is in use", "rhapsode up takes the next free one.")
-    return Result("port", "ok", f"{_PORT} is free")
+            return CheckResult("port", "note", f"{_PORT} is in use", "rhapsode up takes the next free one.")
+    return CheckResult("port", "ok", f"{_PORT} is free")
 
 
-def _player() -> Result:
+def _player() -> CheckResult:
     if name := player.find():
-        return Result("player", "ok", name)
+        return CheckResult("player", "ok", name)
     advice = "say and narrate need --out without one (Debian: apt-get install ffmpeg)."
-    return Result("player", "note", "none found", advice)
+    return CheckResult("player", "note", "none found", advice)
 
 
-def _tool(name: str, commands: tuple[str, ...], package: str) -> Result:
+def _tool(name: str, commands: tuple[str, ...], package: str) -> CheckResult:
     """Something that only tests use."""
     found = next((path for command in commands if (path := shutil.which(command))), None)
     if found:
-        return Result(name, "ok", str(Path(found)))
+        return CheckResult(name, "ok", str(Path(found)))
     advice = f"The tests that need it are skipped (Debian: apt-get install {package})."
-    return Result(name, "note", "not installed", advice)
+    return CheckResult(name, "note", "not installed", advice)

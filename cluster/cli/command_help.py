@@ -23,7 +23,7 @@ _INTERRUPTED: Final = 130
 
 
 @dataclass(slots=True)
-class Said:
+class CommandOutput:
     """The options that every command has, wherever they stood; see `cluster.cli.common_options`."""
 
     url: str | None = None
@@ -31,7 +31,7 @@ class Said:
     as_json: bool = False
 
 
-SAID: Final = Said()
+SAID: Final = CommandOutput()
 """Set anew by each invocation of the program: a process runs one."""
 
 

@@ -87,10 +87,10 @@ def up(
     from cluster.checks.exposure import OPEN
     from cluster.local import detach as background
     from cluster.local import up as foreground
-    from cluster.local.run_state import Wish, home, refuse_other_wishes, running
+    from cluster.local.run_state import StartParams, home, refuse_other_wishes, running
 
     steps = Steps(Console())
-    wish = Wish(config, host, port, scripted, pretend_gpus)
+    wish = StartParams(config, host, port, scripted, pretend_gpus)
     with explained():
         if (other := running(home())) is not None:
             refuse_other_wishes(wish, other)
@@ -144,10 +144,10 @@ def doctor(
 
     Example: rhapsode doctor --config cluster/gpu.yaml
     """
-    from cluster.checks.doctor import Result, examine
+    from cluster.checks.doctor import CheckResult, examine
 
     marks = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad [/red]"}
-    console, results = Console(), list[Result]()
+    console, results = Console(), list[CheckResult]()
     with explained():
         for result in examine(config):
             results.append(result)
@@ -251,7 +251,7 @@ def replay(
     from cluster.client import speak
 
     with explained():
-        wish = speak.Wish(running_at(start=False), out)
+        wish = speak.SpeakParams(running_at(start=False), out)
         anyio.run(speak.replay, wish, session, speed, sys.stdout)
 
 
@@ -296,7 +296,7 @@ def _speak(
             raise CliError("No audio player was found.", "Use --out speech.mp3.", status=MISUSED)
         speak.format_of(out)
         given = {name: value for name, value in settings.items() if value is not None}
-        wish = speak.Wish(running_at(start=start), out, given, words_shown)
+        wish = speak.SpeakParams(running_at(start=start), out, given, words_shown)
         session = anyio.run(partial(speak.ask, wish, sys.stdout, **{kind: said}))
         _tell_what_next(kind, session, out, heard=player.find() is not None)
 

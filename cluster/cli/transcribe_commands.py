@@ -54,7 +54,7 @@ def hear(  # noqa: PLR0913 - a command's options
         listening: dict[str, Any] = {"reply": not no_reply, "compare": compare_}
         listening |= {} if mode is None else {"mode": mode}
         listening |= {"language": language} if language else {}
-        wish = transcribe.Wish(running_at(start=start), listening)
+        wish = transcribe.TranscribeParams(running_at(start=start), listening)
         steps = Steps(Console(stderr=True))
         session = anyio.run(transcribe.hear, wish, found, sys.stdout, steps)
         steps.say(f"[dim]Both ways on this sound: rhapsode compare {session}[/dim]")

@@ -17,14 +17,14 @@ _LISTS: Final = ("transcription", "*.transcription")
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingFile:
     """A file, and what is said in it; empty: nobody knows."""
 
     path: Path
     reference: str = ""
 
 
-def recordings(paths: Sequence[Path], reference: str = "") -> list[Recording]:
+def recordings(paths: Sequence[Path], reference: str = "") -> list[RecordingFile]:
     """Files as they are, folders by what is in them. Raises CliError.
 
     References come from `reference`, for a single recording; from a .txt file beside it; or from a
@@ -39,7 +39,7 @@ def recordings(paths: Sequence[Path], reference: str = "") -> list[Recording]:
     for file in files:
         if file.parent not in lists:
             lists[file.parent] = _listed(file.parent)
-        found.append(Recording(file, reference or _beside(file) or lists[file.parent].get(file.stem, "")))
+        found.append(RecordingFile(file, reference or _beside(file) or lists[file.parent].get(file.stem, "")))
     return found
 
 

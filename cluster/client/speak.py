@@ -17,7 +17,7 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SpeakParams:
     """What the command line asked for."""
 
     url: str
@@ -39,7 +39,7 @@ def format_of(out: Path | None) -> str | None:
     return FORMATS[out.suffix.lower()]
 
 
-async def ask(wish: Wish, terminal: TextIO, **words: str) -> str:
+async def ask(wish: SpeakParams, terminal: TextIO, **words: str) -> str:
     """One turn in a session of its own, `prompt=` or `text=`; the session's id."""
     audio_format = format_of(wish.out)
     async with Client(wish.url) as client:
@@ -53,11 +53,11 @@ async def ask(wish: Wish, terminal: TextIO, **words: str) -> str:
     return session
 
 
-async def replay(wish: Wish, session: str, speed: float, terminal: TextIO) -> None:
+async def replay(wish: SpeakParams, session: str, speed: float, terminal: TextIO) -> None:
     """The session as it happened, at its own pace times `speed`; 0: at once, and then without sound."""
     audio_format = format_of(wish.out)
     async with Client(wish.url) as client:
-        async with _speakers(wish if speed == 1 else Wish(wish.url, out=Path())) as sound:
+        async with _speakers(wish if speed == 1 else SpeakParams(wish.url, out=Path())) as sound:
             audio = "none" if sound is None else "pcm16"
             events = client.events(session, speed=f"{speed:g}", follow="false", audio=audio)
             await _hear(events, wish, sound, terminal)
@@ -66,7 +66,7 @@ async def replay(wish: Wish, session: str, speed: float, terminal: TextIO) -> No
 
 
 @asynccontextmanager
-async def _speakers(wish: Wish) -> AsyncGenerator[player.Player | None, None]:
+async def _speakers(wish: SpeakParams) -> AsyncGenerator[player.Player | None, None]:
     """The machine's player, unless a file is wanted."""
     name = None if wish.out else player.find()
     if name is None:
@@ -77,7 +77,10 @@ async def _speakers(wish: Wish) -> AsyncGenerator[player.Player | None, None]:
 
 
 async def _hear(
-    events: AsyncGenerator[ReceivedEvent, None], wish: Wish, sound: player.Player | None, terminal: TextIO
+    events: AsyncGenerator[ReceivedEvent, None],
+    wish: SpeakParams,
+    sound: player.Player | None,
+    terminal: TextIO,
 ) -> None:
     """Show and play events until they end. Raises CliError if a turn failed."""
     async with aclosing(events):

@@ -11,7 +11,7 @@ import anyio
 from cluster.cli.cli_errors import CliError
 from cluster.cli.console import Note, Steps
 from cluster.client.http_client import Client, ReceivedEvent
-from cluster.client.recording_files import Recording
+from cluster.client.recording_files import RecordingFile
 from pipeline.stt.evaluation.word_error_rate import word_errors
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
 
@@ -21,7 +21,7 @@ _SETTLED_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TranscribeParams:
     """How to listen."""
 
     url: str
@@ -36,7 +36,7 @@ class Wish:
         return bool(self.listening.get("compare"))
 
 
-async def hear(wish: Wish, files: Sequence[Recording], terminal: TextIO, steps: Steps) -> str:
+async def hear(wish: TranscribeParams, files: Sequence[RecordingFile], terminal: TextIO, steps: Steps) -> str:
     """Listen to recordings, one after the other, in a session of their own; its id. Raises CliError."""
     async with Client(wish.url) as client:
         settings = {"listening": dict(wish.listening)}
@@ -49,7 +49,7 @@ async def hear(wish: Wish, files: Sequence[Recording], terminal: TextIO, steps: 
 class _Listening:
     """To one recording."""
 
-    def __init__(self, client: Client, session: str, wish: Wish, terminal: TextIO) -> None:
+    def __init__(self, client: Client, session: str, wish: TranscribeParams, terminal: TextIO) -> None:
         self._client = client
         self._session = session
         self._wish = wish
@@ -60,7 +60,7 @@ class _Listening:
         self._languages: Counter[str] = Counter()
         self._news = anyio.Event()
 
-    async def run(self, recording: Recording, steps: Steps) -> None:
+    async def run(self, recording: RecordingFile, steps: Steps) -> None:
         heard: dict[str, Any] = {}
         refused: list[CliError] = []
         with steps.step(f"Listening to {recording.path.name}") as note:

@@ -22,7 +22,7 @@ _FOREIGN: Final = ("AWS_", "HF_", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PodGroupPlace:
     """What a replica of a deployment asks for."""
 
     name: str
@@ -80,7 +80,7 @@ def _group(said: Mapping[str, Any]) -> Group:
     )
 
 
-def _places(application: Mapping[str, Any]) -> list[Place]:
+def _places(application: Mapping[str, Any]) -> list[PodGroupPlace]:
     """What each deployment asks for: in its own options, or among the settings under `placement`."""
     placement = (application.get("args") or {}).get("placement") or {}
     found = []
@@ -90,7 +90,7 @@ def _places(application: Mapping[str, Any]) -> list[Place]:
         selector = told.get("label_selector") or ({"pool": told["pool"]} if told.get("pool") else {})
         scaling = deployment.get("autoscaling_config") or {}
         found.append(
-            Place(
+            PodGroupPlace(
                 deployment["name"],
                 selector,
                 float(told.get("num_cpus", _DEFAULT_CPUS)),
@@ -102,7 +102,7 @@ def _places(application: Mapping[str, Any]) -> list[Place]:
     return found
 
 
-def _fits(places: Iterable[Place], groups: Sequence[Group]) -> Iterator[Fault]:
+def _fits(places: Iterable[PodGroupPlace], groups: Sequence[Group]) -> Iterator[Fault]:
     """Each replica fits one node, and all of them, at their most, the nodes that there can be."""
     asked: dict[str, tuple[float, float]] = {}
     for place in places:
@@ -126,7 +126,7 @@ def _fits(places: Iterable[Place], groups: Sequence[Group]) -> Iterator[Fault]:
             yield Fault(f"RayService {group.name}", f"{group.most} pods have not {wants}")
 
 
-def _patience(places: Iterable[Place], pods: Iterable[Pods]) -> Iterator[Fault]:
+def _patience(places: Iterable[PodGroupPlace], pods: Iterable[Pods]) -> Iterator[Fault]:
     """Kubernetes waits for a pod longer than Serve does for what runs in it."""
     longest: dict[str, float] = {}
     for place in places:

@@ -19,7 +19,7 @@ from cluster.cli.cli_errors import CliError
 from cluster.cli.console import Steps
 from cluster.local import process_logs, process_sweep, ray_host, run_state
 from cluster.local.port_hold import held_port
-from cluster.local.run_state import Process, RunState, Wish
+from cluster.local.run_state import Process, RunState, StartParams
 from cluster.local.stop_signals import StopSignals
 from pipeline.engines.weights import model_files
 from pipeline.eventlog.redis.embedded import embedded_server
@@ -29,7 +29,9 @@ _HEALTHY_S: Final = 60.0
 
 
 @contextmanager
-def everything(home: Path, wish: Wish, steps: Steps, stop: StopSignals) -> Generator[RunState, None, None]:
+def everything(
+    home: Path, wish: StartParams, steps: Steps, stop: StopSignals
+) -> Generator[RunState, None, None]:
     """Rhapsode runs within the block, and nothing of it after the block, however that ends."""
     with ExitStack() as held:
         with steps.step("Configuration") as note:

@@ -34,7 +34,7 @@ _NOISY: Final = frozenset({"ray", "log", "serve"})
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ProcessLog:
     """One file, and who writes it."""
 
     part: str
@@ -80,7 +80,7 @@ def _lead_to(home: Path, target: Path) -> None:
         latest.symlink_to(target)
 
 
-def written(home: Path, part: str | None = None) -> list[Written]:
+def written(home: Path, part: str | None = None) -> list[ProcessLog]:
     """The files of `part`, else of all parts but the noisy ones. Raises CliError for a part that is none."""
     found = list(_all(home))
     if part is None:
@@ -92,7 +92,7 @@ def written(home: Path, part: str | None = None) -> list[Written]:
     return [one for one in found if one.part == wanted]
 
 
-def _all(home: Path) -> Iterator[Written]:
+def _all(home: Path) -> Iterator[ProcessLog]:
     yield from _if_there("up", home / "up.log")
     yield from _if_there("log", home / "log" / "server.log")
     place = folder(home)
@@ -101,22 +101,22 @@ def _all(home: Path) -> Iterator[Written]:
             name = writer[1].decode(errors="replace").rpartition(":")[2]
             number = file.stem.rpartition("-")[2]
             deployment = b"ServeReplica:" in writer[1]
-            yield Written(name.lower() if deployment else "serve", f"{name} {number}", file)
+            yield ProcessLog(name.lower() if deployment else "serve", f"{name} {number}", file)
     for file in sorted((place / "serve").glob("*.log")):
         kind, _, rest = file.stem.partition("_")
         if kind == "replica":  # replica_APPLICATION_DEPLOYMENT_REPLICA
             name, _, replica = rest.partition("_")[2].rpartition("_")
-            yield Written(name.lower(), f"{name} {replica}", file)
+            yield ProcessLog(name.lower(), f"{name} {replica}", file)
         else:
-            yield Written("serve", file.stem, file)
+            yield ProcessLog("serve", file.stem, file)
     for name in _RAY:
         for file in sorted(place.glob(f"{name}.*")):
-            yield Written("ray", file.name, file)
+            yield ProcessLog("ray", file.name, file)
 
 
-def _if_there(part: str, file: Path) -> Iterator[Written]:
+def _if_there(part: str, file: Path) -> Iterator[ProcessLog]:
     if file.is_file():
-        yield Written(part, part, file)
+        yield ProcessLog(part, part, file)
 
 
 def _head(file: Path) -> bytes:
@@ -155,7 +155,7 @@ def _before_last(file: Path, lines: int) -> int:
     return size - len(wanted)
 
 
-def _say_added(one: Written, before: int, say: Callable[[str], None], *, whole: bool) -> int:
+def _say_added(one: ProcessLog, before: int, say: Callable[[str], None], *, whole: bool) -> int:
     """Says the lines after `before`, unfinished ones only with `whole`; where to go on."""
     if one.file.stat().st_size < before:
         before = 0  # it was begun anew

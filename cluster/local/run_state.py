@@ -76,7 +76,7 @@ class RunState(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class StartParams:
     """What the command line asked for."""
 
     config: Path | None = None
@@ -203,7 +203,7 @@ def running(place: Path) -> RunState | None:
     return state if state is not None and state.ready and is_running(place) else None
 
 
-def refuse_other_wishes(wish: Wish, run: RunState) -> None:
+def refuse_other_wishes(wish: StartParams, run: RunState) -> None:
     """Raises CliError where `run` is not as `wish` asks: it cannot be changed by starting it again."""
     real: dict[str, str | int | bool] = {"port": urlsplit(run.url).port or 0, "config": run.config}
     real |= run.options

@@ -16,7 +16,7 @@ from cluster.checks.exposure import OPEN
 from cluster.cli.cli_errors import CliError
 from cluster.cli.console import Steps
 from cluster.local import process_logs, process_sweep, run_state
-from cluster.local.run_state import RunState, Wish
+from cluster.local.run_state import RunState, StartParams
 from cluster.local.stop_signals import StopSignals
 
 _LOOK_S: Final = 5.0
@@ -54,7 +54,7 @@ class RayDied(Exception):
         self.port = port
 
 
-def run(wish: Wish, steps: Steps) -> None:
+def run(wish: StartParams, steps: Steps) -> None:
     """Start everything, say where it is, wait for Ctrl-C or SIGTERM, stop everything.
 
     Where Ray dies this process stops what is left and executes itself anew, with the same number and port.
@@ -69,7 +69,7 @@ def run(wish: Wish, steps: Steps) -> None:
         os.execv(sys.executable, again if wish.port else [*again, "--port", str(died.port)])
 
 
-def _run(wish: Wish, steps: Steps) -> None:
+def _run(wish: StartParams, steps: Steps) -> None:
     home = run_state.home()
     with run_state.only_one(home) as free:
         if not free:
@@ -108,7 +108,7 @@ def _with_logs(error: CliError, home: Path, ray_folder: Path) -> CliError:
     return CliError(str(error), advice, status=error.status)
 
 
-def _point_to_the_other(home: Path, steps: Steps, wish: Wish) -> None:
+def _point_to_the_other(home: Path, steps: Steps, wish: StartParams) -> None:
     """Raises CliError for a wish that the running system was not started with."""
     other = run_state.read(home)
     if other is not None:
@@ -127,7 +127,7 @@ def _prepare_ray(home: Path) -> None:
     os.environ.update(_RAY, RAY_AUTH_TOKEN_PATH=str(token))
 
 
-def _settle_environment(home: Path, wish: Wish) -> None:
+def _settle_environment(home: Path, wish: StartParams) -> None:
     """What replicas must agree on with us, whatever folder they work in. Before anything is started."""
     os.environ["RHAPSODE_HOME"] = str(home)
     if cache := os.environ.get("RHAPSODE_CACHE"):
@@ -137,7 +137,7 @@ def _settle_environment(home: Path, wish: Wish) -> None:
             os.environ[f"RHAPSODE_{engine}__ENGINE"] = "scripted"
 
 
-def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals, wish: Wish) -> None:
+def _watch(home: Path, run_state: RunState, steps: Steps, stop: StopSignals, wish: StartParams) -> None:
     """Waits for a signal and tells when a replica is replaced. Raises RayDied."""
     from cluster.local import ray_host, rollout
     from cluster.local.launch import note_down

@@ -32,7 +32,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PanelRow:
     title: str
     panels: Sequence[Panel]
 
@@ -60,7 +60,7 @@ def _now(metric: Metric, legend: str, by: str = "") -> Query:
 _UNDERRUNS: Final = (
     f"3600 * sum(rate({metric_names.UNDERRUNS.name}[{SPAN}])) / sum(rate({metric_names.HEARD.name}[{SPAN}]))"
 )
-_FELT: Final = Row(
+_FELT: Final = PanelRow(
     "What people notice",
     (
         Panel(
@@ -108,7 +108,7 @@ _FELT: Final = Row(
         ),
     ),
 )
-_STAGES: Final = Row(
+_STAGES: Final = PanelRow(
     "Stages",
     (
         Panel("Waiting for its turn", _spread(metric_names.QUEUE_WAIT), "s"),
@@ -137,7 +137,7 @@ _STAGES: Final = Row(
         ),
     ),
 )
-_LOAD: Final = Row(
+_LOAD: Final = PanelRow(
     "Load",
     (
         Panel(
@@ -169,7 +169,7 @@ _LOAD: Final = Row(
         Panel("Memory", (_now(metric_names.MEMORY, "{{process}}", "process"),), "bytes"),
     ),
 )
-_LOG: Final = Row(
+_LOG: Final = PanelRow(
     "Log and workers",
     (
         Panel("Append", _spread(metric_names.APPEND), "s", "One round trip.", limit=0.05),

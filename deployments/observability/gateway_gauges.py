@@ -7,11 +7,11 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 from pipeline.observability.process_metrics import Gauges
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from schemas.settings.limit_settings import LimitSettings
 
 
-def gauges_of(owners: Owners, recorder: Recorder, tailer: Tailer, limits: LimitSettings) -> Gauges:
+def gauges_of(owners: OwnerPool, recorder: Recorder, tailer: Tailer, limits: LimitSettings) -> Gauges:
     def look() -> Mapping[Metric, float]:
         followed, listeners = tailer.audience
         writers, outbox_bytes = recorder.outbox

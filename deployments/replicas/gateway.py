@@ -20,12 +20,12 @@ from deployments.replicas.retrieval import RemoteLibrarian
 from deployments.replicas.speech_to_text import RemoteSpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker
 from deployments.rpc.replica_telemetry import replica_name
-from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.services import Services
 from deployments.web.asgi_app import create_app
 from deployments.web.spool import spool_under
 from pipeline.engines.ports import Transcribers
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.errors import GatewayLeaving
 from schemas.settings import AppSettings
 
@@ -71,14 +71,14 @@ class GatewayReplica:
     async def _open(self) -> AsyncGenerator[Services, None]:
         async with AsyncExitStack() as stack:
             try:
-                inbox = await stack.enter_async_context(Inbox(ray.util.get_node_ip_address()))
+                inbox = await stack.enter_async_context(ResultStreamServer(ray.util.get_node_ip_address()))
             except OSError as error:  # Ray's address of this node is not one of its own
                 log.warning("what engines make comes through Serve: %s", error)
                 inbox = None
             yield await stack.enter_async_context(self._opened(inbox))
 
     @asynccontextmanager
-    async def _opened(self, inbox: Inbox | None) -> AsyncGenerator[Services, None]:
+    async def _opened(self, inbox: ResultStreamServer | None) -> AsyncGenerator[Services, None]:
         language_model = RemoteLanguageModel(self._language_model, inbox)
         speaker = await RemoteSpeaker.connect(self._text_to_speech, inbox)
         realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))
@@ -89,7 +89,7 @@ class GatewayReplica:
             "speech_to_text": realtime.check,
             "quality_speech_to_text": quality.check,
         }
-        models, transcribers = Models(language_model, speaker), Transcribers(realtime, quality)
+        models, transcribers = Engines(language_model, speaker), Transcribers(realtime, quality)
         librarian = RemoteLibrarian(self._librarian)
         async with open_services(
             self._settings, models, transcribers, checks, librarian, ReplicaCounts(), stop_watch()

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
-from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.rpc.serve_client import handed_in, healthy
 from pipeline.engines.ports import (
     ChatRequest,
@@ -76,7 +76,7 @@ class LanguageModelReplica(Observed):
 class RemoteLanguageModel:
     """Satisfies LanguageModel over a Serve handle; what is written comes to `inbox`."""
 
-    def __init__(self, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> None:
+    def __init__(self, handle: DeploymentHandle[Any], inbox: ResultStreamServer | None = None) -> None:
         self._inbox = inbox
         self._stream = handle.options(method_name="stream", stream=True, _by_reference=False)
         self._health = handle.options(method_name="check_health", _by_reference=False)

@@ -17,9 +17,9 @@ from deployments.web.spool import path_of, spool_under
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import carried
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.librarian_port import Librarian, Piece
+from pipeline.rag.librarian_port import RetrievalService, TextPiece
 from pipeline.rag.open_library import open_library
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.errors import EngineError, RhapsodeError
 from schemas.errors.retrieval_errors import RetrievalUnavailable
 from schemas.settings.retrieval_settings import (
@@ -46,7 +46,7 @@ class LibrarianReplica(Observed):
     ) -> None:
         self.telemetry = Telemetry(telemetry, "Librarian")
         spool_under(home)
-        self._library: Librarian = open_library(settings, home)
+        self._library: RetrievalService = open_library(settings, home)
 
     async def add(
         self, collection: str, document: str, pieces: Sequence[bytes], name: str, declared: str | None
@@ -54,7 +54,7 @@ class LibrarianReplica(Observed):
         """DocumentProgress items as dicts; or {"error", "message", "field"}."""
         with tempfile.TemporaryFile() as file:
             await anyio.to_thread.run_sync(_write, file, pieces)
-            upload = Upload(path_of(file.fileno()), name, declared)
+            upload = UploadedDocument(path_of(file.fileno()), name, declared)
             steps = self._library.add(CollectionId(collection), DocumentId(document), upload)
             try:
                 async with aclosing(steps):
@@ -126,7 +126,7 @@ class RemoteLibrarian:
         return CollectionView.model_validate(await self._ask("create", name, collection))
 
     async def add(
-        self, collection: CollectionId, document: DocumentId, upload: Upload
+        self, collection: CollectionId, document: DocumentId, upload: UploadedDocument
     ) -> AsyncGenerator[DocumentProgress, None]:
         pieces = await anyio.to_thread.run_sync(_pieces, upload.path)
         reply = self._add.remote(collection, document, pieces, upload.name, upload.declared)
@@ -155,9 +155,9 @@ class RemoteLibrarian:
 
     async def text(
         self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
-    ) -> Piece:
+    ) -> TextPiece:
         piece = await self._ask("text", collection, document, start, end, about)
-        return Piece(**{**piece, "headings": tuple(piece["headings"])})
+        return TextPiece(**{**piece, "headings": tuple(piece["headings"])})
 
     async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
         return bool(await self._ask("remove", collection, document))

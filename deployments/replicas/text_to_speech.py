@@ -9,9 +9,9 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from deployments.rpc.replica_telemetry import SILENT, Observed, Telemetry, streaming
-from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.rpc.serve_client import handed_in, healthy
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
 from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.observability import span_names as names
@@ -49,7 +49,7 @@ class TextToSpeechReplica(Observed):
         self, text: str, voice: str, speed: float, delivery: dict[str, Any]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """At most one {"words"}, then {"packets", "ms", "last"} items; or {"error", "message", "field"}."""
-        sound = self._speaker.speak(text, voice=voice, speed=speed, delivery=Delivery(**delivery))
+        sound = self._speaker.speak(text, voice=voice, speed=speed, delivery=EngineResult(**delivery))
         async with aclosing(sound) as items:
             async for item in items:
                 if isinstance(item, WordTimes):
@@ -68,7 +68,7 @@ class RemoteSpeaker:
     def __init__(
         self,
         handle: DeploymentHandle[Any],
-        inbox: Inbox | None,
+        inbox: ResultStreamServer | None,
         voices: tuple[str, ...],
         providers: Mapping[str, tuple[str, ...]],
     ) -> None:
@@ -79,7 +79,9 @@ class RemoteSpeaker:
         self._providers = providers
 
     @classmethod
-    async def connect(cls, handle: DeploymentHandle[Any], inbox: Inbox | None = None) -> "RemoteSpeaker":
+    async def connect(
+        cls, handle: DeploymentHandle[Any], inbox: ResultStreamServer | None = None
+    ) -> "RemoteSpeaker":
         """Ask a replica for its voices; waits until there is one."""
         voices = await handle.options(method_name="voices", _by_reference=False).remote()
         providers = await handle.options(method_name="providers", _by_reference=False).remote()
@@ -94,7 +96,7 @@ class RemoteSpeaker:
         return self._providers
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         wishes = asdict(delivery)
         del wishes["waited_s"]  # whose patience it is, is this side's to know
@@ -105,7 +107,7 @@ class RemoteSpeaker:
         async with aclosing(reply) as items:
             async for item in items:
                 if "words" in item:
-                    yield WordTimes(tuple(SpokenWord(*word) for word in item["words"]))
+                    yield WordTimes(tuple(TimedWord(*word) for word in item["words"]))
                 else:
                     yield OpusChunk(item["packets"], item["ms"], item["last"])
 

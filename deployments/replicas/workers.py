@@ -23,7 +23,7 @@ from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.session_directory import DirectoryProjection
-from pipeline.background.worker_tasks import Chore, Work, Workers
+from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archiver import Archiver
 from pipeline.eventlog.archive.audio_redaction import Muting
@@ -31,7 +31,7 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
-from pipeline.observability.process_metrics import ProcessMeter, Teller
+from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
 from pipeline.session_state.session_views import SessionViews
 from schemas.errors import LogUnavailable
 from schemas.settings import AppSettings
@@ -67,10 +67,10 @@ def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
         ),
         projections=(DirectoryProjection(log, directory),),
         chores=(
-            Chore("archive", settings.archive.sweep_s, archiver.sweep),
-            Chore("retention", max(every_s, _RETENTION_S), retention.sweep),
-            Chore("janitor", every_s, Janitor(upkeep, settings.workers).tidy),
-            Chore(
+            ScheduledTask("archive", settings.archive.sweep_s, archiver.sweep),
+            ScheduledTask("retention", max(every_s, _RETENTION_S), retention.sweep),
+            ScheduledTask("janitor", every_s, Janitor(upkeep, settings.workers).tidy),
+            ScheduledTask(
                 "reaper",
                 every_s,
                 Reaper(log, upkeep, directory, settings.workers.idle, clock.now_ms).sweep,
@@ -89,7 +89,7 @@ async def open_workers(settings: AppSettings) -> AsyncGenerator[Workers, None]:
         async with (
             forced_to_disk(settings.log, settings.home),
             Recorder(log, retain_s=settings.log.retain_s, appended=meter.appended) as recorder,
-            Teller(meter, RedisMeasures(log.hot)),
+            MetricsReporter(meter, RedisMeasures(log.hot)),
         ):
             work = work_of(settings, log, recorder)
             yield Workers(log.hot, log, work, settings.workers, name=name)

@@ -10,11 +10,11 @@ from typing import Any, Final
 from ray import serve
 
 from deployments.observability import log_lines
-from deployments.rpc.result_stream_client import Outbox
+from deployments.rpc.result_stream_client import ResultStreamClient
 from deployments.rpc.result_stream_server import WHOLE, Item
 from deployments.rpc.serve_client import error_item
 from pipeline.observability.trace_export import Exporting
-from pipeline.observability.trace_propagation import NOWHERE, Carried, Served
+from pipeline.observability.trace_propagation import NOWHERE, Carried, ServerSpan
 from pipeline.observability.tracer import Tracing
 from schemas.errors import RhapsodeError
 from schemas.settings.telemetry_settings import TelemetrySettings
@@ -68,9 +68,9 @@ class Observed:
         return None if self.telemetry is None else self.telemetry.tracing
 
     @functools.cached_property
-    def outbox(self) -> Outbox:
+    def outbox(self) -> ResultStreamClient:
         """Its ways to the gateways."""
-        return Outbox()
+        return ResultStreamClient()
 
     def completed(self, arguments: tuple[Any, ...], come: Carried) -> tuple[Any, ...]:
         """Arguments of a call, completed from `come` (see `deployments.replicas.language_model`)."""
@@ -93,7 +93,7 @@ def streaming(name: str) -> Callable[[Any], Any]:
         async def followed(
             self: Observed, *arguments: Any, come: Carried = NOWHERE
         ) -> AsyncGenerator[dict[str, Any], None]:
-            served = Served(name, come, self.tracing)
+            served = ServerSpan(name, come, self.tracing)
             delivery = None
             try:
                 delivery = await self.outbox.to(come)
@@ -129,7 +129,7 @@ def answering(name: str) -> Callable[[Any], Any]:
     def decorate(method: Any) -> Any:
         @functools.wraps(method)
         async def followed(self: Observed, *arguments: Any, come: Carried = NOWHERE) -> Item:
-            served = Served(name, come, self.tracing)
+            served = ServerSpan(name, come, self.tracing)
             try:
                 item: Item = await method(self, *arguments)
                 served.item(item)

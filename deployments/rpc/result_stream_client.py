@@ -19,13 +19,13 @@ Address = tuple[str, int, str]
 log = logging.getLogger(__name__)
 
 
-class Outbox:
+class ResultStreamClient:
     """The connections of one replica."""
 
     def __init__(self) -> None:
         self._ways: dict[Address, asyncio.Task[_Way | None]] = {}
 
-    async def to(self, come: Mapping[str, str | int]) -> "Delivery | None":
+    async def to(self, come: Mapping[str, str | int]) -> "ResultDelivery | None":
         """For the call that came with this. None: it named no way, or there is none but Serve's stream."""
         if "call" not in come:
             return None
@@ -35,7 +35,7 @@ class Outbox:
             known = self._ways[address] = asyncio.create_task(self._connected(address))
         ready, _ = await asyncio.wait({known}, timeout=_PATIENCE_S)
         way = known.result() if ready else None
-        return None if way is None else Delivery(way, int(come["call"]))
+        return None if way is None else ResultDelivery(way, int(come["call"]))
 
     async def _connected(self, address: Address) -> "_Way | None":
         loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ class Outbox:
             del self._ways[address]
 
 
-class Delivery:
+class ResultDelivery:
     """One call's items on their way."""
 
     def __init__(self, way: "_Way", call: int) -> None:

@@ -120,7 +120,7 @@ class Call:
             raise EngineDead("the replica's connection was lost") from None
 
 
-class Inbox:
+class ResultStreamServer:
     """Listens while its context is open. `host`: an address of this machine that replicas can reach."""
 
     def __init__(self, host: str) -> None:
@@ -191,7 +191,7 @@ class Inbox:
 class _Connection(asyncio.Protocol):
     """One replica's. It is closed at the first thing that is not as it should be."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: ResultStreamServer) -> None:
         self._inbox = inbox
         self._take: Callable[[bytes], None] = self._greet
         self._largest = _GREETING

@@ -16,7 +16,7 @@ from ray.serve.exceptions import (
     RequestCancelledError,
 )
 
-from deployments.rpc.result_stream_server import WHOLE, Call, Inbox, Item
+from deployments.rpc.result_stream_server import WHOLE, Call, Item, ResultStreamServer
 from schemas import errors
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.errors.retrieval_errors import BY_CODE
@@ -53,7 +53,7 @@ async def items_of(reply: Any) -> AsyncGenerator[Item, None]:
 
 
 async def handed_in(
-    inbox: Inbox | None, ask: Callable[[Mapping[str, str | int]], Any]
+    inbox: ResultStreamServer | None, ask: Callable[[Mapping[str, str | int]], Any]
 ) -> AsyncGenerator[Item, None]:
     """As `items_of`, for a call whose items come past Serve. `ask` makes it, with what it brings along.
 

@@ -15,7 +15,7 @@ _AGAIN_S: Final = 1.0
 _SENDS_AWAY: Final = frozenset({"share.revoked", "member.removed"})
 
 
-class Welcome:
+class AccessRecheck:
     """Of one connection to one session. Every batch is checked before anything in it is told."""
 
     def __init__(self, services: Services, caller: Principal, session: SessionId) -> None:

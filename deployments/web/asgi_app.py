@@ -17,7 +17,7 @@ from deployments.faces.every import FACES
 from deployments.observability import log_redaction
 from deployments.services import Services
 from deployments.web import problem_details
-from deployments.web.auth_middleware import Gate
+from deployments.web.auth_middleware import AuthMiddleware
 from deployments.web.body_limit import BodyLimit
 from deployments.web.direct_listener import listening
 from deployments.web.openapi_description import describe
@@ -78,7 +78,7 @@ def create_app(
     log_redaction.install()
     problem_details.install(app)
     app.add_middleware(BodyLimit, limit=body_bytes)
-    app.add_middleware(Gate)
+    app.add_middleware(AuthMiddleware)
     for face in FACES:
         app.include_router(face)
     _add_health(app)

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from deployments.services import Services
 from deployments.web import problem_details
-from deployments.web.connection_limiter import Audience, lasts
+from deployments.web.connection_limiter import ConnectionLimiter, lasts
 from deployments.web.resource_access import PRINCIPAL
 from deployments.web.ws_drain import seen_out
 from pipeline.auth.authenticator import is_loopback
@@ -40,13 +40,13 @@ _SPOKEN: Final = ("rhapsode", "realtime", "openai-beta.")
 _DENIAL: Final = "websocket.http.response"
 
 
-class Gate:
+class AuthMiddleware:
     """Lets a request pass with its principal in the scope, and without its credential in the address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._for_others: ASGIApp | None = None
-        self._audience = Audience()
+        self._audience = ConnectionLimiter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

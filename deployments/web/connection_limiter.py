@@ -24,7 +24,7 @@ _STREAMS: Final = re.compile(
 """Where what is sent may be answered by a stream, or after a while: which of them is not known yet."""
 
 
-class Audience:
+class ConnectionLimiter:
     """Everybody who listens here now."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 
 @asynccontextmanager
-async def listening(
-    app: FastAPI, settings: GatewaySettings, departure: Departure
-) -> AsyncGenerator[None, None]:
+async def listening(app: FastAPI, settings: GatewaySettings, departure: Drain) -> AsyncGenerator[None, None]:
     """Serve `app` on the direct port within the block.
 
     All replicas of one machine listen on the same port, and the kernel deals new connections out to those
@@ -97,7 +95,7 @@ async def listening(
         tasks.cancel_scope.deadline = anyio.current_time() + _GRACE_S + 1
 
 
-async def _close_door(server: uvicorn.Server, departure: Departure) -> None:
+async def _close_door(server: uvicorn.Server, departure: Drain) -> None:
     try:
         await departure.wait()
     finally:  # also where a part of this gateway broke: the kernel must deal its connections to others

@@ -10,7 +10,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.faces.realtime import realtime_error_events
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 
 SERVICE_RESTART: Final = 1012
 """RFC 6455's registry: the server is restarting; come back."""
@@ -51,7 +51,7 @@ async def until(
             await items.aclose()
 
 
-async def seen_out(app: ASGIApp, departure: Departure, scope: Scope, receive: Receive, send: Send) -> None:
+async def seen_out(app: ASGIApp, departure: Drain, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a WebSocket that knows nothing of leaving: it is told `reconnect` and closed in time."""
     open_, sending = False, anyio.Lock()
 

@@ -23,7 +23,7 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 
@@ -37,7 +37,7 @@ async def serve(settings: AppSettings) -> None:
     async def services() -> AsyncGenerator[Services, None]:
         writer = build_language_model(settings.language_model, settings.cache)
         voice = build_text_to_speech(settings.text_to_speech, settings.cache)
-        models = Models(
+        models = Engines(
             CoalescingLanguageModel(writer, settings.language_model.coalesce_ms),
             EncodingSpeaker(voice, settings.text_to_speech),
         )

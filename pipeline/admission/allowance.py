@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.admission.storage_quota import Stored, Usage
 from pipeline.admission.usage_meter import Cost, MemoryMeter, Meter, RedisMeter, Shortage
-from pipeline.core.task_scope import Lasting
+from pipeline.core.task_scope import TaskScope
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -44,7 +44,7 @@ _REFUSALS: Final[dict[str, tuple[type[LimitReached], str]]] = {
 _MEGABYTE: Final = 1_000_000
 
 
-class Allowance(Lasting):
+class Allowance(TaskScope):
     """Asked before anything is recorded. Every method raises LimitReached where there is too little left."""
 
     def __init__(self, meter: Meter, settings: LimitSettings, stored: Stored | None = None) -> None:

@@ -77,7 +77,7 @@ class Neighbours:
     """How long ago (seconds) their latest answers began, and how many times as late as usual."""
 
 
-class Newcomers:
+class ConcurrencyLimiter:
     """Watches how soon the answers of this process begin, and learns for how many turns there is room.
 
     Who is inside is never refused here, and takes room like everybody. The room shrinks while answers begin

@@ -7,20 +7,20 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
-from pipeline.admission.concurrency_limiter import Newcomers
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import (
     AS_CONFIGURED,
     ChatRequest,
-    Delivery,
+    EngineResult,
     LanguageModel,
     OpusChunk,
     Speaker,
     WordTimes,
     Written,
 )
-from pipeline.tts.first_audio_priority import Courtesy
-from pipeline.turn.generation import Models
+from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.turn.generation import Engines
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.settings.limit_settings import AdmissionSettings
 from schemas.settings.provider_settings import is_ours
@@ -34,14 +34,14 @@ _PAUSE_S: Final = 0.1
 _PAUSE_MOST_S: Final = 2.0
 
 
-class Pressure:
+class EngineBackpressure:
     """Counts the calls of this process that wait for the first thing an engine says. Pure, with a clock."""
 
     def __init__(self, limits: AdmissionSettings, clock: Clock) -> None:
         self.limits = limits
         self.clock = clock
-        self.newcomers = Newcomers(limits, clock)
-        self.courtesy = Courtesy()
+        self.newcomers = ConcurrencyLimiter(limits, clock)
+        self.courtesy = FirstAudioPriority()
         self._waiting: dict[int, float] = {}
         """Call -> since when; the oldest first."""
         self._calls = 0
@@ -120,10 +120,10 @@ class Pressure:
             self.give_up(number)
 
 
-class PatientLanguageModel:
+class RetryWhenBusyLanguageModel:
     """A LanguageModel whose calls are counted, and asked again while the engine is busy."""
 
-    def __init__(self, engine: LanguageModel, pressure: Pressure) -> None:
+    def __init__(self, engine: LanguageModel, pressure: EngineBackpressure) -> None:
         self._engine = engine
         self._pressure = pressure
 
@@ -137,10 +137,10 @@ class PatientLanguageModel:
         await self._engine.aclose()
 
 
-class PatientSpeaker:
+class RetryWhenBusyTextToSpeech:
     """A Speaker whose calls are counted, and asked again while the engine is busy."""
 
-    def __init__(self, speaker: Speaker, pressure: Pressure) -> None:
+    def __init__(self, speaker: Speaker, pressure: EngineBackpressure) -> None:
         self._speaker = speaker
         self._pressure = pressure
 
@@ -153,7 +153,7 @@ class PatientSpeaker:
         return self._speaker.providers
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         patience = _Patience(self._pressure, delivery.provider, waited_s=delivery.waited_s)
         speak = partial(self._speaker.speak, text, voice=voice, speed=speed, delivery=delivery)
@@ -165,12 +165,12 @@ class PatientSpeaker:
         await self._speaker.aclose()
 
 
-def patient(models: Models, pressure: Pressure) -> Models:
+def patient(models: Engines, pressure: EngineBackpressure) -> Engines:
     """The same models, counted and asked again while they are busy."""
     return replace(
         models,
-        language_model=PatientLanguageModel(models.language_model, pressure),
-        speaker=PatientSpeaker(models.speaker, pressure),
+        language_model=RetryWhenBusyLanguageModel(models.language_model, pressure),
+        speaker=RetryWhenBusyTextToSpeech(models.speaker, pressure),
     )
 
 
@@ -180,7 +180,7 @@ class _Patience:
     Providers elsewhere have been asked again by who guards them, and say nothing about our engines.
     """
 
-    def __init__(self, pressure: Pressure, provider: str | None, *, waited_s: float = 0.0) -> None:
+    def __init__(self, pressure: EngineBackpressure, provider: str | None, *, waited_s: float = 0.0) -> None:
         self._pressure = pressure
         self._ours = is_ours(provider)
         self._until = pressure.clock.monotonic() + pressure.limits.patience_s - waited_s

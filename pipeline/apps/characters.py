@@ -6,7 +6,7 @@ from pipeline.apps.users import Users, user_session
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.collection_access import readable
 from schemas.apps.conversation_messages import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError
@@ -22,7 +22,7 @@ MOST = 200
 class Characters:
     """What users do with their characters."""
 
-    def __init__(self, users: Users, log: EventLog, recorder: Recorder, choices: Choices) -> None:
+    def __init__(self, users: Users, log: EventLog, recorder: Recorder, choices: Catalog) -> None:
         self._users = users
         self._log = log
         self._recorder = recorder

@@ -5,10 +5,10 @@ from contextlib import aclosing, suppress
 from typing import Final
 
 from pipeline.apps.collection_state import CollectionState, KnownDocument
-from pipeline.apps.ingest_jobs import Additions, NewUpload, Shelf, busy
+from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload, busy
 from pipeline.background.session_directory import Directory
 from pipeline.eventlog.tailer import Tailer
-from pipeline.rag.librarian_port import Piece
+from pipeline.rag.librarian_port import TextPiece
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import InputError, SessionGone, SessionNotFound
 from schemas.errors.retrieval_errors import (
@@ -43,11 +43,11 @@ class Collections:
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: CollectionServices,
         sessions: Sessions,
         tailer: Tailer,
         directory: Directory,
-        additions: Additions,
+        additions: IngestJobs,
         quotas: Quotas,
     ) -> None:
         self._views = shelf.views
@@ -202,7 +202,7 @@ class Collections:
 
     async def text(
         self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
-    ) -> tuple[DocumentView, Piece]:
+    ) -> tuple[DocumentView, TextPiece]:
         """Raises DocumentNotFound, also for one that is not ready yet, and InputError."""
         view = (await self.document(collection, document)).view
         if view is None:

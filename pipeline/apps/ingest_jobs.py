@@ -15,12 +15,12 @@ from pipeline.apps.collection_state import CollectionState
 from pipeline.core.clock import Clock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.core.internal_keys import internal_key
-from pipeline.core.task_scope import Lasting
+from pipeline.core.task_scope import TaskScope
 from pipeline.eventlog.recorder import Recorder
-from pipeline.rag.librarian_port import Librarian
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.reading.document_reader import UploadedDocument
 from pipeline.session_state.session_views import Views
-from pipeline.stt.inputs.input_leases import Held, HeldInputs
+from pipeline.stt.inputs.input_leases import InputLease, InputLeases
 from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
 from schemas.errors.access_errors import UploadLimit
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentBusy, DocumentInterrupted
@@ -62,25 +62,27 @@ class NewUpload:
         principal: str = "",
     ) -> None:
         self.file = file
-        self.upload = Upload(path, name, declared)
+        self.upload = UploadedDocument(path, name, declared)
         self.size = size
         self.principal = principal
         """Who sent it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class CollectionServices:
     """Where collections are: the documents, and what is said of them."""
 
-    librarian: Librarian
+    librarian: RetrievalService
     views: Views[CollectionState]
     recorder: Recorder
 
 
-class Additions(Lasting):
+class IngestJobs(TaskScope):
     """An async context manager that gives up what is not done at its end, and says so."""
 
-    def __init__(self, shelf: Shelf, held: HeldInputs, clock: Clock, settings: RetrievalSettings) -> None:
+    def __init__(
+        self, shelf: CollectionServices, held: InputLeases, clock: Clock, settings: RetrievalSettings
+    ) -> None:
         super().__init__()
         self._librarian = shelf.librarian
         self._views = shelf.views
@@ -94,7 +96,7 @@ class Additions(Lasting):
         """How many documents of each principal arrive here, and are being added."""
         self._turns = FairPlaces(settings.readers + 1)
         """One is read while another is embedded; who sends many waits for those who send one."""
-        self._ours: Counter[Held] = Counter()
+        self._ours: Counter[InputLease] = Counter()
         """The last words of one addition may be said while the next one of the same document begins."""
 
     def _begin(self, tasks: TaskGroup) -> None:
@@ -107,7 +109,7 @@ class Additions(Lasting):
 
     def adds(self, collection: CollectionId, document: DocumentId) -> bool:
         """This process does, or has not noticed yet that it was removed."""
-        return Held(SessionId(collection), document) in self._ours
+        return InputLease(SessionId(collection), document) in self._ours
 
     @contextmanager
     def place(self, principal: str) -> Iterator[None]:
@@ -132,7 +134,7 @@ class Additions(Lasting):
 
         Raises DocumentBusy if another process was the first to begin with it.
         """
-        held = Held(SessionId(collection), document)
+        held = InputLease(SessionId(collection), document)
         self._ours[held] += 1
         self._sent[new.principal] += 1
         try:
@@ -143,7 +145,7 @@ class Additions(Lasting):
         self._outlive(self._run, held, document, new, began)
         return began
 
-    async def _first_word(self, held: Held, document: DocumentId, new: NewUpload) -> Seq:
+    async def _first_word(self, held: InputLease, document: DocumentId, new: NewUpload) -> Seq:
         await self._held.hold([held], self._lease_ms)
         first = _progressed(document, new, "waiting", 0.0)
         began = (await self._recorder.post(held.session, first)).last
@@ -152,7 +154,7 @@ class Additions(Lasting):
             raise busy(document)
         return began
 
-    async def _run(self, held: Held, document: DocumentId, new: NewUpload, began: Seq) -> None:
+    async def _run(self, held: InputLease, document: DocumentId, new: NewUpload, began: Seq) -> None:
         outcome: Event | None = None
         try:
             async with self._turns.place(new.principal):
@@ -171,14 +173,14 @@ class Additions(Lasting):
                 await self._tell(held, outcome)
             self._release(held, new)
 
-    def _release(self, held: Held, new: NewUpload) -> None:
+    def _release(self, held: InputLease, new: NewUpload) -> None:
         self._sent -= Counter({new.principal: 1})
         self._ours[held] -= 1
         if not self._ours[held]:
             del self._ours[held]
 
     async def _add(
-        self, held: Held, document: DocumentId, new: NewUpload, began: Seq
+        self, held: InputLease, document: DocumentId, new: NewUpload, began: Seq
     ) -> DocumentAdded | None:
         """What to say at the end. None: it was removed meanwhile."""
         collection = CollectionId(held.session)
@@ -202,12 +204,12 @@ class Additions(Lasting):
         assert view is not None
         return DocumentAdded(view=view)
 
-    async def _removed(self, held: Held, document: DocumentId, began: Seq) -> bool:
+    async def _removed(self, held: InputLease, document: DocumentId, began: Seq) -> bool:
         """Somebody has said since that they do not want it."""
         state, _ = await self._views.get(held.session)
         return state.removed.get(document, began) > began
 
-    async def _tell(self, held: Held, outcome: Event | None) -> None:
+    async def _tell(self, held: InputLease, outcome: Event | None) -> None:
         """Where that fails, another process finds the document left by us."""
         try:
             if outcome is not None:
@@ -219,7 +221,7 @@ class Additions(Lasting):
         except RhapsodeError as error:
             log.info("collection %s: the end of document %s is not told: %s", *held, error)
 
-    async def _forget(self, held: Held, error: RhapsodeError) -> None:
+    async def _forget(self, held: InputLease, error: RhapsodeError) -> None:
         """Its collection was deleted meanwhile, so that nobody else would ever remove the document."""
         log.info("collection %s: document %s has no collection: %s", *held, error)
         try:
@@ -246,7 +248,7 @@ class Additions(Lasting):
                 log.exception("documents that are being added could not be looked after")
             await self._clock.sleep(self._every_s)
 
-    async def _settle(self, held: Held) -> None:
+    async def _settle(self, held: InputLease) -> None:
         """What cannot be settled now is tried again; what never can be must not stand in the others' way."""
         try:
             await self._tell_for(held)
@@ -256,7 +258,7 @@ class Additions(Lasting):
                 return
         await self._held.let_go(held)
 
-    async def _tell_for(self, held: Held) -> None:
+    async def _tell_for(self, held: InputLease) -> None:
         """Say what became of a document whose process died: it may have got as far as the store."""
         collection, document = CollectionId(held.session), DocumentId(held.input)
         try:

@@ -32,7 +32,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class NarrationChunk:
     """A sentence whose sound is whole; chunks count the sentences that can be heard."""
 
     number: int
@@ -72,7 +72,7 @@ class ProgressFold:
             return max(self.wanted, self.heard)
         return await expected_total(self._given, self._settings, cut=self._cut, known=self.wanted)
 
-    def take(self, recorded: Recorded) -> Chunk | None:
+    def take(self, recorded: Recorded) -> NarrationChunk | None:
         """The next event of the session; the chunk that it completes."""
         if recorded.turn != self._turn:
             return None
@@ -98,7 +98,7 @@ class ProgressFold:
                 self.end, self._failure = kind, dict(data)
         return None
 
-    def _close(self, recorded: Recorded) -> Chunk | None:
+    def _close(self, recorded: Recorded) -> NarrationChunk | None:
         data = recorded.data
         sentence = self._open.pop(data["sentence"])
         if recorded.type == "sentence.failed":
@@ -107,7 +107,7 @@ class ProgressFold:
         if not sentence.chunks:
             return None
         self.heard += 1
-        return Chunk(self.heard - 1, self._text[sentence.start : sentence.end].strip(), sentence)
+        return NarrationChunk(self.heard - 1, self._text[sentence.start : sentence.end].strip(), sentence)
 
     def last_words(self) -> dict[str, Any]:
         """The last message: what became of it."""
@@ -140,7 +140,7 @@ class NarrationProgress:
         made = self.fold.heard
         return {"chunks_ready": made, "total_chunks": max(made, await self.fold.total())}
 
-    async def chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
+    async def chunks(self, after: int) -> AsyncGenerator[NarrationChunk, None]:
         """Each chunk beyond number `after`, as soon as its sound is whole; to the turn's end."""
         async with self._tailer.follow(self._source.session, Seq(self._source.turn)) as batches:
             async for batch in batches:

@@ -33,7 +33,7 @@ _Sound = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CapturedPiece:
     """A piece of an input. The pieces of one Capture, in order, are one Opus stream."""
 
     packets: bytes
@@ -63,16 +63,16 @@ class Capture:
         }
         self._samples = 0
 
-    def push(self, pcm: bytes) -> list[Piece]:
+    def push(self, pcm: bytes) -> list[CapturedPiece]:
         """The pieces that are complete now."""
         self._waiting += pcm
-        pieces: list[Piece] = []
+        pieces: list[CapturedPiece] = []
         while len(self._waiting) >= _PIECE_BYTES:
             pieces.append(self._piece(bytes(self._waiting[:_PIECE_BYTES]), PIECE_MS))
             del self._waiting[:_PIECE_BYTES]
         return pieces
 
-    def flush(self) -> list[Piece]:
+    def flush(self) -> list[CapturedPiece]:
         """The rest, in whole milliseconds; nothing can be pushed afterwards."""
         ms = len(self._waiting) // (2 * _PER_MS)
         pcm = bytes(self._waiting[: 2 * _PER_MS * ms])
@@ -83,9 +83,9 @@ class Capture:
         owed = len(pcm) + 2 * _DELAY
         return [self._piece(pcm + bytes(2 * _DELAY + -owed % (2 * _PACKET_SAMPLES)), ms)]
 
-    def _piece(self, pcm: bytes, ms: int) -> Piece:
+    def _piece(self, pcm: bytes, ms: int) -> CapturedPiece:
         packets = frame(self._packets(pcm))
-        piece = Piece(packets, ms, self._at_ms, sha256(packets).hexdigest())
+        piece = CapturedPiece(packets, ms, self._at_ms, sha256(packets).hexdigest())
         self._at_ms += ms
         return piece
 
@@ -116,7 +116,7 @@ class Playback:
         self._skip = _DELAY
         self._begun = False
 
-    def push(self, piece: Piece) -> bytes:
+    def push(self, piece: CapturedPiece) -> bytes:
         """The sound that is complete now."""
         start, end = piece.at_ms * _PER_MS, (piece.at_ms + piece.ms) * _PER_MS
         if not self._begun:
@@ -131,7 +131,7 @@ class Playback:
         """The sound still held."""
         return self._give(self._at + _DELAY) if self._begun else b""
 
-    def _decoded(self, piece: Piece) -> _Sound:
+    def _decoded(self, piece: CapturedPiece) -> _Sound:
         pieces: list[_Sound] = []
         try:
             for packet in _packets_of(piece):
@@ -161,13 +161,13 @@ class Playback:
         return bytes(np.rint(given * 32_767).clip(-32_768, 32_767).astype("<i2").tobytes())
 
 
-def heard_again(pieces: Iterable[Piece]) -> bytes:
+def heard_again(pieces: Iterable[CapturedPiece]) -> bytes:
     """All of it, from the beginning of the first piece to the end of the last one."""
     playback = Playback()
     return b"".join([*map(playback.push, pieces), playback.flush()])
 
 
-def _packets_of(piece: Piece) -> list[bytes]:
+def _packets_of(piece: CapturedPiece) -> list[bytes]:
     if sha256(piece.packets).hexdigest() != piece.sha256:
         raise ValueError("These are not the bytes that were recorded.")
     packets = list(unframe(piece.packets))

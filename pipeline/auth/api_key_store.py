@@ -16,7 +16,7 @@ LOOK_S: Final = 1.0
 """So long a change of the file may stay unnoticed."""
 
 
-class KeyRing:
+class ApiKeyStore:
     """As careful as the file: what was revoked stops working, and a file that vanishes opens nothing."""
 
     def __init__(self, file: Path, clock: Clock) -> None:

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from pipeline.auth.api_key_store import KeyRing
+from pipeline.auth.api_key_store import ApiKeyStore
 from pipeline.auth.api_keys import PREFIX, read_keys
 from pipeline.auth.signing_key import own_secret
 from pipeline.auth.tokens import SECRET, Tokens
@@ -17,14 +17,14 @@ KEYS_FILE: Final = "keys.jsonl"
 _LONGEST: Final = 4_096
 
 
-class Door:
+class Authenticator:
     """Open to everybody on this machine, or closed to all who have no credential."""
 
     def __init__(self, settings: AuthSettings, home: Path, clock: Clock) -> None:
         """Raises KeyFileDamaged or OSError: without knowing the keys nobody can be let in."""
         self._settings = settings
         self._clock = clock
-        self._ring = KeyRing(keys_file(settings, home), clock)
+        self._ring = ApiKeyStore(keys_file(settings, home), clock)
         secret = settings.jwt_secret
         self.tokens = Tokens(
             settings, own_secret(home) if secret is None else secret.get_secret_value(), self._ring, clock

@@ -7,7 +7,7 @@ from typing import Any, Final
 import jwt
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.auth.api_key_store import KeyRing
+from pipeline.auth.api_key_store import ApiKeyStore
 from pipeline.auth.api_keys import PrincipalName
 from pipeline.core.clock import Clock
 from schemas.errors.access_errors import CredentialExpired, CredentialInvalid, Forbidden
@@ -30,7 +30,7 @@ _NAME: Final[TypeAdapter[str]] = TypeAdapter(PrincipalName)
 class Tokens:
     """Makes and reads tokens. What a token is checked with is our choice, never the token's alone."""
 
-    def __init__(self, settings: AuthSettings, secret: str, ring: KeyRing, clock: Clock) -> None:
+    def __init__(self, settings: AuthSettings, secret: str, ring: ApiKeyStore, clock: Clock) -> None:
         """Raises OSError where the identity provider's key cannot be read."""
         self._settings = settings
         self._secret = secret

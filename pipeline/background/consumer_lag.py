@@ -9,7 +9,7 @@ from pipeline.background.worker_ports import START
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class ConsumerPresence:
     """A worker process, as it has last announced itself."""
 
     worker: str
@@ -21,7 +21,7 @@ class Presence:
         return orjson.dumps(asdict(self))
 
     @classmethod
-    def unpacked(cls, worker: str, packed: bytes) -> "Presence":
+    def unpacked(cls, worker: str, packed: bytes) -> "ConsumerPresence":
         found = orjson.loads(packed)
         names = (tuple(found["effects"]), tuple(found["projections"]))
         return cls(worker, found["seen_ms"], *names)
@@ -50,7 +50,7 @@ class ProjectionStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConsumerLag:
     """One partition's trigger stream and all who read it."""
 
     partition: int
@@ -67,7 +67,7 @@ def order_of(entry: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def names_running(presences: Iterable[Presence]) -> tuple[frozenset[str], frozenset[str]]:
+def names_running(presences: Iterable[ConsumerPresence]) -> tuple[frozenset[str], frozenset[str]]:
     """Effects and projections that somebody runs."""
     found = list(presences)
     return (
@@ -77,7 +77,7 @@ def names_running(presences: Iterable[Presence]) -> tuple[frozenset[str], frozen
 
 
 def needed_from(
-    standing: Standing, effects: frozenset[str], projections: frozenset[str], *, unknown_hold: bool
+    standing: ConsumerLag, effects: frozenset[str], projections: frozenset[str], *, unknown_hold: bool
 ) -> str:
     """The oldest pointer that some reader still needs, or has had last; START: all of them.
 

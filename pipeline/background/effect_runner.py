@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.background.worker_ports import SESSION_DELETED, Delivery, Effect, GroupLog, Member, Pointer
+from pipeline.background.worker_ports import SESSION_DELETED, Effect, EventDelivery, GroupLog, Member, Pointer
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors import LogError, LogForeign, LogFull, LogLost, LogUnavailable
 from schemas.events.recorded import Recorded, UnknownEvent
@@ -139,7 +139,7 @@ class EffectRunner:
                 self._room = anyio.Event()
             await self._room.wait()
 
-    async def _take(self, deliveries: Sequence[Delivery]) -> None:
+    async def _take(self, deliveries: Sequence[EventDelivery]) -> None:
         foreign = [one.pointer for one in deliveries if not self._is_ours(one.pointer)]
         if foreign:
             await self._group.skip(self._member, foreign)

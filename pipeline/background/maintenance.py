@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol
 
-from pipeline.background.consumer_lag import Presence, Standing, names_running, needed_from
+from pipeline.background.consumer_lag import ConsumerLag, ConsumerPresence, names_running, needed_from
 from pipeline.background.worker_ports import START, Letter
 from schemas.ids import SessionId
 from schemas.settings import WorkerSettings
@@ -22,11 +22,11 @@ _logger = logging.getLogger(__name__)
 class UpkeepLog(Protocol):
     """Short looks and idempotent repairs."""
 
-    async def announce(self, presence: Presence) -> None: ...
+    async def announce(self, presence: ConsumerPresence) -> None: ...
     async def retire(self, workers: Sequence[str]) -> None: ...
-    async def presences(self) -> list[Presence]: ...
+    async def presences(self) -> list[ConsumerPresence]: ...
     async def now_ms(self) -> int: ...
-    async def standings(self) -> list[Standing]: ...
+    async def standings(self) -> list[ConsumerLag]: ...
     async def counted(self, day: str) -> dict[str, int]: ...
     async def trim(self, partition: int, before: str) -> int: ...
     async def forget_consumers(self, partition: int, group: str, *, idle_s: float) -> int: ...
@@ -40,7 +40,7 @@ class UpkeepLog(Protocol):
     async def drop(self, letter: Letter) -> bool: ...
 
 
-def present(presences: Sequence[Presence], now_ms: int) -> list[Presence]:
+def present(presences: Sequence[ConsumerPresence], now_ms: int) -> list[ConsumerPresence]:
     return [presence for presence in presences if now_ms - presence.seen_ms < PRESENT_MS]
 
 
@@ -64,7 +64,7 @@ class Janitor:
         await self._expire_letters(now_ms)
         return dropped
 
-    async def _tidy(self, standing: Standing, effects: frozenset[str], projections: frozenset[str]) -> int:
+    async def _tidy(self, standing: ConsumerLag, effects: frozenset[str], projections: frozenset[str]) -> int:
         self._tell(standing, effects | projections)
         for group in standing.groups:
             await self._log.forget_consumers(
@@ -76,7 +76,7 @@ class Janitor:
         place = needed_from(standing, effects, projections, unknown_hold=hold)
         return 0 if place == START else await self._log.trim(standing.partition, place)
 
-    def _tell(self, standing: Standing, running: frozenset[str]) -> None:
+    def _tell(self, standing: ConsumerLag, running: frozenset[str]) -> None:
         """Once for each name: a reader that nobody runs, and a stream that grows and grows.
 
         Where no worker is present at all, this one has only just begun and has not said what it runs.

@@ -43,7 +43,7 @@ class DirectoryStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DirectoryRow:
     """One session; `seq` is the last event counted, so that none counts twice."""
 
     kind: Kind
@@ -63,7 +63,7 @@ class Row:
     older than this field, or there were more than _GUESTS."""
 
     @classmethod
-    def begin(cls, started: Recorded) -> "Row":
+    def begin(cls, started: Recorded) -> "DirectoryRow":
         data, ts_ms = started.data, started.ts_ms
         return cls(
             kind=data.get("kind", "session"),
@@ -79,7 +79,7 @@ class Row:
         """Whether what an event of this type says matters, and not only that there is one."""
         return kind in _TELLING or (kind == "turn.requested" and self.kind == "thread")
 
-    def after(self, kind: str, seq: int, ts_ms: int, data: Mapping[str, Any] | None = None) -> "Row":
+    def after(self, kind: str, seq: int, ts_ms: int, data: Mapping[str, Any] | None = None) -> "DirectoryRow":
         """With one more event; itself where that one has counted. `data`: where it tells."""
         if seq <= self.seq:
             return self
@@ -91,7 +91,7 @@ class Row:
             state="sealed" if kind == "session.ended" else self.state,
         )
 
-    def _told(self, kind: str, data: Mapping[str, Any]) -> "Row":
+    def _told(self, kind: str, data: Mapping[str, Any]) -> "DirectoryRow":
         match kind:
             case "session.renamed":
                 return replace(self, title=data["title"])
@@ -105,7 +105,7 @@ class Row:
                 row = self._with_guest(data.get("by", ""))
                 return replace(row, asked=asked if len(asked) <= _KEPT else asked[:_ASKED] + asked[-_KEPT:])
 
-    def _with_guest(self, name: str) -> "Row":
+    def _with_guest(self, name: str) -> "DirectoryRow":
         if not name or self.guests is None or name in self.guests:
             return self
         return replace(self, guests=(*self.guests, name) if len(self.guests) < _GUESTS else None)
@@ -120,7 +120,7 @@ class Row:
     def _orders(self) -> list[str]:
         return [order_key(self.kind, name) for name in dict.fromkeys((self.principal, *self.members))]
 
-    def written(self, session: SessionId, before: "Row | None" = None) -> list[Change]:
+    def written(self, session: SessionId, before: "DirectoryRow | None" = None) -> list[Change]:
         row = orjson.dumps(asdict(self))
         gone = [] if before is None else [key for key in before._orders if key not in self._orders]
         return [
@@ -190,15 +190,15 @@ class DirectoryProjection:
     async def known(self, partition: int) -> Sequence[SessionId]:
         return await self._store.known(partition)
 
-    async def _row(self, session: SessionId) -> Row | None:
+    async def _row(self, session: SessionId) -> DirectoryRow | None:
         [packed] = await self._store.rows([session])
         return None if packed is None else unpacked(packed)
 
-    async def _begin(self, session: SessionId) -> Row | None:
+    async def _begin(self, session: SessionId) -> DirectoryRow | None:
         events = await self._log.read(session, Seq(0), limit=1)
-        return Row.begin(events[0]) if events else None
+        return DirectoryRow.begin(events[0]) if events else None
 
-    async def _fold(self, session: SessionId) -> Row | None:
+    async def _fold(self, session: SessionId) -> DirectoryRow | None:
         """From all of its events; None: it is deleted, or never was."""
         [head] = await self._log.heads([session])
         row = None if head is None or head.state == "deleted" else await self._begin(session)
@@ -212,12 +212,12 @@ class DirectoryProjection:
         return row
 
 
-def unpacked(packed: bytes) -> Row:
+def unpacked(packed: bytes) -> DirectoryRow:
     """Fields that a later version has added are passed over."""
     found = orjson.loads(packed)
     found["members"] = tuple(found.get("members", ()))
     found["guests"] = None if found.get("guests") is None else tuple(found["guests"])
-    return Row(**{name: value for name, value in found.items() if name in Row.__slots__})
+    return DirectoryRow(**{name: value for name, value in found.items() if name in DirectoryRow.__slots__})
 
 
 async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[SessionId]) -> list[Kind | None]:
@@ -225,7 +225,7 @@ async def kinds_of(log: EventLog, store: DirectoryStore, sessions: Sequence[Sess
     kinds: list[Kind | None] = []
     for session, packed in zip(sessions, await store.rows(sessions), strict=True):
         events = [] if packed else await log.read(session, Seq(0), limit=1)  # the list lags a little
-        row = unpacked(packed) if packed else Row.begin(events[0]) if events else None
+        row = unpacked(packed) if packed else DirectoryRow.begin(events[0]) if events else None
         kinds.append(None if row is None else row.kind)
     return kinds
 

@@ -103,7 +103,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class EventDelivery:
     """A pointer handed to a consumer, for the how-manieth time."""
 
     pointer: Pointer
@@ -123,11 +123,11 @@ class GroupLog(Protocol):
         """
         ...
 
-    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[Delivery]:
+    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[EventDelivery]:
         """About `count` new pointers, at least one of each partition; [] after `wait_s` without any."""
         ...
 
-    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[Delivery]:
+    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
         """Take over, at most `count` in each partition, what nobody has shown life about for `idle_s`."""
         ...
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.background.consumer_lag import GroupStanding, ProjectionStanding, Standing, names_running
+from pipeline.background.consumer_lag import ConsumerLag, GroupStanding, ProjectionStanding, names_running
 from pipeline.background.event_counts import day_of
 from pipeline.background.maintenance import UpkeepLog, present
 from schemas.native.worker_answers import EffectReport, ProjectionReport, WorkerReport
@@ -28,7 +28,7 @@ async def report(log: UpkeepLog) -> WorkerReport:
     )
 
 
-def _effects(standings: Sequence[Standing], running: frozenset[str], now_ms: int) -> list[EffectReport]:
+def _effects(standings: Sequence[ConsumerLag], running: frozenset[str], now_ms: int) -> list[EffectReport]:
     """Also of effects that nobody runs: their pending events are somebody's loss."""
     by_name: dict[str, list[GroupStanding]] = {name: [] for name in running}
     for standing in standings:
@@ -47,7 +47,7 @@ def _effects(standings: Sequence[Standing], running: frozenset[str], now_ms: int
     ]
 
 
-def _projections(standings: Sequence[Standing], running: frozenset[str]) -> list[ProjectionReport]:
+def _projections(standings: Sequence[ConsumerLag], running: frozenset[str]) -> list[ProjectionReport]:
     by_name: dict[str, list[ProjectionStanding]] = {name: [] for name in running}
     for standing in standings:
         for one in standing.projections:
@@ -65,11 +65,11 @@ def _projections(standings: Sequence[Standing], running: frozenset[str]) -> list
     ]
 
 
-def _with_letters(standings: Sequence[Standing]) -> set[str]:
+def _with_letters(standings: Sequence[ConsumerLag]) -> set[str]:
     return {name for standing in standings for name in standing.dead_letters}
 
 
-def _letters(standings: Sequence[Standing], name: str) -> int:
+def _letters(standings: Sequence[ConsumerLag], name: str) -> int:
     return sum(standing.dead_letters.get(name, 0) for standing in standings)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from pipeline.background.consumer_lag import Presence
+from pipeline.background.consumer_lag import ConsumerPresence
 from pipeline.background.effect_runner import EffectRunner
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_groups import RedisGroups
@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
+class ScheduledTask:
     """Something to be done every so often. Doing it in several processes at once must be harmless."""
 
     name: str
@@ -39,7 +39,7 @@ class Work:
 
     effects: Sequence[Effect] = ()
     projections: Sequence[Projection] = ()
-    chores: Sequence[Chore] = ()
+    chores: Sequence[ScheduledTask] = ()
 
 
 class Workers:
@@ -63,7 +63,7 @@ class Workers:
                     tasks.start_soon(self._run_effect, effect)
                 for projection in self._work.projections:
                     tasks.start_soon(self._run_projection, projection)
-                for chore in (Chore("presence", PRESENCE_S, self._announce), *self._work.chores):
+                for chore in (ScheduledTask("presence", PRESENCE_S, self._announce), *self._work.chores):
                     tasks.start_soon(self._run_chore, chore)
         finally:
             with anyio.move_on_after(FAREWELL_S, shield=True):
@@ -89,7 +89,7 @@ class Workers:
         finally:
             await port.aclose()
 
-    async def _run_chore(self, chore: Chore) -> None:
+    async def _run_chore(self, chore: ScheduledTask) -> None:
         """One that fails is done again when it is its time."""
         while True:
             try:
@@ -105,7 +105,7 @@ class Workers:
     async def _announce(self) -> None:
         upkeep = RedisUpkeep(self._hot)
         await upkeep.announce(
-            Presence(
+            ConsumerPresence(
                 self._name,
                 await upkeep.now_ms(),
                 tuple(effect.name for effect in self._work.effects),

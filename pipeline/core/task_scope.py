@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 Arguments = TypeVarTuple("Arguments")
 
 
-class Lasting:
+class TaskScope:
     """An async context manager whose tasks begin with the block, or later, and are cancelled at its end."""
 
     def __init__(self) -> None:

@@ -61,7 +61,7 @@ def parse_cursor(text: str, head: Head) -> Seq:
     return Seq(int(number))
 
 
-class Listener:
+class SessionListener:
     """Events for one connection, in order, each once; `end` says why they stopped."""
 
     def __init__(self, log: EventLog, tailer: Tailer, clock: Clock) -> None:

@@ -13,7 +13,7 @@ _LINKS: Final = 64
 """Of one listener; who hears more turns is linked to the first ones."""
 
 
-class ListenTold:
+class ListenSpan:
     """One listener, from its first event to its last; nothing where nothing is traced."""
 
     def __init__(

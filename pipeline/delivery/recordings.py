@@ -26,7 +26,7 @@ EXTENSIONS: Final[dict[AudioFormat, str]] = {"wav": "wav", "mp3": "mp3", "opus":
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RecordingParams:
     """The sound of these turns, in this format, as far as the log has it up to an event."""
 
     session: SessionId
@@ -56,7 +56,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RenderedRecording:
     """A file, and the validator that changes whenever its bytes do."""
 
     data: bytes
@@ -71,33 +71,33 @@ class Recordings:
         self._log = log
         self._max = max_bytes
         self._small = small_bytes
-        self._made: OrderedDict[str, Recording] = OrderedDict()
+        self._made: OrderedDict[str, RenderedRecording] = OrderedDict()
         self._sizes: OrderedDict[str, int] = OrderedDict()
 
-    def small(self, wish: Wish) -> bool:
+    def small(self, wish: RecordingParams) -> bool:
         return pcm_bytes(wish.ms) <= self._small
 
-    def kept(self, wish: Wish) -> bool:
+    def kept(self, wish: RecordingParams) -> bool:
         """Whether the small file is there already."""
         return wish.etag("") in self._made
 
     async def make(
         self, session: SessionId, turns: list[TurnState], fmt: AudioFormat, upto: Seq
-    ) -> Recording:
+    ) -> RenderedRecording:
         """The turns' audio laid end to end; sizes in its header are open while a turn is running."""
-        wish = Wish(session, turns, fmt, upto)
+        wish = RecordingParams(session, turns, fmt, upto)
         etag = wish.etag("")
         recording = self._made.get(etag)
         if recording is None:
             chunks = [chunk async for chunk in _chunks(self._log, wish, wish.sentences)]
             data = await asyncio.to_thread(whole_file, fmt, chunks, complete=wish.complete)
-            recording = self._made[etag] = Recording(data, etag)
+            recording = self._made[etag] = RenderedRecording(data, etag)
         self._made.move_to_end(etag)
         while sum(len(made.data) for made in self._made.values()) > self._max:
             self._made.popitem(last=False)
         return recording
 
-    def known_size(self, wish: Wish) -> int | None:
+    def known_size(self, wish: RecordingParams) -> int | None:
         """Bytes of the file as far as they are known without the log; None: only its making tells."""
         match wish.fmt:
             case "pcm16" | "wav":
@@ -108,11 +108,11 @@ class Recordings:
                 made = self._made.get(wish.etag(""))
                 return self._sizes.get(wish.etag("counted")) if made is None else len(made.data)
 
-    async def size(self, wish: Wish) -> int | None:
+    async def size(self, wish: RecordingParams) -> int | None:
         """Bytes of the large file; None: only its making tells."""
         return await self._counted(wish) if wish.fmt == "opus" else self.known_size(wish)
 
-    async def _counted(self, wish: Wish) -> int:
+    async def _counted(self, wish: RecordingParams) -> int:
         """Packets are of any size: all of them are looked at once."""
         etag = wish.etag("counted")
         if etag not in self._sizes:
@@ -123,7 +123,9 @@ class Recordings:
             self._sizes.popitem(last=False)
         return self._sizes[etag]
 
-    async def stream(self, wish: Wish, first: int, count: int | None) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, wish: RecordingParams, first: int, count: int | None
+    ) -> AsyncGenerator[bytes, None]:
         """`count` bytes of the large file from byte `first` on; None: to its end.
 
         Holds a few chunks at a time. What the log has not got is silence, where a size was promised.
@@ -149,7 +151,7 @@ class Recordings:
             count -= min(count, 1 << 20)
 
     async def _pieces(
-        self, wish: Wish, sentences: list[SentenceState], *, header: bool = False
+        self, wish: RecordingParams, sentences: list[SentenceState], *, header: bool = False
     ) -> AsyncGenerator[bytes, None]:
         file = _File(wish.fmt)
         if header:
@@ -198,7 +200,7 @@ class _File:
 
 
 async def _chunks(
-    log: EventLog, wish: Wish, sentences: list[SentenceState]
+    log: EventLog, wish: RecordingParams, sentences: list[SentenceState]
 ) -> AsyncGenerator[StoredChunk, None]:
     """The chunks of the wished turns from the first of `sentences` on, with their bytes."""
     if not sentences:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeline.audio.opus import CHUNK_MS, DELAY_MS, PACKET_MS, OpusEncoder, frame
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, TextToSpeech, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, TextToSpeech, WordTimes
 from schemas.settings import TextToSpeechSettings
 from schemas.settings.provider_settings import LOCAL
 
@@ -35,7 +35,7 @@ class EncodingSpeaker:
         return {LOCAL: self.voices}
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         """See `Speaker.speak`."""
         encoder = OpusEncoder(self._tts.sample_rate, self._bitrate)

@@ -100,7 +100,7 @@ class LocalLanguageModel(LanguageModel, Checked, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenWord:
+class TimedWord:
     """Characters [start, end) of the text given to the voice, in milliseconds of its audio."""
 
     start: int
@@ -113,11 +113,11 @@ class SpokenWord:
 class WordTimes:
     """When each word is heard; comes before the audio, once, from engines that know."""
 
-    words: tuple[SpokenWord, ...] = field(default=())
+    words: tuple[TimedWord, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class EngineResult:
     """How a user wants to be spoken to, beyond voice and speed."""
 
     provider: str | None = None
@@ -133,7 +133,7 @@ class Delivery:
     """What earlier tries of the same sentence took: so much of the caller's patience is gone."""
 
 
-AS_CONFIGURED: Final = Delivery()
+AS_CONFIGURED: Final = EngineResult()
 
 
 class TextToSpeech(Protocol):
@@ -147,7 +147,7 @@ class TextToSpeech(Protocol):
     @property
     def voices(self) -> tuple[str, ...]: ...
     def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]: ...
     async def aclose(self) -> None: ...
 
@@ -258,6 +258,6 @@ class Speaker(Protocol):
         ...
 
     def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]: ...
     async def aclose(self) -> None: ...

@@ -23,8 +23,8 @@ from pipeline.engines.ports import (
     AS_CONFIGURED,
     ChatRequest,
     Completion,
-    Delivery,
-    SpokenWord,
+    EngineResult,
+    TimedWord,
     ToolCall,
     WordTimes,
     Written,
@@ -227,7 +227,7 @@ class ScriptedTextToSpeech:
         return self._script.voices
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`."""
         if voice not in self.voices:
@@ -316,9 +316,9 @@ def _cut(reply: str, size: int, request: ChatRequest) -> tuple[list[str], Litera
     return deltas, "stop"
 
 
-def _word_times(text: str, ms_per_char: float) -> tuple[SpokenWord, ...]:
+def _word_times(text: str, ms_per_char: float) -> tuple[TimedWord, ...]:
     return tuple(
-        SpokenWord(*found.span(), round(found.start() * ms_per_char), round(found.end() * ms_per_char))
+        TimedWord(*found.span(), round(found.start() * ms_per_char), round(found.end() * ms_per_char))
         for found in _WORD.finditer(text)
     )
 

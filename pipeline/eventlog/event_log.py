@@ -105,7 +105,7 @@ class Subscribed:
     session: SessionId
 
 
-class Ear(Protocol):
+class PushSubscription(Protocol):
     """One connection on which the log announces appends. Announcements may be lost, never reordered."""
 
     async def subscribe(self, session: SessionId) -> None:
@@ -162,7 +162,7 @@ class EventLog(Protocol):
         """Sessions on different roads do not wait for each other: one's server may fail alone."""
         ...
 
-    def ear(self) -> Ear:
+    def ear(self) -> PushSubscription:
         """A fresh announcement connection."""
         ...
 

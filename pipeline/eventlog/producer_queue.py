@@ -78,7 +78,7 @@ class Entry:
                 waiter.set_exception(error)
 
 
-class Lane:
+class ProducerQueue:
     """Turns entries into numbered batches, one in flight at a time; refused once, it takes nothing more."""
 
     def __init__(

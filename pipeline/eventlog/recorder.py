@@ -15,9 +15,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.eventlog.event_log import EventLog, Outcome
-from pipeline.eventlog.producer_queue import Entry, Lane, Mode
+from pipeline.eventlog.producer_queue import Entry, Mode, ProducerQueue
 from pipeline.eventlog.redis.codec import bytes_of
-from pipeline.eventlog.redis.group_committer import Flusher
+from pipeline.eventlog.redis.group_committer import GroupCommitter
 from schemas.errors import LogUnavailable, RhapsodeError
 from schemas.events import Event
 from schemas.events.recorded import NewEvent
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RequestContext:
     """An event about that turn, among events about others."""
 
     turn: TurnId
@@ -47,7 +47,9 @@ def _wall_ms() -> int:
 class SessionWriter:
     """One producer's pen in one session. What is recorded first is in the log first."""
 
-    def __init__(self, lane: Lane, add: Callable[[Lane], None], clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, lane: ProducerQueue, add: Callable[[ProducerQueue], None], clock_ms: Callable[[], int]
+    ) -> None:
         self.lane = lane
         self.stopped = anyio.Event()
         """Set when the log has refused this writer; `failed` says why."""
@@ -129,7 +131,7 @@ class Recorder:
         """`appended` is told how long each round trip of appends took. `charge` is asked before somebody's
         command is recorded: who it is, and of how many bytes; it refuses by raising. None: nobody is charged.
         """
-        self._flusher = Flusher(log, retain_s, appended)
+        self._flusher = GroupCommitter(log, retain_s, appended)
         self._charge = charge
         self._clock_ms = clock_ms
         self._writers: dict[tuple[SessionId, str, int], SessionWriter] = {}
@@ -172,7 +174,7 @@ class Recorder:
         if writer is None or writer.failed is not None:
             alias = f"{producer}.{secrets.token_hex(4)}" if writer is None else writer.lane.producer
             number = 0 if writer is None else writer.lane.number
-            lane = Lane(session, alias, epoch, number=number)
+            lane = ProducerQueue(session, alias, epoch, number=number)
             self._writers.pop(name, None)
             self._forget()
             writer = self._writers[name] = SessionWriter(lane, self._add, self._clock_ms)
@@ -195,7 +197,7 @@ class Recorder:
     async def post(
         self,
         session: SessionId,
-        *events: Event | About,
+        *events: Event | RequestContext,
         key: str | None = None,
         mode: Literal["create", "append"] = "append",
         turn: TurnId = NO_TURN,
@@ -208,10 +210,10 @@ class Recorder:
         is, or somebody was already. Raises what `charge` raises.
         """
         if by is not None and self._charge is not None:
-            plain = [each.event if isinstance(each, About) else each for each in events]
+            plain = [each.event if isinstance(each, RequestContext) else each for each in events]
             await self._charge(by, bytes_of(*plain))
-        lane = Lane(session, _command_name(key), impatient=True)
-        abouts = [each if isinstance(each, About) else About(turn, each) for each in events]
+        lane = ProducerQueue(session, _command_name(key), impatient=True)
+        abouts = [each if isinstance(each, RequestContext) else RequestContext(turn, each) for each in events]
         news = [NewEvent(each.event, self._clock_ms(), each.turn) for each in abouts]
         entry = Entry(news, mode if mode == "create" else mode_of([each.event for each in abouts]))
         lane.put(entry)
@@ -226,7 +228,7 @@ class Recorder:
         """
         await self._flusher.erase(session)
 
-    def _add(self, lane: Lane) -> None:
+    def _add(self, lane: ProducerQueue) -> None:
         if self._closed:
             raise LogUnavailable("This process is closing its log.")
         self._flusher.add(lane)

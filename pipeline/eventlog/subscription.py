@@ -11,7 +11,7 @@ from schemas.ids import Seq, SessionId
 ENDING = "session.ended"
 
 
-class Listener:
+class LogListener:
     """Holds at most `buffer` pushed events: one more and all are let go, to be read again from the log."""
 
     def __init__(self, session: SessionId, after: Seq, *, audio: bool, buffer: int) -> None:

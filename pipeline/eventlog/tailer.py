@@ -12,8 +12,8 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.eventlog.event_log import Ear, EventLog, Head, Push, Subscribed
-from pipeline.eventlog.subscription import Listener
+from pipeline.eventlog.event_log import EventLog, Head, Push, PushSubscription, Subscribed
+from pipeline.eventlog.subscription import LogListener
 from schemas.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
@@ -38,7 +38,7 @@ _logger = logging.getLogger(__name__)
 class _Feed:
     """A session that somebody listens to."""
 
-    listeners: set[Listener] = field(default_factory=set)
+    listeners: set[LogListener] = field(default_factory=set)
     head: Seq = START
     """As far as we know."""
     trouble: Exception | None = None
@@ -73,7 +73,7 @@ class Tailer:
         self._checking: set[str] = set()
         """Roads on which heads are looked at right now."""
         self._reads: dict[tuple[SessionId, Seq, bool], asyncio.Future[list[Recorded]]] = {}
-        self._ear: Ear
+        self._ear: PushSubscription
         self._tasks: TaskGroup
 
     @property
@@ -113,7 +113,7 @@ class Tailer:
         SessionNotFound, SessionGone and CursorAhead on entering; SessionGone also later, when the session is
         deleted under the listener.
         """
-        listener = Listener(session, after, audio=audio, buffer=buffer)
+        listener = LogListener(session, after, audio=audio, buffer=buffer)
         feed = self._feeds.setdefault(session, _Feed())
         feed.listeners.add(listener)
         try:
@@ -141,7 +141,7 @@ class Tailer:
         return "unavailable" if feed is not None and feed.away else self._log.state
 
     async def _batches(
-        self, listener: Listener, feed: _Feed, idle_s: float | None
+        self, listener: LogListener, feed: _Feed, idle_s: float | None
     ) -> AsyncGenerator[list[Recorded], None]:
         quiet_since = anyio.current_time()
         away = False
@@ -163,7 +163,7 @@ class Tailer:
                 yield []
                 quiet_since = anyio.current_time()
 
-    async def _read(self, listener: Listener) -> list[Recorded]:
+    async def _read(self, listener: LogListener) -> list[Recorded]:
         """Listeners at the same place share one read. [] while the log is away: the watch tries again."""
         place = (listener.session, listener.cursor, listener.audio)
         reading = self._reads.get(place)

@@ -119,7 +119,7 @@ class ProcessMeter:
             self.woke(max(0.0, time.monotonic() - begun - _LOOK_S))
 
 
-class Teller:
+class MetricsReporter:
     """An async context manager: within it the process tells its numbers, and at its end takes them back."""
 
     def __init__(self, meter: ProcessMeter, board: Board) -> None:

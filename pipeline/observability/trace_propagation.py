@@ -32,7 +32,7 @@ def carried() -> dict[str, str | int]:
     return told
 
 
-class Served:
+class ServerSpan:
     """A call as the replica sees it, from its arrival on. Its span, if there is one, ends with `end`."""
 
     def __init__(

@@ -19,7 +19,7 @@ _FULL_ENOUGH: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class DocumentChunk:
     """A passage of a text: `text` is exactly its characters from `start` to `end`."""
 
     start: int
@@ -29,7 +29,7 @@ class Chunk:
     headings: tuple[str, ...]
 
 
-def chunks(extracted: ExtractedText, settings: ChunkSettings) -> list[Chunk]:
+def chunks(extracted: ExtractedText, settings: ChunkSettings) -> list[DocumentChunk]:
     """The passages in order. Together they have every character that is no space, and none begins with one.
 
     A passage has one place: it does not go on under another heading or on another page. A heading that has
@@ -42,10 +42,10 @@ def chunks(extracted: ExtractedText, settings: ChunkSettings) -> list[Chunk]:
     ]
 
 
-def _chunk(extracted: ExtractedText, start: int, end: int) -> Chunk:
+def _chunk(extracted: ExtractedText, start: int, end: int) -> DocumentChunk:
     """Its place is that of its end: headings may stand on the page before, and be a passage of their own."""
     place = extracted.place(end - 1)
-    return Chunk(start, end, extracted.text[start:end], place.page, place.headings)
+    return DocumentChunk(start, end, extracted.text[start:end], place.page, place.headings)
 
 
 def _sections(extracted: ExtractedText) -> Iterator[tuple[int, int]]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from pipeline.rag.document_preparation import Prepared, prepared
 from pipeline.rag.embeddings.embedder import Embedder, Vectors
-from pipeline.rag.embeddings.embedding_models import Models
-from pipeline.rag.librarian_port import Piece
+from pipeline.rag.embeddings.embedding_models import EmbeddingModels
+from pipeline.rag.librarian_port import TextPiece
 from pipeline.rag.passage_search import Search
-from pipeline.rag.reading.document_reader import DocumentReader, Upload
+from pipeline.rag.reading.document_reader import DocumentReader, UploadedDocument
 from pipeline.rag.store.passage_store import NewDocument, PassageStore
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import NOWHERE, new_id
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class Library:
     """A Librarian in this process."""
 
-    def __init__(self, settings: RetrievalSettings, store: PassageStore, models: Models) -> None:
+    def __init__(self, settings: RetrievalSettings, store: PassageStore, models: EmbeddingModels) -> None:
         self.store = store
         self._settings = settings
         self._models = models
@@ -57,7 +57,7 @@ class Library:
         )
 
     async def add(
-        self, collection: CollectionId, document: DocumentId, upload: Upload
+        self, collection: CollectionId, document: DocumentId, upload: UploadedDocument
     ) -> AsyncGenerator[DocumentProgress, None]:
         """Add a document, telling how far it is; the last word is `ready`, with the document's view.
 
@@ -106,12 +106,12 @@ class Library:
 
     async def text(
         self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
-    ) -> Piece:
+    ) -> TextPiece:
         """A part of a document's text, and where `about` stands."""
         whole = await self.store.text(collection, document)
         place = await self.store.around(collection, document, about)
         at = min(max(start, 0), len(whole))
-        return Piece(at, whole[at : max(end, at)], len(whole), place.page, place.headings)
+        return TextPiece(at, whole[at : max(end, at)], len(whole), place.page, place.headings)
 
     async def remove(self, collection: CollectionId, document: DocumentId) -> bool:
         """Forget a document."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from pipeline.engines.weights.prepared_folders import sha256
-from pipeline.rag.chunking import Chunk, chunks
+from pipeline.rag.chunking import DocumentChunk, chunks
 from pipeline.rag.keywords import Language, language, terms
-from pipeline.rag.reading.document_reader import ReadDocument, Upload
+from pipeline.rag.reading.document_reader import ReadDocument, UploadedDocument
 from schemas.errors.retrieval_errors import DocumentEmpty
 from schemas.settings.retrieval_settings import ChunkSettings, CollectionId, DocumentId, DocumentView
 
@@ -21,7 +21,7 @@ class Prepared:
     sha256: str
     title: str
     language: Language
-    chunks: Sequence[Chunk]
+    chunks: Sequence[DocumentChunk]
 
     def texts(self, begin: int = 0, end: int | None = None) -> list[str]:
         """What stands for each passage: itself, below the title and the headings that it comes under.
@@ -52,7 +52,7 @@ class Prepared:
         )
 
 
-def prepared(read: ReadDocument, upload: Upload, settings: ChunkSettings) -> Prepared:
+def prepared(read: ReadDocument, upload: UploadedDocument, settings: ChunkSettings) -> Prepared:
     """Blocking: a long document takes a second."""
     cut = chunks(read.extracted, settings)
     if not cut:

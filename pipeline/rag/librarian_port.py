@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.settings.retrieval_settings import (
     CollectionId,
     CollectionView,
@@ -18,7 +18,7 @@ from schemas.settings.retrieval_settings import (
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """A part of a document's extracted text. Characters are Unicode code points."""
 
     at: int
@@ -31,7 +31,7 @@ class Piece:
     """Those of the character that was asked about."""
 
 
-class Librarian(Protocol):
+class RetrievalService(Protocol):
     """Collections of documents, and searches in them.
 
     Every method raises RetrievalUnavailable when the documents cannot be reached.
@@ -42,7 +42,7 @@ class Librarian(Protocol):
         ...
 
     def add(
-        self, collection: CollectionId, document: DocumentId, upload: Upload
+        self, collection: CollectionId, document: DocumentId, upload: UploadedDocument
     ) -> AsyncGenerator[DocumentProgress, None]:
         """Add a document, telling how far it is; the last word is `ready`, with the document's view.
 
@@ -67,7 +67,7 @@ class Librarian(Protocol):
 
     async def text(
         self, collection: CollectionId, document: DocumentId, start: int, end: int, *, about: int
-    ) -> Piece:
+    ) -> TextPiece:
         """Characters `start` to `end` of the extracted text, as far as it goes, and where `about` stands.
 
         Raises DocumentNotFound.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.rag.document_library import Library
-from pipeline.rag.embeddings.embedding_models import Models
+from pipeline.rag.embeddings.embedding_models import EmbeddingModels
 from pipeline.rag.store.passage_store import PassageStore
 from pipeline.rag.store.sqlite_store import SqliteStore
 from schemas.settings.retrieval_settings import RetrievalSettings
@@ -15,7 +15,7 @@ FILE: Final = "documents.sqlite"
 
 def open_library(settings: RetrievalSettings, home: Path) -> Library:
     """Nothing is opened, loaded or made before it is needed. Close it by `aclose`."""
-    return Library(settings, _store(settings, home), Models(settings.threads))
+    return Library(settings, _store(settings, home), EmbeddingModels(settings.threads))
 
 
 def _store(settings: RetrievalSettings, home: Path) -> PassageStore:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pipeline.rag.embeddings.embedder import Embedder, Vectors
-from pipeline.rag.embeddings.embedding_models import Models
+from pipeline.rag.embeddings.embedding_models import EmbeddingModels
 from pipeline.rag.keywords import asked as looked_for
 from pipeline.rag.rank_fusion import fused
 from pipeline.rag.store.passage_store import Hit, PassageStore, StoredPassage
@@ -30,7 +30,7 @@ _Groups = dict[str, list[CollectionId]]
 class _Asked:
     """A question, embedded at most once by each model."""
 
-    def __init__(self, text: str, models: Models) -> None:
+    def __init__(self, text: str, models: EmbeddingModels) -> None:
         self.text = text
         self._models = models
         self._vectors: dict[str, Vectors] = {}
@@ -46,7 +46,7 @@ class Search:
     """Searches the collections of one store. Changes nothing."""
 
     def __init__(
-        self, store: PassageStore, models: Models, *, wide_k: int, judge: EmbeddingModel | None
+        self, store: PassageStore, models: EmbeddingModels, *, wide_k: int, judge: EmbeddingModel | None
     ) -> None:
         self._store = store
         self._models = models

@@ -32,7 +32,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedItem:
     """How a client asked for a response."""
 
     outside: bool
@@ -58,7 +58,7 @@ class Items:
         self.order: list[str] = []
         self.known: dict[str, Item] = {}
         """Those of the conversation, and the answers beside it."""
-        self.asked: dict[TurnId, Asked] = {}
+        self.asked: dict[TurnId, AskedItem] = {}
         self.configs: dict[TurnId, dict[str, Any]] = {}
         """What each turn is answered with: later changes are not for it."""
         self.covered: dict[TurnId, frozenset[str]] = {}
@@ -66,7 +66,7 @@ class Items:
         self.spoken: dict[_Heard, str] = {}
         self.answers: dict[TurnId, str] = {}
         self.calls: dict[str, str] = {}
-        self._wish: tuple[Seq, Asked] | None = None
+        self._wish: tuple[Seq, AskedItem] | None = None
 
     def item_id(self, seq: Seq) -> str:
         return f"item_{self.tag}_{seq}"
@@ -100,7 +100,7 @@ class Items:
             case "item.added" | "item.removed" | "item.truncated":
                 self._change(recorded)
             case "response.asked":
-                asked = Asked(data["conversation"] == "none", data["metadata"], dict(data["config"]))
+                asked = AskedItem(data["conversation"] == "none", data["metadata"], dict(data["config"]))
                 self._wish = (recorded.seq, asked)
             case "turn.requested":
                 self._ask(recorded)

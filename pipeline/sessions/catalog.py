@@ -14,7 +14,7 @@ Offers = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class Catalog:
     """What users may wish for, and what they get if they wish for nothing."""
 
     defaults: SessionSettings

@@ -14,7 +14,7 @@ _ALONE_S: Final = 1.0
 """Where nobody else is there to go to, clients wait so long before they look again."""
 
 
-class Departure:
+class Drain:
     """Asked for once, never taken back. Knows nobody: who serves somebody registers as `guest`."""
 
     def __init__(self, settings: LeavingSettings) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from pipeline.admission.concurrency_limiter import Newcomers, Wait
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock
 from pipeline.session_state.turn_state import TurnState
 from schemas.settings import SessionSettings
@@ -19,15 +19,15 @@ class Watched(Protocol):
     @property
     def clock(self) -> Clock: ...
     @property
-    def pressure(self) -> Pressure | None: ...
+    def pressure(self) -> EngineBackpressure | None: ...
 
 
-class FirstAnswer:
+class FirstAudioProbe:
     """Of one turn; without somebody to tell, nothing."""
 
     def __init__(
         self,
-        newcomers: Newcomers | None = None,
+        newcomers: ConcurrencyLimiter | None = None,
         wait: Wait | None = None,
         heard: Callable[[], None] = lambda: None,
     ) -> None:
@@ -48,7 +48,7 @@ class FirstAnswer:
 
 
 @contextmanager
-def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Iterator[FirstAnswer]:
+def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Iterator[FirstAudioProbe]:
     """Until the turn is over in the log.
 
     `after_ms` (wall clock): what it had to wait for a turn before it does not count. Turns that somebody
@@ -56,7 +56,7 @@ def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Itera
     not judged: they only take room.
     """
     if services.pressure is None:
-        yield FirstAnswer()
+        yield FirstAudioProbe()
         return
     newcomers, now_ms = services.pressure.newcomers, services.clock.now_ms()
     waited_s = max(0, now_ms - max(state.requested_ms, after_ms)) / 1_000
@@ -65,7 +65,7 @@ def first_answer(services: Watched, state: TurnState, *, after_ms: int) -> Itera
             newcomers.dropped(wait)
         if not takes_our_voice(state.settings) or state.first_audio_ms is not None:
             heard()
-        yield FirstAnswer(newcomers, wait, heard)
+        yield FirstAudioProbe(newcomers, wait, heard)
 
 
 def takes_our_voice(settings: SessionSettings) -> bool:

@@ -12,10 +12,10 @@ import orjson
 from anyio.abc import TaskGroup
 
 from pipeline.admission.concurrency_limiter import Neighbours
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock
-from pipeline.sessions.drain import Departure
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.drain import Drain
+from pipeline.sessions.owner_pool import OwnerPool
 from schemas.errors import LogError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _ASK_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class GatewayPresence:
     """One gateway, as it has last announced itself."""
 
     gateway: str
@@ -56,7 +56,7 @@ class Presence:
         return orjson.dumps(asdict(self))
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> "Presence":
+    def unpacked(cls, packed: bytes) -> "GatewayPresence":
         """What another version says and we do not know is left out.
 
         Raises TypeError or ValueError where what is reckoned with later is no number.
@@ -70,13 +70,13 @@ class Presence:
 class Register(Protocol):
     """Where gateways announce themselves. Raises LogError."""
 
-    async def announce(self, presence: Presence) -> bool:
+    async def announce(self, presence: GatewayPresence) -> bool:
         """Whether somebody has asked this gateway to go."""
         ...
 
     async def retire(self, gateway: str) -> None: ...
 
-    async def present(self) -> Mapping[str, Presence]:
+    async def present(self) -> Mapping[str, GatewayPresence]:
         """All that have announced themselves lately, by name."""
         ...
 
@@ -90,11 +90,11 @@ class Leaving:
 
     def __init__(
         self,
-        presence: Presence,
+        presence: GatewayPresence,
         register: Register,
-        departure: Departure,
-        owners: Owners,
-        pressure: Pressure,
+        departure: Drain,
+        owners: OwnerPool,
+        pressure: EngineBackpressure,
         clock: Clock,
         told_to_go: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -135,7 +135,7 @@ class Leaving:
         await self._gone.wait()
 
     @property
-    def presence(self) -> Presence:
+    def presence(self) -> GatewayPresence:
         """Of this gateway, now."""
         lately = [(round(ago_s, 2), round(times, 2)) for ago_s, times in self._pressure.newcomers.lately]
         return replace(
@@ -199,7 +199,7 @@ class Leaving:
 
     async def _look_round(self) -> None:
         """Is there anybody else? Who cannot be asked is not there."""
-        others: Mapping[str, Presence] = {}
+        others: Mapping[str, GatewayPresence] = {}
         with anyio.move_on_after(_ASK_S), suppress(LogError):
             await self.register.announce(self.presence)
             others = await self.register.present()
@@ -208,7 +208,7 @@ class Leaving:
         )
 
 
-def neighbours(ours: Presence, present: Mapping[str, Presence]) -> Neighbours:
+def neighbours(ours: GatewayPresence, present: Mapping[str, GatewayPresence]) -> Neighbours:
     """The other gateways of our machine: what keeps their answers waiting keeps ours.
 
     Who is silent may have died: what it said last grows old, and its turns are not counted.

@@ -27,7 +27,7 @@ _PAUSE_MOST_S: Final = 0.5
 once, one is back before the leases of their sessions have ended."""
 
 
-class Lookout:
+class OrphanScanLease:
     """Gives out the looks by a lease that nobody releases; each is asked for by a name of its own.
 
     So whoever asks first after the last look gets the next one, and in the long run all get the same share.

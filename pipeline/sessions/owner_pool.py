@@ -6,9 +6,9 @@ import random
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.core.task_scope import Lasting
+from pipeline.core.task_scope import TaskScope
 from pipeline.observability.trace_context import in_session
-from pipeline.sessions.orphan_scan import Lookout
+from pipeline.sessions.orphan_scan import OrphanScanLease
 from pipeline.sessions.owner_leases import Leases
 from pipeline.sessions.session_owner import OwnerServices, SessionOwner
 from schemas.errors import Fenced, GatewayBusy, LogUnavailable, RhapsodeError
@@ -27,7 +27,7 @@ def rest_s(failures: int) -> float:
     return min(_RETRY_MOST_S, _RETRY_S * 2.0**failures)
 
 
-class Owners(Lasting):
+class OwnerPool(TaskScope):
     """The sessions whose turns this process runs; an async context manager that ends them all."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Owners(Lasting):
         """In a row, of sessions that nobody here can run: they are tried less and less often."""
         self._leaving = False
         self._leases = Leases(services.log)
-        self.lookout = Lookout(services.log, node)
+        self.lookout = OrphanScanLease(services.log, node)
 
     def _begin(self, tasks: TaskGroup) -> None:
         tasks.start_soon(self._leases.run)

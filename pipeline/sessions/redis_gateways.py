@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.sessions.gateway_register import LOST_MS, Presence
+from pipeline.sessions.gateway_register import LOST_MS, GatewayPresence
 
 HERE: Final = "ev:{gateways}:here"
 """Gateway -> what it says of itself."""
@@ -20,7 +20,7 @@ class RedisGateways:
     def __init__(self, log: RedisEventLog) -> None:
         self._log = log
 
-    async def announce(self, presence: Presence) -> bool:
+    async def announce(self, presence: GatewayPresence) -> bool:
         presence = replace(presence, seen_ms=await self._log.now_ms())
         _, asked = await self._log.call(
             ("HSET", HERE, presence.gateway, presence.packed()), ("HEXISTS", LEAVE, presence.gateway)
@@ -30,7 +30,7 @@ class RedisGateways:
     async def retire(self, gateway: str) -> None:
         await self._log.call(("HDEL", HERE, gateway), ("HDEL", LEAVE, gateway))
 
-    async def present(self) -> Mapping[str, Presence]:
+    async def present(self) -> Mapping[str, GatewayPresence]:
         """Who died without a word is forgotten after a while.
 
         Nobody is missing because the log was away: what counts is how long others have been heard since.
@@ -50,9 +50,9 @@ class RedisGateways:
         return True
 
 
-def _unpacked(packed: bytes) -> Presence | None:
+def _unpacked(packed: bytes) -> GatewayPresence | None:
     """None: nothing that we understand. All gateways read it, and none may end by what another wrote."""
     try:
-        return Presence.unpacked(packed)
+        return GatewayPresence.unpacked(packed)
     except (TypeError, ValueError):
         return None

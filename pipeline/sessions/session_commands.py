@@ -10,16 +10,16 @@ import anyio
 
 from pipeline.admission.allowance import Allowance
 from pipeline.eventlog.event_log import Head
-from pipeline.eventlog.recorder import About, Recorder
+from pipeline.eventlog.recorder import Recorder, RequestContext
 from pipeline.eventlog.redis.codec import bytes_of
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.traceparent import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.collection_access import check_readable, with_readable
 from pipeline.sessions.heard_ledger import HeardLedger
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.turn_requests import (
     Overtaken,
     SpokenQuestion,
@@ -69,11 +69,11 @@ class Sessions:
         views: SessionViews,
         recorder: Recorder,
         tailer: Tailer,
-        owners: Owners,
+        owners: OwnerPool,
         ledger: HeardLedger,
         *,
         allowance: Allowance,
-        choices: Choices,
+        choices: Catalog,
     ) -> None:
         self._views = views
         self._recorder = recorder
@@ -184,7 +184,7 @@ class Sessions:
         return turn
 
     async def decide(
-        self, session: SessionId, decision: Callable[[Conversation], Sequence[Event | About]]
+        self, session: SessionId, decision: Callable[[Conversation], Sequence[Event | RequestContext]]
     ) -> Seq:
         """Record what `decision` makes of the session as it is now, if anything; it refuses by raising."""
         async with self._commands.setdefault(session, anyio.Lock()):
@@ -201,7 +201,7 @@ class Sessions:
         session: SessionId,
         conversation: Conversation,
         wish: TurnRequested,
-        *before: Event | About,
+        *before: Event | RequestContext,
         key: str | None,
     ) -> TurnId:
         """Record the wish, and `before` it what led to it, all or nothing."""
@@ -210,7 +210,7 @@ class Sessions:
         wish = wish.model_copy(update={"settings": settings, "traceparent": CALLER.get()})
         event = conversation.request(wish, queue_limit=self._limits.queued_turns)
         self._owners.admit(conversation.latest_ms)
-        plain = [each.event if isinstance(each, About) else each for each in before]
+        plain = [each.event if isinstance(each, RequestContext) else each for each in before]
         await self._allowance.turn(conversation.principal, wish.chars, size=bytes_of(*plain, event))
         outcome = await self._recorder.post(session, *before, event, key=key)
         self._owners.wake(session, outcome.last)
@@ -224,13 +224,13 @@ class Sessions:
         check_length(said.text, self._limits.prompt_chars, field="prompt")
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
-            gone: list[About] = []
+            gone: list[RequestContext] = []
             if said.merges is not None:
                 if not conversation.turns[said.merges].unheard:
                     raise Overtaken
                 # With the new question or not at all: else the first half of it might be lost.
-                gone.append(About(said.merges, PlaybackFlushed(reason="merged")))
-                gone.append(About(said.merges, TurnStopRequested(reason="merged")))
+                gone.append(RequestContext(said.merges, PlaybackFlushed(reason="merged")))
+                gone.append(RequestContext(said.merges, TurnStopRequested(reason="merged")))
             wish = TurnRequested(
                 kind="prompt",
                 text=said.text,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from pipeline.admission.allowance import Allowance
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.recorder import Recorder, SessionWriter
@@ -17,11 +17,11 @@ from pipeline.observability.tracer import Tracing
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.first_audio_probe import FirstAnswer, first_answer, takes_our_voice
+from pipeline.sessions.first_audio_probe import FirstAudioProbe, first_answer, takes_our_voice
 from pipeline.sessions.owner_leases import Leases
 from pipeline.sessions.turn_plans import planned
-from pipeline.tts.first_audio_priority import Courtesy
-from pipeline.turn.generation import Models
+from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
@@ -44,7 +44,7 @@ class OwnerServices:
     log: EventLog
     recorder: Recorder
     tailer: Tailer
-    models: Models
+    models: Engines
     clock: Clock
     limits: LimitSettings
     history_chars: int = 4_000
@@ -55,7 +55,7 @@ class OwnerServices:
     """Told how much was spoken; None: nobody counts."""
     tracing: Tracing | None = None
     """None: nothing is traced."""
-    pressure: Pressure | None = None
+    pressure: EngineBackpressure | None = None
     """Says whether one more turn can be taken; None: always."""
     views: SessionViews | None = None
     """What this process knows of sessions already; None: every owner begins with the first event."""
@@ -77,7 +77,7 @@ class SessionOwner:
         self._expected = Seq(0)
         self._news = anyio.Event()
         self._turn: Turn | None = None
-        self._first = FirstAnswer()
+        self._first = FirstAudioProbe()
         self._free_ms = 0
         """When the turn before was over here, wall clock."""
         self._settled: set[TurnId] = set()
@@ -239,7 +239,7 @@ class SessionOwner:
             return True
         return False
 
-    def _courtesy(self, settings: SessionSettings) -> Courtesy | None:
+    def _courtesy(self, settings: SessionSettings) -> FirstAudioPriority | None:
         """None: another voice has nothing of it, and whoever has asked for one answer waits for its end."""
         pressure = self._services.pressure
         polite = self._conversation.kind != "completion" and takes_our_voice(settings)

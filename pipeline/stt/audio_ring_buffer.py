@@ -6,7 +6,7 @@ _BYTES_PER_MS: Final = 32
 """16-bit mono at 16 kHz."""
 
 
-class Tape:
+class AudioRingBuffer:
     """Keeps PCM16 at 16 kHz by its time in the input: never more than `max_ms`, the oldest goes first."""
 
     def __init__(self, *, max_ms: int, at_ms: int = 0) -> None:

@@ -6,9 +6,9 @@ from pipeline.core.clock import Clock
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.turn_policy import Taking, spoken_over
+from pipeline.stt.turn_policy import UtteranceDecision, spoken_over
 from schemas.events import Event, PlaybackPaused, PlaybackResumed, TurnStopRequested
 from schemas.events.voice_events import PlaybackFlushed
 from schemas.ids import NO_TURN, SessionId, TurnId
@@ -19,11 +19,11 @@ _RELEVANT: Final = frozenset({"turn", "joined", "kept", "noted"})
 _LOOK_MS: Final = 96
 
 
-class Attention:
+class InterruptionHandler:
     """What one speaker does to the answers of a session. Doing it twice changes nothing."""
 
     def __init__(
-        self, session: SessionId, sessions: Sessions, recorder: Recorder, owners: Owners, clock: Clock
+        self, session: SessionId, sessions: Sessions, recorder: Recorder, owners: OwnerPool, clock: Clock
     ) -> None:
         self._session = session
         self._sessions = sessions
@@ -62,7 +62,7 @@ class Attention:
         self._looked_ms = speech_ms
         return True
 
-    async def settle(self, taking: Taking, settings: ListeningSettings) -> None:
+    async def settle(self, taking: UtteranceDecision, settings: ListeningSettings) -> None:
         """It is known what was said: the answer was interrupted after all, or goes on."""
         conversation = await self._look()
         turn = self._spoken_over(conversation)

@@ -9,7 +9,7 @@ Errand = Callable[[], Awaitable[object]]
 _WAITING: Final = 256
 
 
-class Outbox:
+class SerialTaskQueue:
     """Runs errands in order, beside their giver. When too many wait, so does the giver."""
 
     def __init__(self) -> None:

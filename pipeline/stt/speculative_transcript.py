@@ -13,7 +13,7 @@ Told = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SpeculativeText:
     """What one way made of an utterance."""
 
     mode: Mode
@@ -24,14 +24,14 @@ class Written:
     revisions: int = 0
 
 
-class Ahead:
+class SpeculativeTranscript:
     """Of one silence. Nobody hears of it before it is known to be the end."""
 
     def __init__(self, end_ms: int) -> None:
         self.end_ms = end_ms
         self.scope = anyio.CancelScope()
         self.done = anyio.Event()
-        self.written: Written | None = None
+        self.written: SpeculativeText | None = None
         self._text = ""
         self._reader: Told | None = None
 
@@ -49,7 +49,7 @@ class Ahead:
         if self._reader is not None:
             await self._reader(text)
 
-    async def adopted(self, reader: Told) -> Written | None:
+    async def adopted(self, reader: Told) -> SpeculativeText | None:
         """It was the end: `reader` hears how far it is, and what comes. None: it could not be made."""
         if not self.done.is_set():
             self._reader = reader

@@ -11,7 +11,7 @@ from schemas.settings.listening_settings import ListeningSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FinalUtterance:
     """An utterance that has been written down."""
 
     input: str
@@ -23,7 +23,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
+class UtteranceDecision:
     """What is to be done about it."""
 
     taken: Taken
@@ -42,28 +42,30 @@ def spoken_over(conversation: Conversation, now_ms: int) -> TurnState | None:
     return None
 
 
-def take(conversation: Conversation, said: Said, settings: ListeningSettings, now_ms: int) -> Taking:
+def decide(
+    conversation: Conversation, said: FinalUtterance, settings: ListeningSettings, now_ms: int
+) -> UtteranceDecision:
     """Decide about an utterance, by what is known when it has been written down."""
     heard = conversation.inputs.get(said.input)
     waiting = heard.kept if heard is not None else []
     if not said.text and not (said.ends_speech and settings.reply and waiting):
-        return Taking("nothing")
+        return UtteranceDecision("nothing")
     if not settings.reply:
-        return Taking("noted")
+        return UtteranceDecision("noted")
     if not said.ends_speech:
-        return Taking("kept")
+        return UtteranceDecision("kept")
     if not waiting and _only_agrees(conversation, said, now_ms):
-        return Taking("backchannel")
+        return UtteranceDecision("backchannel")
     parts = [*waiting, (said.utterance, said.text)] if said.text else waiting
     text, numbers = " ".join(text for _, text in parts), tuple(number for number, _ in parts)
     before = _unheard(conversation, said.input)
     if before is None:
-        return Taking("turn" if said.text else "nothing", text, numbers)
+        return UtteranceDecision("turn" if said.text else "nothing", text, numbers)
     question = f"{before.text} {text}"
-    return Taking("joined" if said.text else "nothing", question, numbers, before.turn)
+    return UtteranceDecision("joined" if said.text else "nothing", question, numbers, before.turn)
 
 
-def _only_agrees(conversation: Conversation, said: Said, now_ms: int) -> bool:
+def _only_agrees(conversation: Conversation, said: FinalUtterance, now_ms: int) -> bool:
     return is_backchannel(said.text, said.language) and spoken_over(conversation, now_ms) is not None
 
 

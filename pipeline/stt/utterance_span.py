@@ -18,7 +18,7 @@ from schemas.events.voice_events import TranscriptFinal
 _NS_PER_MS: Final = 1_000_000
 
 
-class UtteranceTold:
+class UtteranceSpan:
     """The trace of one utterance, from its first sound until it is written down or given up."""
 
     def __init__(self) -> None:

@@ -14,10 +14,10 @@ from anyio.abc import TaskGroup
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.stt.agreement import Agreement
-from pipeline.stt.audio_ring_buffer import Tape
-from pipeline.stt.speculative_transcript import Ahead, Told, Written
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
+from pipeline.stt.speculative_transcript import SpeculativeText, SpeculativeTranscript, Told
 from pipeline.stt.turn_hints import reads_as
-from pipeline.stt.utterance_span import UtteranceTold
+from pipeline.stt.utterance_span import UtteranceSpan
 from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
 from schemas.settings.listening_settings import ListeningSettings, Mode
 
@@ -69,7 +69,7 @@ def _writable(text: str) -> str:
     return _HALVES.sub("\ufffd", text)
 
 
-class Scribe:
+class UtteranceTranscriber:
     """Belongs to one utterance. Its work runs in `tasks`; every failure of a text that is not the last is
     nobody's loss."""
 
@@ -78,7 +78,7 @@ class Scribe:
         ways: Transcribers,
         settings: ListeningSettings,
         language: str | None,
-        tape: Tape,
+        tape: AudioRingBuffer,
         clock: Clock,
         tasks: TaskGroup,
         from_ms: int,
@@ -95,11 +95,11 @@ class Scribe:
         self._cpu_ms = 0.0
         self._partial: anyio.CancelScope | None = None
         self._next_partial_ms = from_ms + settings.endpointing.prefix_padding_ms + settings.partials_ms
-        self._ahead: Ahead | None = None
+        self._ahead: SpeculativeTranscript | None = None
         self._sound: bytes | None = None
         """All of it, once it is over."""
         self.over = False
-        self.told = UtteranceTold()
+        self.told = UtteranceSpan()
 
     @property
     def _listens_along(self) -> bool:
@@ -139,11 +139,11 @@ class Scribe:
         if self._settings.mode != "realtime":
             return
         self._drop_partial()
-        self._ahead = Ahead(end_ms)
+        self._ahead = SpeculativeTranscript(end_ms)
         sound = self._tape.slice(self.from_ms, at_ms)
         self._tasks.start_soon(self._write_ahead, self._ahead, sound, hint)
 
-    async def _write_ahead(self, ahead: Ahead, sound: bytes, hint: Hint) -> None:
+    async def _write_ahead(self, ahead: SpeculativeTranscript, sound: bytes, hint: Hint) -> None:
         with ahead.scope:
             try:
                 ahead.written = await self._write(self._ways.realtime, "realtime", sound, ahead.told)
@@ -171,7 +171,7 @@ class Scribe:
         """
         self._sound = self._tape.slice(self.from_ms, min(end_ms + _TAIL_MS, at_ms))
 
-    async def final(self, end_ms: int, tell: Tell) -> Written:
+    async def final(self, end_ms: int, tell: Tell) -> SpeculativeText:
         """The text for good. Raises EngineError when no engine could make it."""
         if self._sound is None:
             self.end(end_ms, self._tape.at_ms)
@@ -182,7 +182,7 @@ class Scribe:
         async def told(text: str) -> None:
             await tell(text, len(text), end_ms)
 
-        written: Written | None = None
+        written: SpeculativeText | None = None
         if ahead is not None and ahead.end_ms == end_ms:
             written = await ahead.adopted(told)
         elif ahead is not None:
@@ -191,7 +191,7 @@ class Scribe:
             written = await self._write_with_patience(self._whole, told)
         self._agreement.final(written.transcript.text)
         self.told.end()
-        return Written(
+        return SpeculativeText(
             written.mode, written.transcript, self.from_ms, self._cpu_ms, self._agreement.revisions
         )
 
@@ -200,13 +200,13 @@ class Scribe:
         assert self._sound is not None
         return self._sound
 
-    async def otherwise(self, mode: Mode) -> Written:
+    async def otherwise(self, mode: Mode) -> SpeculativeText:
         """After `final`: the same utterance in the other way than `mode`, all at once. Raises EngineError."""
         if mode == "realtime":
             return await self._write(self._ways.quality, "quality", self._whole)
         return await self._write(self._ways.realtime, "realtime", self._whole)
 
-    async def _write_with_patience(self, sound: bytes, told: Told) -> Written:
+    async def _write_with_patience(self, sound: bytes, told: Told) -> SpeculativeText:
         """By the session's way; where that fails for good, by the other one."""
         realtime = self._settings.mode == "realtime"
         way = self._ways.realtime if realtime else self._ways.quality
@@ -227,7 +227,7 @@ class Scribe:
         mode: Mode,
         sound: bytes,
         told: Told | None = None,
-    ) -> Written:
+    ) -> SpeculativeText:
         provider = self._settings.provider if way is self._ways.realtime else None
         utterance = Utterance(
             sound,
@@ -240,7 +240,7 @@ class Scribe:
         with self.told.within():
             transcript = await write_down(way, utterance, told)
         self._cpu_ms += transcript.cpu_ms
-        return Written(mode, transcript, self.from_ms, transcript.cpu_ms)
+        return SpeculativeText(mode, transcript, self.from_ms, transcript.cpu_ms)
 
     def give_up(self) -> None:
         """Nobody wants this utterance any more."""

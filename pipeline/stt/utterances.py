@@ -12,11 +12,11 @@ from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
 from pipeline.stt.evaluation.transcript_comparison import compare
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening
 from pipeline.stt.inputs.input_orders import Order
-from pipeline.stt.serial_task_queue import Outbox
-from pipeline.stt.speculative_transcript import Written
-from pipeline.stt.turn_policy import Said, Taking, take
+from pipeline.stt.serial_task_queue import SerialTaskQueue
+from pipeline.stt.speculative_transcript import SpeculativeText
+from pipeline.stt.turn_policy import FinalUtterance, UtteranceDecision, decide
 from pipeline.stt.utterance_span import transcribed
-from pipeline.stt.utterance_transcriber import Scribe, Tell
+from pipeline.stt.utterance_transcriber import Tell, UtteranceTranscriber
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.events.voice_events import (
     HeardWord,
@@ -45,7 +45,7 @@ class Utterances:
     """Of one input. Whoever writes an utterance down first has written it down: its events have keys."""
 
     def __init__(
-        self, opening: Opening, services: IntakeServices, outbox: Outbox, refused: Refused | None
+        self, opening: Opening, services: IntakeServices, outbox: SerialTaskQueue, refused: Refused | None
     ) -> None:
         self.attention = services.attention(opening.session)
         self._refused = refused
@@ -85,7 +85,7 @@ class Utterances:
     async def write(
         self,
         ended: SpeechEnded,
-        scribe: Scribe,
+        scribe: UtteranceTranscriber,
         settings: ListeningSettings,
         tasks: TaskGroup,
         *,
@@ -117,7 +117,7 @@ class Utterances:
             if written is not None and recorded and self._compares(pen, written):
                 await self._compare(pen, written, after_ms)
 
-    async def _write_down(self, pen: "_Pen", before: anyio.Event) -> tuple[Written | None, float]:
+    async def _write_down(self, pen: "_Pen", before: anyio.Event) -> tuple[SpeculativeText | None, float]:
         """What was said, and how long after its end that was known. None: that it failed is recorded."""
         try:
             written = await pen.scribe.final(pen.ended.end_ms, pen.tell)
@@ -150,7 +150,7 @@ class Utterances:
         state = conversation.inputs.get(self._opening.input)
         return state is not None and pen.ended.utterance in state.done
 
-    async def _record(self, pen: "_Pen", written: Written, after_ms: float) -> bool:
+    async def _record(self, pen: "_Pen", written: SpeculativeText, after_ms: float) -> bool:
         """The transcript, and what follows from it, together. False: it was done with already."""
         if await self._is_done(pen):
             # If it was a question, its answer is not spoken over by it.
@@ -163,18 +163,18 @@ class Utterances:
                 continue  # now the answer is heard: that is another matter
             return True
 
-    async def _take(self, pen: "_Pen", written: Written, after_ms: float) -> None:
+    async def _take(self, pen: "_Pen", written: SpeculativeText, after_ms: float) -> None:
         sessions, session = self._services.sessions, self._opening.session
         conversation, _ = await sessions.view(session)
         transcript = written.transcript
-        said = Said(
+        said = FinalUtterance(
             self._opening.input,
             pen.ended.utterance,
             transcript.text,
             transcript.language,
             self._ends_speech(pen),
         )
-        taking = take(conversation, said, pen.settings, self._services.clock.now_ms())
+        taking = decide(conversation, said, pen.settings, self._services.clock.now_ms())
         await self.attention.settle(taking, pen.settings)
         final = _final(pen, written, taking, after_ms)
         key = self._key(pen, "written")
@@ -222,10 +222,10 @@ class Utterances:
         if self._refused is not None:
             await self._refused(error)
 
-    def _compares(self, pen: "_Pen", written: Written) -> bool:
+    def _compares(self, pen: "_Pen", written: SpeculativeText) -> bool:
         return pen.settings.compare and bool(written.transcript.text) and self._comparing < _COMPARED
 
-    async def _compare(self, pen: "_Pen", written: Written, after_ms: float) -> None:
+    async def _compare(self, pen: "_Pen", written: SpeculativeText, after_ms: float) -> None:
         """The other way on the same sound; no answer waits for it."""
         self._comparing += 1
         try:
@@ -239,7 +239,9 @@ class Utterances:
             self._comparing -= 1
             self._compared.set()
 
-    async def _compare_patiently(self, pen: "_Pen", written: Written, after_ms: float) -> TranscriptCompared:
+    async def _compare_patiently(
+        self, pen: "_Pen", written: SpeculativeText, after_ms: float
+    ) -> TranscriptCompared:
         waited_ms = pen.ended.at_ms - pen.ended.end_ms
         for _ in range(_BUSY_TRIES):
             try:
@@ -258,7 +260,7 @@ class _Pen:
     def __init__(
         self,
         ended: SpeechEnded,
-        scribe: Scribe,
+        scribe: UtteranceTranscriber,
         settings: ListeningSettings,
         arrived: float,
         tell: Tell,
@@ -274,7 +276,9 @@ def _tell_trace(turn: int, pen: _Pen, final: TranscriptFinal, now: float) -> Non
     transcribed(turn, final, since_s=now - pen.arrived, link=pen.scribe.told.link)
 
 
-def _final(pen: _Pen, written: Written, taking: Taking, after_ms: float) -> TranscriptFinal:
+def _final(
+    pen: _Pen, written: SpeculativeText, taking: UtteranceDecision, after_ms: float
+) -> TranscriptFinal:
     transcript, ended = written.transcript, pen.ended
     words = tuple(
         HeardWord(

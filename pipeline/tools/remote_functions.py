@@ -22,7 +22,7 @@ PRINCIPAL: Final = "X-Rhapsode-Principal"
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ToolCallContext:
     """What a call is part of."""
 
     session: str
@@ -49,7 +49,7 @@ class RemoteFunction:
         self._headers = {key: value.get_secret_value() for key, value in registered.headers.items()}
         self._http = http
 
-    async def call(self, call: str, arguments: Mapping[str, Any], about: About) -> str:
+    async def call(self, call: str, arguments: Mapping[str, Any], about: ToolCallContext) -> str:
         """Raises ToolArguments, ToolTimeout or ToolError."""
         error = next(self._validator.iter_errors(arguments), None)
         if error is not None:

@@ -11,7 +11,7 @@ import httpx
 from pipeline.core.surrogates import joined
 from pipeline.engines.ports import Function
 from pipeline.tools.local_functions import PythonFunction
-from pipeline.tools.remote_functions import About, RemoteFunction
+from pipeline.tools.remote_functions import RemoteFunction, ToolCallContext
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
 from schemas.settings.tool_settings import FunctionHouseSettings, RegisteredFunction
@@ -21,14 +21,14 @@ _CONNECT_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ToolResult:
     """What a function said; `cut`: it said more."""
 
     output: str
     cut: bool
 
 
-class FunctionHouse:
+class ToolRegistry:
     """Calls registered functions. Raises ValueError when made, naming a function that cannot be had."""
 
     def __init__(self, settings: FunctionHouseSettings) -> None:
@@ -70,7 +70,7 @@ class FunctionHouse:
                 return own[language]
         return self.settings.fillers.get(language, "")
 
-    async def call(self, name: str, call: str, arguments: str, about: About) -> Result:
+    async def call(self, name: str, call: str, arguments: str, about: ToolCallContext) -> ToolResult:
         """Raises ToolUnknown, ToolArguments, ToolTimeout or ToolError."""
         function = self._functions.get(name)
         if function is None:
@@ -90,7 +90,7 @@ class FunctionHouse:
             raise
         except Exception as error:  # nothing that a function does may end the turn that called it
             raise ToolError(f"{name} failed: {type(error).__name__}: {error}") from error
-        return Result(joined(output[:OUTPUT_CHARS]), cut=len(output) > OUTPUT_CHARS)
+        return ToolResult(joined(output[:OUTPUT_CHARS]), cut=len(output) > OUTPUT_CHARS)
 
     async def aclose(self) -> None:
         await self._http.aclose()

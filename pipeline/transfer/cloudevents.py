@@ -44,7 +44,7 @@ class _Event(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CloudEventLine:
     """A line as read: its event without the sound, and where the sound is."""
 
     event: Recorded
@@ -78,7 +78,7 @@ def write_line(session: SessionId, recorded: Recorded, *, audio_at: int) -> byte
     return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
+def read_line(line: bytes, session: SessionId, seq: Seq) -> CloudEventLine:
     """The event that must be `seq` of `session`. Raises BundleInvalid, or BundleDamaged if another is."""
     try:
         event = _Event.model_validate(orjson.loads(line))
@@ -105,7 +105,7 @@ def read_line(line: bytes, session: SessionId, seq: Seq) -> Line:
         data=data,
         cause=Seq(int(event.cause)) if event.cause else None,
     )
-    return Line(log_event, start, size)
+    return CloudEventLine(log_event, start, size)
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:

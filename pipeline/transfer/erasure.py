@@ -14,7 +14,7 @@ from pipeline.background.redis.redis_session_rows import RedisTraces
 from pipeline.core.clock import Clock
 from pipeline.eventlog.archive.entry_chain import FIRST_LINK, link
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from schemas.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
@@ -62,7 +62,7 @@ _ELSEWHERE: Final = (
 )
 
 
-class Directory(Protocol):
+class ErasureDirectory(Protocol):
     """Who has which sessions."""
 
     def all_of(self, principal: str) -> AsyncGenerator[SessionId, None]: ...
@@ -99,11 +99,11 @@ class Eraser:
     def __init__(
         self,
         log: TieredLog,
-        directory: Directory,
+        directory: ErasureDirectory,
         delete: Callable[[SessionId], Awaitable[None]],
         clock: Clock,
         *,
-        library: Librarian | None = None,
+        library: RetrievalService | None = None,
         leave: Leave | None = None,
     ) -> None:
         """`library`: where documents are."""

@@ -14,7 +14,7 @@ _LOOK_S: Final = 0.25
 """What is still to be heard may become less all at once: a sentence fails, or is skipped."""
 
 
-class Courtesy:
+class FirstAudioPriority:
     """Among the turns of one process."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.provider_settings import LOCAL
 
 
-class SentenceTold:
+class SentenceSpan:
     """The span of a sentence's synthesis, or nothing."""
 
     def __init__(self, made: Span | None) -> None:
@@ -43,11 +43,11 @@ class SentenceTold:
             fail(self._span, error.code)
 
 
-_UNTOLD: Final = SentenceTold(None)
+_UNTOLD: Final = SentenceSpan(None)
 
 
 @contextmanager
-def synthesizing(number: int, text: str, settings: SessionSettings) -> Iterator[SentenceTold]:
+def synthesizing(number: int, text: str, settings: SessionSettings) -> Iterator[SentenceSpan]:
     """The synthesis of one sentence."""
     if HERE.get().tracing is None:
         yield _UNTOLD
@@ -63,4 +63,4 @@ def synthesizing(number: int, text: str, settings: SessionSettings) -> Iterator[
     if shows_content():
         attributes[span_names.SENTENCE_TEXT] = text
     with span(span_names.SYNTHESIZE, attributes, kind=SpanKind.CLIENT) as made:
-        yield SentenceTold(made)
+        yield SentenceSpan(made)

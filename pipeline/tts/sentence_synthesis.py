@@ -7,10 +7,10 @@ from typing import Self
 import anyio
 
 from pipeline.core.clock import Clock
-from pipeline.engines.ports import Delivery, OpusChunk, Speaker, SpokenWord, WordTimes
-from pipeline.tts.normalization.spoken_text import Spoken
-from pipeline.tts.sentence_span import SentenceTold, synthesizing
-from pipeline.tts.turn_checkpoint import Remainder
+from pipeline.engines.ports import EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
+from pipeline.tts.normalization.spoken_text import SpokenText
+from pipeline.tts.sentence_span import SentenceSpan, synthesizing
+from pipeline.tts.turn_checkpoint import ResumedSentence
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.events.turn_events import Word
 from schemas.settings import SessionSettings
@@ -24,10 +24,12 @@ _ATTEMPTS = 3
 _RETRY_S = 0.2
 
 
-class Line:
+class SentenceSynthesis:
     """One sentence on its way from text to sound."""
 
-    def __init__(self, number: int, start: int, spoken: Spoken, remainder: Remainder | None = None) -> None:
+    def __init__(
+        self, number: int, start: int, spoken: SpokenText, remainder: ResumedSentence | None = None
+    ) -> None:
         self.number = number
         self.remainder = remainder
         self.start = start
@@ -39,7 +41,7 @@ class Line:
         """When its first sound was there, if there was one."""
         self.voice_s = 0.0
         """What the voice has taken for it, as far as it waited for nobody."""
-        self._words: tuple[SpokenWord, ...] = ()
+        self._words: tuple[TimedWord, ...] = ()
         """Of the latest rendering, of which so much has gone out."""
         self._made_ms = 0
         self._made_whole = False
@@ -79,7 +81,7 @@ class Line:
                 told.ended(self.error, skipped=self.skipped)
 
     async def _try(
-        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceTold
+        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceSpan
     ) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             self.error = None
@@ -91,17 +93,17 @@ class Line:
             await clock.sleep(_RETRY_S * attempt)
 
     async def _attempt(
-        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceTold
+        self, speaker: Speaker, settings: SessionSettings, clock: Clock, told: SentenceSpan
     ) -> None:
         """Speak once; where a part has gone out already, only the rest of it does."""
-        begun = Remainder(0, heard_ms=self._made_ms, words=self._words) if self._sounded else None
+        begun = ResumedSentence(0, heard_ms=self._made_ms, words=self._words) if self._sounded else None
         waiting_since = clock.monotonic()
         try:
             items = speaker.speak(
                 self.spoken.text,
                 voice=settings.voice,
                 speed=settings.speech_speed,
-                delivery=Delivery(
+                delivery=EngineResult(
                     settings.tts_provider,
                     settings.tts_timeout_s,
                     settings.tts_extra,
@@ -125,7 +127,7 @@ class Line:
     def _sounded(self) -> bool:
         return self.first_at is not None
 
-    def _rest(self, made: WordTimes | OpusChunk, begun: Remainder) -> OpusChunk | None:
+    def _rest(self, made: WordTimes | OpusChunk, begun: ResumedSentence) -> OpusChunk | None:
         """What of it has not gone out yet: words have."""
         if isinstance(made, OpusChunk):
             return begun.part(made)

@@ -12,9 +12,9 @@ from pipeline.core.clock import Clock
 from pipeline.engines.ports import OpusChunk, Speaker, WordTimes
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import event
-from pipeline.tts.first_audio_priority import Courtesy
-from pipeline.tts.sentence_synthesis import Line
-from pipeline.tts.turn_checkpoint import Progress, Remainder
+from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.tts.sentence_synthesis import SentenceSynthesis
+from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from schemas.events import (
     AudioChunk,
     Event,
@@ -34,7 +34,7 @@ class Record(Protocol):
     def __call__(self, event: Event, *, audio: bytes = b"") -> Awaitable[None]: ...
 
 
-class Narrator:
+class SentenceSynthesizer:
     """Speaks a turn's lines: at most `ahead` of them in synthesis beyond the one being recorded."""
 
     def __init__(
@@ -45,8 +45,8 @@ class Narrator:
         clock: Clock,
         *,
         ahead: int,
-        progress: Progress,
-        courtesy: Courtesy | None = None,
+        progress: TurnCheckpoint,
+        courtesy: FirstAudioPriority | None = None,
     ) -> None:
         """`courtesy`: towards other turns; None: none."""
         self._speaker = speaker
@@ -59,7 +59,7 @@ class Narrator:
         """Nothing is recorded before all of it has been made."""
         self._playing = anyio.Event()
         self._playing.set()
-        self._current: dict[int, Line] = {}
+        self._current: dict[int, SentenceSynthesis] = {}
         self._line_over = anyio.Event()
         self._skipped: set[int] = set()
         self.audio_ms = progress.audio_ms
@@ -91,9 +91,9 @@ class Narrator:
         if line := self._current.get(sentence):
             line.skip()
 
-    async def speak(self, lines: MemoryObjectReceiveStream[Line]) -> None:
+    async def speak(self, lines: MemoryObjectReceiveStream[SentenceSynthesis]) -> None:
         """Return when every line's last event is recorded."""
-        begun, in_order = anyio.create_memory_object_stream[Line](self._ahead)
+        begun, in_order = anyio.create_memory_object_stream[SentenceSynthesis](self._ahead)
         try:
             async with in_order, anyio.create_task_group() as voices:
                 voices.start_soon(self._record_in_order, in_order)
@@ -104,8 +104,8 @@ class Narrator:
 
     async def _begin_in_order(
         self,
-        lines: MemoryObjectReceiveStream[Line],
-        begun: MemoryObjectSendStream[Line],
+        lines: MemoryObjectReceiveStream[SentenceSynthesis],
+        begun: MemoryObjectSendStream[SentenceSynthesis],
         voices: TaskGroup,
     ) -> None:
         async with begun, lines:
@@ -128,7 +128,7 @@ class Narrator:
         recorded_s = max(0, self._ends_ms - self._clock.now_ms()) / 1_000
         return recorded_s + chars / (_CHARS_PER_S * self._settings.speech_speed)
 
-    async def _record_in_order(self, lines: MemoryObjectReceiveStream[Line]) -> None:
+    async def _record_in_order(self, lines: MemoryObjectReceiveStream[SentenceSynthesis]) -> None:
         async with lines:
             for line in [await line.hold() async for line in lines] if self.whole else ():
                 await self._record_line(line)
@@ -140,12 +140,12 @@ class Narrator:
                     line.close()
                     self._finish(line)
 
-    def _finish(self, line: Line) -> None:
+    def _finish(self, line: SentenceSynthesis) -> None:
         self._current.pop(line.number, None)
         self._line_over.set()
 
-    async def _record_line(self, line: Line) -> None:
-        remainder = line.remainder or Remainder(self.audio_ms)
+    async def _record_line(self, line: SentenceSynthesis) -> None:
+        remainder = line.remainder or ResumedSentence(self.audio_ms)
         at_ms, chunks = remainder.at_ms, remainder.chunks
         words: tuple[Word, ...] = ()
         async with aclosing(line.sound()) as sound:
@@ -162,7 +162,7 @@ class Narrator:
                     chunks += 1
         await self._record(self._closing_event(line, at_ms))
 
-    async def _record_chunk(self, line: Line, number: int, chunk: OpusChunk) -> None:
+    async def _record_chunk(self, line: SentenceSynthesis, number: int, chunk: OpusChunk) -> None:
         await self._record(
             AudioChunk(
                 sentence=line.number,
@@ -178,7 +178,7 @@ class Narrator:
         self._sounding = line.number
         self._ends_ms = max(self._ends_ms, self._clock.now_ms()) + chunk.ms
 
-    async def _announce(self, line: Line, words: tuple[Word, ...], at_ms: int) -> None:
+    async def _announce(self, line: SentenceSynthesis, words: tuple[Word, ...], at_ms: int) -> None:
         if self.first_audio_at_ms is None:
             self.first_audio_at_ms = self._clock.now_ms()
             event(span_names.FIRST_AUDIO)
@@ -192,7 +192,7 @@ class Narrator:
             )
         )
 
-    def _closing_event(self, line: Line, at_ms: int) -> Event:
+    def _closing_event(self, line: SentenceSynthesis, at_ms: int) -> Event:
         if line.skipped:
             return SentenceSkipped(sentence=line.number)
         if line.error is not None:

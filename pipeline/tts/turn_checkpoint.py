@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.audio.opus import PACKET_MS, frame, unframe
-from pipeline.engines.ports import OpusChunk, SpokenWord
+from pipeline.engines.ports import OpusChunk, TimedWord
 from pipeline.session_state.turn_state import CallState, SentenceState, TurnState
 from pipeline.tts.sentence_buffer import Fragment
 from schemas.events.turn_events import Word
 from schemas.settings.retrieval_settings import NumberedPassage
 
-Words = Sequence[Word] | Sequence[SpokenWord]
+Words = Sequence[Word] | Sequence[TimedWord]
 """With their times in the sound of one rendering."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TurnCheckpoint:
     """How far a turn got, by the log."""
 
     text: str = ""
@@ -62,11 +62,11 @@ class Progress:
         return Fragment(self.cut, fragment.end, fragment.text[self.cut - fragment.start :], fragment.code)
 
 
-def progress(state: TurnState) -> Progress | None:
+def progress(state: TurnState) -> TurnCheckpoint | None:
     """None for a turn that nobody has begun."""
     if state.status == "requested":
         return None
-    return Progress(
+    return TurnCheckpoint(
         text=state.answer,
         text_whole=state.text_whole,
         sentences=tuple(state.sentences),
@@ -78,7 +78,7 @@ def progress(state: TurnState) -> Progress | None:
     )
 
 
-class Remainder:
+class ResumedSentence:
     """The part of a sentence's second rendering that was not in the log after the first.
 
     Voices do not speak a sentence twice alike. So the place where the first one broke off is found by its
@@ -93,7 +93,7 @@ class Remainder:
         self._left_out = heard_ms
 
     @classmethod
-    def of(cls, begun: SentenceState) -> "Remainder":
+    def of(cls, begun: SentenceState) -> "ResumedSentence":
         words = tuple(Word(**word._asdict()) for word in begun.words)
         return cls(begun.at_ms, chunks=begun.chunks, heard_ms=begun.ms, words=words)
 

@@ -26,7 +26,7 @@ class Question:
     """The principal; empty on an open server."""
 
 
-class Stage(Protocol):
+class AnswerSink(Protocol):
     """Where an answer appears."""
 
     async def record(self, event: Event) -> None: ...

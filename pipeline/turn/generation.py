@@ -18,11 +18,11 @@ from pipeline.engines.ports import (
     ToolCall,
 )
 from pipeline.rag.citation_support import supports
-from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.tts.turn_checkpoint import Progress
-from pipeline.turn.answer_sink import Question, Stage
-from pipeline.turn.retrieval_step import Finder, look_up, told
-from pipeline.turn.tool_call_step import Calling
+from pipeline.tools.tool_registry import ToolRegistry
+from pipeline.tts.turn_checkpoint import TurnCheckpoint
+from pipeline.turn.answer_sink import AnswerSink, Question
+from pipeline.turn.retrieval_step import Retriever, look_up, told
+from pipeline.turn.tool_call_step import ToolCallStep
 from pipeline.turn.turn_span import chatting
 from schemas.errors import EngineDead
 from schemas.events import TextCompleted
@@ -43,22 +43,22 @@ _CHARS_PER_TOKEN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class Engines:
     """The engines a turn works with, local or remote."""
 
     language_model: LanguageModel
     speaker: Speaker
-    finder: Finder | None = None
+    finder: Retriever | None = None
     """None: nothing can be looked up here."""
-    functions: FunctionHouse | None = None
+    functions: ToolRegistry | None = None
     """None: this server calls nothing."""
 
 
-class Answer:
+class Generation:
     """Writes one answer onto a stage, or the rest of one that an owner before us began."""
 
     def __init__(
-        self, question: Question, models: Models, stage: Stage, clock: Clock, progress: Progress
+        self, question: Question, models: Engines, stage: AnswerSink, clock: Clock, progress: TurnCheckpoint
     ) -> None:
         self._question = question
         self._models = models
@@ -75,7 +75,7 @@ class Answer:
     async def write(self) -> None:
         """Return when the model has said all. Raises what it raised; what it wrote before stands."""
         await self._look_up()
-        calling = Calling(self._question, self._models.functions, self._stage)
+        calling = ToolCallStep(self._question, self._models.functions, self._stage)
         pending = [call for call in self._calls if not call.over]
         while True:
             if pending and await calling.carry_out(pending):

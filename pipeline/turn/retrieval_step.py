@@ -27,7 +27,7 @@ _TOLD: Final = {
 }
 
 
-class Finder(Protocol):
+class Retriever(Protocol):
     """Looks passages up, here or elsewhere. Raises a RhapsodeError when it cannot."""
 
     async def find(
@@ -36,7 +36,7 @@ class Finder(Protocol):
 
 
 async def look_up(
-    finder: Finder | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
+    finder: Retriever | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
 ) -> PassagesFound | PassagesFailed:
     """The passages for a question, as many as fit into `room` characters beside everything else; never raises
     for what the finder lacks."""
@@ -59,7 +59,7 @@ async def look_up(
 
 
 async def _look_up(
-    finder: Finder | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
+    finder: Retriever | None, question: str, settings: SessionSettings, clock: Clock, *, room: int
 ) -> PassagesFound | PassagesFailed:
     asked = {
         "question": question,

@@ -11,9 +11,9 @@ from pipeline.engines.ports import ToolCall
 from pipeline.observability import span_names as names
 from pipeline.observability.trace_context import fail, shows_content, span
 from pipeline.session_state.turn_state import CallState
-from pipeline.tools.remote_functions import About, pseudonym
-from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.turn.answer_sink import Question, Stage
+from pipeline.tools.remote_functions import ToolCallContext, pseudonym
+from pipeline.tools.tool_registry import ToolRegistry
+from pipeline.turn.answer_sink import AnswerSink, Question
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTooMany, ToolUnknown
 from schemas.events.answer_events import ToolCalled, ToolCompleted, ToolFailed
 from schemas.settings.model_settings import ARGUMENT_CHARS
@@ -25,10 +25,10 @@ _MOST: Final = 16
 """Calls of one round where this server calls nothing itself."""
 
 
-class Calling:
+class ToolCallStep:
     """Carries out what a model wants called. A function that fails ends nothing: the model is told."""
 
-    def __init__(self, question: Question, house: FunctionHouse | None, stage: Stage) -> None:
+    def __init__(self, question: Question, house: ToolRegistry | None, stage: AnswerSink) -> None:
         self._question = question
         self._house = house
         self._stage = stage
@@ -127,7 +127,7 @@ class Calling:
             if self._house is None:
                 raise ToolUnknown("this server calls nothing any more")
             asked = self._question
-            about = About(asked.session, asked.turn, pseudonym(asked.asked_by))
+            about = ToolCallContext(asked.session, asked.turn, pseudonym(asked.asked_by))
             result = await self._house.call(call.name, call.call, call.arguments, about)
         except ToolError as error:
             await self._fail(call, error, _ms(began))

@@ -10,14 +10,14 @@ from anyio.streams.memory import MemoryObjectSendStream
 from pipeline.core.clock import Clock
 from pipeline.engines.ports import Message
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.tts.first_audio_priority import Courtesy
+from pipeline.tts.first_audio_priority import FirstAudioPriority
 from pipeline.tts.normalization.spoken_text import plainly, to_spoken
 from pipeline.tts.sentence_buffer import Fragment, SentenceBuffer
-from pipeline.tts.sentence_synthesis import Line
-from pipeline.tts.sentence_synthesizer import Narrator
-from pipeline.tts.turn_checkpoint import Progress, Remainder
+from pipeline.tts.sentence_synthesis import SentenceSynthesis
+from pipeline.tts.sentence_synthesizer import SentenceSynthesizer
+from pipeline.tts.turn_checkpoint import ResumedSentence, TurnCheckpoint
 from pipeline.turn.answer_sink import Question
-from pipeline.turn.generation import Answer, Models
+from pipeline.turn.generation import Engines, Generation
 from pipeline.turn.turn_span import telling
 from schemas.errors import RhapsodeError
 from schemas.events import (
@@ -65,7 +65,7 @@ class TurnPlan:
     session: str = ""
     traceparent: str = ""
     """The caller's span, whose trace the turn continues."""
-    progress: Progress | None = None
+    progress: TurnCheckpoint | None = None
     """What an owner before us has made of it; None: nobody has begun."""
 
 
@@ -76,18 +76,18 @@ class Turn:
         self,
         plan: TurnPlan,
         writer: SessionWriter,
-        models: Models,
+        models: Engines,
         clock: Clock,
         *,
         sentences_ahead: int,
-        courtesy: Courtesy | None = None,
+        courtesy: FirstAudioPriority | None = None,
     ) -> None:
         self.plan = plan
         self._writer = writer
         self._models = models
         self._clock = clock
-        self._progress = plan.progress or Progress()
-        self._narrator = Narrator(
+        self._progress = plan.progress or TurnCheckpoint()
+        self._narrator = SentenceSynthesizer(
             models.speaker,
             plan.settings,
             self.record,
@@ -158,7 +158,7 @@ class Turn:
         )
 
     async def _write_and_speak(self) -> None:
-        lines_in, lines_out = anyio.create_memory_object_stream[Line](WAITING_SENTENCES)
+        lines_in, lines_out = anyio.create_memory_object_stream[SentenceSynthesis](WAITING_SENTENCES)
         async with lines_out, anyio.create_task_group() as stages:
             stages.start_soon(self._narrator.speak, lines_out)
             async with lines_in:
@@ -170,7 +170,7 @@ class Turn:
                 else:
                     await self._read_out(lines_in)
 
-    async def _catch_up(self, lines: MemoryObjectSendStream[Line]) -> None:
+    async def _catch_up(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Speak what an owner before us has cut and not spoken; cut what it has only written."""
         settings = self.plan.settings
         for sentence in self._progress.open:
@@ -183,8 +183,8 @@ class Turn:
             spoken = to_spoken(text, settings.language)
             if spoken.text != sentence.spoken:  # part of a block of code, or cut by other rules
                 spoken = plainly(sentence.spoken, len(text))
-            remainder = Remainder.of(sentence) if sentence.chunks else None
-            await lines.send(Line(sentence.number, sentence.start, spoken, remainder))
+            remainder = ResumedSentence.of(sentence) if sentence.chunks else None
+            await lines.send(SentenceSynthesis(sentence.number, sentence.start, spoken, remainder))
         begin = 0
         for end in (*self._progress.rests, len(self._progress.text)) if settings.speak else ():
             for piece in _pieces(self._progress.text[begin:end]):
@@ -194,7 +194,7 @@ class Turn:
                 await self._cut(self._buffer.flush(), lines)
             begin = end
 
-    async def _answer(self, lines: MemoryObjectSendStream[Line]) -> None:
+    async def _answer(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Let the language model write; on its failure the text so far is still spoken."""
         plan = self.plan
         question = Question(
@@ -202,7 +202,7 @@ class Turn:
             asked_by=plan.asked_by,
         )
         stage = _Boards(self, lines)
-        answer = Answer(question, self._models, stage, self._clock, self._progress)
+        answer = Generation(question, self._models, stage, self._clock, self._progress)
         try:
             await answer.write()
         except RhapsodeError as error:
@@ -214,7 +214,7 @@ class Turn:
         if self._failure is None:
             await answer.complete()
 
-    async def _read_out(self, lines: MemoryObjectSendStream[Line]) -> None:
+    async def _read_out(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Show a given text at once, then cut it as fast as the voice takes it."""
         text = self.plan.text
         begun = self._shown
@@ -231,29 +231,29 @@ class Turn:
         """Return when everything recorded so far is in the log."""
         await self._writer.drain()
 
-    async def rest(self, lines: MemoryObjectSendStream[Line]) -> None:
+    async def rest(self, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """What was shown is spoken to its end, although more will follow."""
         if self.plan.settings.speak:
             await self._cut(self._buffer.flush(), lines)
 
-    async def aside(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
+    async def aside(self, text: str, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         """Say something between two sentences that is not shown; where hundreds wait already, don't."""
         if not self.plan.settings.speak or lines.statistics().current_buffer_used >= WAITING_SENTENCES:
             return
         number = self._sentences
         self._sentences += 1
         # Without a pause between the two: a sentence that is in the log is on its way to the voice.
-        lines.send_nowait(Line(number, self._shown, plainly(text, 0)))
+        lines.send_nowait(SentenceSynthesis(number, self._shown, plainly(text, 0)))
         await self.record(SentenceReady(sentence=number, start=self._shown, end=self._shown, spoken=text))
 
-    async def show(self, text: str, lines: MemoryObjectSendStream[Line]) -> None:
+    async def show(self, text: str, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for piece in _pieces(text):
             await self.record(TextDelta(at=self._shown, text=piece))
             self._shown += len(piece)
             if self.plan.settings.speak:
                 await self._cut(self._buffer.push(piece), lines)
 
-    async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[Line]) -> None:
+    async def _cut(self, fragments: list[Fragment], lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         for fragment in filter(None, map(self._progress.remaining, fragments)):
             spoken = to_spoken(fragment.text, self.plan.settings.language, code=fragment.code)
             number = self._sentences
@@ -262,7 +262,7 @@ class Turn:
                 SentenceReady(sentence=number, start=fragment.start, end=fragment.end, spoken=spoken.text)
             )
             if spoken.text:
-                await lines.send(Line(number, fragment.start, spoken))
+                await lines.send(SentenceSynthesis(number, fragment.start, spoken))
 
     async def record(self, event: Event, *, audio: bytes = b"") -> None:
         await self._writer.record(event, turn=self.plan.turn, audio=audio)
@@ -271,7 +271,7 @@ class Turn:
 class _Boards:
     """Where the answer of a turn appears: in the log, and on the way to the voice."""
 
-    def __init__(self, turn: Turn, lines: MemoryObjectSendStream[Line]) -> None:
+    def __init__(self, turn: Turn, lines: MemoryObjectSendStream[SentenceSynthesis]) -> None:
         self._turn = turn
         self._lines = lines
         self._withheld: list[str] = []

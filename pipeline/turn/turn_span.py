@@ -19,7 +19,7 @@ from schemas.settings.provider_settings import LOCAL
 _NS: Final = 1_000_000
 
 
-class TurnTold:
+class TurnSpan:
     """The span of the turn that runs here, or nothing."""
 
     def __init__(self, made: Span | None) -> None:
@@ -60,7 +60,7 @@ class Plan(Protocol):
 
 
 @contextmanager
-def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnTold]:
+def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnSpan]:
     """Everything in the block is a part of this turn."""
     session, turn, resumed = plan.session, plan.turn, plan.progress is not None
     attributes: dict[str, AttributeValue] = {
@@ -77,7 +77,7 @@ def telling(plan: Plan, *, epoch: int, node: str) -> Iterator[TurnTold]:
         if made is not None:
             waited = 0 if resumed else max(0, time.time_ns() // _NS - plan.requested_ms)
             made.add_event(span_names.BEGUN, {span_names.WAIT_MS: waited})
-        yield TurnTold(made)
+        yield TurnSpan(made)
 
 
 def _of(outcome: Event) -> dict[str, AttributeValue]:
@@ -92,7 +92,7 @@ def _of(outcome: Event) -> dict[str, AttributeValue]:
 
 
 @contextmanager
-def chatting(request: ChatRequest) -> Iterator["ChatTold"]:
+def chatting(request: ChatRequest) -> Iterator["ChatSpan"]:
     """One request to the language model and its answer."""
     tracing = HERE.get().tracing
     if tracing is None:
@@ -111,10 +111,10 @@ def chatting(request: ChatRequest) -> Iterator["ChatTold"]:
         attributes[span_names.INPUT_MESSAGES] = _messages((m.role, m.content) for m in request.messages)
     name = f"{span_names.CHAT} {request.model}" if request.model else span_names.CHAT
     with span(name, attributes, kind=SpanKind.CLIENT) as made:
-        yield ChatTold(made, tracing.model)
+        yield ChatSpan(made, tracing.model)
 
 
-class ChatTold:
+class ChatSpan:
     """The span of a request to the language model, or nothing."""
 
     def __init__(self, made: Span | None, own: str = "") -> None:
@@ -149,7 +149,7 @@ class ChatTold:
         self._span.set_attributes(told)
 
 
-_UNTOLD = ChatTold(None)
+_UNTOLD = ChatSpan(None)
 
 
 def _messages(said: Iterable[tuple[str, str]]) -> str:

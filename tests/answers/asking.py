@@ -9,11 +9,11 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
-from pipeline.tools.tool_registry import FunctionHouse
-from pipeline.turn.generation import Models
-from pipeline.turn.retrieval_step import Finder
+from pipeline.tools.tool_registry import ToolRegistry
+from pipeline.turn.generation import Engines
+from pipeline.turn.retrieval_step import Retriever
 from schemas.events import SessionStarted, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_id, new_session_id
@@ -81,10 +81,8 @@ def passage(text: str, collection: CollectionId, config: SearchToolConfig) -> Pa
     )
 
 
-def house(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> FunctionHouse:
-    return FunctionHouse(
-        FunctionHouseSettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms)
-    )
+def house(filler_after_ms: int = 60_000, **functions: RegisteredFunction) -> ToolRegistry:
+    return ToolRegistry(FunctionHouseSettings(functions=functions, rounds=2, filler_after_ms=filler_after_ms))
 
 
 def registered(*names: str) -> SessionSettings:
@@ -104,16 +102,16 @@ def call(name: str, arguments: str = "{}", *, id: str = "") -> ToolCall:
 async def owning(
     log: MemoryEventLog,
     recorder: Recorder,
-    models: Models,
+    models: Engines,
     name: str = "first",
     *,
     tracing: Tracing | None = None,
-) -> AsyncGenerator[Owners, None]:
+) -> AsyncGenerator[OwnerPool, None]:
     async with Tailer(log) as tailer:
         services = OwnerServices(
             log, recorder, tailer, models, SystemClock(), LimitSettings(), tracing=tracing
         )
-        async with Owners(node=name, services=services) as owners:
+        async with OwnerPool(node=name, services=services) as owners:
             yield owners
 
 
@@ -121,8 +119,8 @@ async def events_of(  # noqa: PLR0913 - all that a turn depends on
     model: LanguageModel,
     settings: SessionSettings,
     *,
-    functions: FunctionHouse | None = None,
-    finder: Finder | None = None,
+    functions: ToolRegistry | None = None,
+    finder: Retriever | None = None,
     voice: Speaker | None = None,
     given: tuple[GivenMessage, ...] | None = None,
     text: str = "When was it lit?",
@@ -132,7 +130,7 @@ async def events_of(  # noqa: PLR0913 - all that a turn depends on
 ) -> list[Recorded]:
     """What a turn leaves in the log, its request excepted."""
     log, session = MemoryEventLog(), new_session_id()
-    models = Models(model, voice or Voice(), finder, functions)
+    models = Engines(model, voice or Voice(), finder, functions)
     async with Recorder(log) as recorder, owning(log, recorder, models, tracing=tracing) as owners:
         started = SessionStarted(settings=settings, principal=principal)
         await recorder.post(session, started, mode="create")

@@ -6,9 +6,9 @@ import pytest
 from pipeline.engines.ports import Completion, Message, ToolCall
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.tools.remote_functions import About, pseudonym
-from pipeline.tools.tool_registry import Result
-from pipeline.turn.generation import Models
+from pipeline.tools.remote_functions import ToolCallContext, pseudonym
+from pipeline.tools.tool_registry import ToolResult
+from pipeline.turn.generation import Engines
 from schemas.events import SessionStarted, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, new_session_id
@@ -238,7 +238,7 @@ async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died()
             for event in whole[:cut]:
                 audio = b"\x00\x01x" if event.type == "audio.chunk" else b""
                 await old.commit(event.event(), turn=event.turn, audio=audio)
-            models = Models(author(), Voice(), None, house(**BOTH))
+            models = Engines(author(), Voice(), None, house(**BOTH))
             async with owning(log, recorder, models, "next") as owners:
                 owners.wake(session, Seq(TURN))
                 await until_over(log, session, "turn.completed")
@@ -256,12 +256,12 @@ async def test_a_turn_with_calls_goes_on_after_any_event_of_an_owner_that_died()
 )
 async def test_a_function_learns_who_has_asked(owner: str, by: str, asked: str) -> None:
     """A guest of a thread, or its owner; on an open server nobody vouches for a name."""
-    told: list[About] = []
+    told: list[ToolCallContext] = []
 
     class Listening(type(house())):  # type: ignore[misc]
-        async def call(self, name: str, call: str, arguments: str, about: About) -> Result:
+        async def call(self, name: str, call: str, arguments: str, about: ToolCallContext) -> ToolResult:
             told.append(about)
-            return Result("7", cut=False)
+            return ToolResult("7", cut=False)
 
     model = Author([call("weather", KIEL), CALLED], ["Seven.", DONE])
     functions = Listening(house(**BOTH).settings)

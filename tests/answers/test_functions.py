@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from pydantic import SecretStr, ValidationError
 
-from pipeline.tools.remote_functions import About, pseudonym
-from pipeline.tools.tool_registry import FunctionHouse
+from pipeline.tools.remote_functions import ToolCallContext, pseudonym
+from pipeline.tools.tool_registry import ToolRegistry
 from schemas.errors import RhapsodeError
 from schemas.errors.tool_errors import ToolArguments, ToolError, ToolTimeout, ToolUnknown
 from schemas.settings.model_settings import OUTPUT_CHARS
@@ -22,7 +22,7 @@ from tests.house import House, open_house
 
 pytestmark = pytest.mark.anyio
 HERE = "tests.answers.functions"
-ABOUT = About("session-1", 7)
+ABOUT = ToolCallContext("session-1", 7)
 
 
 def python(name: str, **changes: Any) -> RegisteredFunction:
@@ -63,7 +63,7 @@ def at(office: Office, **changes: Any) -> RegisteredFunction:
     return RegisteredFunction(url=f"{office.url}/hours", **changes)
 
 
-async def said(functions: FunctionHouse, name: str, arguments: Any = "{}") -> str:
+async def said(functions: ToolRegistry, name: str, arguments: Any = "{}") -> str:
     given = arguments if isinstance(arguments, str) else json.dumps(arguments)
     try:
         return (await functions.call(name, "call_1", given, ABOUT)).output
@@ -149,7 +149,7 @@ async def test_a_function_at_an_address_is_posted_to_with_a_key_that_stays_the_s
 async def test_a_function_is_told_by_a_pseudonym_who_asks(office: Office) -> None:
     functions = house(hours=at(office))
     for principal in ("anna", "anna", "bob", ""):
-        about = About("session-1", 7, pseudonym(principal))
+        about = ToolCallContext("session-1", 7, pseudonym(principal))
         await functions.call("hours", "call_1", '{"day": "monday"}', about)
     await functions.aclose()
     first, again, other, nobody = (seen["headers"].get("x-rhapsode-principal") for seen in office.seen)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.eventlog.archive.archival import Archival, ArchiveVerdict, Standing
+from pipeline.eventlog.archive.archival import Archival, ArchiveStatus, ArchiveVerdict
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
 from pipeline.eventlog.archive.archive_store import ArchiveStore, folder_of
 from pipeline.eventlog.archive.archiver import Archiver, due
@@ -283,8 +283,8 @@ async def test_object_stores_serve_as_well(tiers: Tiers, tmp_path: Path) -> None
 
 
 def test_what_is_due_depends_on_state_size_and_rest() -> None:
-    def standing(seq: int, archived: int, state: str = "live", ts_ms: int = 0) -> Standing:
-        return Standing(Seq(seq), Seq(archived), b"", state, ts_ms)  # type: ignore[arg-type]
+    def standing(seq: int, archived: int, state: str = "live", ts_ms: int = 0) -> ArchiveStatus:
+        return ArchiveStatus(Seq(seq), Seq(archived), b"", state, ts_ms)  # type: ignore[arg-type]
 
     assert due(standing(9, 2, "sealed"), 0, SMALL) == 9
     assert due(standing(9, 9, "archived"), 0, SMALL) == 9

@@ -16,7 +16,7 @@ from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.redis.redis_projections import RedisProjections
 from pipeline.background.redis.redis_session_rows import RedisTraces
-from pipeline.background.session_directory import Directory, Row
+from pipeline.background.session_directory import Directory, DirectoryRow
 from pipeline.background.worker_ports import Step
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.archival import Archival
@@ -25,7 +25,7 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.replication import NotCertain
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from pipeline.transfer import erasure
 from pipeline.transfer.erasure import Eraser
 from schemas.errors import LogError, LogUnavailable
@@ -201,7 +201,7 @@ async def rows_of(tiers: Tiers, sessions: Sequence[SessionId]) -> None:
     keys = await hot.keys()
     for session in sessions:
         [first] = await tiers.log.read(session, Seq(0), limit=1)
-        row = replace(Row.begin(first), title="her words")
+        row = replace(DirectoryRow.begin(first), title="her words")
         for change in row.written(session):
             name = keys.beside(keys.partition(session), change.key)
             await hot.call((change.command, name, *change.arguments))
@@ -240,7 +240,7 @@ async def test_a_row_that_a_worker_made_before_the_erasure_is_not_written_after_
     worker = RedisProjections(hot)
     lease = {one.partition: one for one in await worker.lease("directory", "w", ttl_s=60)}[partition]
     [first] = await tiers.log.read(session, Seq(0), limit=1)
-    made = Step(await worker.end(partition), Row.begin(first).written(session))
+    made = Step(await worker.end(partition), DirectoryRow.begin(first).written(session))
     await Eraser(tiers.log, Listed(), tiers.log.delete, tiers.time).erase("anna")
     assert not await worker.advance("directory", lease, made)
     assert await RedisDirectory(hot).rows([session]) == [None]
@@ -303,7 +303,7 @@ async def test_documents_that_nobody_could_look_for_are_pending(tiers: Tiers) ->
     await rows_of(tiers, [session])
     await tiers.log.delete(session)  # by an erasure that was killed before it came to the documents
     directory = Directory(RedisDirectory(tiers.log.hot))
-    library = cast("Librarian", Away(session))
+    library = cast("RetrievalService", Away(session))
     proof = await Eraser(tiers.log, directory, tiers.log.delete, tiers.time, library=library).erase("anna")
     [documents] = [place for place in proof.places if place.place == "documents"]
     assert (documents.state, documents.found, proof.found_after) == ("pending", 1, 1)

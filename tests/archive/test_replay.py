@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.delivery.listener import LONGEST_PAUSE_MS, Listener, Listening
+from pipeline.delivery.listener import LONGEST_PAUSE_MS, Listening, SessionListener
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.tailer import Tailer
@@ -43,7 +43,7 @@ async def heard(
     [head] = await log.heads([session])
     assert head is not None
     async with Tailer(log) as tailer:
-        listener = Listener(log, tailer, time)
+        listener = SessionListener(log, tailer, time)
         wish = Listening(after=Seq(0), speed=speed, follow=False)
         async with aclosing(listener.listen(session, head, wish)) as batches:
             async for events in batches:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.rag.librarian_port import Librarian, Piece
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.librarian_port import RetrievalService, TextPiece
+from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound, DocumentUnreadable
 from schemas.ids import new_id
 from schemas.settings.retrieval_settings import CollectionId, DocumentId, DocumentProgress, SearchToolConfig
@@ -18,9 +18,9 @@ WORDS = SearchToolConfig(strategy="keyword", top_k=3)
 
 
 async def added(
-    librarian: Librarian, collection: CollectionId, file: Path, document: DocumentId | None = None
+    librarian: RetrievalService, collection: CollectionId, file: Path, document: DocumentId | None = None
 ) -> list[DocumentProgress]:
-    steps = librarian.add(collection, document or DocumentId(new_id()), Upload(file, file.name))
+    steps = librarian.add(collection, document or DocumentId(new_id()), UploadedDocument(file, file.name))
     async with aclosing(steps):
         return [step async for step in steps]
 
@@ -36,27 +36,29 @@ class LibrarianContract:
         return path
 
     async def test_what_was_deleted_can_be_scrubbed_from_its_files(
-        self, librarian: Librarian, file: Path
+        self, librarian: RetrievalService, file: Path
     ) -> None:
         collection = (await librarian.create("notes")).id
         await added(librarian, collection, file)
         assert await librarian.drop(collection)
         assert await librarian.scrub()
 
-    async def test_it_can_be_reached(self, librarian: Librarian) -> None:
+    async def test_it_can_be_reached(self, librarian: RetrievalService) -> None:
         await librarian.check()
 
-    async def test_texts_become_rows_of_length_one(self, librarian: Librarian) -> None:
+    async def test_texts_become_rows_of_length_one(self, librarian: RetrievalService) -> None:
         rows = await librarian.embed(["Bees fly.", "Bees dance."])
         assert rows.shape == (2, 256)
         assert np.linalg.norm(rows, axis=1) == pytest.approx([1, 1], abs=1e-5)
 
-    async def test_a_collection_is_made_once(self, librarian: Librarian) -> None:
+    async def test_a_collection_is_made_once(self, librarian: RetrievalService) -> None:
         view = await librarian.create("notes")
         assert await librarian.create("other", view.id) == view
         assert (view.name, view.documents, await librarian.views(view.id)) == ("notes", 0, [])
 
-    async def test_a_document_goes_in_and_is_found_and_read(self, librarian: Librarian, file: Path) -> None:
+    async def test_a_document_goes_in_and_is_found_and_read(
+        self, librarian: RetrievalService, file: Path
+    ) -> None:
         collection = (await librarian.create("notes")).id
         steps = await added(librarian, collection, file)
         assert [step.state for step in steps] == ["waiting", "reading", "embedding", "embedding", "ready"]
@@ -68,9 +70,9 @@ class LibrarianContract:
         )
         whole = steps[-1].view
         assert whole is not None
-        assert piece == Piece(passage.start, passage.text, whole.characters, None, ("The hive", "Wax"))
+        assert piece == TextPiece(passage.start, passage.text, whole.characters, None, ("The hive", "Wax"))
 
-    async def test_a_text_goes_no_further_than_it_goes(self, librarian: Librarian, file: Path) -> None:
+    async def test_a_text_goes_no_further_than_it_goes(self, librarian: RetrievalService, file: Path) -> None:
         collection, document = (await librarian.create("notes")).id, DocumentId(new_id())
         await added(librarian, collection, file, document)
         everything = await librarian.text(collection, document, -50, 1_000_000, about=0)
@@ -78,7 +80,7 @@ class LibrarianContract:
         nothing = await librarian.text(collection, document, 900_000, 1_000_000, about=900_000)
         assert (nothing.at, nothing.text) == (everything.characters, "")
 
-    async def test_what_is_removed_is_gone(self, librarian: Librarian, file: Path) -> None:
+    async def test_what_is_removed_is_gone(self, librarian: RetrievalService, file: Path) -> None:
         collection, document = (await librarian.create("notes")).id, DocumentId(new_id())
         await added(librarian, collection, file, document)
         assert await librarian.remove(collection, document)
@@ -92,7 +94,7 @@ class LibrarianContract:
             await librarian.views(collection)
 
     async def test_what_cannot_be_read_is_refused_in_its_own_words(
-        self, librarian: Librarian, tmp_path: Path
+        self, librarian: RetrievalService, tmp_path: Path
     ) -> None:
         collection = (await librarian.create("notes")).id
         damaged = tmp_path / "a.pdf"
@@ -103,7 +105,7 @@ class LibrarianContract:
             await added(librarian, CollectionId(new_id()), damaged)
         assert await librarian.views(collection) == []
 
-    async def test_a_large_file_arrives_whole(self, librarian: Librarian, tmp_path: Path) -> None:
+    async def test_a_large_file_arrives_whole(self, librarian: RetrievalService, tmp_path: Path) -> None:
         collection = (await librarian.create("notes")).id
         large = tmp_path / "large.html"
         large.write_text("<p>Bees fly.</p><!-- " + "x" * 3_000_000 + "--><p>They dance.</p>")
@@ -112,12 +114,12 @@ class LibrarianContract:
         assert len(await librarian.find("dance", [collection], WORDS)) == 1
 
     async def test_an_addition_that_is_given_up_leaves_nothing(
-        self, librarian: Librarian, tmp_path: Path
+        self, librarian: RetrievalService, tmp_path: Path
     ) -> None:
         collection, long = (await librarian.create("notes")).id, tmp_path / "long.txt"
         long.write_text("Bees fly over flowers. " * 40_000)
         async with aclosing(
-            librarian.add(collection, DocumentId(new_id()), Upload(long, "long.txt"))
+            librarian.add(collection, DocumentId(new_id()), UploadedDocument(long, "long.txt"))
         ) as steps:
             async for step in steps:
                 if step.state == "embedding":

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import numpy as np
 import pytest
 
-from pipeline.rag.chunking import Chunk
+from pipeline.rag.chunking import DocumentChunk
 from pipeline.rag.embeddings.embedder import unit
 from pipeline.rag.store.passage_store import Hit, NewDocument, PassageStore
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
@@ -34,7 +34,7 @@ def document(
     text = "\n\n".join(passage for passage, _ in passages)
     cut, start = [], 0
     for number, (passage, _) in enumerate(passages, start=1):
-        cut.append(Chunk(start, start + len(passage), passage, number, ("Chapter", f"Part {number}")))
+        cut.append(DocumentChunk(start, start + len(passage), passage, number, ("Chapter", f"Part {number}")))
         start += len(passage) + 2
     vectors = unit(np.array([vector for _, vector in passages], np.float32))
     view = DocumentView(

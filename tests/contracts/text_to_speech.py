@@ -8,7 +8,7 @@ import anyio
 import numpy as np
 import pytest
 
-from pipeline.engines.ports import SpokenWord, TextToSpeech, WordTimes
+from pipeline.engines.ports import TextToSpeech, TimedWord, WordTimes
 from schemas.errors import UnknownVoice
 from tests.contracts.streams import take_turns
 from tests.eventually import eventually
@@ -25,7 +25,7 @@ class CountingTextToSpeech(TextToSpeech, Protocol):
 
 async def spoken(
     voice: TextToSpeech, text: str, *, speed: float = 1.0
-) -> tuple[tuple[SpokenWord, ...], list[bytes]]:
+) -> tuple[tuple[TimedWord, ...], list[bytes]]:
     """Word times, if any, and chunks, checked to come in this order."""
     async with aclosing(voice.synthesize(text, voice=voice.voices[0], speed=speed)) as stream:
         first, *chunks = [item async for item in stream]

@@ -11,11 +11,11 @@ import pytest
 
 from deployments.services import Services
 from pipeline.apps.collection_state import CollectionState
-from pipeline.apps.ingest_jobs import Additions, NewUpload, Shelf
+from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.redis_log import RedisEventLog
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from schemas.errors.retrieval_errors import DocumentBusy
@@ -31,7 +31,7 @@ LONG = "Bees fly over the meadow. " * 10_000
 class Late:
     """A librarian who begins with a document when they are told to."""
 
-    def __init__(self, librarian: Librarian) -> None:
+    def __init__(self, librarian: RetrievalService) -> None:
         self._librarian = librarian
         self.asked, self.told = anyio.Event(), anyio.Event()
 
@@ -45,16 +45,16 @@ class Late:
 
 
 @asynccontextmanager
-async def another_gateway(services: Services, librarian: Any) -> AsyncGenerator[Additions, None]:
+async def another_gateway(services: Services, librarian: Any) -> AsyncGenerator[IngestJobs, None]:
     assert isinstance(services.log, TieredLog)
     hot = services.log.hot
     assert isinstance(hot, RedisEventLog)
     async with Recorder(services.log) as recorder:
-        shelf = Shelf(librarian, Views(services.log, CollectionState), recorder)
+        shelf = CollectionServices(librarian, Views(services.log, CollectionState), recorder)
         held = RedisInputs(hot, DOCUMENTS)
         # It runs beside the application, and must not seem to have died where both stood still.
         patient = services.settings.retrieval.model_copy(update={"interrupted_s": 60.0})
-        async with Additions(shelf, held, services.clock, patient) as additions:
+        async with IngestJobs(shelf, held, services.clock, patient) as additions:
             yield additions
 
 

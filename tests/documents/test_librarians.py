@@ -7,7 +7,7 @@ import pytest
 from ray import serve
 
 from deployments.replicas.retrieval import LibrarianReplica, RemoteLibrarian
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.open_library import open_library
 from schemas.settings.retrieval_settings import RetrievalSettings
 from tests.contracts.librarian import LibrarianContract
@@ -17,7 +17,7 @@ QUICK = RetrievalSettings(embedding="wordllama", judge=None)
 
 class TestLibrary(LibrarianContract):
     @pytest.fixture
-    async def librarian(self, tmp_path: Path) -> AsyncGenerator[Librarian, None]:
+    async def librarian(self, tmp_path: Path) -> AsyncGenerator[RetrievalService, None]:
         library = open_library(QUICK, tmp_path)
         yield library
         await library.aclose()
@@ -25,7 +25,7 @@ class TestLibrary(LibrarianContract):
 
 class TestRemoteLibrarian(LibrarianContract):
     @pytest.fixture
-    def librarian(self, tmp_path: Path, request: pytest.FixtureRequest) -> Librarian:
+    def librarian(self, tmp_path: Path, request: pytest.FixtureRequest) -> RetrievalService:
         deployment = serve.deployment(name="Librarian")(LibrarianReplica)
         name = request.node.name
         return RemoteLibrarian(

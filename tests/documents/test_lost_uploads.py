@@ -11,8 +11,8 @@ import anyio
 import httpx
 import pytest
 
-from pipeline.rag.librarian_port import Librarian
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.settings.retrieval_settings import CollectionId, DocumentId
 from tests.documents.conftest import QUICK
 from tests.documents.libraries import BEES, Shelves
@@ -91,11 +91,13 @@ async def test_what_the_log_and_the_store_say_differently_is_put_right(shelves: 
     assert (await shelves.events(collection))[-1]["type"] == "document.added"
 
 
-async def _added_unseen(library: Librarian, collection: CollectionId, document: str, text: str) -> None:
+async def _added_unseen(
+    library: RetrievalService, collection: CollectionId, document: str, text: str
+) -> None:
     with tempfile.NamedTemporaryFile() as file:
         file.write(text.encode())
         file.flush()
-        upload = Upload(Path(file.name), "bees.md")
+        upload = UploadedDocument(Path(file.name), "bees.md")
         async with aclosing(library.add(collection, DocumentId(document), upload)) as steps:
             async for _ in steps:
                 pass

@@ -17,7 +17,7 @@ from pipeline.engines.registry import (
     build_text_to_speech,
 )
 from pipeline.engines.routing.open_speaker import open_speaker
-from pipeline.turn.turn import Models
+from pipeline.turn.generation import Engines
 from schemas.ids import new_id
 from schemas.settings import AppSettings
 from schemas.settings.retrieval_settings import DocumentId
@@ -27,7 +27,7 @@ async def main(settings: AppSettings, file: Path) -> None:
     """Print the collection and the document when some of it is embedded, and go on."""
     ears = build_speech_to_text(settings.speech_to_text, settings.cache)
     whole = build_quality_speech_to_text(settings.quality_speech_to_text, settings.cache)
-    models = Models(
+    models = Engines(
         build_language_model(settings.language_model, settings.cache),
         await open_speaker(
             build_text_to_speech(settings.text_to_speech, settings.cache), settings.text_to_speech

@@ -11,7 +11,7 @@ from fastapi import FastAPI, WebSocket
 from deployments.web.auth_middleware import _accepting
 from deployments.web.direct_listener import listening
 from loadtests.chaos.gateway_system import reserve_port
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def port() -> AsyncGenerator[int, None]:
 
     with reserve_port() as reserved:
         free: int = reserved.getsockname()[1]
-        departure = Departure(LeavingSettings())
+        departure = Drain(LeavingSettings())
         async with listening(app, GatewaySettings(direct_port=free), departure):
             yield free
             departure.ask("the test is over")

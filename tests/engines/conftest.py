@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.result_stream_server import ResultStreamServer
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel, load
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.stt.openai_transcription import OpenAiTranscription
@@ -85,6 +85,6 @@ async def cloud(there: TranscriptionHouse) -> AsyncGenerator[OpenAiTranscription
 
 
 @pytest.fixture
-async def inbox() -> AsyncGenerator[Inbox, None]:
-    async with Inbox(HERE) as inbox:
+async def inbox() -> AsyncGenerator[ResultStreamServer, None]:
+    async with ResultStreamServer(HERE) as inbox:
         yield inbox

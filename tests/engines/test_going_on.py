@@ -13,9 +13,9 @@ from pipeline.engines.ports import LanguageModel, TextToSpeech
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.events import TERMINAL, SessionStarted, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, new_session_id
@@ -28,10 +28,12 @@ SETTINGS = SessionSettings(max_tokens=90, temperature=0.6)
 
 
 @asynccontextmanager
-async def owners_of(log: MemoryEventLog, recorder: Recorder, models: Models) -> AsyncGenerator[Owners, None]:
+async def owners_of(
+    log: MemoryEventLog, recorder: Recorder, models: Engines
+) -> AsyncGenerator[OwnerPool, None]:
     async with Tailer(log) as tailer:
         services = OwnerServices(log, recorder, tailer, models, SystemClock(), LimitSettings())
-        async with Owners(node="node", services=services) as owners:
+        async with OwnerPool(node="node", services=services) as owners:
             yield owners
 
 
@@ -49,7 +51,7 @@ async def until(log: MemoryEventLog, session: SessionId, kinds: set[str], count:
 async def test_the_answer_goes_on_in_its_own_words_and_the_sound_has_no_gap(
     llama: LanguageModel, piper: TextToSpeech
 ) -> None:
-    models = Models(llama, EncodingSpeaker(piper, TextToSpeechSettings()))
+    models = Engines(llama, EncodingSpeaker(piper, TextToSpeechSettings()))
     log, session = MemoryEventLog(), new_session_id()
     async with Recorder(log) as recorder:
         await recorder.post(session, SessionStarted(settings=SETTINGS), mode="create")

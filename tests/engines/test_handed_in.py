@@ -14,7 +14,7 @@ from deployments.replicas.language_model import LanguageModelReplica, RemoteLang
 from deployments.replicas.text_to_speech import RemoteSpeaker, TextToSpeechReplica
 from deployments.rpc import result_stream_client
 from deployments.rpc.replica_telemetry import Observed, streaming
-from deployments.rpc.result_stream_server import Inbox
+from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.rpc.serve_client import handed_in
 from pipeline.engines.ports import ChatRequest, Message, Written
 from pipeline.engines.scripted import ScriptedLanguageModel
@@ -53,7 +53,7 @@ class Counter(Observed):
 
 
 def counted(
-    inbox: Inbox | None, handle: NearHandle, *arguments: int, method: str = "count"
+    inbox: ResultStreamServer | None, handle: NearHandle, *arguments: int, method: str = "count"
 ) -> AsyncGenerator[Any, None]:
     call = handle.options(method_name=method)
     return handed_in(inbox, lambda back: call.remote(*arguments, come=back))
@@ -90,7 +90,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestRemoteLanguageModel(LanguageModelContract):
     @pytest.fixture
-    async def model(self, tmp_path: Path, inbox: Inbox) -> CountingRemote:
+    async def model(self, tmp_path: Path, inbox: ResultStreamServer) -> CountingRemote:
         script = tmp_path / "script.json"
         script.write_text(json.dumps({"delta_chars": 8, "per_delta_ms": 1}))
         settings = LanguageModelSettings(engine="scripted", script=script, coalesce_ms=0)
@@ -136,13 +136,15 @@ async def test_a_field_that_old_replicas_do_not_know_reaches_new_ones_alone(
 
 class TestRemoteSpeaker(SpeakerContract):
     @pytest.fixture
-    async def speaker(self, tmp_path: Path, inbox: Inbox) -> RemoteSpeaker:
+    async def speaker(self, tmp_path: Path, inbox: ResultStreamServer) -> RemoteSpeaker:
         replica = TextToSpeechReplica.__new__(TextToSpeechReplica)
         await TextToSpeechReplica.__init__(replica, TextToSpeechSettings(engine="scripted"), tmp_path)
         return await RemoteSpeaker.connect(cast(Any, NearHandle(replica)), inbox)
 
 
-async def test_items_come_whole_in_order_and_not_through_serve(inbox: Inbox, patient: None) -> None:
+async def test_items_come_whole_in_order_and_not_through_serve(
+    inbox: ResultStreamServer, patient: None
+) -> None:
     handle = NearHandle(Counter())
     items = [item async for item in counted(inbox, handle, 300)]
     assert [item["number"] for item in items] == list(range(300))
@@ -150,7 +152,7 @@ async def test_items_come_whole_in_order_and_not_through_serve(inbox: Inbox, pat
     assert handle.replies[0].past_serve
 
 
-async def test_calls_at_once_share_a_connection_and_are_not_mixed_up(inbox: Inbox) -> None:
+async def test_calls_at_once_share_a_connection_and_are_not_mixed_up(inbox: ResultStreamServer) -> None:
     handle = NearHandle(Counter())
     lengths = [0, 1, 7, 50, 200] * 6
     found = await asyncio.gather(*(numbers(counted(inbox, handle, length)) for length in lengths))
@@ -158,7 +160,9 @@ async def test_calls_at_once_share_a_connection_and_are_not_mixed_up(inbox: Inbo
     assert len(inbox._connections) == 1
 
 
-async def test_a_replica_that_cannot_reach_the_gateway_answers_through_serve(inbox: Inbox) -> None:
+async def test_a_replica_that_cannot_reach_the_gateway_answers_through_serve(
+    inbox: ResultStreamServer,
+) -> None:
     with socket.create_server((HERE, 0)) as nobody:
         gone = nobody.getsockname()[1]
     handle = NearHandle(Counter())
@@ -172,7 +176,7 @@ async def test_a_call_that_names_no_inbox_is_answered_through_serve() -> None:
     assert await numbers(counted(None, handle, 20)) == list(range(20))
 
 
-async def test_an_error_comes_after_what_was_made_before_it(inbox: Inbox) -> None:
+async def test_an_error_comes_after_what_was_made_before_it(inbox: ResultStreamServer) -> None:
     found: list[int] = []
 
     async def then(_: int) -> None:
@@ -183,7 +187,7 @@ async def test_an_error_comes_after_what_was_made_before_it(inbox: Inbox) -> Non
     assert found == [0]
 
 
-async def test_whoever_stops_listening_stops_the_replica(inbox: Inbox) -> None:
+async def test_whoever_stops_listening_stops_the_replica(inbox: ResultStreamServer) -> None:
     counter = Counter()
     async with aclosing(counted(inbox, NearHandle(counter), 100, 3)) as stream:
         async for item in stream:
@@ -195,7 +199,7 @@ async def test_whoever_stops_listening_stops_the_replica(inbox: Inbox) -> None:
 
 
 async def test_a_lost_connection_ends_the_call_and_the_next_one_makes_another(
-    inbox: Inbox, patient: None
+    inbox: ResultStreamServer, patient: None
 ) -> None:
     counter, found = Counter(), list[int]()
     handle = NearHandle(counter)
@@ -215,7 +219,7 @@ async def test_a_lost_connection_ends_the_call_and_the_next_one_makes_another(
 
 @pytest.mark.parametrize("fate", [NearReply.kill, NearReply.cancel_for_its_request])
 async def test_of_a_call_that_is_cut_off_what_was_made_is_heard(
-    inbox: Inbox, fate: Callable[[NearReply], None]
+    inbox: ResultStreamServer, fate: Callable[[NearReply], None]
 ) -> None:
     handle, found = NearHandle(Counter()), list[int]()
 
@@ -228,7 +232,9 @@ async def test_of_a_call_that_is_cut_off_what_was_made_is_heard(
     assert found == [0, 1, 2]
 
 
-async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through_serve(inbox: Inbox) -> None:
+async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through_serve(
+    inbox: ResultStreamServer,
+) -> None:
     def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -241,7 +247,7 @@ async def test_who_hangs_up_on_replicas_is_no_way_and_their_calls_answer_through
 
 
 async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    inbox: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result_stream_client, "_CONNECT_S", 0.05)
     held, came = asyncio.Event(), list[int]()
@@ -265,7 +271,7 @@ async def test_a_gateway_that_does_not_answer_keeps_no_call_waiting(
 
 
 async def test_a_way_that_was_made_since_outlives_the_wait_for_the_one_before(
-    inbox: Inbox, patient: None, monkeypatch: pytest.MonkeyPatch
+    inbox: ResultStreamServer, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counter = Counter()
     handle = NearHandle(counter)

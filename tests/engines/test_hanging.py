@@ -15,7 +15,7 @@ from deployments.replicas.speech_to_text import RemoteSpeechToText, SpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker, TextToSpeechReplica
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel
 from pipeline.engines.ports import ChatRequest, Message, Utterance
-from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
+from pipeline.engines.stt.threaded_speech_to_text import DecodedPiece, ThreadedSpeechToText
 from schemas.errors import EngineDead, EngineError
 from schemas.settings import LanguageModelSettings, TextToSpeechSettings
 from schemas.settings.listening_settings import QualitySpeechToTextSettings, SpeechToTextSettings
@@ -160,7 +160,7 @@ async def test_a_window_of_speech_that_never_ends_is_ill() -> None:
         def pieces(self, utterance: Utterance) -> Any:
             begun.set()
             go_on.wait()
-            yield Piece("It ended.", "en")
+            yield DecodedPiece("It ended.", "en")
 
     ear = ThreadedSpeechToText(Stuck(), threads=1, places=1, queued=1, stall_s=0.05)
     try:

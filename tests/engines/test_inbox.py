@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.rpc.result_stream_server import LARGEST, WELCOME, Inbox
+from deployments.rpc.result_stream_server import LARGEST, WELCOME, ResultStreamServer
 from schemas.errors import EngineDead
 from tests.engines.near import HERE
 from tests.eventually import eventually
@@ -17,7 +17,9 @@ from tests.eventually import eventually
 pytestmark = pytest.mark.anyio
 
 
-async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(inbox: Inbox) -> None:
+async def test_items_that_come_after_serve_has_ended_the_call_are_waited_for(
+    inbox: ResultStreamServer,
+) -> None:
     with inbox.call() as call:
         call.expect(2)
         call.end()
@@ -36,7 +38,7 @@ def framed(frame: bytes) -> bytes:
 
 
 async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+    inbox: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._LATE_S", 3_600.0)
     with inbox.call() as call:
@@ -52,7 +54,9 @@ async def test_what_a_lost_connection_took_with_it_is_not_waited_for(
             await anext(items)
 
 
-async def test_many_strangers_keep_no_replica_away(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_strangers_keep_no_replica_away(
+    inbox: ResultStreamServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("deployments.rpc.result_stream_server._GREETED_S", 3_600.0)
     with inbox.call() as call:
         port = int(call.back["back_port"])
@@ -78,7 +82,7 @@ async def test_many_strangers_keep_no_replica_away(inbox: Inbox, monkeypatch: py
     ],
     ids=["another token", "no token", "much", "a browser"],
 )
-async def test_a_stranger_is_sent_away(inbox: Inbox, said: bytes) -> None:
+async def test_a_stranger_is_sent_away(inbox: ResultStreamServer, said: bytes) -> None:
     with inbox.call() as call:
         reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
         writer.write(said)
@@ -87,7 +91,7 @@ async def test_a_stranger_is_sent_away(inbox: Inbox, said: bytes) -> None:
         writer.close()
 
 
-async def test_a_replica_that_sends_no_frames_is_sent_away(inbox: Inbox) -> None:
+async def test_a_replica_that_sends_no_frames_is_sent_away(inbox: ResultStreamServer) -> None:
     with inbox.call() as call:
         reader, writer = await asyncio.open_connection(HERE, int(call.back["back_port"]))
         token = str(call.back["back_token"]).encode()
@@ -115,7 +119,7 @@ def test_however_the_bytes_are_cut_the_items_are_the_same(
     items: list[dict[str, Any]], cuts: list[int]
 ) -> None:
     async def taken() -> list[Any]:
-        async with Inbox(HERE) as inbox:
+        async with ResultStreamServer(HERE) as inbox:
             with inbox.call() as call:
                 token = str(call.back["back_token"]).encode()
                 frames = [token, *(msgpack.packb([call.back["call"], item]) for item in items)]

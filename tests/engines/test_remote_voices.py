@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.engines.ports import Delivery
+from pipeline.engines.ports import EngineResult
 from pipeline.engines.registry import build_speech_provider
 from pipeline.engines.tts.remote_voice import RemoteVoice
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
@@ -28,10 +28,10 @@ async def cloud(house: SpeechHouse) -> AsyncGenerator[RemoteVoice, None]:
     await voice.aclose()
 
 
-async def failure(voice: RemoteVoice, delivery: Delivery | None = None) -> tuple[EngineError, int]:
+async def failure(voice: RemoteVoice, delivery: EngineResult | None = None) -> tuple[EngineError, int]:
     """How a sentence fails, and how many pieces were heard before."""
     heard = 0
-    sound = voice.synthesize(SENTENCE, voice="joe", delivery=delivery or Delivery())
+    sound = voice.synthesize(SENTENCE, voice="joe", delivery=delivery or EngineResult())
     try:
         async with aclosing(sound) as pieces:
             async for _ in pieces:
@@ -102,7 +102,7 @@ async def test_extra_parameters_add_and_tune_but_never_replace_what_we_ask(house
         "input": "Else.",
         "response_format": "mp3",
     }
-    async with aclosing(voice.synthesize("Fox.", voice="joe", delivery=Delivery(extra=extra))) as pieces:
+    async with aclosing(voice.synthesize("Fox.", voice="joe", delivery=EngineResult(extra=extra))) as pieces:
         assert [piece async for piece in pieces]
     asked = house.requests[0]
     assert (asked["exaggeration"], asked["seed"]) == (0.9, 7)
@@ -170,7 +170,7 @@ async def test_a_users_patience_counts_for_more_than_the_servers_settings(
     house: SpeechHouse, cloud: RemoteVoice
 ) -> None:
     house.silent = True
-    error, _ = await failure(cloud, Delivery(timeout_s=0.06))
+    error, _ = await failure(cloud, EngineResult(timeout_s=0.06))
     assert str(error) == "cloud was silent for 0.06 s."
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.engines.ports import SpokenWord, WordTimes
+from pipeline.engines.ports import TimedWord, WordTimes
 from pipeline.engines.tts.tempo import Tempo, at_tempo, missing
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ def test_what_a_voice_is_short_of_is_made_up_for() -> None:
 @pytest.mark.parametrize(("factor", "end_ms"), [(2.0, 500), (1.001, 1_000)])
 async def test_word_times_follow_the_sound(factor: float, end_ms: int) -> None:
     async def voice() -> AsyncGenerator[WordTimes | bytes, None]:
-        yield WordTimes((SpokenWord(0, 3, 200, 1_000),))
+        yield WordTimes((TimedWord(0, 3, 200, 1_000),))
         yield tone(2.0)
 
     async def work(do: Callable[..., bytes], *args: bytes) -> bytes:

@@ -16,7 +16,7 @@ from pipeline.engines.weights.gguf_to_folder import _halves
 from pipeline.engines.weights.model_files import prepare
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from pipeline.engines.weights.tensor_file import bfloat16
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from schemas.settings import AppSettings, LanguageModelSettings
 
 
@@ -71,7 +71,7 @@ def test_room_is_made_for_the_largest_adapter(tmp_path: Path) -> None:
 def test_adapters_are_models_to_openais_clients() -> None:
     model = LanguageModelSettings(engine="vllm", model="/models/Fox-8B", loras={"pirate": Path("/pirate")})
     settings = AppSettings(language_model=model)
-    names = Names(settings, Choices(settings.session, {"local": ("joe",)}, answerers=model.choices))
+    names = Names(settings, Catalog(settings.session, {"local": ("joe",)}, answerers=model.choices))
     assert [one.id for one in names.models if one.kind == "chat"] == ["Fox-8B", "pirate"]
     assert names.answering("pirate") == (None, "pirate")
     assert names.answering("Fox-8B") == (None, None)

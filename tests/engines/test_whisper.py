@@ -11,8 +11,8 @@ import pytest
 
 from loadtests.client.recorded_speech import Clip, cards, command, librivox
 from pipeline.engines.ports import Utterance
-from pipeline.engines.stt.threaded_speech_to_text import Decoder, ThreadedSpeechToText
-from pipeline.engines.stt.whisper import Loaded, ShortWindows
+from pipeline.engines.stt.threaded_speech_to_text import ThreadedSpeechToText, UtteranceDecoder
+from pipeline.engines.stt.whisper import LoadedWhisper, ShortWindows
 from pipeline.engines.stt.whisper_model import load
 from pipeline.engines.stt.whisper_weights import whisper_files, whisper_partial_files
 from pipeline.engines.stt.whisper_whole import FullWindows
@@ -33,8 +33,8 @@ SETTINGS = SpeechToTextSettings()
 
 @pytest.fixture(scope="module")
 def short_windows(cache: Path) -> ShortWindows:
-    full = Loaded(whisper_files(None, cache), SETTINGS)
-    return ShortWindows(full, Loaded(whisper_partial_files(None), SETTINGS))
+    full = LoadedWhisper(whisper_files(None, cache), SETTINGS)
+    return ShortWindows(full, LoadedWhisper(whisper_partial_files(None), SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ async def near(short_windows: ShortWindows) -> AsyncGenerator[ThreadedSpeechToTe
     await ear.aclose()
 
 
-async def full_of(decoder: Decoder) -> AsyncGenerator[ThreadedSpeechToText, None]:
+async def full_of(decoder: UtteranceDecoder) -> AsyncGenerator[ThreadedSpeechToText, None]:
     """Its one place is taken."""
     ear = ThreadedSpeechToText(decoder, threads=1, places=1, queued=0)
     long = command().pcm * 12

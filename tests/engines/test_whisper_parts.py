@@ -17,7 +17,7 @@ from pipeline.engines.cpu_shares import CpuShares
 from pipeline.engines.ports import Utterance, WrittenWord
 from pipeline.engines.speech_environment import quality_engine, whisperx_python
 from pipeline.engines.stt.pcm_samples import RATE
-from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
+from pipeline.engines.stt.threaded_speech_to_text import DecodedPiece, ThreadedSpeechToText
 from pipeline.engines.stt.whisper_windows import (
     cut,
     is_invented,
@@ -166,13 +166,13 @@ class Steps:
     def engine(self, utterance: Utterance) -> str:
         return "steps"
 
-    def pieces(self, utterance: Utterance) -> Iterator[Piece]:
+    def pieces(self, utterance: Utterance) -> Iterator[DecodedPiece]:
         for text in self.texts:
             self.begun += 1
             assert self.let_go.wait(30)
             if self.error:
                 raise self.error
-            yield Piece(text, "en", (WrittenWord(1, len(text), 100, 200),))
+            yield DecodedPiece(text, "en", (WrittenWord(1, len(text), 100, 200),))
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from anyio.abc import TaskGroup
 
 from pipeline.engines.ports import Transcribers, Transcript, Utterance
-from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.inputs.input_opening import for_source
-from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from schemas.errors import EngineDead, RhapsodeError, UnknownProvider
 from schemas.settings.listening_settings import EndpointingSettings, ListeningSettings
 from tests.eventually import eventually
@@ -76,13 +76,13 @@ class Hints(list[str | None]):
 @asynccontextmanager
 async def writing(
     ear: GuidedEar, settings: ListeningSettings = ELSEWHERE
-) -> AsyncIterator[tuple[Scribe, TaskGroup]]:
+) -> AsyncIterator[tuple[UtteranceTranscriber, TaskGroup]]:
     """Somebody has spoken until 1,000 ms and has been silent for 200."""
-    tape = Tape(max_ms=5_000)
+    tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(1_200))
     async with anyio.create_task_group() as tasks:
         ways = Transcribers(ear, GuidedEar("quality"))
-        yield Scribe(ways, settings, "en", tape, AudioClock(0.0), tasks, 100), tasks
+        yield UtteranceTranscriber(ways, settings, "en", tape, AudioClock(0.0), tasks, 100), tasks
 
 
 async def test_the_end_finds_the_text_that_a_server_elsewhere_made_ahead() -> None:

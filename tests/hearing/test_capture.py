@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.client.recorded_speech import Clip
-from pipeline.audio.capture import PIECE_MS, RATE, Capture, Piece, Playback, heard_again
+from pipeline.audio.capture import PIECE_MS, RATE, Capture, CapturedPiece, Playback, heard_again
 from pipeline.audio.opus import packet_count
 from schemas.settings.listening_settings import EndpointingSettings
 from tests.hearing.recordings import floats, pcm, probabilities, silence, told, tone, utterances
 
 
-def captured(sound: bytes, *, at_ms: int = 0, part: int = 640, flush: bool = True) -> list[Piece]:
+def captured(sound: bytes, *, at_ms: int = 0, part: int = 640, flush: bool = True) -> list[CapturedPiece]:
     capture = Capture(at_ms=at_ms)
     pieces = [piece for at in range(0, len(sound), part) for piece in capture.push(sound[at : at + part])]
     return pieces + (capture.flush() if flush else [])
@@ -56,7 +56,7 @@ def test_pieces_follow_each_other_without_gaps(length: int, part: int, at_ms: in
 @given(st.lists(st.integers(1, 5_000), min_size=1, max_size=4))
 def test_how_it_is_cut_never_changes_the_pieces(lengths: list[int]) -> None:
     sound = tone(1_300)
-    capture, pieces, at, number = Capture(), list[Piece](), 0, 0
+    capture, pieces, at, number = Capture(), list[CapturedPiece](), 0, 0
     while at < len(sound):
         length = lengths[number % len(lengths)]
         pieces += capture.push(sound[at : at + length])
@@ -154,7 +154,7 @@ def test_a_piece_that_is_not_what_was_recorded_is_silence(packets: bytes | str, 
     if isinstance(packets, str):
         packets = right.packets[:-3] if packets == "short" else pieces[3].packets
     told = sha256(packets).hexdigest() if honest and packets != pieces[3].packets else right.sha256
-    pieces[2] = Piece(packets, right.ms, right.at_ms, told)
+    pieces[2] = CapturedPiece(packets, right.ms, right.at_ms, told)
     again = heard_again(pieces)
     assert len(again) == 32 * 3_000
     assert np.abs(floats(again)[16_200:23_800]).max() < 200

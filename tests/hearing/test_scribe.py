@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import Transcribers, Transcript, Utterance
-from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.evaluation.audio_clock import AudioClock
-from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from schemas.errors import EngineDead
 from schemas.settings.listening_settings import ListeningSettings
 from tests.hearing.test_tape import numbered
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 class ForgetfulEar:
     """Fails so often; meanwhile more sound comes in and the old is forgotten. Keeps what it was given."""
 
-    def __init__(self, tape: Tape, fails: int) -> None:
+    def __init__(self, tape: AudioRingBuffer, fails: int) -> None:
         self._tape = tape
         self._fails = fails
         self.heard: list[bytes] = []
@@ -40,11 +40,13 @@ class ForgetfulEar:
 
 
 async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> None:
-    tape = Tape(max_ms=1_200)
+    tape = AudioRingBuffer(max_ms=1_200)
     tape.push(numbered(1_200))
     ear, clock = ForgetfulEar(tape, fails=2), AudioClock(0.0)
     async with anyio.create_task_group() as tasks:
-        scribe = Scribe(Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 100)
+        scribe = UtteranceTranscriber(
+            Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 100
+        )
         scribe.end(900, 1_050)
         tape.forget(1_050)
 
@@ -59,14 +61,16 @@ async def test_every_attempt_and_the_comparison_hear_the_whole_utterance() -> No
 
 
 async def test_what_comes_after_the_end_was_known_is_no_part_of_it() -> None:
-    tape = Tape(max_ms=5_000)
+    tape = AudioRingBuffer(max_ms=5_000)
     tape.push(numbered(3_000))
     ear, clock = ForgetfulEar(tape, fails=0), AudioClock(0.0)
     async with anyio.create_task_group() as tasks:
-        scribe = Scribe(Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 0)
+        scribe = UtteranceTranscriber(
+            Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 0
+        )
         scribe.end(1_000, 1_000)
         await scribe.final(1_000, nobody)
-        again = Scribe(Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 0)
+        again = UtteranceTranscriber(Transcribers(ear, ear), ListeningSettings(), "en", tape, clock, tasks, 0)
         again.end(1_000, 2_000)
         await again.final(1_000, nobody)
     assert [len(pcm) // 32 for pcm in ear.heard] == [1_000, 1_200]

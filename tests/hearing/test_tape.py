@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 
 
 def numbered(ms: int, at_ms: int = 0) -> bytes:
@@ -12,14 +12,14 @@ def numbered(ms: int, at_ms: int = 0) -> bytes:
 
 
 def test_a_slice_is_what_was_said_then() -> None:
-    tape = Tape(max_ms=10_000, at_ms=500)
+    tape = AudioRingBuffer(max_ms=10_000, at_ms=500)
     tape.push(numbered(100, 500))
     assert tape.slice(520, 540) == numbered(20, 520)
     assert (tape.from_ms, tape.at_ms) == (500, 600)
 
 
 def test_a_slice_holds_no_more_than_is_kept() -> None:
-    tape = Tape(max_ms=10_000, at_ms=500)
+    tape = AudioRingBuffer(max_ms=10_000, at_ms=500)
     tape.push(numbered(100, 500))
     assert tape.slice(0, 510) == numbered(10, 500)
     assert tape.slice(590, 9_000) == numbered(10, 590)
@@ -27,7 +27,7 @@ def test_a_slice_holds_no_more_than_is_kept() -> None:
 
 
 def test_what_is_forgotten_is_gone() -> None:
-    tape = Tape(max_ms=10_000)
+    tape = AudioRingBuffer(max_ms=10_000)
     tape.push(numbered(100))
     tape.forget(60)
     tape.forget(30)
@@ -36,7 +36,7 @@ def test_what_is_forgotten_is_gone() -> None:
 
 
 def test_forgetting_the_future_forgets_only_what_is_there() -> None:
-    tape = Tape(max_ms=10_000)
+    tape = AudioRingBuffer(max_ms=10_000)
     tape.push(numbered(100))
     tape.forget(5_000)
     assert (tape.from_ms, tape.at_ms) == (100, 100)
@@ -45,7 +45,7 @@ def test_forgetting_the_future_forgets_only_what_is_there() -> None:
 
 
 def test_a_part_of_a_millisecond_waits_for_its_rest() -> None:
-    tape = Tape(max_ms=10_000)
+    tape = AudioRingBuffer(max_ms=10_000)
     tape.push(bytes(31))
     assert tape.at_ms == 0
     tape.push(bytes(1))
@@ -66,7 +66,7 @@ steps = st.lists(
 def test_it_is_the_end_of_all_that_was_pushed(
     steps: list[tuple[str, int]], max_ms: int, at_ms: int, start: int, end: int
 ) -> None:
-    tape, everything, forgotten_ms = Tape(max_ms=max_ms, at_ms=at_ms), b"", at_ms
+    tape, everything, forgotten_ms = AudioRingBuffer(max_ms=max_ms, at_ms=at_ms), b"", at_ms
     sound = numbered(3_000, at_ms)
     for what, amount in steps:
         if what == "push":

@@ -9,7 +9,7 @@ import anyio.lowlevel
 from hiredis import Reader
 from redis.asyncio.connection import ConnectionPool, UnixDomainSocketConnection
 
-from pipeline.eventlog.redis.client import Wire
+from pipeline.eventlog.redis.client import RedisClient
 from pipeline.eventlog.redis.server import OPTIONS, Command
 from pipeline.eventlog.redis.server_info import run_id
 
@@ -89,7 +89,7 @@ class Address(ConnectionPool):
 class Caller:
     """Looks at the server as the log does: again after every break."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: RedisClient) -> None:
         self._wire = wire
         self._known_at = -1
         self.run = b""

@@ -6,7 +6,16 @@ from contextlib import aclosing
 
 import anyio
 
-from pipeline.eventlog.event_log import Batch, Ear, EventLog, Head, Lease, Outcome, Push, Subscribed
+from pipeline.eventlog.event_log import (
+    Batch,
+    EventLog,
+    Head,
+    Lease,
+    Outcome,
+    Push,
+    PushSubscription,
+    Subscribed,
+)
 from pipeline.eventlog.memory_log import MemoryEventLog
 from schemas.errors import LogUnavailable
 from schemas.events.recorded import Recorded
@@ -52,7 +61,7 @@ class AwayLog(MemoryEventLog):
 class LossyEar:
     """Forgets some pushes, by a dice with a seed."""
 
-    def __init__(self, ear: Ear, loss: float, seed: int) -> None:
+    def __init__(self, ear: PushSubscription, loss: float, seed: int) -> None:
         self._ear = ear
         self._loss = loss
         self._dice = random.Random(seed)

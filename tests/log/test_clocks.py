@@ -9,7 +9,7 @@ from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.observability.process_metrics import FRESH_MS, Snapshot, present
-from pipeline.sessions.gateway_register import LOST_MS, Presence
+from pipeline.sessions.gateway_register import LOST_MS, GatewayPresence
 from pipeline.sessions.redis_gateways import HERE, RedisGateways
 from tests.log.support import raw
 
@@ -25,11 +25,11 @@ async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_t
     mine_ms = time.time_ns() // 1_000_000
     clocks = {"slow": mine_ms - HOUR_MS, "right": mine_ms, "fast": mine_ms + HOUR_MS}
     for name, now_ms in clocks.items():
-        await gateways.announce(Presence(name, "host", 1, "0", since_ms=now_ms, seen_ms=now_ms))
+        await gateways.announce(GatewayPresence(name, "host", 1, "0", since_ms=now_ms, seen_ms=now_ms))
         await measures.tell(Snapshot(name, "gateway", now_ms, {}, {}))
     assert set(await gateways.present()) == set(clocks)
     assert {one.process for one in present(await measures.told(), await measures.now_ms())} == set(clocks)
-    old = Presence("dead", "host", 1, "0", since_ms=0, seen_ms=await log.now_ms() - LOST_MS - 1_000)
+    old = GatewayPresence("dead", "host", 1, "0", since_ms=0, seen_ms=await log.now_ms() - LOST_MS - 1_000)
     with raw(valkey_home) as server:
         server.hset(HERE, "dead", old.packed())  # as it said itself, then
     assert set(await gateways.present()) == set(clocks)
@@ -43,7 +43,7 @@ async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_t
 async def test_what_another_version_wrote_and_nobody_here_can_read_hides_nobody(valkey_home: Path) -> None:
     log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
     gateways = RedisGateways(log)
-    await gateways.announce(Presence("mine", "host", 1, "0", since_ms=0, seen_ms=0))
+    await gateways.announce(GatewayPresence("mine", "host", 1, "0", since_ms=0, seen_ms=0))
     with raw(valkey_home) as server:
         server.hset(HERE, mapping={"older": b'{"gateway": "older"}', "torn": b'{"gateway'})
     assert set(await gateways.present()) == {"mine"}

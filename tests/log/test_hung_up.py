@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from pipeline.eventlog.event_log import Subscribed
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter
-from pipeline.eventlog.redis.push_subscription import RedisEar
+from pipeline.eventlog.redis.push_subscription import RedisPushSubscription
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import SessionId, new_session_id
 from tests.log.support import STARTED
@@ -49,7 +49,7 @@ async def sessions_of(log: RedisEventLog) -> list[SessionId]:
 async def test_an_ear_hears_all_that_was_asked_for_all_the_same(log: RedisEventLog) -> None:
     first, second, third = await sessions_of(log)
     ear = log.ear()
-    assert isinstance(ear, RedisEar)
+    assert isinstance(ear, RedisPushSubscription)
     await ear.subscribe(first)
     await ear.subscribe(second)
     with anyio.fail_after(30):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
-from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Lane, Mode, weight
-from pipeline.eventlog.subscription import Listener
+from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Mode, ProducerQueue, weight
+from pipeline.eventlog.subscription import LogListener
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, TurnId, new_session_id
 from tests.log.support import delta, new
@@ -17,7 +17,7 @@ SESSION = new_session_id()
 MODES = st.sampled_from(["append"] * 12 + ["create", "seal"])
 
 
-def drain(lane: Lane) -> list[Batch]:
+def drain(lane: ProducerQueue) -> list[Batch]:
     """Every batch of the lane, each accepted by a log in turn."""
     batches, head = [], 0
     while (following := lane.batch()) is not None:
@@ -31,7 +31,7 @@ def drain(lane: Lane) -> list[Batch]:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 60), MODES, st.sampled_from([0, 0, 90_000])), max_size=30))
 def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode, int]]) -> None:
-    lane = Lane(SESSION, "p")
+    lane = ProducerQueue(SESSION, "p")
     entries = [
         Entry([new(delta(at), audio=bytes(audio)) for at in range(count)], mode)
         for count, mode, audio in shape
@@ -55,7 +55,7 @@ def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20))
 def test_every_entry_learns_its_own_place(counts: list[int]) -> None:
     async def place() -> list[Outcome]:
-        lane, loop = Lane(SESSION, "p"), asyncio.get_running_loop()
+        lane, loop = ProducerQueue(SESSION, "p"), asyncio.get_running_loop()
         waiters = [loop.create_future() for _ in counts]
         for count, waiter in zip(counts, waiters, strict=True):
             lane.put(Entry([new(delta(0))] * count, "append", [waiter]))
@@ -87,7 +87,7 @@ def test_a_listener_is_given_every_event_once(
     story: Sequence[tuple[int, bool, bool]], buffer: int, after: int
 ) -> None:
     """Pushes are lost or come twice, the listener looks now and then, and gaps are read from the log."""
-    listener = Listener(SESSION, Seq(after), audio=False, buffer=buffer)
+    listener = LogListener(SESSION, Seq(after), audio=False, buffer=buffer)
     given_out, head = [], 0
     for count, lost, looks in story:
         if not lost:

@@ -17,9 +17,9 @@ from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.tailer import Tailer
 from pipeline.sessions.orphan_scan import LOOK_MS, LOOKOUT
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.errors import LogUnavailable
 from schemas.events import TurnRequested
 from schemas.ids import SessionId, new_session_id, parse_session_id
@@ -35,12 +35,12 @@ PARTITIONS = 16
 
 
 @asynccontextmanager
-async def gateway(log: EventLog, recorder: Recorder, name: str) -> AsyncGenerator[Owners, None]:
+async def gateway(log: EventLog, recorder: Recorder, name: str) -> AsyncGenerator[OwnerPool, None]:
     """Its models are never asked."""
-    models = Models(ScriptedLanguageModel(LanguageModelSettings(engine="scripted")), None)  # type: ignore[arg-type]
+    models = Engines(ScriptedLanguageModel(LanguageModelSettings(engine="scripted")), None)  # type: ignore[arg-type]
     async with Tailer(log) as tailer:
         services = OwnerServices(log, recorder, tailer, models, SystemClock(), LimitSettings())
-        async with Owners(node=name, services=services) as owners:
+        async with OwnerPool(node=name, services=services) as owners:
             yield owners
 
 
@@ -66,7 +66,7 @@ async def test_many_gateways_search_no_more_often_than_one(home: Path) -> None:
                 await recorder.post(session, STARTED, mode="create")
                 await busy.acquire(session, "somebody", 600_000)
                 await recorder.post(session, WISH)
-            owners: list[Owners] = []
+            owners: list[OwnerPool] = []
             for wanted in (1, 4, 16):
                 while len(owners) < wanted:
                     log = RedisEventLog(address)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
-from pipeline.eventlog.redis.client import Wire
-from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.redis.client import RedisClient
+from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.polling_reads import PollingWaiter
 from schemas.errors import LogError, LogFull, LogUnavailable
 from tests.log.houses import ONE_SHARD, Address, House, house
@@ -35,14 +35,14 @@ async def ready() -> None:
 
 @asynccontextmanager
 async def blocking(at: House) -> AsyncGenerator[Waiter, None]:
-    wire = Wire(Address(at), libraries=())
+    wire = RedisClient(Address(at), libraries=())
     yield BlockingWaiter(wire, ready)
     await wire.aclose()
 
 
 @asynccontextmanager
 async def polling(at: House) -> AsyncGenerator[Waiter, None]:
-    wire = ClusterWire(["here:1"], lambda _: Address(at))
+    wire = RedisClusterClient(["here:1"], lambda _: Address(at))
     yield PollingWaiter(wire, ready)
     await wire.aclose()
 
@@ -106,7 +106,7 @@ async def test_a_shard_that_refuses_for_the_moment_is_away(tmp_path: Path, error
         return ONE_SHARD if command == [b"CLUSTER", b"SLOTS"] else f"-{error}\r\n".encode()
 
     async with house(tmp_path / "house", reply) as at:
-        wire = ClusterWire(["here:1"], lambda _: Address(at))
+        wire = RedisClusterClient(["here:1"], lambda _: Address(at))
         with pytest.raises(LogError) as scanned:
             await anext(wire.scan("*", 10))
         with pytest.raises(LogError) as asked:

@@ -11,8 +11,8 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.producer_queue import weight
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.failover import failover_replayer
-from pipeline.eventlog.redis.failover.failover_replayer import Given, Returner
-from pipeline.eventlog.redis.failover.unreplicated_tail import LONGEST_S, RETAINED_BYTES, RetainedTail
+from pipeline.eventlog.redis.failover.failover_replayer import FailoverReplayer, Given
+from pipeline.eventlog.redis.failover.unreplicated_tail import LONGEST_S, RETAINED_BYTES, UnreplicatedTail
 from pipeline.eventlog.redis.replication import NotCertain
 from schemas.errors import LogUnavailable
 from schemas.ids import Seq, SessionId, new_session_id
@@ -23,7 +23,7 @@ SESSION = new_session_id()
 RETAIN_S = 5.0
 
 
-def kept(tail: RetainedTail, session: SessionId, number: int, now_s: float, *, size: int = 0) -> Batch:
+def kept(tail: UnreplicatedTail, session: SessionId, number: int, now_s: float, *, size: int = 0) -> Batch:
     """One event, which the log has put at place `number`."""
     made = batch(session, number, new(delta(0), audio=bytes(size)))
     tail.keep(made, Outcome(Verdict.OK, Seq(number), Seq(number)), now_s)
@@ -31,12 +31,12 @@ def kept(tail: RetainedTail, session: SessionId, number: int, now_s: float, *, s
     return made
 
 
-def numbers(tail: RetainedTail, session: SessionId) -> list[int]:
+def numbers(tail: UnreplicatedTail, session: SessionId) -> list[int]:
     return [one.number for one in tail.beyond(session, Seq(0))]
 
 
 def test_the_tail_is_given_back_from_the_head_on_and_at_its_old_place() -> None:
-    tail = RetainedTail(RETAIN_S)
+    tail = UnreplicatedTail(RETAIN_S)
     for number in range(1, 5):
         place = Outcome(Verdict.OK, Seq(2 * number - 1), Seq(2 * number))
         tail.keep(batch(SESSION, number, delta(0), delta(1)), place, now_s=float(number))
@@ -45,14 +45,14 @@ def test_the_tail_is_given_back_from_the_head_on_and_at_its_old_place() -> None:
 
 
 def test_who_writes_lets_go_of_what_is_old() -> None:
-    tail = RetainedTail(RETAIN_S)
+    tail = UnreplicatedTail(RETAIN_S)
     for number in range(1, 20):
         kept(tail, SESSION, number, float(number))
     assert numbers(tail, SESSION) == list(range(14, 20))
 
 
 def test_a_server_that_works_is_no_reason_to_forget_what_another_one_is_owed() -> None:
-    tail, other = RetainedTail(RETAIN_S), new_session_id()
+    tail, other = UnreplicatedTail(RETAIN_S), new_session_id()
     kept(tail, SESSION, 1, 0.0)
     for number in range(1, 100):
         kept(tail, other, number, float(number))
@@ -60,7 +60,7 @@ def test_a_server_that_works_is_no_reason_to_forget_what_another_one_is_owed() -
 
 
 def test_nothing_is_kept_for_as_long_as_a_tombstone_lasts() -> None:
-    tail = RetainedTail(RETAIN_S)
+    tail = UnreplicatedTail(RETAIN_S)
     kept(tail, SESSION, 1, 0.0)
     tail.renew(SESSION, LONGEST_S)
     assert tail.let_go_of_the_oldest(LONGEST_S) == 0
@@ -80,7 +80,7 @@ STEPS = st.tuples(
 @settings(deadline=None)
 @given(st.lists(STEPS, max_size=60))
 def test_what_is_kept_is_what_a_list_of_everything_says(story: list[tuple[str, int, float, int]]) -> None:
-    tail, names, now = RetainedTail(RETAIN_S), [new_session_id() for _ in range(4)], 0.0
+    tail, names, now = UnreplicatedTail(RETAIN_S), [new_session_id() for _ in range(4)], 0.0
     model: list[dict[str, float]] = []
     for step, whose, pause, size in story:
         now += pause
@@ -149,8 +149,8 @@ class Process:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.log, self.tail, self.session = Log(), RetainedTail(RETAIN_S), new_session_id()
-        self.returner = Returner(self.log, self.tail, lambda: self.now_s)
+        self.log, self.tail, self.session = Log(), UnreplicatedTail(RETAIN_S), new_session_id()
+        self.returner = FailoverReplayer(self.log, self.tail, lambda: self.now_s)
 
     async def write(self) -> None:
         for made in (creation(self.session), batch(self.session, 1, delta(0), producer="owner", epoch=1)):

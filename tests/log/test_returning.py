@@ -10,8 +10,8 @@ from pipeline.eventlog.event_log import Batch, Outcome, Verdict
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.failover import failover_replayer
-from pipeline.eventlog.redis.failover.failover_replayer import Given, Returner
-from pipeline.eventlog.redis.failover.unreplicated_tail import RetainedTail
+from pipeline.eventlog.redis.failover.failover_replayer import FailoverReplayer, Given
+from pipeline.eventlog.redis.failover.unreplicated_tail import UnreplicatedTail
 from schemas.ids import Seq, SessionId, new_session_id
 from tests.log.support import batch, creation, delta, offsets
 
@@ -31,8 +31,8 @@ class Writer:
 
     def __init__(self, log: MemoryEventLog) -> None:
         self._log = log
-        self._kept = RetainedTail(30.0)
-        self._returner = Returner(log, self._kept)
+        self._kept = UnreplicatedTail(30.0)
+        self._returner = FailoverReplayer(log, self._kept)
 
     async def write(self, said: Batch) -> None:
         [outcome] = await self._log.append([said])

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.eventlog.redis.cluster.cluster_client import PAUSE_S, ClusterWire
+from pipeline.eventlog.redis.cluster.cluster_client import PAUSE_S, RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_topology import LOOK_S, REPLY_S, Node
 from pipeline.eventlog.redis.cluster.slots import SLOTS
 from schemas.errors import LogUnavailable
@@ -74,7 +74,7 @@ class _Connection:
         return self._replies.pop(0)
 
 
-async def refused(wire: ClusterWire) -> list[float]:
+async def refused(wire: RedisClusterClient) -> list[float]:
     """When each of many callers was told, in seconds."""
     begun, told = anyio.current_time(), list[float]()
 
@@ -92,7 +92,7 @@ async def refused(wire: ClusterWire) -> list[float]:
 async def test_who_has_never_seen_a_server_waits_no_longer_than_its_patience() -> None:
     servers = Servers()
     servers.frozen = True
-    told = await refused(ClusterWire(SERVERS, servers.dial, patience_s=PATIENCE_S))
+    told = await refused(RedisClusterClient(SERVERS, servers.dial, patience_s=PATIENCE_S))
     assert len(told) == MANY
     assert max(told) <= PATIENCE_S + LOOK_S
     assert servers.asked <= (PATIENCE_S / LOOK_S) + len(SERVERS)
@@ -100,7 +100,7 @@ async def test_who_has_never_seen_a_server_waits_no_longer_than_its_patience() -
 
 async def test_a_cluster_that_falls_silent_is_asked_and_greeted_once_for_all_who_wait() -> None:
     servers, greeted = Servers(), list[str]()
-    wire = ClusterWire(SERVERS, servers.dial, patience_s=PATIENCE_S)
+    wire = RedisClusterClient(SERVERS, servers.dial, patience_s=PATIENCE_S)
 
     async def greet(node: Node) -> None:
         greeted.append(node.address)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.eventlog.redis.client import FailedOver, Wire
-from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.redis.client import FailedOver, RedisClient
+from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
 from pipeline.eventlog.redis.server import CONNECTIONS
 from pipeline.eventlog.redis.server_info import run_id
@@ -26,17 +26,17 @@ TURNS = 50
 
 
 @asynccontextmanager
-async def two_houses(folder: Path) -> AsyncGenerator[tuple[House, House, Address, Wire], None]:
+async def two_houses(folder: Path) -> AsyncGenerator[tuple[House, House, Address, RedisClient], None]:
     """The address leads to the first."""
     async with house(folder / "old") as old, house(folder / "new") as new:
         address = Address(old)
-        wire = Wire(address, libraries=())
+        wire = RedisClient(address, libraries=())
         yield old, new, address, wire
         await wire.aclose()
 
 
 @asynccontextmanager
-async def replaced(folder: Path) -> AsyncGenerator[tuple[House, Wire, Caller], None]:
+async def replaced(folder: Path) -> AsyncGenerator[tuple[House, RedisClient, Caller], None]:
     """The new house, while a call hangs in the old one, where the caller has spoken before."""
     async with two_houses(folder) as (old, new, address, wire), anyio.create_task_group() as tasks:
         caller = Caller(wire)
@@ -102,7 +102,7 @@ async def test_a_shard_that_came_back_meanwhile_is_greeted_first(tmp_path: Path)
 
     async with house(tmp_path / "old", reply) as old, house(tmp_path / "new", reply) as new:
         address = Address(old)
-        wire = ClusterWire(["here:1"], lambda _: address)
+        wire = RedisClusterClient(["here:1"], lambda _: address)
         wire.greet = greet
         await wire.call(("GET", "key"))
         server, hangs = wire.shards.node("here:1").server, anyio.CancelScope()
@@ -196,7 +196,7 @@ async def play(steps: list[tuple[str, bool]]) -> None:
         async with AsyncExitStack() as opened:
             houses = [await opened.enter_async_context(house(Path(folder) / name)) for name in "abcd"]
             address = Address(houses[0])
-            wire = Wire(address, libraries=())
+            wire = RedisClient(address, libraries=())
             caller, said = Caller(wire), list[asyncio.Task[None]]()
             for step, rest in steps:
                 act(step, houses, address, caller, said)

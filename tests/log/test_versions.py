@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from deployments.faces.openai.chunk_translator import Teller, Wanted
+from deployments.faces.openai.chunk_translator import ChunkTranslator, Wanted
 from deployments.faces.realtime.event_translator import Translator
 from pipeline.delivery.captions import render
 from pipeline.eventlog.redis.codec import decode_entry
@@ -71,7 +71,7 @@ async def shown(events: Iterable[Recorded]) -> dict[str, Any]:
     """What the folds and translators make of a session."""
     conversation, meter, translator = Conversation(), SessionMeter(SESSION), Translator(SESSION)
     found: dict[str, Any] = {"counted": [], "realtime": [], "chunks": []}
-    teller: Teller | None = None
+    teller: ChunkTranslator | None = None
     for event in events:
         conversation.apply(event)
         found["counted"].append(dict(meter.apply(event) or {}))
@@ -84,7 +84,7 @@ async def shown(events: Iterable[Recorded]) -> dict[str, Any]:
                 model="fox",
                 answered=lambda a, b: f"{a}/{b}",
             )
-            teller = Teller(asked)
+            teller = ChunkTranslator(asked)
         if teller:
             found["chunks"] += await teller.of(event)
     turns = list(conversation.turns.values())

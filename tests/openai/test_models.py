@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from deployments.faces.openai.model_names import Names
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from schemas.errors import UnknownVoice
 from schemas.errors.openai_errors import ModelNotFound
 from schemas.settings import AppSettings, SessionSettings
@@ -73,7 +73,7 @@ def names(**openai: Any) -> Names:
     )
     speakers = {"local": ("joe",), "house": ("narrator", "alloy")}
     answerers = {"local": (), "cloud": ("gpt-4o", "gpt-5")}
-    return Names(settings, Choices(settings.session, speakers, (), answerers))
+    return Names(settings, Catalog(settings.session, speakers, (), answerers))
 
 
 def test_a_providers_own_model_goes_before_what_its_name_stands_for() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployments.faces.openai.chunk_translator import Teller, Wanted, Whole
+from deployments.faces.openai.chunk_translator import ChunkTranslator, Wanted, Whole
 from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
 from schemas.errors import CursorMalformed, EngineBusy, EngineFailed
 from schemas.events.recorded import Recorded
@@ -32,7 +32,7 @@ PASSAGE = {
 
 
 async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
-    teller, whole = Teller(wanted()), Whole(wanted())
+    teller, whole = ChunkTranslator(wanted()), Whole(wanted())
     chunks = []
     for one in (
         event(3, "passages.found", passages=[PASSAGE]),
@@ -55,19 +55,19 @@ async def test_what_an_answer_rests_on_is_told_before_its_end() -> None:
 
 
 async def test_what_happens_in_other_turns_is_not_told() -> None:
-    assert await Teller(wanted()).of(event(9, "text.delta", turn=8, at=0, text="No.")) == []
+    assert await ChunkTranslator(wanted()).of(event(9, "text.delta", turn=8, at=0, text="No.")) == []
 
 
 @pytest.mark.parametrize(("code", "kind"), [("engine.busy", EngineBusy), ("internal", EngineFailed)])
 async def test_a_failed_turn_is_the_error_that_it_was(code: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="Out of words"):
-        await Teller(wanted()).of(event(3, "turn.failed", code=code, message="Out of words"))
+        await ChunkTranslator(wanted()).of(event(3, "turn.failed", code=code, message="Out of words"))
 
 
 async def test_a_server_calls_its_own_functions_unseen() -> None:
     call = {"call": "a", "name": "f", "arguments": "{}", "round": 0, "at": 0}
-    assert await Teller(wanted()).of(event(3, "tool.called", place="server", **call)) == []
-    [chunk] = await Teller(wanted()).of(event(3, "tool.called", place="client", **call))
+    assert await ChunkTranslator(wanted()).of(event(3, "tool.called", place="server", **call)) == []
+    [chunk] = await ChunkTranslator(wanted()).of(event(3, "tool.called", place="client", **call))
     assert chunk["choices"][0]["delta"]["tool_calls"][0]["id"] == "a"
 
 

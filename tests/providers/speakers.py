@@ -2,14 +2,14 @@
 
 from contextlib import aclosing
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, WordTimes
 from tests.contracts.text_to_speech import SENTENCE
 
-CLOUD = Delivery(provider="cloud")
+CLOUD = EngineResult(provider="cloud")
 
 
 async def heard(
-    speaker: Speaker, delivery: Delivery = AS_CONFIGURED, voice: str = "joe", text: str = SENTENCE
+    speaker: Speaker, delivery: EngineResult = AS_CONFIGURED, voice: str = "joe", text: str = SENTENCE
 ) -> list[WordTimes | OpusChunk]:
     async with aclosing(speaker.speak(text, voice=voice, delivery=delivery)) as items:
         return [item async for item in items]

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.engines.routing.breaker import Breaker, Visit
+from pipeline.engines.routing.breaker import Breaker, BreakerCall
 from tests.clocks import HandClock
 
 
@@ -91,8 +91,8 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.clock = HandClock()
         self.breaker = Breaker(2, 10.0, self.clock)
-        self.visits: list[Visit] = []
-        self.trials: list[Visit] = []
+        self.visits: list[BreakerCall] = []
+        self.trials: list[BreakerCall] = []
 
     @rule()
     def ask(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
 from pipeline.engines.routing.open_speaker import open_speaker
 from pipeline.engines.routing.speaker_chain import ChainSpeaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
@@ -61,7 +61,7 @@ async def test_the_voice_in_this_server_speaks_unless_somebody_else_is_chosen(
     local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
 ) -> None:
     speaker = await opened(local, [], cloud=house.settings(), box=other_house.settings(kind="chatterbox"))
-    for delivery in (AS_CONFIGURED, Delivery(provider="local"), CLOUD, Delivery(provider="box")):
+    for delivery in (AS_CONFIGURED, EngineResult(provider="local"), CLOUD, EngineResult(provider="box")):
         await heard(speaker, delivery)
     assert (local.calls, len(house.requests), len(other_house.requests)) == (2, 1, 1)
     await speaker.aclose()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deployments.faces.openai.model_names import Names
 from deployments.faces.realtime.event_translator import PER_EVENT, ServerEvent, Translator
 from deployments.faces.realtime.session_config import checked, initial, updated
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from schemas.errors import RhapsodeError
 from schemas.events import (
     AudioChunk,
@@ -53,7 +53,7 @@ from schemas.settings import AppSettings, SessionSettings
 SESSION = new_session_id()
 SETTINGS = SessionSettings()
 CONFIG = updated(initial(SETTINGS, model="local"), session_patch({"audio": {"input": {"transcription": {}}}}))
-CHOICES = Choices(SETTINGS, {"local": ("joe", "amy")})
+CHOICES = Catalog(SETTINGS, {"local": ("joe", "amy")})
 NAMES = Names(AppSettings(), CHOICES)
 MICROPHONE = "0190163d-8694-739b-aea5-966c26f8ad90"
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}

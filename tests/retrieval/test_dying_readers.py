@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.rag.reading import document_reader
-from pipeline.rag.reading.document_reader import DocumentReader, Upload
+from pipeline.rag.reading.document_reader import DocumentReader, UploadedDocument
 from schemas.errors.retrieval_errors import DocumentUnreadable
 from schemas.settings.retrieval_settings import ReadingLimits
 from tests.retrieval import curious_child, dying_child
@@ -28,24 +28,28 @@ def deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def upload(tmp_path: Path) -> Upload:
+def upload(tmp_path: Path) -> UploadedDocument:
     path = tmp_path / "bees.txt"
     path.write_text("Bees dance.")
-    return Upload(path, "bees.txt")
+    return UploadedDocument(path, "bees.txt")
 
 
 def left(deaths: Path) -> list[str]:
     return [death.name for death in deaths.iterdir()]
 
 
-async def test_a_document_whose_reader_was_killed_is_read_all_the_same(deaths: Path, upload: Upload) -> None:
+async def test_a_document_whose_reader_was_killed_is_read_all_the_same(
+    deaths: Path, upload: UploadedDocument
+) -> None:
     (deaths / "only").touch()
     read = await DocumentReader(ReadingLimits(), 1).read(upload)
     assert read.extracted.text == "Bees dance."
     assert left(deaths) == []
 
 
-async def test_a_document_that_kills_whoever_reads_it_is_damaged(deaths: Path, upload: Upload) -> None:
+async def test_a_document_that_kills_whoever_reads_it_is_damaged(
+    deaths: Path, upload: UploadedDocument
+) -> None:
     for death in "abc":
         (deaths / death).touch()
     with pytest.raises(DocumentUnreadable, match="status -9"):
@@ -54,7 +58,7 @@ async def test_a_document_that_kills_whoever_reads_it_is_damaged(deaths: Path, u
 
 
 async def test_a_reader_has_none_of_the_servers_secrets_and_no_network(
-    upload: Upload, monkeypatch: pytest.MonkeyPatch
+    upload: UploadedDocument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RHAPSODE_AUTH__JWT_SECRET", "a secret of the server")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from loadtests.bench.retrieval.question_library import docx, pdf
-from pipeline.rag.reading.document_reader import DocumentReader, Upload
+from pipeline.rag.reading.document_reader import DocumentReader, UploadedDocument
 from schemas.errors.retrieval_errors import DocumentError, DocumentTooLarge, DocumentTooSlow
 from schemas.settings.retrieval_settings import ReadingLimits
 from tests.eventually import eventually
@@ -121,7 +121,7 @@ async def test_a_strange_document_is_read_or_refused(
     assert reading_now() == []
 
 
-async def _outcome(upload: Upload) -> str:
+async def _outcome(upload: UploadedDocument) -> str:
     try:
         read = await DocumentReader(_STRICT, at_once=1).read(upload)
     except DocumentError as refused:

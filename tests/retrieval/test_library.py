@@ -13,7 +13,7 @@ from loadtests.bench.retrieval.question_library import questions
 from loadtests.bench.retrieval.retrieval_bench import DEPTH, filled, rank_of_answer
 from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentUnreadable, RetrievalUnavailable
 from schemas.ids import new_id
 from schemas.settings.retrieval_settings import (
@@ -38,7 +38,9 @@ async def library(tmp_path: Path) -> AsyncGenerator[Library, None]:
     await opened.aclose()
 
 
-async def _added(library: Library, collection: CollectionId, upload: Upload) -> list[DocumentProgress]:
+async def _added(
+    library: Library, collection: CollectionId, upload: UploadedDocument
+) -> list[DocumentProgress]:
     async with aclosing(library.add(collection, DocumentId(new_id()), upload)) as steps:
         return [step async for step in steps]
 

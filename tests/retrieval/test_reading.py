@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loadtests.bench.retrieval.question_library import docx, pdf, questions, shelve
 from pipeline.rag.reading import html_document, markdown_document, plain_document
 from pipeline.rag.reading.document_kinds import kind_of
-from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, Upload
+from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, UploadedDocument
 from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.errors.retrieval_errors import DocumentError
 from schemas.settings.retrieval_settings import ReadingLimits
@@ -19,7 +19,7 @@ from tests.retrieval.conftest import Uploaded
 _MOST = 100_000
 
 
-async def _read(upload: Upload) -> ReadDocument:
+async def _read(upload: UploadedDocument) -> ReadDocument:
     return await DocumentReader(ReadingLimits(), at_once=1).read(upload)
 
 
@@ -30,7 +30,10 @@ def _headings_at(extracted: ExtractedText, words: str) -> tuple[str, ...]:
 @pytest.mark.anyio
 async def test_every_answer_of_the_library_is_in_its_document_and_on_its_page(tmp_path: Path) -> None:
     reader = DocumentReader(ReadingLimits(), at_once=2)
-    texts = {path.name: (await reader.read(Upload(path, path.name))).extracted for path in shelve(tmp_path)}
+    texts = {
+        path.name: (await reader.read(UploadedDocument(path, path.name))).extracted
+        for path in shelve(tmp_path)
+    }
     for question in questions():
         extracted = texts[question.document]
         words = " ".join(extracted.text.split())
@@ -69,7 +72,7 @@ async def test_a_docx_has_headings_and_tables(uploaded: Uploaded) -> None:
 @pytest.mark.anyio
 async def test_what_every_page_of_a_site_says_is_left_out(tmp_path: Path) -> None:
     (path,) = (path for path in shelve(tmp_path) if path.name == "espresso.html")
-    read = await _read(Upload(path, path.name))
+    read = await _read(UploadedDocument(path, path.name))
     for unwanted in ("basket", "cookies", "Accept all", "Customers also", "Imprint", "half price", "display"):
         assert unwanted not in read.extracted.text
     assert read.extracted.title == "Marlena 300 espresso machine: user guide"

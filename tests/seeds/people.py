@@ -77,7 +77,7 @@ class Person:
         bearer = {"Authorization": f"Bearer {self.key}"}
         return connect(url, additional_headers=bearer, max_size=None, compression=None)
 
-    async def log_events(self, session: str) -> list[Message]:
+    async def events(self, session: str) -> list[Message]:
         """Everything in the log of a session."""
         async with aclosing(sse(self.http, session, follow="false")) as events:
             return [data async for name, _, data in events if name == "message"]

@@ -12,7 +12,7 @@ from pipeline.engines.ports import ChatRequest, Completion, Transcribers
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
 from schemas.settings import TextToSpeechSettings
 from tests.support import scripted_settings
@@ -42,7 +42,7 @@ class RecordingLanguageModel:
 
 async def test_the_premise_and_the_latest_scenes_reach_the_model_within_its_window(tmp_path: Path) -> None:
     writer, voice = RecordingLanguageModel(), TextToSpeechSettings(engine="scripted")
-    models = Models(writer, EncodingSpeaker(ScriptedTextToSpeech(voice), voice))
+    models = Engines(writer, EncodingSpeaker(ScriptedTextToSpeech(voice), voice))
     settings = scripted_settings(tmp_path, language_model={"context_tokens": WINDOW})
     ear = ScriptedSpeechToText(None, workers=1, queued=1)
     transcribers = Transcribers(ear, ear)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from pipeline.eventlog.redis.embedded import embedded_server
-from pipeline.sessions.orphan_scan import Lookout
+from pipeline.sessions.orphan_scan import OrphanScanLease
 from tests.seeds.event_source import EventSource, asking, events_of, thread_of
 from tests.seeds.people import Person
 from tests.support import RunningApp, running_app, scripted_settings
@@ -138,11 +138,11 @@ async def test_somebody_elses_documents_are_not_there(reader: Person) -> None:
 async def test_documents_that_cannot_be_reached_leave_a_event_and_an_answer(
     reader: Person, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def busy_elsewhere(_: Lookout) -> bool:
+    async def busy_elsewhere(_: OrphanScanLease) -> bool:
         """Who can reach them shares the log, and would take up what this gateway is slow to begin."""
         return False
 
-    monkeypatch.setattr(Lookout, "may_look", busy_elsewhere)
+    monkeypatch.setattr(OrphanScanLease, "may_look", busy_elsewhere)
     thread = await keeper(reader)
     nowhere = {"store": "postgresql://nobody@127.0.0.1:9/nothing"}
     log = {"url": f"unix://{embedded_server.socket_path(library)}"}

@@ -15,7 +15,7 @@ from cluster.cli.console import Steps
 from cluster.client import transcribe
 from cluster.client.comparison_table import markdown
 from cluster.client.http_client import Client
-from cluster.client.recording_files import Recording, recordings
+from cluster.client.recording_files import RecordingFile, recordings
 from schemas.native.comparison_answers import ComparisonReport
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen
@@ -48,17 +48,17 @@ def quiet() -> Steps:
     return Steps(Console(file=io.StringIO()))
 
 
-async def heard(app: RunningApp, *files: Recording, **listening: Any) -> tuple[str, str]:
+async def heard(app: RunningApp, *files: RecordingFile, **listening: Any) -> tuple[str, str]:
     """The session, and what was printed."""
     terminal = io.StringIO()
-    session = await transcribe.hear(transcribe.Wish(app.url, listening), files, terminal, quiet())
+    session = await transcribe.hear(transcribe.TranscribeParams(app.url, listening), files, terminal, quiet())
     return session, terminal.getvalue()
 
 
 async def test_what_was_understood_is_printed_with_its_times_and_its_answer(
     app: RunningApp, file: Path
 ) -> None:
-    _, printed = await heard(app, Recording(file))
+    _, printed = await heard(app, RecordingFile(file))
     first, *rest = printed.splitlines()
     assert first.startswith("0:00.3 – 0:0")
     assert first.endswith(f"  {SAID}")
@@ -66,19 +66,19 @@ async def test_what_was_understood_is_printed_with_its_times_and_its_answer(
 
 
 async def test_without_a_reply_there_is_only_what_was_said(app: RunningApp, file: Path) -> None:
-    _, printed = await heard(app, Recording(file), reply=False)
+    _, printed = await heard(app, RecordingFile(file), reply=False)
     assert [line for line in printed.splitlines() if line] == [printed.splitlines()[0]]
 
 
 async def test_words_that_are_not_as_in_the_reference_are_counted(app: RunningApp, file: Path) -> None:
-    _, printed = await heard(app, Recording(file, "please sell me a story"), reply=False)
+    _, printed = await heard(app, RecordingFile(file, "please sell me a story"), reply=False)
     assert "1 of 5 words are not as in the reference (20.0%)." in printed
 
 
 async def test_numbers_are_words_of_the_language_that_was_understood(tmp_path: Path, file: Path) -> None:
     settings = scripted_settings(tmp_path, stt={"texts": ["Ich habe 21 Äpfel."]})
     with running_app(settings) as app:
-        recording = Recording(file, "ich habe einundzwanzig Äpfel")
+        recording = RecordingFile(file, "ich habe einundzwanzig Äpfel")
         _, printed = await heard(app, recording, reply=False, language="de")
         _, in_english = await heard(app, recording, reply=False, language="en")
     assert "0 of 4 words are not as in the reference" in printed
@@ -98,11 +98,11 @@ async def test_a_session_that_ends_meanwhile_is_told(
 
     monkeypatch.setattr(transcribe._Listening, "_settle", deleted_first)
     with pytest.raises(CliError, match="ended by somebody else"):
-        await heard(app, Recording(file))
+        await heard(app, RecordingFile(file))
 
 
 async def test_both_ways_at_once_say_where_they_differ(app: RunningApp, file: Path) -> None:
-    _, printed = await heard(app, Recording(file), reply=False, compare=True)
+    _, printed = await heard(app, RecordingFile(file), reply=False, compare=True)
     assert "realtime and quality agree" in printed
 
 
@@ -110,12 +110,12 @@ async def test_a_file_that_is_no_recording_says_what_would_be_one(app: RunningAp
     text = tmp_path / "text.wav"
     text.write_text("no sound at all")
     with pytest.raises(CliError, match="no recording") as caught:
-        await heard(app, Recording(text))
+        await heard(app, RecordingFile(text))
     assert "FFmpeg" in caught.value.advice
 
 
 async def test_the_report_has_every_input_with_both_texts_and_totals(app: RunningApp, file: Path) -> None:
-    session, _ = await heard(app, Recording(file, SAID), Recording(file), reply=False)
+    session, _ = await heard(app, RecordingFile(file, SAID), RecordingFile(file), reply=False)
     reports = await transcribe.compare(app.url, [session, session], quiet())
     text = markdown(reports)
     assert len(reports) == 2

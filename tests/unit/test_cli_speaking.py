@@ -73,7 +73,7 @@ async def cutting_relay(url: str, after_bytes: int, cuts: int) -> AsyncGenerator
 @pytest.mark.usefixtures("no_player")
 async def test_narrate_shows_the_words_and_writes_the_sound(app: RunningApp, tmp_path: Path) -> None:
     out, terminal = tmp_path / "answer.wav", io.StringIO()
-    await speak.ask(speak.Wish(app.url, out), terminal, prompt="Tell me a story")
+    await speak.ask(speak.SpeakParams(app.url, out), terminal, prompt="Tell me a story")
     assert terminal.getvalue() == f"› Tell me a story\n\n{STORY}\n"
     with wave.open(str(out)) as sound:
         assert (sound.getframerate(), sound.getnchannels()) == (player.RATE, 1)
@@ -86,7 +86,7 @@ async def test_say_writes_the_format_that_the_name_asks_for(
     app: RunningApp, tmp_path: Path, suffix: str, magic: bytes
 ) -> None:
     out, terminal = tmp_path / f"said{suffix}", io.StringIO()
-    await speak.ask(speak.Wish(app.url, out, words=False), terminal, text="Good morning.")
+    await speak.ask(speak.SpeakParams(app.url, out, words=False), terminal, text="Good morning.")
     assert terminal.getvalue() == ""
     assert out.read_bytes().startswith(magic)
 
@@ -95,8 +95,8 @@ async def test_say_writes_the_format_that_the_name_asks_for(
 @pytest.mark.parametrize("speed", [0, 100])
 async def test_replay_shows_the_whole_session_again(app: RunningApp, speed: float) -> None:
     first, again = io.StringIO(), io.StringIO()
-    session = await speak.ask(speak.Wish(app.url), first, prompt="Once more")
-    await speak.replay(speak.Wish(app.url), session, speed, again)
+    session = await speak.ask(speak.SpeakParams(app.url), first, prompt="Once more")
+    await speak.replay(speak.SpeakParams(app.url), session, speed, again)
     assert again.getvalue() == first.getvalue()
 
 
@@ -122,7 +122,7 @@ async def test_a_player_that_reads_from_a_pipe_hears_every_sample(
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(player, "find", lambda: "aplay")
-    session = await speak.ask(speak.Wish(app.url), io.StringIO(), text="Good morning to all of you.")
+    session = await speak.ask(speak.SpeakParams(app.url), io.StringIO(), text="Good morning to all of you.")
     async with Client(app.url) as client:
         await client.download(session, "pcm16", tmp_path / "made.pcm")
     assert len(heard.read_bytes()) == len((tmp_path / "made.pcm").read_bytes()) > 0
@@ -137,18 +137,18 @@ async def test_a_player_that_gives_up_does_not_stop_the_words(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(player, "find", lambda: "aplay")
     terminal = io.StringIO()
-    await speak.ask(speak.Wish(app.url), terminal, prompt="x")
+    await speak.ask(speak.SpeakParams(app.url), terminal, prompt="x")
     assert STORY in terminal.getvalue()
 
 
 async def test_a_model_cannot_steer_the_terminal() -> None:
-    event = speak.Event(1, 1, "text.delta", {"text": "a\x1b[2Jb\x07\n"})
+    event = speak.ReceivedEvent(1, 1, "text.delta", {"text": "a\x1b[2Jb\x07\n"})
 
-    async def events() -> AsyncGenerator[speak.Event, None]:
+    async def events() -> AsyncGenerator[speak.ReceivedEvent, None]:
         yield event
 
     terminal = io.StringIO()
-    await speak._hear(events(), speak.Wish(""), None, terminal)
+    await speak._hear(events(), speak.SpeakParams(""), None, terminal)
     assert terminal.getvalue() == "a[2Jb\n"
 
 

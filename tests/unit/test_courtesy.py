@@ -7,13 +7,13 @@ from math import inf
 import anyio
 import pytest
 
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.tts import first_audio_priority
-from pipeline.tts.first_audio_priority import ENOUGH_S, Courtesy
+from pipeline.tts.first_audio_priority import ENOUGH_S, FirstAudioPriority
 from schemas.events import Kind, SessionStarted, TurnRequested
 from schemas.ids import new_session_id
 from schemas.settings import SessionSettings
@@ -46,7 +46,7 @@ async def settled() -> None:
 class Somebody:
     """Waits in the courtesy of others; `through` when they went on."""
 
-    def __init__(self, towards: Courtesy, spare_s: float = PLENTY_S) -> None:
+    def __init__(self, towards: FirstAudioPriority, spare_s: float = PLENTY_S) -> None:
         self.spare_s = spare_s
         self.through = False
         self._towards = towards
@@ -60,7 +60,7 @@ class Long(Voice):
     """Whose sentences take an hour to be heard."""
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         self.begun.append(text)
         yield OpusChunk(b"\x00\x01x", 3_600_000, last=True)
@@ -70,14 +70,14 @@ class Halting(Voice):
     """Who stops in the middle of every sentence."""
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         self.begun.append(text)
         yield OpusChunk(b"\x00\x01x", 20)
         await anyio.sleep_forever()
 
 
-class Watched(Courtesy):
+class Watched(FirstAudioPriority):
     """Says how many first sounds are awaited, and how often somebody was asked to give way."""
 
     def __init__(self) -> None:
@@ -100,24 +100,24 @@ class Watched(Courtesy):
 
 
 async def test_where_nobody_waits_for_a_first_sound_nobody_gives_way() -> None:
-    await Courtesy().give_way(lambda: PLENTY_S)
+    await FirstAudioPriority().give_way(lambda: PLENTY_S)
 
 
 async def test_who_has_hardly_more_to_hear_goes_on_whoever_waits() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     with others.awaited():
         await others.give_way(lambda: ENOUGH_S)
 
 
 async def test_nobody_gives_way_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_audio_priority, "_MOST_S", 0.001)
-    others = Courtesy()
+    others = FirstAudioPriority()
     with others.awaited(), anyio.fail_after(8):
         await others.give_way(lambda: PLENTY_S)
 
 
 async def test_others_go_on_when_the_last_one_is_heard() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
         with others.awaited() as first_heard, others.awaited() as second_heard:
@@ -133,7 +133,7 @@ async def test_others_go_on_when_the_last_one_is_heard() -> None:
 
 
 async def test_a_turn_that_ends_unheard_keeps_nobody_waiting() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
         with others.awaited():
@@ -146,7 +146,7 @@ async def test_a_turn_that_ends_unheard_keeps_nobody_waiting() -> None:
 
 async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_audio_priority, "_LOOK_S", 0.001)
-    others = Courtesy()
+    others = FirstAudioPriority()
     somebody = Somebody(others)
     async with anyio.create_task_group() as tasks:
         with others.awaited():
@@ -157,7 +157,7 @@ async def test_who_loses_what_they_had_before_them_goes_on(monkeypatch: pytest.M
 
 
 async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_are_heard() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
     first = stage.voice.hold(SENTENCES[0])
 
@@ -174,7 +174,7 @@ async def test_a_turn_with_enough_to_be_heard_begins_no_sentence_until_others_ar
 
 
 async def test_a_turn_whose_sound_is_short_goes_on_whoever_waits() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
     with others.awaited(), anyio.fail_after(8):
         events = await stage.run()
@@ -185,7 +185,7 @@ async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(first_audio_priority, "_LOOK_S", 0.001)
-    others = Courtesy()
+    others = FirstAudioPriority()
     stage = Stage(Writer(), Long(), ahead=6, courtesy=others)
 
     async def skip() -> None:
@@ -201,7 +201,7 @@ async def test_sound_that_was_recorded_and_not_heard_counts_until_its_listener_s
 
 
 async def test_of_a_sentence_that_is_being_heard_only_what_is_recorded_counts() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     stage = Stage(Writer(), Halting(), ahead=6, courtesy=others)
 
     async def stop_at_last() -> None:
@@ -213,7 +213,7 @@ async def test_of_a_sentence_that_is_being_heard_only_what_is_recorded_counts() 
 
 
 async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
     first = stage.voice.hold(SENTENCES[0])
 
@@ -232,7 +232,7 @@ async def test_a_sentence_that_gave_way_is_not_begun_in_a_pause() -> None:
 
 
 async def test_a_turn_is_stopped_while_it_gives_way() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others)
     stage.voice.hold(SENTENCES[0])
 
@@ -249,7 +249,7 @@ async def test_a_turn_is_stopped_while_it_gives_way() -> None:
 
 
 async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -> None:
-    others = Courtesy()
+    others = FirstAudioPriority()
     settings = SessionSettings(listening=ListeningSettings(mode="legacy"))
     stage = Stage(Writer(), Voice(), ahead=6, courtesy=others, settings=settings)
     with others.awaited(), anyio.fail_after(8):
@@ -260,7 +260,7 @@ async def test_who_hears_nothing_before_all_of_it_is_there_does_not_give_way() -
 async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     log, session, voice = MemoryEventLog(), new_session_id(), Voice()
     monkeypatch.setattr(test_owner, "Voice", lambda: voice)
-    pressure = Pressure(AdmissionSettings(), SystemClock())
+    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
     pressure.courtesy = watched = Watched()
     first, second = voice.hold(SENTENCES[0]), voice.hold(SENTENCES[1])
     wish = TurnRequested(kind="text", text=" ".join(SENTENCES[:2]), settings=SPEAKING)
@@ -287,7 +287,7 @@ async def test_a_turn_is_awaited_until_its_first_sound_is_in_the_log(monkeypatch
 )
 async def test_who_gives_way(kind: Kind, settings: SessionSettings, gives_way: bool) -> None:
     log, session = MemoryEventLog(), new_session_id()
-    pressure = Pressure(AdmissionSettings(), SystemClock())
+    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
     pressure.courtesy = watched = Watched()
     wish = TurnRequested(kind="text", text=SENTENCES[0], settings=settings)
     async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:

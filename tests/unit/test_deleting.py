@@ -11,7 +11,7 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import LogUnavailable
@@ -60,7 +60,7 @@ async def test_a_session_whose_end_is_not_taken_is_deleted_all_the_same(trouble:
             owners,
             HeardLedger(recorder, SystemClock()),
             allowance=allowance,
-            choices=Choices(QUIET, {}),
+            choices=Catalog(QUIET, {}),
         )
         await sessions.delete(session)
     [head] = await log.heads([session])

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from deployments.web.direct_listener import listening
 from loadtests.chaos.gateway_system import reserve_port
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 from schemas.settings.limit_settings import GatewaySettings, LeavingSettings
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ def somebody() -> socket.socket:
 async def test_whoever_comes_as_soon_as_it_is_up_is_let_in() -> None:
     with reserve_port() as reserved:
         port = reserved.getsockname()[1]
-        async with listening(FastAPI(), GatewaySettings(direct_port=port), Departure(LeavingSettings())):
+        async with listening(FastAPI(), GatewaySettings(direct_port=port), Drain(LeavingSettings())):
             # Nothing else of the loop has run in between.
             with socket.create_connection(("127.0.0.1", port)):
                 pass
@@ -39,7 +39,7 @@ async def test_somebody_elses_port_is_waited_for_and_keeps_nobody_from_being_up(
     holder = somebody()
     port = holder.getsockname()[1]
     async with (
-        listening(FastAPI(), GatewaySettings(direct_port=port), Departure(LeavingSettings())),
+        listening(FastAPI(), GatewaySettings(direct_port=port), Drain(LeavingSettings())),
         httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", transport=httpx.AsyncHTTPTransport(retries=10), timeout=30
         ) as http,
@@ -52,7 +52,7 @@ async def test_a_gateway_of_which_a_part_breaks_takes_no_new_connection() -> Non
     with reserve_port() as reserved:
         port = reserved.getsockname()[1]
         with anyio.CancelScope() as part:
-            async with listening(FastAPI(), GatewaySettings(direct_port=port), Departure(LeavingSettings())):
+            async with listening(FastAPI(), GatewaySettings(direct_port=port), Drain(LeavingSettings())):
                 part.cancel()  # so the others learn of it
                 await anyio.sleep_forever()
         with pytest.raises(ConnectionRefusedError):

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from deployments.faces.native.session_socket import _Connection
 from deployments.services import Services
 from deployments.web.ws_drain import seen_out
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 from schemas.native.native_messages import Hello
 from schemas.principals import Principal
 from schemas.settings.limit_settings import LeavingSettings
@@ -35,7 +35,7 @@ async def test_a_socket_that_was_closed_meanwhile_is_left_like_any_that_is_gone(
     websocket = WebSocket({"type": "websocket"}, nobody_speaks, send)
     await websocket.accept()
     await websocket.close()
-    departure = Departure(AT_ONCE)
+    departure = Drain(AT_ONCE)
     departure.ask("test")
     connection = _Connection(websocket, cast(Services, None), Principal(name="anna"))
     hello = Hello(session_id="x", generation="1", from_seq=0, head_seq=0)
@@ -45,7 +45,7 @@ async def test_a_socket_that_was_closed_meanwhile_is_left_like_any_that_is_gone(
 
 
 async def test_a_client_that_leaves_first_is_no_trouble_to_a_face_that_knows_nothing_of_leaving() -> None:
-    departure, told = Departure(AT_ONCE), anyio.Event()
+    departure, told = Drain(AT_ONCE), anyio.Event()
     trouble: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pytest
 from anyio import wait_all_tasks_blocked
 
-from deployments.faces.openai.ephemeral_sessions import Keeper
+from deployments.faces.openai.ephemeral_sessions import EphemeralSessions
 from pipeline.admission.allowance import open_allowance
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
 from pipeline.stt.evaluation.audio_clock import AudioClock
@@ -32,8 +32,8 @@ class Replicas:
 
     log: MemoryEventLog
     clock: AudioClock
-    here: Keeper
-    elsewhere: Keeper
+    here: EphemeralSessions
+    elsewhere: EphemeralSessions
     session: SessionId
     turn: TurnId
 
@@ -65,11 +65,11 @@ async def opened() -> AsyncGenerator[Replicas, None]:
             owners,
             HeardLedger(recorder, clock),
             allowance=open_allowance(log, limits),
-            choices=Choices(QUIET, {}),
+            choices=Catalog(QUIET, {}),
         )
         async with (
-            Keeper(log, sessions, tailer, clock, grace_s=GRACE_S) as here,
-            Keeper(log, sessions, tailer, clock, grace_s=GRACE_S) as elsewhere,
+            EphemeralSessions(log, sessions, tailer, clock, grace_s=GRACE_S) as here,
+            EphemeralSessions(log, sessions, tailer, clock, grace_s=GRACE_S) as elsewhere,
         ):
             yield Replicas(log, clock, here, elsewhere, session, turn)
 

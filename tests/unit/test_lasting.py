@@ -5,14 +5,14 @@ from contextvars import ContextVar
 import anyio
 import pytest
 
-from pipeline.core.task_scope import Lasting
+from pipeline.core.task_scope import TaskScope
 
 pytestmark = pytest.mark.anyio
 
 REQUEST: ContextVar[str] = ContextVar("request", default="none")
 
 
-class Errands(Lasting):
+class Errands(TaskScope):
     """Notes in which request an errand is run."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.admission.engine_backpressure import PatientSpeaker, Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure, RetryWhenBusyTextToSpeech
 from pipeline.audio.opus import frame, unframe
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, SpokenWord, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, TimedWord, WordTimes
 from pipeline.tts.normalization.spoken_text import plainly
-from pipeline.tts.sentence_synthesis import Line
+from pipeline.tts.sentence_synthesis import SentenceSynthesis
 from schemas.errors import EngineBusy, EngineDead, RhapsodeError
 from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import AdmissionSettings
@@ -36,7 +36,7 @@ class Troubled:
         self.asked_at: list[float] = []
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         self.asked_at.append(self._clock.s)
         if self._troubles:
@@ -51,12 +51,12 @@ class Troubled:
 
 async def spoken(
     troubles: Sequence[tuple[float, RhapsodeError]], settings: SessionSettings | None = None
-) -> tuple[Line, Troubled]:
+) -> tuple[SentenceSynthesis, Troubled]:
     clock = Hours()
     voice = Troubled(clock, troubles)
-    line = Line(0, 0, plainly("The keeper lit the lamp.", 0))
+    line = SentenceSynthesis(0, 0, plainly("The keeper lit the lamp.", 0))
     line.begin()
-    speaker = PatientSpeaker(voice, Pressure(LIMITS, clock))
+    speaker = RetryWhenBusyTextToSpeech(voice, EngineBackpressure(LIMITS, clock))
     await line.synthesize(speaker, settings or SessionSettings(), clock)
     line.close()
     return line, voice
@@ -111,7 +111,7 @@ class Dying(Troubled):
         self.waited_s: list[float] = []
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         self.asked_at.append(self._clock.s)
         self.waited_s.append(delivery.waited_s)
@@ -119,7 +119,7 @@ class Dying(Troubled):
         packets = PACKETS if rendering == 1 else PACKETS * 3 // 2
         if self._knows_words:
             middle, end = packets * 10, packets * 20
-            yield WordTimes((SpokenWord(0, 3, 0, middle), SpokenWord(4, 10, middle, end)))
+            yield WordTimes((TimedWord(0, 3, 0, middle), TimedWord(4, 10, middle, end)))
         life = self._lives.pop(0) if self._lives else packets
         for number in range(min(life, packets)):
             yield OpusChunk(frame([bytes([rendering, number])]), 20, last=number == packets - 1)
@@ -130,14 +130,14 @@ class Dying(Troubled):
 
 async def rendered(
     lives: Sequence[int], *, words: bool = True, settings: SessionSettings | None = None
-) -> tuple[Line, list[WordTimes], list[OpusChunk]]:
+) -> tuple[SentenceSynthesis, list[WordTimes], list[OpusChunk]]:
     return await said_by(Dying(clock := Hours(), lives, words=words), clock, settings)
 
 
 async def said_by(
     voice: Dying, clock: Hours, settings: SessionSettings | None = None
-) -> tuple[Line, list[WordTimes], list[OpusChunk]]:
-    line = Line(0, 0, plainly("The keeper", 0))
+) -> tuple[SentenceSynthesis, list[WordTimes], list[OpusChunk]]:
+    line = SentenceSynthesis(0, 0, plainly("The keeper", 0))
     line.begin()
     items: list[WordTimes | OpusChunk] = []
 

@@ -6,14 +6,14 @@ import orjson
 import pytest
 
 from pipeline.admission.concurrency_limiter import Neighbours
-from pipeline.sessions.gateway_register import Presence, neighbours
+from pipeline.sessions.gateway_register import GatewayPresence, neighbours
 
 NOW_MS = 1_000_000
-OURS = Presence("ours", "here", 1, "1", since_ms=0, seen_ms=NOW_MS)
+OURS = GatewayPresence("ours", "here", 1, "1", since_ms=0, seen_ms=NOW_MS)
 OTHER = replace(OURS, gateway="other", turns=3, lately=[(0.5, 2.0)])
 
 
-def among(*others: Presence) -> Neighbours:
+def among(*others: GatewayPresence) -> Neighbours:
     return neighbours(OURS, {one.gateway: one for one in (OURS, *others)})
 
 
@@ -38,7 +38,7 @@ def test_who_fell_silent_runs_nothing_and_what_it_said_grows_old() -> None:
 
 
 def test_what_is_announced_arrives_as_it_was() -> None:
-    assert among(Presence.unpacked(OTHER.packed())) == among(OTHER)
+    assert among(GatewayPresence.unpacked(OTHER.packed())) == among(OTHER)
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_what_is_announced_arrives_as_it_was() -> None:
 def test_what_cannot_be_reckoned_with_is_refused_where_it_is_read(strange: dict[str, object]) -> None:
     said = orjson.dumps(orjson.loads(OTHER.packed()) | strange)
     with pytest.raises((TypeError, ValueError)):
-        Presence.unpacked(said)
+        GatewayPresence.unpacked(said)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.report.tables import percentile
-from pipeline.admission.concurrency_limiter import Newcomers, Wait
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
 from schemas.errors import GatewayBusy
 from schemas.settings.limit_settings import AdmissionSettings
 from tests.clocks import Hours
@@ -23,29 +23,31 @@ STEP_S = 0.05
 LIMITS = AdmissionSettings(slowdown=BOUND)
 
 
-def accustomed(usual_s: float = USUAL_S, *, limits: AdmissionSettings = LIMITS) -> tuple[Newcomers, Hours]:
+def accustomed(
+    usual_s: float = USUAL_S, *, limits: AdmissionSettings = LIMITS
+) -> tuple[ConcurrencyLimiter, Hours]:
     """To answers that begin after that time."""
     clock = Hours()
-    newcomers = Newcomers(limits, clock, random.Random(1))
+    newcomers = ConcurrencyLimiter(limits, clock, random.Random(1))
     for _ in range(5):
         turn(newcomers, clock, usual_s)
     clock.s += 60
     return newcomers, clock
 
 
-def turn(newcomers: Newcomers, clock: Hours, seconds: float) -> None:
+def turn(newcomers: ConcurrencyLimiter, clock: Hours, seconds: float) -> None:
     with newcomers.turn("read") as wait:
         clock.s += seconds
         newcomers.answered(wait)
 
 
-def beside(newcomers: Newcomers, stack: ExitStack, turns: int) -> None:
+def beside(newcomers: ConcurrencyLimiter, stack: ExitStack, turns: int) -> None:
     """So many others run, and are none of the test's affair."""
     for _ in range(turns):
         newcomers.dropped(stack.enter_context(newcomers.turn("read")))
 
 
-def let_in(newcomers: Newcomers) -> bool:
+def let_in(newcomers: ConcurrencyLimiter) -> bool:
     try:
         newcomers.check()
     except GatewayBusy:
@@ -68,7 +70,7 @@ class Turn:
 class House:
     """Makes so many turns at a time in `MAKING_S`, and more of them in proportion more slowly."""
 
-    newcomers: Newcomers
+    newcomers: ConcurrencyLimiter
     clock: Hours
     at_a_time: float
     waits: list[float] = field(default_factory=list)
@@ -169,7 +171,7 @@ def test_a_spike_that_is_answered_in_time_turns_nobody_away(at_a_time: int) -> N
     assert house.go_through(20, 0.3 * house.per_s).turned_away == 0
 
 
-def crowded(at_a_time: int = 8) -> tuple[Newcomers, Hours]:
+def crowded(at_a_time: int = 8) -> tuple[ConcurrencyLimiter, Hours]:
     """It has learned for how many there is room."""
     newcomers, clock = accustomed()
     house = House(newcomers, clock, at_a_time)
@@ -193,7 +195,7 @@ def test_where_there_is_room_somebody_may_come_whatever_was_late_before() -> Non
     assert let_in(newcomers)
 
 
-def full(newcomers: Newcomers, stack: ExitStack) -> list[Wait]:
+def full(newcomers: ConcurrencyLimiter, stack: ExitStack) -> list[Wait]:
     """As many turns as there is room for."""
     return [stack.enter_context(newcomers.turn("read")) for _ in range(int(newcomers.room) + 1)]
 
@@ -237,7 +239,7 @@ def test_the_refused_are_told_to_come_back_one_after_the_other() -> None:
     assert median(many) > median(few), "the more there are the later"
 
 
-def told(newcomers: Newcomers) -> float:
+def told(newcomers: ConcurrencyLimiter) -> float:
     with pytest.raises(GatewayBusy) as refused:
         newcomers.check()
     assert refused.value.retry_after_s is not None

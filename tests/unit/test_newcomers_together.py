@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from loadtests.report.tables import percentile
-from pipeline.admission.concurrency_limiter import Neighbours, Newcomers
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Neighbours
 from tests.clocks import Hours
 from tests.unit.test_newcomers import BOUND, LIMITS, MAKING_S, STEP_S, USUAL_S, Turn, let_in, turn
 
@@ -35,8 +35,8 @@ class Machine:
     def __post_init__(self) -> None:
         self.clock, self.dice = Hours(), random.Random(1)
         self.due: dict[int, float] = {}
-        self.inside: list[tuple[Turn, Newcomers]] = []
-        self.all = [Newcomers(LIMITS, self.clock, random.Random(n)) for n in range(self.gateways)]
+        self.inside: list[tuple[Turn, ConcurrencyLimiter]] = []
+        self.all = [ConcurrencyLimiter(LIMITS, self.clock, random.Random(n)) for n in range(self.gateways)]
         for newcomers in self.all:
             for _ in range(5):
                 turn(newcomers, self.clock, USUAL_S)
@@ -44,8 +44,8 @@ class Machine:
 
     def go_through(self, part: float, seconds: float = SECONDS) -> "Machine":
         """People come, `part` times as many as can be answered."""
-        inside = self.inside = list[tuple[Turn, Newcomers]]()
-        asking: list[Newcomers] = []
+        inside = self.inside = list[tuple[Turn, ConcurrencyLimiter]]()
+        asking: list[ConcurrencyLimiter] = []
         due = 0.0
         for step in range(round(seconds / STEP_S)):
             self.clock.s += STEP_S
@@ -69,7 +69,9 @@ class Machine:
             each.over.close()
         return self
 
-    def go_on(self, inside: list[tuple[Turn, Newcomers]], *, measured: bool) -> list[tuple[Turn, Newcomers]]:
+    def go_on(
+        self, inside: list[tuple[Turn, ConcurrencyLimiter]], *, measured: bool
+    ) -> list[tuple[Turn, ConcurrencyLimiter]]:
         for each, newcomers in inside:
             each.made_s += STEP_S / max(1.0, len(inside) / self.at_a_time)
             if each.made_s >= self.due[id(each)] and not each.begun:

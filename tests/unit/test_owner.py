@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
 from pipeline.eventlog.event_log import EventLog, Head
@@ -14,9 +14,9 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.owner_pool import Owners, rest_s
+from pipeline.sessions.owner_pool import OwnerPool, rest_s
 from pipeline.sessions.session_owner import OwnerServices
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.errors import Fenced, LogLost, LogUnavailable
 from schemas.events import (
     TERMINAL,
@@ -98,14 +98,14 @@ async def gateway(
     model: LanguageModel | None = None,
     limits: LimitSettings | None = None,
     views: SessionViews | None = None,
-    pressure: Pressure | None = None,
-) -> AsyncGenerator[Owners, None]:
-    models, limits = Models(model or Echo(), Voice()), limits or LimitSettings()
+    pressure: EngineBackpressure | None = None,
+) -> AsyncGenerator[OwnerPool, None]:
+    models, limits = Engines(model or Echo(), Voice()), limits or LimitSettings()
     async with Tailer(log) as tailer:
         services = OwnerServices(
             log, recorder, tailer, models, SystemClock(), limits, views=views, pressure=pressure
         )
-        async with Owners(node=name, services=services) as owners:
+        async with OwnerPool(node=name, services=services) as owners:
             yield owners
 
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from pipeline.admission.concurrency_limiter import Newcomers, Wait
-from pipeline.admission.engine_backpressure import Pressure
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
+from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import SystemClock
 from pipeline.eventlog import memory_log
 from pipeline.eventlog.event_log import Push, Subscribed
@@ -21,7 +21,7 @@ from tests.unit.test_owner import QUIET, gateway, request, until_over
 pytestmark = pytest.mark.anyio
 
 
-class Listening(Newcomers):
+class Listening(ConcurrencyLimiter):
     """Counts the answers that have begun."""
 
     begun = 0
@@ -49,7 +49,7 @@ class InOneGo(MemoryEar):
 async def test_answers_that_are_over_at_once_are_judged_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_log, "MemoryEar", InOneGo)
     log, session = MemoryEventLog(), new_session_id()
-    pressure = Pressure(AdmissionSettings(), SystemClock())
+    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
     pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())
     async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
         await recorder.post(session, SessionStarted(settings=QUIET), mode="create")

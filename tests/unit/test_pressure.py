@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.admission.engine_backpressure import PatientLanguageModel, Pressure
+from pipeline.admission.engine_backpressure import EngineBackpressure, RetryWhenBusyLanguageModel
 from pipeline.engines.ports import ChatRequest, Completion, Message, Written
 from schemas.errors import EngineBusy, GatewayBusy
 from schemas.settings.limit_settings import AdmissionSettings
@@ -37,14 +37,14 @@ class Crowded:
         pass
 
 
-async def said(model: PatientLanguageModel, request: ChatRequest = REQUEST) -> str:
+async def said(model: RetryWhenBusyLanguageModel, request: ChatRequest = REQUEST) -> str:
     return "".join([item async for item in model.stream(request) if isinstance(item, str)])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ask", "answer", "leave"]), st.floats(0, 3)), max_size=60))
 def test_it_says_no_exactly_while_too_many_wait_or_one_waits_too_long(steps: list[tuple[str, float]]) -> None:
     clock = Hours()
-    pressure, waiting = Pressure(LIMITS, clock), dict[int, float]()
+    pressure, waiting = EngineBackpressure(LIMITS, clock), dict[int, float]()
     for what, pause in steps:
         clock.s += pause
         if what == "ask":
@@ -62,7 +62,7 @@ def test_it_says_no_exactly_while_too_many_wait_or_one_waits_too_long(steps: lis
 
 def test_when_to_come_back_follows_from_the_pace_of_the_last_answers() -> None:
     clock = Hours()
-    pressure = Pressure(LIMITS, clock)
+    pressure = EngineBackpressure(LIMITS, clock)
     for _ in range(5):
         clock.s += 1
         pressure.answered(pressure.ask())
@@ -75,8 +75,8 @@ def test_when_to_come_back_follows_from_the_pace_of_the_last_answers() -> None:
 
 async def test_a_turn_that_was_taken_waits_for_a_busy_engine_and_no_other_is_taken_meanwhile() -> None:
     clock = Hours()
-    pressure = Pressure(LIMITS, clock)
-    assert await said(PatientLanguageModel(Crowded(3), pressure)) == "Hello."
+    pressure = EngineBackpressure(LIMITS, clock)
+    assert await said(RetryWhenBusyLanguageModel(Crowded(3), pressure)) == "Hello."
     assert pressure.saturated
     assert pressure.waiting == 0
     clock.s += LIMITS.busy_s
@@ -94,8 +94,8 @@ async def test_a_turn_that_was_taken_waits_for_a_busy_engine_and_no_other_is_tak
 )
 async def test_some_are_not_waited_for(model: Crowded, request_: ChatRequest, least_s: float) -> None:
     clock = Hours()
-    pressure = Pressure(LIMITS, clock)
+    pressure = EngineBackpressure(LIMITS, clock)
     with pytest.raises(EngineBusy):
-        await said(PatientLanguageModel(model, pressure), request_)
+        await said(RetryWhenBusyLanguageModel(model, pressure), request_)
     assert least_s <= clock.s <= LIMITS.patience_s
     assert pressure.waiting == 0

@@ -11,7 +11,7 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.session_commands import Sessions
 from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
@@ -40,7 +40,7 @@ async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]
                 owners,
                 HeardLedger(recorder, SystemClock()),
                 allowance=open_allowance(log, LIMITS),
-                choices=Choices(QUIET, {}),
+                choices=Catalog(QUIET, {}),
             ),
             recorder,
             session,

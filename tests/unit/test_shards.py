@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoPermissionError, ResponseError
 
-from pipeline.eventlog.redis.cluster.cluster_topology import Node, Shards
+from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology, Node
 from pipeline.eventlog.redis.cluster.slots import SLOTS, SlotMap
 from pipeline.eventlog.redis.server import Command, Server
 from schemas.errors import LogError, LogUnavailable
@@ -23,13 +23,13 @@ def mapped(first: str, second: str, *replicas: str) -> SlotMap:
     return SlotMap((first,) * half + (second,) * half, frozenset(replicas))
 
 
-def known(shards: Shards) -> set[str]:
+def known(shards: ClusterTopology) -> set[str]:
     return {address for address in (A, B, C) if shards.node(address).known}
 
 
-def opened(found: SlotMap) -> Shards:
+def opened(found: SlotMap) -> ClusterTopology:
     """A cluster of which everybody has been greeted."""
-    shards = Shards([A], lambda _: ConnectionPool())
+    shards = ClusterTopology([A], lambda _: ConnectionPool())
     shards._adopt(found)
     for address in (A, B, C):
         shards.node(address).greeted(shards.node(address).state)

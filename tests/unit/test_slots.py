@@ -13,7 +13,7 @@ from pipeline.eventlog.redis.cluster.slots import (
     slot_of_command,
 )
 from pipeline.eventlog.redis.codec import Keys
-from pipeline.eventlog.redis.failover.failover_hold import Grace
+from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
 from schemas.ids import Seq, new_session_id
 
 
@@ -58,7 +58,7 @@ def test_a_server_without_a_name_is_the_one_that_was_asked() -> None:
 
 
 def test_after_a_failover_only_the_old_holder_takes_a_session_that_had_work() -> None:
-    grace, busy, idle = Grace(60), new_session_id(), new_session_id()
+    grace, busy, idle = FailoverHold(60), new_session_id(), new_session_id()
     grace.taken(busy, "a")
     grace.suspect({busy: Seq(4)})
     assert (grace.may_take(busy, "a"), grace.may_take(busy, "b"), grace.may_take(idle, "b")) == (

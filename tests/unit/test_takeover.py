@@ -20,10 +20,10 @@ from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_owner import OwnerServices
 from pipeline.tts.turn_checkpoint import same_place
-from pipeline.turn.generation import Models
+from pipeline.turn.generation import Engines
 from schemas.events import TERMINAL, Event, SentenceSkipRequested, SessionStarted, TurnRequested
 from schemas.events.recorded import Recorded
 from schemas.events.turn_events import Word
@@ -43,19 +43,19 @@ TURN = TurnId(2)
 
 
 @asynccontextmanager
-async def owners_of(log: MemoryEventLog, recorder: Recorder, name: str) -> AsyncGenerator[Owners, None]:
+async def owners_of(log: MemoryEventLog, recorder: Recorder, name: str) -> AsyncGenerator[OwnerPool, None]:
     with TemporaryDirectory() as scripts:
         writes, speaks = Path(scripts) / "writes.json", Path(scripts) / "speaks.json"
         writes.write_text(json.dumps({"reply": REPLY, "delta_chars": 7}))
         speaks.write_text(json.dumps({"ms_per_char": 10, "chunk_ms": 100}))
         voice = TextToSpeechSettings(engine="scripted", script=speaks)
-        models = Models(
+        models = Engines(
             ScriptedLanguageModel(LanguageModelSettings(engine="scripted", script=writes)),
             EncodingSpeaker(ScriptedTextToSpeech(voice), voice),
         )
     async with Tailer(log) as tailer:
         services = OwnerServices(log, recorder, tailer, models, SystemClock(), LimitSettings())
-        async with Owners(node=name, services=services) as owners:
+        async with OwnerPool(node=name, services=services) as owners:
             yield owners
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.stt.turn_policy import Said, spoken_over, take
+from pipeline.stt.turn_policy import FinalUtterance, decide, spoken_over
 from schemas.events import (
     AudioChunk,
     SentenceReady,
@@ -22,8 +22,8 @@ MICROPHONE = "019aa3c6-1b9a-4c3e-8f00-2b1d7a5c9e11"
 REPLYING = ListeningSettings()
 
 
-def said(text: str, *, utterance: int = 0, ends_speech: bool = True) -> Said:
-    return Said(MICROPHONE, utterance, text, "en", ends_speech)
+def said(text: str, *, utterance: int = 0, ends_speech: bool = True) -> FinalUtterance:
+    return FinalUtterance(MICROPHONE, utterance, text, "en", ends_speech)
 
 
 def listening() -> Story:
@@ -72,33 +72,33 @@ def now(story: Story) -> int:
 
 def test_what_is_said_is_asked() -> None:
     story = listening()
-    taking = take(story.conversation, said("Tell me a story."), REPLYING, now(story))
+    taking = decide(story.conversation, said("Tell me a story."), REPLYING, now(story))
     assert (taking.taken, taking.question, taking.merges) == ("turn", "Tell me a story.", None)
 
 
 def test_sound_without_words_is_nothing() -> None:
     story = listening()
-    assert take(story.conversation, said(""), REPLYING, now(story)).taken == "nothing"
+    assert decide(story.conversation, said(""), REPLYING, now(story)).taken == "nothing"
 
 
 def test_where_no_reply_is_wanted_it_is_noted() -> None:
     story = listening()
     settings = ListeningSettings(reply=False)
-    assert take(story.conversation, said("Tell me."), settings, now(story)).taken == "noted"
+    assert decide(story.conversation, said("Tell me."), settings, now(story)).taken == "noted"
 
 
 def test_what_was_cut_by_its_length_is_asked_with_what_follows() -> None:
     story = listening()
-    assert take(story.conversation, said("Tell me", ends_speech=False), REPLYING, 0).taken == "kept"
+    assert decide(story.conversation, said("Tell me", ends_speech=False), REPLYING, 0).taken == "kept"
     kept(story, 0, "Tell me")
-    taking = take(story.conversation, said("a story.", utterance=1), REPLYING, now(story))
+    taking = decide(story.conversation, said("a story.", utterance=1), REPLYING, now(story))
     assert (taking.question, taking.utterances) == ("Tell me a story.", (0, 1))
 
 
 def test_who_goes_on_before_anything_was_heard_asks_it_all_together() -> None:
     story = listening()
     first = asked(story, "Tell me a story")
-    taking = take(story.conversation, said("about a fox.", utterance=1), REPLYING, now(story))
+    taking = decide(story.conversation, said("about a fox.", utterance=1), REPLYING, now(story))
     assert (taking.taken, taking.question) == ("joined", "Tell me a story about a fox.")
     assert taking.merges == first
 
@@ -106,7 +106,7 @@ def test_who_goes_on_before_anything_was_heard_asks_it_all_together() -> None:
 def test_once_the_answer_is_heard_the_next_words_are_a_question_of_their_own() -> None:
     story = listening()
     answered(story, asked(story, "Tell me a story"))
-    taking = take(story.conversation, said("Stop.", utterance=1), REPLYING, now(story))
+    taking = decide(story.conversation, said("Stop.", utterance=1), REPLYING, now(story))
     assert (taking.taken, taking.question) == ("turn", "Stop.")
 
 
@@ -114,17 +114,19 @@ def test_once_the_answer_is_heard_the_next_words_are_a_question_of_their_own() -
 def test_what_somebody_else_asked_is_not_gone_on_with(by: str | None) -> None:
     story = listening()
     asked(story, "Tell me a story", by=by)
-    taking = take(story.conversation, said("Good evening."), REPLYING, now(story))
+    taking = decide(story.conversation, said("Good evening."), REPLYING, now(story))
     assert (taking.taken, taking.question) == ("turn", "Good evening.")
 
 
 def test_a_word_of_agreement_is_one_only_while_somebody_answers() -> None:
     story = listening()
-    assert take(story.conversation, said("Mm-hm."), REPLYING, now(story)).taken == "turn"
+    assert decide(story.conversation, said("Mm-hm."), REPLYING, now(story)).taken == "turn"
     turn = asked(story, "Tell me a story")
     answered(story, turn)
-    assert take(story.conversation, said("Mm-hm.", utterance=1), REPLYING, now(story)).taken == "backchannel"
-    assert take(story.conversation, said("Wait.", utterance=1), REPLYING, now(story)).taken == "turn"
+    assert (
+        decide(story.conversation, said("Mm-hm.", utterance=1), REPLYING, now(story)).taken == "backchannel"
+    )
+    assert decide(story.conversation, said("Wait.", utterance=1), REPLYING, now(story)).taken == "turn"
 
 
 def test_an_answer_that_is_complete_is_heard_until_it_was_played() -> None:

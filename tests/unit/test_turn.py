@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.clock import SystemClock
-from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, Delivery, OpusChunk, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, EngineResult, OpusChunk, WordTimes
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder
-from pipeline.tts.first_audio_priority import Courtesy
-from pipeline.turn.generation import Models
+from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.turn.generation import Engines
 from pipeline.turn.turn import Turn, TurnPlan
 from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 from schemas.events import TERMINAL, SessionStarted
@@ -70,7 +70,7 @@ class Voice:
         return self.permits[sentence]
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         self.begun.append(text)
         self.open += 1
@@ -99,7 +99,7 @@ class Stage:
         ahead: int = 2,
         kind: str = "prompt",
         settings: SessionSettings | None = None,
-        courtesy: Courtesy | None = None,
+        courtesy: FirstAudioPriority | None = None,
     ) -> None:
         self.courtesy = courtesy
         self.settings = settings or SessionSettings()
@@ -115,7 +115,7 @@ class Stage:
             await recorder.post(self.session, SessionStarted(settings=SessionSettings()), mode="create")
             pen = recorder.open(self.session, producer="test", epoch=1)
             plan = TurnPlan(TURN, self._kind, TEXT, self.settings)  # type: ignore[arg-type]
-            models = Models(self.writer, self.voice)
+            models = Engines(self.writer, self.voice)
             self.turn = Turn(
                 plan, pen, models, SystemClock(), sentences_ahead=self._ahead, courtesy=self.courtesy
             )
@@ -222,7 +222,7 @@ async def test_a_turn_stopped_before_it_began_ends_at_once() -> None:
         await recorder.post(stage.session, SessionStarted(settings=SessionSettings()), mode="create")
         pen = recorder.open(stage.session, producer="test", epoch=1)
         plan = TurnPlan(TURN, "text", TEXT, SessionSettings())
-        turn = Turn(plan, pen, Models(stage.writer, stage.voice), SystemClock(), sentences_ahead=2)
+        turn = Turn(plan, pen, Engines(stage.writer, stage.voice), SystemClock(), sentences_ahead=2)
         turn.stop("user")
         await turn.run(epoch=1)
         events = await stage.log.read(stage.session, Seq(1))

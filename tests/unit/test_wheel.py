@@ -58,11 +58,11 @@ def test_every_file_that_is_no_program_is_in_it(wheel: Path) -> None:
         for file in (ROOT / name).rglob("*"):
             inside = file.relative_to(ROOT)
             if file.is_file() and "__pycache__" not in inside.parts and ".pyc" not in file.suffix:
-                packed = Path("deployments") / inside if name == "web" else inside
-                if str(packed) not in names:
+                packed = str(inside).replace("web/", "deployments/page/", 1) if name == "web" else str(inside)
+                if packed not in names:
                     missing.append(str(inside))
     assert missing == []
-    assert {"cluster/serve_config.yaml", "deployments/web/index.html"} <= names
+    assert {"cluster/serve_config.yaml", "deployments/page/index.html"} <= names
 
 
 def test_its_metadata_say_what_it_is(wheel: Path) -> None:
@@ -100,4 +100,4 @@ def test_the_page_and_the_version_come_from_it(elsewhere: Path, tmp_path: Path) 
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(elsewhere / "deployments" / "web")
+    assert done.stdout.strip() == str(elsewhere / "deployments" / "page")

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from pipeline.audio.capture import Piece, heard_again
+from pipeline.audio.capture import CapturedPiece, heard_again
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.stt.inputs.input_recovery import recorded_pieces
@@ -52,7 +52,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningApp, 
             yield first, second
 
 
-async def sound_of(settings: AppSettings, session: str, name: str) -> tuple[list[Piece], bytes]:
+async def sound_of(settings: AppSettings, session: str, name: str) -> tuple[list[CapturedPiece], bytes]:
     """What was recorded, as pieces and as it sounds."""
     log = open_log(settings.log, settings.home, settings.archive)
     try:

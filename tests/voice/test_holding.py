@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
-from pipeline.sessions.owner_pool import Owners
+from pipeline.sessions.owner_pool import OwnerPool
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.interruption import Attention
+from pipeline.stt.interruption import InterruptionHandler
 from schemas.ids import SessionId
 from schemas.settings.listening_settings import ListeningSettings
 from tests.clocks import HandClock
@@ -97,11 +97,11 @@ class Counting:
 
 async def test_a_quiet_session_is_looked_at_now_and_then_while_somebody_speaks() -> None:
     sessions = Counting()
-    attention = Attention(
+    attention = InterruptionHandler(
         SessionId("quiet"),
         cast(Sessions, sessions),
         cast(Recorder, None),
-        cast(Owners, None),
+        cast(OwnerPool, None),
         HandClock(),  # type: ignore[arg-type]
     )
     settings = ListeningSettings(hold_ms=300, interrupt_ms=600)

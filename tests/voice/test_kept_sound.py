@@ -13,10 +13,11 @@ from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
-from tests.edge.bundles import PACKETS, Files, events_of, unzip, with_events, with_manifest, zipped
+from tests.edge import bundles
+from tests.edge.bundles import PACKETS, Files, unzip, with_events, with_manifest, zipped
 from tests.log.support import raw
 from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, log_events_of, new_session, silence
+from tests.voice.callers import austen, calling, events_of, new_session, silence
 from tests.voice.sayings import of
 from tests.voice.sound_files import wav
 
@@ -179,14 +180,16 @@ async def test_a_bundle_takes_the_sound_along(app: RunningApp, log: TieredLog) -
     assert answer.status_code == 201, answer.text
     copy = answer.json()["session_id"]
     assert pieces(await all_of(log, copy)) == pieces(await all_of(log, session))
-    assert of(await log_events_of(app, copy), "transcript.final") == of(
-        await log_events_of(app, session), "transcript.final"
+    assert of(await events_of(app, copy), "transcript.final") == of(
+        await events_of(app, session), "transcript.final"
     )
 
 
 async def test_a_bundle_with_sound_that_is_not_what_was_heard_is_refused(app: RunningApp) -> None:
     files = await exported(app, await told(app))
-    piece = next(event for event in events_of(files) if event["type"].startswith("dev.rhapsode.input.audio"))
+    piece = next(
+        event for event in bundles.events_of(files) if event["type"].startswith("dev.rhapsode.input.audio")
+    )
     first = int(piece["audioref"].rpartition("=")[2].partition("-")[0])
     changed = bytearray(files[PACKETS])
     changed[first + 10] ^= 1

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
-from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.redis_inputs import RedisInputs
 from schemas.events.voice_events import InputAudio, InputOpened, SpeechStarted
 from schemas.ids import SessionId
@@ -55,7 +55,7 @@ async def leave_behind(app: RunningApp, session: str, sound: bytes, sha256: str)
         await writer.commit(opened)
         await writer.commit(SpeechStarted(input=INPUT, utterance=0, at_ms=0))
         await writer.commit(piece, audio=sound)
-    await RedisInputs(log.hot).hold([Held(SessionId(session), INPUT)], 1)
+    await RedisInputs(log.hot).hold([InputLease(SessionId(session), INPUT)], 1)
     await log.aclose()
 
 
@@ -101,10 +101,10 @@ async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_fr
     list_of_all = app.services.intakes._services.held
     hold, left, looked = list_of_all.hold, list_of_all.left, []
 
-    async def hold_too_briefly(held: Sequence[Held], lease_ms: int) -> None:
+    async def hold_too_briefly(held: Sequence[InputLease], lease_ms: int) -> None:
         await hold(held, -1_000)
 
-    async def look(limit: int) -> list[Held]:
+    async def look(limit: int) -> list[InputLease]:
         found = await left(limit)
         looked.append(found)
         return found
@@ -114,7 +114,7 @@ async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_fr
     session = await new_session(app, reply=False)
     async with calling(app, session) as caller:
         await caller.open(input=INPUT)
-        await eventually(lambda: sum(Held(SessionId(session), INPUT) in found for found in looked) >= 3)
+        await eventually(lambda: sum(InputLease(SessionId(session), INPUT) in found for found in looked) >= 3)
         await caller.speak(austen() + silence(1_200))
         await caller.event("transcript.final")
         monkeypatch.undo()
@@ -124,7 +124,7 @@ async def test_who_stalls_for_longer_than_they_hold_an_input_does_not_take_it_fr
 
 async def test_what_is_listened_to_here_is_not_taken_up_by_an_heir(app: RunningApp) -> None:
     session = await new_session(app, reply=False)
-    held = Held(SessionId(session), INPUT)
+    held = InputLease(SessionId(session), INPUT)
     found: list[object] = []
 
     async def take_up() -> None:

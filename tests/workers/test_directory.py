@@ -10,7 +10,7 @@ import pytest
 from pipeline.background.projection_reader import ProjectionReader
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_projections import RedisProjections, ask_for_rebuild
-from pipeline.background.session_directory import Directory, DirectoryProjection, Row, unpacked
+from pipeline.background.session_directory import Directory, DirectoryProjection, DirectoryRow, unpacked
 from pipeline.eventlog.recorder import mode_of
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import CursorMalformed
@@ -189,10 +189,10 @@ async def test_threads_are_found_by_the_words_of_their_titles_and_questions(
 def test_a_row_remembers_who_has_asked_until_there_are_too_many() -> None:
     """By it, an erasure finds the threads of others in which somebody has asked."""
 
-    def asked(row: Row, seq: int, by: str) -> Row:
+    def asked(row: DirectoryRow, seq: int, by: str) -> DirectoryRow:
         return row.after("turn.requested", seq, seq, {"text": "?", "by": by})
 
-    row = Row("thread", "", "anna", None, 1, 1, guests=())
+    row = DirectoryRow("thread", "", "anna", None, 1, 1, guests=())
     row = row.after("member.added", 2, 2, {"principal": "bob"}).after(
         "member.removed", 3, 3, {"principal": "bob"}
     )

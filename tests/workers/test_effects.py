@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from pipeline.background.redis.redis_groups import RedisGroups
-from pipeline.background.worker_ports import Change, Delivery, Member
+from pipeline.background.worker_ports import Change, EventDelivery, Member
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.errors import LogUnavailable
@@ -146,10 +146,10 @@ async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> N
     zombie, heir = RedisGroups(log), RedisGroups(log)
     changes = [Change("HINCRBY", "x:count", ("times", 1))]
     await zombie.join("noted")
-    taken: list[Delivery] = []
+    taken: list[EventDelivery] = []
     while len(taken) < 2:
         taken += await zombie.fetch(Member("noted", "zombie"), count=1, wait_s=0.1)
-    claimed: list[Delivery] = []
+    claimed: list[EventDelivery] = []
     while more := await heir.claim(Member("noted", "heir"), idle_s=0, count=8):
         claimed += more
         if len(claimed) >= 2:

@@ -12,7 +12,7 @@ from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.session_directory import Directory, DirectoryProjection
 from pipeline.background.worker_report import report
-from pipeline.background.worker_tasks import Chore, Work, Workers
+from pipeline.background.worker_tasks import ScheduledTask, Work, Workers
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.settings import LogSettings
@@ -43,7 +43,7 @@ async def test_workers_do_all_they_do_on_debian_s_redis(old_log: RedisEventLog) 
     work = Work(
         effects=(effect, Stats()),
         projections=(DirectoryProjection(old_log, RedisDirectory(old_log)),),
-        chores=(Chore("janitor", 0.05, Janitor(upkeep, SCANTY).tidy),),
+        chores=(ScheduledTask("janitor", 0.05, Janitor(upkeep, SCANTY).tidy),),
     )
     sessions = [await session_with(old_log, *[COMPLETED] * 20) for _ in range(20)]
     async with anyio.create_task_group() as tasks:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.background.consumer_lag import Presence
+from pipeline.background.consumer_lag import ConsumerPresence
 from pipeline.background.event_counts import Stats
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
@@ -36,8 +36,8 @@ async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
     letter = Parking(taken[2], "no", 3)
     assert await port.advance("view", lease, Step(taken[2].entry, parked=[letter]))
     now_ms = await upkeep.now_ms()
-    await upkeep.announce(Presence("me", now_ms, effects=("one", "new")))
-    await upkeep.announce(Presence("dead", now_ms - 60_000, projections=("view",)))
+    await upkeep.announce(ConsumerPresence("me", now_ms, effects=("one", "new")))
+    await upkeep.announce(ConsumerPresence("dead", now_ms - 60_000, projections=("view",)))
 
     found = await report(upkeep)
     assert (found.workers, found.pointers, found.dead_letters) == (1, 10, 2)

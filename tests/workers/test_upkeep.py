@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.background.consumer_lag import (
+    ConsumerLag,
+    ConsumerPresence,
     GroupStanding,
-    Presence,
     ProjectionStanding,
-    Standing,
     needed_from,
     order_of,
 )
@@ -55,7 +55,9 @@ def test_nothing_is_dropped_that_a_running_reader_has_not_finished(
     views: frozenset[str],
 ) -> None:
     for hold in (True, False):
-        place = order_of(needed_from(Standing(0, 1, groups, projections), effects, views, unknown_hold=hold))
+        place = order_of(
+            needed_from(ConsumerLag(0, 1, groups, projections), effects, views, unknown_hold=hold)
+        )
         for group in groups:
             if hold or group.name in effects:
                 assert place <= order_of(group.last_delivered)
@@ -88,7 +90,7 @@ def kept(home: Path) -> int:
 
 
 async def announce(upkeep: RedisUpkeep, *effects: str, projections: tuple[str, ...] = ()) -> None:
-    await upkeep.announce(Presence("me", await upkeep.now_ms(), effects, projections))
+    await upkeep.announce(ConsumerPresence("me", await upkeep.now_ms(), effects, projections))
 
 
 async def take_all(group: RedisGroups, member: Member) -> list[Pointer]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from deployments.faces.admin.admin_routes import Admin
 from deployments.faces.native.session_routes import Open
-from pipeline.sessions.gateway_register import Presence
+from pipeline.sessions.gateway_register import GatewayPresence
 from schemas.errors.worker_errors import GatewayNotFound
 from schemas.native.gateway_answers import GatewayList, GatewayView, LeaveAccepted, Readiness
 
@@ -50,7 +50,7 @@ async def drain(services: Open, gateway: str) -> LeaveAccepted:
     return LeaveAccepted(gateway=gateway)
 
 
-def _shown(one: Presence) -> GatewayView:
+def _shown(one: GatewayPresence) -> GatewayView:
     return GatewayView(
         gateway=one.gateway,
         host=one.host,

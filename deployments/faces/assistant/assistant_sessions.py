@@ -15,7 +15,7 @@ _THRESHOLD: Final = 50
 """Characters after which text is spoken, sentence end or not: what the assistant's clients are used to."""
 
 
-class Place:
+class AssistantSession:
     """A session that goes on, or one that is made for a new conversation when it is needed."""
 
     def __init__(self, services: Services, caller: Principal, session: SessionId | None) -> None:
@@ -54,14 +54,14 @@ class Place:
             await self._services.sessions.update(session, UpdateSession(settings=patch))
 
 
-async def place(services: Services, caller: Principal, name: str) -> Place:
+async def place(services: Services, caller: Principal, name: str) -> AssistantSession:
     """Raises SessionNotFound for one that is not the caller's, or StateError for one that takes no words."""
     if not name:
-        return Place(services, caller, None)
+        return AssistantSession(services, caller, None)
     session = parse_session_id(name)
     whose = None if session is None else await services.ownership.of(session)
     if session is None or whose is None or not caller.commands(whose):
         raise SessionNotFound(f"there is no session {name[:80]}", field="session_id")
     conversation, _ = await services.sessions.view(session)
     refuse_affairs(conversation)
-    return Place(services, caller, session)
+    return AssistantSession(services, caller, session)

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from deployments.faces.assistant.assistant_sessions import place
 from deployments.faces.assistant.assistant_translator import AssistantMessages
-from deployments.faces.conversations.json_socket import JsonSocket, Spoken, error_message, talking
+from deployments.faces.conversations.json_socket import JsonSocket, SpokenMessage, error_message, talking
 from deployments.services import Services
 from deployments.web.resource_access import Caller
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation as State
 from pipeline.stt.inputs.input_handles import OpenInputHandle
@@ -102,7 +102,7 @@ async def voice(
     where = await place(services, caller, session_id)
     session = await where.session(mode, otherwise="realtime")
     conversation = Conversation(services, session)
-    spoken = Spoken(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
+    spoken = SpokenMessage(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
     async with talking(websocket, spoken) as socket:
         conversation.socket = socket
         known = await services.sessions.attend(session)
@@ -144,7 +144,7 @@ async def _tell(
     services: Services, socket: JsonSocket, session: SessionId, after: Seq, messages: AssistantMessages
 ) -> None:
     """Until the client leaves. Raises SessionEnded."""
-    listener = Listener(services.log, services.tailer, services.clock)
+    listener = SessionListener(services.log, services.tailer, services.clock)
     _, head = await services.sessions.view(session)
     wish = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
     async with aclosing(listener.listen(session, head, wish)) as batches:

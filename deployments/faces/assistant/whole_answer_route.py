@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
-from deployments.faces.assistant.assistant_sessions import Place, place
+from deployments.faces.assistant.assistant_sessions import AssistantSession, place
 from deployments.faces.assistant.assistant_translator import FORMAT
 from deployments.faces.forms.uploads import uploaded, while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.services import Services
 from deployments.web.resource_access import Caller
-from pipeline.delivery.listener import Listener, Listening
-from pipeline.stt.inputs.recording_upload import Recording
+from pipeline.delivery.listener import Listening, SessionListener
+from pipeline.stt.inputs.recording_upload import UploadedSound
 from schemas.apps.assistant_messages import AssistantReply
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, RhapsodeError
 from schemas.ids import Seq, SessionId, TurnId
@@ -38,7 +38,7 @@ async def voice_at_once(
 
 
 async def _answered(
-    services: Services, where: Place, recording: Recording, mode: Mode | None
+    services: Services, where: AssistantSession, recording: UploadedSound, mode: Mode | None
 ) -> AssistantReply:
     session = await where.session(mode, otherwise="legacy")
     try:
@@ -63,7 +63,7 @@ async def _answered(
 async def _reply(services: Services, session: SessionId, turn: TurnId) -> tuple[str, bytes]:
     """Wait for the turn's end. Raises EngineError where there is no answer."""
     conversation, head = await services.sessions.view(session)
-    listener = Listener(services.log, services.tailer, services.clock)
+    listener = SessionListener(services.log, services.tailer, services.clock)
     wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
     async with aclosing(listener.listen(session, head, wish)) as batches:
         async for _ in batches:

@@ -12,8 +12,8 @@ from fastapi.responses import Response, StreamingResponse
 
 from deployments.faces.conversations.thread_routes import known_thread
 from deployments.faces.conversations.turn_translator import (
-    Place,
-    Told,
+    EventPosition,
+    TranslatedTurn,
     TurnMessages,
     event_id,
     parse_event_id,
@@ -21,11 +21,11 @@ from deployments.faces.conversations.turn_translator import (
 from deployments.faces.native.event_feed import dumps
 from deployments.faces.native.session_routes import Open
 from deployments.services import Services
-from deployments.web.access_recheck import Welcome
+from deployments.web.access_recheck import AccessRecheck
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.session_state.turn_state import TurnState
 from schemas.apps.conversation_messages import AudioWish, ChatMessage, StreamingWish, ThreadMessage
@@ -102,12 +102,12 @@ class _Asked:
             turn, place = parse_event_id(last_event_id)
         else:
             by = self._caller.name or wish.user
-            turn, place = await self._services.threads.ask(self._thread, wish, by=by), Place(Seq(0))
+            turn, place = await self._services.threads.ask(self._thread, wish, by=by), EventPosition(Seq(0))
         conversation = await self._services.threads.thread(self._thread)
         if turn not in conversation.turns:
             raise TurnNotFound(f"there is no answer {turn} here", field="Last-Event-ID")
         ended_at = conversation.turns[turn].ended_at
-        if ended_at is not None and place >= Place(ended_at):
+        if ended_at is not None and place >= EventPosition(ended_at):
             return Response(status_code=204)
         stream = TurnStream(self._services, self._caller, self._thread)
         messages = TurnMessages(self._name, fresh(conversation.turns[turn]), self._chunk_size(wish.streaming))
@@ -141,8 +141,8 @@ class TurnStream:
         self._thread = thread
 
     async def messages(
-        self, messages: TurnMessages, after: Place, audio: AudioWish
-    ) -> AsyncGenerator[tuple[Place, dict[str, Any]] | None, None]:
+        self, messages: TurnMessages, after: EventPosition, audio: AudioWish
+    ) -> AsyncGenerator[tuple[EventPosition, dict[str, Any]] | None, None]:
         """Every message after `after`, until the turn's end; None when nothing came for a while."""
         services = self._services
         _, head = await services.sessions.attend(self._thread)
@@ -154,8 +154,8 @@ class TurnStream:
             buffer=limits.listener_buffer,
             idle_s=limits.heartbeat_s,
         )
-        listener = Listener(services.log, services.tailer, services.clock)
-        welcome = Welcome(services, self._caller, self._thread)
+        listener = SessionListener(services.log, services.tailer, services.clock)
+        welcome = AccessRecheck(services, self._caller, self._thread)
         quiet_since = services.clock.monotonic()
         async with aclosing(listener.listen(self._thread, head, wish)) as batches:
             async for batch in batches:
@@ -173,7 +173,7 @@ class TurnStream:
                     return
 
 
-async def whole(told: Told, audio: AudioWish) -> dict[str, Any]:
+async def whole(told: TranslatedTurn, audio: AudioWish) -> dict[str, Any]:
     """The message with its sound."""
     if not told.sound or audio == "none":
         return told.message
@@ -182,7 +182,9 @@ async def whole(told: Told, audio: AudioWish) -> dict[str, Any]:
 
 
 async def _events(
-    messages: AsyncGenerator[tuple[Place, dict[str, Any]] | None, None], turn: TurnId, after: Place
+    messages: AsyncGenerator[tuple[EventPosition, dict[str, Any]] | None, None],
+    turn: TurnId,
+    after: EventPosition,
 ) -> AsyncGenerator[bytes, None]:
     # The place comes with the headers: a client that is cut before the first message does not ask again.
     yield b"%sid: %s\n" % (RETRY, event_id(turn, after).encode())

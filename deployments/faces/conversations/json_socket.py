@@ -46,7 +46,7 @@ class JsonSocket:
             await deliver(self._socket.send_text, text)
         self._begun.set()
 
-    async def commands(self, spoken: "Spoken[C]") -> None:
+    async def commands(self, spoken: "SpokenMessage[C]") -> None:
         """Obey the client's messages until it leaves; what is wrong with one is its answer."""
         while True:
             message = await self._socket.receive()
@@ -94,7 +94,7 @@ C = TypeVar("C", bound=Command)
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken(Generic[C]):
+class SpokenMessage(Generic[C]):
     """What a client of this socket may say, and who listens."""
 
     model: type[C]
@@ -124,11 +124,11 @@ def conversing(
     websocket: WebSocket, obey: Callable[[SocketCommand], Awaitable[None]]
 ) -> AbstractAsyncContextManager[JsonSocket]:
     """`talking` with a client that sends the usual commands."""
-    return talking(websocket, Spoken(SocketCommand, obey))
+    return talking(websocket, SpokenMessage(SocketCommand, obey))
 
 
 @asynccontextmanager
-async def talking(websocket: WebSocket, spoken: Spoken[C]) -> AsyncGenerator[JsonSocket, None]:
+async def talking(websocket: WebSocket, spoken: SpokenMessage[C]) -> AsyncGenerator[JsonSocket, None]:
     """Accept; obey commands beside the block; end both when either ends.
 
     A RhapsodeError in the block is told to the client; a client that leaves is nobody's error.

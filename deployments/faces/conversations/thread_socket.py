@@ -7,18 +7,18 @@ from typing import Any, Final, get_args
 from fastapi import APIRouter, WebSocket
 
 from deployments.faces.conversations.conversation_routes import fresh, whole
-from deployments.faces.conversations.json_socket import JsonSocket, Spoken, talking
+from deployments.faces.conversations.json_socket import JsonSocket, SpokenMessage, talking
 from deployments.faces.conversations.thread_routes import known_thread
 from deployments.faces.conversations.turn_translator import (
-    Place,
+    EventPosition,
     TurnMessages,
     event_id,
     parse_event_id,
 )
 from deployments.services import Services
-from deployments.web.access_recheck import Welcome
+from deployments.web.access_recheck import AccessRecheck
 from deployments.web.resource_access import Caller, still_welcome
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AudioWish, SocketCommand, SocketControl, SocketMessage
 from schemas.errors import CursorAhead, InputError
@@ -43,7 +43,7 @@ async def thread_stream(
     services: Services = websocket.app.state.services
     talk = _Talk(services, caller, thread_id)
 
-    spoken: Spoken[Any] = Spoken(SocketCommand, talk.obey, longest=_LONGEST)  # type: ignore[arg-type]
+    spoken: SpokenMessage[Any] = SpokenMessage(SocketCommand, talk.obey, longest=_LONGEST)  # type: ignore[arg-type]
     async with talking(websocket, spoken) as socket:
         talk.socket = socket
         thread = await known_thread(services, caller, thread_id, to_read=True)
@@ -66,10 +66,10 @@ def _audio(text: str) -> AudioWish:
     raise InputError(f"audio is one of {', '.join(get_args(AudioWish))}", field="audio")
 
 
-def _begin(after: str, conversation: Conversation) -> Place:
+def _begin(after: str, conversation: Conversation) -> EventPosition:
     """Raises InputError or CursorAhead."""
     if not after:
-        return Place(conversation.head)
+        return EventPosition(conversation.head)
     try:
         _, place = parse_event_id(after)
     except InputError as error:
@@ -113,7 +113,7 @@ class _Talk:
 
 
 async def _told(
-    services: Services, caller: Principal, thread: SessionId, begin: Place, audio: AudioWish
+    services: Services, caller: Principal, thread: SessionId, begin: EventPosition, audio: AudioWish
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Every message after `begin`, until the thread ends."""
     conversation, head = await services.sessions.attend(thread)
@@ -124,8 +124,8 @@ async def _told(
         after=start, audio=audio != "none", buffer=limits.listener_buffer, idle_s=limits.heartbeat_s
     )
     scribe = _Scribe(thread, services.settings.streaming.chunk_size)
-    listener = Listener(services.log, services.tailer, services.clock)
-    welcome = Welcome(services, caller, thread)
+    listener = SessionListener(services.log, services.tailer, services.clock)
+    welcome = AccessRecheck(services, caller, thread)
     async with aclosing(listener.listen(thread, head, wish)) as batches:
         async for batch in batches:
             await welcome.check(batch)
@@ -148,13 +148,13 @@ class _Scribe:
         self._turns: dict[TurnId, TurnMessages] = {}
 
     async def take(
-        self, recorded: Recorded, begin: Place, audio: AudioWish
+        self, recorded: Recorded, begin: EventPosition, audio: AudioWish
     ) -> AsyncGenerator[dict[str, Any], None]:
         if recorded.type == "turn.requested":
             told = self._asked(recorded)
-            if Place(recorded.seq) > begin:
+            if EventPosition(recorded.seq) > begin:
                 yield told
-        elif recorded.type in ("playback.paused", "playback.resumed") and Place(recorded.seq) > begin:
+        elif recorded.type in ("playback.paused", "playback.resumed") and EventPosition(recorded.seq) > begin:
             state = recorded.type.partition(".")[2]
             yield {"type": state, "threadId": self._thread}
         elif (turn := self._turns.get(recorded.turn)) is not None:
@@ -176,6 +176,6 @@ class _Scribe:
             "content": state.text if state.kind == "prompt" else "",
             "user": state.by,
             "turn": turn,
-            "id": event_id(turn, Place(recorded.seq)),
+            "id": event_id(turn, EventPosition(recorded.seq)),
             "threadId": self._thread,
         }

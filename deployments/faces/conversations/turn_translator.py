@@ -18,7 +18,7 @@ _DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class EventPosition:
     """What a client has: all messages of the event at `seq` up to number `part`."""
 
     seq: Seq
@@ -26,25 +26,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TranslatedTurn:
     """One message; where it has `sound`, that is still to be encoded."""
 
-    place: Place
+    place: EventPosition
     message: Message
     sound: tuple[StoredChunk, ...] = ()
 
 
-def event_id(turn: TurnId, place: Place) -> str:
+def event_id(turn: TurnId, place: EventPosition) -> str:
     return f"{turn}-{place.seq}-{place.part}"
 
 
-def parse_event_id(text: str) -> tuple[TurnId, Place]:
+def parse_event_id(text: str) -> tuple[TurnId, EventPosition]:
     """Raises InputError for what is no id of ours."""
     parts = text.split("-")
     if len(parts) != 3 or not all(p.isascii() and p.isdigit() and len(p) <= _DIGITS for p in parts):
         raise InputError("this is no id of a message of this stream", field="Last-Event-ID")
     turn, seq, part = map(int, parts)
-    return TurnId(turn), Place(Seq(seq), part)
+    return TurnId(turn), EventPosition(Seq(seq), part)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class TurnMessages:
     def over(self) -> bool:
         return self.state.over
 
-    def take(self, recorded: Recorded) -> Iterator[Told]:
+    def take(self, recorded: Recorded) -> Iterator[TranslatedTurn]:
         """The messages that follow from the next event of the session."""
         if recorded.turn != self.state.turn:
             return
@@ -71,13 +71,13 @@ class TurnMessages:
         match recorded.type:
             case "text.delta":
                 for part, piece in enumerate(self._pieces(data["text"])):
-                    yield Told(Place(seq, part), self._message("chunk", content=piece))
+                    yield TranslatedTurn(EventPosition(seq, part), self._message("chunk", content=piece))
             case "audio.chunk":
                 self._sound.take(recorded)
             case "sentence.completed" | "sentence.skipped":
                 yield from self._sentence(data["sentence"], seq)
             case kind if kind in TERMINAL:
-                yield Told(Place(seq), self._end())
+                yield TranslatedTurn(EventPosition(seq), self._end())
 
     def _message(self, kind: str, **fields: Any) -> Message:
         return {"type": kind, **fields, "threadId": self.thread}
@@ -86,7 +86,7 @@ class TurnMessages:
         size = self.chunk_size or len(text)
         return [text[at : at + size] for at in range(0, len(text), size)]
 
-    def _sentence(self, number: int, seq: Seq) -> Iterator[Told]:
+    def _sentence(self, number: int, seq: Seq) -> Iterator[TranslatedTurn]:
         sentence, sound = self.state.sentences[number], tuple(self._sound.of(number))
         if sound:
             message = self._message(
@@ -96,7 +96,7 @@ class TurnMessages:
                 start_ms=sentence.at_ms,
                 end_ms=sentence.at_ms + sentence.ms,
             )
-            yield Told(Place(seq), message, sound)
+            yield TranslatedTurn(EventPosition(seq), message, sound)
 
     def _end(self) -> Message:
         state = self.state

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from deployments.services import Services
 from pipeline.admission.upload_limits import Arrival
-from pipeline.stt.inputs.recording_upload import Recording, recording_in
+from pipeline.stt.inputs.recording_upload import UploadedSound, recording_in
 from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
 
 T = TypeVar("T")
@@ -20,7 +20,9 @@ _IN_MEMORY: Final = 4 << 20
 
 
 @asynccontextmanager
-async def uploaded(request: Request, services: Services, principal: str) -> AsyncGenerator[Recording, None]:
+async def uploaded(
+    request: Request, services: Services, principal: str
+) -> AsyncGenerator[UploadedSound, None]:
     """The body as a recording. Raises GatewayBusy, UploadLimit, BodyTooLarge, NotSound or InputTooLong."""
     limits = services.settings.limits
     with ExitStack() as stay:

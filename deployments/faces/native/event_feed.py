@@ -8,11 +8,11 @@ import orjson
 from fastapi import Depends, Query
 
 from deployments.services import Services
-from deployments.web.access_recheck import Welcome
+from deployments.web.access_recheck import AccessRecheck
 from deployments.web.resource_access import owns
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.delivery.listener import EndReason, Listener, Listening, parse_cursor
-from pipeline.delivery.listener_span import ListenTold
+from pipeline.delivery.listener import EndReason, Listening, SessionListener, parse_cursor
+from pipeline.delivery.listener_span import ListenSpan
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.ownership import without_label
@@ -26,7 +26,7 @@ from schemas.settings.limit_settings import LimitSettings
 _FASTEST = 1_000.0
 
 
-class Wish:
+class ListenParams:
     """The query of a listening request, as its sender wrote it; checked by `listening`."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Wish:
         )
 
 
-WishQuery = Annotated[Wish, Depends()]
+WishQuery = Annotated[ListenParams, Depends()]
 
 
 def _follow(text: str, *, otherwise: bool) -> bool:
@@ -114,13 +114,13 @@ class Feed:
         fmt: AudioFormat | None,
     ) -> None:
         self._caller = caller
-        self._welcome = Welcome(services, caller, session)
+        self._welcome = AccessRecheck(services, caller, session)
         self._services = services
         self._session = session
         self._head = head
         self._wish = wish
         self._format = fmt
-        self._listener = Listener(services.log, services.tailer, services.clock)
+        self._listener = SessionListener(services.log, services.tailer, services.clock)
         self.hello = Hello(
             session_id=session, generation=head.generation, head_seq=head.seq, from_seq=wish.after
         )
@@ -140,9 +140,9 @@ class Feed:
     async def frames(self) -> AsyncGenerator[tuple[Recorded, dict[str, Any], bytes] | None, None]:
         """Each event with its JSON and its audio in the wished format; None when a heartbeat is due.
 
-        Raises as `Welcome.check`, when the caller may no longer listen.
+        Raises as `AccessRecheck.check`, when the caller may no longer listen.
         """
-        told = ListenTold(
+        told = ListenSpan(
             self._services.tracing,
             self._session,
             after=self._wish.after,

@@ -14,7 +14,7 @@ from deployments.web import problem_details
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, RETRY, written
 from deployments.web.ws_drain import Left, until
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 from schemas.errors import RhapsodeError
 from schemas.native.native_messages import End, Reconnect
 
@@ -46,7 +46,7 @@ async def events(
     return StreamingResponse(log_events, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _stream(feed: Feed, generation: str, departure: Departure) -> AsyncGenerator[bytes, None]:
+async def _stream(feed: Feed, generation: str, departure: Drain) -> AsyncGenerator[bytes, None]:
     yield RETRY + named("hello", feed.hello.model_dump(exclude={"type"}))
     told_seq = feed.hello.from_seq
     try:

@@ -42,7 +42,7 @@ class _Pending:
     """False: only what goes wrong is told."""
 
 
-class Microphone:
+class NativeAudioInput:
     """Of one connection: at most one input is open at a time."""
 
     def __init__(self, services: Services, session: SessionId, send: Send) -> None:

@@ -9,7 +9,7 @@ from deployments.faces.native.session_routes import Open, Session
 from deployments.web.resource_access import principal_of
 from pipeline.audio.audio_formats import MIME, AudioFormat
 from pipeline.delivery import captions
-from pipeline.delivery.recordings import EXTENSIONS, Wish
+from pipeline.delivery.recordings import EXTENSIONS, RecordingParams
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import TurnNotFound
@@ -32,7 +32,7 @@ async def audio(
     caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
     turns = _chosen(conversation, turn)
-    wish = Wish(session, turns, audio_format, conversation.head)
+    wish = RecordingParams(session, turns, audio_format, conversation.head)
     small = services.recordings.small(wish)
     etag = wish.etag("" if small else " streamed")
     headers = {
@@ -111,7 +111,7 @@ def _part(size: int, wanted: str | None, headers: dict[str, str]) -> _Part:
     return _Part(206, first, last + 1)
 
 
-def _share(wish: Wish, size: int | None, wanted: str | None) -> int:
+def _share(wish: RecordingParams, size: int | None, wanted: str | None) -> int:
     """Milliseconds of sound that are made for a part: of compressed files, all that is before it.
 
     All of the file's where its `size` is not known, as only its making tells where the part is.

@@ -11,14 +11,14 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 
 from deployments.faces.native.event_feed import Feed, WishQuery, dumps
-from deployments.faces.native.input_socket import Microphone
+from deployments.faces.native.input_socket import NativeAudioInput
 from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
 from deployments.services import Services
 from deployments.web import problem_details
 from deployments.web.resource_access import Caller, still_welcome
 from deployments.web.ws_drain import SERVICE_RESTART
 from deployments.web.ws_send import deliver
-from pipeline.sessions.drain import Departure
+from pipeline.sessions.drain import Drain
 from schemas.errors import InputError, RhapsodeError
 from schemas.errors.access_errors import Forbidden, LimitReached
 from schemas.ids import SessionId
@@ -50,14 +50,14 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
     """Both directions in one task group: whichever ends first ends the other."""
     await websocket.accept()
     connection = _Connection(websocket, websocket.app.state.services, caller)
-    microphone: Microphone | None = None
+    microphone: NativeAudioInput | None = None
     try:
         session = known_id(session_id)
         conversation, head = await connection.services.sessions.attend(session)
         listening = wish.listening(conversation, head, connection.services.settings.limits)
         feed = Feed(connection.services, caller, session, head, listening, wish.audio)
         await connection.send(feed.hello)
-        microphone = Microphone(connection.services, session, connection.send)
+        microphone = NativeAudioInput(connection.services, session, connection.send)
         async with anyio.create_task_group() as both:
 
             async def receive() -> None:
@@ -92,7 +92,7 @@ class _Connection:
         self._told = 0
         """The last event that was sent here."""
 
-    async def see_out(self, departure: Departure, hello: Hello, scope: anyio.CancelScope) -> None:
+    async def see_out(self, departure: Drain, hello: Hello, scope: anyio.CancelScope) -> None:
         """When this gateway leaves: say where to go on, and close with 1012.
 
         Raises WebSocketDisconnect where there is nobody to be told any more.
@@ -155,7 +155,7 @@ class _Connection:
         await self.send(End(reason=feed.end or "session_ended", seq=feed.last))
         await self._close(_NORMAL)
 
-    async def receive(self, session: SessionId, microphone: Microphone) -> None:
+    async def receive(self, session: SessionId, microphone: NativeAudioInput) -> None:
         """Listen and answer until the client leaves."""
         while True:
             message = await self._socket.receive()
@@ -167,14 +167,14 @@ class _Connection:
             elif (answer := await self._answer(session, microphone, text or "")) is not None:
                 await self.send(answer)
 
-    async def _hear(self, microphone: Microphone, sound: bytes) -> None:
+    async def _hear(self, microphone: NativeAudioInput, sound: bytes) -> None:
         """What is wrong with a frame of sound is told; the next one may be right."""
         try:
             await microphone.hear(sound)
         except (InputError, LimitReached) as error:
             await self.send(problem_details.error_frame(error, "input"))
 
-    async def _answer(self, session: SessionId, microphone: Microphone, text: str) -> BaseModel | None:
+    async def _answer(self, session: SessionId, microphone: NativeAudioInput, text: str) -> BaseModel | None:
         ref: str | None = None
         try:
             if len(text) > self.services.settings.limits.body_bytes:
@@ -191,7 +191,7 @@ class _Connection:
             return problem_details.error_frame(error, ref)
 
     async def _obey(
-        self, session: SessionId, microphone: Microphone, command: ClientMessage, ref: str | None
+        self, session: SessionId, microphone: NativeAudioInput, command: ClientMessage, ref: str | None
     ) -> BaseModel | None:
         sessions = self.services.sessions
         if isinstance(command, ClientPing):

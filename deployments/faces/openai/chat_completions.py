@@ -10,16 +10,16 @@ from typing import Final
 
 import anyio
 
-from deployments.faces.openai.chunk_translator import Chunk, Teller, Wanted
+from deployments.faces.openai.chunk_translator import Chunk, ChunkTranslator, Wanted
 from deployments.faces.openai.completion_cursor import Cursor
 from deployments.faces.openai.model_names import Names
 from deployments.faces.openai.request_mapping import Place, question, settings_of, sounds, title_of, told
 from pipeline.admission.upload_limits import Arriving
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.ownership import Ownership
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import recording_in
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
@@ -37,11 +37,11 @@ class Completions:
     """What the face asks for."""
 
     sessions: Sessions
-    intakes: Intakes
+    intakes: AudioInputs
     names: Names
     ownership: Ownership
     settings: AppSettings
-    listener: Listener
+    listener: SessionListener
     arriving: Arriving
 
     async def begin(self, request: ChatCompletionRequest, caller: Principal) -> tuple[Wanted, SessionId]:
@@ -102,7 +102,7 @@ class Completions:
         return told(request.messages, {}, {}, longest=longest) == given
 
     async def chunks(
-        self, wanted: Wanted, teller: Teller, *, idle_s: float
+        self, wanted: Wanted, teller: ChunkTranslator, *, idle_s: float
     ) -> AsyncGenerator[tuple[Cursor, Chunk] | None, None]:
         """All of them, from the first on, each with its cursor; None: nothing came for long.
 

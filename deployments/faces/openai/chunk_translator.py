@@ -46,7 +46,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Teller:
+class ChunkTranslator:
     """Takes the events of the session in order."""
 
     wanted: Wanted
@@ -196,7 +196,7 @@ class Whole:
             self._annotations += delta.get("annotations", ())
             self._finish = choice["finish_reason"] or self._finish
 
-    def completion(self, teller: Teller) -> Chunk:
+    def completion(self, teller: ChunkTranslator) -> Chunk:
         wanted = self._wanted
         return {
             "id": f"chatcmpl-{wanted.session}",

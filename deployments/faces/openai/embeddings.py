@@ -16,7 +16,7 @@ from deployments.faces.openai.model_names import Names
 from pipeline.admission.allowance import Allowance
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors, unit
-from pipeline.rag.librarian_port import Librarian
+from pipeline.rag.librarian_port import RetrievalService
 from schemas.errors import GatewayBusy, InputError, InputTooLong
 from schemas.openai.embeddings_request import EmbeddingsRequest
 from schemas.principals import Principal
@@ -34,7 +34,7 @@ _CHARS_PER_TOKEN: Final = 4
 class Embeddings:
     """What the face asks for."""
 
-    library: Librarian
+    library: RetrievalService
     names: Names
     allowance: Allowance
     limits: LimitSettings

@@ -9,8 +9,8 @@ from typing import Final
 import anyio
 
 from pipeline.core.clock import Clock
-from pipeline.core.task_scope import Lasting
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.core.task_scope import TaskScope
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
 from pipeline.sessions.session_commands import Sessions
@@ -25,7 +25,7 @@ _FAREWELL_S: Final = 60.0
 """How long the end of a stopped answer is waited for."""
 
 
-class Keeper(Lasting):
+class EphemeralSessions(TaskScope):
     """A context manager. Ends a session when its answer is over and nobody here waits for it any more; an
     answer that everybody has left is stopped first, after a grace, unless it is to be kept.
 
@@ -111,7 +111,7 @@ class Keeper(Lasting):
     async def _to_its_end(self, session: SessionId, turn: TurnId) -> None:
         conversation, head = await self._sessions.view(session)
         wish = Listening(after=Seq(turn), turn=turn, turn_ended=conversation.turns[turn].ended_at)
-        events = Listener(self._log, self._tailer, self._clock).listen(session, head, wish)
+        events = SessionListener(self._log, self._tailer, self._clock).listen(session, head, wish)
         async with aclosing(events) as batches:
             async for _ in batches:
                 pass

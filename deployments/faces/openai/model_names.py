@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Final, Literal
 
-from pipeline.sessions.catalog import Choices
+from pipeline.sessions.catalog import Catalog
 from schemas.errors import UnknownVoice
 from schemas.errors.openai_errors import ModelNotFound
 from schemas.settings import AppSettings, LanguageModelSettings
@@ -47,7 +47,7 @@ class NamedModel:
 class Names:
     """All models and voices, by every name that they answer to."""
 
-    def __init__(self, settings: AppSettings, choices: Choices) -> None:
+    def __init__(self, settings: AppSettings, choices: Catalog) -> None:
         self._settings = settings.openai
         self._choices = choices
         self._local = local_name(settings.language_model)
@@ -56,7 +56,7 @@ class Names:
         self._models = {one.id: one for one in self._all()}
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> Catalog:
         """What there is to choose from, by our own names."""
         return self._choices
 
@@ -85,7 +85,7 @@ class Names:
         """Provider and model of a request that names them apart; an alias is replaced by what it stands for.
 
         An alias counts with no provider, and with "openai" where no provider of that name is configured.
-        Names that are unknown are returned as they are: `Choices.check` refuses them.
+        Names that are unknown are returned as they are: `Catalog.check` refuses them.
         """
         answerers = self._choices.answerers
         aliased = provider is None or (provider == OPENAI and OPENAI not in answerers)

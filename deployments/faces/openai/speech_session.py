@@ -14,7 +14,7 @@ from deployments.faces.openai.recorded_failure import failure
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.sessions.session_commands import Sessions
 from schemas.errors import EngineFailed, InputTooLong
 from schemas.errors.openai_errors import AnswerStopped
@@ -34,7 +34,7 @@ _TOKENS_PER_S: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpeechFile:
     """What is being spoken."""
 
     session: SessionId
@@ -43,7 +43,7 @@ class Spoken:
     chars: int
 
 
-def usage_of(spoken: Spoken, audio_ms: int) -> dict[str, int]:
+def usage_of(spoken: SpeechFile, audio_ms: int) -> dict[str, int]:
     told = math.ceil(spoken.chars / _CHARS_PER_TOKEN)
     made = math.ceil(audio_ms * _TOKENS_PER_S / 1_000)
     return {"input_tokens": told, "output_tokens": made, "total_tokens": told + made}
@@ -56,14 +56,14 @@ class Speeches:
     sessions: Sessions
     names: Names
     settings: OpenAiSettings
-    listener: Listener
+    listener: SessionListener
 
     def without_effect(self, request: SpeechRequest) -> tuple[str, ...]:
         """Fields that the voice which is asked for does not know. Raises ModelNotFound."""
         ours = self.names.speech(request.model).provider is None
         return ("instructions",) if request.instructions and ours else ()
 
-    async def begin(self, request: SpeechRequest, caller: Principal) -> Spoken:
+    async def begin(self, request: SpeechRequest, caller: Principal) -> SpeechFile:
         """Raises InputError, LimitReached or StateError."""
         model = self.names.speech(request.model)
         if len(request.input) > self.settings.input_chars:
@@ -91,9 +91,9 @@ class Speeches:
             with anyio.CancelScope(shield=True):
                 await self.sessions.finish(session)
             raise
-        return Spoken(session, turn, request.response_format or "mp3", len(request.input))
+        return SpeechFile(session, turn, request.response_format or "mp3", len(request.input))
 
-    async def sound(self, spoken: Spoken) -> AsyncGenerator[tuple[bytes, int], None]:
+    async def sound(self, spoken: SpeechFile) -> AsyncGenerator[tuple[bytes, int], None]:
         """The file, piece by piece, and how many milliseconds of sound there are so far.
 
         Raises what a sentence failed with: nothing is left out in silence.
@@ -115,7 +115,7 @@ class Speeches:
             yield await asyncio.to_thread(lambda: file.push(silence(_SILENCE_MS), chunk=0)), ms
         yield await asyncio.to_thread(file.finish), ms
 
-    async def _events(self, spoken: Spoken) -> AsyncGenerator[Recorded, None]:
+    async def _events(self, spoken: SpeechFile) -> AsyncGenerator[Recorded, None]:
         conversation, head = await self.sessions.attend(spoken.session)
         ended = conversation.turns[spoken.turn].ended_at
         wish = Listening(after=Seq(spoken.turn), turn=spoken.turn, turn_ended=ended, audio=True)

@@ -22,7 +22,7 @@ _FRAMES_PER_S: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TranscriptSegment:
     """One utterance, or what one speaker said in it."""
 
     text: str
@@ -35,8 +35,8 @@ class Segment:
 class Transcribed:
     """Takes the events of one recording in order; `over` once it is closed."""
 
-    segments: list[Segment] = field(default_factory=list)
-    words: list[Segment] = field(default_factory=list)
+    segments: list[TranscriptSegment] = field(default_factory=list)
+    words: list[TranscriptSegment] = field(default_factory=list)
     language: str = ""
     over: bool = False
     only_by: str | None = None
@@ -55,9 +55,11 @@ class Transcribed:
             raise failure("engine.failed", "the engine that can do this is away")
         text: str = data["text"].strip()
         before = " " if self.segments else ""
-        self.segments.append(Segment(text, data["start_ms"], data["end_ms"]))
+        self.segments.append(TranscriptSegment(text, data["start_ms"], data["end_ms"]))
         self.words += [
-            Segment(data["text"][one["start"] : one["end"]], one["start_ms"], one["end_ms"], one["speaker"])
+            TranscriptSegment(
+                data["text"][one["start"] : one["end"]], one["start_ms"], one["end_ms"], one["speaker"]
+            )
             for one in data["words"]
         ]
         self.language = self.language or data["language"]
@@ -67,9 +69,9 @@ class Transcribed:
     def text(self) -> str:
         return " ".join(segment.text for segment in self.segments)
 
-    def spoken_by(self) -> Iterator[Segment]:
+    def spoken_by(self) -> Iterator[TranscriptSegment]:
         """A segment for each turn of a speaker."""
-        told: list[Segment] = []
+        told: list[TranscriptSegment] = []
         for word in self.words:
             if told and told[-1].speaker != word.speaker:
                 yield _joined(told)
@@ -79,9 +81,9 @@ class Transcribed:
             yield _joined(told)
 
 
-def _joined(words: Sequence[Segment]) -> Segment:
+def _joined(words: Sequence[TranscriptSegment]) -> TranscriptSegment:
     text = " ".join(word.text for word in words)
-    return Segment(text, words[0].start_ms, words[-1].end_ms, words[0].speaker)
+    return TranscriptSegment(text, words[0].start_ms, words[-1].end_ms, words[0].speaker)
 
 
 def plain(made: Transcribed, ms: int) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def verbose(made: Transcribed, ms: int, granularities: Sequence[str], task: str)
     return told
 
 
-def _segment(number: int, one: Segment) -> dict[str, Any]:
+def _segment(number: int, one: TranscriptSegment) -> dict[str, Any]:
     written = one.text.encode()
     return {
         "id": number,

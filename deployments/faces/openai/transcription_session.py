@@ -8,11 +8,11 @@ from typing import IO, Any
 from deployments.faces.openai.model_names import NamedModel, Names
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.faces.openai.transcription_formats import Transcribed
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.inputs.audio_inputs import Intakes
-from pipeline.stt.inputs.recording_upload import Recording, recording_in
+from pipeline.stt.inputs.audio_inputs import AudioInputs
+from pipeline.stt.inputs.recording_upload import UploadedSound, recording_in
 from schemas.errors import InputError
 from schemas.errors.openai_errors import UnsupportedValue
 from schemas.ids import Seq, SessionId
@@ -29,10 +29,10 @@ class Hearings:
     """What the face asks for."""
 
     sessions: Sessions
-    intakes: Intakes
+    intakes: AudioInputs
     names: Names
     settings: AppSettings
-    listener: Listener
+    listener: SessionListener
 
     def model(self, wish: Wish) -> NamedModel:
         """Who writes it down. Raises ModelNotFound, or UnsupportedValue for what nobody here can do."""
@@ -57,14 +57,14 @@ class Hearings:
         return session
 
     @asynccontextmanager
-    async def recording(self, file: IO[bytes]) -> AsyncGenerator[Recording, None]:
+    async def recording(self, file: IO[bytes]) -> AsyncGenerator[UploadedSound, None]:
         """What is in the file. Raises NotSound or InputTooLong."""
         longest_s = self.settings.limits.upload_s
         with _about_the_file():
             async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
                 yield recording
 
-    async def listen(self, session: SessionId, recording: Recording, name: str) -> int:
+    async def listen(self, session: SessionId, recording: UploadedSound, name: str) -> int:
         """Return when all of it is written down: its milliseconds. Raises NotSound or InputTooLong."""
         with _about_the_file():
             return (await recording.listen(self.intakes, session, name=name)).ms

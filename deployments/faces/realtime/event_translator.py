@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployments.faces.realtime.input_buffer_events import Ears
+from deployments.faces.realtime.input_buffer_events import InputBufferEvents
 from deployments.faces.realtime.item_views import Shown, shown_item
 from deployments.faces.realtime.response_events import Responses
 from deployments.faces.realtime.session_config import shown
@@ -41,7 +41,7 @@ class Translator:
     def __init__(self, session: SessionId) -> None:
         self.session = session
         self.conversation = Conversation()
-        self._ears = Ears(self.conversation)
+        self._ears = InputBufferEvents(self.conversation)
         self._responses = Responses(self.conversation)
 
     def apply(self, recorded: Recorded) -> list[ServerEvent]:

@@ -5,8 +5,8 @@ from typing import Final
 import anyio
 
 from deployments.faces.realtime.event_translator import ServerEvent
-from deployments.faces.realtime.input_buffer import Microphone
-from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.input_buffer import RealtimeAudioInput
+from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.services import Services
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError
@@ -16,10 +16,10 @@ from schemas.realtime.realtime_session import ResponseWish
 _INTERRUPTIONS: Final = frozenset({"input_audio_buffer.speech_started", "response.created"})
 
 
-class Patience:
+class IdleTimeout:
     """Of one connection. It waits only while its client lets itself be heard."""
 
-    def __init__(self, services: Services, desk: Desk, ears: Microphone) -> None:
+    def __init__(self, services: Services, desk: RealtimeCommands, ears: RealtimeAudioInput) -> None:
         self._clock = services.clock
         self._desk = desk
         self._ears = ears

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import config_of
 from deployments.services import Services
 from pipeline.session_state.conversation import Conversation
@@ -26,11 +26,11 @@ _AT_ONCE: Final = 1_000_000
 Deed = Callable[[], Awaitable[None]]
 
 
-class Microphone:
+class RealtimeAudioInput:
     """Of one connection."""
 
     def __init__(
-        self, services: Services, desk: Desk, refused: Callable[[RhapsodeError], Awaitable[None]]
+        self, services: Services, desk: RealtimeCommands, refused: Callable[[RhapsodeError], Awaitable[None]]
     ) -> None:
         self._services = services
         self._desk = desk

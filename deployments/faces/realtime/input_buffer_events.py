@@ -7,7 +7,7 @@ from pipeline.session_state.conversation import Conversation
 from schemas.events.recorded import Recorded
 
 
-class Ears:
+class InputBufferEvents:
     """A pure translation. Times count all sound that was sent, whichever microphone it came from."""
 
     def __init__(self, conversation: Conversation) -> None:

@@ -10,7 +10,7 @@ from deployments.faces.openai.model_names import Names
 from deployments.faces.realtime.item_views import Shown, shown_item
 from deployments.faces.realtime.session_config import Config, checked, config_of, for_response, updated
 from pipeline.engines.ports import Message, SpeechToText
-from pipeline.eventlog.recorder import About
+from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.conversation_items import ROOT, Item, made
@@ -52,7 +52,7 @@ SILENCE: Final = {"type": "message", "role": "user", "content": [{"type": "input
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class RealtimeCommands:
     """Of one session. Every method raises a RhapsodeError where it refuses."""
 
     session: SessionId
@@ -140,7 +140,7 @@ class Desk:
     async def truncate(self, event: ItemTruncate) -> None:
         """Of this answer nobody heard more: the model is told so, and nothing more of it is sent."""
 
-        def decision(conversation: Conversation) -> Sequence[Event | About]:
+        def decision(conversation: Conversation) -> Sequence[Event | RequestContext]:
             item = _item(conversation, event.item_id, "truncate")
             turn = conversation.turns.get(item.turn)
             if item.kind != "answer" or turn is None or not turn.settings.speak:
@@ -150,9 +150,9 @@ class Desk:
                     f"Audio content of {turn.audio_ms}ms is already shorter than {event.audio_end_ms}ms.",
                     field="audio_end_ms",
                 )
-            events = [About(turn.turn, PlaybackHeard(heard_ms=event.audio_end_ms))]
+            events = [RequestContext(turn.turn, PlaybackHeard(heard_ms=event.audio_end_ms))]
             if not turn.flushed:
-                events.append(About(turn.turn, PlaybackFlushed(reason="user")))
+                events.append(RequestContext(turn.turn, PlaybackFlushed(reason="user")))
             return *events, ItemTruncated(item=item.id, audio_end_ms=event.audio_end_ms)
 
         await self.sessions.decide(self.session, decision)

@@ -11,15 +11,15 @@ import orjson
 from fastapi import WebSocketDisconnect
 
 from deployments.faces.realtime.event_translator import ServerEvent
-from deployments.faces.realtime.idle_timeout import Patience
-from deployments.faces.realtime.input_buffer import Microphone
+from deployments.faces.realtime.idle_timeout import IdleTimeout
+from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.output_audio import AnswerSound
 from deployments.faces.realtime.realtime_error_events import error_body
 from deployments.faces.realtime.realtime_opening import Opened
 from deployments.faces.realtime.realtime_socket import RealtimeSocket, read_json
 from deployments.faces.realtime.session_config import config_of, shown
 from deployments.services import Services
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.realtime.client_events import (
@@ -69,8 +69,8 @@ class Connection:
         self._number = opened.told
         """Of the event that was told last."""
         self._own = 0
-        self._ears = Microphone(services, opened.desk, self._refused)
-        self._patience = Patience(services, opened.desk, self._ears)
+        self._ears = RealtimeAudioInput(services, opened.desk, self._refused)
+        self._patience = IdleTimeout(services, opened.desk, self._ears)
         self._send_job, self._jobs = anyio.create_memory_object_stream[_Job](_JOBS)
 
     # ------------------------------------------------------------ what is told
@@ -84,7 +84,7 @@ class Connection:
     async def tell(self) -> None:
         """What happens in the session, from where this client is on, until the session ends."""
         services = self._services
-        listener = Listener(services.log, services.tailer, services.clock)
+        listener = SessionListener(services.log, services.tailer, services.clock)
         wish = Listening(
             after=self._opened.after, audio=True, buffer=services.settings.limits.listener_buffer
         )

@@ -6,7 +6,7 @@ from typing import Final
 
 from deployments.faces.native.session_routes import refuse_affairs
 from deployments.faces.realtime.event_translator import PER_EVENT, Translator, position
-from deployments.faces.realtime.realtime_commands import Desk
+from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import checked, initial
 from deployments.services import Services
 from pipeline.eventlog.event_log import Head
@@ -29,7 +29,7 @@ _PAGE: Final = 2_000
 class Opened:
     """A session that is about to be listened to."""
 
-    desk: Desk
+    desk: RealtimeCommands
     translator: Translator
     """It has taken in everything before what is told."""
     after: Seq
@@ -125,7 +125,7 @@ async def _open(services: Services, session: SessionId, model: str, number: int 
     translator = Translator(session)
     await _fold(services, translator, after)
     settings = services.settings
-    desk = Desk(
+    desk = RealtimeCommands(
         session,
         services.sessions,
         services.tailer,

@@ -148,7 +148,9 @@ async def narration(
         await services.sessions.attend(source.session)
         progress = NarrationProgress(services.tailer, source)
         await socket.send({"type": "connected", "session_id": session_id, **await _counts(source)})
-        await _tell(socket, services.log, source, progress, Wish(int(after) if after else -1, audio_format))
+        await _tell(
+            socket, services.log, source, progress, NarrationParams(int(after) if after else -1, audio_format)
+        )
         await socket.send(progress.fold.last_words())
         await socket.close()
 
@@ -160,7 +162,7 @@ async def _counts(source: Source) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NarrationParams:
     """What a listener wants of a narration."""
 
     after: int
@@ -168,7 +170,7 @@ class Wish:
 
 
 async def _tell(
-    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, wish: Wish
+    socket: JsonSocket, log: EventLog, source: Source, progress: NarrationProgress, wish: NarrationParams
 ) -> None:
     async with aclosing(progress.chunks(wish.after)) as chunks:
         async for chunk in chunks:

@@ -15,7 +15,7 @@ FORMAT: Final[AudioFormat] = "mp3"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TranslatedScene:
     """A message that follows from the event at `seq`; where it has `sound`, that is still to be encoded."""
 
     seq: Seq
@@ -35,7 +35,7 @@ class SceneMessages:
     _sound: SentenceSound = field(default_factory=SentenceSound)
     _spoken: int = 0
 
-    def take(self, recorded: Recorded) -> Told | None:
+    def take(self, recorded: Recorded) -> TranslatedScene | None:
         """The next event of the session; None where it means nothing to the client."""
         if recorded.turn != self.turn:
             return None
@@ -43,10 +43,10 @@ class SceneMessages:
         match recorded.type:
             case "turn.started":
                 text = "Starting scene generation with real-time narration"
-                return Told(recorded.seq, {"type": "generation_started", "message": text})
+                return TranslatedScene(recorded.seq, {"type": "generation_started", "message": text})
             case "text.delta":
                 self._text += data["text"]
-                return Told(recorded.seq, {"type": "text_chunk", "text": data["text"]})
+                return TranslatedScene(recorded.seq, {"type": "text_chunk", "text": data["text"]})
             case "sentence.ready":
                 self._spans[data["sentence"]] = data["start"], data["end"]
             case "audio.chunk":
@@ -55,10 +55,10 @@ class SceneMessages:
                 return self._sentence(recorded)
             case kind if kind in TERMINAL:
                 self.over = True
-                return Told(recorded.seq, self._end(recorded))
+                return TranslatedScene(recorded.seq, self._end(recorded))
         return None
 
-    def _sentence(self, recorded: Recorded) -> Told | None:
+    def _sentence(self, recorded: Recorded) -> TranslatedScene | None:
         """A sentence with sound is a chunk. One without, or whose voice broke off, does not count."""
         number = recorded.data["sentence"]
         sound = tuple(self._sound.of(number))
@@ -73,7 +73,7 @@ class SceneMessages:
             "format": FORMAT,
         }
         self._spoken += 1
-        return Told(recorded.seq, message, sound)
+        return TranslatedScene(recorded.seq, message, sound)
 
     def _end(self, recorded: Recorded) -> Message:
         if recorded.type == "turn.failed":

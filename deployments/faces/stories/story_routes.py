@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
 from deployments.faces.conversations.json_socket import JsonSocket, conversing
 from deployments.faces.forms.form_bodies import form_or_json, schema_of
 from deployments.faces.native.session_routes import Open, erase
-from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, Told
+from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, TranslatedScene
 from deployments.services import Services
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narrations import Scene, SceneId
 from pipeline.apps.stories import premise_of
-from pipeline.delivery.listener import Listener, Listening
+from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
@@ -186,7 +186,7 @@ def _place(after: str, head: Head) -> Seq:
 async def _tell(socket: JsonSocket, services: Services, scene: Scene, head: Head, after: Seq) -> None:
     """Every message of the scene after `after`, until its end."""
     messages = SceneMessages(str(scene.id), scene.id.turn)
-    listener = Listener(services.log, services.tailer, services.clock)
+    listener = SessionListener(services.log, services.tailer, services.clock)
     wish = Listening(after=Seq(scene.id.turn), audio=True, buffer=services.settings.limits.listener_buffer)
     async with aclosing(listener.listen(scene.id.story, head, wish)) as batches:
         async for batch in batches:
@@ -198,7 +198,7 @@ async def _tell(socket: JsonSocket, services: Services, scene: Scene, head: Head
                 return
 
 
-async def _whole(told: Told) -> dict[str, object]:
+async def _whole(told: TranslatedScene) -> dict[str, object]:
     message = {**told.message, "seq": told.seq}
     if told.sound:
         message["audio"] = base64.b64encode(await encode(FORMAT, told.sound)).decode()

@@ -22,7 +22,7 @@ from loadtests.report.tables import percentile
 from pipeline.rag.citation_support import supports
 from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
-from pipeline.rag.reading.document_reader import Upload
+from pipeline.rag.reading.document_reader import UploadedDocument
 from schemas.ids import new_id
 from schemas.settings.retrieval_settings import (
     CollectionId,
@@ -236,7 +236,7 @@ async def filled(library: Library, collection: CollectionId, folder: Path) -> di
     names: dict[str, str] = {}
     for path in shelve(shelf):
         document = DocumentId(new_id())
-        async with aclosing(library.add(collection, document, Upload(path, path.name))) as steps:
+        async with aclosing(library.add(collection, document, UploadedDocument(path, path.name))) as steps:
             async for _ in steps:
                 pass
         names[document] = path.name

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pipeline.background.consumer_lag import GroupStanding, ProjectionStanding, Standing
+from pipeline.background.consumer_lag import ConsumerLag, GroupStanding, ProjectionStanding
 from pipeline.background.redis.pointers import LETTERS, READERS, checkpoint, parking
 from pipeline.background.worker_ports import START
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -14,7 +14,7 @@ LAG_MOST: Final = 1_000
 LETTERS_MOST: Final = 10_000
 
 
-async def standings(log: RedisEventLog) -> list[Standing]:
+async def standings(log: RedisEventLog) -> list[ConsumerLag]:
     """One for each partition, in order; none for those whose server is away."""
     keys = await log.keys()
     exist = await log.partly(*(("EXISTS", keys.triggers(p)) for p in range(keys.partitions)))
@@ -33,7 +33,7 @@ async def standings(log: RedisEventLog) -> list[Standing]:
     named = [(p, name.decode()) for p in every for name in readers[p]]
     projections = await _projections(log, named)
     return [
-        Standing(
+        ConsumerLag(
             partition=p,
             length=int(lengths.get(p, 0)),
             groups=[group for at, group in groups if at == p],

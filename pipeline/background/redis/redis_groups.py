@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pipeline.background.redis.pointers import ERROR_CHARS, LETTERS, packed_changes, pointer_of
-from pipeline.background.worker_ports import Change, Delivery, Member, Pointer
+from pipeline.background.worker_ports import Change, EventDelivery, Member, Pointer
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.outcomes import good
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -33,19 +33,19 @@ class RedisGroups:
         keys = await self._log.keys()
         await self._log.partly(*_joins(keys, group).values())
 
-    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[Delivery]:
+    async def fetch(self, member: Member, *, count: int, wait_s: float) -> list[EventDelivery]:
         keys = await self._log.keys()
         joins = _joins(keys, member.group)
         words = ("XREADGROUP", "GROUP", member.group, member.consumer, "COUNT", _share(count, keys))
         found = await self._waiter.read(words, dict.fromkeys(joins, ">"), wait_s, join=joins)
         partition_of = {name.encode(): partition for partition, name in enumerate(joins)}
         return [
-            Delivery(pointer_of(partition_of[stream], entry))
+            EventDelivery(pointer_of(partition_of[stream], entry))
             for stream, entries in found
             for entry in entries
         ]
 
-    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[Delivery]:
+    async def claim(self, member: Member, *, idle_s: float, count: int) -> list[EventDelivery]:
         keys = await self._log.keys()
         replies = await self._log.partly(
             *(
@@ -55,7 +55,7 @@ class RedisGroups:
         )
         self.lost += sum(len(lost) for _, lost in good(replies))
         return [
-            Delivery(pointer_of(partition, entry), entry[2])
+            EventDelivery(pointer_of(partition, entry), entry[2])
             for partition, reply in enumerate(replies)
             if not isinstance(reply, Exception)
             for entry in reply[0]

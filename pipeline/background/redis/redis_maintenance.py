@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
-from pipeline.background.consumer_lag import Presence, Standing
+from pipeline.background.consumer_lag import ConsumerLag, ConsumerPresence
 from pipeline.background.event_counts import key_of, summed
 from pipeline.background.redis.pointers import LETTERS, letter_of, parking
 from pipeline.background.redis.redis_consumer_lag import standings
@@ -29,23 +29,23 @@ class RedisUpkeep:
 
     # ---------------------------------------------------------------- how things stand
 
-    async def announce(self, presence: Presence) -> None:
+    async def announce(self, presence: ConsumerPresence) -> None:
         await self._log.call(("HSET", PRESENCES, presence.worker, presence.packed()))
 
     async def retire(self, workers: Sequence[str]) -> None:
         if workers:
             await self._log.call(("HDEL", PRESENCES, *workers))
 
-    async def presences(self) -> list[Presence]:
+    async def presences(self) -> list[ConsumerPresence]:
         [flat] = await self._log.call(("HGETALL", PRESENCES))
         pairs = zip(flat[::2], flat[1::2], strict=True)
-        return [Presence.unpacked(name.decode(), packed) for name, packed in pairs]
+        return [ConsumerPresence.unpacked(name.decode(), packed) for name, packed in pairs]
 
     async def now_ms(self) -> int:
         """On the log server's clock, which made the entries' ids."""
         return await self._log.now_ms()
 
-    async def standings(self) -> list[Standing]:
+    async def standings(self) -> list[ConsumerLag]:
         """One for each partition, in order."""
         return await standings(self._log)
 

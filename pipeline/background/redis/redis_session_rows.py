@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Seque
 from typing import Final
 
 from pipeline.background.redis.pointers import LETTERS, checkpoint, letter_of, parking
-from pipeline.background.session_directory import ROWS, DirectoryProjection, Row, unpacked
+from pipeline.background.session_directory import ROWS, DirectoryProjection, DirectoryRow, unpacked
 from pipeline.background.worker_ports import START
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
@@ -54,7 +54,7 @@ class RedisTraces:
         if commands:
             await self._log.call(*commands)
 
-    async def _rows(self, keys: Keys, sessions: Sequence[SessionId]) -> list[tuple[SessionId, Row]]:
+    async def _rows(self, keys: Keys, sessions: Sequence[SessionId]) -> list[tuple[SessionId, DirectoryRow]]:
         found = await self._log.call(
             *(("HGET", keys.beside(keys.partition(session), ROWS), session) for session in sessions)
         )

@@ -14,7 +14,7 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._opened_at: float | None = None
-        self._trial: Visit | None = None
+        self._trial: BreakerCall | None = None
 
     @property
     def state(self) -> Literal["closed", "open", "half-open"]:
@@ -22,16 +22,16 @@ class Breaker:
             return "closed"
         return "open" if self._clock.monotonic() - self._opened_at < self._reset_s else "half-open"
 
-    def admit(self) -> "Visit | None":
+    def admit(self) -> "BreakerCall | None":
         """Leave to ask the server, or None. Half open, one request at a time gets it."""
         if self.state == "closed":
-            return Visit(self)
+            return BreakerCall(self)
         if self.state == "open" or self._trial is not None:
             return None
-        self._trial = Visit(self)
+        self._trial = BreakerCall(self)
         return self._trial
 
-    def record(self, visit: "Visit", *, well: bool) -> None:
+    def record(self, visit: "BreakerCall", *, well: bool) -> None:
         """What a visit found. Those that began before the breaker opened cannot keep it open longer."""
         if well:
             self._failures, self._opened_at = 0, None
@@ -41,12 +41,12 @@ class Breaker:
         if opens or visit is self._trial:
             self._opened_at = self._clock.monotonic()
 
-    def forget(self, visit: "Visit") -> None:
+    def forget(self, visit: "BreakerCall") -> None:
         if visit is self._trial:
             self._trial = None
 
 
-class Visit:
+class BreakerCall:
     """One request's leave: report what it found, if anything, and always `end` it."""
 
     def __init__(self, breaker: Breaker) -> None:

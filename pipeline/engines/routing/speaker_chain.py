@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import chain
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, OpusChunk, Speaker, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, WordTimes
 from pipeline.engines.routing.fallback_order import in_order
 from pipeline.engines.routing.retry import Guard
 from schemas.errors import EngineError, EngineFailed, UnknownProvider
@@ -28,7 +28,7 @@ class GuardedSpeaker:
         return {self._guard.name: self.voices}
 
     def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         """See `Speaker.speak`, and `Guard.stream`."""
         return self._guard.stream(
@@ -71,7 +71,7 @@ class ChainSpeaker:
         return {name: link.speaker.voices for name, link in self._links.items()}
 
     async def speak(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
         """See `Speaker.speak`. A voice that a fallback does not have becomes its default voice."""
         route = self._route(delivery)
@@ -89,7 +89,7 @@ class ChainSpeaker:
         for link in self._links.values():
             await link.speaker.aclose()
 
-    def _route(self, delivery: Delivery) -> list[str]:
+    def _route(self, delivery: EngineResult) -> list[str]:
         wished = delivery.provider or LOCAL
         if wished not in self._links:
             raise UnknownProvider(

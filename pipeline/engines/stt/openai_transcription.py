@@ -18,7 +18,7 @@ from pipeline.engines.http.http_provider import Provider, body_of
 from pipeline.engines.http.server_events import BadAnswer, whole
 from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.stt.pcm_samples import RATE, named_language, samples
-from pipeline.engines.stt.transcription_stream import Answer, document_of, events
+from pipeline.engines.stt.transcription_stream import TranscriptionAnswer, document_of, events
 from pipeline.engines.stt.whisper_windows import is_silent
 from schemas.errors import EngineError, EngineFailed
 from schemas.settings.listening_settings import TranscriptionProviderSettings
@@ -50,11 +50,11 @@ class OpenAiTranscription:
             yield Transcript("", language, self._engine)
             return
         self.open_streams += 1
-        began, text, answer = perf_counter(), "", Answer()
+        began, text, answer = perf_counter(), "", TranscriptionAnswer()
         try:
             async with aclosing(self._attempts(utterance)) as items:
                 async for item in items:
-                    if isinstance(item, Answer):
+                    if isinstance(item, TranscriptionAnswer):
                         answer = item
                         continue
                     text += item
@@ -68,7 +68,7 @@ class OpenAiTranscription:
     async def aclose(self) -> None:
         await self._provider.aclose()
 
-    async def _attempts(self, utterance: Utterance) -> AsyncGenerator[str | Answer, None]:
+    async def _attempts(self, utterance: Utterance) -> AsyncGenerator[str | TranscriptionAnswer, None]:
         for attempt in range(1, _ATTEMPTS + 1):
             heard = False
             try:
@@ -83,7 +83,7 @@ class OpenAiTranscription:
             else:
                 return
 
-    async def _request(self, utterance: Utterance) -> AsyncGenerator[str | Answer, None]:
+    async def _request(self, utterance: Utterance) -> AsyncGenerator[str | TranscriptionAnswer, None]:
         """Deltas that add up to the text (no space at either end), then the end."""
         name, timeout_s, heard = self._provider.name, self._settings.timeout_s, False
         request = self._provider.http.stream(
@@ -125,7 +125,9 @@ class OpenAiTranscription:
         return fields
 
 
-async def _trimmed(items: AsyncGenerator[str | Answer, None]) -> AsyncGenerator[str | Answer, None]:
+async def _trimmed(
+    items: AsyncGenerator[str | TranscriptionAnswer, None],
+) -> AsyncGenerator[str | TranscriptionAnswer, None]:
     """Without the space before and after all the text; what the end says beyond the deltas is one more.
 
     Where the end contradicts what was told, what was told stays.
@@ -133,7 +135,7 @@ async def _trimmed(items: AsyncGenerator[str | Answer, None]) -> AsyncGenerator[
     told, space = "", ""
     async with aclosing(items):
         async for item in items:
-            if isinstance(item, Answer):
+            if isinstance(item, TranscriptionAnswer):
                 text = (item.text or "").strip()
                 if text.startswith(told) and text != told:
                     yield text[len(told) :]

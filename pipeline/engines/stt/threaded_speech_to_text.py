@@ -18,7 +18,7 @@ from schemas.errors import EngineDead, EngineFailed, RhapsodeError
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DecodedPiece:
     """What was said in one window of an utterance."""
 
     text: str
@@ -28,14 +28,14 @@ class Piece:
     """Places in this text; times in the whole utterance."""
 
 
-class Decoder(Protocol):
+class UtteranceDecoder(Protocol):
     """A model that writes down, and blocks meanwhile. Several threads may use it at once."""
 
     def engine(self, utterance: Utterance) -> str:
         """Which model it would take, as "whisper base int8"."""
         ...
 
-    def pieces(self, utterance: Utterance) -> Iterator[Piece]:
+    def pieces(self, utterance: Utterance) -> Iterator[DecodedPiece]:
         """Each step works on one window; whoever stops asking stops the work."""
         ...
 
@@ -47,7 +47,7 @@ class ThreadedSpeechToText:
     """
 
     def __init__(
-        self, decoder: Decoder, *, threads: int, places: int, queued: int, stall_s: float = inf
+        self, decoder: UtteranceDecoder, *, threads: int, places: int, queued: int, stall_s: float = inf
     ) -> None:
         """`stall_s`: seconds that one window may take."""
         self._decoder = decoder
@@ -87,7 +87,7 @@ class ThreadedSpeechToText:
         self._closed = True
         await asyncio.to_thread(self._pool.shutdown)
 
-    async def _next(self, pieces: Iterator[Piece], written: "_Written") -> Piece | None:
+    async def _next(self, pieces: Iterator[DecodedPiece], written: "_Written") -> DecodedPiece | None:
         if self._closed:
             raise EngineDead("The speech-to-text engine was shut down.")
         try:
@@ -97,7 +97,7 @@ class ThreadedSpeechToText:
         except Exception as error:  # the libraries raise what they like
             raise EngineFailed(f"The sound could not be written down: {error}") from error
 
-    def _step(self, pieces: Iterator[Piece], written: "_Written") -> Piece | None:
+    def _step(self, pieces: Iterator[DecodedPiece], written: "_Written") -> DecodedPiece | None:
         began = perf_counter()
         with self._watchdog.working(), self._shares.measured() as share:
             piece = next(pieces, None)
@@ -116,7 +116,7 @@ class _Written:
     decode_ms: float = 0.0
     cpu_ms: float = 0.0
 
-    def add(self, piece: Piece) -> str:
+    def add(self, piece: DecodedPiece) -> str:
         """What is new; empty if the piece holds nothing."""
         delta = piece.text.rstrip() if self.text else piece.text.strip()
         left_out = 0 if self.text else len(piece.text) - len(piece.text.lstrip())

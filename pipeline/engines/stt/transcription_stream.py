@@ -15,7 +15,7 @@ _CODE: Final = re.compile(r"[a-z]{2,3}")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TranscriptionAnswer:
     """The end: all the text, if it is said again, and what else the server tells."""
 
     text: str | None = None
@@ -23,7 +23,7 @@ class Answer:
     words: tuple[WrittenWord, ...] = ()
 
 
-async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Answer, None]:
+async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | TranscriptionAnswer, None]:
     """Deltas of an event stream, then its end: OpenAI's events, or vLLM's chunks.
 
     A stream that does not say that it is over is not all of the text.
@@ -35,7 +35,7 @@ async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Ans
             if kind == "error" or document.get("error"):
                 raise BadAnswer(f"failed: {words_of(document)}")
             if kind == "transcript.text.done":
-                yield Answer(_text(document, "text"))
+                yield TranscriptionAnswer(_text(document, "text"))
                 return
             if kind == "transcript.text.delta":
                 yield _text(document, "delta")
@@ -45,16 +45,16 @@ async def events(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[str | Ans
             finished = finished or document is DONE
     if not finished:
         raise BadAnswer("broke off in the middle of an utterance")
-    yield Answer()
+    yield TranscriptionAnswer()
 
 
-def document_of(data: bytes, sound_ms: int) -> Answer:
+def document_of(data: bytes, sound_ms: int) -> TranscriptionAnswer:
     """The answer as "json" or "verbose_json"."""
     document = parsed(data)
     text = _text(document, "text").strip()
     aligned = document.get("words")
     language = document.get("language")
-    return Answer(
+    return TranscriptionAnswer(
         text,
         # Whisper's own server says "english": only codes are of use to us.
         language if isinstance(language, str) and _CODE.fullmatch(language) else "",

@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.engines.ports import Utterance
 from pipeline.engines.stt.pcm_samples import RATE, samples
-from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
+from pipeline.engines.stt.threaded_speech_to_text import DecodedPiece, ThreadedSpeechToText
 from pipeline.engines.stt.whisper_model import Hints, WhisperModel, load
 from pipeline.engines.stt.whisper_weights import WhisperFiles, whisper_files, whisper_partial_files
 from pipeline.engines.stt.whisper_windows import cut, is_silent, lead_in
@@ -20,8 +20,8 @@ _LEAST: Final = RATE // 20
 
 def build(settings: SpeechToTextSettings, cache: Path) -> ThreadedSpeechToText:
     """The registry's factory: prepares the weights if need be, then loads both models."""
-    full = Loaded(whisper_files(settings.model_path, cache), settings)
-    small = Loaded(whisper_partial_files(settings.partial_model_path), settings)
+    full = LoadedWhisper(whisper_files(settings.model_path, cache), settings)
+    small = LoadedWhisper(whisper_partial_files(settings.partial_model_path), settings)
     return ThreadedSpeechToText(
         ShortWindows(full, small),
         threads=settings.workers,
@@ -31,7 +31,7 @@ def build(settings: SpeechToTextSettings, cache: Path) -> ThreadedSpeechToText:
     )
 
 
-class Loaded:
+class LoadedWhisper:
     """A model in memory, and what it is called."""
 
     def __init__(self, files: WhisperFiles, settings: SpeechToTextSettings) -> None:
@@ -50,14 +50,14 @@ class Loaded:
 class ShortWindows:
     """Satisfies Decoder. Sound that one window does not hold is cut at quiet places."""
 
-    def __init__(self, full: Loaded, small: Loaded) -> None:
+    def __init__(self, full: LoadedWhisper, small: LoadedWhisper) -> None:
         self._full = full
         self._small = small
 
     def engine(self, utterance: Utterance) -> str:
         return self._for(utterance).name
 
-    def pieces(self, utterance: Utterance) -> Iterator[Piece]:
+    def pieces(self, utterance: Utterance) -> Iterator[DecodedPiece]:
         """See `Decoder.pieces`."""
         model, sound = self._for(utterance).model, samples(utterance.pcm)
         language = utterance.language if model.knows(utterance.language) else None
@@ -69,10 +69,10 @@ class ShortWindows:
                 if window.text:
                     ms = at * 1_000 // RATE
                     words = (replace(w, start_ms=w.start_ms + ms, end_ms=w.end_ms + ms) for w in window.words)
-                    yield Piece(window.text, window.language, tuple(words))
+                    yield DecodedPiece(window.text, window.language, tuple(words))
                     hints = replace(hints, language=window.language, prompt="")
                 at += window.heard
 
-    def _for(self, utterance: Utterance) -> Loaded:
+    def _for(self, utterance: Utterance) -> LoadedWhisper:
         small_will_do = utterance.language == "en" or not self._small.english_only
         return self._small if utterance.partial and small_will_do else self._full

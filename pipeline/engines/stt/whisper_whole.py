@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipeline.engines.ports import Utterance, WrittenWord
 from pipeline.engines.stt.pcm_samples import RATE, samples
-from pipeline.engines.stt.threaded_speech_to_text import Piece, ThreadedSpeechToText
+from pipeline.engines.stt.threaded_speech_to_text import DecodedPiece, ThreadedSpeechToText
 from pipeline.engines.stt.whisper_model import load, spoken_language
 from pipeline.engines.stt.whisper_weights import quality_model
 from pipeline.engines.stt.whisper_windows import Sound, cut, is_invented, is_silent, most_tokens
@@ -43,7 +43,7 @@ class FullWindows:
     def engine(self, utterance: Utterance) -> str:
         return self._name
 
-    def pieces(self, utterance: Utterance) -> Iterator[Piece]:
+    def pieces(self, utterance: Utterance) -> Iterator[DecodedPiece]:
         """See `Decoder.pieces`."""
         sound = samples(utterance.pcm)
         language = utterance.language if utterance.language in self._model.supported_languages else None
@@ -53,7 +53,9 @@ class FullWindows:
                 language = language or spoken_language(self._model, part)
                 yield from self._part(part, utterance, language, start * 1_000 // RATE)
 
-    def _part(self, sound: Sound, utterance: Utterance, language: str, from_ms: int) -> Iterator[Piece]:
+    def _part(
+        self, sound: Sound, utterance: Utterance, language: str, from_ms: int
+    ) -> Iterator[DecodedPiece]:
         segments, _ = self._model.transcribe(
             sound,
             language=language,
@@ -70,7 +72,7 @@ class FullWindows:
         for segment in segments:
             if not is_invented(segment.text, segment.no_speech_prob, segment.avg_logprob):
                 words = _words(segment, sound_ms, from_ms) if utterance.words else ()
-                yield Piece(segment.text, language, words)
+                yield DecodedPiece(segment.text, language, words)
 
 
 def _words(segment: Any, sound_ms: int, from_ms: int) -> tuple[WrittenWord, ...]:

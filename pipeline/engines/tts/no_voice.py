@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from schemas.errors import EngineFailed
 from schemas.settings import TextToSpeechSettings
 
@@ -17,7 +17,7 @@ class NoVoice:
         self.voices: tuple[str, ...] = (voice,)
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """Raises EngineFailed before any sound; a text without words is silence, as with every engine."""
         if any(letter.isalnum() for letter in text):

@@ -11,10 +11,10 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.piper_device import providers_for
-from pipeline.engines.tts.piper_voice import Frames, Voice
+from pipeline.engines.tts.piper_voice import PiperFrames, Voice
 from pipeline.engines.tts.tempo import at_tempo, missing
 from pipeline.engines.tts.voice_windows import told_in_windows
 from pipeline.engines.watchdog import Watchdog
@@ -58,7 +58,7 @@ class PiperTextToSpeech:
         return self._slots.taken
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`. Closing lets the window at work finish, and no other begin."""
         if voice != self._name:
@@ -84,7 +84,7 @@ class PiperTextToSpeech:
         self._closed = True
         await asyncio.to_thread(self._pool.shutdown)
 
-    async def _sound(self, frames: Frames, start: int, end: int) -> NDArray[np.float32]:
+    async def _sound(self, frames: PiperFrames, start: int, end: int) -> NDArray[np.float32]:
         return await self._in_thread(self._voice.samples, frames, start, end)
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

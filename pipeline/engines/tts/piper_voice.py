@@ -16,7 +16,7 @@ from piper.config import PhonemeType
 
 from pipeline.engines.tts.piper_device import CPU, check_is_used
 from pipeline.engines.tts.piper_words import TextWord, pieces, speakable
-from pipeline.engines.tts.voice_windows import Piece, Sentence, bounded
+from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded
 from pipeline.engines.weights.model_files import DECODER, FRONTEND, SEAM, VoiceFiles
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 
@@ -30,7 +30,7 @@ _ALONE_CACHED: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
+class PiperFrames:
     """A sentence that only needs decoding."""
 
     latent: NDArray[np.float32]
@@ -70,11 +70,11 @@ class Voice:
     def _hop_ms(self) -> float:
         return 1_000 * self.hop / self.sample_rate
 
-    def pronounce(self, text: str) -> list[Piece]:
+    def pronounce(self, text: str) -> list[WindowPiece]:
         """The whole text, in pieces; empty where there is nothing to pronounce."""
         return [piece for words in pieces(text) if (piece := self._piece(words)).sentences]
 
-    def frames(self, sentence: Sentence, speed: float) -> Frames:
+    def frames(self, sentence: Sentence, speed: float) -> PiperFrames:
         """Say how long every phoneme is and sample the latent: 10 to 50 ms for a sentence."""
         length_scale = self._config.length_scale / speed
         scales = [self._config.noise_scale, length_scale, self._config.noise_w_scale]
@@ -86,10 +86,10 @@ class Voice:
                 "scales": np.array(scales, np.float32),
             },
         )
-        made = Frames(latent, mask, per_id.ravel())
+        made = PiperFrames(latent, mask, per_id.ravel())
         return _without_long_pauses(made, sentence, most_ms=_PAUSE_MS / speed, hop_ms=self._hop_ms)
 
-    def samples(self, frames: Frames, start: int, end: int) -> NDArray[np.float32]:
+    def samples(self, frames: PiperFrames, start: int, end: int) -> NDArray[np.float32]:
         """The sound of frames [start, end), exactly as in the decoded whole; about 1 ms a frame."""
         first, last = max(0, start - self._margin), min(frames.count, end + self._margin)
         window = [frames.latent[:, :, first:last], frames.mask[:, :, first:last]]
@@ -97,14 +97,14 @@ class Voice:
         offset = (start - first) * self.hop
         return sound.ravel()[offset : offset + (end - start) * self.hop]
 
-    def _piece(self, words: list[TextWord]) -> Piece:
+    def _piece(self, words: list[TextWord]) -> WindowPiece:
         sentences = [
             self._sentence(part)
             for phonemes in self._phonemizer.phonemize(speakable(words))
             for part in bounded([symbol for symbol in phonemes if symbol in self._ids])
         ]
         alone = tuple(self._alone(word.text) for word in words)
-        return Piece(tuple(words), alone, tuple(sentence for sentence in sentences if sentence.symbols))
+        return WindowPiece(tuple(words), alone, tuple(sentence for sentence in sentences if sentence.symbols))
 
     def _pronounce_alone(self, word: str) -> str:
         sentences = self._phonemizer.phonemize(speakable([TextWord(0, len(word), word)]))
@@ -120,7 +120,9 @@ class Voice:
         return Sentence(tuple(symbols), (*ids, *self._ids[_END]), tuple(starts))
 
 
-def _without_long_pauses(made: Frames, sentence: Sentence, *, most_ms: float, hop_ms: float) -> Frames:
+def _without_long_pauses(
+    made: PiperFrames, sentence: Sentence, *, most_ms: float, hop_ms: float
+) -> PiperFrames:
     """The same frames but those in the middle of what is longer than `most_ms` at a comma."""
     most = round(most_ms / hop_ms)
     reached = np.concatenate([[0], np.cumsum(made.per_id)]).astype(int)
@@ -136,7 +138,7 @@ def _without_long_pauses(made: Frames, sentence: Sentence, *, most_ms: float, ho
     if kept.all():
         return made
     per_id = np.array([kept[first:last].sum() for first, last in pairwise(reached)], np.float32)
-    return Frames(made.latent[:, :, kept], made.mask[:, :, kept], per_id)
+    return PiperFrames(made.latent[:, :, kept], made.mask[:, :, kept], per_id)
 
 
 def _session(path: Path, providers: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from pipeline.engines.tts.speech_client import SpeechClient
 from pipeline.engines.tts.tempo import at_tempo
 from schemas.errors import UnknownVoice
@@ -46,7 +46,7 @@ class RemoteVoice:
             self._voices = tuple(dict.fromkeys((*self._voices, *await self._client.voices())))
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`. Closing hangs up."""
         if voice not in self._voices:

@@ -32,7 +32,7 @@ class CutShort(ValueError):
     """More should have come."""
 
 
-class Decoder(Protocol):
+class ResponseDecoder(Protocol):
     """One sentence's bytes on their way into PCM; a few milliseconds of CPU per second of sound at most.
 
     Raises BadSound.
@@ -44,7 +44,7 @@ class Decoder(Protocol):
         ...
 
 
-def decoder_of(content_type: str, rate: int) -> Decoder:
+def decoder_of(content_type: str, rate: int) -> ResponseDecoder:
     """The decoder for a response; its PCM has `rate`, which is also meant where the response names none."""
     kind, _, rest = content_type.partition(";")
     kind = kind.strip().lower()
@@ -177,7 +177,7 @@ class EventDecoder:
 
     def __init__(self, wanted_rate: int) -> None:
         self._wanted_rate = wanted_rate
-        self._sound: Decoder = PcmDecoder(wanted_rate, 1, wanted_rate)
+        self._sound: ResponseDecoder = PcmDecoder(wanted_rate, 1, wanted_rate)
         self._line = bytearray()
         self._done = False
 

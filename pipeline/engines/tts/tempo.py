@@ -15,7 +15,7 @@ import numpy as np
 from av.filter import Graph
 
 from pipeline.engines.ports import WordTimes
-from pipeline.engines.tts.voice_windows import Frames
+from pipeline.engines.tts.voice_windows import WindowFrames
 
 _ENOUGH: Final = 0.005
 """A voice that is as near as this to the wished speed is left as it is."""
@@ -67,7 +67,7 @@ class Tempo:
                 return b"".join(parts)
 
 
-def missing(made: Sequence[Frames], natural: Sequence[Frames], speed: float) -> float:
+def missing(made: Sequence[WindowFrames], natural: Sequence[WindowFrames], speed: float) -> float:
     """How many times faster `made` must become to be `speed` times as fast as `natural`, the text at 1.0."""
     frames = sum(one.count for one in natural)
     factor = speed * sum(one.count for one in made) / frames if frames else 1.0

@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engines.ports import SpokenWord, WordTimes
+from pipeline.engines.ports import TimedWord, WordTimes
 from pipeline.engines.tts.piper_words import TextWord, locate
 
 WINDOWS: Final = (20, 40, 80, 120)
@@ -41,7 +41,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class WindowPiece:
     """A stretch of text with its pronunciation."""
 
     words: tuple[TextWord, ...]
@@ -50,7 +50,7 @@ class Piece:
     sentences: tuple[Sentence, ...]
 
 
-class Frames(Protocol):
+class WindowFrames(Protocol):
     """A sentence that only needs decoding."""
 
     @property
@@ -61,7 +61,7 @@ class Frames(Protocol):
         ...
 
 
-SomeFrames = TypeVar("SomeFrames", bound=Frames)
+SomeFrames = TypeVar("SomeFrames", bound=WindowFrames)
 
 
 def windows(made: Sequence[SomeFrames]) -> Iterator[tuple[SomeFrames, int, int]]:
@@ -89,11 +89,11 @@ def bounded(symbols: list[str]) -> list[list[str]]:
 
 
 def word_times(
-    pieces: Sequence[Piece], made: Sequence[Frames], *, ms_per_frame: float, trimmed_ms: float
+    pieces: Sequence[WindowPiece], made: Sequence[WindowFrames], *, ms_per_frame: float, trimmed_ms: float
 ) -> WordTimes:
     """When each word is heard in the audio that begins after `trimmed_ms`. `made`: one for each sentence."""
     total_ms = ms_per_frame * sum(frames.count for frames in made)
-    words: list[SpokenWord] = []
+    words: list[TimedWord] = []
     rest, first_frame = iter(made), 0
     for piece in pieces:
         symbols: list[str] = []
@@ -111,12 +111,12 @@ def word_times(
                     min(max(ms * ms_per_frame, trimmed_ms), total_ms) - trimmed_ms
                     for ms in np.interp(place, range(len(at_frame)), at_frame)
                 )
-                words.append(SpokenWord(word.start, word.end, round(begin), round(end)))
+                words.append(TimedWord(word.start, word.end, round(begin), round(end)))
     return WordTimes(tuple(words))
 
 
 async def told_in_windows(
-    pieces: Sequence[Piece],
+    pieces: Sequence[WindowPiece],
     made: Sequence[SomeFrames],
     decode: Callable[[SomeFrames, int, int], Awaitable[NDArray[np.float32]]],
     *,

@@ -35,7 +35,7 @@ class ArchiveVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ArchiveStatus:
     """How much of a session is archived."""
 
     seq: Seq
@@ -79,7 +79,9 @@ class Archival:
             if (seq := entry_seq(entry))
         ]
 
-    async def begin(self, session: SessionId, who: str, *, lease_ms: int, now_ms: int) -> Standing | None:
+    async def begin(
+        self, session: SessionId, who: str, *, lease_ms: int, now_ms: int
+    ) -> ArchiveStatus | None:
         """Announce that files of the session will be written or erased; None: somebody else is at it.
 
         Whatever happens to the caller, `intents` names the session until somebody has called `settle`.
@@ -124,7 +126,7 @@ class Archival:
         ]
         return named(good(await self.log.partly(*commands)))
 
-    async def standings(self) -> AsyncGenerator[list[tuple[SessionId, Standing]], None]:
+    async def standings(self) -> AsyncGenerator[list[tuple[SessionId, ArchiveStatus]], None]:
         """Every session of the hot log, page by page; some may be named twice.
 
         Raises LogUnavailable at the end where a server was away: the others' sessions have been named then.
@@ -136,7 +138,9 @@ class Archival:
                 sessions = [session for name in found if (session := parse_session_id(name))]
                 yield await self._standings(keys, sessions)
 
-    async def _standings(self, keys: Keys, sessions: Sequence[SessionId]) -> list[tuple[SessionId, Standing]]:
+    async def _standings(
+        self, keys: Keys, sessions: Sequence[SessionId]
+    ) -> list[tuple[SessionId, ArchiveStatus]]:
         if not sessions:
             return []
         fields = ("seq", "ar", "ac", "st", "ts", "by")
@@ -167,10 +171,10 @@ def _id(entry: Sequence[Any]) -> bytes:
     return bytes(entry[0])
 
 
-def _standing(meta: Sequence[bytes | None]) -> Standing:
+def _standing(meta: Sequence[bytes | None]) -> ArchiveStatus:
     """A session that the log does not know stands at zero."""
     seq, archived, chain, state, ts, size = (*meta, *[None] * 6)[:6]
-    return Standing(
+    return ArchiveStatus(
         seq=Seq(int(seq or 0)),
         archived=Seq(int(archived or 0)),
         chain=chain or FIRST_LINK,

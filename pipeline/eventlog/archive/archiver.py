@@ -10,7 +10,7 @@ from typing import Final
 import anyio.to_thread
 
 from pipeline.core.clock import Clock, SystemClock
-from pipeline.eventlog.archive.archival import Archival, ArchiveVerdict, Standing
+from pipeline.eventlog.archive.archival import Archival, ArchiveStatus, ArchiveVerdict
 from pipeline.eventlog.archive.archive_store import ArchiveStore, is_part
 from pipeline.eventlog.archive.segments import Segment, SegmentBuilder, SegmentName, verify
 from schemas.errors import ArchiveDamaged, LogError
@@ -40,7 +40,7 @@ class ArchiveRecord:
     """The session is closed and all of it is archived: the log forgets it after a while."""
 
 
-def due(standing: Standing, now_ms: int, settings: ArchiveSettings) -> Seq:
+def due(standing: ArchiveStatus, now_ms: int, settings: ArchiveSettings) -> Seq:
     """The last event that belongs into the archive now; what is archived already where there is no more."""
     waiting = standing.seq - standing.archived
     if standing.state == "sealed":
@@ -117,10 +117,10 @@ class Archiver:
             return []
         return [] if record is None else [record]
 
-    async def _begin(self, session: SessionId, now_ms: int) -> Standing | None:
+    async def _begin(self, session: SessionId, now_ms: int) -> ArchiveStatus | None:
         return await self._archival.begin(session, self._who, lease_ms=self._lease_ms, now_ms=now_ms)
 
-    async def _clear(self, session: SessionId, standing: Standing) -> None:
+    async def _clear(self, session: SessionId, standing: ArchiveStatus) -> None:
         """Remove what was written by somebody who died before telling the log. Nobody else writes now."""
         beginning = await self._archival.entries(session, standing.archived, 1)
         if [event.seq for event in beginning] != [standing.archived + 1]:
@@ -136,7 +136,7 @@ class Archiver:
             await self._store.remove(session, *leftovers)
 
     async def _archive(
-        self, session: SessionId, standing: Standing, upto: Seq, now_ms: int
+        self, session: SessionId, standing: ArchiveStatus, upto: Seq, now_ms: int
     ) -> ArchiveRecord | None:
         archived, chain, count = standing.archived, standing.chain, 0
         while archived < upto:

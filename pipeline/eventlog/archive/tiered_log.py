@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.archive.archive_reader import ArchiveReader
-from pipeline.eventlog.event_log import Batch, Ear, Head, Lease, Outcome, Verdict
+from pipeline.eventlog.event_log import Batch, Head, Lease, Outcome, PushSubscription, Verdict
 from schemas.errors import ArchiveDamaged, ArchiveUnavailable, LogLost
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, created_ms, generation
@@ -134,7 +134,7 @@ class TieredLog:
     def road(self, session: SessionId) -> str:
         return self.hot.road(session)
 
-    def ear(self) -> Ear:
+    def ear(self) -> PushSubscription:
         return self.hot.ear()
 
     async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 
-from pipeline.eventlog.redis.client import Wire
+from pipeline.eventlog.redis.client import RedisClient
 from pipeline.eventlog.redis.server import (
     BROKEN,
     REPLY_S,
@@ -45,7 +45,7 @@ class Waiter(Protocol):
 class BlockingWaiter:
     """On one server: one command for all streams, on a connection of its own."""
 
-    def __init__(self, wire: Wire, ready: Ready) -> None:
+    def __init__(self, wire: RedisClient, ready: Ready) -> None:
         self._wire = wire
         self._ready = ready
         self._connection: AbstractConnection | None = None

@@ -92,7 +92,7 @@ class Wires(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Wire:
+class RedisClient:
     """The Wires of one server. Sends pipelines, and sends them again until the server has done them."""
 
     def __init__(

@@ -10,9 +10,9 @@ from typing import Final
 import anyio
 
 from pipeline.eventlog.event_log import Batch, EventLog, Outcome, Verdict
-from pipeline.eventlog.producer_queue import Lane, refusal
-from pipeline.eventlog.redis.failover.failover_replayer import GAP_S, Given, Returner
-from pipeline.eventlog.redis.failover.unreplicated_tail import RetainedTail
+from pipeline.eventlog.producer_queue import ProducerQueue, refusal
+from pipeline.eventlog.redis.failover.failover_replayer import GAP_S, FailoverReplayer, Given
+from pipeline.eventlog.redis.failover.unreplicated_tail import UnreplicatedTail
 from schemas.errors import LogError, LogFull, LogUnavailable, RhapsodeError
 from schemas.ids import Seq, SessionId
 
@@ -34,14 +34,14 @@ _LATER: Final = (
 
 
 @dataclass(eq=False)
-class _Road:
+class ShardQueue:
     """The lanes whose events go to one server; those with something to say."""
 
-    ready: dict[Lane, None] = field(default_factory=dict)
+    ready: dict[ProducerQueue, None] = field(default_factory=dict)
     work: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Flusher:
+class GroupCommitter:
     """A lone event leaves at once; whatever comes while a round trip is under way is the next group.
 
     There is one round trip under way on each road, so that a server that fails stops nobody else.
@@ -53,15 +53,15 @@ class Flusher:
         """`appended` is told how long each round trip took."""
         self._log = log
         self._appended = appended
-        self._retained = RetainedTail(retain_s)
-        self._returner = Returner(log, self._retained)
-        self._roads: dict[str, _Road] = {}
-        self._new: list[tuple[str, _Road]] = []
-        self._at: dict[Lane, _Road] = {}
+        self._retained = UnreplicatedTail(retain_s)
+        self._returner = FailoverReplayer(log, self._retained)
+        self._roads: dict[str, ShardQueue] = {}
+        self._new: list[tuple[str, ShardQueue]] = []
+        self._at: dict[ProducerQueue, ShardQueue] = {}
         """A lane keeps its road until its batch is answered, wherever its session goes meanwhile."""
-        self._unsure: dict[Lane, float] = {}
+        self._unsure: dict[ProducerQueue, float] = {}
         """Since when too few replicas have the lane's batch."""
-        self._displaced: dict[Lane, float] = {}
+        self._displaced: dict[ProducerQueue, float] = {}
         """Since when what was before the lane's batch is missing."""
         self._news = asyncio.Event()
         self._done = asyncio.Event()
@@ -76,7 +76,7 @@ class Flusher:
         """Roughly the bytes that those have to say."""
         return sum(lane.weight for lane in self._at)
 
-    def add(self, lane: Lane) -> None:
+    def add(self, lane: ProducerQueue) -> None:
         road = self._at.get(lane)
         if road is None:
             road = self._at[lane] = self._road(self._log.road(lane.session))
@@ -84,10 +84,10 @@ class Flusher:
         self._done.clear()
         road.work.set()
 
-    def _road(self, name: str) -> _Road:
+    def _road(self, name: str) -> ShardQueue:
         road = self._roads.get(name)
         if road is None:
-            road = self._roads[name] = _Road()
+            road = self._roads[name] = ShardQueue()
             self._new.append((name, road))
             self._news.set()
         return road
@@ -110,7 +110,7 @@ class Flusher:
                 while self._new:
                     tasks.start_soon(self._drive, *self._new.pop())
 
-    async def _drive(self, name: str, road: _Road) -> None:
+    async def _drive(self, name: str, road: ShardQueue) -> None:
         """Until nobody takes the road any more."""
         while True:
             with anyio.move_on_after(IDLE_S):
@@ -124,7 +124,7 @@ class Flusher:
             if not self._at:
                 self._done.set()
 
-    async def _flush(self, lanes: Sequence[Lane]) -> None:
+    async def _flush(self, lanes: Sequence[ProducerQueue]) -> None:
         sent = [(lane, batch) for lane in lanes if (batch := lane.batch()) is not None]
         begun = time.monotonic()
         try:
@@ -154,7 +154,7 @@ class Flusher:
         ):
             await anyio.sleep(RETRY_S)
 
-    def _wait_for_replicas(self, lane: Lane, outcome: Outcome) -> None:
+    def _wait_for_replicas(self, lane: ProducerQueue, outcome: Outcome) -> None:
         """It is sent again; whoever waits for it is told in time that nothing is certain."""
         lane.place = outcome.first or lane.place
         self._displaced.pop(lane, None)
@@ -163,7 +163,7 @@ class Flusher:
         if lane.impatient and time.monotonic() - since > UNSURE_S:
             self._fail(lane, refusal(Verdict.UNREPLICATED))
 
-    def _wait_for_others(self, lane: Lane, place: Seq, outcome: Outcome) -> None:
+    def _wait_for_others(self, lane: ProducerQueue, place: Seq, outcome: Outcome) -> None:
         """A server without the last events has come: those who wrote what was before this batch give it back.
 
         Who read the batch read it there. If nobody gives back what was before it, or another event has
@@ -174,7 +174,7 @@ class Flusher:
             lane.place = None
         self._requeue(lane)
 
-    async def _settle(self, lane: Lane, batch: Batch, outcome: Outcome) -> None:
+    async def _settle(self, lane: ProducerQueue, batch: Batch, outcome: Outcome) -> None:
         if outcome.verdict in _IN:
             now = time.monotonic()
             self._retained.keep(batch, outcome, now)
@@ -192,30 +192,30 @@ class Flusher:
                 self._returner.forget(lane.session)
             self._fail(lane, refusal(outcome.verdict))
 
-    def _again(self, lane: Lane, error: RhapsodeError) -> None:
+    def _again(self, lane: ProducerQueue, error: RhapsodeError) -> None:
         """Nothing is decided; who waits for the answer is told."""
         if lane.impatient:
             self._fail(lane, error)
         else:
             self._requeue(lane)
 
-    def _requeue(self, lane: Lane) -> None:
+    def _requeue(self, lane: ProducerQueue) -> None:
         """To the end of the line: those who must be sent again and again leave room for the others."""
         if (road := self._at.get(lane)) is not None:
             road.ready.pop(lane, None)
             road.ready[lane] = None
 
-    def _fail(self, lane: Lane, error: RhapsodeError) -> None:
+    def _fail(self, lane: ProducerQueue, error: RhapsodeError) -> None:
         self._leave(lane)
         lane.fail(error)
 
-    def _leave(self, lane: Lane) -> None:
+    def _leave(self, lane: ProducerQueue) -> None:
         self._unsure.pop(lane, None)
         self._displaced.pop(lane, None)
         if (road := self._at.pop(lane, None)) is not None:
             road.ready.pop(lane, None)
 
-    async def _repaired(self, lane: Lane, outcome: Outcome) -> bool:
+    async def _repaired(self, lane: ProducerQueue, outcome: Outcome) -> bool:
         """True: the log had lost its end, we give it back, and the batch may be sent again."""
         if outcome.verdict not in (Verdict.PRODUCER_GAP, Verdict.NO_SESSION):
             return False

@@ -5,14 +5,17 @@ from typing import Any
 
 from pipeline.eventlog.event_log import Lease
 from pipeline.eventlog.redis.codec import Keys
-from pipeline.eventlog.redis.failover.failover_hold import Grace
+from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
 
 
 class RedisLeases:
     """Taken, renewed and given back; a failover's grace has its say in it."""
 
     def __init__(
-        self, ready: Callable[[], Awaitable[Keys]], call: Callable[..., Awaitable[list[Any]]], grace: Grace
+        self,
+        ready: Callable[[], Awaitable[Keys]],
+        call: Callable[..., Awaitable[list[Any]]],
+        grace: FailoverHold,
     ) -> None:
         self._ready = ready
         self._call = call

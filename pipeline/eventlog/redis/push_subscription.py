@@ -11,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from pipeline.eventlog.event_log import Push, Subscribed
-from pipeline.eventlog.redis.client import Wire
+from pipeline.eventlog.redis.client import RedisClient
 from pipeline.eventlog.redis.codec import decode_push
 from pipeline.eventlog.redis.server import BROKEN, REPLY_S, connected, send
 from schemas.errors import LogError
@@ -23,10 +23,10 @@ SILENCE_S: Final = 3.0
 _logger = logging.getLogger(__name__)
 
 
-class RedisEar:
+class RedisPushSubscription:
     """An Ear over one connection. Channel names are those of the sessions' meta keys."""
 
-    def __init__(self, wire: Wire, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
+    def __init__(self, wire: RedisClient, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
         self._wire = wire
         self._channel_of = channel_of
         self._sessions: dict[bytes, SessionId] = {}

@@ -6,11 +6,11 @@ from typing import Any, Final, cast
 
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, Ear, Head, Lease, Outcome
+from pipeline.eventlog.event_log import TOMBSTONE_S, Batch, Head, Lease, Outcome, PushSubscription
 from pipeline.eventlog.redis.blocking_reads import BlockingWaiter, Waiter
-from pipeline.eventlog.redis.client import FailedOver, Wire, Wires, about_server
+from pipeline.eventlog.redis.client import FailedOver, RedisClient, Wires, about_server
 from pipeline.eventlog.redis.codec import Keys, append_arguments, decode_entry, entry_seq
-from pipeline.eventlog.redis.failover.failover_hold import Grace
+from pipeline.eventlog.redis.failover.failover_hold import FailoverHold
 from pipeline.eventlog.redis.leases import RedisLeases
 from pipeline.eventlog.redis.lua_libraries import LIBRARIES
 from pipeline.eventlog.redis.outcomes import (
@@ -23,7 +23,7 @@ from pipeline.eventlog.redis.outcomes import (
     must_be_replicated,
     named,
 )
-from pipeline.eventlog.redis.push_subscription import RedisEar
+from pipeline.eventlog.redis.push_subscription import RedisPushSubscription
 from pipeline.eventlog.redis.replication import marks, until_replicated
 from pipeline.eventlog.redis.server import FULL, Command
 from pipeline.eventlog.redis.server_info import check_mode, run_id
@@ -59,7 +59,9 @@ class RedisEventLog:
         """
         if isinstance(address, str | ConnectionPool):
             libraries = tuple(LIBRARIES.values())
-            address = self._single = Wire(address, libraries=libraries, heal=heal, patience_s=patience_s)
+            address = self._single = RedisClient(
+                address, libraries=libraries, heal=heal, patience_s=patience_s
+            )
         self._wire: Wires = address
         self._replicas = replicas
         self._patience_s = patience_s
@@ -68,7 +70,7 @@ class RedisEventLog:
         self._keys: Keys | None = None
         self._log_id: bytes | None = None
         self._known_at = -1
-        self._grace = Grace(grace_s)
+        self._grace = FailoverHold(grace_s)
         self._leases = RedisLeases(self._ready, self._call, self._grace)
         self._run_id = b""
         self._failovers = 0
@@ -139,8 +141,8 @@ class RedisEventLog:
         commands: list[Command] = [("HMGET", keys.meta(s), "seq", "ep", "gen", "st") for s in sessions]
         return [head_of(reply) for reply in await self._call(*commands)]
 
-    def ear(self) -> Ear:
-        return RedisEar(self._single, self._channel)
+    def ear(self) -> PushSubscription:
+        return RedisPushSubscription(self._single, self._channel)
 
     def waiter(self) -> Waiter:
         """For one reader of trigger streams."""

@@ -33,7 +33,7 @@ def _e5() -> Embedder:
 PACKAGED: Final[Mapping[EmbeddingModel, Callable[[], Embedder]]] = {"e5": _e5, "wordllama": _wordllama}
 
 
-class Models:
+class EmbeddingModels:
     """Embeds in threads, at most so many at a time; others wait."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Any, Final
 import anyio
 
 from pipeline.rag.reading.document_kinds import DOCX, HEAD_BYTES, HTML, MARKDOWN, PDF, PLAIN, kind_of
-from pipeline.rag.reading.extracted_text import ExtractedText, Place
+from pipeline.rag.reading.extracted_text import ExtractedText, TextPlace
 from schemas.errors.retrieval_errors import (
     DocumentError,
     DocumentTooLarge,
@@ -37,7 +37,7 @@ _READERS: Final = {PDF: "pdf", DOCX: "docx", HTML: "html", MARKDOWN: "markdown",
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class UploadedDocument:
     """A file that somebody sent. It is only read; whoever wrote it removes it."""
 
     path: Path
@@ -62,7 +62,7 @@ class DocumentReader:
         self._limits = limits
         self._places = asyncio.Semaphore(at_once)
 
-    async def read(self, upload: Upload) -> ReadDocument:
+    async def read(self, upload: UploadedDocument) -> ReadDocument:
         """The document's text; raises a DocumentError. Cancelling it ends the work."""
         file = anyio.Path(upload.path)
         if (await file.stat()).st_size > self._limits.bytes:
@@ -78,7 +78,7 @@ class DocumentReader:
                 raise DocumentTooSlow(f"Reading the document took over {self._limits.seconds:g} s.") from None
         if "code" in answer:
             raise _error(answer["code"], answer["message"])
-        places = tuple(Place(start, page, tuple(headings)) for start, page, headings in answer["places"])
+        places = tuple(TextPlace(start, page, tuple(headings)) for start, page, headings in answer["places"])
         return ReadDocument(kind, ExtractedText(answer["text"], places, answer["title"], answer["pages"]))
 
     async def _answer(self, kind: MediaType, path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _BESIDE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TextPlace:
     """From the character `start` on, the text is on this page and under these headings."""
 
     start: int
@@ -36,12 +36,12 @@ class ExtractedText:
     """What a document says. Every range that is ever told to anybody counts characters of `text`."""
 
     text: str
-    places: tuple[Place, ...]
+    places: tuple[TextPlace, ...]
     """In order; the first one starts at 0. None if there is no text."""
     title: str | None = None
     pages: int | None = None
 
-    def place(self, at: int) -> Place:
+    def place(self, at: int) -> TextPlace:
         """Where the character `at` is."""
         return self.places[bisect_right(self.places, at, key=lambda place: place.start) - 1]
 
@@ -59,7 +59,7 @@ class TextBuilder:
 
     max_characters: int
     _parts: list[str] = field(default_factory=list)
-    _places: list[Place] = field(default_factory=list)
+    _places: list[TextPlace] = field(default_factory=list)
     _length: int = 0
     _page: int | None = None
     _headings: list[tuple[int, str]] = field(default_factory=list)
@@ -98,7 +98,7 @@ class TextBuilder:
         if not text.strip():
             return
         start = self._length + len(_BETWEEN) if self._parts else 0
-        place = Place(start, self._page, tuple(heading for _, heading in self._headings))
+        place = TextPlace(start, self._page, tuple(heading for _, heading in self._headings))
         last = self._places[-1] if self._places else None
         if begins or last is None or (last.page, last.headings) != (place.page, place.headings):
             self._places.append(place)

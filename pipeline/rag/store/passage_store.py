@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.rag.chunking import Chunk
+from pipeline.rag.chunking import DocumentChunk
 from pipeline.rag.embeddings.embedder import Vectors
 from schemas.settings.retrieval_settings import (
     CollectionId,
@@ -21,7 +21,7 @@ class NewDocument:
 
     view: DocumentView
     text: str
-    chunks: Sequence[Chunk]
+    chunks: Sequence[DocumentChunk]
     terms: Sequence[Sequence[str]]
     """The words of each chunk, as `pipeline.rag.keywords.terms` gives them."""
     vectors: Vectors

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from pipeline.audio.capture import Playback
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
-from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.stt.evaluation.audio_clock import AudioClock, TimedEar
 from pipeline.stt.evaluation.transcript_comparison import differences, words_of
@@ -18,7 +18,7 @@ from pipeline.stt.evaluation.utterance_rerun import Pen, nobody
 from pipeline.stt.evaluation.word_error_rate import word_errors
 from pipeline.stt.inputs.input_recovery import recorded_pieces
 from pipeline.stt.inputs.stored_inputs import StoredInput
-from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, Vad
 from schemas.errors import EngineError
 from schemas.ids import SessionId
@@ -63,7 +63,7 @@ class Rerun:
         self._begun_ms = stored.from_ms
         self._done_ms = 0
         """What was said before is written down."""
-        self._tape = Tape(max_ms=_KEPT_MS, at_ms=self._at_ms)
+        self._tape = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=self._at_ms)
         self._endpointer = Endpointer(settings.ends, at_ms=self._at_ms)
         self._language: str | None = stored.opened.data["language"] or None
         self._in_a_row = 0
@@ -109,7 +109,7 @@ class Rerun:
         clock = AudioClock(self._at_ms / 1_000)
         ears = TimedEar(self._ways.realtime, clock), TimedEar(self._ways.quality, clock)
         async with anyio.create_task_group() as tasks:
-            scribe = Scribe(
+            scribe = UtteranceTranscriber(
                 Transcribers(*ears),
                 self._settings,
                 self._language,
@@ -129,7 +129,7 @@ class Rerun:
         return again
 
     async def _until_end(
-        self, scribe: Scribe, clock: AudioClock, frames: AsyncGenerator[bytes, None]
+        self, scribe: UtteranceTranscriber, clock: AudioClock, frames: AsyncGenerator[bytes, None]
     ) -> tuple[Ended, Began | None]:
         async for frame in frames:
             await clock.advance((self._at_ms + FRAME_MS) / 1_000)

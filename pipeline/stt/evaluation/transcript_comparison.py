@@ -3,8 +3,8 @@
 import re
 from difflib import SequenceMatcher
 
-from pipeline.stt.speculative_transcript import Written
-from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.speculative_transcript import SpeculativeText
+from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from schemas.events.voice_events import SpeechEnded, TranscriptCompared, WayReport, WordDifference
 
 _WORD = re.compile(r"[\w'’]+(?:[.,:]\d+)*", re.UNICODE)
@@ -26,7 +26,7 @@ def differences(left: str, right: str) -> tuple[WordDifference, ...]:
     )
 
 
-def report(written: Written, after_ms: float) -> WayReport:
+def report(written: SpeculativeText, after_ms: float) -> WayReport:
     transcript = written.transcript
     return WayReport(
         mode=written.mode,
@@ -51,7 +51,11 @@ def compared(ended: SpeechEnded, first: WayReport, second: WayReport) -> Transcr
 
 
 async def compare(
-    scribe: Scribe, ended: SpeechEnded, written: Written, after_ms: float, waited_ms: float
+    scribe: UtteranceTranscriber,
+    ended: SpeechEnded,
+    written: SpeculativeText,
+    after_ms: float,
+    waited_ms: float,
 ) -> TranscriptCompared:
     """Write the utterance down in the other way as well.
 

@@ -6,8 +6,8 @@ from math import ceil
 from pipeline.stt.endpointing import Ended
 from pipeline.stt.evaluation.audio_clock import AudioClock
 from pipeline.stt.evaluation.transcript_comparison import report
-from pipeline.stt.speculative_transcript import Written
-from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.speculative_transcript import SpeculativeText
+from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.vad import FRAME_MS
 from schemas.errors import EngineError, EngineFailed
 from schemas.events.voice_events import WayReport
@@ -17,7 +17,9 @@ from schemas.settings.listening_settings import ListeningSettings, Mode
 class Pen:
     """`write` it, then look at what there is."""
 
-    def __init__(self, scribe: Scribe, clock: AudioClock, ended: Ended, settings: ListeningSettings) -> None:
+    def __init__(
+        self, scribe: UtteranceTranscriber, clock: AudioClock, ended: Ended, settings: ListeningSettings
+    ) -> None:
         self._scribe = scribe
         self._clock = clock
         self._ended = ended
@@ -34,7 +36,7 @@ class Pen:
         await self._try("quality", self._afterwards)
         self.done = True
 
-    async def _try(self, mode: Mode, write: Callable[[], Awaitable[tuple[Written, float]]]) -> None:
+    async def _try(self, mode: Mode, write: Callable[[], Awaitable[tuple[SpeculativeText, float]]]) -> None:
         try:
             made, error = report(*await write()), None
         except EngineError as failure:
@@ -42,14 +44,14 @@ class Pen:
         self.ways.append(made)
         self.errors.append(error)
 
-    async def _as_live(self) -> tuple[Written, float]:
+    async def _as_live(self) -> tuple[SpeculativeText, float]:
         """With its milliseconds from the last sound on."""
         written = await self._scribe.final(self._ended.end_ms, nobody)
         if written.mode != "realtime":
             raise EngineFailed("the realtime way does not answer")
         return written, self._clock.monotonic() * 1_000 - self._ended.end_ms
 
-    async def _afterwards(self) -> tuple[Written, float]:
+    async def _afterwards(self) -> tuple[SpeculativeText, float]:
         began_s = self._clock.monotonic()
         written = await self._scribe.otherwise("realtime")
         return written, self._waited_ms() + (self._clock.monotonic() - began_s) * 1_000

@@ -8,16 +8,16 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.session_state.input_state import KnownOrder
-from pipeline.stt.audio_ring_buffer import Tape
+from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.stt.inputs.frame_arrivals import Arrivals
 from pipeline.stt.inputs.input_audio_writer import Acknowledge, SoundKeeper
-from pipeline.stt.inputs.input_event_writer import Chronicle
+from pipeline.stt.inputs.input_event_writer import InputEventWriter
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening, for_source
 from pipeline.stt.inputs.input_orders import Command, Order
 from pipeline.stt.inputs.input_recovery import lead_ms
-from pipeline.stt.serial_task_queue import Outbox
-from pipeline.stt.utterance_transcriber import Scribe
+from pipeline.stt.serial_task_queue import SerialTaskQueue
+from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
@@ -37,7 +37,7 @@ _LOOK_MS: Final = 500
 _FOUND_MS: Final = 1_000
 
 
-class Intake:
+class AudioInput:
     """Listens to one input until it is closed. `hear` and `command` may wait; one caller at a time."""
 
     def __init__(
@@ -57,8 +57,8 @@ class Intake:
         self.tell = acknowledge
         self._services = services
         self._send, self._receive = anyio.create_memory_object_stream[bytes | Order](_WAITING)
-        self._outbox = Outbox()
-        self._tape = Tape(max_ms=_KEPT_MS, at_ms=opening.at_ms)
+        self._outbox = SerialTaskQueue()
+        self._tape = AudioRingBuffer(max_ms=_KEPT_MS, at_ms=opening.at_ms)
         self._vad = services.vad()
         for start in range(0, len(opening.before), FRAME_BYTES):
             self._vad.probability(opening.before[start : start + FRAME_BYTES])
@@ -66,14 +66,14 @@ class Intake:
         self._arrivals = Arrivals()
         self._rest = b""
         self._utterance = opening.utterance
-        self._scribe: Scribe | None = None
+        self._scribe: UtteranceTranscriber | None = None
         self._told_ms = opening.at_ms
         self._look_ms = opening.at_ms + _LOOK_MS
         self._done_ms = opening.at_ms
         """Up to here the sound belongs to utterances that are over: it is no part of the next one."""
         self._spoken_ms = 0
         self._spoken = anyio.Event()
-        self._chronicle = Chronicle(opening, services, self._outbox)
+        self._chronicle = InputEventWriter(opening, services, self._outbox)
         self._keeper = SoundKeeper(
             opening.input,
             self._chronicle.writer,
@@ -240,7 +240,7 @@ class Intake:
     async def _begin(self, event: Began, tasks: TaskGroup) -> None:
         number, self._utterance = self._utterance, self._utterance + 1
         services = self._services
-        self._scribe = Scribe(
+        self._scribe = UtteranceTranscriber(
             services.transcribers,
             self.settings,
             self.opening.language,

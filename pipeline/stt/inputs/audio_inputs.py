@@ -13,16 +13,16 @@ from anyio.abc import TaskGroup
 
 from pipeline.audio.input_formats import Incoming
 from pipeline.audio.sound_files import SoundFile
-from pipeline.core.task_scope import Lasting
+from pipeline.core.task_scope import TaskScope
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability.trace_context import in_session
-from pipeline.stt.inputs.audio_input import Intake
+from pipeline.stt.inputs.audio_input import AudioInput
 from pipeline.stt.inputs.input_audio_writer import Acknowledge
 from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
-from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening, Source, for_source
 from pipeline.stt.inputs.input_recovery import Restored, restore
-from pipeline.stt.inputs.orphaned_inputs import Heirs
+from pipeline.stt.inputs.orphaned_inputs import OrphanedInputRecovery
 from pipeline.stt.utterances import Refused
 from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
 from schemas.events.voice_events import InputClosed, InputOpened
@@ -39,7 +39,7 @@ _DECODERS: Final = 4
 class _Beginning:
     """An input that is about to be listened to."""
 
-    held: Held
+    held: InputLease
     wish: OpenInput
     acknowledge: Acknowledge
     source: Source = "microphone"
@@ -48,7 +48,7 @@ class _Beginning:
     refused: Refused | None = None
 
 
-class Intakes(Lasting):
+class AudioInputs(TaskScope):
     """An async context manager that ends them all."""
 
     def __init__(self, log: EventLog, services: IntakeServices, limits: LimitSettings) -> None:
@@ -56,12 +56,12 @@ class Intakes(Lasting):
         self._log = log
         self._services = services
         self._limits = limits
-        self._heirs = Heirs(self, services, limits.rejoin_s)
-        self._open: dict[Held, OpenInputHandle] = {}
+        self._heirs = OrphanedInputRecovery(self, services, limits.rejoin_s)
+        self._open: dict[InputLease, OpenInputHandle] = {}
         self.decoders = anyio.CapacityLimiter(_DECODERS)
         """Threads that decode files: all others have their own, whatever a file does to these."""
         self._opening = 0
-        self._locks: WeakValueDictionary[Held, anyio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[InputLease, anyio.Lock] = WeakValueDictionary()
         """Held while an input is opened: two at a time would both think that they have it."""
 
     def _begin(self, tasks: TaskGroup) -> None:
@@ -73,7 +73,7 @@ class Intakes(Lasting):
         return len(self._open)
 
     @property
-    def held(self) -> list[Held]:
+    def held(self) -> list[InputLease]:
         """Those inputs."""
         return list(self._open)
 
@@ -93,7 +93,7 @@ class Intakes(Lasting):
         `acknowledge` is told what need not be given again, `refused` why something that was said is not
         answered. Raises GatewayBusy, SessionEnded, InputError or what the session's view raises.
         """
-        held = Held(session, wish.input or str(uuid.uuid4()))
+        held = InputLease(session, wish.input or str(uuid.uuid4()))
         async with self._locks.setdefault(held, anyio.Lock()):
             await self._displace(held)
             beginning = _Beginning(held, wish, acknowledge, source, name, origin, refused)
@@ -105,15 +105,15 @@ class Intakes(Lasting):
         """No room for another input."""
         return len(self._open) + self._opening >= self._limits.inputs
 
-    def has(self, held: Held) -> bool:
+    def has(self, held: InputLease) -> bool:
         """Somebody here listens to it, or is about to."""
         return held in self._locks or self._hears(held)
 
-    def _hears(self, held: Held) -> bool:
+    def _hears(self, held: InputLease) -> bool:
         handle = self._open.get(held)
         return handle is not None and not handle.scope.cancel_called
 
-    async def take_up(self, held: Held, acknowledge: Acknowledge) -> OpenInputHandle | None:
+    async def take_up(self, held: InputLease, acknowledge: Acknowledge) -> OpenInputHandle | None:
         """Go on where the log ends, as nobody listens to it any more; None if somebody does, here.
 
         Raises what `open` raises.
@@ -134,7 +134,7 @@ class Intakes(Lasting):
         try:
             allowed = await self._allowed(new)
             opening, restored = await self._record_opening(new)
-            intake = Intake(opening, self._services, new.acknowledge, new.refused)
+            intake = AudioInput(opening, self._services, new.acknowledge, new.refused)
             incoming = Incoming(new.wish.format, new.wish.samples_per_s)
             handle = OpenInputHandle(intake, incoming, restored.from_ms, allowed)
             self._open[new.held] = handle
@@ -200,7 +200,7 @@ class Intakes(Lasting):
         )
         return opening, restored
 
-    async def _displace(self, held: Held) -> None:
+    async def _displace(self, held: InputLease) -> None:
         """Whoever had this input before has lost it; what they knew is in the log."""
         before = self._open.get(held)
         if before is not None:
@@ -213,7 +213,7 @@ class Intakes(Lasting):
 
     async def _run_here(self, handle: OpenInputHandle) -> None:
         opening = handle.intake.opening
-        held = Held(opening.session, opening.input)
+        held = InputLease(opening.session, opening.input)
         try:
             with handle.scope:
                 await handle.intake.run()
@@ -241,7 +241,7 @@ class Intakes(Lasting):
             message="" if trouble is None else str(trouble),
         )
         await self._services.recorder.post(opening.session, event)
-        await self._services.held.let_go(Held(opening.session, opening.input))
+        await self._services.held.let_go(InputLease(opening.session, opening.input))
 
     async def _close_failed(self, handle: OpenInputHandle) -> None:
         try:

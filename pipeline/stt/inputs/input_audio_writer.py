@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from pipeline.audio.capture import Capture, Piece
+from pipeline.audio.capture import Capture, CapturedPiece
 from pipeline.eventlog.recorder import SessionWriter
-from pipeline.stt.serial_task_queue import Outbox
+from pipeline.stt.serial_task_queue import SerialTaskQueue
 from schemas.events.voice_events import InputAudio
 
 Acknowledge = Callable[[int], Awaitable[None]]
@@ -14,7 +14,7 @@ class SoundKeeper:
     """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where."""
 
     def __init__(
-        self, name: str, writer: SessionWriter, outbox: Outbox, tell: Acknowledge, *, at_ms: int
+        self, name: str, writer: SessionWriter, outbox: SerialTaskQueue, tell: Acknowledge, *, at_ms: int
     ) -> None:
         self._input = name
         self._writer = writer
@@ -33,7 +33,7 @@ class SoundKeeper:
         """What was pushed is all, until it begins anew."""
         await self._put(self._capture.flush())
 
-    async def _put(self, pieces: list[Piece]) -> None:
+    async def _put(self, pieces: list[CapturedPiece]) -> None:
         for piece in pieces:
             event = InputAudio(
                 input=self._input,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from pipeline.eventlog.recorder import SessionWriter
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening
-from pipeline.stt.serial_task_queue import Outbox
+from pipeline.stt.serial_task_queue import SerialTaskQueue
 from schemas.events.voice_events import (
     InputProgress,
     SpeechDiscarded,
@@ -14,10 +14,10 @@ from schemas.events.voice_events import (
 )
 
 
-class Chronicle:
+class InputEventWriter:
     """Of one input. What is told first is in the log first; nobody waits until it is there."""
 
-    def __init__(self, opening: Opening, services: IntakeServices, outbox: Outbox) -> None:
+    def __init__(self, opening: Opening, services: IntakeServices, outbox: SerialTaskQueue) -> None:
         self._opening = opening
         self._recorder = services.recorder
         self._outbox = outbox

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 
 from pipeline.audio.input_formats import Incoming
-from pipeline.stt.inputs.audio_input import Intake
+from pipeline.stt.inputs.audio_input import AudioInput
 from pipeline.stt.inputs.input_orders import Command, Order
 from schemas.errors import LogUnavailable, NoInput, RhapsodeError
 from schemas.errors.access_errors import LimitReached
@@ -45,7 +45,7 @@ class OpenInputHandle:
     """One open input. One caller at a time."""
 
     def __init__(
-        self, intake: Intake, incoming: Incoming, from_ms: int, allowed: HeardAllowance | None = None
+        self, intake: AudioInput, incoming: Incoming, from_ms: int, allowed: HeardAllowance | None = None
     ) -> None:
         """`allowed`: how much may be given; None: any amount."""
         self.name = intake.opening.input

@@ -6,24 +6,24 @@ from typing import NamedTuple, Protocol
 from schemas.ids import SessionId
 
 
-class Held(NamedTuple):
+class InputLease(NamedTuple):
     """An input of a session."""
 
     session: SessionId
     input: str
 
 
-class HeldInputs(Protocol):
+class InputLeases(Protocol):
     """A shared list with a time limit on every entry. Doing something twice changes nothing."""
 
-    async def hold(self, held: Sequence[Held], lease_ms: int) -> None:
+    async def hold(self, held: Sequence[InputLease], lease_ms: int) -> None:
         """They are listened to, for so long at least."""
         ...
 
-    async def let_go(self, held: Held) -> None:
+    async def let_go(self, held: InputLease) -> None:
         """It is closed."""
         ...
 
-    async def left(self, limit: int) -> list[Held]:
+    async def left(self, limit: int) -> list[InputLease]:
         """Those that nobody has held for longer than they said, and nobody has let go."""
         ...

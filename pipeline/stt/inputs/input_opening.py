@@ -10,8 +10,8 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.input_state import KnownOrder
 from pipeline.sessions.session_commands import Sessions
-from pipeline.stt.inputs.input_leases import Held, HeldInputs
-from pipeline.stt.interruption import Attention
+from pipeline.stt.inputs.input_leases import InputLease, InputLeases
+from pipeline.stt.interruption import InterruptionHandler
 from pipeline.stt.vad import Vad
 from schemas.ids import Seq, SessionId
 from schemas.settings.listening_settings import ListeningSettings
@@ -27,10 +27,10 @@ class IntakeServices:
     recorder: Recorder
     transcribers: Transcribers
     clock: Clock
-    attention: Callable[[SessionId], Attention]
+    attention: Callable[[SessionId], InterruptionHandler]
     vad: Callable[[], Vad]
-    held: HeldInputs
-    claim: Callable[[Held, str, int], Awaitable[bool]]
+    held: InputLeases
+    claim: Callable[[InputLease, str, int], Awaitable[bool]]
     """For so many ms nobody else takes this input up, if this says so."""
     tracing: Tracing | None = None
     """None: nothing is traced."""

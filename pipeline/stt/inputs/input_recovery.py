@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from pipeline.audio.capture import Piece, heard_again
+from pipeline.audio.capture import CapturedPiece, heard_again
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.input_state import InputState, KnownOrder
 from pipeline.stt.vad import FRAME_MS
@@ -112,7 +112,7 @@ async def _recorded(log: EventLog, session: SessionId, state: InputState, from_m
 
 async def recorded_pieces(
     log: EventLog, session: SessionId, name: str, *, after: Seq | None = None
-) -> AsyncGenerator[Piece, None]:
+) -> AsyncGenerator[CapturedPiece, None]:
     """The sound of an input as it was recorded, in order; what has been dropped since is left out.
 
     `after`: not before this event.
@@ -121,5 +121,5 @@ async def recorded_pieces(
     while page := await log.read(session, at, limit=_PAGE, audio=True):
         for r in page:
             if r.type == "input.audio" and r.data["input"] == name and r.audio:
-                yield Piece(r.audio, r.data["ms"], r.data["at_ms"], r.data["sha256"])
+                yield CapturedPiece(r.audio, r.data["ms"], r.data["at_ms"], r.data["sha256"])
         at = page[-1].seq

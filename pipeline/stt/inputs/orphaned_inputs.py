@@ -8,13 +8,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.session_state.input_state import InputState
-from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.input_opening import IntakeServices
 from schemas.errors import RhapsodeError
 from schemas.events.voice_events import InputClosed
 
 if TYPE_CHECKING:
-    from pipeline.stt.inputs.audio_inputs import Intakes
+    from pipeline.stt.inputs.audio_inputs import AudioInputs
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +26,15 @@ _AT_ONCE: Final = 4
 _CLAIM_MS: Final = 60_000
 
 
-class Heirs:
+class OrphanedInputRecovery:
     """Keeps this process's inputs its own, and takes up those of the dead."""
 
-    def __init__(self, intakes: "Intakes", services: IntakeServices, rejoin_s: float) -> None:
+    def __init__(self, intakes: "AudioInputs", services: IntakeServices, rejoin_s: float) -> None:
         self._intakes = intakes
         self._services = services
         self._every_s = max(rejoin_s, _SHORTEST_S)
         self._name = f"heir:{uuid.uuid4().hex}"
-        self._taken: set[Held] = set()
+        self._taken: set[InputLease] = set()
         self.lease_ms = int(_BEATS * self._every_s * 1_000)
 
     async def run(self) -> None:
@@ -56,12 +56,12 @@ class Heirs:
                 self._taken.add(held)
                 tasks.start_soon(self._inherit, held)
 
-    def _may_take(self, held: Held) -> bool:
+    def _may_take(self, held: InputLease) -> bool:
         """Where a stall of ours made our own lapse, it is not left: its speaker is still here."""
         ours = self._intakes.has(held) or held in self._taken
         return not ours and len(self._taken) < _AT_ONCE and not self._intakes.full
 
-    async def _inherit(self, held: Held) -> None:
+    async def _inherit(self, held: InputLease) -> None:
         try:
             if await self._services.claim(held, self._name, _CLAIM_MS):
                 await self._finish(held)
@@ -75,7 +75,7 @@ class Heirs:
         finally:
             self._taken.discard(held)
 
-    async def _forget(self, held: Held) -> None:
+    async def _forget(self, held: InputLease) -> None:
         if self._intakes.has(held):
             return  # its speaker has come back to it here
         try:
@@ -83,7 +83,7 @@ class Heirs:
         except RhapsodeError as error:
             log.info("session %s: input %s stays listed: %s", *held, error)
 
-    async def _finish(self, held: Held) -> None:
+    async def _finish(self, held: InputLease) -> None:
         """Hear the rest of what is in the log, and close the input."""
         conversation, _ = await self._services.sessions.view(held.session)
         if self._intakes.has(held):
@@ -100,7 +100,7 @@ class Heirs:
         if handle is not None:
             await handle.close("cut")
 
-    async def _close_file(self, held: Held, state: InputState) -> None:
+    async def _close_file(self, held: InputLease, state: InputState) -> None:
         """Whoever sent it got no answer, and may send it again: nothing is asked of a part."""
         event = InputClosed(input=held.input, ms=state.rest_ms, reason="cut")
         await self._services.recorder.post(held.session, event)

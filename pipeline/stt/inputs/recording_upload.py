@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.audio.sound_files import RATE, SoundFile
-from pipeline.stt.inputs.audio_inputs import Intakes
+from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.errors import InputCancelled, InputTooLong, NotSound, RhapsodeError
 from schemas.ids import SessionId
@@ -31,7 +31,7 @@ class Uploaded:
     """How it was wished to be written down."""
 
 
-class Recording:
+class UploadedSound:
     """A file that holds sound, of which the first has been read."""
 
     def __init__(self, sound: SoundFile, first: bytes, pieces: "_Pieces", longest_s: float) -> None:
@@ -41,13 +41,13 @@ class Recording:
         self._longest_s = longest_s
 
     async def listen(
-        self, intakes: Intakes, session: SessionId, *, name: str = "", reference: str = ""
+        self, intakes: AudioInputs, session: SessionId, *, name: str = "", reference: str = ""
     ) -> Uploaded:
         """Return when all of it is written down.
 
-        Raises NotSound, InputTooLong, or what `Intakes.open` raises; of a recording that turns out to be too
-        long the beginning has been written down, and nothing is asked. Raises StateError for one that is
-        written down, and could not be asked. Whoever cancels this wants no more of it: nothing is asked.
+        Raises NotSound, InputTooLong and the errors of `AudioInputs.open`. The beginning of a recording that
+        is too long has been written down, and nothing is asked. Raises StateError for a recording that is
+        written down and could not be asked. Cancelling this call means that nothing is asked.
         """
         wish = OpenInput(format="pcm16", rate=RATE, reference=reference)
         refusals: list[RhapsodeError] = []
@@ -84,14 +84,14 @@ class Recording:
 @asynccontextmanager
 async def recording_in(
     file: IO[bytes], decoders: anyio.CapacityLimiter, *, longest_s: float
-) -> AsyncGenerator[Recording, None]:
+) -> AsyncGenerator[UploadedSound, None]:
     """Raises NotSound or InputTooLong, where that can be told from the file's beginning."""
     sound = await anyio.to_thread.run_sync(SoundFile, file, limiter=decoders)
     with sound:
         if sound.total_ms is not None and sound.total_ms > longest_s * 1_000:
             raise _too_long(longest_s)
         pieces = _Pieces(sound.pieces(), decoders)
-        yield Recording(sound, await pieces.next(), pieces, longest_s)
+        yield UploadedSound(sound, await pieces.next(), pieces, longest_s)
 
 
 class _Pieces:

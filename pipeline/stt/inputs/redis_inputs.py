@@ -5,7 +5,7 @@ from typing import Final
 
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.server import Command
-from pipeline.stt.inputs.input_leases import Held
+from pipeline.stt.inputs.input_leases import InputLease
 from schemas.ids import SessionId
 
 HELD: Final = "ev:inputs"
@@ -23,26 +23,26 @@ class RedisInputs:
         self._log = log
         self._key = key
 
-    async def hold(self, held: Sequence[Held], lease_ms: int) -> None:
+    async def hold(self, held: Sequence[InputLease], lease_ms: int) -> None:
         if not held:
             return
         until_ms = await self._log.now_ms() + lease_ms
         members = [argument for each in held for argument in (until_ms, _member(each))]
         await self._log.call(("ZADD", self._key, *members))
 
-    async def let_go(self, held: Held) -> None:
+    async def let_go(self, held: InputLease) -> None:
         await self._log.call(("ZREM", self._key, _member(held)))
 
-    async def left(self, limit: int) -> list[Held]:
+    async def left(self, limit: int) -> list[InputLease]:
         command: Command = ("ZRANGEBYSCORE", self._key, "-inf", await self._log.now_ms(), "LIMIT", 0, limit)
         [found] = await self._log.call(command)
         return [_held(member.decode()) for member in found]
 
 
-def _member(held: Held) -> str:
+def _member(held: InputLease) -> str:
     return f"{held.session} {held.input}"
 
 
-def _held(member: str) -> Held:
+def _held(member: str) -> InputLease:
     session, _, name = member.partition(" ")
-    return Held(SessionId(session), name)
+    return InputLease(SessionId(session), name)

@@ -33,7 +33,7 @@ _DOUBLE_MARK: Final = re.compile(r"(?:, ?)+(?=[,.;:!?])|(?<=[.;:!?]),")
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpokenText:
     """Text for a voice, and which characters of the shown text each part of it speaks."""
 
     text: str
@@ -64,12 +64,12 @@ class Spoken:
         return self.spans[bisect_right(self.spans, at, key=lambda span: span.start) - 1]
 
 
-def plainly(text: str, shown: int) -> Spoken:
+def plainly(text: str, shown: int) -> SpokenText:
     """Words already found for `shown` characters, of which nobody knows any more which says what."""
-    return Spoken(text, (Span(0, len(text), 0, shown, verbatim=False),) if text else ())
+    return SpokenText(text, (Span(0, len(text), 0, shown, verbatim=False),) if text else ())
 
 
-def to_spoken(text: str, language: str = "en", *, code: bool = False) -> Spoken:
+def to_spoken(text: str, language: str = "en", *, code: bool = False) -> SpokenText:
     """Say `text` in words. `text == ""` in the result: there is nothing to say.
 
     Never raises, and takes time in proportion to the text. `code`: the text is (part of) a fenced
@@ -82,7 +82,7 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> Spoken:
     if code:
         opens = text.lstrip().startswith(("```", "~~~"))
         draft.replace([(0, len(text), phrase if opens else "")])
-        return Spoken(draft.text, draft.spans())
+        return SpokenText(draft.text, draft.spans())
     strip_blocks(draft, phrase, GERMAN.months if known == "de" else frozenset())
     strip_links(draft)
     draft.rewrite(_UNUSUAL, _without_pictures)
@@ -92,8 +92,8 @@ def to_spoken(text: str, language: str = "en", *, code: bool = False) -> Spoken:
         _say_symbols(draft, _SYMBOLS[known])
     _tidy(draft)
     if not any(map(str.isalnum, draft.text)):
-        return Spoken("", ())
-    return Spoken(draft.text, draft.spans())
+        return SpokenText("", ())
+    return SpokenText(draft.text, draft.spans())
 
 
 def _without_pictures(match: re.Match[str]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 from pipeline.tts.segmentation.boundary_rules import Strength
 
 
-class Line(Enum):
+class TextLine(Enum):
     PROSE = auto()
     HEADING = auto()
     ITEM = auto()
@@ -29,7 +29,7 @@ class Lines:
     """Follows the lines of a text. Starts before the first one."""
 
     def __init__(self) -> None:
-        self._line = Line.PROSE
+        self._line = TextLine.PROSE
         self._fence = ""
         self._at_marker = False
 
@@ -40,7 +40,7 @@ class Lines:
     @property
     def in_row(self) -> bool:
         """In a row of a table, which is spoken as one."""
-        return self._line is Line.ROW
+        return self._line is TextLine.ROW
 
     @property
     def plain(self) -> bool:
@@ -60,40 +60,44 @@ class Lines:
     def enter(self, word: str, *, blank_line: bool, indented: bool) -> Strength | None:
         """A new line begins with this word. None: the words must decide what its newline means."""
         before, self._line = self._line, self._kind(word)
-        self._at_marker = self._line in (Line.HEADING, Line.ITEM, Line.QUOTE)
+        self._at_marker = self._line in (TextLine.HEADING, TextLine.ITEM, TextLine.QUOTE)
         if self._fence:
             return self._in_fence(word)
-        if self._line is Line.FENCE:
+        if self._line is TextLine.FENCE:
             self._fence = word[:3]
             return Strength.PARAGRAPH
-        if blank_line or before in (Line.HEADING, Line.RULE, Line.FENCE) or self._line is Line.HEADING:
+        if (
+            blank_line
+            or before in (TextLine.HEADING, TextLine.RULE, TextLine.FENCE)
+            or self._line is TextLine.HEADING
+        ):
             return Strength.PARAGRAPH
-        if self._line is Line.PROSE:
-            goes_on = before is Line.PROSE or (before is Line.ITEM and indented)
+        if self._line is TextLine.PROSE:
+            goes_on = before is TextLine.PROSE or (before is TextLine.ITEM and indented)
             if goes_on:
                 self._line = before
             return None if goes_on else Strength.SENTENCE
-        if self._line is Line.RULE:
+        if self._line is TextLine.RULE:
             return Strength.WORD
-        return None if self._line is before is Line.QUOTE else Strength.SENTENCE
+        return None if self._line is before is TextLine.QUOTE else Strength.SENTENCE
 
     def _in_fence(self, word: str) -> Strength:
         """Code is cut between its lines only; the line that closes it is part of it."""
-        if self._line is Line.FENCE and word.startswith(self._fence):
+        if self._line is TextLine.FENCE and word.startswith(self._fence):
             self._fence = ""
             return Strength.NONE
-        self._line, self._at_marker = Line.PROSE, False
+        self._line, self._at_marker = TextLine.PROSE, False
         return Strength.WORD
 
     @staticmethod
-    def _kind(word: str) -> Line:
+    def _kind(word: str) -> TextLine:
         if word.startswith("|"):
-            return Line.ROW
+            return TextLine.ROW
         if word.startswith(">"):
-            return Line.QUOTE
+            return TextLine.QUOTE
         if _FENCE.match(word):
-            return Line.FENCE
-        for pattern, kind in ((_HEADING, Line.HEADING), (_RULE, Line.RULE), (_ITEM, Line.ITEM)):
+            return TextLine.FENCE
+        for pattern, kind in ((_HEADING, TextLine.HEADING), (_RULE, TextLine.RULE), (_ITEM, TextLine.ITEM)):
             if pattern.fullmatch(word):
                 return kind
-        return Line.PROSE
+        return TextLine.PROSE

@@ -19,7 +19,7 @@ from pipeline.engines.tts.coqui.coqui_convert import convert
 from pipeline.engines.tts.coqui.coqui_device import prepared_device
 from pipeline.engines.tts.coqui.coqui_engine import CoquiTextToSpeech
 from pipeline.engines.tts.coqui.coqui_vits import VitsVoice
-from pipeline.engines.tts.coqui.coqui_work import Frames, SentenceWork, WindowWork
+from pipeline.engines.tts.coqui.coqui_work import CoquiFrames, SentenceWork, WindowWork
 from pipeline.engines.tts.piper_device import NoDevice
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, EngineFailed
@@ -60,7 +60,7 @@ class TestCoquiInBatches(TimedTextToSpeechContract):
         return as_on_a_gpu
 
 
-def frames_of(joe: VitsVoice, *texts: str, speed: float = 1.0) -> list[Frames]:
+def frames_of(joe: VitsVoice, *texts: str, speed: float = 1.0) -> list[CoquiFrames]:
     sentences = [piece.sentences[0] for text in texts for piece in joe.pronounce(text)]
     return joe.frames([SentenceWork(sentence, "joe", speed) for sentence in sentences])
 

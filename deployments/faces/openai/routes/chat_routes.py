@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.chat_completions import Completions
-from deployments.faces.openai.chunk_translator import Teller, Wanted, Whole
+from deployments.faces.openai.chunk_translator import ChunkTranslator, Wanted, Whole
 from deployments.faces.openai.completion_cursor import Cursor, parse_cursor
 from deployments.faces.openai.routes.openai_streams import (
     DONE,
@@ -26,7 +26,7 @@ from deployments.services import Services
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET
-from pipeline.delivery.listener import Listener
+from pipeline.delivery.listener import SessionListener
 from schemas.openai.chat_request import ChatCompletionRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
@@ -78,14 +78,14 @@ def _completions(services: Services) -> Completions:
         services.names,
         services.ownership,
         services.settings,
-        Listener(services.log, services.tailer, services.clock),
+        SessionListener(services.log, services.tailer, services.clock),
         services.arriving,
     )
 
 
 async def _whole(services: Services, completions: Completions, wanted: Wanted) -> bytes:
     """As JSON; a spoken one is large, and made beside the loop."""
-    teller, whole = Teller(wanted), Whole(wanted)
+    teller, whole = ChunkTranslator(wanted), Whole(wanted)
     chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
     async with aclosing(chunks) as told:
         async for item in told:
@@ -102,7 +102,7 @@ async def _events(
     services: Services, completions: Completions, wanted: Wanted, after: Cursor | None
 ) -> AsyncGenerator[bytes, None]:
     """The chunks after the cursor. The very first one waits for what follows it, which may be a refusal."""
-    teller = Teller(wanted)
+    teller = ChunkTranslator(wanted)
     chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
     waiting = b""
     async with aclosing(chunks) as told:

@@ -30,7 +30,7 @@ _PART: Final = re.compile(r"chunking_strategy\[(\w{1,40})\]")
 M = TypeVar("M", bound=BaseModel)
 
 
-class Upload(NamedTuple):
+class UploadedRecording(NamedTuple):
     """What lies on the disk for as long as the form is open."""
 
     file: IO[bytes]
@@ -40,7 +40,7 @@ class Upload(NamedTuple):
 @asynccontextmanager
 async def form_with_file(
     request: Request, model: type[M], arrival: Arrival, *, limit: int
-) -> AsyncGenerator[tuple[M, Upload], None]:
+) -> AsyncGenerator[tuple[M, UploadedRecording], None]:
     """Raises InputError, BodyTooLarge, RequestValidationError, GatewayBusy or UploadLimit."""
     form = await _received(request, limit, arrival)
     try:
@@ -52,7 +52,7 @@ async def form_with_file(
             raise RequestValidationError(error.errors()) from error
         if not isinstance(file, UploadFile):
             raise MissingParameter("Missing required parameter: 'file'.", field="file")
-        yield wish, Upload(file.file, _shown(file.filename or ""))
+        yield wish, UploadedRecording(file.file, _shown(file.filename or ""))
     finally:
         await form.close()
 

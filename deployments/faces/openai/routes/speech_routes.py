@@ -11,11 +11,11 @@ from fastapi.responses import Response
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
-from deployments.faces.openai.speech_session import Speeches, Spoken, usage_of
+from deployments.faces.openai.speech_session import Speeches, SpeechFile, usage_of
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.audio.file_streams import STREAM_MIME
-from pipeline.delivery.listener import Listener
+from pipeline.delivery.listener import SessionListener
 from schemas.openai.speech_request import SpeechRequest
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=BoundedRoute)
@@ -29,7 +29,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 @router.post("/audio/speech", response_class=Response, responses=_ANSWERS)
 async def speak(services: Open, caller: Caller, request: Request, wish: SpeechRequest) -> Response:
     """The text as one file of sound, or in events. docs/openai.md says which fields are supported."""
-    listener = Listener(services.log, services.tailer, services.clock)
+    listener = SessionListener(services.log, services.tailer, services.clock)
     speeches = Speeches(services.sessions, services.names, services.settings.openai, listener)
     ignored = ignored_in(wish, services.settings.openai, *speeches.without_effect(wish))
     spoken = await while_awaited(request, lambda: speeches.begin(wish, caller))
@@ -42,13 +42,13 @@ async def speak(services: Open, caller: Caller, request: Request, wish: SpeechRe
     return Flowing(_file(speeches, spoken), stay, media_type=mime, headers=headers)
 
 
-async def _file(speeches: Speeches, spoken: Spoken) -> AsyncGenerator[bytes, None]:
+async def _file(speeches: Speeches, spoken: SpeechFile) -> AsyncGenerator[bytes, None]:
     async with aclosing(speeches.sound(spoken)) as pieces:
         async for piece, _ in pieces:
             yield piece
 
 
-async def _events(speeches: Speeches, spoken: Spoken) -> AsyncGenerator[bytes, None]:
+async def _events(speeches: Speeches, spoken: SpeechFile) -> AsyncGenerator[bytes, None]:
     made_ms = 0
     async with aclosing(speeches.sound(spoken)) as pieces:
         async for piece, ms in pieces:

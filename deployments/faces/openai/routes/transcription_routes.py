@@ -17,8 +17,8 @@ from deployments.faces.openai.transcription_formats import Transcribed
 from deployments.faces.openai.transcription_session import Hearings, Wish
 from deployments.services import Services
 from deployments.web.resource_access import Caller
-from pipeline.delivery.listener import Listener
-from pipeline.stt.inputs.recording_upload import Recording
+from pipeline.delivery.listener import SessionListener
+from pipeline.stt.inputs.recording_upload import UploadedSound
 from schemas.ids import SessionId
 from schemas.openai.transcription_request import TranscriptionRequest, TranslationRequest
 
@@ -89,14 +89,14 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
 
 
 def _hearings(services: Services) -> Hearings:
-    listener = Listener(services.log, services.tailer, services.clock)
+    listener = SessionListener(services.log, services.tailer, services.clock)
     return Hearings(services.sessions, services.intakes, services.names, services.settings, listener)
 
 
 class _Work:
     """The listening, beside which what was heard is told."""
 
-    def __init__(self, hearings: Hearings, session: SessionId, recording: Recording, name: str) -> None:
+    def __init__(self, hearings: Hearings, session: SessionId, recording: UploadedSound, name: str) -> None:
         self.hearings = hearings
         self.session = session
         self._recording = recording

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from pipeline.engines.own_thread import OwnThread
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, is_xtts
-from pipeline.engines.tts.coqui.coqui_work import Frames, SentenceWork, Sound, WindowWork
+from pipeline.engines.tts.coqui.coqui_work import CoquiFrames, SentenceWork, Sound, WindowWork
 from pipeline.engines.tts.device_batches import Gathered
 from pipeline.engines.tts.tempo import at_tempo, missing
-from pipeline.engines.tts.voice_windows import Piece, told_in_windows
+from pipeline.engines.tts.voice_windows import WindowPiece, told_in_windows
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
@@ -47,7 +47,7 @@ class CoquiVoice(Network, Protocol):
     def open_streams(self) -> int: ...
     def check(self) -> None: ...
     def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]: ...
     async def aclose(self) -> None: ...
 
@@ -68,7 +68,7 @@ def build(settings: TextToSpeechSettings, cache: Path) -> CoquiVoice:
     return CoquiTextToSpeech(voice, settings, on_gpu=device != "cpu")
 
 
-class Loaded(Generic[NetworkT]):
+class LoadedCoqui(Generic[NetworkT]):
     """A network, the sentences that it works on, and whether it is of any use still."""
 
     def __init__(self, voice: NetworkT, slots: Slots, stall_s: float) -> None:
@@ -106,7 +106,7 @@ class Loaded(Generic[NetworkT]):
         self._failures = 0
 
 
-class CoquiTextToSpeech(Loaded["VitsVoice"]):
+class CoquiTextToSpeech(LoadedCoqui["VitsVoice"]):
     """VITS. Satisfies TextToSpeech. A window is asked for when the one before is there: so turns are fair."""
 
     def __init__(self, voice: "VitsVoice", settings: TextToSpeechSettings, *, on_gpu: bool = False) -> None:
@@ -115,7 +115,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
         self._reader = OwnThread("coqui-text")
         threads = 1 if on_gpu else settings.threads
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="coqui")
-        self._device: Gathered[SentenceWork | WindowWork, Frames | Sound] = Gathered(
+        self._device: Gathered[SentenceWork | WindowWork, CoquiFrames | Sound] = Gathered(
             self._done_together,
             type,
             executor=self._workers,
@@ -129,7 +129,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
         return list(self._device.sizes)
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`. Closing lets the window at work finish, and no other begin."""
         refuse_unknown(voice, self.voices)
@@ -151,7 +151,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
         await self._reader.aclose()
         await asyncio.to_thread(self._workers.shutdown)
 
-    async def _pronounced(self, text: str) -> list[Piece]:
+    async def _pronounced(self, text: str) -> list[WindowPiece]:
         try:
             return await self._reader.do(self._watchdog.watched, self._voice.pronounce, text)
         except EngineDead:
@@ -159,23 +159,23 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
         except Exception as error:  # whatever cleaners and phonemizers come up with
             raise EngineFailed(f"The voice could not read this ({type(error).__name__}).") from error
 
-    async def _frames(self, pieces: Sequence[Piece], voice: str, speed: float) -> list[Frames]:
+    async def _frames(self, pieces: Sequence[WindowPiece], voice: str, speed: float) -> list[CoquiFrames]:
         made = []
         for sentence in (sentence for piece in pieces for sentence in piece.sentences):
             frames = await self._device.do(SentenceWork(sentence, voice, speed))
-            assert isinstance(frames, Frames)
+            assert isinstance(frames, CoquiFrames)
             made.append(frames)
         return made
 
-    async def _sound(self, frames: Frames, start: int, end: int) -> Sound:
+    async def _sound(self, frames: CoquiFrames, start: int, end: int) -> Sound:
         sound = await self._device.do(WindowWork(frames, start, end))
-        assert not isinstance(sound, Frames)
+        assert not isinstance(sound, CoquiFrames)
         self._succeeded()
         return sound
 
     def _done_together(
         self, asked: Sequence[SentenceWork | WindowWork]
-    ) -> Sequence[Frames | Sound | Exception]:
+    ) -> Sequence[CoquiFrames | Sound | Exception]:
         """One batch. If it fails, each of it is tried alone: a sentence fails for its own reasons only."""
         try:
             with self._watchdog.working():
@@ -186,7 +186,7 @@ class CoquiTextToSpeech(Loaded["VitsVoice"]):
                 return [self._done_together([one])[0] for one in asked]
             return [self._failed(error)]
 
-    def _done(self, asked: Sequence[SentenceWork | WindowWork]) -> Sequence[Frames | Sound]:
+    def _done(self, asked: Sequence[SentenceWork | WindowWork]) -> Sequence[CoquiFrames | Sound]:
         sentences = [one for one in asked if isinstance(one, SentenceWork)]
         if sentences:
             return self._voice.frames(sentences)

@@ -13,7 +13,7 @@ from TTS.tts.utils.text.phonemizers.base import BasePhonemizer
 from TTS.tts.utils.text.punctuation import Punctuation
 
 from pipeline.engines.tts.piper_words import TextWord, pieces, speakable
-from pipeline.engines.tts.voice_windows import Piece, Sentence, bounded
+from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded
 
 PHONEMIZER: Final = "espeak"
 """The name that Coqui's configurations have for it."""
@@ -82,14 +82,14 @@ class Pronunciation:
         self._known = frozenset(characters.vocab) - {characters.pad, characters.bos, characters.eos}
         self._alone: Callable[[str], str] = lru_cache(_ALONE_CACHED)(self._pronounce_alone)
 
-    def pronounce(self, text: str) -> list[Piece]:
+    def pronounce(self, text: str) -> list[WindowPiece]:
         """The whole text, in pieces; empty where there is nothing to pronounce."""
         return [piece for words in pieces(text) if (piece := self._piece(words)).sentences]
 
-    def _piece(self, words: list[TextWord]) -> Piece:
+    def _piece(self, words: list[TextWord]) -> WindowPiece:
         symbols = self._symbols(speakable(words))
         sentences = [] if self._marks.issuperset(symbols) else map(self._sentence, bounded(symbols))
-        return Piece(tuple(words), tuple(self._alone(word.text) for word in words), tuple(sentences))
+        return WindowPiece(tuple(words), tuple(self._alone(word.text) for word in words), tuple(sentences))
 
     def _pronounce_alone(self, word: str) -> str:
         symbols = self._symbols(speakable([TextWord(0, len(word), word)]))

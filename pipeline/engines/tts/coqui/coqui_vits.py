@@ -15,8 +15,8 @@ from TTS.tts.models.vits import Vits
 from TTS.tts.utils.helpers import generate_path, sequence_mask
 
 from pipeline.engines.tts.coqui.coqui_phonemes import PHONEMIZER, Pronunciation, use_in_process_espeak
-from pipeline.engines.tts.coqui.coqui_work import Frames, SentenceWork, Sound, WindowWork
-from pipeline.engines.tts.voice_windows import Piece
+from pipeline.engines.tts.coqui.coqui_work import CoquiFrames, SentenceWork, Sound, WindowWork
+from pipeline.engines.tts.voice_windows import WindowPiece
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 
 _MARGINS: Final = (24, 34, 48, 64, 96)
@@ -52,11 +52,11 @@ class VitsVoice:
     def voices(self) -> tuple[str, ...]:
         return tuple(self._speakers)
 
-    def pronounce(self, text: str) -> list[Piece]:
+    def pronounce(self, text: str) -> list[WindowPiece]:
         """See `Pronunciation.pronounce`."""
         return self._pronunciation.pronounce(text)
 
-    def frames(self, asked: Sequence[SentenceWork]) -> list[Frames]:
+    def frames(self, asked: Sequence[SentenceWork]) -> list[CoquiFrames]:
         """Say how long every phoneme is and sample the latents, of all sentences together."""
         with torch.inference_mode():
             return self._frames(asked)
@@ -66,7 +66,7 @@ class VitsVoice:
         with torch.inference_mode():
             return self._samples(asked)
 
-    def _frames(self, asked: Sequence[SentenceWork]) -> list[Frames]:
+    def _frames(self, asked: Sequence[SentenceWork]) -> list[CoquiFrames]:
         model, device = self._model, self._device
         lengths = torch.tensor([len(one.sentence.ids) for one in asked], device=device)
         ids = torch.zeros((len(asked), int(lengths.max())), dtype=torch.long)
@@ -86,7 +86,7 @@ class VitsVoice:
         latent = model.flow(mean + noise, frame_mask, g=speaker, reverse=True) * frame_mask
         per_id = durations.squeeze(1).float().cpu().numpy()
         return [
-            Frames(
+            CoquiFrames(
                 latent[at, :, : int(counts[at])],
                 None if speaker is None else speaker[at],
                 per_id[at, : len(one.sentence.ids)],
@@ -138,7 +138,7 @@ class VitsVoice:
         noise = np.random.default_rng(0).standard_normal((self._model.args.hidden_channels, total))
         speaker = self._speaker(self.voices[:1])
         latent = torch.from_numpy(noise.astype(np.float32)).to(self._device)
-        frames = Frames(latent, None if speaker is None else speaker[0], np.zeros(0, np.float32))
+        frames = CoquiFrames(latent, None if speaker is None else speaker[0], np.zeros(0, np.float32))
         self._margin = 0
         (whole,) = self.samples([WindowWork(frames, 0, total)])
         wanted = whole[start * self.hop : end * self.hop]

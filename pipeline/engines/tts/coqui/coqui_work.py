@@ -12,7 +12,7 @@ Sound = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
+class CoquiFrames:
     """A sentence that only needs decoding."""
 
     latent: Any
@@ -38,6 +38,6 @@ class SentenceWork:
 class WindowWork:
     """Frames [start, end) to be turned into sound."""
 
-    frames: Frames
+    frames: CoquiFrames
     start: int
     end: int

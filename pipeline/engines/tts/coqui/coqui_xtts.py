@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from TTS.config import load_config
 from TTS.tts.models.xtts import Xtts
 
-from pipeline.engines.ports import AS_CONFIGURED, Delivery, WordTimes
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from pipeline.engines.slots import Slots
-from pipeline.engines.tts.coqui.coqui_engine import Loaded, refuse_unknown
+from pipeline.engines.tts.coqui.coqui_engine import LoadedCoqui, refuse_unknown
 from pipeline.engines.tts.coqui.coqui_weights import Checkpoint
 from pipeline.engines.tts.piper_words import pieces, speakable
 from pipeline.engines.weights.prepared_folders import UnusableWeights
@@ -88,7 +88,7 @@ class XttsVoice:
         return latents, self._model.get_speaker_embedding(sound, _RECORDED_RATE)
 
 
-class XttsTextToSpeech(Loaded[XttsVoice]):
+class XttsTextToSpeech(LoadedCoqui[XttsVoice]):
     """Satisfies TextToSpeech; it does not know when words are heard, and texts wait for each other."""
 
     def __init__(self, voice: XttsVoice, settings: TextToSpeechSettings) -> None:
@@ -96,7 +96,7 @@ class XttsTextToSpeech(Loaded[XttsVoice]):
         self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="xtts")
 
     async def synthesize(
-        self, text: str, *, voice: str, speed: float = 1.0, delivery: Delivery = AS_CONFIGURED
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
     ) -> AsyncGenerator[WordTimes | bytes, None]:
         """See `TextToSpeech.synthesize`. Closing lets the chunk at work finish, and no other begin."""
         refuse_unknown(voice, self.voices)

@@ -10,7 +10,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError
 
 from pipeline.eventlog.redis.client import Doubt, FailedOver, Look, pause_s
-from pipeline.eventlog.redis.cluster.cluster_topology import Greet, Shards
+from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology, Greet
 from pipeline.eventlog.redis.cluster.slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.eventlog.redis.server import (
     BROKEN,
@@ -63,7 +63,7 @@ class _Sent:
         return {place: self.replies[place] for place in places if in_trouble(self.replies[place])}
 
 
-class ClusterWire:
+class RedisClusterClient:
     """The Wires of a cluster.
 
     The pipelines of one call go to all servers at once, and again until all is done: a server that fails
@@ -74,7 +74,7 @@ class ClusterWire:
         self, startup: Sequence[str], dial: Callable[[str], ConnectionPool], *, patience_s: float = 10.0
     ) -> None:
         """`startup`: host:port of some of its servers."""
-        self.shards = Shards(startup, dial)
+        self.shards = ClusterTopology(startup, dial)
         self._dial = dial
         self._patience_s = patience_s
         self.greet: Greet | None = None

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from redis.asyncio.connection import ConnectionPool
 
-from pipeline.eventlog.event_log import Ear
-from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.event_log import PushSubscription
+from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_push_subscription import ClusterEar
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
 from pipeline.eventlog.redis.cluster.polling_reads import PollingWaiter
@@ -38,7 +38,7 @@ class ClusterEventLog(RedisEventLog):
         grace_s: float = 0.0,
         patience_s: float = 10.0,
     ) -> None:
-        self._cluster = ClusterWire(startup, dial, patience_s=patience_s)
+        self._cluster = RedisClusterClient(startup, dial, patience_s=patience_s)
         super().__init__(
             self._cluster,
             partitions=partitions,
@@ -48,7 +48,7 @@ class ClusterEventLog(RedisEventLog):
             patience_s=patience_s,
         )
 
-    def ear(self) -> Ear:
+    def ear(self) -> PushSubscription:
         return ClusterEar(self._cluster.shards, self._channel)
 
     def road(self, session: SessionId) -> str:

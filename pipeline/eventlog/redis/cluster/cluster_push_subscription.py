@@ -13,7 +13,7 @@ from redis.exceptions import MovedError, ResponseError
 
 from pipeline.eventlog.event_log import Push, Subscribed
 from pipeline.eventlog.redis.client import pause_s
-from pipeline.eventlog.redis.cluster.cluster_topology import Shards
+from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology
 from pipeline.eventlog.redis.cluster.slots import completed, slot_of
 from pipeline.eventlog.redis.push_subscription import RETRY_S, SILENCE_S, understand
 from pipeline.eventlog.redis.server import BROKEN, REPLY_S, Command, connected, send
@@ -55,7 +55,7 @@ class _Line:
 class ClusterEar:
     """An Ear. Each channel is heard where its slot is, and again there when the slot has moved."""
 
-    def __init__(self, shards: Shards, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
+    def __init__(self, shards: ClusterTopology, channel_of: Callable[[SessionId], Awaitable[str]]) -> None:
         self._shards = shards
         self._channel_of = channel_of
         self._sessions: dict[bytes, SessionId] = {}

@@ -80,7 +80,7 @@ class Node:
 Greet = Callable[[Node], Awaitable[None]]
 
 
-class Shards:
+class ClusterTopology:
     """Connects on first use. What it knows of the slots is as old as the last `look`."""
 
     def __init__(self, startup: Sequence[str], dial: Callable[[str], ConnectionPool]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import anyio
 
 from pipeline.eventlog.redis.blocking_reads import NO_GROUP, Joins, Ready, Streams
-from pipeline.eventlog.redis.cluster.cluster_client import ClusterWire
+from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.server import Command, judge, lacks_group
 
 SHORTEST_S: Final = 0.005
@@ -21,7 +21,7 @@ class PollingWaiter:
     A blocking read would need a connection for every partition and reader: thousands for a few workers.
     """
 
-    def __init__(self, wire: ClusterWire, ready: Ready) -> None:
+    def __init__(self, wire: RedisClusterClient, ready: Ready) -> None:
         self._wire = wire
         self._ready = ready
         self._pause_s = SHORTEST_S

@@ -25,7 +25,7 @@ class _Mute:
     """Something has come since the failover."""
 
 
-class Grace:
+class FailoverHold:
     """Sessions that had work at a failover: who held their lease goes on at once, everybody else waits.
 
     A taker would go on from where the new server's copy ends, while the last events, which everybody has

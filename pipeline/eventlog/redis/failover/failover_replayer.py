@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from pipeline.eventlog.event_log import EventLog, Verdict
-from pipeline.eventlog.redis.failover.unreplicated_tail import RetainedTail
+from pipeline.eventlog.redis.failover.unreplicated_tail import UnreplicatedTail
 from schemas.errors import LogError, LogUnavailable
 from schemas.ids import Seq, SessionId
 
@@ -47,14 +47,14 @@ class Given(Enum):
     ALL = 2
 
 
-class Returner:
+class FailoverReplayer:
     """Each road for itself: a server that is slow or away holds up what belongs to it, no more.
 
     What cannot be given back now is tried again for as long as it is retained.
     """
 
     def __init__(
-        self, log: EventLog, retained: RetainedTail, now_s: Callable[[], float] = time.monotonic
+        self, log: EventLog, retained: UnreplicatedTail, now_s: Callable[[], float] = time.monotonic
     ) -> None:
         self._log = log
         self._retained = retained

@@ -24,7 +24,7 @@ class _Kept:
     first: Seq
 
 
-class RetainedTail:
+class UnreplicatedTail:
     """Acknowledged batches by session: each until it is `retain_s` old and its server is well.
 
     That the server is well shows when it takes another batch of the session, or when somebody looks. Until
