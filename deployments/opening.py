@@ -89,15 +89,8 @@ async def open_services(
                 leaving = parts.leaving(node, owners, told_to_go)
                 services = parts.for_faces(owners, metrics, checks, leaving)
                 meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
-                additions, keeper = services.collections.additions, services.keeper
-                async with (
-                    allowance,
-                    MetricsReporter(meter, measures),
-                    services.intakes,
-                    additions,
-                    keeper,
-                    leaving,
-                ):
+                kept = services.intakes, services.collections.additions, services.keeper, leaving
+                async with allowance, MetricsReporter(meter, measures), kept[0], kept[1], kept[2], kept[3]:
                     yield services
     finally:
         if librarian is None:
