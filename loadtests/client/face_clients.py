@@ -136,11 +136,7 @@ class RealtimeFace:
         address = url.replace("http", "ws", 1) + "/v1/realtime?model=gpt-realtime"
         async with connect(address, max_size=None, compression=None) as socket:
             session = {"type": "realtime", "output_modalities": ["audio" if speak else "text"]}
-            item = {
-                "type": "message",
-                "role": "user",
-                "content": [{"type": "input_text", "text": "Begin"}],
-            }
+            item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Begin"}]}
             for message in (
                 {"type": "session.update", "session": session | {"max_output_tokens": 4_096}},
                 {"type": "conversation.item.create", "item": item},

@@ -216,12 +216,7 @@ class VoiceCall:
 
 @asynccontextmanager
 async def voice_call(
-    url: str,
-    session: str,
-    *,
-    audio: str = "opus",
-    paced: bool = True,
-    headers: dict[str, str] | None = None,
+    url: str, session: str, *, audio: str = "opus", paced: bool = True, headers: dict[str, str] | None = None
 ) -> AsyncGenerator[VoiceCall, None]:
     """Connected, and its input open; everything of it ends with the block. Not `paced`: no microphone."""
     address = f"{url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from=head&audio={audio}"

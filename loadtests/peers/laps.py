@@ -75,10 +75,7 @@ def _name(number: int) -> str:
 
 async def laps(contestants: Sequence[Contestant], count: int, run: Run, track: Track) -> Laps:
     """`count` laps after one that warms up. The engines are idle before everybody's turn."""
-    found = Laps(
-        {each.name: [] for each in contestants},
-        {each.name: [] for each in contestants},
-    )
+    found = Laps({each.name: [] for each in contestants}, {each.name: [] for each in contestants})
     stride = len(contestants) + (len(contestants) % _KINDS == 0)
     for lap in range(count + 1):
         order = random.Random(lap).sample(range(len(contestants)), len(contestants))

@@ -154,10 +154,7 @@ def pictures(system: SystemSeen) -> dict[str, str]:
         "descriptors": _parts(system.loads, lambda load: load.part_fds),
         "threads": _parts(system.loads, lambda load: load.part_threads),
         "tasks": [("tasks", "one", lambda load: load.tasks)],
-        "streams": [
-            ("streams", "one", lambda load: load.streams),
-            ("keys", "two", lambda load: load.keys),
-        ],
+        "streams": [("streams", "one", lambda load: load.streams), ("keys", "two", lambda load: load.keys)],
         "log-memory": [("in memory", "one", lambda load: load.log_mb)],
         "log-disk": [("on disk", "one", lambda load: load.log_disk_mb)],
         "gateway-memory": [("gateways", "one", lambda load: load.gateway_mb)],

@@ -57,15 +57,7 @@ def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
 
 
 def _words_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
-    return ComparisonRow(
-        f"question to first words: {face.name}",
-        "ms",
-        ours,
-        floor,
-        _FLOOR,
-        "-",
-        None,
-    )
+    return ComparisonRow(f"question to first words: {face.name}", "ms", ours, floor, _FLOOR, "-", None)
 
 
 def _sound_row(face: FaceClient, ours: list[float], native: list[float]) -> ComparisonRow:

@@ -14,12 +14,7 @@ from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow, percentile
 from loadtests.runner.system_processes import SystemMeter, SystemUsage
 
-SCRIPT: Final[dict[str, Any]] = {
-    "stamp": True,
-    "delta_chars": 1,
-    "per_delta_ms": 50,
-    "reply": "x" * 40,
-}
+SCRIPT: Final[dict[str, Any]] = {"stamp": True, "delta_chars": 1, "per_delta_ms": 50, "reply": "x" * 40}
 """Two seconds, each delta with the time it was made at."""
 _REST_S: Final = 18.0
 """One in ten is being answered; one replica of the model writes for 32 at a time. The session that the

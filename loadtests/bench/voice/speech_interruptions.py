@@ -137,11 +137,5 @@ def rows(
             "ping to pong",
             stopped,
         ),
-        row(
-            "flushed to the turn's end",
-            [each.ended for each in found],
-            pings,
-            "ping to pong",
-            stopped,
-        ),
+        row("flushed to the turn's end", [each.ended for each in found], pings, "ping to pong", stopped),
     ]

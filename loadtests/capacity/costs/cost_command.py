@@ -78,10 +78,7 @@ def log_table(around: Mapping[str, Any]) -> str:
     rows = [
         ["a new session", f"{sizes['session']} bytes"],
         ["a text delta", f"{sizes['delta']:.0f} bytes"],
-        [
-            "what says where a chunk of sound belongs",
-            f"{sizes['chunk_beside_sound']:.0f} bytes",
-        ],
+        ["what says where a chunk of sound belongs", f"{sizes['chunk_beside_sound']:.0f} bytes"],
         ["a gateway's memory, an open socket", f"{1_000 * around['gateway_mb_per_socket']:.0f} kB"],
         ["calls of the log in a spoken turn", _list(calls["spoken_turn"])],
         ["calls of the log by a silent socket, a second", _list(calls["socket_s"])],

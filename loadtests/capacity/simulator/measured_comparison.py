@@ -96,12 +96,7 @@ def real(found: Mapping[str, Any], row: SmallEndRow, cores: float) -> Simulation
     plan = laptop(found, people, cores)
     speech = replace(plan.speech, tokens_per_s=row.tokens / row.sound_s)
     return _in_one_process(
-        "real",
-        found,
-        people,
-        speech,
-        cores,
-        (plan.stages["llm"], plan.stages["tts"], plan.prefill_units),
+        "real", found, people, speech, cores, (plan.stages["llm"], plan.stages["tts"], plan.prefill_units)
     )
 
 

@@ -66,11 +66,7 @@ def parts_between(transport: FastAPIWebsocketTransport) -> list[Any]:
     def at(kind: str) -> dict[str, Any]:
         return {"api_key": "any", "base_url": WISH[kind] + "/v1"}
 
-    llm_settings = OpenAILLMService.Settings(
-        model="race",
-        temperature=0.0,
-        max_tokens=WISH["max_tokens"],
-    )
+    llm_settings = OpenAILLMService.Settings(model="race", temperature=0.0, max_tokens=WISH["max_tokens"])
     context = LLMContext([{"role": "system", "content": WISH["system_prompt"]}])
     # Turns end by the default, its smart turn model. The transcript of a whole segment is final, so nothing
     # waits for how long this kind of STT usually takes.

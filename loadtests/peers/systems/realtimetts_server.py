@@ -59,8 +59,7 @@ async def call(socket: ServerConnection) -> None:
     await socket.send(json.dumps({"type": "ready"}))
     stream.feed(json.loads(await socket.recv())["say"])
     stream.play_async(
-        muted=True,
-        on_audio_chunk=lambda piece: loop.call_soon_threadsafe(sound.put_nowait, bytes(piece)),
+        muted=True, on_audio_chunk=lambda piece: loop.call_soon_threadsafe(sound.put_nowait, bytes(piece))
     )
     sending = asyncio.create_task(send())
     try:
