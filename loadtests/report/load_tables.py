@@ -7,17 +7,13 @@ from typing import Final
 from loadtests.client import oracles
 from loadtests.report.load_result import LoadResult, SystemSeen
 from loadtests.report.result_store import ROOT, place
-from loadtests.report.svg_charts import COLOURS, DRAWING
+from loadtests.report.svg_charts import rendered
 from loadtests.report.system_charts import pictures
 from loadtests.report.tables import percentile
 from loadtests.runner.process_killer import PARTS
 
 TABLES: Final = ROOT / "docs" / "measurements.md"
 MARK: Final = "<!-- newest first: `make load` writes below this line -->\n"
-_ALONE: Final = (
-    'xmlns="http://www.w3.org/2000/svg" width="720" height="380" '
-    'style="background: var(--card); font-family: system-ui, DejaVu Sans, sans-serif"'
-)
 
 
 def plotted(system: SystemSeen, prefix: str, folder: Path) -> list[Path]:
@@ -26,8 +22,7 @@ def plotted(system: SystemSeen, prefix: str, folder: Path) -> list[Path]:
     files = []
     for name, drawing in pictures(system).items():
         file = folder / f"{prefix}-{name}.svg"
-        opened = drawing.replace("<svg", f"<svg {_ALONE}", 1)
-        file.write_text(opened.replace(">", f"><style>{COLOURS}{DRAWING}</style>", 1) + "\n", "utf-8")
+        file.write_text(rendered("alone.svg", chart=drawing) + "\n", "utf-8")
         files.append(file)
     return files
 

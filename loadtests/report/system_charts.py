@@ -1,11 +1,12 @@
 """The parts of the load report about the system: what it used, what it held, and what was killed. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
-from typing import Final
+from typing import Any, Final
 
-from loadtests.report.load_result import ProcessKill, SystemLoad, SystemSeen
-from loadtests.report.svg_charts import ChartDots, ChartLine, dots, figure, lines, plain, table
+from markupsafe import Markup
+
+from loadtests.report.load_result import SystemLoad, SystemSeen
+from loadtests.report.svg_charts import ChartDots, ChartLine, Figure, dots, lines, plain, rendered
 from loadtests.runner.process_killer import PARTS
 
 _ROLES: Final = {
@@ -24,68 +25,68 @@ _FEWEST: Final = 0.1
 
 def costs(system: SystemSeen) -> str:
     """Only what could be looked at."""
-    if not system.loads:
-        why = escape(system.why_not or "the run was too short")
-        return f'<h2>What it cost the system</h2><p class="soft">Not looked at: {why}</p>'
-    charts = f'<div class="charts">{"".join(_by_people(system.loads))}</div>'
-    return f"<h2>What it cost the system</h2>{charts}"
+    return rendered("system_costs.html", **cost_values(system))
 
 
-def _by_people(loads: Sequence[SystemLoad]) -> list[str]:
-    """As load grows: what all of it takes, and each person's part."""
+def cost_values(system: SystemSeen) -> dict[str, Any]:
+    """Of templates/system_costs.html."""
+    return {"system": system, "by_callers": _by_callers(system.loads) if system.loads else []}
+
+
+def _by_callers(loads: Sequence[SystemLoad]) -> list[Figure]:
+    """As load grows: what all of it takes, and each caller's part."""
     if not any(load.part_cores for load in loads):
         return _whole(loads)
     begins, fewest = by_part(loads[0].part_mb), _fewest(loads)
-    cores = _series(loads, lambda load: by_part(load.part_cores))
-    each_core = _series(
-        loads,
-        lambda load: _each(
-            load, {part: 1_000 * used for part, used in by_part(load.part_cores).items()}, fewest
-        ),
-    )
+
+    def each_core(load: SystemLoad) -> dict[str, float]:
+        return _each(load, {part: 1_000 * used for part, used in by_part(load.part_cores).items()}, fewest)
 
     def grown(load: SystemLoad) -> dict[str, float]:
         held = by_part(load.part_mb)
         return _each(load, {part: value - begins.get(part, 0.0) for part, value in held.items()}, fewest)
 
-    memory = _series(loads, grown)
-    return [
-        figure("Cores used", "by part, by people inside", dots("Cores by people", cores, plain)),
-        figure(
+    figures = (
+        ("Cores used", "by part, by callers inside", lambda load: by_part(load.part_cores)),
+        (
             "Processor time per person",
-            "thousandths of a core, by people inside; falls while a fixed cost is shared",
-            dots("Cores per person", each_core, plain),
+            "thousandths of a core, by callers inside; falls while a fixed cost is shared",
+            each_core,
         ),
-        figure(
+        (
             "Memory per person",
-            "MB above what it was before anybody came, by people inside; freed memory may still be held",
-            dots("Memory per person", memory, plain),
+            "MB above what it was before anybody came, by callers inside; freed memory may still be held",
+            grown,
         ),
-    ]
+    )
+    return [(title, words, dots(title, _series(loads, of), plain)) for title, words, of in figures]
 
 
-def _whole(loads: Sequence[SystemLoad]) -> list[str]:
+def _whole(loads: Sequence[SystemLoad]) -> list[Figure]:
     """Of a system whose parts are not ours to look at."""
-    drawn, fewest = [], _fewest(loads)
+    fewest = _fewest(loads)
     began = next((load.gateway_mb for load in loads if load.gateway_mb is not None), 0.0)
+    enough = [load for load in loads if load.people >= fewest]
     memory = [
         (load.people, max(0.0, load.gateway_mb - began) / load.people)
-        for load in loads
-        if load.gateway_mb is not None and load.people >= fewest
+        for load in enough
+        if load.gateway_mb is not None
     ]
-    if memory:
-        words = "MB of the gateways above what it was before anybody came, by people inside"
-        points = dots("Memory per person", [ChartDots("gateways", "one", memory)], plain)
-        drawn.append(figure("Memory per person", words, points))
     asked = [
         (load.people, load.log_commands_per_s / load.people)
-        for load in loads
-        if load.log_commands_per_s is not None and load.people >= fewest
+        for load in enough
+        if load.log_commands_per_s is not None
     ]
-    if asked:
-        points = dots("Log commands per person", [ChartDots("log server", "two", asked)], plain)
-        drawn.append(figure("Commands of the log server per person", "each second, by people inside", points))
-    return drawn
+    words = "MB of the gateways above what it was before anybody came, by callers inside"
+    figures = (
+        ("Memory per person", words, ChartDots("gateways", "one", memory)),
+        (
+            "Commands of the log server per person",
+            "each second, by callers inside",
+            ChartDots("log server", "two", asked),
+        ),
+    )
+    return [(title, words, dots(title, [drawn], plain)) for title, words, drawn in figures if drawn.points]
 
 
 def by_part(roles: Mapping[str, float]) -> dict[str, float]:
@@ -133,20 +134,33 @@ _TITLES: Final = {
 
 def growth(system: SystemSeen) -> str:
     """Only what could be looked at."""
-    if not system.loads:
-        return ""
-    killed = "; a line is a process that was killed" if system.kills else ""
-    charts = "".join(
-        figure(title, f"{words}, over time{killed}", drawing)
-        for name, drawing in pictures(system).items()
-        for title, words in [_TITLES[name]]
-    )
-    return f'<h2>What it held, and whether that grew</h2><div class="charts">{charts}</div>' + "".join(
-        (_grown(system), _killed(system.kills))
-    )
+    return rendered("system_growth.html", **growth_values(system))
 
 
-def pictures(system: SystemSeen) -> dict[str, str]:
+def growth_values(system: SystemSeen) -> dict[str, Any]:
+    """Of templates/system_growth.html."""
+    kinds = (system.growth_mb_per_min, system.fd_growth_per_min, system.thread_growth_per_min)
+    grown = [
+        [part, *("" if part not in kind else f"{kind[part]:+.3f}" for kind in kinds)]
+        for part in sorted({part for kind in kinds for part in kind})
+    ]
+    others = {
+        "gateways' memory, as they tell it": system.gateway_growth_mb_per_min,
+        "tasks": system.task_growth_per_min,
+        "streams": system.stream_growth_per_min,
+        "keys": system.key_growth_per_min,
+        "processes": system.process_growth_per_min,
+    }
+    return {
+        "system": system,
+        "parts": PARTS,
+        "over_time": [(*_TITLES[name], drawing) for name, drawing in pictures(system).items()],
+        "grown": grown,
+        "grown_of_all": [[name, f"{value:+.3f}"] for name, value in others.items() if value is not None],
+    }
+
+
+def pictures(system: SystemSeen) -> dict[str, Markup]:
     """SVG by name, of what there was to be seen."""
     marked = [(kill.at_s, f"{kill.at_s:.0f} s: {PARTS[kill.part]}") for kill in system.kills]
     of_all: dict[str, Sequence[tuple[str, str, Callable[[SystemLoad], float | None]]]] = {
@@ -179,49 +193,3 @@ def _parts(
         return lambda load: by_part(values(load)).get(part)
 
     return [(part, style, of(part)) for part, style in STYLES.items() if any(map(of(part), loads))]
-
-
-def _grown(system: SystemSeen) -> str:
-    """What grew by how much in a minute."""
-    parts = sorted({*system.growth_mb_per_min, *system.fd_growth_per_min, *system.thread_growth_per_min})
-    kinds = (system.growth_mb_per_min, system.fd_growth_per_min, system.thread_growth_per_min)
-    rows = [
-        [escape(part), *("" if part not in kind else f"{kind[part]:+.3f}" for kind in kinds)]
-        for part in parts
-    ]
-    others = {
-        "gateways' memory, as they tell it": system.gateway_growth_mb_per_min,
-        "tasks": system.task_growth_per_min,
-        "streams": system.stream_growth_per_min,
-        "keys": system.key_growth_per_min,
-        "processes": system.process_growth_per_min,
-    }
-    more = [[name, f"{value:+.3f}"] for name, value in others.items() if value is not None]
-    if not rows and not more:
-        return '<p class="soft">too short a run to say whether anything grows</p>'
-    said = (
-        "Growth of processes is that of each while it lives, beyond its beginning; of the rest, the slope of "
-        "the second half."
-    )
-    heads = ["part", "MB a minute", "descriptors a minute", "threads a minute"]
-    by_parts = table(heads, rows, numbers={1, 2, 3}) if rows else ""
-    by_name = table(["of all", "a minute"], more, numbers={1}) if more else ""
-    return f'<p class="soft">{said}</p>{by_parts}{by_name}'
-
-
-def _killed(kills: Sequence[ProcessKill]) -> str:
-    if not kills:
-        return ""
-    rows = [[f"{kill.at_s:.0f} s", PARTS[kill.part], _process(kill), _back(kill)] for kill in kills]
-    heads = ["at", "killed", "process", "another one after"]
-    return f"<h2>What was killed</h2>{table(heads, rows, numbers={0, 2, 3})}"
-
-
-def _process(kill: ProcessKill) -> str:
-    return "none was there" if kill.pid is None else str(kill.pid)
-
-
-def _back(kill: ProcessKill) -> str:
-    if kill.pid is None:
-        return ""
-    return '<span class="bad">never</span>' if kill.back_s is None else f"{kill.back_s:.1f} s"
