@@ -1,40 +1,35 @@
 """The dashboard's JSON as a picture: each panel's queries, answered by Prometheus, as lines. Not Grafana."""
 
-import html
 import json
 import math
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
 from loadtests.report.prometheus_server import Prometheus, PrometheusSeries
 from loadtests.report.result_store import ROOT
+from loadtests.report.svg_charts import rendered
 
 DASHBOARD: Final = ROOT / "cluster" / "observability" / "dashboards" / "rhapsode.json"
-_COLUMN, _ROW_PX, _GAP, _HEAD, _FOOT = 66, 34, 8, 26, 22
+_COLUMN, _ROW_PX, _GAP, _AROUND, _LEFT = 66, 34, 8, 48, 52
 _COLOURS: Final = ("#73bf69", "#f2cc0c", "#5794f2", "#ff9830", "#f2495c", "#b877d9", "#8ab8ff", "#c4162a")
-_STYLE: Final = """
-text { font: 11px "DejaVu Sans", sans-serif; fill: #ccccdc; }
-.row { font-size: 15px; } .title { font-size: 12px; font-weight: bold; }
-.axis { font-size: 10px; fill: #8e8e99; }
-"""
 
 
 def drawing(asked: Prometheus, *, since_s: float, span: str, step_s: float) -> str:
     """The whole dashboard as SVG. `span` stands for Grafana's $__rate_interval."""
-    found = json.loads(DASHBOARD.read_text("utf-8"))
-    drawn, height = [], 0
-    for panel in found["panels"]:
+    rows, panels, height = [], [], 0
+    for panel in json.loads(DASHBOARD.read_text("utf-8"))["panels"]:
         place = panel["gridPos"]
         height = max(height, (place["y"] + place["h"]) * _ROW_PX)
         x, y = place["x"] * _COLUMN, place["y"] * _ROW_PX
         if panel["type"] == "row":
-            drawn.append(f'<text class="row" x="2" y="{y + 24}">{html.escape(panel["title"])}</text>')
+            rows.append((0, y, panel["title"]))
             continue
-        lines = [
+        found = [
             line
             for target in panel["targets"]
             for line in asked.lines(
@@ -44,14 +39,9 @@ def drawing(asked: Prometheus, *, since_s: float, span: str, step_s: float) -> s
                 step_s=step_s,
             )
         ]
-        width, tall = place["w"] * _COLUMN - _GAP, place["h"] * _ROW_PX - _GAP
-        inner = _panel(panel, lines, width, tall)
-        drawn.append(f'<svg x="{x}" y="{y}" width="{width}" height="{tall}">{inner}</svg>')
-    size = f'width="{24 * _COLUMN}" height="{height}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{_STYLE}</style>'
-        f'<rect width="100%" height="100%" fill="#111217"/>{"".join(drawn)}</svg>'
-    )
+        size = {"width": place["w"] * _COLUMN - _GAP, "height": place["h"] * _ROW_PX - _GAP}
+        panels.append({"x": x, "y": y, "title": panel["title"], **size, **_drawn(panel, found, **size)})
+    return rendered("dashboard.svg", width=24 * _COLUMN, height=height, rows=rows, panels=panels)
 
 
 def shoot(drawn: str, folder: Path, picture: Path) -> None:
@@ -68,53 +58,40 @@ def shoot(drawn: str, folder: Path, picture: Path) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
-def _panel(panel: Mapping[str, Any], lines: Sequence[PrometheusSeries], width: int, height: int) -> str:
-    frame = '<rect width="100%" height="100%" fill="#181b1f" stroke="#25272e" rx="2"/>'
-    title = f'<text class="title" x="8" y="18">{html.escape(panel["title"])}</text>'
-    lines = [line for line in lines if line.points]
-    if not lines:
-        return f'{frame}{title}<text x="50%" y="55%" text-anchor="middle">No data</text>'
+def _drawn(
+    panel: Mapping[str, Any], found: Sequence[PrometheusSeries], width: int, height: int
+) -> dict[str, Any]:
+    """Levels, limit and curves of one panel."""
+    series = [one for one in found if one.points]
+    if not series:
+        return {"curves": ()}
     defaults = panel["fieldConfig"]["defaults"]
+    unit, right, tall = defaults["unit"], width - 16, height - _AROUND
     limit = defaults["thresholds"]["steps"][1]["value"] if "thresholds" in defaults else None
-    chart = _chart(lines, defaults["unit"], limit, width - 16, height - _HEAD - _FOOT)
-    legend = _legend(lines, height, defaults["unit"])
-    return f'{frame}{title}<g transform="translate(8,{_HEAD})">{chart}</g>{legend}'
+    begin = min(one.points[0][0] for one in series)
+    end = max(one.points[-1][0] for one in series)
+    high = _round_up(max(value for one in series for _, value in one.points), unit)
 
+    def up(value: float) -> float:
+        return round(tall - 6 - (tall - 14) * value / high, 1)
 
-def _legend(lines: Sequence[PrometheusSeries], height: int, unit: str) -> str:
-    shown = [f"{line.name} {_shown(line.points[-1][1], unit)}" for line in lines]
-    words = "".join(
-        f'<tspan fill="{colour}">━ </tspan>{html.escape(text)}   '
-        for text, colour in zip(shown, _COLOURS * 9, strict=False)
-    )
-    return f'<text x="8" y="{height - 8}" xml:space="preserve">{words}</text>'
-
-
-def _chart(lines: Sequence[PrometheusSeries], unit: str, limit: float | None, width: int, height: int) -> str:
-    begin = min(line.points[0][0] for line in lines)
-    end = max(line.points[-1][0] for line in lines)
-    high = _round_up(max(value for line in lines for _, value in line.points), unit)
-    left = 52
-
-    def place(at: float, value: float) -> str:
-        x = left + (width - left) * (at - begin) / max(1.0, end - begin)
-        return f"{x:.1f},{height - 6 - (height - 14) * value / high:.1f}"
-
-    parts = []
-    for share in (0.0, 0.5, 1.0):
-        y = place(begin, high * share).partition(",")[2]
-        parts.append(f'<line x1="{left}" x2="{width}" y1="{y}" y2="{y}" stroke="#25272e"/>')
-        label = html.escape(_shown(high * share, unit))
-        parts.append(f'<text x="{left - 6}" y="{float(y) + 3}" text-anchor="end" class="axis">{label}</text>')
-    if limit is not None and limit <= high:
-        y = place(begin, limit).partition(",")[2]
-        parts.append(
-            f'<line x1="{left}" x2="{width}" y1="{y}" y2="{y}" stroke="#f2495c" stroke-dasharray="4"/>'
+    def path(one: PrometheusSeries) -> str:
+        places = (
+            (_LEFT + (right - _LEFT) * (at - begin) / max(1.0, end - begin), up(value))
+            for at, value in one.points
         )
-    for line, colour in zip(lines, _COLOURS * 9, strict=False):
-        points = " ".join(place(*point) for point in line.points)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-    return "".join(parts)
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+    return {
+        "left": _LEFT,
+        "right": right,
+        "levels": [(up(high * share), _shown(high * share, unit)) for share in (0.0, 0.5, 1.0)],
+        "limit": up(limit) if limit is not None and limit <= high else None,
+        "curves": [
+            (colour, path(one), f"{one.name} {_shown(one.points[-1][1], unit)}")
+            for one, colour in zip(series, cycle(_COLOURS), strict=False)
+        ],
+    }
 
 
 def _round_up(value: float, unit: str) -> float:

@@ -30,12 +30,13 @@ Figure = tuple[str, str, Markup]
 
 @dataclass(frozen=True, slots=True)
 class ChartLine:
-    """`style`: a class of drawing.css. None: nothing at that place."""
+    """`style`: a class of drawing.css. None: nothing at that place. `points`: dots beside the line."""
 
     name: str
     style: str
     values: Sequence[float | None]
     filled: bool = False
+    points: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def _chart(name: str, high: float, shown: Show, labels: Labels, **parts: Any) ->
     return rendered("chart.svg", **values | parts)
 
 
-def _along(x: float, end: float) -> float:
+def label_x(x: float, end: float) -> float:
+    """Where `x` of an axis that goes up to `end` is in the picture."""
     return _LEFT + x / end * _INNER
 
 
@@ -136,18 +138,21 @@ def lines(
 
     `marked`: where, and what is to be known of that place. `moments`: many, told where one points.
     """
-    high = _round_up(
-        max([value for line in drawn for value in line.values if value is not None], default=0.0)
-    )
+    values = [value for line in drawn for value in (*line.values, *line.points) if value is not None]
+    high = _round_up(max(values, default=0.0))
     end = max([*at, 1.0, *(moment for moment, _ in moments)])
     runs, dots = [], []
     for line in drawn:
         for run in _runs(at, line.values):
-            points = [(_along(x, end), _up(value, high)) for x, value in run]
+            points = [(label_x(x, end), _up(value, high)) for x, value in run]
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             closed = f"{points[0][0]:.1f},{_FLOOR} {path} {points[-1][0]:.1f},{_FLOOR}"
             runs.append((line.style, path, closed if line.filled else ""))
             dots += [(line.style, *points[0], "")] if len(points) == 1 else []
+        dots += [
+            (line.style, label_x(x, end), _up(y, high), shown(y))
+            for x, y in zip(at, line.points, strict=False)
+        ]
     return _chart(
         name,
         high,
@@ -155,8 +160,8 @@ def lines(
         (along or _seconds)(end),
         runs=runs,
         dots=dots,
-        moments=[(_along(x, end), words) for x, words in moments],
-        marks=[(_along(x, end), words) for x, words in marked],
+        moments=[(label_x(x, end), words) for x, words in moments],
+        marks=[(label_x(x, end), words) for x, words in marked],
         legend=[(line.style, line.name) for line in drawn],
     )
 
@@ -169,7 +174,7 @@ def dots(name: str, drawn: Sequence[ChartDots], shown: Show) -> Markup:
     placed = [
         (
             series.style,
-            _along(callers, wide),
+            label_x(callers, wide),
             _up(value, high),
             f"{series.name}, {callers:g} people: {shown(value)}",
         )
@@ -194,7 +199,7 @@ def _runs(at_s: Sequence[float], values: Sequence[float | None]) -> list[list[tu
 def _seconds(end: float) -> Labels:
     anchors = ((0.0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1.0, "end"))
     return [
-        (_along(share, 1.0), f"{end * share / 60:.1f} m" if end >= 300 else f"{end * share:.0f} s", anchor)
+        (label_x(share, 1.0), f"{end * share / 60:.1f} m" if end >= 300 else f"{end * share:.0f} s", anchor)
         for share, anchor in anchors
     ]
 
@@ -206,7 +211,7 @@ def per_second(end: float) -> Labels:
 
 def _thirds(end: float, unit: str) -> Labels:
     places = ((0.0, "", "middle"), (0.5, "", "middle"), (1.0, unit, "end"))
-    return [(_along(share, 1.0), f"{plain(share * end)}{words}", anchor) for share, words, anchor in places]
+    return [(label_x(share, 1.0), f"{plain(share * end)}{words}", anchor) for share, words, anchor in places]
 
 
 def _round_up(value: float) -> float:
