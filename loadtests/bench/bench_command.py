@@ -14,9 +14,8 @@ from loadtests.bench.bench_rows import measure
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
 from loadtests.bench.row_plan import FULL, QUICK, ROWS, expected_s
-from loadtests.bench.voice.voice_tables import markdown
 from loadtests.report.run_info import as_typed, commit, first, machine, say, shape, thefts, when
-from loadtests.report.tables import table
+from loadtests.report.tables import markdown, table
 
 _ROWS: Final = "".join(
     f"  {letter}  {words} ({QUICK.seconds[letter]} s, {FULL.seconds[letter]} s)\n"

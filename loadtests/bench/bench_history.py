@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import PastRatio
-from loadtests.report.result_store import ROOT
+from loadtests.report.result_store import MEASUREMENTS, ROOT, keep_newest, mark_of
 from loadtests.report.run_info import commit, machine, shape, when
 from loadtests.report.tables import percentile
 
 VERSION: Final = 1
 DOCS: Final = ROOT / "docs"
-TABLES: Final = DOCS / "measurements.md"
+TABLES: Final = MEASUREMENTS
 HISTORY: Final = DOCS / "bench-history.jsonl"
-MARK: Final = "<!-- newest first: `make bench` writes below this line -->\n"
+MARK: Final = mark_of("make bench")
 Run = dict[str, Any]
 
 
@@ -80,10 +80,10 @@ def line(run: Mapping[str, Any]) -> str:
 
 def keep(run: Mapping[str, Any], report: str, tables: Path = TABLES, history: Path = HISTORY) -> None:
     """The table on top of the others, the line below them."""
-    before, mark, after = tables.read_text().partition(MARK)
-    if not mark:
-        raise BadHistory(f"{tables.name} has no line {MARK.strip()!r}")
-    tables.write_text(f"{before}{mark}\n{report}{after}")
+    try:
+        keep_newest(report, MARK, tables)
+    except ValueError as error:
+        raise BadHistory(str(error)) from error
     with history.open("a") as lines:
         lines.write(line(run))
 

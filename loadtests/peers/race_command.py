@@ -18,12 +18,10 @@ from loadtests.peers.contestants import FAILURES, Contestant, PeerContestant, Rh
 from loadtests.peers.peer_servers import EngineServices, peer, services, there_are_peers, there_is_realtimetts
 from loadtests.peers.race_tables import Race, figures, sessions_table
 from loadtests.peers.session_climb import ClimbStep, ClimbSystem, PeerSystem, RhapsodeSystem, climb
-from loadtests.report.result_store import ROOT
+from loadtests.report.result_store import publish
 from loadtests.report.run_info import as_typed, commit, first, machine, when
 from loadtests.runner.rhapsode_process import rhapsode
 
-_HISTORY: Final = ROOT / "docs" / "measurements.md"
-_MARK: Final = "<!-- newest first: `make race` writes below this line -->\n"
 _ROWS: Final = ("typed", "spoken", "read", "sessions")
 _SYSTEM_PROMPT: Final = "You are a warm storyteller and a helpful assistant. Answer in plain, flowing prose."
 _BOX: Final = {"llm_provider": "box", "tts_provider": "box", "listening": {"provider": "box"}}
@@ -179,12 +177,9 @@ def _publish(
     without = "" if there_is_realtimetts() else ". RealtimeTTS is left out: there is no PortAudio here"
     heading = f"### {when()}\n\n{machine()}; `{as_typed('make race')}`, commit {commit()}{without}\n\n"
     report = heading + "\n".join(parts)
-    print(report)
+    publish(report, "make race", keep=arguments.keep)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures(races, climbs), indent=1))
-    if arguments.keep:
-        before, mark, after = _HISTORY.read_text(encoding="utf-8").partition(_MARK)
-        _HISTORY.write_text(f"{before}{mark}\n{report.rstrip()}\n{after}", encoding="utf-8")
 
 
 def _say(what: str) -> None:

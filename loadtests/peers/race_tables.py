@@ -7,7 +7,7 @@ from typing import Any, Final
 from loadtests.peers.laps import Laps
 from loadtests.peers.peer_servers import STAGES
 from loadtests.peers.session_climb import LATE, SOON_MS, ClimbStep, carried, limit_of
-from loadtests.report.tables import percentile, verdict
+from loadtests.report.tables import markdown, percentile, spread, verdict
 
 OURS: Final = "Rhapsode"
 """Names of our own rows begin so."""
@@ -43,7 +43,7 @@ class Race:
             judged = verdict(ratio <= self.target) if ratio is not None and name.startswith(OURS) else ""
             cells = [
                 name,
-                _spread(first),
+                spread(first),
                 f"{ratio:.2f}" if ratio is not None else "-",
                 judged,
                 str(len(first)),
@@ -70,18 +70,9 @@ def _middle(series: Sequence[float]) -> str:
     return f"{percentile(series, 0.5):.0f}" if series else "-"
 
 
-def _spread(series: Sequence[float]) -> str:
-    return f"{percentile(series, 0.5):.0f} / {percentile(series, 0.95):.0f}" if series else "-"
-
-
 def _counted(failures: Sequence[str]) -> str:
     kinds = dict.fromkeys(failures)
     return "; ".join(f"{failures.count(kind)} x {kind}" for kind in kinds) or "0"
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
 def sessions_table(climbs: Mapping[str, Sequence[ClimbStep]], target: float) -> str:

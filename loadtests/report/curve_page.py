@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from loadtests.report.result_store import ROOT, place
+from loadtests.report.result_store import ROOT, keep_newest, mark_of
 from loadtests.report.svg_charts import ChartLine, Figure, lines, milliseconds, per_second, plain, rendered
+from loadtests.report.tables import markdown
 from loadtests.runner.curve_verdicts import CurveStep, LoadCurve, knee
 
 
@@ -75,36 +76,22 @@ def _charts(curve: LoadCurve) -> list[Figure]:
 
 
 DOCS: Final = ROOT / "docs"
-MARK: Final = "<!-- newest first: `make load-curve` writes below this line -->\n"
+MARK: Final = mark_of("make load-curve")
 _HEADS: Final = (
-    *(
-        "come a second",
-        "inside, mean (most)",
-        "let in",
-        "refused",
-        "told to wait, s",
-        "first audio p50 / p95 ms",
-    ),
-    *(
-        "of the first step",
-        "answers with a gap",
-        "faults",
-        "not answered",
-        "gateway CPU ms, MB each",
-        "cores",
-    ),
-    *("client late, ms", "stolen"),
+    *("come a second", "inside, mean (most)", "let in", "refused", "told to wait, s"),
+    *("first audio p50 / p95 ms", "of the first step", "answers with a gap", "faults", "not answered"),
+    *("gateway CPU ms, MB each", "cores", "client late, ms", "stolen"),
 )
 
 
 def curve_table(curve: LoadCurve) -> str:
     """Heading, a row for each step, and the two verdicts: Markdown."""
-    rows = [list(_HEADS), ["---"] * len(_HEADS), *map(_row, curve.steps)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
     said = [f"* {verdict_word(one.kept)}: {one.says}. Found: {one.found}." for one in curve.verdicts]
     how = f"`{curve.command}`, {curve.scenario}, {curve.seconds:g} s a step"
     about = f"{curve.machine}; {how}, commit {curve.commit}"
-    return "\n".join([f"### {curve.when}", "", about, "", *lines, "", *said, ""])
+    return "\n".join(
+        [f"### {curve.when}", "", about, "", markdown(_HEADS, map(_row, curve.steps)), *said, ""]
+    )
 
 
 def verdict_word(kept: bool | None) -> str:
@@ -114,9 +101,7 @@ def verdict_word(kept: bool | None) -> str:
 
 def keep(curve: LoadCurve, docs: Path = DOCS) -> None:
     """The table on top of the others, and the picture. Raises ValueError where there is no place for it."""
-    page = docs / "measurements.md"
-    before, after = place(page, MARK)
-    page.write_text(f"{before}\n{curve_table(curve)}{after}", "utf-8")
+    keep_newest(curve_table(curve), MARK, docs / "measurements.md")
     (docs / "load-curve.svg").write_text(picture(curve), "utf-8")
 
 

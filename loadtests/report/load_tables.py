@@ -6,14 +6,14 @@ from typing import Final
 
 from loadtests.client import oracles
 from loadtests.report.load_result import LoadResult, SystemSeen
-from loadtests.report.result_store import ROOT, place
+from loadtests.report.result_store import MEASUREMENTS, keep_newest, mark_of
 from loadtests.report.svg_charts import rendered
 from loadtests.report.system_charts import pictures
 from loadtests.report.tables import percentile
 from loadtests.runner.process_killer import PARTS
 
-TABLES: Final = ROOT / "docs" / "measurements.md"
-MARK: Final = "<!-- newest first: `make load` writes below this line -->\n"
+TABLES: Final = MEASUREMENTS
+MARK: Final = mark_of("make load")
 
 
 def plotted(system: SystemSeen, prefix: str, folder: Path) -> list[Path]:
@@ -29,8 +29,7 @@ def plotted(system: SystemSeen, prefix: str, folder: Path) -> list[Path]:
 
 def keep(result: LoadResult, tables: Path = TABLES) -> None:
     """The table on top of the others. Raises ValueError where there is no place for it."""
-    before, after = place(tables, MARK)
-    tables.write_text(f"{before}\n{report(result)}{after}", "utf-8")
+    keep_newest(report(result), MARK, tables)
 
 
 def report(result: LoadResult) -> str:

@@ -6,6 +6,28 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+MEASUREMENTS: Final = ROOT / "docs" / "measurements.md"
+
+
+def mark_of(command: str) -> str:
+    """The line of a document below which this command keeps its tables."""
+    return f"<!-- newest first: `{command}` writes below this line -->\n"
+
+
+def publish(report: str, command: str, *, keep: bool) -> None:
+    """Print a report; and with `keep` put it on top of the others in docs/measurements.md.
+
+    Raises ValueError where there is no place for it.
+    """
+    print(report)
+    if keep:
+        keep_newest(report, mark_of(command))
+
+
+def keep_newest(report: str, mark: str, document: Path = MEASUREMENTS) -> None:
+    """Raises ValueError where there is no place for it."""
+    before, after = place(document, mark)
+    document.write_text(f"{before}\n{report.rstrip()}\n{after}", "utf-8")
 
 
 def folder(wished: Path | None, otherwise: str) -> Path:

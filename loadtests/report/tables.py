@@ -1,6 +1,6 @@
 """Series of measurements to rows of a table. Pure arithmetic."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -41,9 +41,7 @@ class ComparisonRow:
         ]
 
     def _spread(self, series: Sequence[float]) -> str:
-        if not series:
-            return "-"
-        return f"{percentile(series, 0.5):.2f} / {percentile(series, 0.95):.2f} {self.unit}"
+        return f"{spread(series, 2)} {self.unit}" if series else "-"
 
     def _ratio(self) -> str:
         if not self.ours or not self.floor:
@@ -57,5 +55,17 @@ HEADINGS = ["what", "ours p50 / p95", "floor p50 / p95", "ratio p50/p95", "budge
 
 def table(rows: Sequence[ComparisonRow]) -> str:
     """The rows as a Markdown table."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *(row.cells() for row in rows)]
+    return markdown(HEADINGS, (row.cells() for row in rows))
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of these cells."""
+    lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def spread(series: Sequence[float], digits: int = 0) -> str:
+    """ "p50 / p95"; a dash where there is nothing."""
+    if not series:
+        return "-"
+    return f"{percentile(series, 0.5):.{digits}f} / {percentile(series, 0.95):.{digits}f}"

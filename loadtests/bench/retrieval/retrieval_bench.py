@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from loadtests.bench.retrieval.question_library import LIBRARY, LibraryQuestion, questions, shelve
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import percentile
+from loadtests.report.tables import markdown, percentile
 from pipeline.rag.citation_support import supports
 from pipeline.rag.document_library import Library
 from pipeline.rag.open_library import open_library
@@ -91,8 +91,7 @@ def scores_table(scores: Sequence[SearchScore]) -> str:
     counts = [sum(one == kind for one, _ in scores[0].ranks) for kind in kinds]
     headings = ["strategy", "hit@1", "hit@5", "MRR", "ms p50 / p95"]
     headings += [f"{kind} ({count})" for kind, count in zip(kinds, counts, strict=True)]
-    lines = [headings, ["---"] * len(headings), *(score.cells(kinds) for score in scores)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+    return markdown(headings, (score.cells(kinds) for score in scores))
 
 
 _GERMAN: Final = re.compile(r"[äöüß]|\b(der|die|das|ist|man)\b")
@@ -177,8 +176,7 @@ async def citations_scored(
 def citations_table(scores: Sequence[CitationScore]) -> str:
     """`right`: of all citations. `found`: of sentences that rest on something. `beside`: of remarks."""
     headings = ["citations", "right", "found", "beside", "answers"]
-    lines = [headings, ["---"] * len(headings), *(score.cells() for score in scores)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+    return markdown(headings, (score.cells() for score in scores))
 
 
 _REPORT: Final = ROOT / "docs" / "retrieval.md"

@@ -13,13 +13,11 @@ from websockets.asyncio.client import connect
 
 from loadtests.bench.rows.stream_latency import SCRIPT, STREAMS
 from loadtests.client.face_clients import FACES, HEARD, FaceChunk, FaceClient
-from loadtests.report.result_store import ROOT
+from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import ComparisonRow, percentile, table
 from loadtests.runner.rhapsode_process import bare_stream, rhapsode
 
-_HISTORY: Final = ROOT / "docs" / "measurements.md"
-_MARK: Final = "<!-- newest first: `make bench-faces` writes below this line -->\n"
 _MS: Final = 1e6
 _WARM_UP: Final = 25
 """Deltas of each stream that are thrown away."""
@@ -36,10 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rhapsode-faces-") as folder:
         rows = [*_first(Path(folder), arguments.rounds), *_all(Path(folder))]
     report = f"### {when()}\n\n{machine()}; `make bench-faces`, commit {commit()}\n\n{table(rows)}"
-    print(report)
-    if arguments.keep:
-        before, mark, after = _HISTORY.read_text(encoding="utf-8").partition(_MARK)
-        _HISTORY.write_text(f"{before}{mark}\n{report}{after}", encoding="utf-8")
+    publish(report, "make bench-faces", keep=arguments.keep)
 
 
 def _first(folder: Path, rounds: int) -> list[ComparisonRow]:

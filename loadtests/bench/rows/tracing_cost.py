@@ -19,9 +19,9 @@ from typing import Final
 import psutil
 
 from loadtests.client.native_client import NativeClient
-from loadtests.report.result_store import ROOT
+from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
-from loadtests.report.tables import percentile
+from loadtests.report.tables import markdown, spread
 from loadtests.runner.rhapsode_process import free_port
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.observability import span_names
@@ -111,8 +111,6 @@ def _process(module: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes
         process.wait()
 
 
-_HISTORY: Final = ROOT / "docs" / "measurements.md"
-_MARK: Final = "<!-- newest first: `make bench-tracing` writes below this line -->\n"
 _MS: Final = 1e6
 _SENTENCES: Final = {"min_length": 4, "first_length": 4, "first_threshold": 10, "threshold": 200}
 """The first sound follows the first delta; then about twelve sentences a turn."""
@@ -142,10 +140,7 @@ def main() -> None:
     rounds = f"{arguments.rounds} rounds of {arguments.streams} turns at a time, {DELTAS} deltas a turn"
     said = f"{machine()}; `make bench-tracing`, commit {commit()}; {rounds}"
     report = f"### {when()}\n\n{said}\n\n{ways_table(taken)}\n{unrecorded()}\n"
-    print(report)
-    if arguments.keep:
-        before, mark, after = _HISTORY.read_text().partition(_MARK)
-        _HISTORY.write_text(f"{before}{mark}\n{report}{after}")
+    publish(report, "make bench-tracing", keep=arguments.keep)
 
 
 async def _measure(found: Sequence[TracedGateway], rounds: int, streams: int) -> dict[str, TracedTurns]:
@@ -188,17 +183,16 @@ async def _turn(url: str) -> tuple[float, list[float]]:
 
 def ways_table(taken: dict[str, TracedTurns]) -> str:
     """The ways beside each other, as Markdown."""
-    rows = [["", *taken], ["---"] * (len(taken) + 1)]
-    rows.append(["time to first audio, p50 / p95", *(_spread(one.first_audio) for one in taken.values())])
+    rows = [["time to first audio, p50 / p95", *(_spread(one.first_audio) for one in taken.values())]]
     rows.append(["a delta, engine to client, p50 / p95", *(_spread(one.deltas) for one in taken.values())])
     off = median(taken["off"].cpu)
     cpu = [f"{median(one.cpu):.1f} ms ({median(one.cpu) / off:.2f}x)" for one in taken.values()]
     rows.append(["CPU of the gateway for a turn, median of rounds", *cpu])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+    return markdown(["", *taken], rows)
 
 
 def _spread(series: Sequence[float]) -> str:
-    return f"{percentile(series, 0.5):.2f} / {percentile(series, 0.95):.2f} ms"
+    return f"{spread(series, 2)} ms"
 
 
 def unrecorded() -> str:

@@ -26,9 +26,9 @@ from loadtests.bench.voice.voice_conversation import (
 )
 from loadtests.bench.voice.voice_soak import soak, soak_table
 from loadtests.client import recorded_speech
-from loadtests.report.result_store import ROOT
+from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, say, when
-from loadtests.report.tables import table
+from loadtests.report.tables import markdown, spread, table
 from loadtests.runner.rhapsode_process import rhapsode
 from pipeline.stt.evaluation.word_error_rate import altogether
 from schemas.settings.listening_settings import ListeningSettings
@@ -86,8 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_HISTORY: Final = ROOT / "docs" / "measurements.md"
-_MARK: Final = "<!-- newest first: `make bench-voice` writes below this line -->\n"
 _WARM_UP: Final = (
     "Before each scenario two callers warm it up with one question each, and the floor with one clip; "
     "their times are not in the tables, their failures are.\n"
@@ -167,10 +165,8 @@ async def _everything(url: str, arguments: argparse.Namespace) -> tuple[str, Any
     listening = ListeningSettings()
     parts = [
         f"Milliseconds after the true end of speech, p50 / p95. {_WARM_UP}",
-        voice_tables.markdown(
-            voice_tables.OUTCOME_HEADINGS, [*map(voice_tables.outcome_row, outcomes), floor_row(floor)]
-        ),
-        voice_tables.markdown(["target", "measured", "wanted", "verdict"], voice_tables.verdicts(outcomes)),
+        markdown(voice_tables.OUTCOME_HEADINGS, [*map(voice_tables.outcome_row, outcomes), floor_row(floor)]),
+        markdown(["target", "measured", "wanted", "verdict"], voice_tables.verdicts(outcomes)),
         table(rows(found, pings, listening.hold_ms, listening.interrupt_ms)),
         *(voice_tables.described(each) for each in outcomes if each.scenario.name == voice_tables.DELIVERED),
     ]
@@ -192,9 +188,9 @@ def floor_row(floor: Sequence[DirectAnswer]) -> list[str]:
     errors = voice_tables.rate(altogether(each.errors for each in floor))
     cells = ["floor: 500 ms, then the engines called directly", "1"]
     cells += [
-        voice_tables.pair([500 + each.decode for each in floor]),
-        voice_tables.pair(whole),
-        voice_tables.pair(whole),
+        spread([500 + each.decode for each in floor]),
+        spread(whole),
+        spread(whole),
         "",
     ]
     return [*cells, errors, "", str(len(floor))]
@@ -202,9 +198,6 @@ def floor_row(floor: Sequence[DirectAnswer]) -> list[str]:
 
 def _publish(text: str, figures: Any, arguments: argparse.Namespace) -> None:
     heading = f"### {when()}\n\n{machine()}; `make bench-voice`, commit {commit()}\n\n"
-    print(heading + text)
+    publish(heading + text, "make bench-voice", keep=arguments.keep)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1, default=str))
-    if arguments.keep:
-        before, mark, after = _HISTORY.read_text().partition(_MARK)
-        _HISTORY.write_text(f"{before}{mark}\n{heading}{text.rstrip()}\n{after}")

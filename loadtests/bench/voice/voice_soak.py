@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtests.bench.voice.voice_tables import markdown, pair
 from loadtests.client import recorded_speech
 from loadtests.client.native_client import NativeClient
 from loadtests.client.voice_call import VoiceCall, voice_call
-from loadtests.report.tables import percentile
+from loadtests.report.tables import markdown, percentile, spread
 
 REPLICAS: Final = ("Gateway", "SpeechToText")
 _SAMPLE_S: Final = 10.0
@@ -215,10 +214,10 @@ def soak_table(soak: Soak) -> str:
     """Lags at the beginning and at the end, and what grew."""
     tenth = max(1, len(soak.partial_lag) // 10)
     rows = [
-        ["partial text behind the sound, all", pair(soak.partial_lag), "ms"],
-        ["… first tenth", pair(soak.partial_lag[:tenth]), "ms"],
-        ["… last tenth", pair(soak.partial_lag[-tenth:]), "ms"],
-        ["final text behind the last sound", pair(soak.final_lag), "ms"],
+        ["partial text behind the sound, all", spread(soak.partial_lag), "ms"],
+        ["… first tenth", spread(soak.partial_lag[:tenth]), "ms"],
+        ["… last tenth", spread(soak.partial_lag[-tenth:]), "ms"],
+        ["final text behind the last sound", spread(soak.final_lag), "ms"],
         ["utterances", str(soak.utterances), f"MISSED, {soak.failed} failed" if soak.failed else ""],
         ["sound per second", f"{soak.seconds / soak.took_s:.2f}", "x"],
     ]

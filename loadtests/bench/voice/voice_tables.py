@@ -1,11 +1,11 @@
 """From traces to tables. Pure arithmetic."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from loadtests.bench.voice.voice_conversation import VoiceOutcome
 from loadtests.bench.voice.voice_trace import STEPS, VoiceTrace
-from loadtests.report.tables import percentile, verdict
+from loadtests.report.tables import markdown, percentile, spread, verdict
 from pipeline.stt.evaluation.word_error_rate import WordErrors, altogether
 
 _LATE_BEGIN_MS: Final = 300.0
@@ -17,16 +17,6 @@ SILENCE_300: Final = "realtime, 300 ms of silence, no hint"
 DELIVERED: Final = "realtime, as delivered"
 
 
-def pair(series: Sequence[float]) -> str:
-    """ "p50 / p95"."""
-    return "-" if not series else f"{percentile(series, 0.5):.0f} / {percentile(series, 0.95):.0f}"
-
-
-def markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
-
-
 def steps_table(traces: Sequence[VoiceTrace]) -> str:
     """Where the time of a turn went, from the last sound on."""
     rows: list[list[str]] = []
@@ -35,13 +25,13 @@ def steps_table(traces: Sequence[VoiceTrace]) -> str:
         at = [trace.recorded[step] for trace in traces]
         spent = [now - then for now, then in zip(at, before, strict=True)]
         told = [trace.arrived[step] for trace in traces]
-        rows.append([step, pair(at), pair(spent), pair(told)])
+        rows.append([step, spread(at), spread(spent), spread(told)])
         before = at
     for name, at in (
         ("audible sound arrived", [trace.audible for trace in traces]),
         ("heard", [trace.heard for trace in traces]),
     ):
-        rows.append([name, "", "", pair(at)])
+        rows.append([name, "", "", spread(at)])
     headings = ["step", "in the log at, p50 / p95 ms", "since the step before", "told to the caller at"]
     return markdown(headings, rows)
 
@@ -50,7 +40,7 @@ def outcome_row(outcome: VoiceOutcome) -> list[str]:
     traces = outcome.traces
 
     def of(value: Callable[[VoiceTrace], float]) -> str:
-        return pair([value(trace) for trace in traces])
+        return spread([value(trace) for trace in traces])
 
     errors = altogether(trace.errors for trace in traces)
     return [
@@ -110,7 +100,7 @@ def verdicts(outcomes: Sequence[VoiceOutcome]) -> list[list[str]]:
 
 
 def _in_time(name: str, series: Sequence[float], limit: float, outcome: VoiceOutcome) -> list[str]:
-    measured = f"{pair(series)} ms" if series else "-"
+    measured = f"{spread(series)} ms" if series else "-"
     kept = percentile(series, 0.5) <= limit if series else None
     return [name, measured, f"p50 <= {limit:.0f} ms", _judged(kept, outcome)]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from loadtests.bench.voice.voice_tables import markdown
 from loadtests.capacity.costs import engine_costs as engines
 from loadtests.capacity.costs import turn_costs
 from loadtests.capacity.costs.bare_gateway import scripted_cpu
 from loadtests.capacity.costs.cost_formulas import derived
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import commit, machine, say, when
+from loadtests.report.tables import markdown
 
 _PARTS: Final = {
     "turn": "a turn",

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtests.bench.voice.voice_tables import markdown, pair
 from loadtests.capacity.costs.bare_gateway import bare_gateway
 from loadtests.capacity.gpu import gpu_rows, random_llama, random_whisper
 from loadtests.capacity.gpu.gpu_rows import GpuRow
 from loadtests.client import recorded_speech
-from loadtests.report.result_store import ROOT
+from loadtests.report.result_store import ROOT, publish
 from loadtests.report.run_info import commit, machine, numbers, say, when
+from loadtests.report.tables import markdown, spread
 from loadtests.runner.rhapsode_process import rhapsode
 from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
 from pipeline.engines.stt.whisper_weights import whisper_files
@@ -250,8 +250,8 @@ def _cells(row: GpuRow) -> list[str]:
     return [
         _STEPS[row.step],
         str(row.sessions),
-        pair(row.ttft),
-        pair(row.first_sound),
+        spread(row.ttft),
+        spread(row.first_sound),
         f"{row.per_s:.1f} {row.unit}" if row.per_s is not None else "-",
         f"{row.stalled:.0%}" if row.stalled is not None else "-",
         str(len(row.failures)) if row.failures else "-",
@@ -276,10 +276,6 @@ def carried(rows: Sequence[GpuRow], target_ms: float) -> str:
     return "Sessions carried. " + "; ".join(lines) + "."
 
 
-_HISTORY: Final = ROOT / "docs" / "measurements.md"
-_MARK: Final = "<!-- newest first: `python -m loadtests gpu --keep` writes below this line -->\n"
-
-
 def main() -> None:
     """Say what is missing, or measure."""
     arguments = gpu_parsed()
@@ -295,12 +291,9 @@ def main() -> None:
     ):
         found = asyncio.run(measure(url, arguments))
     text = f"### {when()}\n\n{_where()}; `{_command()}`, commit {commit()}\n\n{report(found, arguments)}"
-    print(text)
+    publish(text, "python -m loadtests gpu --keep", keep=arguments.keep)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in found], indent=1))
-    if arguments.keep:
-        before, mark, after = _HISTORY.read_text().partition(_MARK)
-        _HISTORY.write_text(f"{before}{mark}\n{text.rstrip()}\n{after}")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from loadtests.bench.voice.voice_tables import markdown
 from loadtests.capacity.costs.cost_command import tables
 from loadtests.capacity.simulator import graphics_cards, measured_comparison, small_end
 from loadtests.capacity.simulator.capacity_model import SessionDemand, demand, holds, size_for
@@ -11,6 +10,7 @@ from loadtests.capacity.simulator.graphics_cards import CARDS, EIGHT_BILLION
 from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, at_least, cluster, laptop
 from loadtests.capacity.simulator.simulation import SimulationResult, simulate
 from loadtests.capacity.simulator.simulation_plan import CallerModel
+from loadtests.report.tables import markdown
 
 PEOPLE: Final[Mapping[str, CallerModel]] = {"assistant": ASSISTANT, "narration": NARRATION}
 SIZES: Final = (1_000, 100_000, 10_000_000)
@@ -185,8 +185,8 @@ def beside_sheet(found: Mapping[str, Any]) -> str:
                     kind,
                     str(measured.people),
                     f"{measured.others:.1f}",
-                    f"{_pair(measured.ttft)}; {_pair(simulated.ttft)}",
-                    f"{_pair(measured.ttfa)}; {_pair(simulated.ttfa)}",
+                    f"{in_ms(measured.ttft)}; {in_ms(simulated.ttft)}",
+                    f"{in_ms(measured.ttfa)}; {in_ms(simulated.ttfa)}",
                     f"{pair.error:+.0%}",
                     f"{measured.stalled:.0%}; {simulated.stalled:.0%}",
                     f"{measured.own_cores:.2f}; {own:.2f}",
@@ -231,15 +231,15 @@ def _cells(result: SimulationResult) -> list[str]:
     busy = [f"{name} {result.utilisation[name]:.0%}" for name in order]
     return [
         str(result.people),
-        _pair(result.ttft),
-        _pair(result.ttfa) + ("" if result.steady else " and growing"),
+        in_ms(result.ttft),
+        in_ms(result.ttfa) + ("" if result.steady else " and growing"),
         f"{result.stalled:.0%}",
         busy[0],
         busy[1] if len(busy) > 1 else "",
     ]
 
 
-def _pair(ends: tuple[float, float]) -> str:
+def in_ms(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.0f} / {ends[1]:.0f}"
 
 

@@ -3,18 +3,18 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from loadtests.bench.voice.voice_tables import markdown
 from loadtests.capacity.simulator import scaling_page, small_end
 from loadtests.capacity.simulator.capacity_model import size_for
 from loadtests.capacity.simulator.graphics_cards import CARDS
 from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, cluster, costs, gpu, laptop
+from loadtests.capacity.simulator.scaling_tables import in_ms
 from loadtests.capacity.simulator.simulation import SimulationResult, simulate
 from loadtests.capacity.simulator.simulation_plan import CallerModel, SimulationPlan
 from loadtests.report.run_info import numbers, say
+from loadtests.report.tables import markdown
 
 HABITS: Final = {"assistant": ASSISTANT, "narration": NARRATION}
 _HEADINGS: Final = ["sessions", "first words", "first sound", "fell silent", "busiest", "answers"]
@@ -85,13 +85,9 @@ def cells(result: SimulationResult) -> list[str]:
     busiest = result.saturated
     return [
         str(result.people),
-        _pair(result.ttft),
-        _pair(result.ttfa) + ("" if result.steady else " and growing"),
+        in_ms(result.ttft),
+        in_ms(result.ttfa) + ("" if result.steady else " and growing"),
         f"{result.stalled:.0%}",
         f"{busiest} {result.utilisation[busiest]:.0%}",
         str(result.answers),
     ]
-
-
-def _pair(ends: Sequence[float]) -> str:
-    return f"{ends[0]:.0f} / {ends[1]:.0f}"
