@@ -14,9 +14,9 @@ from typing import Final
 
 import anyio
 
+from loadtests.capacity.costs.bare_gateway import scripted_settings
 from loadtests.chaos.fork_server import end, fork
 from pipeline.eventlog.redis.embedded import embedded_server
-from schemas.settings import AppSettings
 
 _START_S: Final = 90.0
 _ZOMBIE_S: Final = 2.5
@@ -57,17 +57,8 @@ class GatewaySystem:
         script, speech = self.home / "script.json", self.home / "speech.json"
         script.write_text(json.dumps(self.llm))
         speech.write_text(json.dumps(self.tts))
-        self.settings = AppSettings.model_validate(
-            {
-                "home": self.home,
-                "cache": self.home / "cache",
-                "language_model": {"engine": "scripted", "script": script},
-                "text_to_speech": {"engine": "scripted", "script": speech},
-                "speech_to_text": {"engine": "scripted"},
-                "quality_speech_to_text": {"engine": "scripted"},
-                "gateway": {"direct_port": self.port},
-                "log": self.log,
-            }
+        self.settings = scripted_settings(
+            self.home, script, speech, gateway={"direct_port": self.port}, log=self.log
         )
         self._file = self.home / "settings.json"
         self._file.write_text(self.settings.model_dump_json())

@@ -1,6 +1,5 @@
 """People who ask and listen while things die under them, and come back with their cursor each time."""
 
-import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,10 +10,11 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 import httpx
-from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from loadtests.chaos.consistency_check import AcceptedTurn, ListenerRecord
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import EventSocket
 from schemas.events import TERMINAL
 
 _RETRY_S: Final = 0.05
@@ -31,7 +31,7 @@ class WaitedInVain(TimeoutError):
 
 @dataclass
 class ChaosCallers:
-    """All people of a run, and what they have noted."""
+    """All callers of a run, and what they have noted."""
 
     url: str
     dice: random.Random
@@ -43,6 +43,9 @@ class ChaosCallers:
     refused: int = 0
     resumes_ms: list[float] = field(default_factory=list)
     """From the handshake to the first event that was missed, where one was."""
+
+    def __post_init__(self) -> None:
+        self.connection = ApiConnection(self.url, open_s=5)
 
     def listener(self, session: str, *, wants_audio: bool) -> ListenerRecord:
         """The one who listened to this session before, or a new one."""
@@ -91,7 +94,7 @@ async def _hear(crowd: ChaosCallers, session: str, turn: int, audio: str) -> Non
     listener = crowd.listener(session, wants_audio=audio == "opus")
     with anyio.move_on_after(_PATIENCE_S) as patience:
         while not _over(listener, turn):
-            with suppress(OSError, WebSocketException, TimeoutError):
+            with suppress(WebSocketException):
                 await _connection(crowd, listener, turn, audio)
             await anyio.lowlevel.checkpoint()
     if patience.cancelled_caught:
@@ -99,36 +102,31 @@ async def _hear(crowd: ChaosCallers, session: str, turn: int, audio: str) -> Non
 
 
 def _over(listener: ListenerRecord, turn: int) -> bool:
-    return any(
-        log_event["turn"] == turn and log_event["type"] in TERMINAL for log_event in listener.events[-64:]
-    )
+    return any(fact["turn"] == turn and fact["type"] in TERMINAL for fact in listener.facts[-64:])
 
 
 async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, audio: str) -> None:
     lifetime = crowd.dice.randint(3, crowd.cut_after)
-    path = f"/v1/sessions/{listener.session}/stream?from={listener.last}&audio={audio}"
     began, missed = monotonic(), False
     try:
-        socket = await connect(
-            crowd.url.replace("http", "ws", 1) + path, max_size=None, compression=None, open_timeout=5
-        )
-    except (OSError, WebSocketException, TimeoutError):
+        socket = await crowd.connection.connect(listener.session, after=str(listener.last), audio=audio)
+    except RuntimeError:
         crowd.refused += 1
         await anyio.sleep(_RETRY_S)
-        raise
+        return
     try:
-        async for frame in socket:
-            event, sound = _split(frame)
+        async for frame in EventSocket(socket).frames():
+            event = frame.event
             if event["type"] == "hello":
                 missed = event["head_seq"] > listener.last
             if "data" in event:
                 if missed:
                     crowd.resumes_ms.append((monotonic() - began) * 1_000)
                     missed = False
-                listener.events.append(event)
-                listener.heard_at.append(monotonic())
-                if sound:
-                    listener.audio[event["seq"]] = sound
+                listener.facts.append(event)
+                listener.heard_at.append(frame.at_s)
+                if frame.sound:
+                    listener.audio[event["seq"]] = frame.sound
             lifetime -= 1
             if _over(listener, turn):
                 return
@@ -137,10 +135,3 @@ async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, 
                 return
     finally:
         socket.transport.abort()
-
-
-def _split(frame: str | bytes) -> tuple[dict[str, Any], bytes]:
-    if isinstance(frame, str):
-        return json.loads(frame), b""
-    size = int.from_bytes(frame[:4], "big")
-    return json.loads(frame[4 : 4 + size]), frame[4 + size :]

@@ -1,27 +1,28 @@
 """The way into a Rhapsode, for any number of people of one process: requests, sockets, event streams."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from loadtests.client.event_socket import EventSocket
 from loadtests.client.received_events import fingerprint
 
 _T = TypeVar("_T")
 LEAVING: Final = "gateway.leaving"
 _BUSY: Final = frozenset({"gateway.busy", LEAVING, "engine.busy", "turn.queue_full"})
-_OPEN_S: Final = 30.0
 AGAIN_S: Final = 0.2
 """Where nobody is there yet to go on with."""
 
 
-class Refused(Exception):
+class Refused(RuntimeError):
     """The system said that it will not, now; politely, with when to come back.
 
     `passing`: a part of it is away, rather than that it has had enough.
@@ -34,7 +35,7 @@ class Refused(Exception):
         self.passing = code == LEAVING or not _of_admission(code)
 
 
-class Failed(Exception):
+class Failed(RuntimeError):
     """It went wrong; the code says how. `passing`: as it does where a process died; later it may go well."""
 
     def __init__(
@@ -59,18 +60,27 @@ def trouble(frame: Mapping[str, Any]) -> Refused | Failed:
 
 
 class ApiConnection:
-    """`key`: an API key or a token, where the system asks for one. One per process.
+    """One client's way into a Rhapsode. `key`: an API key or a token; None: RHAPSODE_KEY, where it is set.
 
     Nobody waits inside this client for a connection, which would look like the system's slowness: there are
     as many as people need, of which `connections` are kept for whoever comes next.
+    `open_s`: for so long is waited for a WebSocket.
     `again_s`: for so long is tried again what met a process that died; 0: then it has failed.
     """
 
     def __init__(
-        self, url: str, key: str | None = None, *, connections: int = 200, again_s: float = 0.0
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        connections: int = 200,
+        again_s: float = 0.0,
+        open_s: float = 30.0,
     ) -> None:
         self.url = url.rstrip("/")
         self.again_s = again_s
+        self._open_s = open_s
+        key = key or os.environ.get("RHAPSODE_KEY")
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = self._client(kept=connections)
         self._streams = self._client(kept=0)  # they stay open: who closes one closes its connection
@@ -91,12 +101,18 @@ class ApiConnection:
         if not page.is_success:
             raise Failed(f"http.{page.status_code}", f"{self.url} is no Rhapsode, or not ready")
 
-    async def create(self, settings: Mapping[str, Any]) -> str:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def create(self, settings: Mapping[str, Any] | None = None, **more: Any) -> str:
         """A new session's id. Raises Refused or Failed.
 
         There is no key by which a second try would be known: it may leave an empty session behind.
         """
-        answer = await self._ask("POST", "/v1/sessions", json={"settings": dict(settings)})
+        answer = await self._ask("POST", "/v1/sessions", json={"settings": {**(settings or {}), **more}})
         return str(orjson.loads(answer.content)["session_id"])
 
     async def delete(self, session: str) -> None:
@@ -127,6 +143,21 @@ class ApiConnection:
         except httpx.HTTPError as error:
             raise Failed("connection", type(error).__name__) from error
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> None:
+        """Raises Refused or Failed."""
+        await self._ask("POST", path, json=body)
+
+    @asynccontextmanager
+    async def stream(
+        self, session: str, *, after: int = 0, audio: str = "none"
+    ) -> AsyncGenerator[EventSocket, None]:
+        """The session's socket, from after this event on. Raises Refused or Failed."""
+        socket = await self.connect(session, after=str(after), audio=audio)
+        try:
+            yield EventSocket(socket)
+        finally:
+            await socket.close()
+
     async def connect(self, session: str, *, after: str, audio: str) -> ClientConnection:
         """`after`: a number or a cursor. Raises Refused or Failed."""
         address = (
@@ -138,7 +169,7 @@ class ApiConnection:
                 additional_headers=self.headers,
                 max_size=None,
                 compression=None,
-                open_timeout=_OPEN_S,
+                open_timeout=self._open_s,
                 close_timeout=2,
             )
         except (OSError, WebSocketException, TimeoutError) as error:

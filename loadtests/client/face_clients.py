@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import httpx
 from websockets.asyncio.client import connect
 
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FaceClient(Protocol):
 
     name: str
 
-    def ask(self, url: str, *, speak: bool) -> Arrivals: ...
+    def ask(self, url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals: ...
 
 
 def _http(url: str) -> httpx.AsyncClient:
@@ -44,23 +44,20 @@ class NativeFace:
 
     name = "native, WS"
 
-    async def ask(self, url: str, *, speak: bool) -> Arrivals:
-        client = NativeClient(url)
-        try:
-            session = await client.create(speak=speak, max_tokens=4_096)
+    async def ask(self, url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:
+        async with ApiConnection(url) as client:
+            session = await client.create(speak=speak, max_tokens=max_tokens)
             audio = "opus" if speak else "none"
             async with client.stream(session, after=1, audio=audio) as stream:
                 yield FaceChunk(await stream.ask("Begin"))
-                async for arrival in stream.arrivals():
-                    match arrival.event["type"]:
+                async for arrival in stream.frames():
+                    match arrival.type:
                         case "text.delta":
-                            yield FaceChunk(arrival.at_ns, arrival.event["data"]["text"])
+                            yield FaceChunk(arrival.at_ns, arrival.data["text"])
                         case "audio.chunk":
                             yield FaceChunk(arrival.at_ns, sound=True)
                         case "turn.completed":
                             return
-        finally:
-            await client.aclose()
 
 
 class ConversationsFace:
@@ -68,9 +65,9 @@ class ConversationsFace:
 
     name = "conversations, SSE"
 
-    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+    async def ask(self, url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:
         async with _http(url) as http:
-            settings = {"max_tokens": 4_096}
+            settings = {"max_tokens": max_tokens}
             thread = (await http.post("/v1/threads", json={"settings": settings})).json()["id"]
             body = {"thread_id": thread, "message": "Begin", "audio": "opus" if speak else "none"}
             async with aclosing(_events(http, "/v1/conversations/message/stream", body)) as events:
@@ -88,12 +85,12 @@ class ChatCompletionsFace:
 
     name = "chat/completions, SSE"
 
-    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+    async def ask(self, url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:
         body: dict[str, Any] = {
             "model": "gpt-4o-mini",
             "messages": [{"role": "user", "content": "Begin"}],
             "stream": True,
-            "max_completion_tokens": 4_096,
+            "max_completion_tokens": max_tokens,
         }
         if speak:
             body |= {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "pcm16"}}
@@ -116,7 +113,7 @@ class SpeechFace:
 
     name = "audio/speech"
 
-    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+    async def ask(self, url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:
         body = {"model": "tts-1", "voice": "alloy", "input": "The lamp is lit.", "response_format": "pcm"}
         async with _http(url) as http:
             await http.get("/v1/models")
@@ -132,13 +129,13 @@ class RealtimeFace:
 
     name = "realtime, WS"
 
-    async def ask(self, url: str, *, speak: bool) -> Arrivals:
+    async def ask(self, url: str, *, speak: bool, max_tokens: int = 4_096) -> Arrivals:
         address = url.replace("http", "ws", 1) + "/v1/realtime?model=gpt-realtime"
         async with connect(address, max_size=None, compression=None) as socket:
             session = {"type": "realtime", "output_modalities": ["audio" if speak else "text"]}
             item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Begin"}]}
             for message in (
-                {"type": "session.update", "session": session | {"max_output_tokens": 4_096}},
+                {"type": "session.update", "session": session | {"max_output_tokens": max_tokens}},
                 {"type": "conversation.item.create", "item": item},
             ):
                 await socket.send(json.dumps(message))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
-from loadtests.client.native_client import NativeClient, NativeStream, TimedFrame
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import EventSocket, TimedFrame
 from schemas.events import TERMINAL
 
 STALL_MS: Final = 20.0
@@ -106,7 +107,6 @@ class AnswerPlayback:
 
 async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequence[str]) -> CallerResults:
     """Everybody has a session and a socket of their own, and asks one question after the other."""
-    client = NativeClient(url)
     answers: list[ReceivedAnswer] = []
     failures: list[str] = []
     began = monotonic()
@@ -123,12 +123,9 @@ async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequen
                     failures.append(f"person {number}, question {turn}: {error or 'no answer'}")
                 await asyncio.sleep(habit.think_s)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(people):
-                tasks.create_task(person(number))
-    finally:
-        await client.aclose()
+    async with ApiConnection(url) as client, asyncio.TaskGroup() as tasks:
+        for number in range(people):
+            tasks.create_task(person(number))
     return CallerResults(answers, failures, monotonic() - began)
 
 
@@ -136,16 +133,14 @@ def _audio(habit: CallerPlan) -> str:
     return "opus" if habit.settings.get("speak", True) else "none"
 
 
-async def answered(stream: NativeStream, prompt: str, habit: CallerPlan) -> ReceivedAnswer:
+async def answered(stream: EventSocket, prompt: str, habit: CallerPlan) -> ReceivedAnswer:
     """Ask, and hear the answer to its end. Raises RuntimeError where it has none, or not a good one."""
     wish = {"type": "turn.request", ("text" if habit.verbatim else "prompt"): prompt}
     ears = AnswerPlayback((await stream.send(wish)) / 1e9)
     async with aclosing(_until_over(stream)) as arrivals:
         async for arrival in arrivals:
             now = arrival.at_ns / 1e9
-            ears.take(
-                arrival.event["type"], arrival.event.get("data", {}), now, sound_bytes=arrival.audio_bytes
-            )
+            ears.take(arrival.type, arrival.data, now, sound_bytes=len(arrival.sound))
     if ears.answer.ended != "turn.completed":
         raise RuntimeError(f"it ended with {ears.answer.ended or 'the connection'}")
     if habit.listen:
@@ -153,10 +148,10 @@ async def answered(stream: NativeStream, prompt: str, habit: CallerPlan) -> Rece
     return ears.answer
 
 
-async def _until_over(stream: NativeStream) -> AsyncGenerator[TimedFrame, None]:
-    async for arrival in stream.arrivals():
-        if arrival.event["type"] == "error":
+async def _until_over(stream: EventSocket) -> AsyncGenerator[TimedFrame, None]:
+    async for arrival in stream.frames():
+        if arrival.type == "error":
             raise RuntimeError(str(arrival.event))
         yield arrival
-        if arrival.event["type"] in TERMINAL:
+        if arrival.type in TERMINAL:
             return

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from loadtests.client.api_connection import AGAIN_S, LEAVING, ApiConnection, Failed, Refused, trouble
 from loadtests.client.caller_record import CallerRecord
+from loadtests.client.event_socket import split_frame
 from loadtests.client.received_events import ReceivedEvents, ReceivedTurn
 from loadtests.client.recorded_speech import PER_MS
 
@@ -190,11 +191,7 @@ class SessionConnection:
         now = monotonic()
         self._traffic.frames += 1
         self._traffic.bytes += len(frame)
-        if isinstance(frame, str):
-            event, sound = orjson.loads(frame), b""
-        else:
-            size = int.from_bytes(frame[:4], "big") + 4
-            event, sound = orjson.loads(frame[4:size]), frame[size:]
+        event, sound = split_frame(frame)
         kind = event["type"]
         if "data" in event:
             self.moments[kind] = now
@@ -211,8 +208,7 @@ class SessionConnection:
             self.voice.acknowledged(event["ms"])
         elif kind == "input.ready":
             self.moments[kind] = now
-        taken: dict[str, Any] = event
-        return taken
+        return event
 
     async def ask(self, due_s: float | None = None, **wish: Any) -> ReceivedTurn:
         """Ask with `prompt` or `text`, and take in the whole answer. `due_s`: None: now.

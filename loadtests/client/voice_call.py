@@ -1,16 +1,15 @@
 """What a caller hears: chunks played one after the other, in real time, as the page plays them. Pure."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any, Final
 
 import numpy as np
-from websockets.asyncio.client import ClientConnection, connect
 
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import EventSocket, TimedFrame
 from loadtests.client.recorded_speech import PER_MS
 
 
@@ -109,58 +108,29 @@ _TELL_S: Final = 1.0
 _LOOK_S: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class CallFrame:
-    """An event or frame, when it came (monotonic seconds), and its sound."""
-
-    at_s: float
-    event: dict[str, Any]
-    audio: bytes = b""
-
-    @property
-    def type(self) -> str:
-        return str(self.event["type"])
-
-    @property
-    def turn(self) -> int | None:
-        turn: int | None = self.event.get("turn")
-        return turn
-
-    @property
-    def data(self) -> dict[str, Any]:
-        data: dict[str, Any] = self.event.get("data", {})
-        return data
-
-    def recorded_s(self, epoch_s: float) -> float:
-        """When it was recorded, on our clock; `epoch_s` is the epoch on it."""
-        return epoch_s + float(self.event["ts"]) / 1_000
-
-
 class VoiceCall:
     """Speaks and listens at once. Everything that came is in `arrivals`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: EventSocket) -> None:
         self._socket = socket
-        self.microphone = PacedMicrophone(socket.send)
+        self.microphone = PacedMicrophone(socket.send_sound)
         self.loudspeaker = PlaybackClock()
-        self.arrivals: list[CallFrame] = []
+        self.arrivals: list[TimedFrame] = []
         self.epoch_s = monotonic() - time()
-        """The epoch on the monotonic clock: one machine, one clock for events and arrivals."""
+        """The epoch on the monotonic clock: one machine, one clock for facts and arrivals."""
         self._news = asyncio.Event()
 
     async def send(self, **message: Any) -> float:
         """When it was sent."""
-        sent = monotonic()
-        await self._socket.send(json.dumps(message))
-        return sent
+        return await self._socket.send(message) / 1e9
 
     async def send_sound(self, pcm: bytes) -> None:
         """Past the microphone: at any pace."""
-        await self._socket.send(pcm)
+        await self._socket.send_sound(pcm)
 
     async def until(
-        self, told: Callable[[CallFrame], bool], *, after: int = 0, limit_s: float = 60
-    ) -> CallFrame:
+        self, told: Callable[[TimedFrame], bool], *, after: int = 0, limit_s: float = 60
+    ) -> TimedFrame:
         """The first from number `after` on that is so, come or to come."""
         async with asyncio.timeout(limit_s):
             while True:
@@ -180,18 +150,12 @@ class VoiceCall:
 
     async def listen(self) -> None:
         """Until the connection ends."""
-        async for frame in self._socket:
-            now = monotonic()
-            if isinstance(frame, str):
-                arrival = CallFrame(now, json.loads(frame))
-            else:
-                size = int.from_bytes(frame[:4], "big")
-                arrival = CallFrame(now, json.loads(frame[4 : 4 + size]), frame[4 + size :])
+        async for arrival in self._socket.frames():
             self._play(arrival)
             self.arrivals.append(arrival)
             self._news.set()
 
-    def _play(self, arrival: CallFrame) -> None:
+    def _play(self, arrival: TimedFrame) -> None:
         match arrival.type:
             case "audio.chunk" if arrival.turn is not None:
                 self.loudspeaker.push(arrival.turn, arrival.data["ms"], arrival.at_s)
@@ -216,20 +180,22 @@ class VoiceCall:
 
 @asynccontextmanager
 async def voice_call(
-    url: str, session: str, *, audio: str = "opus", paced: bool = True, headers: dict[str, str] | None = None
+    client: ApiConnection, session: str, *, audio: str = "opus", paced: bool = True
 ) -> AsyncGenerator[VoiceCall, None]:
     """Connected, and its input open; everything of it ends with the block. Not `paced`: no microphone."""
-    address = f"{url.replace('http', 'ws', 1)}/v1/sessions/{session}/stream?from=head&audio={audio}"
-    async with connect(address, additional_headers=headers, max_size=None, compression=None) as socket:
-        caller = VoiceCall(socket)
+    socket = await client.connect(session, after="head", audio=audio)
+    try:
+        call = VoiceCall(EventSocket(socket))
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(caller.listen()), tasks.create_task(caller.acknowledge())]
-            await caller.send(type="input.open")
-            await caller.until(lambda arrival: arrival.type == "input.ready")
+            work = [tasks.create_task(call.listen()), tasks.create_task(call.acknowledge())]
+            await call.send(type="input.open")
+            await call.until(lambda arrival: arrival.type == "input.ready")
             if paced:
-                work.append(tasks.create_task(caller.microphone.run()))
+                work.append(tasks.create_task(call.microphone.run()))
             try:
-                yield caller
+                yield call
             finally:
                 for task in work:
                     task.cancel()
+    finally:
+        await socket.close()

@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 import httpx
 from websockets.exceptions import WebSocketException
 
-from loadtests.client.native_client import NativeClient, NativeStream
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import EventSocket
 from loadtests.client.recorded_speech import Clip
 from loadtests.client.voice_call import PacedMicrophone, VoiceCall, voice_call
 from loadtests.peers.peer_connection import PATIENCE_S, FirstLoudSample, peer_connection
@@ -97,18 +98,13 @@ class RhapsodeContestant:
         return await self._turn(text=text)
 
     async def _turn(self, **wish: str) -> HeardAnswer:
-        async with (
-            _session(self.url, self.settings) as (client, session),
-            client.stream(session, after=1, audio="pcm16") as stream,
-            asyncio.timeout(PATIENCE_S),
-        ):
-            sent = (await stream.send({"type": "turn.request"} | wish)) / 1e9
-            return heard(await _first_sound(stream, sent), sent)
+        async with rhapsode_session(self.url, self.settings) as stream:
+            return heard(*await answered(stream, **wish))
 
     async def say(self, clip: Clip) -> HeardAnswer:
         async with (
-            _session(self.url, self.settings) as (client, session),
-            voice_call(self.url, session, audio="pcm16", headers=client.headers) as caller,
+            ApiConnection(self.url) as client,
+            voice_call(client, await client.create(self.settings), audio="pcm16") as caller,
         ):
             ends_s = await _spoken(caller.microphone, clip)
             # What went wrong is told after the block, whose tasks would make a group of it.
@@ -125,24 +121,29 @@ async def _spoken(microphone: PacedMicrophone, clip: Clip) -> float:
 
 
 @asynccontextmanager
-async def _session(url: str, settings: Mapping[str, Any]) -> AsyncGenerator[tuple[NativeClient, str], None]:
-    client = NativeClient(url)
-    try:
-        yield client, await client.create(**settings)
-    finally:
-        await client.aclose()
+async def rhapsode_session(url: str, settings: Mapping[str, Any]) -> AsyncGenerator[EventSocket, None]:
+    """A new session's socket, with sound as PCM."""
+    async with ApiConnection(url) as client:
+        session = await client.create(settings)
+        async with client.stream(session, after=1, audio="pcm16") as stream:
+            yield stream
 
 
-async def _first_sound(stream: NativeStream, sent_s: float) -> FirstLoudSample:
-    """Of the turn, whose end is waited for: the next question begins on idle engines."""
+async def answered(stream: EventSocket, **wish: str) -> tuple[FirstLoudSample, float]:
+    """Request a turn and wait for its end: the next question begins on idle engines.
+
+    Returns the sound, and when the question was asked (monotonic seconds).
+    """
     ear = FirstLoudSample()
-    async for arrival in stream.arrivals():
-        if arrival.event["type"] == "audio.chunk":
-            ear.push(arrival.sound, arrival.at_ns / 1e9 - sent_s)
-        elif arrival.event["type"] in _OVER:
-            return ear
-        elif arrival.event["type"] == "error":
-            raise RuntimeError(str(arrival.event))
+    async with asyncio.timeout(PATIENCE_S):
+        sent_s = await stream.send({"type": "turn.request"} | wish) / 1e9
+        async for arrival in stream.frames():
+            if arrival.type == "audio.chunk":
+                ear.push(arrival.sound, arrival.at_s - sent_s)
+            elif arrival.type in _OVER:
+                return ear, sent_s
+            elif arrival.type == "error":
+                raise RuntimeError(str(arrival.event))
     raise RuntimeError("the connection ended before the turn")
 
 
@@ -150,7 +151,7 @@ def _played(caller: VoiceCall, ends_s: float) -> FirstLoudSample:
     ear = FirstLoudSample()
     for each in caller.arrivals:
         if each.type == "audio.chunk":
-            ear.push(each.audio, each.at_s - ends_s)
+            ear.push(each.sound, each.at_s - ends_s)
     return ear
 
 

@@ -1,8 +1,6 @@
 """Where the time of an answer went, as the engines saw it: the same look at every system. Pure."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from loadtests.report.result_store import ROOT
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.runner.rhapsode_process import answers, child_process, free_port
 
 Marks = Mapping[str, Sequence[tuple[float, float]]]
 """Engine (as in houses.KINDS) to pairs: when a request came, and when it had its first answer."""
@@ -45,8 +43,6 @@ def stages(marks: Marks, asked_s: float) -> dict[str, float]:
 
 _SYSTEMS: Final = Path(__file__).parent / "systems"
 _PYTHON: Final = ROOT / ".venv-peers" / "bin" / "python"
-_START_S: Final = 120.0
-_STOP_S: Final = 10.0
 _QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "LOGURU_LEVEL": "WARNING"}
 """As in our own replicas: threads of idle engines sleep."""
 _REST_S: Final = 30.0
@@ -112,7 +108,9 @@ def services(folder: Path, settings: Mapping[str, Any]) -> Iterator[EngineServic
                 json.dumps(settings),
             ]
             url = f"http://127.0.0.1:{port}"
-            stack.enter_context(_server(command, folder / f"{kind}.txt", f"{url}/open"))
+            stack.enter_context(
+                child_process(command, folder / f"{kind}.txt", answers(f"{url}/open"), environment=_QUIET)
+            )
             urls[kind] = url
         yield EngineServices(urls)
 
@@ -122,37 +120,6 @@ def peer(folder: Path, system: str, wish: Mapping[str, Any]) -> Iterator[str]:
     """A server of `systems/`, told what `wish` says; yields its WebSocket's address."""
     port = free_port()
     command = [str(_PYTHON), str(_SYSTEMS / f"{system}_server.py"), str(port), json.dumps(wish)]
-    with _server(command, folder / f"{system}-{port}.txt", f"http://127.0.0.1:{port}/"):
+    ready = answers(f"http://127.0.0.1:{port}/")
+    with child_process(command, folder / f"{system}-{port}.txt", ready, environment=_QUIET):
         yield f"ws://127.0.0.1:{port}/"
-
-
-@contextmanager
-def _server(command: Sequence[str], output: Path, url: str) -> Iterator[None]:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as sink:
-        process = subprocess.Popen(command, env=os.environ | _QUIET, stdout=sink, stderr=subprocess.STDOUT)
-        try:
-            _await(process, url, output)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _await(process: subprocess.Popen[bytes], url: str, output: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            httpx.get(url, timeout=5)  # any answer will do: a WebSocket's server refuses plain requests
-        except httpx.HTTPError:
-            time.sleep(0.2)
-        else:
-            return
-    said = "\n".join(output.read_text(errors="replace").splitlines()[-12:])
-    raise RuntimeError(f"{process.args!r} did not get ready:\n{said}")

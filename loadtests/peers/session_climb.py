@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 
 import psutil
 
-from loadtests.client.native_client import NativeClient, NativeStream
-from loadtests.peers.contestants import FAILURES
-from loadtests.peers.peer_connection import PATIENCE_S, FirstLoudSample, PeerConnection, peer_connection
+from loadtests.client.event_socket import EventSocket
+from loadtests.peers.contestants import FAILURES, answered, rhapsode_session
+from loadtests.peers.peer_connection import FirstLoudSample, PeerConnection, peer_connection
 from loadtests.report.run_info import stolen
 from loadtests.report.tables import percentile
 
@@ -54,20 +54,10 @@ class PeerSession:
 
 @dataclass(frozen=True)
 class RhapsodeSession:
-    stream: NativeStream
+    stream: EventSocket
 
     async def turn(self, prompt: str) -> float:
-        began = (await self.stream.ask(prompt)) / 1e9
-        ear = FirstLoudSample()
-        async with asyncio.timeout(PATIENCE_S):
-            async for arrival in self.stream.arrivals():
-                kind = arrival.event["type"]
-                if kind == "audio.chunk":
-                    ear.push(arrival.sound, arrival.at_ns / 1e9 - began)
-                elif kind == "error":
-                    raise RuntimeError(str(arrival.event))
-                elif kind in _OVER:
-                    break
+        ear, began = await answered(self.stream, prompt=prompt)
         await asyncio.sleep(max(0.0, ear.plays_until_s - (monotonic() - began)) + _PAUSE_S)
         return _first_ms(ear)
 
@@ -109,13 +99,8 @@ class RhapsodeSystem:
 
     @asynccontextmanager
     async def talk(self, number: int) -> AsyncGenerator[ClimbSession, None]:
-        client = NativeClient(self.url)
-        try:
-            session = await client.create(**self.settings)
-            async with client.stream(session, after=1, audio="pcm16") as stream:
-                yield RhapsodeSession(stream)
-        finally:
-            await client.aclose()
+        async with rhapsode_session(self.url, self.settings) as stream:
+            yield RhapsodeSession(stream)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,22 @@
-"""People who ask, listen as the page does, say what they heard, and think a little before they ask again."""
+"""`make dashboard`: callers talk to a running system, Prometheus watches, and the dashboard is drawn."""
 
 import argparse
 import asyncio
-import json
-import os
 import random
 import sys
 import tempfile
 import time
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
 
+from loadtests.client import marks
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.caller_record import CallerRecord
+from loadtests.client.session_connection import SessionConnection, Traffic
+from loadtests.client.virtual_caller import VirtualCaller
 from loadtests.report.dashboard_picture import drawing, shoot
 from loadtests.report.prometheus_server import prometheus
 from loadtests.report.result_store import ROOT
@@ -27,88 +28,48 @@ _QUESTIONS: Final = (
     "Why is the sky blue?",
     "What do foxes eat?",
 )
-_OVER: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
+_PATIENCE_S: Final = 60.0
 
 
-class DashboardCaller:
-    """One session at a time, turn after turn."""
-
-    def __init__(self, url: str, number: int) -> None:
-        self._url = url
-        self._dice = random.Random(number)
-        key = os.environ.get("RHAPSODE_KEY")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-
-    async def live(self) -> None:
-        """Until cancelled."""
-        async with httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=60) as http:
-            for _ in count():
-                created = await http.post("/v1/sessions", json={})
-                created.raise_for_status()
-                session = created.json()["session_id"]
-                socket_url = self._url.replace("http", "ws", 1)
-                path = f"{socket_url}/v1/sessions/{session}/stream?from=head&audio=none"
-                async with connect(path, additional_headers=self._headers, max_size=None) as socket:
-                    for _ in range(self._dice.randint(2, 5)):
-                        await self._turn(socket)
-                        await asyncio.sleep(self._dice.uniform(1, 6))
-
-    async def _turn(self, socket: ClientConnection) -> None:
-        question = self._dice.choice(_QUESTIONS)
-        await self._say(socket, type="turn.request", prompt=question, ref="ask")
-        ear, turn = _Ear(), 0
-        async for frame in socket:
-            if not isinstance(frame, str):
-                continue
-            event = json.loads(frame)
-            if event["type"] == "turn.requested":
-                turn = event["seq"]
-            elif event["type"] == "audio.chunk":
-                begun = ear.begun
-                ear.take(event["data"]["ms"])
-                if not begun:
-                    await self._say(socket, type="playback.ack", turn=turn, heard_ms=1)
-            elif event["type"] in _OVER and event["turn"] == turn:
-                break
-        await asyncio.sleep(ear.remaining_s)
-        if ear.begun:
-            heard = {"heard_ms": round(ear.have_ms), "underruns": ear.underruns, "ended": True}
-            await self._say(socket, type="playback.ack", turn=turn, **heard)
-
-    async def _say(self, socket: ClientConnection, **message: Any) -> None:
-        await socket.send(json.dumps(message))
+async def _visit(caller: VirtualCaller) -> None:
+    """Ask a few questions; listen as the page does, tell what was heard, and think before the next one."""
+    session = await caller.open({})
+    async with caller.line(session, audio="none") as line:
+        for _ in range(caller.dice.randint(2, 5)):
+            number = await line.begin(prompt=caller.dice.choice(_QUESTIONS))
+            await _heard(line, number)
+            await line.read_for(caller.dice.uniform(1, 6))
 
 
-class _Ear:
-    """A loudspeaker in real time that runs dry when the next piece is late."""
-
-    def __init__(self) -> None:
-        self.have_ms = 0.0
-        self.underruns = 0
-        self._ends_at = 0.0
-
-    @property
-    def begun(self) -> bool:
-        return self.have_ms > 0
-
-    @property
-    def remaining_s(self) -> float:
-        return max(0.0, self._ends_at - asyncio.get_running_loop().time())
-
-    def take(self, ms: int) -> None:
-        now = asyncio.get_running_loop().time()
-        self.underruns += self.begun and self._ends_at < now
-        self._ends_at = max(now, self._ends_at) + ms / 1_000
-        self.have_ms += ms
+async def _heard(line: SessionConnection, number: int) -> None:
+    """Tell that the first sound was heard as soon as it is, and at the end how much was."""
+    answer = line.notes.turns[number].answer
+    await line.until(lambda: bool(answer.ttfa_ms) or line.notes.over(number))
+    if answer.ttfa_ms:
+        await line.send(type="playback.ack", turn=number, heard_ms=1)
+    await line.until(lambda: line.notes.over(number))
+    await line.hear_out(number)
 
 
-async def callers(url: str, people: int, seconds: float) -> None:
-    """So many people, come one after the other, for so long."""
-    async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as living:
+async def callers(url: str, count: int, seconds: float) -> None:
+    """So many callers, who come one after the other, for so long."""
+
+    async def live(number: int) -> None:
+        dice = random.Random(number)
+        while True:
+            record = CallerRecord(number, "dashboard", 0.0)
+            told = (marks.mark(1, number), dice, _PATIENCE_S, time.monotonic())
+            await _visit(VirtualCaller(connection, Traffic(), record, *told))
+
+    async with (
+        ApiConnection(url) as connection,
+        asyncio.timeout(None) as limit,
+        asyncio.TaskGroup() as living,
+    ):
         limit.reschedule(asyncio.get_running_loop().time() + seconds)
-        for number in range(people):
-            living.create_task(DashboardCaller(url, number).live())
-            await asyncio.sleep(seconds / people / 2)
+        for number in range(count):
+            living.create_task(live(number))
+            await asyncio.sleep(seconds / count / 2)
 
 
 _PICTURE = ROOT / "docs" / "dashboard.png"

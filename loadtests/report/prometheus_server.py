@@ -1,9 +1,8 @@
 """A Prometheus of our own, for as long as it is needed."""
 
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +10,9 @@ from typing import Any, Final
 import httpx
 
 from loadtests.report.result_store import ROOT
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.runner.rhapsode_process import child_process, free_port
 
 RULES: Final = ROOT / "cluster" / "observability" / "rules" / "rhapsode.yaml"
-_START_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +78,13 @@ def prometheus(folder: Path, target: str, *, every_s: int = 2) -> Iterator[Prome
     port = free_port()
     command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
     command.append(f"--web.listen-address=127.0.0.1:{port}")
-    with (folder / "prometheus.log").open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
-        asked = Prometheus(f"http://127.0.0.1:{port}")
-        try:
-            _await(f"http://127.0.0.1:{port}/-/ready", process)
-            yield asked
-        finally:
-            asked.close()
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    address = f"http://127.0.0.1:{port}"
 
+    def ready(_: int) -> bool:
+        return httpx.get(f"{address}/-/ready", timeout=5, trust_env=False).is_success
 
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(url, timeout=5, trust_env=False).is_success:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError("Prometheus did not get ready")
+    with (
+        child_process(command, folder / "prometheus.log", ready),
+        closing(Prometheus(address)) as asked,
+    ):
+        yield asked

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -158,7 +157,7 @@ async def run(
     arguments: argparse.Namespace, plans: Plans, url: str, home: Path | None, results: list[LoadResult]
 ) -> None:
     """Each step's result is added as soon as it is there. Raises ValueError, Failed, RuntimeError."""
-    door = ApiConnection(url, arguments.key or os.environ.get("RHAPSODE_KEY"))
+    door = ApiConnection(url, arguments.key)
     try:
         await door.greet()
         load_command.say(arguments, "warming up\n")

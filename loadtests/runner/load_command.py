@@ -82,8 +82,7 @@ def system_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Path | None]
 
 async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -> LoadResult:
     """Raises ValueError where the plan cannot be, Failed where nobody answers at `url`."""
-    key = arguments.key or os.environ.get("RHAPSODE_KEY")
-    door = ApiConnection(url, key)
+    door = ApiConnection(url, arguments.key)
     try:
         plan, notes = planned(arguments)
         if home is not None and not plan.tidy:
@@ -93,7 +92,7 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
         if home is not None and arguments.kill_every is not None:
             dues = schedule(arguments.kill_every, arguments.seconds, arguments.seed)
             killer = ProcessKiller(home, dues, arguments.seed)
-        work = LoadRun(plan, url, key, arguments.processes, SystemProbe(door, home), killer)
+        work = LoadRun(plan, url, arguments.key, arguments.processes, SystemProbe(door, home), killer)
         shares = thefts()
         next(shares)
         with interruptible(work.stop):

@@ -1,4 +1,4 @@
-"""The systems under measurement, each in processes of its own."""
+"""Systems under measurement, each in processes of its own that are gone when the measurement ends."""
 
 import json
 import os
@@ -8,17 +8,80 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-_START_S = 300.0
-_STOP_S = 40.0
+import httpx
+
+_START_S: Final = 300.0
+_STOP_S: Final = 40.0
+Ready = Callable[[int], bool]
+"""Given the process's number, whether it is ready; OSError and httpx.HTTPError: not yet."""
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> Ready:
+    """Ready as soon as anything is answered: a WebSocket's server refuses plain requests."""
+    return lambda _: httpx.get(url, timeout=5, trust_env=False).status_code > 0
+
+
+@contextmanager
+def child_process(
+    command: Sequence[str],
+    output: Path,
+    ready: Ready,
+    *,
+    environment: Mapping[str, str] | None = None,
+    down: Sequence[str] = (),
+    ends_with: int = signal.SIGTERM,
+) -> Iterator[int]:
+    """Start a process, wait until it is ready, yield its number, and end it.
+
+    `down`: the command that ends it with all that it has started; else it gets `ends_with`, and SIGKILL 40 s
+    later. Raises RuntimeError, with its last lines, where it ends or is not ready within five minutes.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    variables = {**os.environ, **(environment or {})}
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            env=variables,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=bool(down),  # Ctrl-C ends the measurement, and `down` the system in order
+        )
+        try:
+            _await(process, ready, output)
+            yield process.pid
+        finally:
+            if down:
+                subprocess.run(down, env=variables, stdout=sink, stderr=subprocess.STDOUT, check=False)
+            else:
+                process.send_signal(ends_with)
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await(process: subprocess.Popen[bytes], ready: Ready, output: Path) -> None:
+    deadline, trouble = time.monotonic() + _START_S, f"was not ready in {_START_S:.0f} s"
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            trouble = f"ended with {process.returncode}"
+            break
+        with suppress(OSError, httpx.HTTPError):
+            if ready(process.pid):
+                return
+        time.sleep(0.1)
+    said = "\n".join(output.read_text(errors="replace").splitlines()[-12:])
+    raise RuntimeError(f"{process.args!r} {trouble}:\n{said}")
 
 
 @contextmanager
@@ -34,21 +97,20 @@ def rhapsode(
 
     `choosy`: newcomers are refused as it is delivered. Else all are let in: it is measured what is carried.
     """
-    port = free_port()
+    port, output = free_port(), home / "up.txt"
     program = str(Path(sys.executable).with_name("rhapsode"))
     command = [program, "up", "--port", str(port)]
     command += ["--scripted"] if scripted else []
     command += ["--config", str(config)] if config else []
     welcome = {} if choosy else {"RHAPSODE_LIMITS__ADMISSION": '{"slowdown": null}'}
-    variables = {**os.environ, **welcome, **environment, "RHAPSODE_HOME": str(home)}
-    with _process(command, variables, home / "up.txt", down=[program, "down"]) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            # When the first gateway answers, the second may still be on its way, and be missed for minutes.
-            _await(process, lambda: "Rhapsode is ready" in (home / "up.txt").read_text(errors="replace"))
-        except RuntimeError as error:
-            raise RuntimeError(f"{error}:\n{_last_lines(home / 'up.txt')}") from error
-        yield url
+    variables = {**welcome, **environment, "RHAPSODE_HOME": str(home)}
+
+    def ready(_: int) -> bool:
+        """When the first gateway answers, the second may still be on its way, and be missed for minutes."""
+        return "Rhapsode is ready" in output.read_text(errors="replace")
+
+    with child_process(command, output, ready, environment=variables, down=[program, "down"]):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -56,62 +118,13 @@ def bare_stream(home: Path, script: Mapping[str, Any]) -> Iterator[str]:
     """A WebSocket server that sends a scripted answer and does nothing else: the floor of every delta."""
     port = free_port()
     command = [sys.executable, "-m", "loadtests.bench.rows.bare_stream_server", str(port), json.dumps(script)]
-    with _process(command, dict(os.environ), home / "bare.txt") as process:
-        _await(process, lambda: _listens(port))
-        yield f"ws://127.0.0.1:{port}"
 
-
-@contextmanager
-def _process(
-    command: list[str], variables: dict[str, str], output: Path, *, down: Sequence[str] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is gone afterwards. `down`: the command that ends it with all that it has started."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            env=variables,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=bool(
-                down
-            ),  # Ctrl-C is for who measures, and `down` then ends the system in order
-        )
-        try:
-            yield process
-        finally:
-            if down:
-                subprocess.run(down, env=variables, stdout=sink, stderr=subprocess.STDOUT, check=False)
-            else:
-                process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _last_lines(output: Path) -> str:
-    return "\n".join(output.read_text(errors="replace").splitlines()[-8:])
-
-
-def _listens(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), 1):
+    def ready(_: int) -> bool:
+        socket.create_connection(("127.0.0.1", port), 1).close()
         return True
 
-
-def _await(process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
-        try:
-            if answers():
-                return
-        except OSError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"{process.args!r} did not get ready in {_START_S:.0f} s")
+    with child_process(command, home / "bare.txt", ready, ends_with=signal.SIGINT):
+        yield f"ws://127.0.0.1:{port}"
 
 
 SCRIPTS: Final[dict[str, dict[str, Any]]] = {

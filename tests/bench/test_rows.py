@@ -8,7 +8,7 @@ from loadtests.bench.rows import narration_climb, session_growth, session_length
 from loadtests.bench.rows.narration_climb import NarrationClimb
 from loadtests.bench.rows.session_lengths import session_of
 from loadtests.bench.rows.session_lengths import turns as past_turns
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 from loadtests.peers.session_climb import ClimbStep
 from loadtests.runner.rhapsode_process import bare_stream
 from pipeline.eventlog.open_log import open_log
@@ -32,7 +32,7 @@ async def test_a_session_with_a_past_is_as_long_as_wished_and_nothing_is_left_to
     assert [event.seq for event in log_events] == list(range(1, events + 1))
     assert head is not None
     assert (head.seq, head.state) == (events, "live")
-    client = NativeClient(app.url)
+    client = ApiConnection(app.url)
     page = await client.page(f"/v1/sessions/{session}")
     await client.aclose()
     assert page.count('"status":"completed"') == turns

@@ -11,17 +11,14 @@ from typing import Final
 
 from websockets.asyncio.client import connect
 
-from loadtests.bench.rows.stream_latency import SCRIPT, STREAMS
-from loadtests.client.face_clients import FACES, HEARD, FaceChunk, FaceClient
+from loadtests.bench.rows.stream_latency import FLOOR, SCRIPT, bare_delays, delays_row, face_delays
+from loadtests.client.face_clients import FACES, HEARD, FaceClient
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import ComparisonRow, percentile, table
 from loadtests.runner.rhapsode_process import bare_stream, rhapsode
 
 _MS: Final = 1e6
-_WARM_UP: Final = 25
-"""Deltas of each stream that are thrown away."""
-_FLOOR: Final = "engine straight into a WebSocket"
 _SHORT: Final = {"reply": "The lamp is lit. The fox is here.", "delta_chars": 8}
 
 
@@ -52,7 +49,7 @@ def _first(folder: Path, rounds: int) -> list[ComparisonRow]:
 
 
 def _words_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
-    return ComparisonRow(f"question to first words: {face.name}", "ms", ours, floor, _FLOOR, "-", None)
+    return ComparisonRow(f"question to first words: {face.name}", "ms", ours, floor, FLOOR, "-", None)
 
 
 def _sound_row(face: FaceClient, ours: list[float], native: list[float]) -> ComparisonRow:
@@ -124,51 +121,7 @@ def _all(folder: Path) -> list[ComparisonRow]:
         bare_stream(folder, SCRIPT) as floor_url,
     ):
         for face in FACES:
-            floor = asyncio.run(_together_bare(floor_url))
-            ours = asyncio.run(_together(face, url))
-            rows.append(_delta_row(face, ours, floor))
+            floor = asyncio.run(bare_delays(floor_url))
+            ours = asyncio.run(face_delays(face, url))
+            rows.append(delays_row(ours, floor, f": {face.name}"))
     return rows
-
-
-def _delta_row(face: FaceClient, ours: list[float], floor: list[float]) -> ComparisonRow:
-    return ComparisonRow(
-        f"text delta, engine to client, {STREAMS} x 50/s: {face.name}",
-        "ms",
-        ours,
-        floor,
-        _FLOOR,
-        "p50 <= 2, p95 <= 8 ms",
-        percentile(ours, 0.5) <= 2 and percentile(ours, 0.95) <= 8,
-    )
-
-
-async def _together(face: FaceClient, url: str) -> list[float]:
-    lists = await asyncio.gather(*(_ages_of(face, url) for _ in range(STREAMS)))
-    return [age for series in lists for age in series[_WARM_UP:]]
-
-
-async def _ages_of(face: FaceClient, url: str) -> list[float]:
-    ages: list[float] = []
-    async with aclosing(face.ask(url, speak=False)) as arrivals:
-        async for came in arrivals:
-            ages += _ages(came)
-    return ages
-
-
-async def _together_bare(url: str) -> list[float]:
-    lists = await asyncio.gather(*(_bare_ages(url) for _ in range(STREAMS)))
-    return [age for series in lists for age in series[_WARM_UP:]]
-
-
-async def _bare_ages(url: str) -> list[float]:
-    ages: list[float] = []
-    async with connect(url, compression=None) as socket:
-        await socket.send("Begin")
-        async for frame in socket:
-            ages += _ages(FaceChunk(monotonic_ns(), json.loads(frame)["data"]["text"]))
-    return ages
-
-
-def _ages(came: FaceChunk) -> list[float]:
-    """How old each stamp in the words is, in milliseconds; a stamp may be cut between two deltas."""
-    return [(came.at_ns - int(stamp)) / _MS for stamp in came.text.split()]

@@ -4,7 +4,7 @@ from contextlib import aclosing
 from pathlib import Path
 from time import monotonic_ns
 
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 from loadtests.report.tables import ComparisonRow, percentile
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, LanguageModel, Message, OpusChunk, Speaker
@@ -80,7 +80,7 @@ def _request(prompt: str, settings: SessionSettings) -> ChatRequest:
 async def first_audio_row(url: str, settings: AppSettings, rounds: int) -> ComparisonRow:
     """Alternating runs, the same prompts at temperature 0; two warm-up prompts are thrown away."""
     wish = settings.session.model_copy(update={"temperature": 0.0, "max_tokens": 40})
-    floor, client = DirectEngines(settings), NativeClient(url)
+    floor, client = DirectEngines(settings), ApiConnection(url)
     ours: list[float] = []
     base: list[float] = []
     try:
@@ -107,7 +107,7 @@ async def first_audio_row(url: str, settings: AppSettings, rounds: int) -> Compa
     )
 
 
-async def _client_first_audio_ns(client: NativeClient, prompt: str) -> int:
+async def _client_first_audio_ns(client: ApiConnection, prompt: str) -> int:
     session = await client.create(temperature=0.0, max_tokens=40)
     async with client.stream(session, after=1, audio="opus") as stream:
         sent = await stream.ask(prompt)

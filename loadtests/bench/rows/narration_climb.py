@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtests.bench.measured_row import MeasuredRow
-from loadtests.client.native_client import NativeClient, NativeStream
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import EventSocket
 from loadtests.client.received_answers import CallerPlan, ReceivedAnswer, answered
 from loadtests.peers.session_climb import LATE, ClimbStep, carried, limit_of, step
 from loadtests.report.run_info import say
@@ -36,18 +37,15 @@ class NarrationSystem:
 
     @asynccontextmanager
     async def talk(self, number: int) -> AsyncGenerator["NarrationSession", None]:
-        client = NativeClient(self.url)
-        try:
+        async with ApiConnection(self.url) as client:
             session = await client.create(max_tokens=self.deltas)
             async with client.stream(session, after=1, audio="opus") as stream:
                 yield NarrationSession(stream, self.answers)
-        finally:
-            await client.aclose()
 
 
 @dataclass(frozen=True)
 class NarrationSession:
-    stream: NativeStream
+    stream: EventSocket
     answers: list[ReceivedAnswer]
 
     async def turn(self, prompt: str) -> float:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.rows.steady_load import living, refusals
 from loadtests.bench.rows.stream_latency import ages
-from loadtests.client.native_client import TimedFrame
+from loadtests.client.event_socket import TimedFrame
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow, percentile
 from loadtests.runner.system_processes import SystemMeter, SystemUsage
@@ -65,8 +65,8 @@ async def growing(
     delays: list[float] = []
 
     def take(arrival: TimedFrame) -> None:
-        if arrival.event["type"] == "text.delta":
-            delays.extend(ages(arrival.event["data"]["text"], arrival.at_ns))
+        if arrival.type == "text.delta":
+            delays.extend(ages(arrival.data["text"], arrival.at_ns))
 
     await asyncio.sleep(_SETTLE_S)
     idle = await _idle(meter, seconds)

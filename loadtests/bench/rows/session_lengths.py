@@ -10,7 +10,7 @@ from time import monotonic_ns
 from typing import Final
 
 from loadtests.bench.measured_row import MeasuredRow
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow
 from pipeline.eventlog.event_log import Batch, EventLog, Verdict
@@ -127,8 +127,7 @@ async def _written(home: Path, events: int) -> SessionId:
 
 async def _visit(url: str, session: SessionId, each: SessionLength) -> None:
     """Everything that is done to one session, in the order in which it would be."""
-    client = NativeClient(url)
-    try:
+    async with ApiConnection(url) as client:
         each.taken["first"].append(await _resumed(client, session, each.events))
         again = [await _resumed(client, session, each.events) for _ in range(_AGAIN)]
         each.taken["again"].append(median(again))
@@ -142,11 +141,9 @@ async def _visit(url: str, session: SessionId, each: SessionLength) -> None:
                 asked = await stream.ask("Go on.")
                 each.taken[step].append(((await stream.first("text.delta")).at_ns - asked) / _MS)
                 await stream.first("turn.completed")
-    finally:
-        await client.aclose()
 
 
-async def _resumed(client: NativeClient, session: str, events: int) -> float:
+async def _resumed(client: ApiConnection, session: str, events: int) -> float:
     began = monotonic_ns()
     async with client.stream(session, after=events - 1) as stream:
         last = await stream.first("turn.completed")
@@ -156,15 +153,16 @@ async def _resumed(client: NativeClient, session: str, events: int) -> float:
     return (last.at_ns - began) / _MS
 
 
-async def _appended(client: NativeClient, session: str, events: int) -> float:
+async def _appended(client: ApiConnection, session: str, events: int) -> float:
     began = monotonic_ns()
     await client.post(f"/v1/sessions/{session}/control", {"action": "resume"})
     return (monotonic_ns() - began) / _MS
 
 
-async def _page_read(client: NativeClient, session: str, events: int) -> float:
+async def _page_read(client: ApiConnection, session: str, events: int) -> float:
     began = monotonic_ns()
-    page = await client.page(f"/v1/sessions/{session}/events?from={events - _PAGE}&follow=false")
+    path = f"/v1/sessions/{session}/events?from={events - _PAGE}&follow=false"
+    page = (await client.page(path)).raise_for_status().text
     if '"text.delta"' not in page:
         raise RuntimeError(f"no events in {page[:200]!r}")
     return (monotonic_ns() - began) / _MS

@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import httpx
-
-from loadtests.client.native_client import NativeClient, TimedFrame
+from loadtests.client.api_connection import ApiConnection, Refused
+from loadtests.client.event_socket import TimedFrame
 from schemas.events import TERMINAL
 
 _PATIENCE_S: Final = 120.0
@@ -32,7 +31,7 @@ class SteadySessions:
 
     def __init__(
         self,
-        client: NativeClient,
+        client: ApiConnection,
         tasks: asyncio.TaskGroup,
         wish: Mapping[str, Any],
         take: Take,
@@ -79,8 +78,8 @@ class SteadySessions:
         audio = "opus" if self._wish.get("speak", True) else "none"
         async with self._client.stream(session, after=1, audio=audio) as stream:
             await stream.ask(_PROMPT)
-            async for arrival in stream.arrivals():
-                kind = arrival.event["type"]
+            async for arrival in stream.frames():
+                kind = arrival.type
                 if kind == "error" and arrival.event["retryable"]:
                     await self._rest()
                     await stream.ask(_PROMPT)
@@ -100,9 +99,7 @@ class SteadySessions:
         while True:
             try:
                 return await self._client.create(**self._wish)
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    raise
+            except Refused:
                 await self._rest()
 
     async def _rest(self) -> None:
@@ -119,11 +116,7 @@ async def living(
 
     Raises RuntimeError, in a group, when a session fails.
     """
-    client = NativeClient(url)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            live = SteadySessions(client, tasks, wish, take, rest_s)
-            yield live
-            live.leave()
-    finally:
-        await client.aclose()
+    async with ApiConnection(url) as client, asyncio.TaskGroup() as tasks:
+        live = SteadySessions(client, tasks, wish, take, rest_s)
+        yield live
+        live.leave()

@@ -3,18 +3,21 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import aclosing
 from time import monotonic_ns
 from typing import Final
 
 from websockets.asyncio.client import connect
 
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.face_clients import FaceClient, NativeFace
 from loadtests.report.tables import ComparisonRow, percentile
 
 STREAMS: Final = 10
 SECONDS: Final = 8
 SCRIPT: Final = {"stamp": True, "delta_chars": 1, "per_delta_ms": 20, "reply": "x" * (50 * SECONDS)}
 _MS: Final = 1e6
+FLOOR: Final = "engine straight into a WebSocket"
 _WARM_UP: Final = 25
 """Deltas of each stream that are thrown away."""
 
@@ -27,30 +30,28 @@ async def delta_row(url: str, floor_url: str) -> ComparisonRow:
 async def delays(url: str, floor_url: str, seconds: int = SECONDS) -> tuple[list[float], list[float]]:
     """Ours and the floor's, in milliseconds; so long of each, after a moment that does not count."""
     wanted = 50 * seconds
-    ours = await _together(_our_delays(url, wanted) for _ in range(STREAMS))
-    return ours, await _together(_bare_delays(floor_url, wanted) for _ in range(STREAMS))
+    return await face_delays(NativeFace(), url, wanted), await bare_delays(floor_url, wanted)
 
 
-def delays_row(ours: Sequence[float], floor: Sequence[float]) -> ComparisonRow:
+def delays_row(ours: Sequence[float], floor: Sequence[float], of: str = "") -> ComparisonRow:
     """Of all that was measured."""
     kept = percentile(ours, 0.5) <= 2 and percentile(ours, 0.95) <= 8
     return ComparisonRow(
-        f"text delta, engine to client, {STREAMS} x 50/s",
+        f"text delta, engine to client, {STREAMS} x 50/s{of}",
         "ms",
         ours,
         floor,
-        "engine straight into a WebSocket",
+        FLOOR,
         "p50 <= 2, p95 <= 8 ms",
         kept,
     )
 
 
 async def resume_row(url: str, rounds: int) -> ComparisonRow:
-    """From reconnecting with a cursor to the first event missed; the socket is cut in mid-turn."""
-    client = NativeClient(url)
+    """From reconnecting with a cursor to the first fact missed; the socket is cut in the middle of a turn."""
     ours: list[float] = []
     floor: list[float] = []
-    try:
+    async with ApiConnection(url) as client:
         session = await client.create(speak=False)
         async with client.stream(session, after=1) as stream:
             await stream.ask("resume")
@@ -60,7 +61,7 @@ async def resume_row(url: str, rounds: int) -> ComparisonRow:
             began = monotonic_ns()
             async with client.stream(session, after=seen) as stream:
                 arrival = await stream.first("text.delta")
-                if arrival.event["seq"] != seen + 1 and arrival.event["data"]["at"] == 0:
+                if arrival.event["seq"] != seen + 1 and arrival.data["at"] == 0:
                     raise RuntimeError(f"after {seen} came {arrival.event['seq']}")
                 stream.cut()
             ours.append((arrival.at_ns - began) / _MS)
@@ -70,10 +71,8 @@ async def resume_row(url: str, rounds: int) -> ComparisonRow:
                 hello = await stream.first("hello")
                 stream.cut()
             floor.append((hello.at_ns - began) / _MS)
-    finally:
-        await client.aclose()
     return ComparisonRow(
-        "resume, reconnect to first missed event",
+        "resume, reconnect to first missed fact",
         "ms",
         ours,
         floor,
@@ -86,10 +85,9 @@ async def resume_row(url: str, rounds: int) -> ComparisonRow:
 
 async def stop_row(url: str, rounds: int) -> ComparisonRow:
     """From sending stop to the turn's end at the client; no audio follows it."""
-    client = NativeClient(url)
     ours: list[float] = []
     floor: list[float] = []
-    try:
+    async with ApiConnection(url) as client:
         for _ in range(rounds):
             session = await client.create()
             async with client.stream(session, after=1, audio="opus") as stream:
@@ -100,8 +98,6 @@ async def stop_row(url: str, rounds: int) -> ComparisonRow:
                 ours.append((stopped.at_ns - sent) / _MS)
                 sent = await stream.send({"type": "ping"})
                 floor.append(((await stream.first("pong")).at_ns - sent) / _MS)
-    finally:
-        await client.aclose()
     return ComparisonRow(
         "stop, command to the last byte",
         "ms",
@@ -118,20 +114,22 @@ async def _together(sources: Iterable[Awaitable[list[float]]]) -> list[float]:
     return [delay for series in lists for delay in series[_WARM_UP:]]
 
 
-async def _our_delays(url: str, wanted: int) -> list[float]:
-    client, delays = NativeClient(url), []
-    try:
-        session = await client.create(speak=False, max_tokens=wanted)
-        async with client.stream(session, after=1) as stream:
-            await stream.ask("stream")
-            async for arrival in stream.arrivals():
-                if arrival.event["type"] == "text.delta":
-                    delays += ages(arrival.event["data"]["text"], arrival.at_ns)
-                if arrival.event["type"] == "turn.completed":
-                    return delays
-    finally:
-        await client.aclose()
-    raise RuntimeError("the stream ended early")
+async def face_delays(face: FaceClient, url: str, wanted: int = 4_096) -> list[float]:
+    """Of ten streams at once; each of at most so many deltas."""
+    return await _together(_our_delays(face, url, wanted) for _ in range(STREAMS))
+
+
+async def bare_delays(url: str, wanted: int = 50 * SECONDS) -> list[float]:
+    """The floor's, of ten streams at once."""
+    return await _together(_bare_delays(url, wanted) for _ in range(STREAMS))
+
+
+async def _our_delays(face: FaceClient, url: str, wanted: int) -> list[float]:
+    delays: list[float] = []
+    async with aclosing(face.ask(url, speak=False, max_tokens=wanted)) as chunks:
+        async for chunk in chunks:
+            delays += ages(chunk.text, chunk.at_ns)
+    return delays
 
 
 async def _bare_delays(url: str, wanted: int) -> list[float]:

@@ -1,13 +1,10 @@
-"""One gateway for each way of tracing, all up at the same time, with scripted engines."""
+"""What tracing costs a turn: gateways without it, with a tenth of the turns traced, and with all."""
 
 import argparse
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 import timeit
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,15 +15,15 @@ from typing import Final
 
 import psutil
 
-from loadtests.client.native_client import NativeClient
+from loadtests.bench.rows.stream_latency import ages
+from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
+from loadtests.client.api_connection import ApiConnection
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown, spread
-from loadtests.runner.rhapsode_process import free_port
-from pipeline.eventlog.redis.embedded import embedded_server
+from loadtests.runner.rhapsode_process import answers, child_process, free_port
 from pipeline.observability import span_names
 from pipeline.observability.trace_context import span
-from schemas.settings import AppSettings
 
 WAYS: Final[Mapping[str, float | None]] = {"off": None, "10 %": 0.1, "on": 1.0}
 """The share of turns that is traced; None: the tracer is not even there."""
@@ -34,7 +31,6 @@ DELTAS: Final = 120
 _SCRIPT: Final = {"stamp": True, "delta_chars": 1, "per_delta_ms": 10, "reply": "x" * DELTAS}
 _SPEECH: Final = {"ms_per_char": 0.6}
 """A delta is a time stamp, and is read digit by digit. At a usual pace it would be Opus that is measured."""
-_START_S: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -54,61 +50,27 @@ class TracedGateway:
 @contextmanager
 def gateways(folder: Path) -> Iterator[list[TracedGateway]]:
     """All of them, ready; none is left afterwards."""
-    with ExitStack() as held:
-        sink = held.enter_context(
-            _process(["loadtests.bench.rows.trace_sink", str(port := free_port())], folder)
-        )
-        found = [held.enter_context(_gateway(folder / f"way-{n}", way, port)) for n, way in enumerate(WAYS)]
-        assert sink.poll() is None
-        yield found
+    port = free_port()
+    command = [sys.executable, "-m", "loadtests.bench.rows.trace_sink", str(port)]
+    with (
+        child_process(command, folder / "sink.txt", answers(f"http://127.0.0.1:{port}")),
+        ExitStack() as held,
+    ):
+        yield [held.enter_context(_gateway(folder / f"way-{n}", way, port)) for n, way in enumerate(WAYS)]
 
 
 @contextmanager
 def _gateway(home: Path, way: str, collector: int) -> Iterator[TracedGateway]:
     home.mkdir(parents=True)
-    script, speech, file = home / "script.json", home / "speech.json", home / "settings.json"
+    script, speech = home / "script.json", home / "speech.json"
     script.write_text(json.dumps(_SCRIPT))
     speech.write_text(json.dumps(_SPEECH))
-    port = free_port()
     ratio = WAYS[way]
-    tracing = {"enabled": ratio is not None, "endpoint": f"http://127.0.0.1:{collector}"}
-    scripted = {"engine": "scripted"}
-    settings = AppSettings.model_validate(
-        {
-            "home": home,
-            "cache": home / "cache",
-            "language_model": scripted | {"script": script},
-            "text_to_speech": scripted | {"script": speech},
-            "speech_to_text": scripted,
-            "quality_speech_to_text": scripted,
-            "gateway": {"direct_port": port},
-            "tracing": tracing | ({} if ratio is None else {"sample_ratio": ratio}),
-        }
-    )
-    file.write_text(settings.model_dump_json())
-    try:
-        with _process(["loadtests.chaos.scripted_gateway", str(file)], home) as process:
-            deadline = time.monotonic() + _START_S
-            while not (home / f"ready-{process.pid}").exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("a gateway did not start:\n" + (home / "output.txt").read_text())
-                time.sleep(0.05)
-            yield TracedGateway(way, f"http://127.0.0.1:{port}", psutil.Process(process.pid))
-    finally:
-        embedded_server.stop(home)
-
-
-@contextmanager
-def _process(module: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with (folder / "output.txt").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ)
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    sampled = {} if ratio is None else {"sample_ratio": ratio}
+    tracing = {"enabled": ratio is not None, "endpoint": f"http://127.0.0.1:{collector}", **sampled}
+    with bare_gateway(scripted_settings(home, script, speech, tracing=tracing)) as url:
+        [ready] = home.glob("ready-*")
+        yield TracedGateway(way, url, psutil.Process(int(ready.name.removeprefix("ready-"))))
 
 
 _MS: Final = 1e6
@@ -162,22 +124,18 @@ async def _measure(found: Sequence[TracedGateway], rounds: int, streams: int) ->
 
 async def _turn(url: str) -> tuple[float, list[float]]:
     """Milliseconds from the question to the first sound, and the age of each delta on its arrival."""
-    client, ages, first = NativeClient(url), [], 0.0
-    try:
+    found, first = list[float](), 0.0
+    async with ApiConnection(url) as client:
         session = await client.create(sentences=_SENTENCES, max_tokens=4_096)
         async with client.stream(session, after=1, audio="opus") as stream:
             sent = await stream.ask("stream")
-            async for arrival in stream.arrivals():
-                kind = arrival.event["type"]
-                if kind == "text.delta":
-                    stamps = arrival.event["data"]["text"].split()
-                    ages += [(arrival.at_ns - int(stamp)) / _MS for stamp in stamps]
-                elif kind == "audio.chunk" and not first:
+            async for arrival in stream.frames():
+                if arrival.type == "text.delta":
+                    found += ages(arrival.data["text"], arrival.at_ns)
+                elif arrival.type == "audio.chunk" and not first:
                     first = (arrival.at_ns - sent) / _MS
-                elif kind == "turn.completed":
-                    return first, ages
-    finally:
-        await client.aclose()
+                elif arrival.type == "turn.completed":
+                    return first, found
     raise RuntimeError("the turn did not end")
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.bench.voice.voice_conversation import OVER
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import TimedFrame
 from loadtests.client.recorded_speech import Clip
-from loadtests.client.voice_call import CallFrame, VoiceCall, voice_call
+from loadtests.client.voice_call import VoiceCall, voice_call
 from loadtests.report.tables import ComparisonRow, percentile
 
 _ANSWER: Final = {"temperature": 0.0, "max_tokens": 160}
@@ -42,20 +43,17 @@ async def interruptions(
     url: str, clips: Sequence[Clip], rounds: int
 ) -> tuple[list[Interruption], list[float]]:
     """And how long a ping takes beside them."""
-    client = NativeClient(url)
     found: list[Interruption] = []
     pings: list[float] = []
-    try:
+    async with ApiConnection(url) as client:
         for number in range(rounds):
-            session = await client.create(**_ANSWER)
-            async with voice_call(url, session, headers=client.headers) as caller:
+            session = await client.create(_ANSWER)
+            async with voice_call(client, session) as caller:
                 try:
                     found.append(await _interrupt(caller, clips[number % len(clips)]))
                 except TimeoutError:
                     found.append(_NOTHING)
                 pings.append(await _ping_ms(caller))
-    finally:
-        await client.aclose()
     return found, pings
 
 
@@ -90,11 +88,11 @@ async def _ping_ms(caller: VoiceCall) -> float:
     return (pong.at_s - sent) * 1_000
 
 
-def _first(arrivals: Sequence[CallFrame], kind: str, turn: int | None) -> CallFrame | None:
+def _first(arrivals: Sequence[TimedFrame], kind: str, turn: int | None) -> TimedFrame | None:
     return next((each for each in arrivals if each.type == kind and each.turn == turn), None)
 
 
-def _after(arrival: CallFrame | None, then_s: float) -> float | None:
+def _after(arrival: TimedFrame | None, then_s: float) -> float | None:
     return None if arrival is None else (arrival.at_s - then_s) * 1_000
 
 

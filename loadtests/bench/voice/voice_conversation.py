@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from loadtests.bench.rows.first_audio import DirectEngines
 from loadtests.bench.voice.voice_trace import VoiceTrace, traced
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
+from loadtests.client.event_socket import TimedFrame
 from loadtests.client.recorded_speech import PER_MS, Clip
-from loadtests.client.voice_call import CallFrame, VoiceCall, voice_call
+from loadtests.client.voice_call import VoiceCall, voice_call
 from pipeline.engines.ports import SpeechToText, Utterance
 from pipeline.engines.registry import build_speech_to_text
 from pipeline.stt.evaluation.word_error_rate import WordErrors, word_errors
@@ -47,7 +48,6 @@ class VoiceOutcome:
 
 async def talk(url: str, scenario: VoiceScenario, clips: Sequence[Clip]) -> VoiceOutcome:
     """Every caller says every clip once, each beginning with another one."""
-    client = NativeClient(url)
     traces: list[VoiceTrace] = []
     failures: list[str] = []
     late: list[float] = []
@@ -57,7 +57,7 @@ async def talk(url: str, scenario: VoiceScenario, clips: Sequence[Clip]) -> Voic
         session = await client.create(
             listening=dict(scenario.listening), temperature=0.0, max_tokens=MAX_TOKENS
         )
-        async with voice_call(url, session, headers=client.headers) as caller:
+        async with voice_call(client, session) as caller:
             await asyncio.sleep(_BREATH_S + 0.7 * number)  # people do not speak in chorus
             for clip in mine:
                 try:
@@ -66,12 +66,9 @@ async def talk(url: str, scenario: VoiceScenario, clips: Sequence[Clip]) -> Voic
                     failures.append(f"{clip.name}: {error or 'no answer'}")
             late.extend(caller.microphone.late_ms)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(scenario.callers):
-                tasks.create_task(one(number))
-    finally:
-        await client.aclose()
+    async with ApiConnection(url) as client, asyncio.TaskGroup() as tasks:
+        for number in range(scenario.callers):
+            tasks.create_task(one(number))
     return VoiceOutcome(scenario, traces, failures, late)
 
 
@@ -86,7 +83,7 @@ async def ask(caller: VoiceCall, clip: Clip) -> VoiceTrace:
     return traced(clip, arrivals, bounds, caller.microphone.instant_s, caller.epoch_s)
 
 
-def _answered(caller: VoiceCall, arrivals: Sequence[CallFrame]) -> bool:
+def _answered(caller: VoiceCall, arrivals: Sequence[TimedFrame]) -> bool:
     """All that was said is written down, and the last question has its answer."""
     if caller.microphone.speaking:
         return False

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from loadtests.client import recorded_speech
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 from loadtests.client.voice_call import VoiceCall, voice_call
 from loadtests.report.tables import markdown, percentile, spread
 
@@ -108,11 +108,10 @@ class Soak:
 
 async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> Soak:
     """`home`: of the system under test, by which its processes are found."""
-    client = NativeClient(url)
     watch = ReplicaWatch(home)
-    try:
+    async with ApiConnection(url) as client:
         session = await client.create(listening={"reply": False, "mode": "realtime"})
-        async with voice_call(url, session, audio="none", paced=not fast, headers=client.headers) as caller:
+        async with voice_call(client, session, audio="none", paced=not fast) as caller:
             began = monotonic()
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(watch.run())
@@ -124,8 +123,6 @@ async def soak(url: str, home: Path | None, seconds: float, *, fast: bool) -> So
             took_s = monotonic() - began
             partials = _lags(caller, "transcript.partial", "at_ms", sent)
             finals = _lags(caller, "transcript.final", "end_ms", sent)
-    finally:
-        await client.aclose()
     return Soak(
         seconds,
         took_s,

@@ -7,8 +7,8 @@ from typing import Any, Final
 import av
 import numpy as np
 
+from loadtests.client.event_socket import TimedFrame
 from loadtests.client.recorded_speech import Clip
-from loadtests.client.voice_call import CallFrame
 from pipeline.stt.evaluation.word_error_rate import WordErrors, word_errors
 
 STEPS: Final = (
@@ -57,7 +57,7 @@ class VoiceTrace:
 
 def traced(
     clip: Clip,
-    arrivals: Sequence[CallFrame],
+    arrivals: Sequence[TimedFrame],
     bounds_ms: tuple[float, float],
     instant_s: Callable[[float], float],
     epoch_s: float,
@@ -95,9 +95,9 @@ def traced(
     )
 
 
-def _last_of(arrivals: Sequence[CallFrame], turn: int | None) -> dict[str, CallFrame]:
+def _last_of(arrivals: Sequence[TimedFrame], turn: int | None) -> dict[str, TimedFrame]:
     """The last of what was heard, and the first of what was answered to it."""
-    found: dict[str, CallFrame] = {}
+    found: dict[str, TimedFrame] = {}
     for each in arrivals:
         if each.type in ("speech.ended", "transcript.final"):
             found[each.type] = each
@@ -108,7 +108,7 @@ def _last_of(arrivals: Sequence[CallFrame], turn: int | None) -> dict[str, CallF
     return found
 
 
-def first_audible(chunks: Sequence[CallFrame]) -> tuple[CallFrame, float]:
+def first_audible(chunks: Sequence[TimedFrame]) -> tuple[TimedFrame, float]:
     """The first chunk with something to hear, and how far into the turn's sound that is (ms)."""
     loud = max(np.abs(_decoded(chunks)).max(initial=0), 1)
     have = 0
@@ -122,7 +122,7 @@ def first_audible(chunks: Sequence[CallFrame]) -> tuple[CallFrame, float]:
     raise RuntimeError("nothing could be heard of the answer")
 
 
-def _decoded(chunks: Sequence[CallFrame]) -> "np.ndarray[Any, np.dtype[np.float32]]":
+def _decoded(chunks: Sequence[TimedFrame]) -> "np.ndarray[Any, np.dtype[np.float32]]":
     """At 48 kHz; of the first sentence only."""
     decoder: Any = av.CodecContext.create("opus", "r")
     decoder.extradata = _OPUS_HEAD
@@ -132,7 +132,7 @@ def _decoded(chunks: Sequence[CallFrame]) -> "np.ndarray[Any, np.dtype[np.float3
     for chunk in chunks:
         if chunk.data["sentence"] != chunks[0].data["sentence"]:
             break
-        rest = chunk.audio
+        rest = chunk.sound
         while rest:
             size = int.from_bytes(rest[:2], "big")
             sound += [frame.to_ndarray()[0] for frame in decoder.decode(av.Packet(rest[2 : 2 + size]))]

@@ -1,16 +1,15 @@
 """A gateway with scripted engines in one process, without Ray: what is our own, and not Ray's."""
 
 import json
-import os
-import subprocess
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtests.runner.rhapsode_process import free_port
+from loadtests.runner.rhapsode_process import child_process, free_port
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import ChatRequest, Message, OpusChunk
 from pipeline.engines.registry import build_language_model, build_text_to_speech
@@ -18,10 +17,11 @@ from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.turn.text_coalescing import CoalescingLanguageModel
 from schemas.settings import AppSettings
 
-_START_S = 240.0
 
-
-def scripted_settings(home: Path, script: Path, voice: Path | None = None) -> AppSettings:
+def scripted_settings(
+    home: Path, script: Path, voice: Path | None = None, **branches: Mapping[str, Any]
+) -> AppSettings:
+    """Every engine is scripted; `branches`: other branches of the settings."""
     return AppSettings.model_validate(
         {
             "home": home,
@@ -30,6 +30,7 @@ def scripted_settings(home: Path, script: Path, voice: Path | None = None) -> Ap
             "text_to_speech": {"engine": "scripted", "script": voice},
             "speech_to_text": {"engine": "scripted"},
             "quality_speech_to_text": {"engine": "scripted"},
+            **branches,
         }
     )
 
@@ -43,25 +44,17 @@ def bare_gateway(settings: AppSettings) -> Iterator[str]:
     file = home / "settings.json"
     file.write_text(settings.model_copy(update={"gateway": gateway}).model_dump_json())
     command = [sys.executable, "-m", "loadtests.chaos.scripted_gateway", str(file)]
-    with (home / "gateway.txt").open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**os.environ, "RHAPSODE_HOME": str(home)}, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _await_ready(process, home)
+    try:
+        with child_process(
+            command,
+            home / "gateway.txt",
+            lambda pid: (home / f"ready-{pid}").exists(),
+            environment={"RHAPSODE_HOME": str(home)},
+            ends_with=signal.SIGKILL,
+        ):
             yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-            process.wait()
-            embedded_server.stop(home)
-
-
-def _await_ready(process: subprocess.Popen[bytes], home: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while not (home / f"ready-{process.pid}").exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("the gateway did not start:\n" + (home / "gateway.txt").read_text()[-2_000:])
-        time.sleep(0.1)
+    finally:
+        embedded_server.stop(home)
 
 
 async def scripted_cpu(script: dict[str, Any], folder: Path) -> tuple[float, float]:

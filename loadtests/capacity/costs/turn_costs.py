@@ -12,7 +12,7 @@ from redis import Redis
 
 from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
 from loadtests.client import recorded_speech
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.client.voice_call import voice_call
 from loadtests.runner.rhapsode_process import rhapsode
@@ -23,7 +23,7 @@ from schemas.ids import SessionId
 PEOPLE: Final = 10
 DELTAS: Final = 300
 _DELTA_MS: Final = 25
-"""Slower than deltas are merged, so that each is an event."""
+"""Slower than deltas are merged, so that each is a fact."""
 _SHORT: Final = "Yes."
 _STORY: Final = (
     "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
@@ -74,21 +74,17 @@ async def idle(meter: SystemMeter) -> CostStep:
 
 async def sockets(url: str, meter: SystemMeter, many: int) -> CostStep:
     """So many people who are connected and say nothing."""
-    client = NativeClient(url)
     before = meter.read()
-    try:
-        async with AsyncExitStack() as open_ones:
-            for _ in range(many):
-                session = await client.create()
-                stream = await open_ones.enter_async_context(client.stream(session, after=0))
-                await stream.first("hello")
-            await asyncio.sleep(_SETTLE_S)
-            opened = meter.read()
-            await asyncio.sleep(_IDLE_S)
-            used = meter.read().since(opened)
-            grown = opened.since(before)
-    finally:
-        await client.aclose()
+    async with ApiConnection(url) as client, AsyncExitStack() as open_ones:
+        for _ in range(many):
+            session = await client.create()
+            stream = await open_ones.enter_async_context(client.stream(session, after=0))
+            await stream.first("hello")
+        await asyncio.sleep(_SETTLE_S)
+        opened = meter.read()
+        await asyncio.sleep(_IDLE_S)
+        used = meter.read().since(opened)
+        grown = opened.since(before)
     kept = SystemUsage(used.at_s, used.cpu_s, grown.rss_mb, used.log_calls, used.log_cpu_s, grown.log_bytes)
     return CostStep(kept, None, many)
 
@@ -108,8 +104,7 @@ async def asked(
 
 async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
     """One long answer, and so many who listen to it beside the one who asked."""
-    client = NativeClient(url)
-    try:
+    async with ApiConnection(url) as client:
         session = await client.create(speak=False, max_tokens=4_096)
         before = meter.read()
 
@@ -118,65 +113,56 @@ async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
             async with client.stream(session, after=1) as stream:
                 if asks:
                     await stream.ask("long")
-                async for arrival in stream.arrivals():
-                    deltas += arrival.event["type"] == "text.delta"
-                    if arrival.event["type"] == "turn.completed":
+                async for arrival in stream.frames():
+                    deltas += arrival.type == "text.delta"
+                    if arrival.type == "turn.completed":
                         break
             return deltas
 
         counts = await asyncio.gather(*(listen(asks=number == 0) for number in range(many + 1)))
         return CostStep(meter.read().since(before), None, sum(counts))
-    finally:
-        await client.aclose()
 
 
 async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *, silent: bool) -> CostStep:
     """So many people who speak without a pause, or say nothing, in real time; hearing takes no work."""
-    client = NativeClient(url)
     pcm = b"" if silent else recorded_speech.endless(recorded_speech.librivox(), seconds)
-    try:
-        async with AsyncExitStack() as calls:
-            callers = []
-            for _ in range(many):
-                session = await client.create(listening={"reply": False})
-                callers.append(await calls.enter_async_context(voice_call(url, session)))
-            before = meter.read()
-            for caller in callers:
-                caller.microphone.say(pcm)
-            await asyncio.sleep(seconds)
-            return CostStep(meter.read().since(before), None, round(many * seconds))
-    finally:
-        await client.aclose()
+    async with ApiConnection(url) as client, AsyncExitStack() as calls:
+        callers = []
+        for _ in range(many):
+            session = await client.create(listening={"reply": False})
+            callers.append(await calls.enter_async_context(voice_call(client, session)))
+        before = meter.read()
+        for caller in callers:
+            caller.microphone.say(pcm)
+        await asyncio.sleep(seconds)
+        return CostStep(meter.read().since(before), None, round(many * seconds))
 
 
 async def log_bytes(url: str, log: Redis, prompt: str, turns: int, **settings: Any) -> dict[str, float]:
     """What one session takes in the log server's memory: when it begins, and with each turn."""
-    client = NativeClient(url)
-    try:
-        sizes, events = [], 0
+    async with ApiConnection(url) as client:
+        sizes, facts = [], 0
         session = await client.create(max_tokens=4_096, **settings)
         sizes.append(_size(log, session))
         async with client.stream(session, after=1) as stream:
             for _ in range(turns):
                 await stream.ask(prompt)
-                events = int((await stream.first("turn.completed")).event["seq"])
+                facts = int((await stream.first("turn.completed")).event["seq"])
         sizes.append(_size(log, session))
-    finally:
-        await client.aclose()
     begun, ended = sizes
     return {
         "session": begun[0] + begun[1],
         "turn_facts": (ended[0] - begun[0]) / turns,
         "turn_sound": (ended[1] - begun[1]) / turns,
-        "facts": events / turns,
+        "facts": facts / turns,
     }
 
 
 def _size(log: Redis, session: str) -> tuple[int, int]:
-    """Bytes of events (with what is known of the session), and of sound."""
+    """Bytes of facts (with what is known of the session), and of sound."""
     partitions = int(log.hget("ev:cfg", "partitions") or 16)
-    events, meta, _, sound, _, _ = Keys(partitions).of(SessionId(session))
-    sizes = [log.memory_usage(key, samples=0) or 0 for key in (events, meta, sound)]
+    facts, meta, _, sound, _, _ = Keys(partitions).of(SessionId(session))
+    sizes = [log.memory_usage(key, samples=0) or 0 for key in (facts, meta, sound)]
     return sizes[0] + sizes[1], sizes[2]
 
 

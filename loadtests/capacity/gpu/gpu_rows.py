@@ -13,7 +13,7 @@ import httpx
 from loadtests.bench.rows.first_audio import PROMPTS
 from loadtests.bench.voice.voice_conversation import VoiceScenario, talk
 from loadtests.client import recorded_speech
-from loadtests.client.native_client import NativeClient
+from loadtests.client.api_connection import ApiConnection
 from loadtests.client.received_answers import CallerPlan, CallerResults, ask_together
 from loadtests.report.tables import percentile
 
@@ -93,7 +93,6 @@ def _firsts(heard: CallerResults) -> list[float]:
 
 async def ears(url: str, sessions: int, turns: int, clips: Sequence[recorded_speech.Clip]) -> GpuRow:
     """Recordings that are written down in the quality way, so many at a time."""
-    client = NativeClient(url)
     took: list[float] = []
     failures: list[str] = []
     began = monotonic()
@@ -113,10 +112,8 @@ async def ears(url: str, sessions: int, turns: int, clips: Sequence[recorded_spe
                 else:
                     failures.append(f"{answer.status_code} {answer.text[:120]}")
 
-    try:
+    async with ApiConnection(url) as client:
         await asyncio.gather(*(one(number) for number in range(sessions)))
-    finally:
-        await client.aclose()
     seconds = sum(clips[(n + t) % len(clips)].ms / 1_000 for n in range(sessions) for t in range(turns))
     spent = monotonic() - began
     return GpuRow(
@@ -161,7 +158,7 @@ def _p50(series: Sequence[float]) -> str:
 
 async def own_speech(url: str) -> list[recorded_speech.Clip]:
     """Sentences in the system's own voice, where no recordings of people are installed."""
-    client = NativeClient(url)
+    client = ApiConnection(url)
     clips: list[recorded_speech.Clip] = []
     async with httpx.AsyncClient(base_url=url, headers=client.headers, timeout=300) as http:
         for number, text in enumerate(SENTENCES.split(". ")):
