@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.client.received_answers import STALL_MS
+from loadtests.client.answer_playback import STALL_MS
 from loadtests.client.received_events import ReceivedEvents, ReceivedTurn
 
 GAPS: Final = "gaps"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from loadtests.client import marks
-from loadtests.client.received_answers import AnswerPlayback, ReceivedAnswer
+from loadtests.client.answer_playback import AnswerPlayback, ReceivedAnswer
 from schemas.events import TERMINAL
 
 _GIVEN_UP: Final = frozenset({"turn.failed", "sentence.failed", "transcript.failed"})

@@ -33,7 +33,7 @@ async def test_a_session_with_a_past_is_as_long_as_wished_and_nothing_is_left_to
     assert head is not None
     assert (head.seq, head.state) == (events, "live")
     client = ApiConnection(app.url)
-    page = await client.page(f"/v1/sessions/{session}")
+    page = (await client.page(f"/v1/sessions/{session}")).text
     await client.aclose()
     assert page.count('"status":"completed"') == turns
 

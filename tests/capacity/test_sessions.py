@@ -19,7 +19,7 @@ from loadtests.capacity.simulator.capacity_model import demand, holds, size_for
 from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, costs
 from loadtests.capacity.simulator.simulation import chunks, fragments, simulate
 from loadtests.capacity.simulator.simulation_plan import RateCurve, SpeechModel
-from loadtests.client.received_answers import AnswerPlayback
+from loadtests.client.answer_playback import AnswerPlayback
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtests.bench.measured_row import MeasuredRow
+from loadtests.client.answer_playback import ReceivedAnswer
 from loadtests.client.api_connection import ApiConnection
 from loadtests.client.event_socket import EventSocket
-from loadtests.client.received_answers import CallerPlan, ReceivedAnswer, answered
+from loadtests.client.received_answers import CallerPlan, answered
 from loadtests.peers.session_climb import LATE, ClimbStep, carried, limit_of, step
 from loadtests.report.run_info import say
 from loadtests.report.tables import ComparisonRow
