@@ -10,6 +10,24 @@ from loadtests.report.tables import markdown
 from loadtests.runner.curve_verdicts import CurveStep, LoadCurve, knee
 
 
+_ALONG: Final = "by callers who come a second"
+_FIGURES: Final = (
+    (
+        "First audio of those who were let in",
+        f"from when the question was due (of the first, the caller), {_ALONG}",
+        milliseconds,
+    ),
+    ("Callers", f"each second, {_ALONG}", plain),
+    ("Inside at once", _ALONG, plain),
+    (
+        "What a caller costs",
+        "processor time of the gateways in ms, what they take when idle included, for each one let in",
+        milliseconds,
+    ),
+)
+"""Title, caption and unit of each chart."""
+
+
 def page(curve: LoadCurve) -> str:
     """HTML."""
     return rendered("curve.html", curve=curve, charts=_charts(curve))
@@ -33,45 +51,24 @@ def _charts(curve: LoadCurve) -> list[Figure]:
         """Of the callers who came, as a rate."""
         return line(name, style, lambda step: step.per_s * callers(step) / step.came)
 
-    series = (
-        (
-            "First audio of those who were let in",
-            "from when the question was due (of the first, the caller), by callers who come a second",
-            [
-                line("p50", "one", lambda step: step.ttfa_p50_ms),
-                line("p95", "two", lambda step: step.ttfa_p95_ms),
-            ],
-            milliseconds,
-        ),
-        (
-            "Callers",
-            "each second, by callers who come a second",
-            [
-                share("let in", "one", lambda step: step.admitted),
-                share("refused", "warn", lambda step: step.refused),
-                share("not answered", "bad", lambda step: step.not_answered),
-            ],
-            plain,
-        ),
-        (
-            "Inside at once",
-            "by callers who come a second",
-            [
-                line("mean", "one", lambda step: step.people_mean),
-                line("most", "two", lambda step: float(step.people_most)),
-            ],
-            plain,
-        ),
-        (
-            "What a caller costs",
-            "processor time of the gateways in ms, what they take when idle included, for each one let in",
-            [line("gateways", "one", lambda step: step.gateway_cpu_ms_each)],
-            milliseconds,
-        ),
-    )
+    audio = [
+        line("p50", "one", lambda step: step.ttfa_p50_ms),
+        line("p95", "two", lambda step: step.ttfa_p95_ms),
+    ]
+    callers = [
+        share("let in", "one", lambda step: step.admitted),
+        share("refused", "warn", lambda step: step.refused),
+        share("not answered", "bad", lambda step: step.not_answered),
+    ]
+    inside = [
+        line("mean", "one", lambda step: step.people_mean),
+        line("most", "two", lambda step: float(step.people_most)),
+    ]
+    cost = [line("gateways", "one", lambda step: step.gateway_cpu_ms_each)]
+    series = zip(_FIGURES, (audio, callers, inside, cost), strict=True)
     return [
         (title, words, lines(title, at, drawn, shown, along=per_second, marked=marked))
-        for title, words, drawn, shown in series
+        for (title, words, shown), drawn in series
     ]
 
 
