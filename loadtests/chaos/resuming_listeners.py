@@ -102,7 +102,7 @@ async def _hear(crowd: ChaosCallers, session: str, turn: int, audio: str) -> Non
 
 
 def _over(listener: ListenerRecord, turn: int) -> bool:
-    return any(fact["turn"] == turn and fact["type"] in TERMINAL for fact in listener.facts[-64:])
+    return any(event["turn"] == turn and event["type"] in TERMINAL for event in listener.events[-64:])
 
 
 async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, audio: str) -> None:
@@ -123,7 +123,7 @@ async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, 
                 if missed:
                     crowd.resumes_ms.append((monotonic() - began) * 1_000)
                     missed = False
-                listener.facts.append(event)
+                listener.events.append(event)
                 listener.heard_at.append(frame.at_s)
                 if frame.sound:
                     listener.audio[event["seq"]] = frame.sound

@@ -21,7 +21,7 @@ class ReceivedAnswer:
     sound_ms: float = 0.0
     waits_ms: list[float] = field(default_factory=list)
     """For how long the loudspeaker had nothing to play, each time."""
-    facts: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     sound_bytes: int = 0
     characters: int = 0
     tokens: int = 0
@@ -42,7 +42,7 @@ class AnswerPlayback:
 
     def take(self, kind: str, data: Mapping[str, Any], now_s: float, *, sound_bytes: int = 0) -> None:
         answer, since_ms = self.answer, (now_s - self._asked_s) * 1_000
-        answer.facts[kind] += 1
+        answer.events[kind] += 1
         match kind:
             case "text.delta":
                 answer.characters += len(data["text"])

@@ -39,8 +39,8 @@ class CallerResults:
     failures: Sequence[str]
     seconds: float
 
-    def facts(self) -> Counter[str]:
-        return sum((answer.facts for answer in self.answers), Counter())
+    def events(self) -> Counter[str]:
+        return sum((answer.events for answer in self.answers), Counter())
 
     @property
     def sound_s(self) -> float:

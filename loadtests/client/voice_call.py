@@ -117,7 +117,7 @@ class VoiceCall:
         self.loudspeaker = PlaybackClock()
         self.arrivals: list[TimedFrame] = []
         self.epoch_s = monotonic() - time()
-        """The epoch on the monotonic clock: one machine, one clock for facts and arrivals."""
+        """The epoch on the monotonic clock: one machine, one clock for events and arrivals."""
         self._news = asyncio.Event()
 
     async def send(self, **message: Any) -> float:

@@ -9,7 +9,6 @@ from loadtests.report.svg_charts import ChartLine, Figure, lines, milliseconds, 
 from loadtests.report.tables import markdown
 from loadtests.runner.curve_verdicts import CurveStep, LoadCurve, knee
 
-
 _ALONG: Final = "by callers who come a second"
 _FIGURES: Final = (
     (

@@ -23,7 +23,7 @@ from schemas.ids import SessionId
 PEOPLE: Final = 10
 DELTAS: Final = 300
 _DELTA_MS: Final = 25
-"""Slower than deltas are merged, so that each is a fact."""
+"""Slower than deltas are merged, so that each is an event."""
 _SHORT: Final = "Yes."
 _STORY: Final = (
     "An old keeper lived in a lighthouse at the edge of the sea. Every evening he climbed the stairs "
@@ -159,7 +159,7 @@ async def log_bytes(url: str, log: Redis, prompt: str, turns: int, **settings: A
 
 
 def _size(log: Redis, session: str) -> tuple[int, int]:
-    """Bytes of facts (with what is known of the session), and of sound."""
+    """Bytes of events (with what is known of the session), and of sound."""
     partitions = int(log.hget("ev:cfg", "partitions") or 16)
     facts, meta, _, sound, _, _ = Keys(partitions).of(SessionId(session))
     sizes = [log.memory_usage(key, samples=0) or 0 for key in (facts, meta, sound)]
