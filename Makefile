@@ -88,7 +88,7 @@ test: $(VENV)/.runtime $(VENV)/.dev system ## The tests, with real models, serve
 		$(BIN)/python -m pytest -m 'not long' --last-failed --last-failed-no-failures none --maxfail 3 $(ARGS); }
 
 .PHONY: test-long
-test-long: $(VENV)/.runtime $(VENV)/.dev system ## What takes long: kills, a rolling update, a hundred pages
+test-long: $(VENV)/.runtime $(VENV)/.dev system ## The tests that take long: kills, a rolling update, a hundred pages
 	@$(BIN)/python -m pytest -m long $(ARGS)
 	@$(BIN)/python -m pytest --hypothesis-profile=thorough tests/openai/test_errors.py $(ARGS)
 
@@ -116,15 +116,15 @@ bench-check: $(VENV)/.runtime system ## Measure again, and fail where something 
 	@$(BIN)/python -m loadtests bench-check $(ARGS)
 
 .PHONY: load
-load: $(VENV)/.runtime ## People on a running Rhapsode, or on one of its own: what they heard, and was it right (ARGS=--help)
+load: $(VENV)/.runtime ## Callers on a running Rhapsode, or on one of its own: their latencies, and whether all they received was right (ARGS=--help)
 	@$(BIN)/python -m loadtests load $(ARGS)
 
 .PHONY: load-curve
-load-curve: $(VENV)/.runtime ## More and more people: where load is felt, and that beyond it some are refused, not all served badly
+load-curve: $(VENV)/.runtime ## More and more callers: latency as load grows, and refusals beyond the limit
 	@$(BIN)/python -m loadtests load-curve $(ARGS)
 
 .PHONY: bench-faces
-bench-faces: $(VENV)/.runtime $(VENV)/.dev ## What each face (native, conversations, OpenAI's) adds to words and sound
+bench-faces: $(VENV)/.runtime $(VENV)/.dev ## Latency that each face (native, conversations, OpenAI) adds to text and audio
 	@$(BIN)/python -m loadtests bench-faces $(ARGS)
 
 .PHONY: bench-voice
@@ -136,11 +136,11 @@ race: $(VENV)/.runtime system env-peers ## Ours beside Pipecat, LiveKit Agents a
 	@$(BIN)/python -m loadtests race $(ARGS)
 
 .PHONY: bench-tracing
-bench-tracing: $(VENV)/.runtime ## What tracing costs a turn: off, for a tenth of them, for all
+bench-tracing: $(VENV)/.runtime ## Cost of tracing for a turn: off, for a tenth of them, for all
 	@$(BIN)/python -m loadtests bench-tracing $(ARGS)
 
 .PHONY: dashboard
-dashboard: $(VENV)/.runtime system ## A crowd, a Prometheus, and docs/dashboard.png drawn from what it saw
+dashboard: $(VENV)/.runtime system ## Load, a Prometheus, and docs/dashboard.png drawn from its samples
 	@$(BIN)/python -m loadtests dashboard $(ARGS)
 
 .PHONY: bench-gpu
@@ -148,7 +148,7 @@ bench-gpu: $(VENV)/.runtime system ## Sessions on a card, or on what there is (d
 	@$(BIN)/python -m loadtests gpu $(ARGS)
 
 .PHONY: costs
-costs: $(VENV)/.runtime system ## What each part of a turn costs here, for docs/scaling.md
+costs: $(VENV)/.runtime system ## Cost of each part of a turn on this machine, for docs/scaling.md
 	@$(BIN)/python -m loadtests costs $(ARGS)
 
 .PHONY: chaos
