@@ -42,7 +42,7 @@ def demand_sheet(found: Mapping[str, Any]) -> str:
         ["tokens written", *(f"{of.tokens:.1f}" for of in both)],
         ["seconds of sound made", *(f"{of.speech_s:.2f}" for of in both)],
         ["seconds of speech understood", *(f"{of.heard_s:.2f}" for of in both)],
-        ["facts", *(f"{of.events:.1f}" for of in both)],
+        ["events", *(f"{of.events:.1f}" for of in both)],
         ["of a core, gateway", *(f"{100 * of.gateway_cores:.2f} %" for of in both)],
         ["of a core, log server", *(f"{100 * of.log_cores:.3f} %" for of in both)],
         ["into the log's memory", *(f"{of.log_bytes / 1_000:.1f} kB" for of in both)],
