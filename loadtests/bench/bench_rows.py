@@ -150,7 +150,7 @@ def _memory(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -
 
 
 def _narrations(rows: Collection[str], plan: BenchPlan, folder: Path, cache: Path) -> Iterator[MeasuredRow]:
-    """On a system of its own: the answers that a crowd has left are written to their ends."""
+    """On a system of its own: the answers that a group of callers has left are written to their ends."""
     home = folder / "narrations"
     with _scripted(
         home, cache, language_model=narration_climb.WRITER, text_to_speech=narration_climb.VOICE

@@ -1,1 +1,1 @@
-"""`make chaos`: kill things while people listen, then compare what they heard with what is in the log."""
+"""`make chaos`: kill things while callers listen, then compare what they heard with what is in the log."""

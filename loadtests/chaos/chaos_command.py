@@ -1,4 +1,4 @@
-"""`make chaos`: 50 owners killed and 1,000 connections cut, under people who compare every word."""
+"""`make chaos`: 50 owners killed and 1,000 connections cut, under callers who compare every word."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from loadtests.report.tables import percentile
 
 
 def main() -> None:
-    """Kill owners, log servers and connections while people listen, then look for what was lost or doubled.
+    """Kill owners, log servers and connections while callers listen, then look for what was lost or doubled.
 
     Ends with 1 if anything was.
     """
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def summary(report: ChaosReport) -> str:
-    """What a person wants to know, and everything that was wrong."""
+    """The figures of a run, and everything that was wrong."""
     found = report.findings
     lines = [
         "",

@@ -1,4 +1,4 @@
-"""One chaos run: people, faults, then the judge."""
+"""One chaos run: callers, faults, then the judge."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,7 +74,7 @@ class ChaosReport:
 
 
 def answer_of(number: int) -> str:
-    """What the model tells this person and nobody else."""
+    """What the model tells this caller and nobody else."""
     sentences = []
     for sentence in range(12):
         words = [_WORDS[(sentence * 7 + place * (number % 5 + 1)) % len(_WORDS)] for place in range(9)]
@@ -91,42 +91,42 @@ async def run(plan: ChaosPlan, home: Path, say: Say) -> ChaosReport:
     """Raises only if the system could not be started or somebody waited for a minute in vain."""
     dice, began = random.Random(plan.seed), monotonic()
     async with GatewaySystem(home, plan.gateways, script(plan.people), dice) as system:
-        crowd = ChaosCallers(system.url, dice, plan.cut_after)
+        callers = ChaosCallers(system.url, dice, plan.cut_after)
         done = anyio.Event()
 
         def going_on() -> bool:
-            return not done.is_set() or crowd.cuts < plan.cuts
+            return not done.is_set() or callers.cuts < plan.cuts
 
         try:
             with anyio.fail_after(_LONGEST_S):
                 async with anyio.create_task_group() as everything:
                     for number in range(plan.people):
                         everything.start_soon(
-                            chaos_caller, crowd, f"person-{number}", answer_of(number), going_on
+                            chaos_caller, callers, f"person-{number}", answer_of(number), going_on
                         )
-                    await _faults(plan, system, crowd, say)
+                    await _faults(plan, system, callers, say)
                     done.set()
         except* WaitedInVain as group:
             await _tell(system, group, say)
             raise
-        say(f"{len(crowd.asked)} turns heard; reading the log")
+        say(f"{len(callers.asked)} turns heard; reading the log")
         log = open_log(system.settings.log, system.home)
         try:
-            logs = {session: await all_events(log, session) for session in {w.session for w in crowd.asked}}
+            logs = {session: await all_events(log, session) for session in {w.session for w in callers.asked}}
         finally:
             await log.aclose()
         plain, dark = takeovers(logs, system.kills, system.log_kills)
         return ChaosReport(
-            findings=judge(logs, crowd.listeners, crowd.asked),
+            findings=judge(logs, callers.listeners, callers.asked),
             seconds=monotonic() - began,
-            turns=len(crowd.asked),
+            turns=len(callers.asked),
             owner_kills=len(system.kills) - system.zombies,
             log_kills=len(system.log_kills),
             zombies=system.zombies,
-            cuts=crowd.cuts,
+            cuts=callers.cuts,
             takeovers_ms=plain,
             dark_takeovers_ms=dark,
-            resumes_ms=crowd.resumes_ms,
+            resumes_ms=callers.resumes_ms,
         )
 
 
@@ -153,7 +153,7 @@ def _leaves(group: BaseExceptionGroup[WaitedInVain]) -> Iterable[WaitedInVain]:
             yield from _leaves(one)
 
 
-async def _faults(plan: ChaosPlan, system: GatewaySystem, crowd: ChaosCallers, say: Say) -> None:
+async def _faults(plan: ChaosPlan, system: GatewaySystem, callers: ChaosCallers, say: Say) -> None:
     """Kill owners in mid-turn, with the other faults spread between them."""
     kinds = ["owner"] * plan.owner_kills + ["log"] * plan.log_kills + ["zombie"] * plan.zombies
     system.dice.shuffle(kinds)
@@ -163,18 +163,18 @@ async def _faults(plan: ChaosPlan, system: GatewaySystem, crowd: ChaosCallers, s
             system.kill_log()
         else:
             await system.ready()
-            victim = await _an_owner(system, crowd)
+            victim = await _an_owner(system, callers)
             if kind == "owner":
                 system.kill_gateway(victim)
             else:
                 await system.freeze_gateway(victim)
-        say(f"fault {number} of {len(kinds)} ({kind}); {crowd.cuts} cuts, {len(crowd.asked)} turns")
+        say(f"fault {number} of {len(kinds)} ({kind}); {callers.cuts} cuts, {len(callers.asked)} turns")
 
 
-async def _an_owner(system: GatewaySystem, crowd: ChaosCallers) -> int:
+async def _an_owner(system: GatewaySystem, callers: ChaosCallers) -> int:
     """The process that runs a turn somebody is listening to right now."""
     while True:
-        listeners = list(crowd.listeners)
+        listeners = list(callers.listeners)
         system.dice.shuffle(listeners)
         for listener in listeners:
             pid = running(listener)

@@ -97,30 +97,32 @@ async def run(people: int, kills: int, home: Path, ray: Path) -> NodeReport:
 
 
 async def _attack(
-    raylets: RayNodes, crowd: ChaosCallers, people: int, kills: int, settings: AppSettings
+    raylets: RayNodes, callers: ChaosCallers, people: int, kills: int, settings: AppSettings
 ) -> NodeReport:
     done, killed = anyio.Event(), list[tuple[int, int]]()
     with anyio.fail_after(_LONGEST_S):
         async with anyio.create_task_group() as everybody:
             for number in range(people):
                 name = f"person-{number}"
-                everybody.start_soon(chaos_caller, crowd, name, answer_of(number), lambda: not done.is_set())
+                everybody.start_soon(
+                    chaos_caller, callers, name, answer_of(number), lambda: not done.is_set()
+                )
             for number in range(kills):
-                await _two_gateways(crowd.url, [pid for _, pid in killed])
-                node, pid = await _a_busy_node(raylets, crowd)
+                await _two_gateways(callers.url, [pid for _, pid in killed])
+                node, pid = await _a_busy_node(raylets, callers)
                 killed.append((time_ns() // 1_000_000, pid))
                 raylets.kill(node)
                 print(f"... node {number + 1} of {kills} killed, with gateway {pid}", flush=True)
                 await raylets.add("gateway")
-                await _another(crowd, pid)
+                await _another(callers, pid)
             done.set()
     log = open_log(settings.log, settings.home)
     try:
-        logs = {session: await all_events(log, session) for session in {w.session for w in crowd.asked}}
+        logs = {session: await all_events(log, session) for session in {w.session for w in callers.asked}}
     finally:
         await log.aclose()
     plain, _ = takeovers(logs, killed, [])
-    return NodeReport(judge(logs, crowd.listeners, crowd.asked), len(crowd.asked), killed, plain)
+    return NodeReport(judge(logs, callers.listeners, callers.asked), len(callers.asked), killed, plain)
 
 
 async def _two_gateways(url: str, dead: Sequence[int]) -> None:
@@ -134,21 +136,21 @@ async def _two_gateways(url: str, dead: Sequence[int]) -> None:
             await anyio.sleep(_LOOK_S)
 
 
-async def _a_busy_node(raylets: RayNodes, crowd: ChaosCallers) -> tuple[int, int]:
+async def _a_busy_node(raylets: RayNodes, callers: ChaosCallers) -> tuple[int, int]:
     while True:
-        for listener in list(crowd.listeners):
+        for listener in list(callers.listeners):
             pid = running(listener)
             if pid is not None and (node := raylets.node_of(pid)) is not None:
                 return node, pid
         await anyio.sleep(_LOOK_S)
 
 
-async def _another(crowd: ChaosCallers, lost: int) -> None:
+async def _another(callers: ChaosCallers, lost: int) -> None:
     """Return when every turn that is listened to has another owner, and new ones were heard to their end."""
-    heard = len(crowd.asked)
+    heard = len(callers.asked)
     while True:
         await anyio.sleep(_LOOK_S)
-        if len(crowd.asked) >= heard + 4 and all(running(one) != lost for one in list(crowd.listeners)):
+        if len(callers.asked) >= heard + 4 and all(running(one) != lost for one in list(callers.listeners)):
             return
 
 

@@ -1,4 +1,4 @@
-"""A chaos run against Redis itself: shards and masters die, slots move, while people listen."""
+"""A chaos run against Redis itself: shards and masters die, slots move, while callers listen."""
 
 import argparse
 import random
@@ -88,16 +88,16 @@ async def run_redis(plan: RedisPlan, home: Path, say: Say) -> RedisReport:
         async with GatewaySystem(
             home / "system", plan.gateways, script(plan.people), dice, log=log_tree
         ) as system:
-            crowd = ChaosCallers(system.url, dice, _CUT_AFTER)
-            await _live(plan, servers, crowd, report, say)
-            report.turns = len(crowd.asked)
+            callers = ChaosCallers(system.url, dice, _CUT_AFTER)
+            await _live(plan, servers, callers, report, say)
+            report.turns = len(callers.asked)
             log = open_log(system.settings.log, system.home)
             try:
-                sessions = {wish.session for wish in crowd.asked}
+                sessions = {wish.session for wish in callers.asked}
                 logs = {session: await all_events(log, session) for session in sessions}
             finally:
                 await log.aclose()
-            report.findings = judge(logs, crowd.listeners, crowd.asked)
+            report.findings = judge(logs, callers.listeners, callers.asked)
     report.seconds = monotonic() - began
     return report
 
@@ -117,42 +117,42 @@ async def _servers(plan: RedisPlan, folder: Path) -> AsyncGenerator[_Servers, No
 
 
 async def _live(
-    plan: RedisPlan, servers: _Servers, crowd: ChaosCallers, report: RedisReport, say: Say
+    plan: RedisPlan, servers: _Servers, callers: ChaosCallers, report: RedisReport, say: Say
 ) -> None:
     done = anyio.Event()
     with anyio.fail_after(_LONGEST_S):
         async with anyio.create_task_group() as everything:
             for number in range(plan.people):
                 name, answer = f"person-{number}", answer_of(number)
-                everything.start_soon(chaos_caller, crowd, name, answer, lambda: not done.is_set())
+                everything.start_soon(chaos_caller, callers, name, answer, lambda: not done.is_set())
             for number in range(1, plan.failovers + 1):
                 await anyio.sleep(_EVERY_S)
-                await _failover(servers, crowd, report)
+                await _failover(servers, callers, report)
                 say(f"failover {number} of {plan.failovers}: {report.failovers[-1].lost} events given back")
             if servers.cluster is not None:
-                await _moves(plan, servers.cluster, servers.settings, crowd, report)
+                await _moves(plan, servers.cluster, servers.settings, callers, report)
                 say(f"{report.moved} slots moved")
             done.set()
 
 
-async def _failover(servers: _Servers, crowd: ChaosCallers, report: RedisReport) -> None:
+async def _failover(servers: _Servers, callers: ChaosCallers, report: RedisReport) -> None:
     keys = Keys(servers.settings.partition_count)
-    session = await _busy_session(crowd)
+    session = await _busy_session(callers)
     key = keys.meta(SessionId(session))
     if servers.cluster is None:
         assert servers.watched is not None
         failover = await anyio.to_thread.run_sync(fail_master_over, servers.watched, key)
-        here: Iterable[ListenerRecord] = crowd.listeners
+        here: Iterable[ListenerRecord] = callers.listeners
         elsewhere: Iterable[ListenerRecord] = ()
     else:
         cluster = servers.cluster
         place = {
             each.session: cluster.primary_of(slot_of(keys.meta(SessionId(each.session)))).address
-            for each in crowd.listeners
+            for each in callers.listeners
         }
         failover = await anyio.to_thread.run_sync(fail_shard_over, cluster, key)
-        here = [one for one in crowd.listeners if place.get(one.session) == place[session]]
-        elsewhere = [one for one in crowd.listeners if place.get(one.session) not in (None, place[session])]
+        here = [one for one in callers.listeners if place.get(one.session) == place[session]]
+        elsewhere = [one for one in callers.listeners if place.get(one.session) not in (None, place[session])]
     report.failovers.append(failover)
     await anyio.sleep(_EVERY_S)
     report.silences_s += _silences(here, failover.at)
@@ -160,23 +160,23 @@ async def _failover(servers: _Servers, crowd: ChaosCallers, report: RedisReport)
 
 
 async def _moves(
-    plan: RedisPlan, cluster: RedisCluster, settings: LogSettings, crowd: ChaosCallers, report: RedisReport
+    plan: RedisPlan, cluster: RedisCluster, settings: LogSettings, callers: ChaosCallers, report: RedisReport
 ) -> None:
     """Again and again the slot of a session that is being written."""
     keys = Keys(settings.partition_count)
     while report.moved < plan.moves:
-        session = await _busy_session(crowd)
+        session = await _busy_session(callers)
         began = monotonic()
         slot = slot_of(keys.meta(SessionId(session)))
         report.moved += await anyio.to_thread.run_sync(move_slots, cluster, [slot])
         await anyio.sleep(_EVERY_S / 4)
-        report.moving_s += _silences([one for one in crowd.listeners if one.session == session], began)
+        report.moving_s += _silences([one for one in callers.listeners if one.session == session], began)
 
 
-async def _busy_session(crowd: ChaosCallers) -> str:
+async def _busy_session(callers: ChaosCallers) -> str:
     """One of which a turn is being heard, in its first half."""
     while True:
-        for listener in random.sample(crowd.listeners, len(crowd.listeners)):
+        for listener in random.sample(callers.listeners, len(callers.listeners)):
             if running(listener) is not None and listener.events[-1]["type"] == "text.delta":
                 return listener.session
         await anyio.sleep(0.02)
@@ -209,7 +209,7 @@ _MODES: Final = ("cluster", "sentinel")
 
 
 def main() -> None:
-    """Kill primaries whose replicas lag behind, and move slots, while people listen; then look what was lost.
+    """Kill primaries whose replicas lag behind, and move slots, while callers listen; then look for losses.
 
     Needs redis-server >= 7.0 or valkey-server. Ends with 1 if anything was lost.
     """

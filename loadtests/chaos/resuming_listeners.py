@@ -1,4 +1,4 @@
-"""People who ask and listen while things die under them, and come back with their cursor each time."""
+"""Callers who ask and listen while things die under them, and come back with their cursor each time."""
 
 import random
 from collections.abc import Callable
@@ -72,9 +72,9 @@ async def until_accepted(
             await anyio.sleep(_RETRY_S)
 
 
-async def chaos_caller(crowd: ChaosCallers, name: str, answer: str, going_on: Callable[[], bool]) -> None:
+async def chaos_caller(callers: ChaosCallers, name: str, answer: str, going_on: Callable[[], bool]) -> None:
     """Ask for one answer after the other, in a session of one's own, and have two others listen in."""
-    async with httpx.AsyncClient(base_url=crowd.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=callers.url, timeout=10) as http:
         session = str((await until_accepted(http, "/v1/sessions", {}, f"{name}/new"))["session_id"])
         number = 0
         while going_on():
@@ -83,19 +83,19 @@ async def chaos_caller(crowd: ChaosCallers, name: str, answer: str, going_on: Ca
             path = f"/v1/sessions/{session}/turns"
             accepted = await until_accepted(http, path, body, f"{name}/{number}")
             turn = int(accepted["turn"])
-            crowd.asked.append(AcceptedTurn(session, turn, f"{name}/{number}", answer))
+            callers.asked.append(AcceptedTurn(session, turn, f"{name}/{number}", answer))
             async with anyio.create_task_group() as ears:
                 for audio in ("opus", "none"):
-                    ears.start_soon(_hear, crowd, session, turn, audio)
+                    ears.start_soon(_hear, callers, session, turn, audio)
 
 
-async def _hear(crowd: ChaosCallers, session: str, turn: int, audio: str) -> None:
+async def _hear(callers: ChaosCallers, session: str, turn: int, audio: str) -> None:
     """Hear the turn to its end over connections that are cut, by us or by whoever dies."""
-    listener = crowd.listener(session, wants_audio=audio == "opus")
+    listener = callers.listener(session, wants_audio=audio == "opus")
     with anyio.move_on_after(_PATIENCE_S) as patience:
         while not _over(listener, turn):
             with suppress(WebSocketException):
-                await _connection(crowd, listener, turn, audio)
+                await _connection(callers, listener, turn, audio)
             await anyio.lowlevel.checkpoint()
     if patience.cancelled_caught:
         raise WaitedInVain(listener, turn, audio)
@@ -105,13 +105,13 @@ def _over(listener: ListenerRecord, turn: int) -> bool:
     return any(event["turn"] == turn and event["type"] in TERMINAL for event in listener.events[-64:])
 
 
-async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, audio: str) -> None:
-    lifetime = crowd.dice.randint(3, crowd.cut_after)
+async def _connection(callers: ChaosCallers, listener: ListenerRecord, turn: int, audio: str) -> None:
+    lifetime = callers.dice.randint(3, callers.cut_after)
     began, missed = monotonic(), False
     try:
-        socket = await crowd.connection.connect(listener.session, after=str(listener.last), audio=audio)
+        socket = await callers.connection.connect(listener.session, after=str(listener.last), audio=audio)
     except RuntimeError:
-        crowd.refused += 1
+        callers.refused += 1
         await anyio.sleep(_RETRY_S)
         return
     try:
@@ -121,7 +121,7 @@ async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, 
                 missed = event["head_seq"] > listener.last
             if "data" in event:
                 if missed:
-                    crowd.resumes_ms.append((monotonic() - began) * 1_000)
+                    callers.resumes_ms.append((monotonic() - began) * 1_000)
                     missed = False
                 listener.events.append(event)
                 listener.heard_at.append(frame.at_s)
@@ -131,7 +131,7 @@ async def _connection(crowd: ChaosCallers, listener: ListenerRecord, turn: int, 
             if _over(listener, turn):
                 return
             if lifetime <= 0:
-                crowd.cuts += 1
+                callers.cuts += 1
                 return
     finally:
         socket.transport.abort()

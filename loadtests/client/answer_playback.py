@@ -1,4 +1,4 @@
-"""One answer as its listener had it, and a loudspeaker that plays it. Pure: calls carry the time."""
+"""One answer as its listener had it, and a player that plays it. Pure: calls carry the time."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class ReceivedAnswer:
     whole_ms: float = 0.0
     sound_ms: float = 0.0
     waits_ms: list[float] = field(default_factory=list)
-    """For how long the loudspeaker had nothing to play, each time."""
+    """For how long the player had nothing to play, each time."""
     events: Counter[str] = field(default_factory=Counter)
     sound_bytes: int = 0
     characters: int = 0

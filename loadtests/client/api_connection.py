@@ -1,4 +1,4 @@
-"""The way into a Rhapsode, for any number of people of one process: requests, sockets, event streams."""
+"""The way into a Rhapsode, for any number of callers of one process: requests, sockets, event streams."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ class ApiConnection:
     """One client's way into a Rhapsode. `key`: an API key or a token; None: RHAPSODE_KEY, where it is set.
 
     Nobody waits inside this client for a connection, which would look like the system's slowness: there are
-    as many as people need, of which `connections` are kept for whoever comes next.
+    as many as callers need, of which `connections` are kept for whoever comes next.
     `open_s`: for so long is waited for a WebSocket.
     `again_s`: for so long is tried again what met a process that died; 0: then it has failed.
     """

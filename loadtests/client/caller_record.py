@@ -9,7 +9,7 @@ from loadtests.client.received_events import ReceivedEvents
 CallerOutcome = Literal["fine", "refused", "refused_by_us", "failed", "unfinished", "lost_with_process"]
 """`refused`: by the system, politely. `refused_by_us`: there was no room for so many in this client, so that
 nothing was asked. `unfinished`: still there when the run was over. `lost_with_process`: a process of this
-client died, and with it what its people had seen."""
+client died, and with it what its callers had seen."""
 SERIES = {
     "open": "from when somebody was due to come until they were connected to a session of their own",
     "ttft": "time to first text, from when the question was due",
@@ -34,7 +34,7 @@ class LatencySample:
 
 @dataclass(slots=True)
 class CallerRecord:
-    """One person's stay."""
+    """One caller's stay."""
 
     number: int
     scenario: str

@@ -1,4 +1,4 @@
-"""Made-up names, one for each person: whatever text one of them turns up in belongs to that person. Pure."""
+"""Made-up names, one for each caller: whatever text one of them turns up in belongs to that caller. Pure."""
 
 import re
 from typing import Final

@@ -25,7 +25,7 @@ KINDS: Final = {
 }
 """Every kind of fault, and what it means."""
 NEVER: Final = (CUT_TAILS, CROSS_TALK, LOST, DOUBLED, DISORDERED, DIFFERING)
-"""None of these may happen, however many people there are. Whoever overloads a system does hear gaps."""
+"""None of these may happen, however many callers there are. Whoever overloads a system does hear gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def cross_talk(notes: ReceivedEvents) -> Iterator[OracleFinding]:
 
 
 def gaps(notes: ReceivedEvents) -> Iterator[OracleFinding]:
-    """Silences that a listener with an ordinary loudspeaker has heard."""
+    """Silences that a listener with an ordinary player has heard."""
     for name, turn in notes.turns.items():
         if waits := audible(notes, turn):
             yield OracleFinding(GAPS, f"turn {name}: {len(waits)}, the longest {max(waits):.0f} ms")

@@ -1,4 +1,4 @@
-"""Many people who ask at once, and what each of them hears: words, sound, and the silence in between."""
+"""Many callers who ask at once, and what each of them hears: words, sound, and the silence in between."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ class CallerPlan:
 
 @dataclass(frozen=True, slots=True)
 class CallerResults:
-    """What came of a crowd."""
+    """What came of a group of callers."""
 
     answers: Sequence[ReceivedAnswer]
     failures: Sequence[str]
@@ -53,7 +53,7 @@ async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequen
     failures: list[str] = []
     began = monotonic()
 
-    async def person(number: int) -> None:
+    async def caller(number: int) -> None:
         session = await client.create(**habit.settings)
         await asyncio.sleep(habit.stagger_s * number)
         async with client.stream(session, after=1, audio=_audio(habit)) as stream:
@@ -67,7 +67,7 @@ async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequen
 
     async with ApiConnection(url) as client, asyncio.TaskGroup() as tasks:
         for number in range(people):
-            tasks.create_task(person(number))
+            tasks.create_task(caller(number))
     return CallerResults(answers, failures, monotonic() - began)
 
 

@@ -1,4 +1,4 @@
-"""Real people's speech with what they say (Debian's pocketsphinx-testdata), and where it begins and ends."""
+"""Recorded speech with its words (Debian's pocketsphinx-testdata), and where it begins and ends."""
 
 import re
 import wave

@@ -18,7 +18,7 @@ from loadtests.client.recorded_speech import PER_MS
 
 
 class Traffic:
-    """What all people of this process have taken in."""
+    """What all callers of this process have taken in."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -45,7 +45,7 @@ class SessionConnection:
 
     def __init__(
         self,
-        door: ApiConnection,
+        connection: ApiConnection,
         session: str,
         notes: ReceivedEvents,
         visit: CallerRecord,
@@ -58,7 +58,7 @@ class SessionConnection:
         self.moments: dict[str, float] = {}
         """When an event of each type came last."""
         self.voice: ResumableInput | None = None
-        self._door = door
+        self._connection = connection
         self._visit = visit
         self._traffic = traffic
         self._socket: ClientConnection
@@ -71,11 +71,11 @@ class SessionConnection:
     async def open(self, audio: str) -> None:
         """From where the notes end. Raises Refused, Failed, or TimeoutError where it was tried again."""
         self._audio = audio
-        if self.notes.last or self._door.again_s:
+        if self.notes.last or self._connection.again_s:
             async with asyncio.timeout(self.patience_s):
                 self._socket = await self._back(str(self.notes.last), monotonic())
         else:
-            self._socket = await self._door.connect(self.session, after="0", audio=audio)
+            self._socket = await self._connection.connect(self.session, after="0", audio=audio)
 
     async def close(self) -> None:
         await self._socket.close()
@@ -134,7 +134,7 @@ class SessionConnection:
             try:
                 event = self._take(await self._socket.recv())
             except (ConnectionClosed, Refused, Failed) as error:
-                if not self._door.comes_back(error):
+                if not self._connection.comes_back(error):
                     raise
                 self.notes.disturb()
                 self._away = _Away(str(self.notes.last), monotonic(), broken=True)
@@ -168,7 +168,7 @@ class SessionConnection:
 
     async def _gone_on(self, cursor: str) -> ClientConnection:
         """Raises Refused, Failed or ConnectionClosed; then nothing is left open."""
-        socket = await self._door.connect(self.session, after=cursor, audio=self._audio)
+        socket = await self._connection.connect(self.session, after=cursor, audio=self._audio)
         try:
             await self._say_again(socket)
         except BaseException:

@@ -19,7 +19,7 @@ from loadtests.client.session_connection import SessionConnection, Traffic
 class VirtualCaller:
     """What they have to do with. `visit` is what is kept of it all."""
 
-    door: ApiConnection
+    connection: ApiConnection
     traffic: Traffic
     visit: CallerRecord
     mark: str
@@ -27,14 +27,14 @@ class VirtualCaller:
     patience_s: float
     epoch_s: float
     """The run's beginning on the monotonic clock."""
-    from_the_door: bool = False
-    """The first question was due when this person was, so that waiting at the door counts as well."""
+    from_arrival: bool = False
+    """The first question was due when this caller was, so that waiting to be admitted counts as well."""
     _opening: bool = field(default=False, init=False)
     """A session was made, and nobody is connected to it yet."""
 
     async def open(self, settings: Mapping[str, Any]) -> str:
         """A new session. Raises Refused or Failed."""
-        session = await self.door.create(settings)
+        session = await self.connection.create(settings)
         self._opening = True
         return session
 
@@ -50,7 +50,7 @@ class VirtualCaller:
     ) -> AsyncIterator[SessionConnection]:
         """Connected from where the notes end. Raises Refused or Failed."""
         notes = notes if notes is not None else self.notes(session, hears=audio == "opus")
-        line = SessionConnection(self.door, session, notes, self.visit, self.traffic, self.patience_s)
+        line = SessionConnection(self.connection, session, notes, self.visit, self.traffic, self.patience_s)
         await line.open(audio)
         if self._opening:
             self._opening = False
@@ -69,11 +69,11 @@ class VirtualCaller:
             yield line
 
     def first_due(self) -> float:
-        """When this person's first question was due: earlier than now by as much as this client was late.
+        """When this caller's first question was due: earlier than now by as much as this client was late.
 
-        From the door: when this person was due.
+        From the door: when this caller was due.
         """
-        if self.from_the_door:
+        if self.from_arrival:
             return self.epoch_s + self.visit.due_s
         return monotonic() - self.visit.late_s
 

@@ -1,1 +1,1 @@
-"""The race: systems that people would pick instead of ours, on the same engines, heard by the same client."""
+"""The race: other voice systems beside ours, on the same engines, heard by the same client."""

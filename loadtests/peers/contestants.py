@@ -25,7 +25,7 @@ class HeardAnswer:
     """Milliseconds from the question to its answer; a spoken question ends with its last sound."""
 
     first_ms: float
-    """When a loudspeaker that plays what comes is first heard."""
+    """When a player that plays what comes is first heard."""
     arrived_ms: float
     """When the sound of that had arrived."""
     asked_s: float = 0.0
@@ -34,11 +34,11 @@ class HeardAnswer:
     """When it came to each engine and left it, where the services were used."""
 
 
-def heard(ear: FirstLoudSample, asked_s: float) -> HeardAnswer:
+def heard(player: FirstLoudSample, asked_s: float) -> HeardAnswer:
     """Raises RuntimeError where nothing was."""
-    if ear.heard_s is None or ear.arrived_s is None:
+    if player.heard_s is None or player.arrived_s is None:
         raise RuntimeError("nothing was heard")
-    return HeardAnswer(round(ear.heard_s * 1_000, 1), round(ear.arrived_s * 1_000, 1), asked_s)
+    return HeardAnswer(round(player.heard_s * 1_000, 1), round(player.arrived_s * 1_000, 1), asked_s)
 
 
 FAILURES: Final = (TimeoutError, RuntimeError, OSError, httpx.HTTPError, WebSocketException)
@@ -76,11 +76,11 @@ class PeerContestant:
             speaking = asyncio.create_task(microphone.run())
             try:
                 ends_s = await _spoken(microphone, clip)
-                ear = FirstLoudSample()
-                await connection.hear(ear, since_s=ends_s)
+                player = FirstLoudSample()
+                await connection.hear(player, since_s=ends_s)
             finally:
                 speaking.cancel()
-        return _in_turn(heard(ear, ends_s))
+        return _in_turn(heard(player, ends_s))
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class RhapsodeContestant:
             # What went wrong is told after the block, whose tasks would make a group of it.
             with suppress(TimeoutError):
                 await caller.until(lambda each: each.type in _OVER, limit_s=PATIENCE_S)
-            ear = _played(caller, ends_s)
-        return _in_turn(heard(ear, ends_s))
+            player = _played(caller, ends_s)
+        return _in_turn(heard(player, ends_s))
 
 
 async def _spoken(microphone: PacedMicrophone, clip: Clip) -> float:
@@ -134,25 +134,25 @@ async def answered(stream: EventSocket, **wish: str) -> tuple[FirstLoudSample, f
 
     Returns the sound, and when the question was asked (monotonic seconds).
     """
-    ear = FirstLoudSample()
+    player = FirstLoudSample()
     async with asyncio.timeout(PATIENCE_S):
         sent_s = await stream.send({"type": "turn.request"} | wish) / 1e9
         async for arrival in stream.frames():
             if arrival.type == "audio.chunk":
-                ear.push(arrival.sound, arrival.at_s - sent_s)
+                player.push(arrival.sound, arrival.at_s - sent_s)
             elif arrival.type in _OVER:
-                return ear, sent_s
+                return player, sent_s
             elif arrival.type == "error":
                 raise RuntimeError(str(arrival.event))
     raise RuntimeError("the connection ended before the turn")
 
 
 def _played(caller: VoiceCall, ends_s: float) -> FirstLoudSample:
-    ear = FirstLoudSample()
+    player = FirstLoudSample()
     for each in caller.arrivals:
         if each.type == "audio.chunk":
-            ear.push(each.sound, each.at_s - ends_s)
-    return ear
+            player.push(each.sound, each.at_s - ends_s)
+    return player
 
 
 def _in_turn(found: HeardAnswer) -> HeardAnswer:

@@ -1,6 +1,6 @@
 """One engine behind OpenAI's interface and nothing around it: what every system of the race is given.
 
-python -m loadtests.peers.engine_services chat|speech|ears PORT SETTINGS_JSON
+python -m loadtests.peers.engine_services chat|speech|listeners PORT SETTINGS_JSON
 """
 
 import asyncio
@@ -161,7 +161,7 @@ def _resampled(rates: Any, pcm: bytes, *, last: bool = False) -> bytes:
     return bytes(rates.resample_chunk(np.frombuffer(pcm, np.int16), last=last).tobytes())
 
 
-def ears_app(ear: SpeechToText) -> FastAPI:
+def ears_app(player: SpeechToText) -> FastAPI:
     """`POST /v1/audio/transcriptions`, answered with one document."""
     desk = _Desk(app := FastAPI())
 
@@ -169,7 +169,7 @@ def ears_app(ear: SpeechToText) -> FastAPI:
     async def listen(file: UploadFile, language: Annotated[str | None, Form()] = None) -> dict[str, str]:
         with desk.busy() as mark:
             pcm = await asyncio.to_thread(_pcm, await file.read())
-            written = await write_down(ear, Utterance(pcm, language or "en"))
+            written = await write_down(player, Utterance(pcm, language or "en"))
             mark()
         return {"text": written.text}
 

@@ -17,11 +17,11 @@ LOUD: Final = 328
 
 
 class FirstLoudSample:
-    """A loudspeaker that plays each piece of sound when it comes, or after the one before."""
+    """A player that plays each piece of sound when it comes, or after the one before."""
 
     def __init__(self) -> None:
         self.heard_s: float | None = None
-        """When the first loud sample came out of the loudspeaker."""
+        """When the first loud sample came out of the player."""
         self.arrived_s: float | None = None
         """When the piece with that sample had arrived."""
         self.plays_until_s = -math.inf
@@ -54,23 +54,23 @@ class PeerConnection:
         """Send it and wait for sound: heard so long after it was sent, and when that was."""
         sent = self._clock()
         await self._socket.send(json.dumps(message))
-        ear = FirstLoudSample()
-        await self.hear(ear, since_s=sent)
-        return ear, sent
+        player = FirstLoudSample()
+        await self.hear(player, since_s=sent)
+        return player, sent
 
-    async def hear(self, ear: FirstLoudSample, *, since_s: float) -> None:
+    async def hear(self, player: FirstLoudSample, *, since_s: float) -> None:
         """Until something is heard; times are counted from `since_s`."""
         async with asyncio.timeout(PATIENCE_S):
             async for frame in self._socket:
-                if isinstance(frame, bytes) and ear.push(frame, self._clock() - since_s):
+                if isinstance(frame, bytes) and player.push(frame, self._clock() - since_s):
                     return
         raise RuntimeError("the connection ended before anything was heard")
 
-    async def hear_more(self, ear: FirstLoudSample, *, since_s: float) -> None:
+    async def hear_more(self, player: FirstLoudSample, *, since_s: float) -> None:
         """One piece of sound."""
         frame = await self._socket.recv()
         if isinstance(frame, bytes):
-            ear.push(frame, self._clock() - since_s)
+            player.push(frame, self._clock() - since_s)
 
     async def send(self, pcm: bytes) -> None:
         await self._socket.send(pcm)

@@ -22,7 +22,7 @@ _PAUSE_S: Final = 1.0
 """So long after the last of the sound was played, a peer's answer is over: its socket does not say so."""
 LATE: Final = 1.5
 SOON_MS: Final = 1_000.0
-"""The same for everybody: whoever is slow with one person has a wide limit, if it is a multiple of that."""
+"""The same for everybody: whoever is slow with one caller has a wide limit, if it is a multiple of that."""
 _STOLEN: Final = 0.1
 _TRIES: Final = 3
 
@@ -40,16 +40,16 @@ class PeerSession:
     connection: PeerConnection
 
     async def turn(self, prompt: str) -> float:
-        ear, began = await self.connection.wish(ask=prompt)
+        player, began = await self.connection.wish(ask=prompt)
         while True:
-            left_s = ear.plays_until_s - (monotonic() - began) + _PAUSE_S
+            left_s = player.plays_until_s - (monotonic() - began) + _PAUSE_S
             try:
                 async with asyncio.timeout(max(left_s, 0.01)):
-                    await self.connection.hear_more(ear, since_s=began)
+                    await self.connection.hear_more(player, since_s=began)
             except TimeoutError:
-                if ear.plays_until_s + _PAUSE_S <= monotonic() - began:
+                if player.plays_until_s + _PAUSE_S <= monotonic() - began:
                     break
-        return _first_ms(ear)
+        return _first_ms(player)
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class RhapsodeSession:
     stream: EventSocket
 
     async def turn(self, prompt: str) -> float:
-        ear, began = await answered(self.stream, prompt=prompt)
-        await asyncio.sleep(max(0.0, ear.plays_until_s - (monotonic() - began)) + _PAUSE_S)
-        return _first_ms(ear)
+        player, began = await answered(self.stream, prompt=prompt)
+        await asyncio.sleep(max(0.0, player.plays_until_s - (monotonic() - began)) + _PAUSE_S)
+        return _first_ms(player)
 
 
-def _first_ms(ear: FirstLoudSample) -> float:
-    if ear.heard_s is None:
+def _first_ms(player: FirstLoudSample) -> float:
+    if player.heard_s is None:
         raise RuntimeError("nothing was heard")
-    return ear.heard_s * 1_000
+    return player.heard_s * 1_000
 
 
 class ClimbSystem(Protocol):
@@ -121,7 +121,7 @@ class ClimbStep:
 
 
 async def step(
-    hall: ClimbSystem, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S
+    system: ClimbSystem, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S
 ) -> ClimbStep:
     """Everybody asks, listens to the end, thinks for a moment and asks again, for so long."""
     taken: list[float] = []
@@ -133,7 +133,7 @@ async def step(
         chance = random.Random(number)
         await asyncio.sleep(chance.uniform(0, min(4.0, seconds / 3)))
         try:
-            async with hall.talk(number) as talk:
+            async with system.talk(number) as talk:
                 while True:  # at least once: who had to wait for a session is not left out
                     taken.append(await talk.turn(f"Tell me more, number {number}."))
                     await asyncio.sleep(chance.uniform(*think_s))
@@ -163,23 +163,23 @@ def carried(steps: Sequence[ClimbStep], limit_ms: float) -> int:
     return most
 
 
-async def climb(hall: ClimbSystem, counts: Sequence[int], seconds: float) -> list[ClimbStep]:
+async def climb(system: ClimbSystem, counts: Sequence[int], seconds: float) -> list[ClimbStep]:
     """Step by step, until one is late by either limit."""
-    await step(hall, 2, 5.0)  # warms up
+    await step(system, 2, 5.0)  # warms up
     steps: list[ClimbStep] = []
     for count in counts:
-        # One person alone asks too seldom for a p95, so they stay longer.
-        steps.append(await _fair_step(hall, count, seconds * (3 if count == 1 else 1)))
+        # One caller alone asks too seldom for a p95, so they stay longer.
+        steps.append(await _fair_step(system, count, seconds * (3 if count == 1 else 1)))
         if max(carried(steps, limit_of(steps)), carried(steps, SOON_MS)) < count:
             break
     return steps
 
 
-async def _fair_step(hall: ClimbSystem, sessions: int, seconds: float) -> ClimbStep:
+async def _fair_step(system: ClimbSystem, sessions: int, seconds: float) -> ClimbStep:
     """Made again, late or not, if much of the processor was taken away meanwhile."""
     made: list[ClimbStep] = []
     while not made or (made[-1].stolen > _STOLEN and len(made) < _TRIES):
         before = psutil.cpu_times()
-        found = await step(hall, sessions, seconds)
+        found = await step(system, sessions, seconds)
         made.append(replace(found, stolen=stolen(before, psutil.cpu_times())))
     return replace(min(made, key=lambda each: each.stolen), tries=len(made))

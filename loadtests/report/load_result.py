@@ -38,7 +38,7 @@ class CallerCounts(_Part):
     unfinished: int
     """Still there when the run was over."""
     lost_with_process: int = 0
-    """A process of this client died: what its people saw is not known, and those yet to come did not."""
+    """A process of this client died: what its callers saw is not known, and those yet to come did not."""
     moved: int = 0
     """How often a gateway that was leaving sent one of their listeners on to another, and they followed."""
     broken: int = 0
@@ -111,7 +111,7 @@ class TimelineStep(_Part):
 
 
 class SystemLoad(_Part):
-    """What the system used, with so many people in it."""
+    """What the system used, with so many callers in it."""
 
     at_s: float
     people: float
@@ -186,7 +186,7 @@ class ClientSeen(_Part):
     late_p99_ms: float
     late_most_ms: float
     starts_late_p99_ms: float
-    """How much later than due people began."""
+    """How much later than due callers began."""
     cpu_s: float
     frames: int
     megabytes: float

@@ -23,7 +23,7 @@ _EDGES: Final = tuple(round(10 ** (power / 8), 1) for power in range(41))
 """1 ms to 100 s, eight to a power of ten."""
 _BUCKETS: Final = 8
 _MOMENTS: Final = (12, 60)
-"""Fewest and most stretches of a timeline; between them, some people come in each."""
+"""Fewest and most stretches of a timeline; between them, some callers come in each."""
 _PEOPLE_EACH: Final = 4
 _STEPS: Final = 8
 _EXAMPLES: Final = 5
@@ -119,7 +119,7 @@ def first_of_each(found: Iterable[CallerFailure]) -> tuple[CallerFailure, ...]:
 
 
 class CallersInside:
-    """How many people there were at any moment, in all processes together."""
+    """How many callers there were at any moment, in all processes together."""
 
     def __init__(self, visits: Iterable[CallerRecord]) -> None:
         steps = []

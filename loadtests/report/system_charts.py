@@ -20,7 +20,7 @@ _ROLES: Final = {
 _REST: Final = "Ray, rest"
 STYLES: Final = {"gateways": "one", "log server": "two", "engines": "three", _REST: "four"}
 _FEWEST: Final = 0.1
-"""Of the most people: with fewer, a person's share of a fixed cost hides how the rest grows."""
+"""Of the most callers: with fewer, a caller's share of a fixed cost hides how the rest grows."""
 
 
 def costs(system: SystemSeen) -> str:

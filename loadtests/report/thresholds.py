@@ -108,7 +108,7 @@ def _usual(result: LoadResult, killing: bool) -> Iterator[Threshold]:
 
 
 def _expects_answers(result: LoadResult) -> bool:
-    """Not where everybody was politely turned away, nor where people did all they wanted and never asked."""
+    """Not where everybody was politely turned away, nor where callers did all they wanted and never asked."""
     people = result.people
     turned_away = people.refused + people.refused_by_us
     unasked = people.fine if result.judgement.answers == 0 else 0

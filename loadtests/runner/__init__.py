@@ -1,1 +1,1 @@
-"""People by the thousand on any Rhapsode: when they come, what they do, what they heard, and was it right?"""
+"""Runs virtual callers by the thousand on any Rhapsode: when they come, what they receive, what it costs."""

@@ -1,4 +1,4 @@
-"""When people come, decided before the first of them does: nobody waits for somebody else's answer. Pure."""
+"""When callers come, decided before the first of them does: nobody waits for somebody else's answer. Pure."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _WARM_UP: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Corner:
-    """At this second people come at this rate; between corners it changes evenly."""
+    """At this second callers come at this rate; between corners it changes evenly."""
 
     at_s: float
     per_s: float

@@ -27,13 +27,13 @@ RATES: Final = {
     "narrate": (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0),
     "chat": (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0),
 }
-"""People who come each second, step by step: from nearly idle to about twice what two cores take."""
+"""Callers who come each second, step by step: from nearly idle to about twice what two cores take."""
 _TEXT: Final = """\
 three examples:
   make load-curve
       eight steps on a system of its own, with scripted engines: about seven minutes; opens the report
   make load-curve ARGS="--url http://127.0.0.1:8000 --scenario chat --rates 0.1/s,0.2/s,0.5/s,1/s"
-      people who ask one question after the other, on a system that runs
+      callers who ask one question after the other, on a system that runs
   make load-curve ARGS="--for 10 --rates 1/s,4/s,12/s --flat 3 --out curve --quiet"
       a short one in CI: ends with 1, and says why, where a statement is not kept
 
@@ -57,19 +57,19 @@ def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """`words`: None: of the command line. Exits with 2 and words about what cannot be."""
     parser = argparse.ArgumentParser(
         prog="make load-curve ARGS=",
-        description="More and more people, step by step: what those heard who were let in, and who was not.",
+        description="More and more callers, step by step: what those heard who were let in, and who was not.",
         epilog=_TEXT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--url", type=address, help="a system that runs; else one is started, with scripted engines")
     add("--key", help="an API key or a token, where the system asks for one (or RHAPSODE_KEY)")
-    add("--scenario", choices=list(RATES), default="narrate", help="what people do; default narrate")
+    add("--scenario", choices=list(RATES), default="narrate", help="what callers do; default narrate")
     add(
         "--rates",
         type=_rates,
         metavar="N/s,N/s",
-        help="people who come, of each step; the first is the measure",
+        help="callers who come, of each step; the first is the measure",
     )
     add("--for", dest="seconds", type=seconds, default=30.0, metavar="LENGTH", help="of a step; default 30")
     add("--pause", type=seconds, default=5.0, metavar="LENGTH", help="of calm before each step; default 5")
@@ -84,7 +84,7 @@ def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="of this client; auto: one per core; default 1",
     )
-    add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
+    add("--seed", type=int, default=1, help="the same seed brings the same callers; default 1")
     add("--keep", action="store_true", help="write table and picture into docs/, on a quiet machine")
     add("--out", type=Path, metavar="FOLDER", help="of curve.json, curve.html, curve.svg; default: a new one")
     add("--quiet", action="store_true", help="no line of progress, and the report is not opened")
@@ -157,29 +157,29 @@ async def run(
     arguments: argparse.Namespace, plans: Plans, url: str, home: Path | None, results: list[LoadResult]
 ) -> None:
     """Each step's result is added as soon as it is there. Raises ValueError, Failed, RuntimeError."""
-    door = ApiConnection(url, arguments.key)
+    connection = ApiConnection(url, arguments.key)
     try:
-        await door.greet()
+        await connection.greet()
         load_command.say(arguments, "warming up\n")
         warm = await load_command.measured(plans.warm_up, url, home)
         for number, step in enumerate(() if warm.stopped else plans.steps, start=1):
             load_command.say(
                 arguments, f"step {number} of {len(plans.steps)}: {step.rate:g} people a second\n"
             )
-            results.append(await _fair(step, door, url, home, arguments.pause))
+            results.append(await _fair(step, connection, url, home, arguments.pause))
             if results[-1].stopped:
                 break
     finally:
-        await door.aclose()
+        await connection.aclose()
 
 
 async def _fair(
-    step: argparse.Namespace, door: ApiConnection, url: str, home: Path | None, pause_s: float
+    step: argparse.Namespace, connection: ApiConnection, url: str, home: Path | None, pause_s: float
 ) -> LoadResult:
     """Made again where much of the processor was taken away, late or not; the least disturbed one."""
     made: list[LoadResult] = []
     while not made or (made[-1].stolen > _STOLEN and len(made) < _TRIES):
-        await _rest(door, pause_s)
+        await _rest(connection, pause_s)
         made.append(await load_command.measured(step, url, home))
         if made[-1].stopped:
             return made[-1]
@@ -192,11 +192,11 @@ def _told(arguments: argparse.Namespace, per_s: float, seconds: float, *, seed: 
     for name in ("command", "url", "key", "scenario", "turns", "think", "processes", "quiet"):
         setattr(found, name, getattr(arguments, name))
     found.rate, found.seconds, found.seed = per_s, seconds, seed
-    found.grace, found.compare, found.from_the_door = _GRACE_S, _COMPARE, True
+    found.grace, found.compare, found.from_arrival = _GRACE_S, _COMPARE, True
     return found
 
 
-async def _rest(door: ApiConnection, pause_s: float) -> None:
+async def _rest(connection: ApiConnection, pause_s: float) -> None:
     """Return when the system has said for so long that it takes more, or when that takes too long."""
     calm = 0
     try:
@@ -204,7 +204,7 @@ async def _rest(door: ApiConnection, pause_s: float) -> None:
             while calm < pause_s:
                 await asyncio.sleep(1)
                 try:
-                    ready = (await door.page("/v1/ready")).status_code == httpx.codes.OK
+                    ready = (await connection.page("/v1/ready")).status_code == httpx.codes.OK
                 except Failed:
                     ready = False
                 calm = calm + 1 if ready else 0

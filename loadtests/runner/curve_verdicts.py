@@ -15,12 +15,12 @@ class _Part(BaseModel):
 
 
 class CurveStep(_Part):
-    """So many people came each second, whether or not others had been answered."""
+    """So many callers came each second, whether or not others had been answered."""
 
     per_s: float
     came: int
     people_mean: float
-    """Inside while people came, on average."""
+    """Inside while callers came, on average."""
     people_most: int
     admitted: int
     refused: int
@@ -51,7 +51,7 @@ class CurveStep(_Part):
     gateway_mb_each: float | None
     """What the gateways' memory grew by in this step, for each of the most who were inside at once."""
     cores: float | None
-    """Processor cores that the whole system used while people came."""
+    """Processor cores that the whole system used while callers came."""
     client_late_p99_ms: float
     client_late: bool
     """This client was late itself, so that the figures are partly its own."""
@@ -76,7 +76,7 @@ class LoadCurve(_Part):
     """One run. `whole`: what `make load` says of each step."""
 
     version: Literal[2] = 2
-    """1: time to first audio of a first question began when its person was connected."""
+    """1: time to first audio of a first question began when its caller was connected."""
     when: str
     machine: str
     commit: str
@@ -102,7 +102,7 @@ _GATEWAY: Final = "Gateway"
 def steps(
     rates: Sequence[float], results: Sequence[LoadResult], seconds: Sequence[float]
 ) -> tuple[CurveStep, ...]:
-    """The first one is what the others are compared with. `seconds`: how long people came in each."""
+    """The first one is what the others are compared with. `seconds`: how long callers came in each."""
     found = [_step(*one) for one in zip(rates, results, seconds, strict=True)]
     if not found:
         return ()

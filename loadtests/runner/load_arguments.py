@@ -96,7 +96,7 @@ def _kills(parser: argparse.ArgumentParser, found: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make load ARGS=",
-        description="People by the thousand on a Rhapsode: what they heard, and whether it was right.",
+        description="Callers by the thousand on a Rhapsode: what they heard, and whether it was right.",
         epilog=_examples(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -109,10 +109,10 @@ def _parser() -> argparse.ArgumentParser:
         type=processes,
         default=1,
         metavar="N",
-        help="of this client, each with its part of the people; auto: one per core; default 1",
+        help="of this client, each with its part of the callers; auto: one per core; default 1",
     )
-    add("--most", type=count, default=2_000, metavar="N", help="people at once; default 2000")
-    add("--seed", type=int, default=1, help="the same seed brings the same people; default 1")
+    add("--most", type=count, default=2_000, metavar="N", help="callers at once; default 2000")
+    add("--seed", type=int, default=1, help="the same seed brings the same callers; default 1")
     add(
         "--kill-every",
         type=seconds,
@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         help="kill -9 of one process of the system each time; without --url only; below",
     )
     add("--patience", type=seconds, default=60.0, metavar="LENGTH", help="for one answer; default 60")
-    parser.set_defaults(from_the_door=False)  # asked for by `make load-curve` alone
+    parser.set_defaults(from_arrival=False)  # asked for by `make load-curve` alone
     _when_people_come(parser)
     _what_people_do(parser)
     _what_comes_of_it(parser)
@@ -134,7 +134,7 @@ def _when_people_come(parser: argparse.ArgumentParser) -> None:
         type=rate,
         default=TASTE["rate"],
         metavar="N/s",
-        help="people who come: 2/s, 30/m; default 0.6/s",
+        help="callers who come: 2/s, 30/m; default 0.6/s",
     )
     add("--peak", type=rate, metavar="N/s", help="of a ramp or a spike; default five times --rate")
     add(
@@ -197,7 +197,7 @@ def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
 
 
 def rate(text: str) -> float:
-    """People per second, of "2/s", "30/m" or a number."""
+    """Callers per second, of "2/s", "30/m" or a number."""
     found = _RATE.fullmatch(text.strip())
     try:
         per_s = number(text) if found is None else number(found[1]) / _PER[found[2]]

@@ -82,17 +82,17 @@ def system_of(arguments: argparse.Namespace) -> Iterator[tuple[str, Path | None]
 
 async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -> LoadResult:
     """Raises ValueError where the plan cannot be, Failed where nobody answers at `url`."""
-    door = ApiConnection(url, arguments.key)
+    connection = ApiConnection(url, arguments.key)
     try:
         plan, notes = planned(arguments)
         if home is not None and not plan.tidy:
             plan = replace(plan, keep=True)  # it goes with its system, whole
-        await door.greet()
+        await connection.greet()
         killer = None
         if home is not None and arguments.kill_every is not None:
             dues = schedule(arguments.kill_every, arguments.seconds, arguments.seed)
             killer = ProcessKiller(home, dues, arguments.seed)
-        work = LoadRun(plan, url, arguments.key, arguments.processes, SystemProbe(door, home), killer)
+        work = LoadRun(plan, url, arguments.key, arguments.processes, SystemProbe(connection, home), killer)
         shares = thefts()
         next(shares)
         with interruptible(work.stop):
@@ -100,7 +100,7 @@ async def measured(arguments: argparse.Namespace, url: str, home: Path | None) -
         stolen = round(next(shares), 3)
         say(arguments, "\n")
     finally:
-        await door.aclose()
+        await connection.aclose()
     about = {
         "when": when(),
         "machine": machine(),
@@ -155,7 +155,7 @@ def planned(arguments: argparse.Namespace) -> tuple[LoadPlan, tuple[str, ...]]:
         keep=arguments.keep_sessions,
         tidy=arguments.arrivals == "soak",
         killing=arguments.kill_every is not None,
-        from_the_door=arguments.from_the_door,
+        from_arrival=arguments.from_arrival,
     )
     if (people := room(plan.most)) < min(plan.most, len(due_s)):
         notes += (f"This machine lets a process open files for about {people} people only (ulimit -n).",)

@@ -25,7 +25,7 @@ _FOLLOWED_S: Final = 60.0
 
 @dataclass(slots=True)
 class LoadRun:
-    """`stop`: people stop coming, who is there goes, and what there was until then is reported."""
+    """`stop`: callers stop coming, who is there goes, and what there was until then is reported."""
 
     plan: LoadPlan
     url: str
@@ -40,7 +40,7 @@ class LoadRun:
     epoch_s: float = 0.0
     _killing: list[asyncio.Task[None]] = field(default_factory=list, init=False)
     _troubles: list[str] = field(default_factory=list, init=False)
-    """Of whoever looked at the system or killed it: what people heard is told all the same."""
+    """Of whoever looked at the system or killed it: what callers heard is told all the same."""
 
     async def through(self, said: Callable[[LoadProgress, float], None]) -> None:
         """`said` is called now and then, with the seconds so far. Raises Failed, RuntimeError."""
@@ -80,11 +80,11 @@ class LoadRun:
 
     async def _alone(self, told: Callable[[LoadProgress], None]) -> None:
         self._begin(monotonic())
-        door = ApiConnection(self.url, self.key, again_s=self.plan.again_s)
+        connection = ApiConnection(self.url, self.key, again_s=self.plan.again_s)
         try:
-            self.shares = [await take_part(self.plan, door, told, self.stop, self.epoch_s)]
+            self.shares = [await take_part(self.plan, connection, told, self.stop, self.epoch_s)]
         finally:
-            await door.aclose()
+            await connection.aclose()
 
     async def _with_a_crew(self, told: Callable[[LoadProgress], None]) -> None:
         crew = WorkerPool(told, self.stop)

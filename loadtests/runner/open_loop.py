@@ -1,4 +1,4 @@
-"""When people have left: sessions are read again from the log, compared with what was heard, and deleted."""
+"""When callers have left: sessions are read again from the log, compared with what was heard, and deleted."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ _AT_ONCE: Final = 8
 _LIMIT_S: Final = 60.0
 
 
-async def audit(door: ApiConnection, visits: Sequence[CallerRecord], most: int, *, keep: bool) -> None:
+async def audit(connection: ApiConnection, visits: Sequence[CallerRecord], most: int, *, keep: bool) -> None:
     """All that is not settled yet, after the run so as not to slow it; `most` of them are compared."""
     heard = [visit for visit in visits if visit.heard and not visit.settled]
     compared = sum(visit.compared > 0 for visit in visits)
@@ -33,7 +33,7 @@ async def audit(door: ApiConnection, visits: Sequence[CallerRecord], most: int, 
 
     async def one(visit: CallerRecord) -> None:
         async with places:
-            await settle(door, visit, compared=visit.number in picked, keep=keep)
+            await settle(connection, visit, compared=visit.number in picked, keep=keep)
 
     async with asyncio.TaskGroup() as tasks:
         for visit in heard:
@@ -41,31 +41,31 @@ async def audit(door: ApiConnection, visits: Sequence[CallerRecord], most: int, 
                 tasks.create_task(one(visit))
 
 
-async def settle(door: ApiConnection, visit: CallerRecord, *, compared: bool, keep: bool) -> None:
+async def settle(connection: ApiConnection, visit: CallerRecord, *, compared: bool, keep: bool) -> None:
     """Compare one visit's sessions with the log if that is wished, and delete them unless they are kept."""
     for session in visit.sessions:
         if compared and session not in visit.deletions:
-            visit.differing += await _compared(door, visit, session)
+            visit.differing += await _compared(connection, visit, session)
             visit.compared += 1
         if not keep:
-            await _delete(door, visit, session)
+            await _delete(connection, visit, session)
     visit.settled = True
 
 
-async def _delete(door: ApiConnection, visit: CallerRecord, session: str) -> None:
+async def _delete(connection: ApiConnection, visit: CallerRecord, session: str) -> None:
     """Once more where that was begun and cut off before it was answered: it may be gone already."""
     again = session in visit.deletions
     visit.deletions.add(session)
     try:
-        await door.delete(session)
+        await connection.delete(session)
     except (Failed, Refused) as error:
         visit.undeleted += not (again and error.code == "session.gone")
 
 
-async def _compared(door: ApiConnection, visit: CallerRecord, session: str) -> list[OracleFinding]:
+async def _compared(connection: ApiConnection, visit: CallerRecord, session: str) -> list[OracleFinding]:
     try:
         async with asyncio.timeout(_LIMIT_S):
-            log = await door.log(session)
+            log = await connection.log(session)
     except (Failed, Refused, TimeoutError) as error:
         return [
             OracleFinding(
@@ -85,10 +85,10 @@ TICK_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """Everything that is decided before the run. Of several processes each has it, and its own people."""
+    """Everything that is decided before the run. Of several processes each has it, and its own callers."""
 
     due_s: Sequence[float]
-    """When people come, after the beginning."""
+    """When callers come, after the beginning."""
     names: Sequence[str]
     """The scenario of each."""
     scenarios: dict[str, Scenario]
@@ -96,7 +96,7 @@ class LoadPlan:
     grace_s: float
     """For those who are still there when nobody comes any more."""
     most: int
-    """People at once in all processes; who comes then is turned away by this client, and counted."""
+    """Callers at once in all processes; who comes then is turned away by this client, and counted."""
     seed: int
     patience_s: float
     compare: int = 0
@@ -104,10 +104,10 @@ class LoadPlan:
     keep: bool = False
     """Sessions are not deleted."""
     tidy: bool = False
-    """Sessions are compared and deleted when their person has left, not after the run."""
+    """Sessions are compared and deleted when their caller has left, not after the run."""
     killing: bool = False
     """Parts of the system are killed: what that breaks is tried again for as long as somebody's patience."""
-    from_the_door: bool = False
+    from_arrival: bool = False
     """Somebody's first question is due when they are: opening a session and connecting is waiting for it."""
     process: int = 0
     processes: int = 1
@@ -119,7 +119,7 @@ class LoadPlan:
 
     @property
     def numbers(self) -> range:
-        """Of the people of this process."""
+        """Of the callers of this process."""
         return range(self.process, len(self.due_s), self.processes)
 
     def part(self, whole: int) -> int:
@@ -169,7 +169,7 @@ class LoopState:
 
 async def run(
     plan: LoadPlan,
-    door: ApiConnection,
+    connection: ApiConnection,
     said: Callable[[LoadProgress], None],
     stop: asyncio.Event,
     epoch_s: float,
@@ -181,14 +181,14 @@ async def run(
     result = LoopState(epoch_s)
     async with asyncio.TaskGroup() as beside:
         watching = beside.create_task(_watch(result, said))
-        await _people(plan, door, result, stop)
+        await _people(plan, connection, result, stop)
         result.seconds = monotonic() - epoch_s
         watching.cancel()
     said(result.count(over=True))
     return result
 
 
-async def _people(plan: LoadPlan, door: ApiConnection, result: LoopState, stop: asyncio.Event) -> None:
+async def _people(plan: LoadPlan, connection: ApiConnection, result: LoopState, stop: asyncio.Event) -> None:
     """Return when the last has left, or when the grace is over: then the rest is sent away."""
     epoch_s, most = result.epoch_s, plan.part(plan.most)
     async with asyncio.TaskGroup() as people:
@@ -203,7 +203,7 @@ async def _people(plan: LoadPlan, door: ApiConnection, result: LoopState, stop: 
                 visit.outcome, visit.ended_s = "refused_by_us", due_s
                 continue
             # The first step of the task comes after this loop's next pause: lateness is noted there.
-            task = people.create_task(_stay(plan, door, result, visit))
+            task = people.create_task(_stay(plan, connection, result, visit))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await _left(tasks, stop, epoch_s + plan.seconds + plan.grace_s - monotonic())
@@ -234,17 +234,19 @@ async def _left(tasks: set[asyncio.Task[None]], stop: asyncio.Event, wait_s: flo
             end.cancel()
 
 
-async def _stay(plan: LoadPlan, door: ApiConnection, result: LoopState, visit: CallerRecord) -> None:
+async def _stay(plan: LoadPlan, connection: ApiConnection, result: LoopState, visit: CallerRecord) -> None:
     dice = random.Random(plan.seed * 1_000_003 + visit.number)
     mark = marks.mark(plan.seed, visit.number)
     traffic, epoch_s = result.traffic, result.epoch_s
-    person = VirtualCaller(door, traffic, visit, mark, dice, plan.patience_s, epoch_s, plan.from_the_door)
+    caller = VirtualCaller(
+        connection, traffic, visit, mark, dice, plan.patience_s, epoch_s, plan.from_arrival
+    )
     visit.late_s = max(0.0, monotonic() - result.epoch_s - visit.due_s)
     result.inside += 1
     try:
-        await plan.scenarios[visit.scenario].play(person)
+        await plan.scenarios[visit.scenario].play(caller)
         visit.outcome = "fine"
-    except Exception as error:  # whatever went wrong is this person's result, and is told
+    except Exception as error:  # whatever went wrong is this caller's result, and is told
         _note(visit, error)
     finally:
         result.inside -= 1
@@ -252,7 +254,7 @@ async def _stay(plan: LoadPlan, door: ApiConnection, result: LoopState, visit: C
         visit.asked = max((len(notes.turns) for _, notes in visit.heard), default=0)
     if plan.tidy:
         each = max(1, len(plan.due_s) // plan.compare)
-        await settle(door, visit, compared=visit.number % each == 0, keep=plan.keep)
+        await settle(connection, visit, compared=visit.number % each == 0, keep=plan.keep)
 
 
 def _note(visit: CallerRecord, error: Exception) -> None:
@@ -290,7 +292,7 @@ async def _watch(result: LoopState, said: Callable[[LoadProgress], None]) -> Non
 
 @dataclass(slots=True)
 class ProcessShare:
-    """Of one process. Its people have been judged, so that what they heard need not be kept."""
+    """Of one process. Its callers have been judged, so that what they heard need not be kept."""
 
     visits: list[CallerRecord]
     samples: list[LatencySample] = field(default_factory=list)
@@ -306,14 +308,14 @@ class ProcessShare:
 
 async def take_part(
     plan: LoadPlan,
-    door: ApiConnection,
+    connection: ApiConnection,
     said: Callable[[LoadProgress], None],
     stop: asyncio.Event,
     epoch_s: float,
 ) -> ProcessShare:
-    """The people of this process come, do what they do, and are judged."""
-    done = await run(plan, door, said, stop, epoch_s)
-    await audit(door, done.visits, plan.part(plan.compare), keep=plan.keep)
+    """The callers of this process come, do what they do, and are judged."""
+    done = await run(plan, connection, said, stop, epoch_s)
+    await audit(connection, done.visits, plan.part(plan.compare), keep=plan.keep)
     share = ProcessShare(
         visits=done.visits,
         samples=load_summary.answered(done.visits, epoch_s),
@@ -331,7 +333,7 @@ async def take_part(
 
 
 def lost(plan: LoadPlan, died: str, at_s: float) -> ProcessShare:
-    """In place of what a process would have brought: its people are counted, also those yet to come."""
+    """In place of what a process would have brought: its callers are counted, also those yet to come."""
     people = [
         CallerRecord(number, plan.names[number], plan.due_s[number], outcome="lost_with_process")
         for number in plan.numbers

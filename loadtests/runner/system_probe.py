@@ -85,8 +85,8 @@ class SystemSample:
 class SystemProbe:
     """`home`: of a system of our own, by which its processes are found."""
 
-    def __init__(self, door: ApiConnection, home: Path | None = None) -> None:
-        self._door = door
+    def __init__(self, connection: ApiConnection, home: Path | None = None) -> None:
+        self._connection = connection
         self._home = home
         self.why_not = ""
         """Why its metrics could not be read; empty: they could."""
@@ -108,7 +108,7 @@ class SystemProbe:
 
     async def _metrics(self) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         try:
-            page = await self._door.page("/metrics")
+            page = await self._connection.page("/metrics")
         except Failed as error:
             self.why_not = f"GET /metrics: {error}"
             return {}, {}
@@ -133,7 +133,7 @@ def read(page: Iterable[str]) -> tuple[dict[str, float], dict[str, dict[str, flo
 
 
 def _lines(page: Iterable[str]) -> Iterator[tuple[str, str, float]]:
-    """Only what is wanted: a page has thousands of lines, and is read beside people who listen."""
+    """Only what is wanted: a page has thousands of lines, and is read beside callers who listen."""
     for line in page:
         if (found := _LINE.fullmatch(line)) is not None and (found[1] in _SUMMED or found[1] in _EACH):
             yield found[1], found[2] or "", float(found[3])

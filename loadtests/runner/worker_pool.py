@@ -161,7 +161,7 @@ def total(counts: Sequence[LoadProgress]) -> LoadProgress:
 
 
 def room(people: int) -> int:
-    """Let this process and its children have as many open files as they may; for how many people that is."""
+    """Let this process and its children have as many open files as they may; for how many callers that is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = people + _BESIDE
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -27,15 +27,15 @@ async def _work(out: BinaryIO) -> None:
     orders: WorkerOrders | None = await received(reader)
     if orders is None:
         return
-    door = ApiConnection(orders.url, orders.key, again_s=orders.plan.again_s)
+    connection = ApiConnection(orders.url, orders.key, again_s=orders.plan.again_s)
     try:
-        await door.greet()
+        await connection.greet()
         say(WorkerReady())
         go: StartOrder | None = await received(reader)
         if go is None:
             return
         stop = asyncio.Event()
-        working = asyncio.create_task(take_part(orders.plan, door, say, stop, go.epoch_s))
+        working = asyncio.create_task(take_part(orders.plan, connection, say, stop, go.epoch_s))
         heeding = asyncio.create_task(_heed(reader, stop, working))
         try:
             share: ProcessShare = await working
@@ -43,7 +43,7 @@ async def _work(out: BinaryIO) -> None:
             heeding.cancel()
         say(share)
     finally:
-        await door.aclose()
+        await connection.aclose()
 
 
 async def _heed(

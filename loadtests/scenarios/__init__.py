@@ -1,4 +1,4 @@
-"""What people do. Each scenario is a module of its own; this one knows their names."""
+"""What callers do. Each scenario is a module of its own; this one knows their names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ SPEAKING: Final = frozenset({"call", "barge-in"})
 def cast(
     name: str, people: int, seed: int, knobs: ScenarioOptions, folder: Path | None
 ) -> tuple[list[str], dict[str, Scenario], tuple[str, ...]]:
-    """What each person does, what that is, and what the report's reader should know. Raises ValueError."""
+    """What each caller does, what that is, and what the report's reader should know. Raises ValueError."""
     clips = recordings(folder) if name in SPEAKING or name == "day" else ()
     knobs = replace(knobs, recordings=clips)
     if name in SPEAKING and not clips:

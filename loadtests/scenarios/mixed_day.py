@@ -1,4 +1,4 @@
-"""A day as it is: most people chat or have something read out, some call, and some have bad luck."""
+"""A day as it is: most callers chat or have something read out, some call, and some have bad luck."""
 
 import random
 from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ class Day:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
+    async def play(self, caller: VirtualCaller) -> None:
         raise NotImplementedError("a day is made of other scenarios: each person has one of them")
 
 

@@ -1,4 +1,4 @@
-"""What is asked and what is read out. Everything carries the person's mark. Pure."""
+"""What is asked and what is read out. Everything carries the caller's mark. Pure."""
 
 import random
 from typing import Final

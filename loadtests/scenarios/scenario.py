@@ -10,7 +10,7 @@ from loadtests.client.virtual_caller import VirtualCaller
 
 @dataclass(frozen=True, slots=True)
 class ScenarioOptions:
-    """What the command line says about what people do."""
+    """What the command line says about what callers do."""
 
     turns: int = 3
     think_s: float = 4.0
@@ -24,8 +24,8 @@ class ScenarioOptions:
 
 
 class Scenario(Protocol):
-    """What one person does, from coming to leaving."""
+    """What one caller does, from coming to leaving."""
 
-    async def play(self, person: VirtualCaller) -> None:
+    async def play(self, caller: VirtualCaller) -> None:
         """Raises Refused, Failed or TimeoutError; whatever was heard until then is kept."""
         ...

@@ -20,14 +20,14 @@ class SeveralListeners:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
             turn = await line.begin(
-                person.first_due(), text=prompts.story(person.mark, person.dice, _SENTENCES)
+                caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES)
             )
             for number in range(self.knobs.listeners - 1):
                 listening = by_events if number % 2 else _by_socket
-                others.create_task(listening(person, line.session, turn))
+                others.create_task(listening(caller, line.session, turn))
             await line.finish(turn)
 
 
@@ -37,29 +37,29 @@ class EventStream:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
-            turn = await line.begin(person.first_due(), prompt=prompts.question(person.mark, person.dice))
-            others.create_task(by_events(person, line.session, turn))
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line, asyncio.TaskGroup() as others:
+            turn = await line.begin(caller.first_due(), prompt=prompts.question(caller.mark, caller.dice))
+            others.create_task(by_events(caller, line.session, turn))
             await line.finish(turn)
 
 
-async def _by_socket(person: VirtualCaller, session: str, turn: int) -> None:
-    async with person.line(session) as line:
+async def _by_socket(caller: VirtualCaller, session: str, turn: int) -> None:
+    async with caller.line(session) as line:
         await line.until(lambda: line.notes.over(turn))
 
 
-async def by_events(person: VirtualCaller, session: str, turn: int) -> None:
+async def by_events(caller: VirtualCaller, session: str, turn: int) -> None:
     """One event stream after the other, where a gateway that leaves says to come back."""
-    notes = person.notes(session, hears=False)
+    notes = caller.notes(session, hears=False)
     cursor = "0"
-    async with asyncio.timeout(person.patience_s):
+    async with asyncio.timeout(caller.patience_s):
         while not notes.over(turn):
             try:
-                cursor, after_s = await _followed(person, session, turn, notes, cursor)
+                cursor, after_s = await _followed(caller, session, turn, notes, cursor)
             except (Refused, Failed) as error:
-                if person.door.comes_back(error):
-                    person.visit.broken += 1
+                if caller.connection.comes_back(error):
+                    caller.visit.broken += 1
                     cursor = str(notes.last)
                 elif error.code != LEAVING:
                     raise
@@ -68,18 +68,18 @@ async def by_events(person: VirtualCaller, session: str, turn: int) -> None:
 
 
 async def _followed(
-    person: VirtualCaller, session: str, turn: int, notes: ReceivedEvents, cursor: str
+    caller: VirtualCaller, session: str, turn: int, notes: ReceivedEvents, cursor: str
 ) -> tuple[str, float]:
     """Until the turn is over, or until sent away: with which cursor to come back, and after how long."""
-    async with aclosing(person.door.events(session, after=cursor)) as events:
+    async with aclosing(caller.connection.events(session, after=cursor)) as events:
         async for event in events:
-            person.traffic.frames += 1
+            caller.traffic.frames += 1
             if "data" in event:
                 notes.take(event, monotonic())
                 if notes.over(turn):
                     return cursor, 0.0
             elif event["type"] == "reconnect":
-                person.visit.moves += 1
+                caller.visit.moves += 1
                 return event["cursor"], event["after_s"]
             elif event["type"] == "error":
                 raise trouble(event)

@@ -23,12 +23,12 @@ class PhoneCall:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line, microphone(line) as mouth:
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line, microphone(line) as mouth:
             for asked in range(self.knobs.turns):
                 if asked:
-                    await line.read_for(person.dice.uniform(0.5, 1.5) * self.knobs.think_s)
-                turn = await spoken(line, mouth, person.dice.choice(self.knobs.recordings))
+                    await line.read_for(caller.dice.uniform(0.5, 1.5) * self.knobs.think_s)
+                turn = await spoken(line, mouth, caller.dice.choice(self.knobs.recordings))
                 await line.hear_out(turn)
 
 
@@ -90,20 +90,20 @@ class BargeIn:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line:
-            due_s = person.first_due()
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line:
+            due_s = caller.first_due()
             async with microphone(line) as mouth:
                 line.notes.spoken_to = False  # the question is a text
-                turn = await line.begin(due_s, text=prompts.story(person.mark, person.dice, _SENTENCES))
+                turn = await line.begin(due_s, text=prompts.story(caller.mark, caller.dice, _SENTENCES))
                 await line.until(lambda: line.notes.turns[turn].answer.ttfa_ms is not None)
                 await line.read_for(_LISTEN_S)
-                clip = person.dice.choice(self.knobs.recordings)
+                clip = caller.dice.choice(self.knobs.recordings)
                 begins_ms = mouth.say(clip.pcm)
                 onset_s = mouth.instant_s(begins_ms + clip.bounds_ms[0])
                 # A gateway that is late hears an interruption at once: it flushes, and never paused.
                 for series, kinds in (("held", _SILENCE), ("flushed", _SILENCE[1:])):
-                    person.measure(series, onset_s, await self._noticed(line, kinds, onset_s))
+                    caller.measure(series, onset_s, await self._noticed(line, kinds, onset_s))
                 await line.until(lambda: line.notes.over(turn))
 
     async def _noticed(self, line: SessionConnection, kinds: Sequence[str], onset_s: float) -> float:

@@ -17,9 +17,9 @@ class Narrate:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line:
-            turn = await line.begin(person.first_due(), text=prompts.story(person.mark, person.dice))
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line:
+            turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice))
             await line.finish(turn)
             if self.knobs.listen:
                 await line.hear_out(turn)
@@ -31,13 +31,13 @@ class Chat:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line:
-            due_s = person.first_due()
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line:
+            due_s = caller.first_due()
             for asked in range(self.knobs.turns):
                 if asked:
-                    due_s = await person.think(line, self.knobs.think_s)
-                turn = await line.begin(due_s, prompt=prompts.question(person.mark, person.dice))
+                    due_s = await caller.think(line, self.knobs.think_s)
+                turn = await line.begin(due_s, prompt=prompts.question(caller.mark, caller.dice))
                 await line.finish(turn)
                 if self.knobs.listen:
                     await line.hear_out(turn)
@@ -49,10 +49,10 @@ class Book:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        async with person.arrived(self.knobs.settings) as line:
-            text = "\n\n".join(prompts.page(person.mark, person.dice) for _ in range(self.knobs.pages))
-            turn = await line.begin(person.first_due(), text=text)
+    async def play(self, caller: VirtualCaller) -> None:
+        async with caller.arrived(self.knobs.settings) as line:
+            text = "\n\n".join(prompts.page(caller.mark, caller.dice) for _ in range(self.knobs.pages))
+            turn = await line.begin(caller.first_due(), text=text)
             limit_s = line.patience_s * max(1, self.knobs.pages)
             await line.until(lambda: line.notes.over(turn), limit_s=limit_s)
             await line.finish(turn)
@@ -70,13 +70,13 @@ class Slow:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        session = await person.open(self.knobs.settings)
-        notes = person.notes(session, hears=True)
+    async def play(self, caller: VirtualCaller) -> None:
+        session = await caller.open(self.knobs.settings)
+        notes = caller.notes(session, hears=True)
         notes.punctual = False
-        async with person.line(session, notes) as line:
+        async with caller.line(session, notes) as line:
             turn = await line.begin(
-                person.first_due(), text=prompts.story(person.mark, person.dice, _SENTENCES)
+                caller.first_due(), text=prompts.story(caller.mark, caller.dice, _SENTENCES)
             )
             while not notes.over(turn):
                 taken = len(notes.seqs) + _EVERY
@@ -96,26 +96,26 @@ class Storm:
 
     knobs: ScenarioOptions
 
-    async def play(self, person: VirtualCaller) -> None:
-        session = await person.open(self.knobs.settings)
-        notes = person.notes(session)
-        async with person.line(session, notes) as line:
-            turn = await line.begin(person.first_due(), text=prompts.story(person.mark, person.dice, 8))
+    async def play(self, caller: VirtualCaller) -> None:
+        session = await caller.open(self.knobs.settings)
+        notes = caller.notes(session)
+        async with caller.line(session, notes) as line:
+            turn = await line.begin(caller.first_due(), text=prompts.story(caller.mark, caller.dice, 8))
         while not notes.over(turn):
-            async with person.line(session, notes) as line:
-                await self._listen(person, line, notes, turn)
+            async with caller.line(session, notes) as line:
+                await self._listen(caller, line, notes, turn)
 
     async def _listen(
-        self, person: VirtualCaller, line: SessionConnection, notes: ReceivedEvents, turn: int
+        self, caller: VirtualCaller, line: SessionConnection, notes: ReceivedEvents, turn: int
     ) -> None:
         opened_s, before = monotonic(), len(notes.seqs)
         await line.until(lambda: len(notes.seqs) > before)
-        person.measure("resume", opened_s, monotonic())
-        if person.visit.cuts == _CUTS:
+        caller.measure("resume", opened_s, monotonic())
+        if caller.visit.cuts == _CUTS:
             await line.until(lambda: notes.over(turn))
             return
-        lives = before + person.dice.randint(*_FRAMES)
+        lives = before + caller.dice.randint(*_FRAMES)
         await line.until(lambda: notes.over(turn) or len(notes.seqs) >= lives)
-        person.visit.cuts += 1
+        caller.visit.cuts += 1
         notes.disturb()
         line.cut()

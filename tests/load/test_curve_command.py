@@ -35,7 +35,7 @@ def test_a_short_curve_is_told_as_it_is_and_counts_from_when_people_were_due() -
         (3_000, 0.002, 2),
         (90_000, 0.001, 2),
     ]
-    assert all(load_command.planned(one)[0].from_the_door for one in plans.steps)
+    assert all(load_command.planned(one)[0].from_arrival for one in plans.steps)
 
 
 @pytest.mark.parametrize(

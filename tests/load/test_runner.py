@@ -34,7 +34,7 @@ async def run_of(
     most: int,
     grace_s: float = 20,
     *,
-    from_the_door: bool = False,
+    from_arrival: bool = False,
 ) -> LoopState:
     plan = LoadPlan(
         due_s=due_s,
@@ -45,7 +45,7 @@ async def run_of(
         most=most,
         seed=1,
         patience_s=30,
-        from_the_door=from_the_door,
+        from_arrival=from_arrival,
     )
     door = ApiConnection(app.url)
     try:
@@ -83,9 +83,9 @@ async def test_a_late_start_is_counted_from_when_it_was_due(
     assert dues[1] - done.epoch_s == pytest.approx(done.visits[1].due_s, abs=0.01)
 
 
-@pytest.mark.parametrize("from_the_door", [False, True])
+@pytest.mark.parametrize("from_arrival", [False, True])
 async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_asked_for(
-    app: RunningApp, monkeypatch: pytest.MonkeyPatch, from_the_door: bool
+    app: RunningApp, monkeypatch: pytest.MonkeyPatch, from_arrival: bool
 ) -> None:
     connect, ahead_s = ApiConnection.connect, 0.0
     for module in (open_loop, virtual_caller):
@@ -103,12 +103,12 @@ async def test_who_waits_to_be_let_in_waits_for_the_first_answer_where_that_is_a
             """Once more: that is no opening."""
 
     monkeypatch.setattr(ApiConnection, "connect", slowly)
-    done = await run_of(app, asks, [0.0], most=9, from_the_door=from_the_door)
+    done = await run_of(app, asks, [0.0], most=9, from_arrival=from_arrival)
     assert [visit.outcome for visit in done.visits] == ["fine"]
     [opened] = [one for visit in done.visits for one in visit.samples if one.series == "open"]
     assert opened.ms >= 300
     turn = next(iter(done.visits[0].heard[0][1].turns.values()))
-    assert (turn.asked_s - done.epoch_s >= 0.3) is not from_the_door
+    assert (turn.asked_s - done.epoch_s >= 0.3) is not from_arrival
     assert turn.asked_s >= done.epoch_s
 
 

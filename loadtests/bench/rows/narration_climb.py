@@ -59,7 +59,7 @@ class NarrationSession:
 
 @dataclass(frozen=True, slots=True)
 class NarrationClimb:
-    """The steps in order, and what the crowd of the budget's size heard."""
+    """The steps in order, and what the group of callers of the budget's size heard."""
 
     steps: Sequence[ClimbStep]
     within: int
@@ -75,16 +75,16 @@ async def climbing(url: str, counts: Sequence[int], seconds: float, deltas: int)
     rates: dict[int, float] = {}
     stalled: dict[int, float] = {}
     steps: list[ClimbStep] = []
-    hall = NarrationSystem(url, deltas)
-    await step(hall, 2, 5.0, _AT_ONCE)  # warms up
+    system = NarrationSystem(url, deltas)
+    await step(system, 2, 5.0, _AT_ONCE)  # warms up
     for count in counts:
         if steps and carried(steps, limit_of(steps)) < steps[-1].sessions and count != BUDGET:
             continue
         say(f"e: {count} narrations")
-        hall = NarrationSystem(url, deltas)
-        steps.append(await step(hall, count, seconds * (3 if count == 1 else 1), _AT_ONCE))
-        rates[count] = _rate(hall.answers)
-        stalled[count] = sum(answer.stalled for answer in hall.answers) / max(1, len(hall.answers))
+        system = NarrationSystem(url, deltas)
+        steps.append(await step(system, count, seconds * (3 if count == 1 else 1), _AT_ONCE))
+        rates[count] = _rate(system.answers)
+        stalled[count] = sum(answer.stalled for answer in system.answers) / max(1, len(system.answers))
     return NarrationClimb(steps, carried(steps, limit_of(steps)), rates, stalled)
 
 

@@ -28,7 +28,7 @@ _PATIENCE_S: Final = 90.0
 
 @dataclass(frozen=True, slots=True)
 class VoiceScenario:
-    """How the sessions listen, and how many people call at once."""
+    """How the sessions listen, and how many callers call at once."""
 
     name: str
     listening: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ async def talk(url: str, scenario: VoiceScenario, clips: Sequence[Clip]) -> Voic
             listening=dict(scenario.listening), temperature=0.0, max_tokens=MAX_TOKENS
         )
         async with voice_call(client, session) as caller:
-            await asyncio.sleep(_BREATH_S + 0.7 * number)  # people do not speak in chorus
+            await asyncio.sleep(_BREATH_S + 0.7 * number)  # callers do not speak in chorus
             for clip in mine:
                 try:
                     traces.append(await ask(caller, clip))

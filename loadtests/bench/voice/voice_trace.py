@@ -36,7 +36,7 @@ class VoiceTrace:
     audible: float
     """When the first chunk arrived in which something can be heard."""
     heard: float
-    """When that came out of a loudspeaker that plays from the first byte on."""
+    """When that came out of a player that plays from the first byte on."""
     late_vad: float
     """How far after the true end the last voiced frame ends (below 0: before it)."""
     waited: float

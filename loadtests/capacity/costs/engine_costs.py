@@ -146,12 +146,12 @@ async def _spoken(speaker: Speaker, voice: str, text: str) -> tuple[float, float
     return first, work, ms, size
 
 
-async def listening_cpu(ear: SpeechToText, clips: Sequence[recorded_speech.Clip], *, partial: bool) -> float:
+async def listening_cpu(stt: SpeechToText, clips: Sequence[recorded_speech.Clip], *, partial: bool) -> float:
     """Processor seconds for each second of speech, written down whole and once."""
     cpu = time.process_time()
     for clip in clips:
         utterance = Utterance(clip.pcm, "en", words=not partial, partial=partial)
-        async with aclosing(ear.transcribe(utterance)) as items:
+        async with aclosing(stt.transcribe(utterance)) as items:
             async for item in items:
                 assert isinstance(item, str | Transcript)
     return (time.process_time() - cpu) / sum(clip.ms / 1_000 for clip in clips)
@@ -183,12 +183,12 @@ async def measure(cache: Path, batches: Sequence[int] = (1, 2, 4, 8)) -> dict[st
     finally:
         await speaker.aclose()
     if recorded_speech.available():
-        ear = build_speech_to_text(settings.speech_to_text, cache)
+        stt = build_speech_to_text(settings.speech_to_text, cache)
         try:
             clips = recorded_speech.librivox()
-            await listening_cpu(ear, clips[:1], partial=False)
-            found["stt_cpu_s_per_s"] = round(await listening_cpu(ear, clips, partial=False), 4)
-            found["stt_partial_cpu_s_per_s"] = round(await listening_cpu(ear, clips, partial=True), 4)
+            await listening_cpu(stt, clips[:1], partial=False)
+            found["stt_cpu_s_per_s"] = round(await listening_cpu(stt, clips, partial=False), 4)
+            found["stt_partial_cpu_s_per_s"] = round(await listening_cpu(stt, clips, partial=True), 4)
         finally:
-            await ear.aclose()
+            await stt.aclose()
     return found

@@ -48,7 +48,7 @@ class CostStep:
     used: SystemUsage
     heard: CallerResults | None
     units: int
-    """People, sockets, seconds: what the step says."""
+    """Callers, sockets, seconds: what the step says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ async def idle(meter: SystemMeter) -> CostStep:
 
 
 async def sockets(url: str, meter: SystemMeter, many: int) -> CostStep:
-    """So many people who are connected and say nothing."""
+    """So many callers who are connected and say nothing."""
     before = meter.read()
     async with ApiConnection(url) as client, AsyncExitStack() as open_ones:
         for _ in range(many):
@@ -124,7 +124,7 @@ async def listeners(url: str, meter: SystemMeter, many: int) -> CostStep:
 
 
 async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *, silent: bool) -> CostStep:
-    """So many people who speak without a pause, or say nothing, in real time; hearing takes no work."""
+    """So many callers who speak without a pause, or say nothing, in real time; hearing takes no work."""
     pcm = b"" if silent else recorded_speech.endless(recorded_speech.librivox(), seconds)
     async with ApiConnection(url) as client, AsyncExitStack() as calls:
         callers = []

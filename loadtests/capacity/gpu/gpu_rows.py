@@ -1,4 +1,4 @@
-"""The steps of a run: words, a voice, whole answers, ears, and calls, by so many sessions at once."""
+"""The steps of a run: words, a voice, whole answers, listeners, and calls, by so many sessions at once."""
 
 import asyncio
 import io
@@ -139,7 +139,7 @@ def _wav(pcm: bytes) -> bytes:
 
 
 async def calls(url: str, sessions: int, clips: Sequence[recorded_speech.Clip], mode: str) -> GpuRow:
-    """People who speak and listen: from the true end of a question to the first sound of its answer."""
+    """Callers who speak and listen: from the true end of a question to the first sound of its answer."""
     outcome = await talk(url, VoiceScenario("calls", {"mode": mode}, callers=sessions), clips)
     text = _p50([trace.arrived["transcript.final"] for trace in outcome.traces])
     return GpuRow(
@@ -157,7 +157,7 @@ def _p50(series: Sequence[float]) -> str:
 
 
 async def own_speech(url: str) -> list[recorded_speech.Clip]:
-    """Sentences in the system's own voice, where no recordings of people are installed."""
+    """Sentences in the system's own voice, where no recordings of callers are installed."""
     client = ApiConnection(url)
     clips: list[recorded_speech.Clip] = []
     async with httpx.AsyncClient(base_url=url, headers=client.headers, timeout=300) as http:

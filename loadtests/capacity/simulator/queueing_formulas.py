@@ -27,7 +27,7 @@ def ps_stay(arrivals: float, service_s: float) -> float:
 
 
 def closed_cycle(people: int, think_s: float, service_s: float, servers: int) -> tuple[float, float]:
-    """Mean seconds from asking to being served, and requests per second, of people who think in between.
+    """Mean seconds from asking to being served, and requests per second, of callers who think in between.
 
     The machine repairman: exponential times, one queue before all servers.
     """

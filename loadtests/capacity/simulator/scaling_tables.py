@@ -215,7 +215,7 @@ def laptop_sheet(found: Mapping[str, Any]) -> str:
 
 
 def cluster_sheet(found: Mapping[str, Any]) -> str:
-    """A cluster for a hundred, with fewer and with more people than it is made for."""
+    """A cluster for a hundred, with fewer and with more callers than it is made for."""
     rows = []
     size = size_for(found, ASSISTANT, 100)
     for sessions in (25, 50, 100, 130, 160, 200):

@@ -90,7 +90,7 @@ def chunks(sound_s: float, speech: SpeechModel) -> list[float]:
 
 
 class SimulatedTurn:
-    """From the end of the question to the last chunk. `ears` hears it."""
+    """From the end of the question to the last chunk. `listeners` hears it."""
 
     def __init__(self, site: SimulatedSite, gateway: WorkStation, log: WorkStation, tokens: float) -> None:
         plan = site.plan
@@ -203,7 +203,7 @@ class SimulationResult:
     """p50 and p95."""
     ttfa: tuple[float, float]
     stalled: float
-    """The share of answers in which the loudspeaker fell silent before the end."""
+    """The share of answers in which the player fell silent before the end."""
     stall_ms: float
     """Of silence for each second of sound, at the mean."""
     utilisation: Mapping[str, float]
@@ -233,7 +233,7 @@ def simulate(
 
 
 def _cycle_s(plan: SimulationPlan) -> float:
-    """From one question of a person to the next, where nobody waits for anything."""
+    """From one question of a caller to the next, where nobody waits for anything."""
     people = plan.people
     sound = people.tokens / plan.speech.tokens_per_s if people.speak else 0.0
     return people.question_s + people.silence_s + sound + people.think_s + 1.0

@@ -1,4 +1,4 @@
-"""What is simulated: people with habits, what their turns cost, and the machines that do the work."""
+"""What is simulated: callers with habits, what their turns cost, and the machines that do the work."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Overheads:
 
 @dataclass(frozen=True, slots=True)
 class CallerModel:
-    """What one person does, again and again: ask, listen to the end, think. Means; each turn differs."""
+    """What one caller does, again and again: ask, listen to the end, think. Means; each turn differs."""
 
     tokens: float
     """Of an answer."""

@@ -1,4 +1,4 @@
-"""`python -m loadtests simulator`: people on machines, as a table; and the tables of docs/scaling.md."""
+"""`python -m loadtests simulator`: callers on machines, as a table; and the tables of docs/scaling.md."""
 
 import argparse
 import os
@@ -47,7 +47,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--sessions", type=numbers, default=[1, 2, 4, 8, 16], metavar="N,N", help="default 1,2,4,8,16")
     add("--profile", choices=("laptop", "gpu", "cluster"), default="laptop", help="which machines")
-    add("--habit", choices=tuple(HABITS), default="assistant", help="what people do (default assistant)")
+    add("--habit", choices=tuple(HABITS), default="assistant", help="what callers do (default assistant)")
     add("--card", choices=[card.name for card in CARDS], default="L40S", help="that writes (on paper)")
     add(
         "--fixed",

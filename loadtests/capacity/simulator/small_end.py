@@ -1,4 +1,4 @@
-"""The small end, measured: a gateway with its engines in one process, by a few people at a time.
+"""The small end, measured: a gateway with its engines in one process, by a few callers at a time.
 
 `python -m loadtests simulator --measure scripted real --keep` writes docs/small-end.json, which is what the
 simulation is compared with.
@@ -56,7 +56,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class SmallEndRow:
-    """What so many people heard. Milliseconds, p50 and p95; `others` are the cores that strangers used."""
+    """What so many callers heard. Milliseconds, p50 and p95; `others` are the cores that strangers used."""
 
     kind: str
     people: int
