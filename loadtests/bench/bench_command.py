@@ -223,7 +223,7 @@ def _judged(row: Mapping[str, Any], kept: Sequence[PastRatio]) -> NoiseVerdict:
 
 
 def complaints(verdicts: Mapping[str, NoiseVerdict]) -> Iterable[str]:
-    """What got worse, each in a line; and how many rows could not be compared."""
+    """One line for each row that got worse; and how many rows could not be compared."""
     for key, one in verdicts.items():
         if one.found is NoiseFound.LOST:
             yield f"WORSE: {key} could be measured in {one.runs} kept runs, and cannot any more"

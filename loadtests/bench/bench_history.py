@@ -96,7 +96,7 @@ def read_history(file: Path = HISTORY) -> list[Run]:
 
 
 def read_run(file: Path) -> Run:
-    """What --json wrote, or one line of a history. Raises BadHistory."""
+    """Read a run that --json wrote, or one line of a history. Raises BadHistory."""
     try:
         return _run(file.read_text(), str(file))
     except OSError as error:

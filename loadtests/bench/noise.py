@@ -20,7 +20,7 @@ _MEDIAN: Final = math.pi / 2
 
 
 class NoiseFound(StrEnum):
-    """What became of a row."""
+    """Verdict on a row."""
 
     KEPT = "kept"
     BETTER = "better"

@@ -1,4 +1,4 @@
-"""What is measured, how much of it, and about how long that takes."""
+"""The rows of the benchmark, how much of each is measured, and about how long that takes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

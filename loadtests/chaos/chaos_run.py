@@ -42,7 +42,7 @@ _OUTAGE_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ChaosPlan:
-    """What is to happen."""
+    """Faults and callers of a run."""
 
     people: int
     gateways: int
@@ -57,7 +57,7 @@ class ChaosPlan:
 
 @dataclass(frozen=True, slots=True)
 class ChaosReport:
-    """What happened, and what the judge says."""
+    """Result of a run, with the findings of the consistency check."""
 
     findings: ConsistencyFindings
     seconds: float
@@ -74,7 +74,7 @@ class ChaosReport:
 
 
 def answer_of(number: int) -> str:
-    """What the model tells this caller and nobody else."""
+    """Answer of the model to this caller alone."""
     sentences = []
     for sentence in range(12):
         words = [_WORDS[(sentence * 7 + place * (number % 5 + 1)) % len(_WORDS)] for place in range(9)]
@@ -131,7 +131,7 @@ async def run(plan: ChaosPlan, home: Path, say: Say) -> ChaosReport:
 
 
 async def _tell(system: GatewaySystem, group: BaseExceptionGroup[WaitedInVain], say: Say) -> None:
-    """What the log has that those who waited have not: was it told to nobody, or never written?"""
+    """Tell which events the log has that the waiting listeners lack: not delivered, or never written?"""
     log = open_log(system.settings.log, system.home)
     try:
         for one in _leaves(group):

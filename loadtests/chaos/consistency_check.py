@@ -1,4 +1,4 @@
-"""What everybody claims to have heard, against the log: the judge of a chaos run. Pure, no I/O.
+"""Compares what listeners received with the log after a chaos run. Pure, no I/O.
 
 The questions are those of a database test: is the set of acknowledged appends in the log, each once, in one
 order that every reader saw (append-set and order, as Jepsen's checkers ask).
@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 @dataclass
 class ListenerRecord:
-    """What one listener took in, over however many connections."""
+    """Events that one listener received, over any number of connections."""
 
     session: str
     events: list[Event] = field(default_factory=list)
@@ -34,7 +34,7 @@ class ListenerRecord:
 
 @dataclass
 class ConsistencyFindings:
-    """What was wrong, in words; empty where nothing was."""
+    """Faults in words; empty where there were none."""
 
     events: int = 0
     lost: list[str] = field(default_factory=list)

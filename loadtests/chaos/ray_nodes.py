@@ -97,7 +97,7 @@ class RayNodes:
         return len(list(self.folder.glob("session_2*/sockets/plasma_store*")))
 
     def node_of(self, pid: int) -> int | None:
-        """Where a process runs; None: on the head, or nowhere any more."""
+        """Node of a process; None: on the head, or gone."""
         try:
             above = {parent.pid for parent in psutil.Process(pid).parents()}
         except psutil.NoSuchProcess:

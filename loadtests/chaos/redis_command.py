@@ -43,7 +43,7 @@ _CUT_AFTER: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class RedisPlan:
-    """What is to happen."""
+    """Faults and callers of a run."""
 
     mode: Literal["cluster", "sentinel"]
     people: int = 6
@@ -56,7 +56,7 @@ class RedisPlan:
 
 @dataclass
 class RedisReport:
-    """What happened, and what the judge says."""
+    """Result of a run, with the findings of the consistency check."""
 
     plan: RedisPlan
     findings: ConsistencyFindings = field(default_factory=ConsistencyFindings)

@@ -1,4 +1,4 @@
-"""What may happen to a cluster or a watched master. Every function blocks: call it in a thread."""
+"""Faults of a Redis Cluster and of a master with sentinels. Every function blocks: call it in a thread."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _CUT_OFF_S: Final = 0.4
 
 @dataclass(frozen=True, slots=True)
 class RedisFailover:
-    """What became of one."""
+    """Result of one failover."""
 
     lost: int
     """Events of the session that nobody but its owner had then."""

@@ -22,7 +22,7 @@ _PATIENCE_S: Final = 60.0
 
 
 class WaitedInVain(TimeoutError):
-    """Somebody waited for a minute."""
+    """A listener waited for a minute in vain."""
 
     def __init__(self, listener: ListenerRecord, turn: int, audio: str) -> None:
         super().__init__(f"turn {turn} of {listener.session} ({audio}): nothing after {listener.last}")

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 LEAVING: Final = "gateway.leaving"
 _BUSY: Final = frozenset({"gateway.busy", LEAVING, "engine.busy", "turn.queue_full"})
 AGAIN_S: Final = 0.2
-"""Where nobody is there yet to go on with."""
+"""Seconds until the next try where no gateway answers."""
 
 
 class Refused(RuntimeError):
@@ -52,7 +52,7 @@ def _of_admission(code: str) -> bool:
 
 
 def trouble(frame: Mapping[str, Any]) -> Refused | Failed:
-    """What an `error` frame of a socket or an event stream means."""
+    """Exception for an `error` frame of a socket or an event stream."""
     code = str(frame.get("code", "unknown"))
     if _of_admission(code):
         return Refused(code, frame.get("retry_after_s"))
@@ -137,7 +137,7 @@ class ApiConnection:
         return found
 
     async def page(self, path: str) -> httpx.Response:
-        """Whatever it answers. Raises Failed where nobody does."""
+        """GET a path; any status is returned. Raises Failed without an answer."""
         try:
             return await self._http.get(path)
         except httpx.HTTPError as error:
@@ -193,7 +193,7 @@ class ApiConnection:
             raise Failed("connection", type(error).__name__) from error
 
     def comes_back(self, error: Exception) -> bool:
-        """Whether that is no reason to give up.
+        """Tell whether an error is no reason to give up.
 
         An input that was "opened somewhere else" was opened by an earlier connection of the same listener,
         which a slow gateway heard late.

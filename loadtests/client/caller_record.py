@@ -1,4 +1,4 @@
-"""What is kept of one virtual caller when its visit is over."""
+"""The record of one virtual caller, kept when its visit is over."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -54,7 +54,7 @@ class CallerRecord:
     """Each listener of each session."""
     cuts: int = 0
     differing: list[OracleFinding] = field(default_factory=list)
-    """What was otherwise in the log, when it was read again."""
+    """Differences from the log, when it was read again."""
     compared: int = 0
     """Sessions that were read again."""
     settled: bool = False

@@ -18,7 +18,7 @@ _PATIENCE_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class CallerPlan:
-    """What everybody does."""
+    """Behaviour of all callers of a group."""
 
     turns: int = 1
     listen: bool = False
@@ -26,14 +26,14 @@ class CallerPlan:
     think_s: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     verbatim: bool = False
-    """What is asked is to be read aloud as it is."""
+    """The prompt is a text to be read aloud as it is."""
     stagger_s: float = 0.0
     """Each begins so much later than the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerResults:
-    """What came of a group of callers."""
+    """Results of a group of callers."""
 
     answers: Sequence[ReceivedAnswer]
     failures: Sequence[str]
@@ -48,7 +48,7 @@ class CallerResults:
 
 
 async def ask_together(url: str, people: int, habit: CallerPlan, prompts: Sequence[str]) -> CallerResults:
-    """Everybody has a session and a socket of their own, and asks one question after the other."""
+    """Run callers, each with a session and a socket of its own, who ask one question after the other."""
     answers: list[ReceivedAnswer] = []
     failures: list[str] = []
     began = monotonic()

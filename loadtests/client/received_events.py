@@ -1,4 +1,4 @@
-"""What one listener of one session saw, kept small enough for thousands of them. Pure: no I/O, no clock."""
+"""Events that one listener received, kept small enough for thousands of them. Pure: no I/O, no clock."""
 
 import zlib
 from array import array
@@ -42,7 +42,7 @@ class ReceivedTurn:
     """Its sound was held or flushed, or a connection was cut: silence in it is nobody's fault."""
     tail: str = ""
     why: str = ""
-    """Where it failed: of what."""
+    """Reason of a failure."""
 
     @property
     def answer(self) -> ReceivedAnswer:
@@ -65,7 +65,7 @@ class ReceivedEvents:
         self.mark = mark
         self.hears = hears
         self.punctual = True
-        """What comes is read at once. Else silence is of the listener's own making."""
+        """Frames are read at once. Else silence is of the listener's own making."""
         self.spoken_to = False
         """The questions are speech, so that the time to first audio is from voice to voice."""
         self.seqs = array("Q")
@@ -73,7 +73,7 @@ class ReceivedEvents:
         """A checksum of each event, by which it is compared with the log."""
         self.turns: dict[int, ReceivedTurn] = {}
         self.given_up: Counter[str] = Counter()
-        """What the system said that it could not do: by event and code."""
+        """Failures that the system reported: by event and code."""
         self.foreign: set[str] = set()
         """Marks of others that were seen here."""
         self.due_s: float | None = None

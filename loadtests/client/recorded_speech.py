@@ -34,7 +34,7 @@ class Clip:
 
     @cached_property
     def bounds_ms(self) -> tuple[float, float]:
-        """Where speech begins and ends: the first and last 30 ms that are 10 dB louder than the room.
+        """Begin and end of the speech: the first and last 30 ms that are 10 dB louder than the room.
 
         The room is the quietest twentieth of the recording. No voice activity detector is asked, since it is
         to be measured.

@@ -18,7 +18,7 @@ from loadtests.client.recorded_speech import PER_MS
 
 
 class Traffic:
-    """What all callers of this process have taken in."""
+    """Frames and bytes that all callers of this process have received."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -27,12 +27,12 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class _Away:
-    """Where to come back with, and when (monotonic)."""
+    """Cursor and time (monotonic) of the next connection."""
 
     cursor: str
     at_s: float
     broken: bool = False
-    """Nobody said so."""
+    """The connection ended without a `reconnect`."""
 
 
 class SessionConnection:
@@ -177,7 +177,7 @@ class SessionConnection:
         return socket
 
     async def _say_again(self, socket: ClientConnection) -> None:
-        """What the server must know of from before, once it has let us in."""
+        """Repeat to the next server the open input and the question that had not been taken."""
         hello = orjson.loads(await socket.recv())
         if hello["type"] == "error":
             raise trouble(hello)
@@ -256,18 +256,18 @@ PIECE_MS: Final = 2_000
 
 
 class ResumableInput:
-    """What is said into a line, kept until the server has it: a line that moves goes on from there."""
+    """Audio input, kept until the server has it: a connection that moves goes on from there."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._kept = bytearray()
         self._from = 0
-        """Where in the input they begin."""
+        """Bytes of the input before the kept ones."""
         self._told: int | None = None
         """Up to where in the input this connection has it; None: it has not said from where on."""
 
     def opening(self) -> dict[str, Any]:
-        """What opens it, or opens it anew; sound is kept back until the server says from where on."""
+        """Message that opens the input (anew); sound waits until the server says from where on."""
         self._told = None
         return {"type": "input.open", "input": self._name}
 

@@ -1,4 +1,4 @@
-"""What a scenario acts with: one virtual caller, who opens sessions, comes and goes, and thinks."""
+"""The virtual caller that a scenario acts with: it opens sessions, connects, listens and thinks."""
 
 import random
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +17,7 @@ from loadtests.client.session_connection import SessionConnection, Traffic
 
 @dataclass(slots=True)
 class VirtualCaller:
-    """What they have to do with. `visit` is what is kept of it all."""
+    """One caller of a load test. `visit` is its record."""
 
     connection: ApiConnection
     traffic: Traffic

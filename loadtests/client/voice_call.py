@@ -1,4 +1,4 @@
-"""What a caller hears: chunks played one after the other, in real time, as the page plays them. Pure."""
+"""A voice call: a microphone at real-time pace, a player, and the time of every frame."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable

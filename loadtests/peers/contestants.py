@@ -1,4 +1,4 @@
-"""Who runs: each is asked in writing or by voice, and the caller notes when the answer is first heard."""
+"""Contestants of a race: each is asked in writing or by voice; measured is when the answer is first heard."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -42,7 +42,7 @@ def heard(player: FirstLoudSample, asked_s: float) -> HeardAnswer:
 
 
 FAILURES: Final = (TimeoutError, RuntimeError, OSError, httpx.HTTPError, WebSocketException)
-"""What comes instead of an answer."""
+"""Exceptions in place of an answer."""
 
 
 class Contestant(Protocol):

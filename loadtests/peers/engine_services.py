@@ -35,7 +35,7 @@ from pipeline.stt.utterance_transcriber import write_down
 from schemas.settings import AppSettings
 
 _RATE: Final = 24_000
-"""What OpenAI documents of `pcm`."""
+"""Sample rate of `pcm`, as OpenAI documents it."""
 
 
 class _Desk:
@@ -59,7 +59,7 @@ class _Desk:
 
     @contextmanager
     def busy(self) -> Iterator[Callable[[], None]]:
-        """What is given is called at every piece of the answer."""
+        """Count a request; the yielded function is called at every piece of the answer."""
         self._open += 1
         came, answered = time.monotonic(), False
 

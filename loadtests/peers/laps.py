@@ -37,7 +37,7 @@ _KINDS: Final = 5
 
 @dataclass
 class Laps:
-    """What became of everybody, by name."""
+    """Answers and failures by contestant."""
 
     heard: dict[str, list[HeardAnswer]] = field(default_factory=dict)
     failures: dict[str, list[str]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Track(Protocol):
         ...
 
     def marks(self) -> Marks:
-        """What they did since this was last asked."""
+        """Marks of the engines since the last call."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Where the time of an answer went, as the engines saw it: the same look at every system. Pure."""
+"""Servers of a race in processes of their own, and the stages of an answer as the engines saw them."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ _QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "LOGURU_L
 """As in our own replicas: threads of idle engines sleep."""
 _REST_S: Final = 30.0
 _BREATH_S: Final = 0.5
-"""Whoever was asked last may have things to put away, beside the engines."""
+"""Seconds of rest after the engines are idle, for clean-up beside them."""
 KINDS: Final = ("chat", "speech", "ears")
 
 
@@ -62,7 +62,7 @@ def there_is_realtimetts() -> bool:
 
 @dataclass(frozen=True)
 class EngineServices:
-    """Where each engine is."""
+    """Addresses of the engines."""
 
     urls: Mapping[str, str]
 

@@ -53,7 +53,7 @@ class Race:
         return markdown([*headings, "n", "failed"], rows)
 
     def stages_table(self) -> str:
-        """Where the time went of those who use the services, p50 of each stage."""
+        """Table of the stages of contestants that use the services, p50 of each."""
         rows = []
         for name, taken in self.laps.heard.items():
             seen = [each for each in taken if each.stages]

@@ -105,7 +105,7 @@ class RhapsodeSystem:
 
 @dataclass(frozen=True, slots=True)
 class ClimbStep:
-    """What so many sessions heard."""
+    """Latencies of so many sessions."""
 
     sessions: int
     first_ms: Sequence[float]
@@ -123,7 +123,7 @@ class ClimbStep:
 async def step(
     system: ClimbSystem, sessions: int, seconds: float, think_s: tuple[float, float] = _THINK_S
 ) -> ClimbStep:
-    """Everybody asks, listens to the end, thinks for a moment and asks again, for so long."""
+    """Run sessions that ask, listen to the end, think for a moment and ask again, for so long."""
     taken: list[float] = []
     failures = 0
     until = monotonic() + seconds

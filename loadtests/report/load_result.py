@@ -26,7 +26,7 @@ class Latency(_Part):
 
 
 class CallerCounts(_Part):
-    """Who came, and what became of them."""
+    """Counts of callers by outcome."""
 
     planned: int
     fine: int
@@ -47,7 +47,7 @@ class CallerCounts(_Part):
     """Sessions that could not be deleted."""
     most_at_once: int
     retry_after_s: float | None
-    """What the refused were told, on average; None: nothing, or nobody was refused."""
+    """Mean Retry-After of refusals; None: no refusal had one."""
     retry_after_range_s: tuple[float, float] | None = None
     """The least and the most of it."""
     refused_untold: int = 0
@@ -78,7 +78,7 @@ class CallerFailure(_Part):
 
 
 class Judgement(_Part):
-    """What the oracles found."""
+    """Findings of the oracles."""
 
     listeners: int
     events: int
@@ -92,7 +92,7 @@ class Judgement(_Part):
     compared_with_log: int
     """Sessions that were read again from the log and compared with what was heard."""
     given_up: dict[str, int] = {}
-    """What the system said that it could not do, by event and code: "sentence.failed engine.dead"."""
+    """Failures that the system reported, by event and code: "sentence.failed engine.dead"."""
     examples: tuple[OracleFault, ...]
     """The first of each kind."""
 
@@ -111,7 +111,7 @@ class TimelineStep(_Part):
 
 
 class SystemLoad(_Part):
-    """What the system used, with so many callers in it."""
+    """Usage of the system, with so many callers inside."""
 
     at_s: float
     people: float
@@ -151,7 +151,7 @@ class SystemSeen(_Part):
 
     looked: bool
     why_not: str
-    """Where nobody looked: why."""
+    """Reason why the system was not looked at."""
     loads: tuple[SystemLoad, ...] = ()
     gateway_growth_mb_per_min: float | None = None
     """Of all gateways, while they live (lives.py); None: not looked at, or too short to say."""
@@ -235,4 +235,4 @@ class LoadResult(_Part):
     stolen: float = 0.0
     """Which part of the processors other machines on the same hardware had meanwhile, where that is told."""
     notes: tuple[str, ...] = ()
-    """What a reader should know beside the figures."""
+    """Remarks beside the figures."""

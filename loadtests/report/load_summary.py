@@ -92,7 +92,7 @@ def by_scenario(visits: Sequence[CallerRecord]) -> dict[str, CallerCounts]:
 
 
 def failures(visits: Iterable[CallerRecord]) -> list[CallerFailure]:
-    """Everybody who failed."""
+    """Callers that failed."""
     return [
         CallerFailure(
             person=visit.number,

@@ -1,4 +1,4 @@
-"""What is kept of a run beside its report: pictures as files, and a soak's table in docs/measurements.md."""
+"""Pictures of a run as files, and a soak's table in docs/measurements.md."""
 
 from collections.abc import Sequence
 from pathlib import Path

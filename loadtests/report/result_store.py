@@ -1,4 +1,4 @@
-"""Where results go, made and tried before a run: two hours must not be lost to a folder that cannot be."""
+"""The result store: folders and documents of results, tried before a run, and tables kept newest first."""
 
 import os
 import tempfile
@@ -47,7 +47,7 @@ def folder(wished: Path | None, otherwise: str) -> Path:
 
 
 def place(document: Path, mark: str) -> tuple[str, str]:
-    """What is before the line, with it, and what is after it. Raises ValueError where it cannot be kept."""
+    """Split a document after its mark. Raises ValueError where nothing can be kept there."""
     try:
         before, found, after = document.read_text("utf-8").partition(mark)
     except OSError as error:

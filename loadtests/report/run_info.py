@@ -1,4 +1,4 @@
-"""Where, when and how something was measured, and what a measurement says of its progress."""
+"""Machine, time and commit of a measurement, and its lines of progress."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ def commit() -> str:
 
 
 def shape() -> str:
-    """What makes figures comparable: machines of the same shape."""
+    """Shape of this machine: figures of machines of the same shape are comparable."""
     cpu = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),

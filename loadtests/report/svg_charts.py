@@ -91,7 +91,7 @@ def _chart(name: str, high: float, shown: Show, labels: Labels, **parts: Any) ->
 
 
 def label_x(x: float, end: float) -> float:
-    """Where `x` of an axis that goes up to `end` is in the picture."""
+    """Position in the picture of `x` on an axis that goes up to `end`."""
     return _LEFT + x / end * _INNER
 
 

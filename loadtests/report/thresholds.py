@@ -1,4 +1,4 @@
-"""What a run must keep to, for CI: `ttfa_p95_ms<=800`. Pure."""
+"""Requirements on a run, for CI: `ttfa_p95_ms<=800`. Pure."""
 
 import operator
 import re
@@ -68,7 +68,7 @@ class Threshold:
 ALWAYS: Final = tuple(Threshold(name, "<=", 0.0) for name in (*oracles.NEVER, "lost_with_process"))
 """Asked for unless something else is said about the same name."""
 _WITHOUT_KILLS: Final = (Threshold("failed", "<=", 0.0),)
-"""Where parts are killed, somebody may fail now and then: how many is said by --require."""
+"""Required of runs without kills alone: with kills, --require says how many callers may fail."""
 _WITH_KILLS: Final = (Threshold("kills", ">", 0.0), Threshold("kills_not_followed", "<=", 0.0))
 _SOMEBODY: Final = Threshold("answered", ">", 0.0)
 

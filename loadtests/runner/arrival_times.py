@@ -65,7 +65,7 @@ def _by_chance(dice: random.Random) -> Iterator[float]:
 
 
 def _where(line: Sequence[Corner], steps: Iterator[float]) -> Iterator[float]:
-    """Where the area under the line has grown by each of the steps.
+    """Times at which the area under the line has grown by each of the steps.
 
     With steps of 1 that is an even stream, with exponential ones a Poisson process of that rate.
     """

@@ -1,4 +1,4 @@
-"""What `make load-curve` can be told, and what is wrong with what it was told."""
+"""`make load-curve`: more callers step by step, a verdict on each statement, and a report."""
 
 import argparse
 import asyncio
@@ -130,7 +130,7 @@ def seconds_of(number: int, seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """What `make load` is told, one run after the other."""
+    """Arguments of `make load`, one run after the other."""
 
     warm_up: argparse.Namespace
     steps: tuple[argparse.Namespace, ...]
@@ -187,7 +187,7 @@ async def _fair(
 
 
 def _told(arguments: argparse.Namespace, per_s: float, seconds: float, *, seed: int) -> argparse.Namespace:
-    """What `make load` would be told."""
+    """Arguments of `make load` for one step."""
     found = parsed([])
     for name in ("command", "url", "key", "scenario", "turns", "think", "processes", "quiet"):
         setattr(found, name, getattr(arguments, name))

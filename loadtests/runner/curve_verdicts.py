@@ -44,12 +44,12 @@ class CurveStep(_Part):
     ratio_p95: float | None
     answers_with_gaps: int
     faults: dict[str, int]
-    """What must never happen: cut tails, cross-talk, events lost, doubled, disordered or differing."""
+    """Counts of cut tails, cross-talk, events lost, doubled, disordered or differing."""
     gateway_cpu_ms_each: float | None
     """Processor time of the gateways for each who was admitted, with what they take when idle; None: not
     ours to look at."""
     gateway_mb_each: float | None
-    """What the gateways' memory grew by in this step, for each of the most who were inside at once."""
+    """Growth of the gateways' memory in this step, for each of the most callers inside at once."""
     cores: float | None
     """Processor cores that the whole system used while callers came."""
     client_late_p99_ms: float
@@ -188,7 +188,7 @@ def knee(found: Sequence[CurveStep], late: float) -> int:
 
 
 def verdicts(found: Sequence[CurveStep], late: float, flat: float) -> tuple[CurveVerdict, ...]:
-    """What issue is taken with: quality up to where load is felt, and beyond."""
+    """Verdicts on quality up to where load is felt, and beyond."""
     last = knee(found, late)
     return (_up_to(found, last, late), _beyond(found, last, flat))
 

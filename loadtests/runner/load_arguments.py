@@ -1,4 +1,4 @@
-"""What `make load` can be told, and what is wrong with what it was told."""
+"""Command line of `make load`, and what makes it invalid."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ from loadtests.scenarios import SCENARIOS
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)")
 _PER: Final = {"s": 1, "m": 60, "min": 60, "h": 3_600}
 TASTE: Final = {"scenario": "day", "rate": 0.6, "seconds": 120.0}
-"""What happens without a word: a system of its own, with scripted engines, on a small machine."""
+"""Defaults: a short mixed day, for a system of its own on a small machine."""
 
 
 def _examples() -> str:

@@ -201,5 +201,5 @@ def _publish(result: LoadResult, folder: Path, arguments: argparse.Namespace) ->
 
 
 def has_display() -> bool:
-    """Whether a browser can show something here."""
+    """Tell whether a browser can show something here."""
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

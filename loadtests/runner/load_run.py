@@ -96,7 +96,7 @@ class LoadRun:
             await crew.close()
 
     def figures(self) -> dict[str, Any]:
-        """What a Result says of it."""
+        """Figures of the run for its LoadResult."""
         visits = sorted((visit for share in self.shares for visit in share.visits), key=lambda one: one.due_s)
         samples = [sample for share in self.shares for sample in share.samples]
         seconds = max(share.seconds for share in self.shares)
@@ -121,7 +121,7 @@ class LoadRun:
         }
 
     def notes(self) -> list[str]:
-        """What a reader should know of how it ended."""
+        """Remarks on how the run ended."""
         said = [
             f"{share.died}: {len(share.visits)} people are lost with it, and their sessions were not deleted."
             for share in self.shares

@@ -108,7 +108,7 @@ class LoadPlan:
     killing: bool = False
     """Parts of the system are killed: what that breaks is tried again for as long as somebody's patience."""
     from_arrival: bool = False
-    """Somebody's first question is due when they are: opening a session and connecting is waiting for it."""
+    """A caller's first question is due at its arrival: opening a session and connecting count as waiting."""
     process: int = 0
     processes: int = 1
 
@@ -146,12 +146,12 @@ class LoadProgress:
     refused: int = 0
     failed: int = 0
     over: bool = False
-    """Nobody is inside any more, and nobody comes."""
+    """All callers have left, and none comes."""
 
 
 @dataclass(slots=True)
 class LoopState:
-    """What came of it."""
+    """State and result of a run."""
 
     epoch_s: float
     """The run's beginning on the monotonic clock."""
@@ -212,7 +212,7 @@ async def _people(plan: LoadPlan, connection: ApiConnection, result: LoopState, 
 
 
 async def _stopped(stop: asyncio.Event, wait_s: float) -> bool:
-    """Whether that comes first."""
+    """Wait; tell whether the stop came first."""
     if wait_s > 0:
         try:
             async with asyncio.timeout(wait_s):

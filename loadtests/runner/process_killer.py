@@ -21,7 +21,7 @@ PARTS: Final[Mapping[str, str]] = {
     "SpeechToText": "an ear",
     "LanguageModel": "a language model",
 }
-"""What is killed, each once in a round, and what it is called."""
+"""Parts of the system that are killed, each once in a round, with their names in words."""
 _MARGIN_S: Final = 60.0
 """Before the first kill and after the last, at most: somebody is there, and everything is back at the end."""
 
@@ -61,7 +61,7 @@ class ProcessKiller:
     _taken: set[psutil.Process] = field(default_factory=set, init=False)
     """Those that have followed one that was killed: each follows only one."""
     over: bool = False
-    """Nobody is there any more: nothing else is killed."""
+    """All callers have left: nothing else is killed."""
 
     async def run(self, epoch_s: float) -> None:
         """Until the last process that was killed has been followed by another, or until cancelled."""

@@ -132,7 +132,7 @@ SCRIPTS: Final[dict[str, dict[str, Any]]] = {
     "text_to_speech": {"first_chunk_ms": 60, "per_chunk_ms": 20},
     "speech_to_text": {"texts": ["Please tell me a story."], "per_request_ms": 40},
 }
-"""What each engine does. The answer begins with the question, and so with its mark."""
+"""Scripts of the engines. The answer begins with the question, and so with its mark."""
 
 
 @contextmanager

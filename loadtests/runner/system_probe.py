@@ -1,4 +1,4 @@
-"""What the log server of a system of our own holds: its keys, and what it has written to disk."""
+"""Samples of the system under load: its metrics, its processes, and the keys and files of its log."""
 
 import asyncio
 import re
@@ -65,13 +65,13 @@ _EACH: Final = {metric_names.MEMORY.name: "bytes", metric_names.TASKS.name: "tas
 
 @dataclass(frozen=True, slots=True)
 class SystemSample:
-    """What was found at one moment (monotonic)."""
+    """Sample of one moment (monotonic)."""
 
     moment_s: float
     figures: dict[str, float]
     """Of the whole system."""
     each: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What gateways and workers tell of themselves: figure, then process."""
+    """Figures that gateways and workers report of themselves: figure, then process."""
     members: tuple[ProcessSample, ...] = ()
     """Of a system of our own: its processes."""
 

@@ -1,4 +1,4 @@
-"""What the processes of a system have used so far, by the part that they play in it."""
+"""Processes of a system under test: their parts, processor time, memory and files."""
 
 import os
 from collections import defaultdict
@@ -20,7 +20,7 @@ _RAY = frozenset({"raylet", "gcs_server"})
 
 @dataclass(frozen=True, slots=True)
 class SystemUsage:
-    """What was used from the start of the processes to one moment."""
+    """Usage from the start of the processes to one moment."""
 
     at_s: float
     cpu_s: Mapping[str, float]
@@ -29,10 +29,10 @@ class SystemUsage:
     """How often the log server was asked what."""
     log_cpu_s: float
     log_bytes: int
-    """What the log holds in memory."""
+    """Bytes of the log in memory."""
 
     def since(self, before: "SystemUsage") -> "SystemUsage":
-        """What was used in between; memory as its growth."""
+        """Usage in between; memory as its growth."""
         return SystemUsage(
             self.at_s - before.at_s,
             {role: spent - before.cpu_s.get(role, 0.0) for role, spent in self.cpu_s.items()},

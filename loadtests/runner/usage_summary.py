@@ -1,4 +1,4 @@
-"""Whether something grows although its processes die: growth is that of processes while they live. Pure."""
+"""Summary of what the system and this client used. Growth is that of processes while they live. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ Life = Sequence[tuple[float, float]]
 
 
 def settled(life: Life) -> Life:
-    """What can be taken for growth: the second half, without the first two minutes in any case."""
+    """Samples that count for growth: the second half, without the first two minutes in any case."""
     if not life:
         return life
     begins, ends = life[0][0], life[-1][0]
@@ -84,7 +84,7 @@ def system(
     seconds: float = inf,
     kills: Sequence[ProcessKill] = (),
 ) -> SystemSeen:
-    """What is made once and kept is no growth: it is made in the first half, of the run or of a life.
+    """Usage of the system. Caches are no growth: they fill in the first half, of the run or of a life.
 
     Nor is it told by what is given back after so many `seconds`, when nobody comes any more.
     """
@@ -128,7 +128,7 @@ def _by_part(looks: Sequence[SystemSample], value: Callable[[ProcessSample], flo
 
 
 def _of_lives(looks: Sequence[SystemSample], values: Sequence[Mapping[str, float]]) -> float | None:
-    """Who has told nothing, or is not there, is left out of the look."""
+    """Growth of all lives; a process without a figure is left out of that sample."""
     there = [(look.moment_s, found) for look, found in zip(looks, values, strict=True) if found]
     grown = growth_of_all([at_s for at_s, _ in there], [found for _, found in there])
     return None if grown is None else round(grown, 3)

@@ -20,7 +20,7 @@ _LENGTH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class WorkerOrders:
-    """What a process is to do; it says `Ready`, and waits for `Go`."""
+    """Orders for a process; it answers `WorkerReady`, and waits for `StartOrder`."""
 
     plan: LoadPlan
     url: str
@@ -41,7 +41,7 @@ class StartOrder:
 
 @dataclass(frozen=True, slots=True)
 class StopOrder:
-    """Nobody comes any more, and those who are there go."""
+    """No caller comes any more, and those inside leave."""
 
 
 def packed(message: object) -> bytes:

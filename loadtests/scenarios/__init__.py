@@ -1,4 +1,4 @@
-"""What callers do. Each scenario is a module of its own; this one knows their names."""
+"""The scenarios: behaviours of virtual callers, by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ SPEAKING: Final = frozenset({"call", "barge-in"})
 def cast(
     name: str, people: int, seed: int, knobs: ScenarioOptions, folder: Path | None
 ) -> tuple[list[str], dict[str, Scenario], tuple[str, ...]]:
-    """What each caller does, what that is, and what the report's reader should know. Raises ValueError."""
+    """Scenario of each caller, the scenarios by name, and remarks for the report. Raises ValueError."""
     clips = recordings(folder) if name in SPEAKING or name == "day" else ()
     knobs = replace(knobs, recordings=clips)
     if name in SPEAKING and not clips:

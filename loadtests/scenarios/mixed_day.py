@@ -34,7 +34,7 @@ class Day:
 
 
 def shared(people: int, seed: int, possible: Collection[str]) -> list[str]:
-    """Who does what."""
+    """Choose a scenario for each caller."""
     names = [name for name in WEIGHTS if name in possible]
     return random.Random(seed).choices(names, [WEIGHTS[name] for name in names], k=people)
 

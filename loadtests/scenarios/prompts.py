@@ -1,4 +1,4 @@
-"""What is asked and what is read out. Everything carries the caller's mark. Pure."""
+"""Prompts and texts. Each carries the caller's mark. Pure."""
 
 import random
 from typing import Final

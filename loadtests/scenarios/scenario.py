@@ -1,4 +1,4 @@
-"""What a scenario is, and what all of them can be told."""
+"""The interface of a scenario, and the options of all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from loadtests.client.virtual_caller import VirtualCaller
 
 @dataclass(frozen=True, slots=True)
 class ScenarioOptions:
-    """What the command line says about what callers do."""
+    """Options of the command line for what callers do."""
 
     turns: int = 3
     think_s: float = 4.0
@@ -24,7 +24,7 @@ class ScenarioOptions:
 
 
 class Scenario(Protocol):
-    """What one caller does, from coming to leaving."""
+    """Behaviour of one caller, from coming to leaving."""
 
     async def play(self, caller: VirtualCaller) -> None:
         """Raises Refused, Failed or TimeoutError; whatever was heard until then is kept."""

@@ -22,7 +22,7 @@ _COLUMNS: Final = 92
 
 @dataclass(frozen=True, slots=True)
 class LibraryQuestion:
-    """What somebody asks, and the words that answer it."""
+    """A question, and the words that answer it."""
 
     kind: str
     question: str

@@ -1,4 +1,4 @@
-"""What an append costs the log server: ev_append with its push, against the cheapest way to store as much.
+"""Cost of an append for the log server: ev_append with its push, beside the cheapest way to store as much.
 
 The measure is server CPU per event (`used_cpu_*` of INFO), and the ratio of the two within one round: a busy
 machine slows both alike.

@@ -24,7 +24,7 @@ WRITER: Final = {
 VOICE: Final = {"ms_per_char": 15.0, "chunk_ms": 240, "first_chunk_ms": 60, "per_chunk_ms": 20}
 BUDGET: Final = 200
 _AT_ONCE: Final = (0.0, 0.2)
-"""Who is narrated to asks for the next one at once: all the sessions are live."""
+"""Seconds between a narration and the next: about none, so that all the sessions are live."""
 
 
 @dataclass

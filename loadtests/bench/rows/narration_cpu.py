@@ -16,7 +16,7 @@ from schemas.settings import AppSettings
 
 TOKENS: Final = 64
 _RAY: Final = frozenset({"Controller", "Proxy", "Ray", "Rest"})
-"""What is not of the system itself; the note says what it took."""
+"""Roles that are not of the system itself; the note says how much they took."""
 _WARM_UP: Final = 1
 
 

@@ -1,4 +1,4 @@
-"""What an event costs, and how long it takes, where more and more sessions are live at once."""
+"""Cost and latency of an event as the number of live sessions grows."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a live session holds of the gateways' memory, beside an open WebSocket that streams the same text."""
+"""Memory of the gateways for a live session, beside an open WebSocket that streams the same text."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ class HeldMemory:
 
 
 def gateways_mb(home: Path) -> float:
-    """What only the gateways of this home hold (USS)."""
+    """Unique set size of this home's gateways."""
     return sum(uss_mb(process) for role, process in processes(home) if role == "Gateway")
 
 

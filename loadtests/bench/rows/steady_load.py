@@ -13,7 +13,7 @@ from schemas.events import TERMINAL
 _PATIENCE_S: Final = 120.0
 _PROMPT: Final = "Go on."
 _REST_S: Final = 0.5
-"""Who is refused by a gateway that is busy asks again after so long, and again."""
+"""Seconds until a session that a busy gateway refused asks again."""
 Take = Callable[[TimedFrame], None]
 
 
@@ -111,8 +111,8 @@ class SteadySessions:
 async def living(
     url: str, wish: Mapping[str, Any], take: Take = unseen, *, rest_s: float = 0.0
 ) -> AsyncGenerator[SteadySessions, None]:
-    """Nobody is there yet. `take` is handed every frame that comes to anybody; about so long everybody rests
-    between an answer and the next question.
+    """Start without sessions. `take` gets every frame of every session; `rest_s`: between an answer and the
+    next question, about.
 
     Raises RuntimeError, in a group, when a session fails.
     """

@@ -1,4 +1,4 @@
-"""What tracing costs a turn: gateways without it, with a tenth of the turns traced, and with all."""
+"""Cost of tracing for a turn: gateways without it, with a tenth of the turns traced, and with all."""
 
 import argparse
 import asyncio
@@ -82,7 +82,7 @@ _CALLS: Final = 100_000
 
 @dataclass
 class TracedTurns:
-    """What the turns of one way took, in milliseconds."""
+    """Latencies of one way's turns, in milliseconds."""
 
     first_audio: list[float] = field(default_factory=list)
     deltas: list[float] = field(default_factory=list)
@@ -154,7 +154,7 @@ def _spread(series: Sequence[float]) -> str:
 
 
 def unrecorded() -> str:
-    """What a place costs that would be a span, where nothing is recorded."""
+    """Cost of a span that is not recorded, in words."""
 
     def nothing() -> None:
         with span(span_names.RETRIEVE):

@@ -37,7 +37,7 @@ class VoiceScenario:
 
 @dataclass(frozen=True, slots=True)
 class VoiceOutcome:
-    """What came of a scenario."""
+    """Result of a scenario."""
 
     scenario: VoiceScenario
     traces: Sequence[VoiceTrace]

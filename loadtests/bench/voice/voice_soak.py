@@ -21,7 +21,7 @@ _SAMPLE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSample:
-    """What the processes hold, so many seconds after the beginning. Sums over replicas."""
+    """Memory and files of the processes, so many seconds after the beginning. Sums over replicas."""
 
     at_s: float
     rss_mb: dict[str, float]
@@ -34,7 +34,7 @@ class ReplicaWatch:
     def __init__(self, home: Path | None) -> None:
         self.samples: list[ReplicaSample] = []
         self.gone: list[str] = []
-        """Who was there once and is not any more, and when that was seen."""
+        """Processes that are gone, and when that was seen."""
         self._home = home
         self._began_s = monotonic()
         self._known: dict[Path, str] = {}
@@ -46,7 +46,7 @@ class ReplicaWatch:
             await asyncio.sleep(_SAMPLE_S)
 
     def look(self) -> ReplicaSample:
-        """What they hold now; and who has gone since the last look."""
+        """Take a sample, and note the processes that have gone since the last one."""
         at_s = round(monotonic() - self._began_s, 1)
         rss, fds = dict.fromkeys(REPLICAS, 0.0), dict.fromkeys(REPLICAS, 0)
         present: dict[Path, str] = {}
@@ -87,7 +87,7 @@ _LIMIT_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What came of it. Lags are milliseconds."""
+    """Result of a soak. Lags are milliseconds."""
 
     seconds: float
     took_s: float

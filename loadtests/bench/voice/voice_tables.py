@@ -18,7 +18,7 @@ DELIVERED: Final = "realtime, as delivered"
 
 
 def steps_table(traces: Sequence[VoiceTrace]) -> str:
-    """Where the time of a turn went, from the last sound on."""
+    """Table of the steps of a turn, from the last sound of the question on."""
     rows: list[list[str]] = []
     before = [0.0] * len(traces)
     for step in STEPS:
@@ -74,7 +74,7 @@ def rate(errors: WordErrors) -> str:
 
 
 def endpointing(traces: Sequence[VoiceTrace]) -> str:
-    """What went wrong with where utterances begin and end."""
+    """Count utterances whose begin or end was found wrongly."""
     split = sum(trace.utterances > 1 for trace in traces)
     late = sum(trace.began_late > _LATE_BEGIN_MS for trace in traces)
     long = sum(trace.late_vad > _OVERLONG_MS for trace in traces)
@@ -113,7 +113,7 @@ def _answered(outcome: VoiceOutcome) -> list[str]:
 
 
 def _judged(kept: bool | None, outcome: VoiceOutcome) -> str:
-    """What was not answered was not in time either, and none of its words was right."""
+    """Verdict; a question that was not answered is a miss."""
     failed = len(outcome.failures)
     return f"MISSED, {failed} failed" if failed else verdict(kept)
 

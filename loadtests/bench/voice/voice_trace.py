@@ -26,7 +26,7 @@ _OPUS_HEAD: Final = b"OpusHead\x01\x01" + bytes(2) + (24_000).to_bytes(4, "littl
 
 @dataclass(frozen=True, slots=True)
 class VoiceTrace:
-    """Where the time of one turn went. All in milliseconds."""
+    """Steps of one turn. All in milliseconds."""
 
     clip: str
     recorded: dict[str, float]

@@ -1,1 +1,1 @@
-"""What each part of a turn costs: processor seconds, memory, bytes; of engines and what is around them."""
+"""Costs of the parts of a turn: processor seconds, memory, bytes; of the engines and of the rest."""

@@ -58,7 +58,7 @@ def bare_gateway(settings: AppSettings) -> Iterator[str]:
 
 
 async def scripted_cpu(script: dict[str, Any], folder: Path) -> tuple[float, float]:
-    """What the scripted engines take themselves, in processor seconds: for a delta, for a second of sound.
+    """Processor seconds of the scripted engines themselves: for a delta, for a second of sound.
 
     They run in the gateway's process here, and in replicas of their own everywhere else.
     """

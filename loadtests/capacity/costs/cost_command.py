@@ -137,7 +137,7 @@ def _around(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _before(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What was kept, where only a part is measured anew."""
+    """Figures that were kept, where only a part is measured anew."""
     return json.loads(COSTS.read_text()) if len(arguments.parts) < 2 and COSTS.exists() else {}
 
 

@@ -1,4 +1,4 @@
-"""What the engines cost by themselves: processor seconds, in a process that does nothing else."""
+"""Costs of the engines by themselves: processor seconds, in a process that does nothing else."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What everything around the models costs: the whole system with engines that take no work, step by step."""
+"""Costs of everything around the models: the whole system with engines that take no work, step by step."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ _SETTLE_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class CostStep:
-    """What one kind of load used, and what it was."""
+    """Usage by one kind of load."""
 
     used: SystemUsage
     heard: CallerResults | None
@@ -92,7 +92,7 @@ async def sockets(url: str, meter: SystemMeter, many: int) -> CostStep:
 async def asked(
     url: str, meter: SystemMeter, turns: int, prompt: str, *, people: int = PEOPLE, **settings: Any
 ) -> CostStep:
-    """Everybody asks the same, and hears the answer as fast as it comes."""
+    """All callers ask the same, and receive the answer as fast as it comes."""
     before = meter.read()
     heard = await ask_together(
         url, people, CallerPlan(turns, settings={"max_tokens": 4_096, **settings}), [prompt]
@@ -139,7 +139,7 @@ async def microphones(url: str, meter: SystemMeter, many: int, seconds: float, *
 
 
 async def log_bytes(url: str, log: Redis, prompt: str, turns: int, **settings: Any) -> dict[str, float]:
-    """What one session takes in the log server's memory: when it begins, and with each turn."""
+    """Bytes of one session in the log server's memory: when it begins, and with each turn."""
     async with ApiConnection(url) as client:
         sizes, facts = [], 0
         session = await client.create(max_tokens=4_096, **settings)

@@ -121,7 +121,7 @@ class InstalledCard:
 
 
 def cards() -> list[InstalledCard]:
-    """What nvidia-smi sees; none where there is none."""
+    """Cards that nvidia-smi sees; none without it."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = "--query-gpu=name,memory.total,memory.used,utilization.gpu"

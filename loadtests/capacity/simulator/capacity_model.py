@@ -124,7 +124,7 @@ def holds(
     shape: ModelShape,
     speech_card: GraphicsCard,
 ) -> SessionCapacity:
-    """What one core, one shard, one card is good for."""
+    """Sessions that one core, one shard and one card carry."""
     of = demand(found, people)
     sizes = found["around"]["log_bytes"]
     session_s = SESSION_TURNS / of.turns

@@ -9,7 +9,7 @@ Action = Callable[[], None]
 Wait = Callable[[Action], None]
 """Given what comes after, sees to it that it happens."""
 Walk = Generator[Wait, None, Any]
-"""Somebody's doings: each thing that is yielded is waited for."""
+"""A process of the simulation: it waits for each thing that it yields."""
 
 
 class Appointment:

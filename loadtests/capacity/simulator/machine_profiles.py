@@ -26,13 +26,13 @@ _ONE_THREAD: Final = RateCurve(((1.0, 1.0), (2.0, 2.0)))
 """A unit takes n times as long when n share one thread; n jobs use n cores where each has its own."""
 _ONE_CORE: Final = RateCurve.flat(1.0)
 ASSISTANT: Final = CallerModel(tokens=45, question_s=4.0, silence_s=0.5, think_s=3.0)
-"""Somebody who talks with it: short questions, short answers."""
+"""A caller who talks with it: short questions, short answers."""
 NARRATION: Final = CallerModel(tokens=320, think_s=2.0)
-"""Somebody who listens to a story, chapter after chapter."""
+"""A caller who listens to a story, chapter after chapter."""
 
 
 def costs(path: Path = COSTS) -> dict[str, Any]:
-    """What was measured, as `python -m loadtests costs --keep` wrote it."""
+    """Read the measured costs, as `python -m loadtests costs --keep` wrote them."""
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 

@@ -46,7 +46,7 @@ def pairs(found: Mapping[str, Any], rows: Sequence[SmallEndRow]) -> list[Compare
 
 
 def cores_for(row: SmallEndRow) -> float:
-    """What strangers left of the machine."""
+    """Cores that other processes left of the machine."""
     return max(_LEAST_CORES, _CORES - row.others)
 
 

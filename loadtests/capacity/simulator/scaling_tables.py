@@ -35,7 +35,7 @@ def costs_sheet(found: Mapping[str, Any]) -> str:
 
 
 def demand_sheet(found: Mapping[str, Any]) -> str:
-    """What one session asks for, each second."""
+    """Table of one session's demand, each second."""
     both = [demand(found, people) for people in PEOPLE.values()]
     rows = [
         ["questions", *(f"{of.turns:.3f}" for of in both)],
@@ -107,7 +107,7 @@ def sizes_sheet(found: Mapping[str, Any]) -> str:
 
 
 def polling_sheet(found: Mapping[str, Any]) -> str:
-    """What the log is asked without anybody saying anything, as one system and in cells."""
+    """Table of the log's calls by idle sessions, as one system and in cells."""
     rows = []
     of = demand(found, ASSISTANT)
     for sessions in SIZES:

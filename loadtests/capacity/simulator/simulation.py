@@ -143,7 +143,7 @@ class SimulatedTurn:
         self.ears.take("text.delta", _TEXT, self._calendar.now)
 
     def _deltas(self, many: float) -> None:
-        """What their way to the listener takes, in one lump."""
+        """Work of their way to the listener, in one lump."""
         overheads = self._plan.overheads
         lump(self._gateway, overheads.gateway_delta * many)
         lump(self._log, overheads.log_delta * many)
@@ -181,7 +181,7 @@ def lump(station: WorkStation, work: float) -> None:
 
 
 def steady(series: list[float]) -> bool:
-    """Whether it does not grow from its first half to its second: a queue that grows for ever does."""
+    """Tell whether a series is steady; that of a queue which grows for ever is not."""
     half = len(series) // 2
     parts = [sum(part) / len(part) for part in (series[:half], series[half:]) if part]
     return all(later <= 1.5 * earlier + 1e-3 for earlier, later in pairwise(parts))
@@ -195,7 +195,7 @@ _HEARD_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """What came of it. Milliseconds."""
+    """Result of a simulation. Milliseconds."""
 
     people: int
     answers: int
@@ -213,14 +213,14 @@ class SimulationResult:
 
     @property
     def saturated(self) -> str:
-        """What is busiest."""
+        """Name of the busiest host."""
         return max(self.utilisation, key=lambda name: self.utilisation[name])
 
 
 def simulate(
     plan: SimulationPlan, people: int, seconds: float, *, turns: int | None = None, seed: int = 1
 ) -> SimulationResult:
-    """Everybody begins at some moment of the first cycle. With `turns`: all at once, and so many each."""
+    """Callers begin at moments of the first cycle. With `turns`: all at once, and so many turns each."""
     calendar, dice = EventCalendar(), random.Random(seed)
     site = SimulatedSite(plan, calendar, dice)
     answers: list[tuple[float, ReceivedAnswer]] = []
@@ -268,7 +268,7 @@ def _live(
 def _microphone(
     site: SimulatedSite, gateway: WorkStation, log: WorkStation, seconds: float, *, spoken: bool
 ) -> Walk:
-    """What is heard is work all the time, only nobody waits for it."""
+    """Microphone audio is work all the time, and no step waits for it."""
     over = site.plan.overheads
     hearing, keeping = (
         (over.gateway_microphone, over.log_microphone) if spoken else (over.gateway_quiet, over.log_quiet)

@@ -1,4 +1,4 @@
-"""What is simulated: callers with habits, what their turns cost, and the machines that do the work."""
+"""Input of a simulation: callers, costs of their turns, and the machines that do the work."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class WorkStage:
     unit_s: RateCurve
     """How long a unit takes each of so many jobs that are worked on together."""
     claim: RateCurve
-    """What so many jobs use of the host, at full speed."""
+    """Capacity of the host that so many jobs use at full speed."""
     places: float = inf
     """Jobs that one replica works on together; more wait."""
 
@@ -55,7 +55,7 @@ class MachineKind:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """What everything around the models takes: processor seconds, except where it says otherwise."""
+    """Costs around the models: processor seconds, except where it says otherwise."""
 
     gateway_turn: float
     gateway_delta: float
@@ -78,7 +78,7 @@ class Overheads:
 
 @dataclass(frozen=True, slots=True)
 class CallerModel:
-    """What one caller does, again and again: ask, listen to the end, think. Means; each turn differs."""
+    """Cycle of a caller: ask, listen to the end, think. Means; each turn differs."""
 
     tokens: float
     """Of an answer."""

@@ -56,7 +56,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class SmallEndRow:
-    """What so many callers heard. Milliseconds, p50 and p95; `others` are the cores that strangers used."""
+    """Latencies of so many callers: milliseconds, p50 and p95; `others`: cores of other processes."""
 
     kind: str
     people: int
@@ -134,7 +134,7 @@ def _one(url: str, kind: str, people: int, meter: SystemMeter) -> SmallEndRow:
 
 
 def _busy_s() -> float:
-    """What everybody has used of this machine so far."""
+    """Processor seconds that all processes of this machine have used so far."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.softirq)
 

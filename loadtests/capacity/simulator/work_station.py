@@ -1,4 +1,4 @@
-"""Where work is done: stations that serve several jobs at once, on hosts whose capacity they share.
+"""Stations that serve several jobs at once, on hosts whose capacity they share.
 
 One kind of station covers what is needed. `speed(n)` says how fast each of n jobs goes on, `places` how many
 are served at once: one place at speed 1 is a queue, c places a queue with c servers, endless places at speed
@@ -43,7 +43,7 @@ class WorkHost:
         self._stations.append(station)
 
     def changed(self) -> None:
-        """Somebody's demand is another: everybody's pace is reckoned anew."""
+        """Compute the pace of every station anew after the demand of one has changed."""
         self._count()
         self._claim = sum(station.demand() for station in self._stations)
         self.share = 1.0 if self._claim <= self.capacity else self.capacity / self._claim

@@ -28,7 +28,7 @@ TUNED = {
 
 
 class Microphone(io.AudioInput):
-    """What comes up the socket."""
+    """Audio that the client sends."""
 
     def __init__(self) -> None:
         super().__init__(label="socket")

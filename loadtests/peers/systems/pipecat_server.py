@@ -50,7 +50,7 @@ class BarePcm(FrameSerializer):
         return None
 
     async def deserialize(self, data: str | bytes) -> Frame | None:
-        """What was heard, or a question."""
+        """Audio, a question or a text to be read out."""
         if isinstance(data, bytes):
             return InputAudioRawFrame(data, 16_000, 1)
         wish = json.loads(data)
