@@ -96,6 +96,12 @@ REFUSED: list[tuple[Schema, str]] = [
     (text("^[](((a{0,50}){0,50}){0,50})]$"), "needs a \\"),
     (text("^[^](((a{0,50}){0,50}){0,50})]$"), "repeats what may be empty"),
     (text("^({3}a)$"), "needs a \\"),
+    (text("^" + "(" * 30 + "." + "+)" * 30 + "$"), "16 signs can be read"),
+    (text("^((.{1,4}){1,8}){1,8}$"), "16 signs can be read"),
+    (text("^((((.{1,2}){1,3}){1,3}){1,3}){1,4}$"), "16 signs can be read"),
+    (text("^" + "[^b]*" * 20 + "$"), "16 signs can be read"),
+    (text("^" + r"\w?" * 200 + "$"), "16 signs can be read"),
+    (text("^" + "(.|[a-z])" * 9 + "$"), "16 signs can be read"),
     ({"type": "string", "pattern": 7}, "no text"),
     ({"enum": list(range(ALTERNATIVES + 1))}, "begin alike"),
     ({"enum": [chr(0x4E00 + n) + "x" for n in range(ALTERNATIVES + 1)]}, "begin alike"),
@@ -146,6 +152,12 @@ def test_what_would_hold_the_engine_up_or_is_no_schema_is_refused_with_its_place
         text("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
         text(r"^[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}$"),
         text("^[a-z]+(-[a-z]+)*$"),
+        text(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$"),
+        text(r"^\d{4}\d{2}\d{2}\d{2}\d{2}\d{2}$"),
+        text("^[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}$"),
+        text(r"^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$"),
+        text("^https?://[^/ ]+(/[^ ]*)?$"),
+        text("^.{1,40}: .{1,200}$"),
         text("^.{0,2000}$"),
         text(r"^\{[^\[\]{}]{1,9}\}$"),
         {"anyOf": [{"type": "object", "properties": {"a": True}, "required": ["a"]}, {"type": "null"}]},
@@ -203,6 +215,10 @@ def test_references_follow_a_schema_to_its_new_place_and_words_that_look_like_so
     [
         lambda: {"enum": WORDS},
         lambda: {"anyOf": [member(f"p{number}") for number in range(600)]},
+        lambda: {"anyOf": [text("^" + "".join(f"{chr(97 + n)}?" for n in range(26)) + "$")] * 250},
+        lambda: text("^(" + "|".join(f"[{chr(0x4E00 + n)}a]" for n in range(4_000)) + ")$"),
+        lambda: {"anyOf": [text("^" + "".join(f"[{chr(0x4E00 + n)}]?" for n in range(40)) + "$")] * 100},
+        lambda: member("a", {"anyOf": [text(r"^.{0,100}x.{0,10}$")] * 250}),
         lambda: {
             "$defs": {
                 f"N{n}": {"anyOf": [member(f"p{m}", {"$ref": f"#/$defs/N{m}"}) for m in range(20)]}
@@ -211,7 +227,7 @@ def test_references_follow_a_schema_to_its_new_place_and_words_that_look_like_so
             "$ref": "#/$defs/N0",
         },
     ],
-    ids=["words", "alternatives", "entangled"],
+    ids=["words", "alternatives", "optional signs", "sets", "optional sets", "many patterns", "entangled"],
 )
 def test_looking_at_a_schema_takes_no_time_worth_mentioning(make: Callable[[], Schema]) -> None:
     """Processor time of this thread: a gateway looks at schemas between two events of others."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pipeline.engines.llm.pattern_branching import LENGTH, Either, Times, Tree, branching
+
 _FEW: Final = 32
 """So many words may begin as they like."""
 _AMBIGUOUS: Final = 256
@@ -27,17 +29,22 @@ class _Part:
     """Repetitions in it whose length is not given."""
     choices: int = 1
     """The most alternatives at one place."""
+    tree: Tree = ()
 
     def then(self, other: "_Part") -> "_Part":
         both, choices = self.open + other.open, max(self.choices, other.choices)
-        return _Part(self.places + other.places, self.nullable and other.nullable, both, choices)
+        tree = (*self.tree, *other.tree)
+        return _Part(self.places + other.places, self.nullable and other.nullable, both, choices, tree)
 
     def either(self, other: "_Part") -> "_Part":
         """Raises ValueError."""
         if self.nullable and other.nullable:
             raise ValueError("several of its alternatives may be empty")
         both, choices = self.open + other.open, self.choices + other.choices
-        return _Part(self.places + other.places, self.nullable or other.nullable, both, choices)
+        known = self.tree[0] if len(self.tree) == 1 else None
+        before = known.branches if isinstance(known, Either) else (self.tree,)
+        nullable, tree = self.nullable or other.nullable, (Either((*before, other.tree)),)
+        return _Part(self.places + other.places, nullable, both, choices, tree)
 
     def times(self, least: int, most: int | None) -> "_Part":
         """Raises ValueError."""
@@ -46,11 +53,14 @@ class _Part:
         copies = max(least, 1 if most is None else most)
         free = 0 if least == most else 1
         open_ = self.open * copies + free
-        return _Part(self.places * copies, self.nullable or least == 0, open_, self.choices)
+        tree = (Times(self.tree, least, most),)
+        return _Part(self.places * copies, self.nullable or least == 0, open_, self.choices, tree)
 
 
 def ways_through(pattern: Any, *, most: int) -> tuple[int, int]:
-    """About in how many ways at once a text can be read by the pattern, and how many places it has.
+    """About in how many ways at once a text can be read by the pattern, and what it weighs.
+
+    That is the number of its places, and of the pairs of them that can follow each other.
 
     `most`: places that a pattern may have, its repetitions written out. Raises ValueError with the reason.
     """
@@ -59,12 +69,19 @@ def ways_through(pattern: Any, *, most: int) -> tuple[int, int]:
     part, end = _sequence(pattern, 0, 0, most)
     if end < len(pattern):
         raise ValueError(f"the bracket at {end} closes nothing")
-    if part.open <= 1:
-        return part.choices, part.places
-    if part.places > _AMBIGUOUS:
+    if part.open > 1 and part.places > _AMBIGUOUS:
         told = f"{part.places} places, and several parts of any length; at most {_AMBIGUOUS} are taken then"
         raise ValueError(f"it has {told}")
-    return max(part.places, part.choices), part.places
+    ways = max(part.choices, part.places if part.open > 1 else 0)
+    if ways > _AMBIGUOUS:
+        return ways, part.places
+    each, pairs = branching(part.tree)
+    if each > _AMBIGUOUS:
+        raise ValueError(
+            f"a text of {LENGTH} signs can be read in more than {_AMBIGUOUS} ways: let parts that repeat and "
+            "follow each other differ in their signs"
+        )
+    return ways, part.places + pairs
 
 
 def _sequence(pattern: str, at: int, depth: int, most: int) -> tuple[_Part, int]:
@@ -100,7 +117,7 @@ def _item(pattern: str, at: int, depth: int, most: int) -> tuple[_Part, int]:
         return _Part(), found.end()
     if pattern[at] in "*+?":
         raise ValueError(f"there is nothing to repeat at {at}")
-    return _Part(places=1, nullable=False), found.end()
+    return _Part(places=1, nullable=False, tree=(found[0],)), found.end()
 
 
 def _repeated(item: _Part, pattern: str, at: int) -> tuple[_Part, int]:
