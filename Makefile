@@ -189,6 +189,10 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/python -m cluster.kubernetes --check
 	@$(BIN)/python -m cluster.observability --check
 
+.PHONY: structure
+structure: $(VENV)/.runtime $(VENV)/.dev ## Cycles, repeated names, sizes, and the modules that one prompt passes
+	@home=$$(mktemp -d); $(BIN)/python -m tests.structure --prompt $$home/home; code=$$?; rm -rf $$home; exit $$code
+
 .PHONY: fmt
 fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix .

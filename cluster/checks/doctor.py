@@ -112,7 +112,7 @@ def _config(file: Path | None) -> CheckResult:
 
 def _weights(file: Path | None) -> CheckResult:
     from cluster.checks.config import current
-    from pipeline.engines.weights import model_files
+    from pipeline.engines import model_files
 
     settings = current(file).settings
     missing = model_files.missing(settings)

@@ -21,7 +21,7 @@ from cluster.local import process_logs, process_sweep, ray_host, run_state
 from cluster.local.port_hold import held_port
 from cluster.local.run_state import Process, RunState, StartParams
 from cluster.local.stop_signals import StopSignals
-from pipeline.engines.weights import model_files
+from pipeline.engines import model_files
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import LogError
 

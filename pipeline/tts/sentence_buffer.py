@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.tts.normalization.abbreviations import lexicon
+from pipeline.tts.segmentation.abbreviations import lexicon
 from pipeline.tts.segmentation.boundary_rules import Strength
 from pipeline.tts.segmentation.boundary_scanner import Break, Scanner
 from pipeline.tts.segmentation.character_kinds import last_cut

@@ -9,10 +9,10 @@ import pytest
 from deployments.rpc.result_stream_server import ResultStreamServer
 from pipeline.engines.llm.llama_cpp import LlamaLanguageModel, load
 from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.model_files import language_model_file, voice_files
 from pipeline.engines.stt.openai_transcription import OpenAiTranscription
 from pipeline.engines.tts.piper import PiperTextToSpeech
 from pipeline.engines.tts.piper_voice import Voice
-from pipeline.engines.weights.model_files import language_model_file, voice_files
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 from schemas.settings.provider_settings import ChatProviderSettings
 from tests.engines.near import HERE

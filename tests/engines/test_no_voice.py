@@ -32,7 +32,7 @@ sys.meta_path.insert(0, Without())
 REFUSED = """
 from deployments.app import load_settings
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from pipeline.engines.weights.model_files import prepare
+from pipeline.engines.model_files import prepare
 engines = {"language_model": {"engine": "scripted"}, "speech_to_text": {"engine": "scripted"},
            "quality_speech_to_text": {"engine": "scripted"}}
 try:

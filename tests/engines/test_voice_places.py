@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engines.model_files import prepare
 from pipeline.engines.speech_environment import voice_python
 from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, converted_voice, is_xtts
 from pipeline.engines.tts.piper_device import NoDevice, check_is_used, providers_for
-from pipeline.engines.weights.model_files import prepare
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.settings import AppSettings, TextToSpeechSettings
 

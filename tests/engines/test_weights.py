@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.engines.llm.llama_cpp import load
+from pipeline.engines.model_files import language_model_file, missing, prepare, voice_files
 from pipeline.engines.stt.whisper_weights import quality_model, whisper_files
-from pipeline.engines.weights.model_files import language_model_file, missing, prepare, voice_files
 from pipeline.engines.weights.prepared_folders import UnusableWeights, sha256
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 from schemas.settings.listening_settings import QualitySpeechToTextSettings

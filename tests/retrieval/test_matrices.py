@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best, joined
+from pipeline.rag.store.vector_matrices import Block, Matrices, best, joined
 from schemas.settings.retrieval_settings import CollectionId
 
 _BEES = CollectionId("bees")

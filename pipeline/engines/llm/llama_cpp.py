@@ -19,10 +19,10 @@ from pipeline.engines.llm.context_window import fitting, too_long, without_oldes
 from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
 from pipeline.engines.llm.gguf_template import knows_calls
 from pipeline.engines.llm.json_schemas import taken
+from pipeline.engines.model_files import language_model_file
 from pipeline.engines.ports import ChatRequest, Completion, Message, Written
 from pipeline.engines.slots import Slots
 from pipeline.engines.watchdog import Watchdog
-from pipeline.engines.weights.model_files import language_model_file
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import ContextTooLong, EngineDead, EngineFailed, SchemaInvalid
 from schemas.settings import LanguageModelSettings

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.engines.model_files import voice_files
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.piper_device import providers_for
@@ -18,7 +19,6 @@ from pipeline.engines.tts.piper_voice import PiperFrames, Voice
 from pipeline.engines.tts.tempo import at_tempo, missing
 from pipeline.engines.tts.voice_windows import told_in_windows
 from pipeline.engines.watchdog import Watchdog
-from pipeline.engines.weights.model_files import voice_files
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
 

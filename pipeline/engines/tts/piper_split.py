@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pipeline.engines.weights.model_files import DECODER, FRONTEND, SEAM
+from pipeline.engines.model_files import DECODER, FRONTEND, SEAM
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 
 _MARGINS: Final = (24, 34, 48, 64, 96)

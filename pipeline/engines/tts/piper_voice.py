@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from piper import PiperConfig, PiperVoice
 from piper.config import PhonemeType
 
+from pipeline.engines.model_files import DECODER, FRONTEND, SEAM, VoiceFiles
 from pipeline.engines.tts.piper_device import CPU, check_is_used
 from pipeline.engines.tts.piper_words import TextWord, pieces, speakable
 from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, bounded
-from pipeline.engines.weights.model_files import DECODER, FRONTEND, SEAM, VoiceFiles
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 
 _BEGIN, _END, _PAD = "^", "$", "_"

@@ -11,9 +11,9 @@ import asyncpg
 import numpy as np
 
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best, joined
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
 from pipeline.rag.store.postgres_tables import AROUND, COLLECTIONS, MATCHING, PASSAGES, SCHEMA, TABLES
+from pipeline.rag.store.vector_matrices import Block, Matrices, best, joined
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound, RetrievalUnavailable
 from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 

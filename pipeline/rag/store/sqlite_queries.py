@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.embeddings.vector_matrices import Block, joined
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
+from pipeline.rag.store.vector_matrices import Block, joined
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentNotFound
 from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 

@@ -13,10 +13,10 @@ import anyio
 import anyio.to_thread
 
 from pipeline.rag.embeddings.embedder import Vectors
-from pipeline.rag.embeddings.vector_matrices import Block, Matrices, best
 from pipeline.rag.store import sqlite_queries as queries
 from pipeline.rag.store.passage_store import Hit, NewDocument, StoredPassage, Surroundings
 from pipeline.rag.store.sqlite_tables import Connections
+from pipeline.rag.store.vector_matrices import Block, Matrices, best
 from schemas.settings.retrieval_settings import CollectionId, CollectionView, DocumentId, DocumentView
 
 _BUSY_S: Final = 30.0

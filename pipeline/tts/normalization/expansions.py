@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.tts.normalization.abbreviations import Lexicon
 from pipeline.tts.normalization.numerals import Rule
+from pipeline.tts.segmentation.abbreviations import Lexicon
 from pipeline.tts.segmentation.boundary_rules import Strength, judge
 
 ENGLISH_EXPANSIONS: Final = {

@@ -4,7 +4,7 @@ import re
 from enum import IntEnum
 from typing import Final
 
-from pipeline.tts.normalization.abbreviations import Lexicon
+from pipeline.tts.segmentation.abbreviations import Lexicon
 from pipeline.tts.segmentation.character_kinds import EMOJI
 
 

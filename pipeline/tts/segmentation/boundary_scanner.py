@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from pipeline.tts.normalization.abbreviations import lexicon
+from pipeline.tts.segmentation.abbreviations import lexicon
 from pipeline.tts.segmentation.boundary_rules import NEXT_REACH, OPENERS, WORD_REACH, Strength, judge
 from pipeline.tts.segmentation.character_kinds import may_cut, only_emoji
 from pipeline.tts.segmentation.line_kinds import Lines

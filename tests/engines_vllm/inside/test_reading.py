@@ -8,8 +8,8 @@ from transformers import AutoTokenizer
 
 from pipeline.engines.llm.vllm.vllm_prompt import Prompts
 from pipeline.engines.llm.vllm.vllm_reader import Readers
+from pipeline.engines.model_files import vllm_folder
 from pipeline.engines.ports import ChatRequest, Function, Message, ToolCall
-from pipeline.engines.weights.model_files import vllm_folder
 from schemas.errors import EngineFailed
 from schemas.settings import LanguageModelSettings
 

@@ -24,11 +24,11 @@ from pipeline.engines.llm.vllm.vllm_params import Sampling, in_our_words
 from pipeline.engines.llm.vllm.vllm_prompt import Prompt, Prompts
 from pipeline.engines.llm.vllm.vllm_reader import Readers
 from pipeline.engines.llm.vllm.vllm_start import model_of, start
+from pipeline.engines.model_files import vllm_folder
 from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.ports import ChatRequest, Completion, ToolCall, Written
 from pipeline.engines.slots import Slots
 from pipeline.engines.watchdog import Watchdog
-from pipeline.engines.weights.model_files import vllm_folder
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, EngineFailed, UnknownModel
 from schemas.settings import LanguageModelSettings

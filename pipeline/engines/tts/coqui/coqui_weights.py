@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.engines.weights.model_files import voice_file
+from pipeline.engines.model_files import voice_file
 from pipeline.engines.weights.prepared_folders import Progress, Recipe, UnusableWeights, made, no_progress
 from schemas.settings import TextToSpeechSettings
 
