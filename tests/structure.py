@@ -1,4 +1,4 @@
-"""Counts that describe the structure of the tree: `make structure` prints them, tests/test_layout.py bounds them.
+"""Counts of the structure of the tree: `make structure` prints them, and tests/test_layout.py bounds them.
 
 Packages, cycles and imports come from grimp's import graph; names, sizes and docstrings from syntax trees.
 `--prompt` also answers one prompt with scripted engines and counts the modules that it passes.
