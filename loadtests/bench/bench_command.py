@@ -14,6 +14,7 @@ from loadtests.bench.bench_rows import measure
 from loadtests.bench.measured_row import MeasuredRow
 from loadtests.bench.noise import NoiseFound, NoiseVerdict, PastRatio, judge
 from loadtests.bench.row_plan import FULL, QUICK, ROWS, expected_s
+from loadtests.report.command_line import command_parser
 from loadtests.report.run_info import as_typed, commit, first, machine, say, shape, thefts, when
 from loadtests.report.tables import markdown, table
 
@@ -74,12 +75,7 @@ def check_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _parser(prog: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(prog, description, "--json", "--cache", "--key", epilog=epilog)
     parser.add_argument(
         "--rows",
         nargs="+",
@@ -88,11 +84,6 @@ def _parser(prog: str, description: str, epilog: str) -> argparse.ArgumentParser
         metavar="ROW",
         help="a to h (default: all)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure into a file")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights"
-    )
-    parser.add_argument("--key", help="an API key, where the servers under test ask for one")
     return parser
 
 

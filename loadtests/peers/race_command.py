@@ -18,6 +18,7 @@ from loadtests.peers.contestants import FAILURES, Contestant, PeerContestant, Rh
 from loadtests.peers.peer_servers import EngineServices, peer, services, there_are_peers, there_is_realtimetts
 from loadtests.peers.race_tables import Race, figures, sessions_table
 from loadtests.peers.session_climb import ClimbStep, ClimbSystem, PeerSystem, RhapsodeSystem, climb
+from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import as_typed, commit, first, machine, when
 from loadtests.runner.rhapsode_process import rhapsode
@@ -67,14 +68,11 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make race ARGS=", description=main.__doc__)
+    parser = command_parser("make race ARGS=", main.__doc__, "--json", "--keep", "--cache")
     add = parser.add_argument
     add("--rows", nargs="+", choices=_ROWS, default=_ROWS, help="which (default: all)")
     add("--laps", type=int, default=15, help="questions to everybody (default 15)")
     add("--seconds", type=float, default=12.0, help="of each number of sessions (default 12)")
-    add("--json", type=Path, metavar="FILE", help="write every figure into a file")
-    add("--keep", action="store_true", help="write the tables into docs/measurements.md")
-    add("--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights")
     return parser.parse_args()
 
 

@@ -17,6 +17,7 @@ from loadtests.client.api_connection import ApiConnection
 from loadtests.client.caller_record import CallerRecord
 from loadtests.client.session_connection import SessionConnection, Traffic
 from loadtests.client.virtual_caller import VirtualCaller
+from loadtests.report.command_line import command_parser
 from loadtests.report.dashboard_picture import drawing, shoot
 from loadtests.report.prometheus_server import prometheus
 from loadtests.report.result_store import ROOT
@@ -101,11 +102,9 @@ def _watch(url: str, folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make dashboard ARGS=", description=__doc__)
-    parser.add_argument("--url", help="a system that runs already; one is started otherwise")
+    parser = command_parser("make dashboard ARGS=", __doc__, "--url", "--cache")
     parser.add_argument("--people", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--scripted", action="store_true", help="scripted engines instead of models")
     parser.add_argument("--picture", type=Path, default=_PICTURE)
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser())
     return parser.parse_args()

@@ -1,6 +1,5 @@
 """Machine, time and commit of a measurement, and its lines of progress."""
 
-import argparse
 import os
 import platform
 import shlex
@@ -83,14 +82,3 @@ def as_typed(target: str) -> str:
 def first(error: Exception) -> Exception:
     """Of a group, what began it."""
     return first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """Of sessions, as an argument: "1,4,16"."""
-    try:
-        found = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or min(found) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of sessions: write 1,4,16")
-    return found

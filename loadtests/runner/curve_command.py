@@ -12,15 +12,15 @@ from typing import Final
 
 import httpx
 
-from loadtests.bench.voice.voice_command import seconds
 from loadtests.client.api_connection import ApiConnection, Failed
 from loadtests.report import result_store
+from loadtests.report.command_line import address, command_parser, count, number, processes, rate, seconds
 from loadtests.report.curve_page import DOCS, MARK, curve_table, keep, page, picture
 from loadtests.report.load_result import LoadResult
 from loadtests.report.run_info import as_typed, commit, machine, when
 from loadtests.runner import curve_verdicts, load_command
 from loadtests.runner.curve_verdicts import LoadCurve
-from loadtests.runner.load_arguments import address, count, number, parsed, processes, rate
+from loadtests.runner.load_arguments import parsed
 from loadtests.runner.load_command import BROKEN, KEPT, STOPPED, WRONG
 
 RATES: Final = {
@@ -55,15 +55,14 @@ that cannot be; 130 after Ctrl-C, which sends everybody away and reports what th
 
 def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """`words`: None: of the command line. Exits with 2 and words about what cannot be."""
-    parser = argparse.ArgumentParser(
-        prog="make load-curve ARGS=",
-        description="More and more callers, step by step: what those heard who were let in, and who was not.",
+    parser = command_parser(
+        "make load-curve ARGS=",
+        "More and more callers, step by step: what those heard who were let in, and who was not.",
+        *("--key", "--quiet"),
         epilog=_TEXT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--url", type=address, help="a system that runs; else one is started, with scripted engines")
-    add("--key", help="an API key or a token, where the system asks for one (or RHAPSODE_KEY)")
     add("--scenario", choices=list(RATES), default="narrate", help="what callers do; default narrate")
     add(
         "--rates",
@@ -87,7 +86,6 @@ def curve_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=1, help="the same seed brings the same callers; default 1")
     add("--keep", action="store_true", help="write table and picture into docs/, on a quiet machine")
     add("--out", type=Path, metavar="FOLDER", help="of curve.json, curve.html, curve.svg; default: a new one")
-    add("--quiet", action="store_true", help="no line of progress, and the report is not opened")
     found = parser.parse_args(words)
     if found.key and not found.url:
         parser.error("--key works only with --url: a system of its own asks nobody who they are")

@@ -2,24 +2,26 @@
 
 import argparse
 import json
-import os
-import re
-from collections.abc import Callable, Sequence
-from math import inf, nan
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-
-from loadtests.bench.voice.voice_command import seconds
 from loadtests.client import oracles
 from loadtests.report import thresholds
+from loadtests.report.command_line import (
+    address,
+    as_error,
+    command_parser,
+    count,
+    number,
+    processes,
+    rate,
+    seconds,
+)
 from loadtests.runner.arrival_times import PROFILES
 from loadtests.runner.process_killer import PARTS, schedule
 from loadtests.scenarios import SCENARIOS
 
-_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)")
-_PER: Final = {"s": 1, "m": 60, "min": 60, "h": 3_600}
 TASTE: Final = {"scenario": "day", "rate": 0.6, "seconds": 120.0}
 """Defaults: a short mixed day, for a system of its own on a small machine."""
 
@@ -94,15 +96,14 @@ def _kills(parser: argparse.ArgumentParser, found: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make load ARGS=",
-        description="Callers by the thousand on a Rhapsode: what they heard, and whether it was right.",
+    parser = command_parser(
+        "make load ARGS=",
+        "Callers by the thousand on a Rhapsode: what they heard, and whether it was right.",
+        *("--key", "--quiet"),
         epilog=_examples(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--url", type=address, help="a system that runs; else one is started, with scripted engines")
-    add("--key", help="an API key or a token, where the system asks for one (or RHAPSODE_KEY)")
     add("--scenario", choices=list(SCENARIOS), default=TASTE["scenario"], metavar="NAME", help="below")
     add(
         "--processes",
@@ -193,51 +194,6 @@ def _what_comes_of_it(parser: argparse.ArgumentParser) -> None:
     add("--plots", type=Path, metavar="FOLDER", help="its pictures over time go there as SVG files")
     add("--keep", action="store_true", help="a soak's table goes into docs/measurements.md")
     add("--out", type=Path, metavar="FOLDER", help="of load.json and load.html; default: a new one")
-    add("--quiet", action="store_true", help="no line of progress, and the report is not opened")
-
-
-def rate(text: str) -> float:
-    """Callers per second, of "2/s", "30/m" or a number."""
-    found = _RATE.fullmatch(text.strip())
-    try:
-        per_s = number(text) if found is None else number(found[1]) / _PER[found[2]]
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate: such as 2/s, 30/m or 500/h") from None
-    return per_s
-
-
-def number(text: str) -> float:
-    """From 0 on, and finite. Raises ArgumentTypeError."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = nan
-    if not 0 <= found < inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return found
-
-
-def address(text: str) -> str:
-    """Raises ArgumentTypeError."""
-    try:
-        parts = httpx.URL(text)
-    except (httpx.InvalidURL, ValueError):
-        parts = httpx.URL("")
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: such as http://127.0.0.1:8000")
-    return text.rstrip("/")
-
-
-def count(text: str) -> int:
-    """From 1 on. Raises ArgumentTypeError."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
-    return int(text)
-
-
-def processes(text: str) -> int:
-    """A number, or one for each core. Raises ArgumentTypeError."""
-    return os.cpu_count() or 1 if text == "auto" else count(text)
 
 
 def _settings(text: str) -> Any:
@@ -250,14 +206,4 @@ def _settings(text: str) -> Any:
     return found
 
 
-def _as_error(make: Callable[[str], Any]) -> Callable[[str], Any]:
-    def made(text: str) -> Any:
-        try:
-            return make(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return made
-
-
-_wish = _as_error(thresholds.threshold)
+_wish = as_error(thresholds.threshold)

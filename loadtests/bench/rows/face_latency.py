@@ -1,6 +1,5 @@
 """`make bench-faces`: what each face adds to the time of words and sound, with scripted engines."""
 
-import argparse
 import asyncio
 import json
 import tempfile
@@ -13,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from loadtests.bench.rows.stream_latency import FLOOR, SCRIPT, bare_delays, delays_row, face_delays
 from loadtests.client.face_clients import FACES, HEARD, FaceClient
+from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import ComparisonRow, percentile, table
@@ -24,9 +24,8 @@ _SHORT: Final = {"reply": "The lamp is lit. The fox is here.", "delta_chars": 8}
 
 def main() -> None:
     """Measure, print the table, and with --keep put it into docs/measurements.md."""
-    parser = argparse.ArgumentParser(prog="make bench-faces ARGS=", description=main.__doc__)
+    parser = command_parser("make bench-faces ARGS=", main.__doc__, "--keep")
     parser.add_argument("--rounds", type=int, default=30, help="questions per face (default 30)")
-    parser.add_argument("--keep", action="store_true", help="write the table into docs/measurements.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rhapsode-faces-") as folder:
         rows = [*_first(Path(folder), arguments.rounds), *_all(Path(folder))]

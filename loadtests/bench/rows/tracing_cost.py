@@ -1,6 +1,5 @@
 """Cost of tracing for a turn: gateways without it, with a tenth of the turns traced, and with all."""
 
-import argparse
 import asyncio
 import json
 import sys
@@ -18,6 +17,7 @@ import psutil
 from loadtests.bench.rows.stream_latency import ages
 from loadtests.capacity.costs.bare_gateway import bare_gateway, scripted_settings
 from loadtests.client.api_connection import ApiConnection
+from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, when
 from loadtests.report.tables import markdown, spread
@@ -92,10 +92,9 @@ class TracedTurns:
 
 def main() -> None:
     """Measure, print the table, and with --keep put it into docs/measurements.md."""
-    parser = argparse.ArgumentParser(prog="make bench-tracing ARGS=", description=main.__doc__)
+    parser = command_parser("make bench-tracing ARGS=", main.__doc__, "--keep")
     parser.add_argument("--rounds", type=int, default=10, help="of each way (default 10)")
     parser.add_argument("--streams", type=int, default=6, help="turns at a time (default 6)")
-    parser.add_argument("--keep", action="store_true", help="write the table into docs/measurements.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rhapsode-tracing-") as folder, gateways(Path(folder)) as found:
         taken = asyncio.run(_measure(found, arguments.rounds, arguments.streams))

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +25,7 @@ from loadtests.bench.voice.voice_conversation import (
 )
 from loadtests.bench.voice.voice_soak import soak, soak_table
 from loadtests.client import recorded_speech
+from loadtests.report.command_line import command_parser, seconds
 from loadtests.report.result_store import publish
 from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown, spread, table
@@ -33,7 +33,6 @@ from loadtests.runner.rhapsode_process import rhapsode
 from pipeline.stt.evaluation.word_error_rate import altogether
 from schemas.settings.listening_settings import ListeningSettings
 
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600}
 _EPILOG: Final = (
     "Times in the tables are milliseconds. A LENGTH is a number and its unit: ms, s, m (minutes) or h; "
     "without one it is seconds."
@@ -51,18 +50,11 @@ def voice_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def seconds(text: str) -> float:
-    """Of a length such as "30m", "1.5h", "500ms" or "90"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text.strip())
-    if match is None or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no length: a number and ms, s, m or h, such as 30m")
-    return float(match[1]) * _UNITS[match[2] or "s"]
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make bench-voice ARGS=",
-        description="Measure the voice path and print what it costs.",
+    parser = command_parser(
+        "make bench-voice ARGS=",
+        "Measure the voice path and print what it costs.",
+        *("--json", "--keep", "--key", "--cache"),
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -79,10 +71,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a system that runs already, instead of one of our own; of its processes --soak has no figures "
         "(memory, files)",
     )
-    add("--json", type=Path, metavar="FILE", help="write every figure into a file")
-    add("--keep", action="store_true", help="write the tables into docs/measurements.md")
-    add("--key", help="an API key, where the system asks for one")
-    add("--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights")
     return parser
 
 

@@ -16,6 +16,7 @@ from loadtests.capacity.costs import engine_costs as engines
 from loadtests.capacity.costs import turn_costs
 from loadtests.capacity.costs.bare_gateway import scripted_cpu
 from loadtests.capacity.costs.cost_formulas import derived
+from loadtests.report.command_line import command_parser
 from loadtests.report.result_store import ROOT
 from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown
@@ -116,14 +117,11 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m loadtests costs", description=main.__doc__)
+    parser = command_parser("python -m loadtests costs", main.__doc__, "--cache")
     parser.add_argument("--parts", nargs="+", choices=("engines", "around"), default=["engines", "around"])
     parser.add_argument("--repeats", type=int, default=3, help="of the engines; medians count (default 3)")
     parser.add_argument("--without-ray", action="store_true", help="a gateway alone: what is our own")
     parser.add_argument("--keep", action="store_true", help="write docs/costs.json; other parts stay in it")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights"
-    )
     parser.add_argument("--engines-only", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

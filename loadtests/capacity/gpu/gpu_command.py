@@ -18,8 +18,9 @@ from loadtests.capacity.costs.bare_gateway import bare_gateway
 from loadtests.capacity.gpu import gpu_rows, random_llama, random_whisper
 from loadtests.capacity.gpu.gpu_rows import GpuRow
 from loadtests.client import recorded_speech
+from loadtests.report.command_line import command_parser, numbers
 from loadtests.report.result_store import ROOT, publish
-from loadtests.report.run_info import commit, machine, numbers, say, when
+from loadtests.report.run_info import commit, machine, say, when
 from loadtests.report.tables import markdown, spread
 from loadtests.runner.rhapsode_process import rhapsode
 from pipeline.engines.registry import LANGUAGE_MODELS, TEXT_TO_SPEECH
@@ -39,9 +40,13 @@ _EPILOG: Final = (
 
 def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """`words`: None: of the command line. Exits with words about what cannot be."""
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtests gpu",
-        description="First sound, voice to voice and sessions per card, at several numbers of sessions.",
+    parser = command_parser(
+        "python -m loadtests gpu",
+        "First sound, voice to voice and sessions per card, at several numbers of sessions.",
+        "--keep",
+        "--json",
+        "--key",
+        "--cache",
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -74,10 +79,6 @@ def gpu_parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--without-ray", action="store_true", help="one gateway with its engines in one process")
     add("--cpu", action="store_true", help="engines for a card may run without one")
-    add("--keep", action="store_true", help="write the tables into docs/measurements.md")
-    add("--json", type=Path, metavar="FILE", help="write every figure into a file")
-    add("--key", help="an API key, where the system asks for one")
-    add("--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights")
     return parser.parse_args(words)
 
 

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import Final
 
 from loadtests.capacity.simulator import scaling_page, small_end
@@ -13,7 +12,8 @@ from loadtests.capacity.simulator.machine_profiles import ASSISTANT, NARRATION, 
 from loadtests.capacity.simulator.scaling_tables import in_ms
 from loadtests.capacity.simulator.simulation import SimulationResult, simulate
 from loadtests.capacity.simulator.simulation_plan import CallerModel, SimulationPlan
-from loadtests.report.run_info import numbers, say
+from loadtests.report.command_line import command_parser, numbers
+from loadtests.report.run_info import say
 from loadtests.report.tables import markdown
 
 HABITS: Final = {"assistant": ASSISTANT, "narration": NARRATION}
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m loadtests simulator", description=main.__doc__)
+    parser = command_parser("python -m loadtests simulator", main.__doc__, "--cache")
     add = parser.add_argument
     add("--sessions", type=numbers, default=[1, 2, 4, 8, 16], metavar="N,N", help="default 1,2,4,8,16")
     add("--profile", choices=("laptop", "gpu", "cluster"), default="laptop", help="which machines")
@@ -60,7 +60,6 @@ def _arguments() -> argparse.Namespace:
     add("--check", action="store_true", help="fail if the tables of docs/scaling.md are others")
     add("--measure", nargs="+", choices=("scripted", "real"), help="the small end, on this machine")
     add("--keep", action="store_true", help="with --measure: write docs/small-end.json")
-    add("--cache", type=Path, default=Path("~/.cache/rhapsode").expanduser(), help="prepared weights")
     return parser.parse_args()
 
 

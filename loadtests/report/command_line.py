@@ -1,0 +1,111 @@
+"""The command lines of the measurements: argument types, and the options that several commands share."""
+
+import argparse
+import os
+import re
+from collections.abc import Callable
+from math import inf, nan
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600}
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|min|h)")
+_PER: Final = {"s": 1, "m": 60, "min": 60, "h": 3_600}
+_SHARED: Final[dict[str, dict[str, Any]]] = {
+    "--url": {"help": "a system that runs already; else one is started"},
+    "--key": {"help": "an API key or a token, where the system asks for one (or RHAPSODE_KEY)"},
+    "--cache": {
+        "type": Path,
+        "default": Path("~/.cache/rhapsode").expanduser(),
+        "help": "prepared weights",
+    },
+    "--json": {"type": Path, "metavar": "FILE", "help": "write every figure into a file"},
+    "--keep": {"action": "store_true", "help": "write the tables into docs/measurements.md"},
+    "--quiet": {"action": "store_true", "help": "no line of progress, and the report is not opened"},
+}
+
+
+def command_parser(
+    prog: str, description: str | None, *shared: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """`shared`: options whose meaning is the same in every command."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=epilog, formatter_class=raw)
+    for option in shared:
+        parser.add_argument(option, **_SHARED[option])
+    return parser
+
+
+def seconds(text: str) -> float:
+    """Of a length such as "30m", "1.5h", "500ms" or "90"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length: a number and ms, s, m or h, such as 30m")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def rate(text: str) -> float:
+    """Callers per second, of "2/s", "30/m" or a number."""
+    found = _RATE.fullmatch(text.strip())
+    try:
+        per_s = number(text) if found is None else number(found[1]) / _PER[found[2]]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate: such as 2/s, 30/m or 500/h") from None
+    return per_s
+
+
+def number(text: str) -> float:
+    """From 0 on, and finite. Raises ArgumentTypeError."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = nan
+    if not 0 <= found < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return found
+
+
+def address(text: str) -> str:
+    """Raises ArgumentTypeError."""
+    try:
+        parts = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        parts = httpx.URL("")
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: such as http://127.0.0.1:8000")
+    return text.rstrip("/")
+
+
+def count(text: str) -> int:
+    """From 1 on. Raises ArgumentTypeError."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def processes(text: str) -> int:
+    """A number, or one for each core. Raises ArgumentTypeError."""
+    return os.cpu_count() or 1 if text == "auto" else count(text)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Of sessions, as an argument: "1,4,16"."""
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of sessions: write 1,4,16")
+    return found
+
+
+def as_error(make: Callable[[str], Any]) -> Callable[[str], Any]:
+    def made(text: str) -> Any:
+        try:
+            return make(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return made
