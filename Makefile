@@ -185,7 +185,7 @@ check: $(VENV)/.runtime $(VENV)/.dev ## Lint, format, types, layers and generate
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.export --check
 	@$(BIN)/python -m cluster.openapi --check
-	@$(BIN)/python -m schemas.openai.parameter_document --check
+	@$(BIN)/python -m schemas.documents.parameter_document --check
 	@$(BIN)/python -m cluster.kubernetes --check
 	@$(BIN)/python -m cluster.observability --check
 
@@ -202,7 +202,7 @@ fmt: $(VENV)/.runtime $(VENV)/.dev ## Format the code and fix what can be fixed
 schemas: $(VENV)/.runtime ## Write docs/schemas, docs/asyncapi.json and docs/openapi.json anew
 	@$(BIN)/python -m schemas.export
 	@$(BIN)/python -m cluster.openapi
-	@$(BIN)/python -m schemas.openai.parameter_document
+	@$(BIN)/python -m schemas.documents.parameter_document
 	@$(BIN)/python -m cluster.observability
 
 .PHONY: clean

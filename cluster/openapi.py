@@ -5,14 +5,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from deployments.services import Services
-from deployments.web.asgi_app import create_app
+from deployments.asgi_app import create_app
+from deployments.container import GatewayContainer
 from schemas import export
 from schemas.settings.limit_settings import LimitSettings
 
 
 @asynccontextmanager
-async def _nothing() -> AsyncGenerator[Services, None]:
+async def _nothing() -> AsyncGenerator[GatewayContainer, None]:
     """The application describes itself without being started."""
     raise RuntimeError("this application is only described, never run")
     yield

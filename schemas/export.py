@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from schemas import errors
+from schemas.documents import asyncapi
 from schemas.errors import (
     access_errors,
     openai_errors,
@@ -21,7 +22,6 @@ from schemas.errors import (
 from schemas.events import EVENT
 from schemas.native import (
     access_answers,
-    asyncapi,
     comparison_answers,
     gateway_answers,
     metric_answers,

@@ -11,10 +11,9 @@ from typing import Any
 
 import anyio
 
-from deployments.opening import open_services
+from deployments.asgi_app import create_app
+from deployments.container import GatewayContainer, open_services
 from deployments.replicas.workers import run_workers
-from deployments.services import Services
-from deployments.web.asgi_app import create_app
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
     build_language_model,
@@ -38,7 +37,7 @@ class RunningApp:
     url: str
     settings: AppSettings
     engines: dict[str, Any] = field(default_factory=dict)
-    services: Services | None = None
+    services: GatewayContainer | None = None
     loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -86,7 +85,7 @@ def running_app(settings: AppSettings, *, port: int = 0, workers: bool = False) 
     running = RunningApp(f"http://127.0.0.1:{listener.getsockname()[1]}", settings)
 
     @asynccontextmanager
-    async def services() -> AsyncGenerator[Services, None]:
+    async def services() -> AsyncGenerator[GatewayContainer, None]:
         engine = build_language_model(settings.language_model, settings.cache)
         voice = build_text_to_speech(settings.text_to_speech, settings.cache)
         transcribers = Transcribers(

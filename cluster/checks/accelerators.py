@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from cluster.checks.placement_check import cards_here, cards_needed, pools
-from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import MISUSED, CliError
 from schemas.settings import AppSettings
 from schemas.settings.placement_settings import FIELDS
 

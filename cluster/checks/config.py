@@ -14,9 +14,9 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster.checks.config_names import unknown
 from cluster.checks.placement_check import troubles
-from cluster.cli.cli_errors import MISUSED, CliError
-from cluster.local import run_state
-from cluster.local.run_state import KEY
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.run_state import KEY
 from deployments.app import load_settings
 from schemas.settings import AppSettings
 from schemas.settings.telemetry_settings import LoggingSettings

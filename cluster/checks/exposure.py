@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import MISUSED, CliError
 from pipeline.auth.api_keys import KeyFileDamaged
 from pipeline.auth.authenticator import is_loopback, is_open
 from schemas.settings import AppSettings

@@ -15,7 +15,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from cluster.cli.cli_errors import CliError
+from cluster.terminal.cli_errors import CliError
 from pipeline.eventlog.redis.embedded import embedded_server as embedded
 from pipeline.eventlog.redis.server_info import Durability
 from schemas.settings import LogSettings

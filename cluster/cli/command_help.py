@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from cluster.cli.cli_errors import MISUSED, CliError, NotRunning
-from cluster.cli.console import Steps, show_error
+from cluster.terminal.cli_errors import MISUSED, CliError, NotRunning
+from cluster.terminal.console import Steps, show_error
 
 Url = Annotated[
     str | None,
@@ -53,7 +53,7 @@ def explained() -> Iterator[None]:
 def running_at(url: str | None = None, *, start: bool = False) -> str:
     """The address of the system: `url`, or the one that runs here, started first if that is wanted."""
     from cluster.local import detach as background
-    from cluster.local import run_state
+    from cluster.terminal import run_state
 
     if (url := url or SAID.url) is not None:
         return _checked(url)

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.cli.command_help import SAID, Json, Url, explained
-from cluster.local.run_state import KEY
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.run_state import KEY
 
 Key = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cluster.cli.command_help import Json, Yes, confirm, explained, running_at, say
-from cluster.cli.console import Steps
+from cluster.terminal.console import Steps
 
 app = typer.Typer(
     help="Documents that answers can be looked up in, in collections.",

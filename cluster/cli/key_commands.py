@@ -12,9 +12,9 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.cli.command_help import Yes, confirm, explained
-from cluster.local import run_state
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import MISUSED, CliError
 from pipeline.auth.api_keys import KeyFileDamaged, KeyRecord, PrincipalName, create_key, read_keys, revoke_key
 from pipeline.auth.authenticator import keys_file
 from schemas.principals import Role

@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from cluster.cli import document_commands, key_commands, rollout_commands, transcribe_commands
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.cli.command_help import Json, Url, explained, running_at
 from cluster.cli.command_help import say as say_plainly
 from cluster.cli.common_options import Key, begin, complete
-from cluster.cli.console import Steps
 from cluster.cli.maintenance_commands import dead, projections
 from cluster.cli.metrics_command import metrics
-from cluster.cli.top.top_command import top
+from cluster.cli.top_command import top
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.console import Steps
 from schemas.version import BUILD
 
 app = typer.Typer(
@@ -87,7 +87,7 @@ def up(
     from cluster.checks.exposure import OPEN
     from cluster.local import detach as background
     from cluster.local import up as foreground
-    from cluster.local.run_state import StartParams, home, refuse_other_wishes, running
+    from cluster.terminal.run_state import StartParams, home, refuse_other_wishes, running
 
     steps = Steps(Console())
     wish = StartParams(config, host, port, scripted, pretend_gpus)
@@ -178,7 +178,7 @@ def show_logs(
     Example: rhapsode logs gateway --follow
     """
     from cluster.local import process_logs
-    from cluster.local.run_state import home
+    from cluster.terminal.run_state import home
 
     with explained():
         process_logs.show(home(), part, lines, say_plainly, follow=follow)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cluster.cli.command_help import Json, Url, Yes, confirm, explained, running_at, say
-from cluster.cli.requests import ask
+from cluster.terminal.requests import ask
 
 _PAGE: Final = 200
 _OPTIONS: Final[dict[str, Any]] = {"no_args_is_help": True, "rich_markup_mode": None}

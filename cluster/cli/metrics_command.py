@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.cli.command_help import Json, Url, explained, running_at, say
-from cluster.cli.requests import ask, metrics_page
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.requests import ask, metrics_page
 from pipeline.observability import metric_names
 
 _PATIENCE_S: Final = 30.0

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.checks.config import current
-from cluster.cli.cli_errors import CliError, NotRunning
-from cluster.local import run_state
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import CliError, NotRunning
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.redis.redis_projections import RedisProjections

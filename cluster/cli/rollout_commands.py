@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.cli.command_help import Json, Url, explained, running_at, say
-from cluster.cli.console import Steps
 from cluster.local import rollout
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.console import Steps
 
 
 def reload_config() -> None:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import httpx
 
-from cluster.cli.cli_errors import NOT_RUNNING, CliError
-from cluster.cli.requests import ask, metrics_page
-from cluster.local import run_state
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import NOT_RUNNING, CliError
+from cluster.terminal.requests import ask, metrics_page
 
 _PATIENCE_S: Final = 5.0
 
@@ -107,8 +107,8 @@ def look_elsewhere(url: str) -> Status:
         return Status(running=False, url=url)
     replicas, log = dict[str, str](), dict[str, Any]()
     with suppress(CliError):
-        from cluster.cli.top.metric_readings import Readings
-        from cluster.cli.top.top_figures import figures
+        from cluster.cli.top_figures import figures
+        from cluster.terminal.metric_readings import Readings
 
         readings = Readings()
         readings.add(0, metrics_page(url))

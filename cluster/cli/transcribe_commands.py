@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.cli.command_help import Json, explained, running_at, say
-from cluster.cli.console import Steps
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.console import Steps
 
 Mode = Literal["realtime", "quality", "legacy"]
 

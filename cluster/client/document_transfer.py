@@ -8,10 +8,10 @@ from typing import Any, Final
 import anyio
 import httpx
 
-from cluster.cli.cli_errors import MISUSED, CliError
-from cluster.cli.console import Note, Steps
-from cluster.cli.requests import refusal
-from cluster.local.run_state import credential, is_encrypted
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.console import Note, Steps
+from cluster.terminal.requests import refusal
+from cluster.terminal.run_state import credential, is_encrypted
 from schemas.ids import parse_session_id
 
 _KINDS: Final = frozenset({".pdf", ".docx", ".html", ".htm", ".md", ".markdown", ".txt"})

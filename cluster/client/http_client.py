@@ -15,9 +15,9 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from cluster.cli.cli_errors import ADVICE, MISUSED, CliError
-from cluster.cli.requests import refusal
-from cluster.local import run_state
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import ADVICE, MISUSED, CliError
+from cluster.terminal.requests import refusal
 from schemas.native.comparison_answers import COMPARISON_LINE, ComparisonLine
 
 _PATIENCE_S: Final = 30.0

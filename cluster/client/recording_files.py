@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import MISUSED, CliError
 
 _SOUND: Final = (
     *(".wav", ".mp3", ".ogg", ".opus", ".oga", ".flac", ".m4a", ".mp4", ".aac", ".webm"),

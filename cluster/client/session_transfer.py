@@ -4,8 +4,8 @@ from pathlib import Path
 
 import anyio
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.client.http_client import Client
+from cluster.terminal.cli_errors import MISUSED, CliError
 
 
 async def export(url: str, session: str, file: Path, force: bool = False) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from cluster.cli.cli_errors import MISUSED, CliError
 from cluster.client import player
 from cluster.client.http_client import Client, ReceivedEvent
+from cluster.terminal.cli_errors import MISUSED, CliError
 
 FORMATS: Final[Mapping[str, str]] = {".wav": "wav", ".mp3": "mp3", ".ogg": "opus", ".opus": "opus"}
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -8,10 +8,10 @@ from typing import Any, Final, TextIO
 
 import anyio
 
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Note, Steps
 from cluster.client.http_client import Client, ReceivedEvent
 from cluster.client.recording_files import RecordingFile
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Note, Steps
 from pipeline.stt.evaluation.word_error_rate import word_errors
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
 

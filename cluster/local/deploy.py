@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cluster.cli.cli_errors import MISUSED, CliError
-from cluster.cli.console import Note, Steps
 from cluster.local.process_logs import cause
+from cluster.terminal.cli_errors import MISUSED, CliError
+from cluster.terminal.console import Note, Steps
 
 if TYPE_CHECKING:
     from cluster.checks.config import Config

@@ -8,9 +8,9 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Steps
-from cluster.local import run_state
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Steps
 
 _POLL_S: Final = 0.1
 

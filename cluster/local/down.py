@@ -6,8 +6,9 @@ from typing import Final
 
 import psutil
 
-from cluster.cli.console import Steps
-from cluster.local import process_sweep, run_state
+from cluster.local import process_sweep
+from cluster.terminal import run_state
+from cluster.terminal.console import Steps
 
 _POLITE_S: Final = 40.0
 _POLL_S: Final = 0.1

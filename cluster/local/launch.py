@@ -15,12 +15,13 @@ from cluster.checks import accelerators
 from cluster.checks.config import Config, default_file, load
 from cluster.checks.exposure import is_open_to_all, refuse_exposure
 from cluster.checks.log_check import address_of, examine
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Steps
-from cluster.local import process_logs, process_sweep, ray_host, run_state
+from cluster.local import process_logs, process_sweep, ray_host
 from cluster.local.port_hold import held_port
-from cluster.local.run_state import Process, RunState, StartParams
 from cluster.local.stop_signals import StopSignals
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Steps
+from cluster.terminal.run_state import Process, RunState, StartParams
 from pipeline.engines import model_files
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.errors import LogError

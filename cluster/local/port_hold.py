@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from cluster.cli.cli_errors import CliError
+from cluster.terminal.cli_errors import CliError
 
 _PORTS_TRIED: Final = 50
 _LOCKS: Final = Path("/tmp")

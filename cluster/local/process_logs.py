@@ -14,7 +14,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
-from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import MISUSED, CliError
 
 KEPT: Final = 5
 """Runs whose files are kept; the oldest are removed first."""

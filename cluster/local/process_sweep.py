@@ -6,8 +6,8 @@ from typing import Final
 
 import psutil
 
-from cluster.local import run_state
-from cluster.local.run_state import Process, RunState
+from cluster.terminal import run_state
+from cluster.terminal.run_state import Process, RunState
 
 _GRACE_S: Final = 5.0
 

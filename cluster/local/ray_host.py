@@ -20,9 +20,9 @@ from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, ServeDeploySchema
 
 from cluster.checks.accelerators import Accelerators
-from cluster.cli.cli_errors import CliError
 from cluster.local import process_sweep
 from cluster.local.process_logs import cause, cause_in_log
+from cluster.terminal.cli_errors import CliError
 
 _OBJECT_STORE_BYTES: Final = 150 * 1024 * 1024
 _DEPLOY_S: Final = 900.0

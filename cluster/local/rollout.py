@@ -9,11 +9,12 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
-from cluster.cli.cli_errors import CliError, NotRunning
-from cluster.cli.console import Steps
-from cluster.cli.requests import ask
-from cluster.local import process_logs, run_state
-from cluster.local.run_state import RunState
+from cluster.local import process_logs
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import CliError, NotRunning
+from cluster.terminal.console import Steps
+from cluster.terminal.requests import ask
+from cluster.terminal.run_state import RunState
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ from typing import Final
 import httpx
 
 from cluster.checks.exposure import OPEN
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Steps
-from cluster.local import process_logs, process_sweep, run_state
-from cluster.local.run_state import RunState, StartParams
+from cluster.local import process_logs, process_sweep
 from cluster.local.stop_signals import StopSignals
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Steps
+from cluster.terminal.run_state import RunState, StartParams
 
 _LOOK_S: Final = 5.0
 _SILENT_S: Final = 60.0

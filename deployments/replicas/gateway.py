@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from deployments.asgi_app import create_app
+from deployments.container import GatewayContainer, open_services
 from deployments.observability import log_lines
-from deployments.opening import open_services
 from deployments.replicas.language_model import RemoteLanguageModel
 from deployments.replicas.replica_counts import ReplicaCounts
 from deployments.replicas.replica_stop import stop_watch
@@ -21,8 +22,6 @@ from deployments.replicas.speech_to_text import RemoteSpeechToText
 from deployments.replicas.text_to_speech import RemoteSpeaker
 from deployments.rpc.replica_telemetry import replica_name
 from deployments.rpc.result_stream_server import ResultStreamServer
-from deployments.services import Services
-from deployments.web.asgi_app import create_app
 from deployments.web.spool import spool_under
 from pipeline.engines.ports import Transcribers
 from pipeline.turn.generation import Engines
@@ -54,7 +53,7 @@ class GatewayReplica:
         self._librarian = librarian
         log_lines.install(settings.logging, replica_name("Gateway"))
         spool_under(settings.home)
-        self._services: Services | None = None
+        self._services: GatewayContainer | None = None
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(
@@ -68,7 +67,7 @@ class GatewayReplica:
             raise GatewayLeaving(f"this gateway has gone: {departure.why}")
 
     @asynccontextmanager
-    async def _open(self) -> AsyncGenerator[Services, None]:
+    async def _open(self) -> AsyncGenerator[GatewayContainer, None]:
         async with AsyncExitStack() as stack:
             try:
                 inbox = await stack.enter_async_context(ResultStreamServer(ray.util.get_node_ip_address()))
@@ -78,7 +77,7 @@ class GatewayReplica:
             yield await stack.enter_async_context(self._opened(inbox))
 
     @asynccontextmanager
-    async def _opened(self, inbox: ResultStreamServer | None) -> AsyncGenerator[Services, None]:
+    async def _opened(self, inbox: ResultStreamServer | None) -> AsyncGenerator[GatewayContainer, None]:
         language_model = RemoteLanguageModel(self._language_model, inbox)
         speaker = await RemoteSpeaker.connect(self._text_to_speech, inbox)
         realtime = RemoteSpeechToText(self._speech_to_text, tuple(self._settings.speech_to_text.providers))

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from deployments.services import Services
+from deployments.container import GatewayContainer
 from deployments.web import problem_details
 from deployments.web.connection_limiter import ConnectionLimiter, lasts
 from deployments.web.resource_access import PRINCIPAL
@@ -117,8 +117,8 @@ def _traceparent(scope: Scope) -> str | None:
     return None if others else first
 
 
-def _services(scope: Scope) -> Services:
-    services: Services = scope["app"].state.services
+def _services(scope: Scope) -> GatewayContainer:
+    services: GatewayContainer = scope["app"].state.services
     return services
 
 
@@ -156,7 +156,7 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
-def _check_origin(scope: Scope, services: Services) -> None:
+def _check_origin(scope: Scope, services: GatewayContainer) -> None:
     """Raises OriginRefused for a page of another site, and on an open server for every other machine."""
     headers = Headers(scope=scope)
     host = headers.get("host", "").lower()
@@ -176,7 +176,7 @@ def _check_origin(scope: Scope, services: Services) -> None:
         raise OriginRefused(f"pages of {origin[:80]} may not call this server")
 
 
-def _allowed(services: Services) -> Sequence[str]:
+def _allowed(services: GatewayContainer) -> Sequence[str]:
     return services.settings.auth.allowed_origins
 
 

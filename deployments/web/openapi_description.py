@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from deployments.faces.openai.openai_problems import is_openai
 from deployments.web.auth_middleware import PUBLIC
+from deployments.web.openai_problems import is_openai
 from schemas.native.native_messages import Problem
 from schemas.openai.openai_answers import OpenAiError
 

@@ -17,8 +17,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from deployments.faces.openai import openai_problems
-from deployments.faces.realtime import realtime_error_events
+from deployments.web import openai_problems, realtime_error_events
 from schemas.errors import GatewayBusy, InputError, RhapsodeError
 from schemas.errors.access_errors import LimitReached, Unauthenticated
 from schemas.native.native_messages import ErrorFrame, Problem

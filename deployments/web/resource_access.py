@@ -4,18 +4,20 @@
 being told: it knows what the names of path parameters mean, and what it does not know is for administrators.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from deployments.faces.realtime.realtime_error_events import PATH
-from deployments.services import Services
+from deployments.container import GatewayContainer
+from deployments.web.realtime_error_events import PATH
 from schemas.errors import InputError, LogUnavailable, SceneNotFound, SessionNotFound, UserNotFound
 from schemas.errors.access_errors import Forbidden, Unauthenticated
 from schemas.errors.retrieval_errors import CollectionNotFound
+from schemas.events.recorded import Recorded
 from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
 
@@ -62,7 +64,9 @@ async def guard(connection: HTTPConnection) -> None:
         raise Forbidden("this server wants to know who asks, and this credential does not say")
 
 
-async def still_welcome(services: Services, caller: Principal, session: SessionId | None = None) -> None:
+async def still_welcome(
+    services: GatewayContainer, caller: Principal, session: SessionId | None = None
+) -> None:
     """For connections that last: returns if they might begin now; `session`: what they are about.
 
     Raises an AccessError, SessionGone, or SessionNotFound for who takes no part in the session any more.
@@ -75,7 +79,7 @@ async def still_welcome(services: Services, caller: Principal, session: SessionI
         await _still_takes_part(services, caller, session)
 
 
-async def _still_takes_part(services: Services, caller: Principal, session: SessionId) -> None:
+async def _still_takes_part(services: GatewayContainer, caller: Principal, session: SessionId) -> None:
     whose = await services.ownership.of(session)
     if whose is None or caller.commands(whose):
         return
@@ -120,8 +124,8 @@ def _only_reads(connection: HTTPConnection) -> bool:
     return connection.scope["type"] == "websocket" or connection.scope["method"] in _SAFE
 
 
-def _services(connection: HTTPConnection) -> Services:
-    services: Services = connection.app.state.services
+def _services(connection: HTTPConnection) -> GatewayContainer:
+    services: GatewayContainer = connection.app.state.services
     return services
 
 
@@ -222,3 +226,37 @@ _CHECKS: Final[Mapping[str, Callable[[HTTPConnection, Principal, str], Awaitable
     **dict.fromkeys(("kind", "share", "member", "number", "n", "chunk", "turn", "provider"), _for_all),
     **dict.fromkeys(("voice", "document_id", "model"), _for_all),
 }
+
+
+_AGAIN_S: Final = 1.0
+_SENDS_AWAY: Final = frozenset({"share.revoked", "member.removed"})
+
+
+class AccessRecheck:
+    """Of one connection to one session. Every batch is checked before anything in it is told."""
+
+    def __init__(self, services: GatewayContainer, caller: Principal, session: SessionId) -> None:
+        self._services = services
+        self._caller = caller
+        self._session = session
+        self._checked = services.clock.monotonic()
+
+    async def check(self, batch: Sequence[Recorded]) -> None:
+        """Who may not begin to listen now must not go on, however busy the session is.
+
+        Raises as `still_welcome`.
+        """
+        now = self._services.clock.monotonic()
+        every_s = self._services.settings.limits.heartbeat_s
+        told = any(recorded.type in _SENDS_AWAY for recorded in batch)
+        while not batch or told or now - self._checked >= every_s:
+            try:
+                await still_welcome(self._services, self._caller, self._session)
+            except LogUnavailable:  # nobody can say now: the next events are told when the log has answered
+                self._checked = -math.inf
+                if not batch:
+                    return
+                await self._services.clock.sleep(_AGAIN_S)
+            else:
+                self._checked = now
+                return

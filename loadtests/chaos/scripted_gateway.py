@@ -11,10 +11,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from deployments.asgi_app import create_app
+from deployments.container import GatewayContainer, open_services
 from deployments.observability import log_lines
-from deployments.opening import open_services
-from deployments.services import Services
-from deployments.web.asgi_app import create_app
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (
@@ -34,7 +33,7 @@ async def serve(settings: AppSettings) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
 
     @asynccontextmanager
-    async def services() -> AsyncGenerator[Services, None]:
+    async def services() -> AsyncGenerator[GatewayContainer, None]:
         writer = build_language_model(settings.language_model, settings.cache)
         voice = build_text_to_speech(settings.text_to_speech, settings.cache)
         models = Engines(

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from cluster.openapi import _nothing
-from deployments.web.asgi_app import create_app
+from deployments.asgi_app import create_app
 from pipeline.apps.users import user_session
 from pipeline.auth.api_keys import create_key
 from pipeline.auth.signing_key import own_secret

@@ -13,9 +13,9 @@ from fastapi.routing import iter_route_contexts
 from starlette.requests import HTTPConnection
 
 from cluster.openapi import _nothing
-from deployments.faces.openai.openai_problems import is_openai
-from deployments.web.asgi_app import create_app
+from deployments.asgi_app import create_app
 from deployments.web.auth_middleware import PUBLIC
+from deployments.web.openai_problems import is_openai
 from deployments.web.resource_access import PRINCIPAL, guard
 from schemas.errors.access_errors import Forbidden
 from schemas.ids import new_session_id

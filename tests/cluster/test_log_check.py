@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from cluster.checks import log_check
-from cluster.cli.cli_errors import CliError
+from cluster.terminal.cli_errors import CliError
 from loadtests.chaos.redis_servers import find_server
 from loadtests.runner.rhapsode_process import free_port
 from schemas.settings import LogSettings

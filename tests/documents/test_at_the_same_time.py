@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from deployments.services import Services
+from deployments.container import GatewayContainer
 from pipeline.apps.collection_state import CollectionState
 from pipeline.apps.ingest_jobs import CollectionServices, IngestJobs, NewUpload
 from pipeline.eventlog.archive.tiered_log import TieredLog
@@ -45,7 +45,7 @@ class Late:
 
 
 @asynccontextmanager
-async def another_gateway(services: Services, librarian: Any) -> AsyncGenerator[IngestJobs, None]:
+async def another_gateway(services: GatewayContainer, librarian: Any) -> AsyncGenerator[IngestJobs, None]:
     assert isinstance(services.log, TieredLog)
     hot = services.log.hot
     assert isinstance(hot, RedisEventLog)

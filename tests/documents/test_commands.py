@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Steps
 from cluster.cli.main import app as cli
 from cluster.client import document_transfer
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Steps
 from tests.documents.libraries import BEES, Shelves
 
 pytestmark = pytest.mark.anyio

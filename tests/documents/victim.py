@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from deployments.opening import open_services
+from deployments.container import open_services
 from pipeline.apps.ingest_jobs import NewUpload
 from pipeline.engines.ports import Transcribers
 from pipeline.engines.registry import (

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS
 
 from cluster.openapi import _nothing
-from deployments.web.asgi_app import create_app
+from deployments.asgi_app import create_app
 from tests.support import RunningApp, running_app, scripted_settings
 
 SCHEMA = schemathesis.openapi.from_dict(create_app(_nothing, body_bytes=1_000).openapi())

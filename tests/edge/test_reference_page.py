@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from deployments.web.asgi_app import WEB
+from deployments.asgi_app import WEB
 from tests.edge.conftest import RunningApp
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from deployments.faces.openai.model_names import Names
+from deployments.model_names import Names
 from pipeline.engines.llm.vllm.vllm_environment import adapter_folders, is_on_hub, rank_of, vllm_python
 from pipeline.engines.model_files import prepare
 from pipeline.engines.weights.gguf_to_folder import _halves

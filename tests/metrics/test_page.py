@@ -9,7 +9,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from cluster.cli.top.metric_readings import Page
+from cluster.terminal.metric_readings import Page
 from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.redis.embedded import embedded_server

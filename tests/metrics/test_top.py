@@ -18,11 +18,11 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from cluster.cli.main import app as program
-from cluster.cli.top.metric_readings import Page, Readings
-from cluster.cli.top.top_figures import figures
-from cluster.cli.top.top_view import Screen
-from cluster.local import run_state
-from cluster.local.run_state import Process, RunState
+from cluster.cli.top_figures import figures
+from cluster.cli.top_view import Screen
+from cluster.terminal import run_state
+from cluster.terminal.metric_readings import Page, Readings
+from cluster.terminal.run_state import Process, RunState
 from tests.metrics.conftest import Gateways
 
 BEFORE = """\

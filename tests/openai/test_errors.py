@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from deployments.faces.openai.openai_problems import TABLE, is_openai
+from deployments.web.openai_problems import TABLE, is_openai
 from deployments.web.problem_details import STATUS
 from schemas.openai.chat_request import ChatCompletionRequest
 from tests.chat_server import ChatHouse

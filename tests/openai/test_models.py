@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.faces.openai.model_names import Names
+from deployments.model_names import Names
 from pipeline.sessions.catalog import Catalog
 from schemas.errors import UnknownVoice
 from schemas.errors.openai_errors import ModelNotFound

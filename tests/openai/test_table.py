@@ -10,9 +10,9 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from schemas.documents.parameter_document import DOCUMENT, written
 from schemas.openai.chat_request import ChatCompletionRequest
 from schemas.openai.embeddings_request import EmbeddingsRequest
-from schemas.openai.parameter_document import DOCUMENT, written
 from schemas.openai.parameter_support import Row
 from schemas.openai.parameter_table import TABLE
 from schemas.openai.speech_request import SpeechRequest
@@ -110,4 +110,4 @@ def test_the_table_says_something_of_every_field(endpoint: str) -> None:
 
 def test_the_document_has_todays_table() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert written(text) == text, "run python -m schemas.openai.parameter_document"
+    assert written(text) == text, "run python -m schemas.documents.parameter_document"

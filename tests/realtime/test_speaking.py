@@ -5,7 +5,7 @@ import base64
 
 import pytest
 
-from deployments.services import Services
+from deployments.container import GatewayContainer
 from schemas.native.session_commands import OpenInput
 from tests.realtime.conftest import ANSWER
 from tests.realtime.sounds import as_mulaw, silence, silence_of_telephones, speech
@@ -199,7 +199,7 @@ async def test_an_input_that_ended_is_followed_by_another_and_it_is_told_once(
     assert codes.count("input.not_open") == 1
 
 
-async def take(services: Services, session: str) -> None:
+async def take(services: GatewayContainer, session: str) -> None:
     """Somebody else has the microphone of this session, and gives it up."""
     [held] = [held for held in services.intakes.held if held.session == session]
     wish = OpenInput.model_validate({"input": held.input})

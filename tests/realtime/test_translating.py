@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from deployments.faces.openai.model_names import Names
 from deployments.faces.realtime.event_translator import PER_EVENT, ServerEvent, Translator
 from deployments.faces.realtime.session_config import checked, initial, updated
+from deployments.model_names import Names
 from pipeline.sessions.catalog import Catalog
 from schemas.errors import RhapsodeError
 from schemas.events import (

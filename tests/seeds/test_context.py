@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.opening import open_services
+from deployments.container import open_services
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.llm.context_window import fitting
 from pipeline.engines.ports import ChatRequest, Completion, Transcribers

@@ -9,9 +9,9 @@ import anyio.lowlevel
 import pytest
 from fastapi import WebSocket
 
+from deployments.container import GatewayContainer
 from deployments.faces.stories import story_routes
 from deployments.faces.stories.story_routes import known_scene
-from deployments.services import Services
 from pipeline.apps.narrations import Scene
 from schemas.principals import Principal
 from tests.eventually import eventually
@@ -152,7 +152,7 @@ async def test_connected_is_first_however_early_the_client_speaks(
             received.set()
         return message
 
-    async def late(services: Services, caller: Principal, scene_id: str) -> Scene:
+    async def late(services: GatewayContainer, caller: Principal, scene_id: str) -> Scene:
         await received.wait()
         for _ in range(20):
             await anyio.lowlevel.checkpoint()

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.local import run_state
-from cluster.local.run_state import RunState
+from cluster.terminal import run_state
+from cluster.terminal.run_state import RunState
 from tests.tracing.collector import Collector, collector
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 6

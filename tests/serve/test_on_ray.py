@@ -9,7 +9,7 @@ import psutil
 import pytest
 from websockets.exceptions import WebSocketException
 
-from cluster.local.run_state import RunState
+from cluster.terminal.run_state import RunState
 from schemas.events import TERMINAL
 from tests.edge.listeners import Heard, ask, create, frames, listen_until_over, open_stream
 from tests.serve.conftest import HANG, STORY, replicas

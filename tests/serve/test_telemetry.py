@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster.local.run_state import RunState
+from cluster.terminal.run_state import RunState
 from pipeline.observability import span_names
 from tests.edge.listeners import ask, create, listen_until_over
 from tests.eventually import eventually

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from cluster.checks import config
-from cluster.local import run_state
-from cluster.local.run_state import RunState
+from cluster.terminal import run_state
+from cluster.terminal.run_state import RunState
 from tests.serve.conftest import Rhapsode, replicas
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(3_000)]

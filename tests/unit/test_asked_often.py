@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from cluster.openapi import _nothing
-from deployments.web.asgi_app import Lately, create_app
+from deployments.asgi_app import Lately, create_app
 from schemas.native.native_messages import Health
 
 pytestmark = pytest.mark.anyio

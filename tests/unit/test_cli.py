@@ -16,12 +16,13 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from cluster.checks import accelerators
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Steps
 from cluster.cli.main import app
-from cluster.local import deploy, port_hold, process_sweep, run_state, up
+from cluster.local import deploy, port_hold, process_sweep, up
 from cluster.local.port_hold import held_port
-from cluster.local.run_state import Process, RunState
+from cluster.terminal import run_state
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Steps
+from cluster.terminal.run_state import Process, RunState
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas import version
 from schemas.version import BUILD, VERSION

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from cluster.cli.common_options import HERE_ONLY
 from cluster.cli.main import app
-from cluster.local import run_state
-from cluster.local.run_state import KEY, RunState
+from cluster.terminal import run_state
+from cluster.terminal.run_state import KEY, RunState
 
 SESSION = "0199a2b4-6c1e-7d1a-8f00-5b7a3c2d1e0f"
 ARGUMENTS: dict[str, list[str]] = {

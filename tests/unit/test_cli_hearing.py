@@ -10,12 +10,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cluster.cli.cli_errors import CliError
-from cluster.cli.console import Steps
 from cluster.client import transcribe
 from cluster.client.comparison_table import markdown
 from cluster.client.http_client import Client
 from cluster.client.recording_files import RecordingFile, recordings
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.console import Steps
 from schemas.native.comparison_answers import ComparisonReport
 from tests.support import RunningApp, running_app, scripted_settings
 from tests.voice.callers import austen

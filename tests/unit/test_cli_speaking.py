@@ -10,9 +10,9 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from cluster.cli.cli_errors import CliError
 from cluster.client import player, speak
 from cluster.client.http_client import Client
+from cluster.terminal.cli_errors import CliError
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio

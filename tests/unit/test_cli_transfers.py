@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.cli_errors import CliError
 from cluster.client import session_transfer
 from cluster.client.http_client import Client
+from cluster.terminal.cli_errors import CliError
 from tests.support import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio

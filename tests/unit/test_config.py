@@ -10,7 +10,7 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from cluster.checks import config, exposure
-from cluster.cli.cli_errors import CliError
+from cluster.terminal.cli_errors import CliError
 from deployments.app import build, load_settings
 from schemas.settings import AppSettings
 

@@ -9,8 +9,8 @@ import pytest
 from fastapi import WebSocket, WebSocketDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.session_socket import _Connection
-from deployments.services import Services
 from deployments.web.ws_drain import seen_out
 from pipeline.sessions.drain import Drain
 from schemas.native.native_messages import Hello
@@ -37,7 +37,7 @@ async def test_a_socket_that_was_closed_meanwhile_is_left_like_any_that_is_gone(
     await websocket.close()
     departure = Drain(AT_ONCE)
     departure.ask("test")
-    connection = _Connection(websocket, cast(Services, None), Principal(name="anna"))
+    connection = _Connection(websocket, cast(GatewayContainer, None), Principal(name="anna"))
     hello = Hello(session_id="x", generation="1", from_seq=0, head_seq=0)
     with pytest.raises(WebSocketDisconnect):
         await connection.see_out(departure, hello, anyio.CancelScope())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from anyio import wait_all_tasks_blocked
 
-from deployments.faces.openai.ephemeral_sessions import EphemeralSessions
+from deployments.ephemeral_sessions import EphemeralSessions
 from pipeline.admission.allowance import open_allowance
 from pipeline.eventlog.memory_log import MemoryEventLog
 from pipeline.eventlog.recorder import Recorder

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cli.cli_errors import CliError
 from cluster.local import process_logs
+from cluster.terminal.cli_errors import CliError
 
 
 def a_run(ray: Path, name: str, **files: str) -> Path:

@@ -11,7 +11,7 @@ from ray.serve import Deployment
 
 from cluster.checks import accelerators, config
 from cluster.checks.placement_check import cards_needed, pools
-from cluster.cli.cli_errors import CliError
+from cluster.terminal.cli_errors import CliError
 from deployments.app import build
 from deployments.replicas.placement import at, bound
 from schemas.settings import AppSettings

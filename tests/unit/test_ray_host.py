@@ -10,8 +10,8 @@ import pytest
 from ray.serve._private.common import DeploymentStatus
 
 from cluster.checks.accelerators import Accelerators
-from cluster.cli.cli_errors import CliError
 from cluster.local import ray_host
+from cluster.terminal.cli_errors import CliError
 
 LATE = "The current node timed out during startup."
 

@@ -90,7 +90,7 @@ def test_packaged_files_are_checked_from_another_folder(elsewhere: Path, tmp_pat
 
 def test_the_page_and_the_version_come_from_it(elsewhere: Path, tmp_path: Path) -> None:
     assert rhapsode(elsewhere, tmp_path, "--version").stdout == f"rhapsode {VERSION}\n"
-    code = "from deployments.web.asgi_app import WEB; assert (WEB / 'index.html').is_file(); print(WEB)"
+    code = "from deployments.asgi_app import WEB; assert (WEB / 'index.html').is_file(); print(WEB)"
     environment = {**os.environ, "PYTHONPATH": str(elsewhere)}
     done = subprocess.run(
         [sys.executable, "-c", code],

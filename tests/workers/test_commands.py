@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cluster.cli.main import app as program
-from cluster.local import run_state
-from cluster.local.run_state import Process, RunState
+from cluster.terminal import run_state
+from cluster.terminal.run_state import Process, RunState
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log

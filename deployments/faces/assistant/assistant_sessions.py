@@ -3,8 +3,8 @@
 from contextlib import suppress
 from typing import Final
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import refuse_affairs
-from deployments.services import Services
 from schemas.errors import RhapsodeError, SessionNotFound
 from schemas.ids import SessionId, parse_session_id
 from schemas.native.session_commands import CreateSession, SettingsPatch, UpdateSession
@@ -18,7 +18,7 @@ _THRESHOLD: Final = 50
 class AssistantSession:
     """A session that goes on, or one that is made for a new conversation when it is needed."""
 
-    def __init__(self, services: Services, caller: Principal, session: SessionId | None) -> None:
+    def __init__(self, services: GatewayContainer, caller: Principal, session: SessionId | None) -> None:
         self._services = services
         self._caller = caller
         self._session = session
@@ -54,7 +54,7 @@ class AssistantSession:
             await self._services.sessions.update(session, UpdateSession(settings=patch))
 
 
-async def place(services: Services, caller: Principal, name: str) -> AssistantSession:
+async def place(services: GatewayContainer, caller: Principal, name: str) -> AssistantSession:
     """Raises SessionNotFound for one that is not the caller's, or StateError for one that takes no words."""
     if not name:
         return AssistantSession(services, caller, None)

@@ -7,10 +7,10 @@ from typing import Annotated, Final
 import anyio
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
+from deployments.container import GatewayContainer
 from deployments.faces.assistant.assistant_sessions import place
 from deployments.faces.assistant.assistant_translator import AssistantMessages
 from deployments.faces.conversations.json_socket import JsonSocket, SpokenMessage, error_message, talking
-from deployments.services import Services
 from deployments.web.resource_access import Caller
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.eventlog.event_log import Head
@@ -32,7 +32,7 @@ _CHUNK_BYTES: Final = 1_000_000
 class Conversation:
     """One client's socket: what it says goes into the session, what happens there comes out."""
 
-    def __init__(self, services: Services, session: SessionId) -> None:
+    def __init__(self, services: GatewayContainer, session: SessionId) -> None:
         self._services = services
         self._session = session
         self._handle: OpenInputHandle | None = None
@@ -97,7 +97,7 @@ async def voice(
     after: Annotated[str | None, Query(pattern="^[0-9]{1,15}$")] = None,
 ) -> None:
     """Speak, and be answered. Without `session_id` a new conversation begins; the first message names it."""
-    services: Services = websocket.app.state.services
+    services: GatewayContainer = websocket.app.state.services
     wish = OpenInput.model_validate({"format": format, "rate": int(rate) if rate else None})
     where = await place(services, caller, session_id)
     session = await where.session(mode, otherwise="realtime")
@@ -141,7 +141,11 @@ def _beginning(known: tuple[State, Head], after: str | None) -> tuple[Seq, TurnI
 
 
 async def _tell(
-    services: Services, socket: JsonSocket, session: SessionId, after: Seq, messages: AssistantMessages
+    services: GatewayContainer,
+    socket: JsonSocket,
+    session: SessionId,
+    after: Seq,
+    messages: AssistantMessages,
 ) -> None:
     """Until the client leaves. Raises SessionEnded."""
     listener = SessionListener(services.log, services.tailer, services.clock)

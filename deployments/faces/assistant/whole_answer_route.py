@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
+from deployments.container import GatewayContainer
 from deployments.faces.assistant.assistant_sessions import AssistantSession, place
 from deployments.faces.assistant.assistant_translator import FORMAT
 from deployments.faces.forms.uploads import uploaded, while_awaited
 from deployments.faces.native.session_routes import Open
-from deployments.services import Services
 from deployments.web.resource_access import Caller
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.stt.inputs.recording_upload import UploadedSound
@@ -38,7 +38,7 @@ async def voice_at_once(
 
 
 async def _answered(
-    services: Services, where: AssistantSession, recording: UploadedSound, mode: Mode | None
+    services: GatewayContainer, where: AssistantSession, recording: UploadedSound, mode: Mode | None
 ) -> AssistantReply:
     session = await where.session(mode, otherwise="legacy")
     try:
@@ -60,7 +60,7 @@ async def _answered(
     )
 
 
-async def _reply(services: Services, session: SessionId, turn: TurnId) -> tuple[str, bytes]:
+async def _reply(services: GatewayContainer, session: SessionId, turn: TurnId) -> tuple[str, bytes]:
     """Wait for the turn's end. Raises EngineError where there is no answer."""
     conversation, head = await services.sessions.view(session)
     listener = SessionListener(services.log, services.tailer, services.clock)

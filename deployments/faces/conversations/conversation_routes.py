@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Header, Path
 from fastapi.responses import Response, StreamingResponse
 
+from deployments.container import GatewayContainer
 from deployments.faces.conversations.thread_routes import known_thread
 from deployments.faces.conversations.turn_translator import (
     EventPosition,
@@ -20,10 +21,8 @@ from deployments.faces.conversations.turn_translator import (
 )
 from deployments.faces.native.event_feed import dumps
 from deployments.faces.native.session_routes import Open
-from deployments.services import Services
-from deployments.web.access_recheck import AccessRecheck
 from deployments.web.large_bodies import BoundedRoute
-from deployments.web.resource_access import Caller
+from deployments.web.resource_access import AccessRecheck, Caller
 from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, written
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
@@ -90,7 +89,7 @@ def _keyed(wish: Any, header: str | None) -> Any:
 class _Asked:
     """One question and the stream of its answer."""
 
-    def __init__(self, services: Services, caller: Principal, thread: SessionId, name: str) -> None:
+    def __init__(self, services: GatewayContainer, caller: Principal, thread: SessionId, name: str) -> None:
         self._services = services
         self._caller = caller
         self._thread = thread
@@ -135,7 +134,7 @@ def fresh(state: TurnState) -> TurnState:
 class TurnStream:
     """The messages of one turn, from the log."""
 
-    def __init__(self, services: Services, caller: Principal, thread: SessionId) -> None:
+    def __init__(self, services: GatewayContainer, caller: Principal, thread: SessionId) -> None:
         self._services = services
         self._caller = caller
         self._thread = thread

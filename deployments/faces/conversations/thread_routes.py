@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from deployments.container import GatewayContainer
 from deployments.faces.conversations.thread_views import listed_thread, thread_view
 from deployments.faces.native.session_routes import Open, erase
-from deployments.services import Services
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import ADMINS_READ, Caller
 from schemas.apps.conversation_messages import AddMember, ChangeThread, CreateThread, ThreadList, ThreadView
@@ -20,7 +20,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 async def known_thread(
-    services: Services, caller: Principal, thread_id: str, *, to_read: bool = False
+    services: GatewayContainer, caller: Principal, thread_id: str, *, to_read: bool = False
 ) -> SessionId:
     """Raises SessionNotFound for what is no thread, or one that the caller has no part in, and Forbidden for
     administrators of whom it is somebody else's, unless they want to read or delete it.
@@ -114,7 +114,7 @@ async def remove_member(services: Open, thread: OwnThread, member: str) -> None:
     await services.threads.remove_member(thread, member)
 
 
-async def _view(services: Services, thread: SessionId) -> ThreadView:
+async def _view(services: GatewayContainer, thread: SessionId) -> ThreadView:
     conversation = await services.threads.thread(thread)
     character = None
     if (name := conversation.settings.character) is not None:

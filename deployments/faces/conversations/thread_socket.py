@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 
 from fastapi import APIRouter, WebSocket
 
+from deployments.container import GatewayContainer
 from deployments.faces.conversations.conversation_routes import fresh, whole
 from deployments.faces.conversations.json_socket import JsonSocket, SpokenMessage, talking
 from deployments.faces.conversations.thread_routes import known_thread
@@ -15,9 +16,7 @@ from deployments.faces.conversations.turn_translator import (
     event_id,
     parse_event_id,
 )
-from deployments.services import Services
-from deployments.web.access_recheck import AccessRecheck
-from deployments.web.resource_access import Caller, still_welcome
+from deployments.web.resource_access import AccessRecheck, Caller, still_welcome
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation
 from schemas.apps.conversation_messages import AudioWish, SocketCommand, SocketControl, SocketMessage
@@ -40,7 +39,7 @@ async def thread_stream(
 
     `audio`: each spoken sentence in this format as well.
     """
-    services: Services = websocket.app.state.services
+    services: GatewayContainer = websocket.app.state.services
     talk = _Talk(services, caller, thread_id)
 
     spoken: SpokenMessage[Any] = SpokenMessage(SocketCommand, talk.obey, longest=_LONGEST)  # type: ignore[arg-type]
@@ -82,7 +81,7 @@ def _begin(after: str, conversation: Conversation) -> EventPosition:
 class _Talk:
     """What one client says."""
 
-    def __init__(self, services: Services, caller: Principal, name: str) -> None:
+    def __init__(self, services: GatewayContainer, caller: Principal, name: str) -> None:
         self._services = services
         self._caller = caller
         self._name = name
@@ -113,7 +112,7 @@ class _Talk:
 
 
 async def _told(
-    services: Services, caller: Principal, thread: SessionId, begin: EventPosition, audio: AudioWish
+    services: GatewayContainer, caller: Principal, thread: SessionId, begin: EventPosition, audio: AudioWish
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Every message after `begin`, until the thread ends."""
     conversation, head = await services.sessions.attend(thread)

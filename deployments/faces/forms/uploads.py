@@ -10,7 +10,7 @@ import anyio.to_thread
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from deployments.services import Services
+from deployments.container import GatewayContainer
 from pipeline.admission.upload_limits import Arrival
 from pipeline.stt.inputs.recording_upload import UploadedSound, recording_in
 from schemas.errors import BodyTooLarge, InputCancelled, NotSound, RhapsodeError
@@ -21,7 +21,7 @@ _IN_MEMORY: Final = 4 << 20
 
 @asynccontextmanager
 async def uploaded(
-    request: Request, services: Services, principal: str
+    request: Request, services: GatewayContainer, principal: str
 ) -> AsyncGenerator[UploadedSound, None]:
     """The body as a recording. Raises GatewayBusy, UploadLimit, BodyTooLarge, NotSound or InputTooLong."""
     limits = services.settings.limits

@@ -7,9 +7,8 @@ from typing import Annotated, Any, cast, get_args
 import orjson
 from fastapi import Depends, Query
 
-from deployments.services import Services
-from deployments.web.access_recheck import AccessRecheck
-from deployments.web.resource_access import owns
+from deployments.container import GatewayContainer
+from deployments.web.resource_access import AccessRecheck, owns
 from pipeline.audio.audio_formats import AudioFormat
 from pipeline.delivery.listener import EndReason, Listening, SessionListener, parse_cursor
 from pipeline.delivery.listener_span import ListenSpan
@@ -106,7 +105,7 @@ class Feed:
 
     def __init__(
         self,
-        services: Services,
+        services: GatewayContainer,
         caller: Principal,
         session: SessionId,
         head: Head,

@@ -9,7 +9,7 @@ import anyio
 from fastapi import WebSocketDisconnect
 from pydantic import BaseModel
 
-from deployments.services import Services
+from deployments.container import GatewayContainer
 from deployments.web import problem_details
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.errors import BodyTooLarge, NoInput, RhapsodeError
@@ -45,7 +45,7 @@ class _Pending:
 class NativeAudioInput:
     """Of one connection: at most one input is open at a time."""
 
-    def __init__(self, services: Services, session: SessionId, send: Send) -> None:
+    def __init__(self, services: GatewayContainer, session: SessionId, send: Send) -> None:
         self._services = services
         self._session = session
         self._send = send

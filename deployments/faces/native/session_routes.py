@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from deployments.services import Services
+from deployments.container import GatewayContainer
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import Caller
 from pipeline.eventlog.event_log import Head
@@ -30,8 +30,8 @@ from schemas.principals import Principal
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)
 
 
-def services_of(request: Request) -> Services:
-    services: Services = request.app.state.services
+def services_of(request: Request) -> GatewayContainer:
+    services: GatewayContainer = request.app.state.services
     return services
 
 
@@ -43,7 +43,7 @@ def known_id(session_id: str) -> SessionId:
     return session
 
 
-async def erase(services: Services, session: SessionId) -> None:
+async def erase(services: GatewayContainer, session: SessionId) -> None:
     """Nothing of it stays in this process's memory, whatever the log says. Raises as `Sessions.delete`."""
     try:
         await services.sessions.delete(session)
@@ -51,7 +51,7 @@ async def erase(services: Services, session: SessionId) -> None:
         services.renderings.forget(session)
 
 
-Open = Annotated[Services, Depends(services_of)]
+Open = Annotated[GatewayContainer, Depends(services_of)]
 Session = Annotated[SessionId, Depends(known_id)]
 
 

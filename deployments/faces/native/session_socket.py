@@ -10,10 +10,10 @@ import orjson
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ValidationError
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.event_feed import Feed, WishQuery, dumps
 from deployments.faces.native.input_socket import NativeAudioInput
 from deployments.faces.native.session_routes import known_id, may_command, refuse_affairs
-from deployments.services import Services
 from deployments.web import problem_details
 from deployments.web.resource_access import Caller, still_welcome
 from deployments.web.ws_drain import SERVICE_RESTART
@@ -84,7 +84,7 @@ async def stream(websocket: WebSocket, session_id: str, caller: Caller, wish: Wi
 class _Connection:
     """One socket. Frames are sent whole, one after the other, from either task."""
 
-    def __init__(self, websocket: WebSocket, services: Services, caller: Principal) -> None:
+    def __init__(self, websocket: WebSocket, services: GatewayContainer, caller: Principal) -> None:
         self.services = services
         self._caller = caller
         self._socket = websocket

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open, Session, erase, links
-from deployments.services import Services
 from deployments.web.resource_access import Caller, owns
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.session_directory import Directory
@@ -152,7 +152,7 @@ async def erase_user(
     return await eraser.erase(user_id)
 
 
-def _deleting(services: Services) -> Callable[[SessionId], Awaitable[None]]:
+def _deleting(services: GatewayContainer) -> Callable[[SessionId], Awaitable[None]]:
     async def delete(session: SessionId) -> None:
         kind = None
         with suppress(SessionGone):  # perhaps not for good yet: `erase` sees to it

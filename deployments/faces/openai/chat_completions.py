@@ -12,8 +12,8 @@ import anyio
 
 from deployments.faces.openai.chunk_translator import Chunk, ChunkTranslator, Wanted
 from deployments.faces.openai.completion_cursor import Cursor
-from deployments.faces.openai.model_names import Names
 from deployments.faces.openai.request_mapping import Place, question, settings_of, sounds, title_of, told
+from deployments.model_names import Names
 from pipeline.admission.upload_limits import Arriving
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.session_state.conversation import Conversation

@@ -12,7 +12,7 @@ import anyio
 import numpy as np
 import orjson
 
-from deployments.faces.openai.model_names import Names
+from deployments.model_names import Names
 from pipeline.admission.allowance import Allowance
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.rag.embeddings.embedder import Vectors, unit

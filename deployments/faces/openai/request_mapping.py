@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from deployments.faces.openai.model_names import NamedModel
+from deployments.model_names import NamedModel
 from schemas.errors import InputError, InputTooLong
 from schemas.native.session_commands import SettingsPatch
 from schemas.openai.chat_messages import ChatMessage

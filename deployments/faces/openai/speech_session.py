@@ -9,9 +9,9 @@ from typing import Final
 
 import anyio
 
-from deployments.faces.openai.model_names import Names
 from deployments.faces.openai.recorded_failure import failure
 from deployments.faces.openai.request_mapping import patch_of, title_of
+from deployments.model_names import Names
 from pipeline.audio.file_streams import StreamFormat, file_stream
 from pipeline.audio.opus import silence
 from pipeline.delivery.listener import Listening, SessionListener

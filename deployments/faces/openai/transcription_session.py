@@ -5,9 +5,9 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from deployments.faces.openai.model_names import NamedModel, Names
 from deployments.faces.openai.request_mapping import patch_of, title_of
 from deployments.faces.openai.transcription_formats import Transcribed
+from deployments.model_names import NamedModel, Names
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.engines.speech_environment import quality_engine
 from pipeline.sessions.session_commands import Sessions

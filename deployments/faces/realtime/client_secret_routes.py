@@ -6,12 +6,12 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open
-from deployments.faces.realtime.realtime_error_events import error_body
 from deployments.faces.realtime.realtime_socket import read_json
 from deployments.faces.realtime.session_config import checked, initial, updated
-from deployments.services import Services
 from deployments.web import problem_details
+from deployments.web.realtime_error_events import error_body
 from deployments.web.resource_access import Caller
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
@@ -62,7 +62,7 @@ async def create_client_secret(request: Request, services: Open, caller: Caller)
         return JSONResponse(told, problem_details.status_of(error.code), problem_details.headers_of(error))
 
 
-async def _made(services: Services, caller: Principal, body: bytes) -> dict[str, Any]:
+async def _made(services: GatewayContainer, caller: Principal, body: bytes) -> dict[str, Any]:
     try:
         raw = await read_json(body) if body.strip() else {}
     except orjson.JSONDecodeError as error:

@@ -4,10 +4,10 @@ from typing import Final
 
 import anyio
 
+from deployments.container import GatewayContainer
 from deployments.faces.realtime.event_translator import ServerEvent
 from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
-from deployments.services import Services
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import RhapsodeError
 from schemas.ids import TurnId
@@ -19,7 +19,7 @@ _INTERRUPTIONS: Final = frozenset({"input_audio_buffer.speech_started", "respons
 class IdleTimeout:
     """Of one connection. It waits only while its client lets itself be heard."""
 
-    def __init__(self, services: Services, desk: RealtimeCommands, ears: RealtimeAudioInput) -> None:
+    def __init__(self, services: GatewayContainer, desk: RealtimeCommands, ears: RealtimeAudioInput) -> None:
         self._clock = services.clock
         self._desk = desk
         self._ears = ears

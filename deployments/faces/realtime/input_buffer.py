@@ -9,9 +9,9 @@ from typing import Final
 
 import anyio.to_thread
 
+from deployments.container import GatewayContainer
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import config_of
-from deployments.services import Services
 from pipeline.session_state.conversation import Conversation
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.errors import NoInput, RhapsodeError
@@ -30,7 +30,10 @@ class RealtimeAudioInput:
     """Of one connection."""
 
     def __init__(
-        self, services: Services, desk: RealtimeCommands, refused: Callable[[RhapsodeError], Awaitable[None]]
+        self,
+        services: GatewayContainer,
+        desk: RealtimeCommands,
+        refused: Callable[[RhapsodeError], Awaitable[None]],
     ) -> None:
         self._services = services
         self._desk = desk

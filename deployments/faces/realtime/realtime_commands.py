@@ -6,9 +6,9 @@ from typing import Final
 
 import anyio
 
-from deployments.faces.openai.model_names import Names
 from deployments.faces.realtime.item_views import Shown, shown_item
 from deployments.faces.realtime.session_config import Config, checked, config_of, for_response, updated
+from deployments.model_names import Names
 from pipeline.engines.ports import Message, SpeechToText
 from pipeline.eventlog.recorder import RequestContext
 from pipeline.eventlog.tailer import Tailer

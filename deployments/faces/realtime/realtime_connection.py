@@ -10,15 +10,15 @@ import anyio
 import orjson
 from fastapi import WebSocketDisconnect
 
+from deployments.container import GatewayContainer
 from deployments.faces.realtime.event_translator import ServerEvent
 from deployments.faces.realtime.idle_timeout import IdleTimeout
 from deployments.faces.realtime.input_buffer import RealtimeAudioInput
 from deployments.faces.realtime.output_audio import AnswerSound
-from deployments.faces.realtime.realtime_error_events import error_body
 from deployments.faces.realtime.realtime_opening import Opened
 from deployments.faces.realtime.realtime_socket import RealtimeSocket, read_json
 from deployments.faces.realtime.session_config import config_of, shown
-from deployments.services import Services
+from deployments.web.realtime_error_events import error_body
 from pipeline.delivery.listener import Listening, SessionListener
 from schemas.errors import RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
@@ -59,7 +59,7 @@ class _Job:
 class Connection:
     """`greet` first, then `receive`, `work` and `tell` side by side."""
 
-    def __init__(self, services: Services, socket: RealtimeSocket, opened: Opened) -> None:
+    def __init__(self, services: GatewayContainer, socket: RealtimeSocket, opened: Opened) -> None:
         self._services = services
         self._socket = socket
         self._opened = opened

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import refuse_affairs
 from deployments.faces.realtime.event_translator import PER_EVENT, Translator, position
 from deployments.faces.realtime.realtime_commands import RealtimeCommands
 from deployments.faces.realtime.session_config import checked, initial
-from deployments.services import Services
 from pipeline.eventlog.event_log import Head
 from schemas.errors import SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
@@ -43,7 +43,7 @@ class Opened:
         return self.desk.session
 
 
-async def open_session(services: Services, caller: Principal, query: Mapping[str, str]) -> Opened:
+async def open_session(services: GatewayContainer, caller: Principal, query: Mapping[str, str]) -> Opened:
     """The session of the query, or a new one. Raises RealtimeInvalid, ModelNotFound, SessionNotFound or a
     StateError.
     """
@@ -77,7 +77,7 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-async def _known(services: Services, caller: Principal, name: str) -> SessionId:
+async def _known(services: GatewayContainer, caller: Principal, name: str) -> SessionId:
     missing = SessionNotFound(f"there is no session {name[:80]!r}", field="session_id")
     session = parse_session_id(name.removeprefix(_PREFIX))
     whose = None if session is None else await services.ownership.of(session)
@@ -90,7 +90,7 @@ async def _known(services: Services, caller: Principal, name: str) -> SessionId:
     return session
 
 
-async def _new(services: Services, caller: Principal, model: str) -> SessionId:
+async def _new(services: GatewayContainer, caller: Principal, model: str) -> SessionId:
     """`model` says who answers; with a client secret, the one that the secret was made for."""
     config = await services.secrets.config(caller.secret) if caller.secret else None
     if config is None:
@@ -113,7 +113,7 @@ async def _new(services: Services, caller: Principal, model: str) -> SessionId:
     return session
 
 
-async def _open(services: Services, session: SessionId, model: str, number: int | None) -> Opened:
+async def _open(services: GatewayContainer, session: SessionId, model: str, number: int | None) -> Opened:
     _, head = await services.sessions.attend(session)
     last = position(head.seq)
     told = last if number is None else number
@@ -138,7 +138,7 @@ async def _open(services: Services, session: SessionId, model: str, number: int 
     return Opened(desk, translator, after, told, head)
 
 
-async def _fold(services: Services, translator: Translator, after: Seq) -> None:
+async def _fold(services: GatewayContainer, translator: Translator, after: Seq) -> None:
     """Exactly so far: what comes then is told."""
     conversation = translator.conversation
     while conversation.head < after:

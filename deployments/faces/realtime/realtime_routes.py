@@ -5,10 +5,10 @@ from contextlib import suppress
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
+from deployments.container import GatewayContainer
 from deployments.faces.realtime.realtime_connection import Connection
 from deployments.faces.realtime.realtime_opening import Opened, open_session
 from deployments.faces.realtime.realtime_socket import RealtimeSocket
-from deployments.services import Services
 from deployments.web.resource_access import Caller, while_welcome
 from schemas.errors import RhapsodeError
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["realtime"])
 @router.websocket("/realtime")
 async def realtime(websocket: WebSocket, caller: Caller) -> None:
     """Speak or write, and be answered, in OpenAI's words; see docs/realtime.md."""
-    services: Services = websocket.app.state.services
+    services: GatewayContainer = websocket.app.state.services
     await websocket.accept()
     socket = RealtimeSocket(websocket)
     try:
@@ -31,7 +31,9 @@ async def realtime(websocket: WebSocket, caller: Caller) -> None:
     await _converse(websocket, socket, services, opened)
 
 
-async def _converse(websocket: WebSocket, socket: RealtimeSocket, services: Services, opened: Opened) -> None:
+async def _converse(
+    websocket: WebSocket, socket: RealtimeSocket, services: GatewayContainer, opened: Opened
+) -> None:
     """Until either side leaves; whichever task ends first ends the others."""
     connection = Connection(services, socket, opened)
     try:

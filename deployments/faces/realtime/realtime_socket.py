@@ -8,8 +8,8 @@ import anyio.to_thread
 import orjson
 from fastapi import WebSocket, WebSocketDisconnect
 
-from deployments.faces.realtime.realtime_error_events import error_event
 from deployments.web import problem_details
+from deployments.web.realtime_error_events import error_event
 from deployments.web.ws_send import deliver
 from schemas.errors import RhapsodeError
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from deployments.faces.openai.model_names import Names
+from deployments.model_names import Names
 from pipeline.session_state.conversation import Conversation
 from schemas.errors import UnknownVoice
 from schemas.errors.realtime_errors import RealtimeInvalid, of_validation

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
 
+from deployments.container import GatewayContainer
 from deployments.faces.conversations.json_socket import JsonSocket, conversing
 from deployments.faces.forms.form_bodies import form_or_json, schema_of
 from deployments.faces.native.session_routes import Open
 from deployments.faces.stories.story_routes import control, known_scene, socket_url
-from deployments.services import Services
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
@@ -40,7 +40,7 @@ from schemas.principals import Principal
 router = APIRouter(tags=["narration"])
 
 
-async def known_source(services: Services, caller: Principal, name: str) -> Source:
+async def known_source(services: GatewayContainer, caller: Principal, name: str) -> Source:
     """Where the audio of a narration or of a scene is. Raises for what is none, or somebody else's."""
     if session := parse_session_id(name):
         conversation, _ = await services.sessions.view(session)
@@ -117,7 +117,7 @@ async def cancel(services: Open, caller: Caller, session_id: str) -> dict[str, s
     return {"status": "stopping"}
 
 
-async def _control(services: Services, source: Source, command: SocketCommand) -> None:
+async def _control(services: GatewayContainer, source: Source, command: SocketCommand) -> None:
     """Raises InputError, or NothingToControl for what is finished, whether its session is closed or not."""
     if source.state.over:
         raise NothingToControl("it is finished already")
@@ -136,7 +136,7 @@ async def narration(
 
     `session_id` may be a scene's id too. Commands: pause, resume, skip, stop.
     """
-    services: Services = websocket.app.state.services
+    services: GatewayContainer = websocket.app.state.services
 
     async def obey(command: SocketCommand) -> None:
         await _control(services, await known_source(services, caller, session_id), command)

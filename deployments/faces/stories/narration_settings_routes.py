@@ -6,8 +6,8 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Response
 
+from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import Open
-from deployments.services import Services
 from deployments.web.resource_access import Caller
 from pipeline.apps.narration_progress import NarrationProgress, Source
 from pipeline.apps.narrations import NARRATED
@@ -117,7 +117,7 @@ async def preview(
     raise EngineFailed(f"the voice cannot be heard now: {why}")
 
 
-async def _to_the_end(services: Services, session: SessionId) -> tuple[Source, dict[str, Any]]:
+async def _to_the_end(services: GatewayContainer, session: SessionId) -> tuple[Source, dict[str, Any]]:
     """A narration when it is over, and what became of it."""
     conversation, _ = await services.sessions.attend(session)
     progress = NarrationProgress(services.tailer, Source(session, NARRATED, conversation))

@@ -5,8 +5,8 @@ from typing import Final
 import anyio
 from fastapi import APIRouter, WebSocket
 
+from deployments.container import GatewayContainer
 from deployments.faces.conversations.json_socket import JsonSocket, Message, conversing
-from deployments.services import Services
 from deployments.web.resource_access import Caller
 from pipeline.apps.users import Users
 from schemas.apps.story_messages import SocketCommand
@@ -43,7 +43,7 @@ async def notifications(
     and otherwise when the client has stayed a while after it, or left with a goodbye. `after=<id>` begins
     there instead.
     """
-    services: Services = websocket.app.state.services
+    services: GatewayContainer = websocket.app.state.services
     post = _Post(services.users)
 
     async def obey(command: SocketCommand) -> None:
@@ -92,7 +92,9 @@ class _Post:
             await self._users.delivered(user, self._sent)
 
 
-async def _tell(socket: JsonSocket, services: Services, user: str, after: Seq | None, post: _Post) -> None:
+async def _tell(
+    socket: JsonSocket, services: GatewayContainer, user: str, after: Seq | None, post: _Post
+) -> None:
     session = await services.users.open(user)
     if after is None:
         after = (await services.users.state(user)).delivered

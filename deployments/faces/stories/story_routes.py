@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response, WebSocket
 
+from deployments.container import GatewayContainer
 from deployments.faces.conversations.json_socket import JsonSocket, conversing
 from deployments.faces.forms.form_bodies import form_or_json, schema_of
 from deployments.faces.native.session_routes import Open, erase
 from deployments.faces.stories.scene_translator import FORMAT, SceneMessages, TranslatedScene
-from deployments.services import Services
 from deployments.web.resource_access import Caller, owns
 from pipeline.apps.narrations import Scene, SceneId
 from pipeline.apps.stories import premise_of
@@ -57,7 +57,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-async def known_scene(services: Services, caller: Principal, scene_id: str) -> Scene:
+async def known_scene(services: GatewayContainer, caller: Principal, scene_id: str) -> Scene:
     """Raises SceneNotFound for what is none, or somebody else's."""
     scene = await services.narrations.scene(SceneId.parse(scene_id))
     if not owns(caller, scene.story.principal):
@@ -94,7 +94,7 @@ async def delete_story(services: Open, story: Story) -> None:
     await erase(services, story)
 
 
-async def _is_of(services: Services, narration: SessionId, story: SessionId) -> bool:
+async def _is_of(services: GatewayContainer, narration: SessionId, story: SessionId) -> bool:
     """A fork's may be those of the story that it comes from. One that is gone is: perhaps not for good."""
     try:
         told, _ = await services.sessions.view(narration)
@@ -159,7 +159,7 @@ async def scene_generation(websocket: WebSocket, session_id: str, caller: Caller
 
     Closing the socket only ends the listening. Commands: pause, resume, skip, stop.
     """
-    services: Services = websocket.app.state.services
+    services: GatewayContainer = websocket.app.state.services
 
     async def obey(command: SocketCommand) -> None:
         scene = await known_scene(services, caller, session_id)
@@ -183,7 +183,7 @@ def _place(after: str, head: Head) -> Seq:
     return Seq(int(after))
 
 
-async def _tell(socket: JsonSocket, services: Services, scene: Scene, head: Head, after: Seq) -> None:
+async def _tell(socket: JsonSocket, services: GatewayContainer, scene: Scene, head: Head, after: Seq) -> None:
     """Every message of the scene after `after`, until its end."""
     messages = SceneMessages(str(scene.id), scene.id.turn)
     listener = SessionListener(services.log, services.tailer, services.clock)
@@ -205,7 +205,9 @@ async def _whole(told: TranslatedScene) -> dict[str, object]:
     return message
 
 
-async def control(services: Services, session: SessionId, turn: TurnId, command: SocketCommand) -> None:
+async def control(
+    services: GatewayContainer, session: SessionId, turn: TurnId, command: SocketCommand
+) -> None:
     """Pause, resume, skip or stop on behalf of a socket. Raises InputError for what does not belong there."""
     if command.type not in ("pause", "resume", "skip", "stop"):
         raise InputError(f"{command.type!r} means nothing here", field="type")

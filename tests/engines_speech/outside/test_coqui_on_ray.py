@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster.local import run_state
+from cluster.terminal import run_state
 from pipeline.engines.speech_environment import voice_python
 from schemas.settings import TextToSpeechSettings
 from tests.edge.listeners import ask, create, listen_until_over

@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from deployments.container import GatewayContainer
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai.chat_completions import Completions
@@ -22,7 +23,6 @@ from deployments.faces.openai.routes.openai_streams import (
     headers_of,
     ignored_in,
 )
-from deployments.services import Services
 from deployments.web.large_bodies import BoundedRoute
 from deployments.web.resource_access import Caller
 from deployments.web.sse_format import QUIET
@@ -71,7 +71,7 @@ async def complete(
     return Response(whole, media_type="application/json", headers=headers)
 
 
-def _completions(services: Services) -> Completions:
+def _completions(services: GatewayContainer) -> Completions:
     return Completions(
         services.sessions,
         services.intakes,
@@ -83,7 +83,7 @@ def _completions(services: Services) -> Completions:
     )
 
 
-async def _whole(services: Services, completions: Completions, wanted: Wanted) -> bytes:
+async def _whole(services: GatewayContainer, completions: Completions, wanted: Wanted) -> bytes:
     """As JSON; a spoken one is large, and made beside the loop."""
     teller, whole = ChunkTranslator(wanted), Whole(wanted)
     chunks = completions.chunks(wanted, teller, idle_s=services.settings.limits.heartbeat_s)
@@ -99,7 +99,7 @@ async def _whole(services: Services, completions: Completions, wanted: Wanted) -
 
 
 async def _events(
-    services: Services, completions: Completions, wanted: Wanted, after: Cursor | None
+    services: GatewayContainer, completions: Completions, wanted: Wanted, after: Cursor | None
 ) -> AsyncGenerator[bytes, None]:
     """The chunks after the cursor. The very first one waits for what follows it, which may be a refusal."""
     teller = ChunkTranslator(wanted)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from deployments.faces.native.session_routes import Open
-from deployments.faces.openai.model_names import NamedModel
+from deployments.model_names import NamedModel
 from schemas.ids import created_ms, new_session_id
 
 router = APIRouter(prefix="/v1", tags=["openai"])

@@ -10,8 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from deployments.faces.openai import openai_problems
-from deployments.web import problem_details
+from deployments.web import openai_problems, problem_details
 from deployments.web.sse_format import HEADERS, RETRY, written
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId

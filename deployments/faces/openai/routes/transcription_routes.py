@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
+from deployments.container import GatewayContainer
 from deployments.faces.forms.uploads import while_awaited
 from deployments.faces.native.session_routes import Open
 from deployments.faces.openai import transcription_formats
@@ -15,7 +16,6 @@ from deployments.faces.openai.routes.openai_forms import form_with_file
 from deployments.faces.openai.routes.openai_streams import EVENTS, Flowing, event, headers_of, ignored_in
 from deployments.faces.openai.transcription_formats import Transcribed
 from deployments.faces.openai.transcription_session import Hearings, Wish
-from deployments.services import Services
 from deployments.web.resource_access import Caller
 from pipeline.delivery.listener import SessionListener
 from pipeline.stt.inputs.recording_upload import UploadedSound
@@ -88,7 +88,7 @@ async def _write_down(services: Open, caller: Caller, request: Request, shape: t
         return _answer(wish, made, ms, headers)
 
 
-def _hearings(services: Services) -> Hearings:
+def _hearings(services: GatewayContainer) -> Hearings:
     listener = SessionListener(services.log, services.tailer, services.clock)
     return Hearings(services.sessions, services.intakes, services.names, services.settings, listener)
 

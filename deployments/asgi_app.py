@@ -9,16 +9,49 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from deployments.faces.every import FACES
+from deployments.body_limit import BodyLimit
+from deployments.container import GatewayContainer
+from deployments.faces.admin import admin_routes, gateway_routes
+from deployments.faces.assistant import assistant_socket, whole_answer_route
+from deployments.faces.conversations import (
+    character_routes,
+    conversation_routes,
+    thread_routes,
+    thread_socket,
+)
+from deployments.faces.native import (
+    access_routes,
+    collection_routes,
+    document_routes,
+    event_routes,
+    media_routes,
+    recording_routes,
+    session_metrics_route,
+    session_routes,
+    session_socket,
+    transfer_routes,
+)
+from deployments.faces.openai.routes import (
+    chat_routes,
+    embedding_routes,
+    model_routes,
+    speech_routes,
+    transcription_routes,
+)
+from deployments.faces.realtime import client_secret_routes, realtime_routes
+from deployments.faces.stories import (
+    narration_routes,
+    narration_settings_routes,
+    notification_socket,
+    story_routes,
+)
 from deployments.observability import log_redaction
-from deployments.services import Services
 from deployments.web import problem_details
 from deployments.web.auth_middleware import AuthMiddleware
-from deployments.web.body_limit import BodyLimit
 from deployments.web.direct_listener import listening
 from deployments.web.openapi_description import describe
 from deployments.web.resource_access import guard
@@ -27,7 +60,7 @@ from schemas.native.native_messages import Health
 from schemas.settings.limit_settings import GatewaySettings
 from schemas.version import BUILD, VERSION
 
-WEB: Final = (Path(__file__).parents[1] / "page").resolve()
+WEB: Final = (Path(__file__).parents[0] / "page").resolve()
 """In a checkout a link to the folder beside this one; in a wheel the files themselves."""
 _CHECK_S: Final = 3.0
 _HEALTH_S: Final = 1.0
@@ -42,7 +75,7 @@ _PAGE_HEADERS: Final = {
 """Nothing of anybody else's runs in the page, and no other page shows it in a frame to have it clicked."""
 
 logger = logging.getLogger(__name__)
-OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+OpenServices = Callable[[], AbstractAsyncContextManager[GatewayContainer]]
 
 
 def create_app(
@@ -98,7 +131,7 @@ def _add_health(app: FastAPI) -> None:
         response.status_code = 200 if found.status == "ok" else 503
         return found
 
-    async def look(services: Services) -> Health:
+    async def look(services: GatewayContainer) -> Health:
         found = {name: "unreachable" for name in services.checks}
 
         async def check(name: str) -> None:
@@ -149,3 +182,39 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(WEB / "reference" / "reference.html", headers=_PAGE_HEADERS)
 
     app.mount("/web", StaticFiles(directory=WEB), name="web")
+
+
+FACES: Final[tuple[APIRouter, ...]] = tuple(
+    face.router
+    for face in (
+        admin_routes,
+        assistant_socket,
+        whole_answer_route,
+        character_routes,
+        collection_routes,
+        conversation_routes,
+        document_routes,
+        gateway_routes,
+        session_routes,
+        access_routes,
+        transfer_routes,
+        media_routes,
+        session_metrics_route,
+        recording_routes,
+        event_routes,
+        session_socket,
+        chat_routes,
+        embedding_routes,
+        model_routes,
+        speech_routes,
+        transcription_routes,
+        realtime_routes,
+        client_secret_routes,
+        story_routes,
+        thread_socket,
+        thread_routes,
+        narration_routes,
+        narration_settings_routes,
+        notification_socket,
+    )
+)

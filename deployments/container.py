@@ -1,16 +1,22 @@
-"""From what one gateway process holds open to what its faces and its owners work with."""
+"""Gateway container: opens everything that one gateway process holds, and closes it. Knows no Ray."""
 
+import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Final
 
-from deployments.faces.openai.ephemeral_sessions import EphemeralSessions
-from deployments.faces.openai.model_names import Names
-from deployments.observability.metrics_page import Metrics
-from deployments.services import Check, Services
-from pipeline.admission.allowance import Allowance
-from pipeline.admission.engine_backpressure import EngineBackpressure
+import anyio
+
+from deployments.ephemeral_sessions import EphemeralSessions
+from deployments.model_names import Names, local_name
+from deployments.observability.gateway_gauges import gauges_of
+from deployments.observability.metrics_page import Metrics, Replicas
+from pipeline.admission.allowance import Allowance, open_allowance
+from pipeline.admission.engine_backpressure import EngineBackpressure, patient
 from pipeline.admission.upload_limits import Arriving
 from pipeline.apps.characters import Characters
 from pipeline.apps.collection_state import CollectionState
@@ -25,17 +31,24 @@ from pipeline.auth.authenticator import Authenticator
 from pipeline.auth.client_secrets import ClientSecrets
 from pipeline.background.redis.redis_directory import RedisDirectory
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_measures import RedisMeasures
 from pipeline.background.session_directory import Directory
-from pipeline.core.clock import Clock
+from pipeline.core.clock import Clock, SystemClock
 from pipeline.core.fair_slots import FairPlaces
 from pipeline.delivery.recordings import Recordings
 from pipeline.delivery.renderings import Renderings
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.eventlog.event_log import EventLog
+from pipeline.eventlog.open_log import open_log
 from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.redis.embedded.disk_sync import forced_to_disk
 from pipeline.eventlog.tailer import Tailer
+from pipeline.observability.process_metrics import MetricsReporter, ProcessMeter
+from pipeline.observability.trace_export import open_tracing
 from pipeline.observability.tracer import Tracing
 from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.open_library import open_library
 from pipeline.session_state.ownership import Ownership
 from pipeline.session_state.session_views import SessionViews, Views
 from pipeline.session_state.turn_history import CHARS_PER_TOKEN
@@ -53,15 +66,60 @@ from pipeline.stt.inputs.input_opening import IntakeServices
 from pipeline.stt.inputs.redis_inputs import DOCUMENTS, RedisInputs
 from pipeline.stt.interruption import InterruptionHandler
 from pipeline.stt.vad import SileroVad
+from pipeline.tools.tool_registry import ToolRegistry
 from pipeline.turn.generation import Engines
+from schemas.errors import LogError
 from schemas.ids import SessionId
 from schemas.settings import AppSettings
 from schemas.version import BUILD
 
+Check = Callable[[], Awaitable[None]]
+"""Returns if the part works, raises a RhapsodeError if not."""
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayContainer:
-    """What is open, or needs what is."""
+    """Services of one gateway process, as its faces use them."""
+
+    settings: AppSettings
+    log: EventLog
+    tailer: Tailer
+    transcribers: Transcribers
+    intakes: AudioInputs
+    arriving: Arriving
+    importing: FairPlaces
+    embedding: FairPlaces
+    keeper: EphemeralSessions
+    names: Names
+    reruns: Reruns
+    sessions: Sessions
+    users: Users
+    narrations: Narrations
+    stories: Stories
+    characters: Characters
+    threads: Threads
+    renderings: Renderings
+    recordings: Recordings
+    allowance: Allowance
+    door: Authenticator
+    ownership: Ownership
+    shares: Shares
+    secrets: ClientSecrets
+    upkeep: RedisUpkeep
+    directory: Directory
+    library: RetrievalService
+    collections: Collections
+    metrics: Metrics
+    pressure: EngineBackpressure
+    leaving: Leaving
+    clock: Clock
+    checks: Mapping[str, Check]
+    tracing: Tracing | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Resources:
+    """Open resources of one gateway process, from which its services are built."""
 
     settings: AppSettings
     models: Engines
@@ -122,7 +180,7 @@ class GatewayContainer:
 
     def for_faces(
         self, owners: OwnerPool, metrics: Metrics, checks: Mapping[str, Check], leaving: Leaving
-    ) -> Services:
+    ) -> GatewayContainer:
         settings, log, recorder, tailer = self.settings, self.log, self.recorder, self.tailer
         views, allowance, choices = self.views, self.allowance, self.choices
         sessions = Sessions(
@@ -133,7 +191,7 @@ class GatewayContainer:
         characters = Characters(users, log, recorder, choices)
         narrations = Narrations(views, users, recorder, settings.session, allowance)
         directory = Directory(RedisDirectory(log.hot))
-        return Services(
+        return GatewayContainer(
             settings=settings,
             log=log,
             tailer=tailer,
@@ -190,3 +248,65 @@ class GatewayContainer:
         shelf = CollectionServices(self.library, Views(self.log, CollectionState), self.recorder)
         additions = IngestJobs(shelf, RedisInputs(self.log.hot, DOCUMENTS), self.clock, settings)
         return Collections(shelf, sessions, self.tailer, directory, additions, settings.quotas)
+
+
+logger = logging.getLogger(__name__)
+_ASK_S: Final = 3.0
+
+
+async def _warn_of_what_loses_events(measures: RedisMeasures) -> None:
+    """A log that does not answer now is no reason to wait, nor not to start."""
+    with suppress(LogError), anyio.move_on_after(_ASK_S):
+        for warning in await measures.warnings():
+            logger.warning("%s See docs/redis.md.", warning)
+
+
+@asynccontextmanager
+async def open_services(
+    settings: AppSettings,
+    models: Engines,
+    transcribers: Transcribers,
+    checks: Mapping[str, Check],
+    librarian: RetrievalService | None = None,
+    replicas: Replicas | None = None,
+    told_to_go: Callable[[], bool] = lambda: False,
+) -> AsyncGenerator[GatewayContainer, None]:
+    """Connect to the log and start the gateway's tasks; all of it ends with the block.
+
+    `models`, `transcribers` and `librarian` stay the caller's; without a librarian, documents are kept and
+    searched in this process. `replicas` says how many there are of what, where somebody knows; `told_to_go`
+    whether this process should end: then everybody is sent on.
+    """
+    library = librarian or open_library(settings.retrieval, settings.home)
+    clock = SystemClock()
+    functions = ToolRegistry(settings.tools)
+    pressure = EngineBackpressure(settings.limits.admission, clock)
+    models = replace(patient(models, pressure), functions=functions, finder=models.finder or library)
+    log = open_log(settings.log, settings.home, settings.archive)
+    node, own = f"{os.getpid()}.{uuid.uuid4().hex[:8]}", local_name(settings.language_model)
+    meter = ProcessMeter(f"gateway-{node}", "gateway", home=settings.home)
+    metrics = Metrics(RedisUpkeep(log.hot), measures := RedisMeasures(log.hot), meter, replicas)
+    allowance = open_allowance(log, settings.limits, settings.log)
+    try:
+        await _warn_of_what_loses_events(measures)
+        async with (
+            open_tracing(settings.tracing, part="Gateway", instance=node, model=own) as tracing,
+            forced_to_disk(settings.log, settings.home),
+            Recorder(log, clock.now_ms, settings.log.retain_s, meter.appended, allowance.written) as recorder,
+            Tailer(log, delivered=meter.delivered) as tailer,
+            HeardLedger(recorder, clock) as ledger,
+        ):
+            outside = (settings, models, transcribers, log, clock, allowance, pressure)
+            parts = _Resources(*outside, recorder, tailer, ledger, library, tracing, SessionViews(log))
+            async with OwnerPool(node=node, services=parts.for_owners()) as owners:
+                leaving = parts.leaving(node, owners, told_to_go)
+                services = parts.for_faces(owners, metrics, checks, leaving)
+                meter.watch(gauges_of(owners, recorder, tailer, settings.limits))
+                kept = services.intakes, services.collections.additions, services.keeper, leaving
+                async with allowance, MetricsReporter(meter, measures), kept[0], kept[1], kept[2], kept[3]:
+                    yield services
+    finally:
+        if librarian is None:
+            await library.aclose()
+        await functions.aclose()
+        await log.aclose()

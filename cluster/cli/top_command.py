@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from cluster.cli.cli_errors import CliError
 from cluster.cli.command_help import Json, Url, explained, running_at, say
-from cluster.cli.requests import metrics_page
+from cluster.terminal.cli_errors import CliError
+from cluster.terminal.requests import metrics_page
 
 _EVERY_S: Final = 1.0
 _QUITS: Final = ("q", "Q", "\x1b", "\x03")
@@ -39,9 +39,9 @@ def top(
 
     Example: rhapsode top --once --over 10 --json
     """
-    from cluster.cli.top.metric_readings import Readings
-    from cluster.cli.top.top_figures import figures
-    from cluster.cli.top.top_view import Screen
+    from cluster.cli.top_figures import figures
+    from cluster.cli.top_view import Screen
+    from cluster.terminal.metric_readings import Readings
 
     with explained():
         address = running_at(url)

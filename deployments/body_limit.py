@@ -2,9 +2,9 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.container import GatewayContainer
 from deployments.faces.native import document_routes, recording_routes, transfer_routes
 from deployments.faces.openai.routes import chat_routes, openai_forms
-from deployments.services import Services
 from deployments.web import problem_details
 from schemas.errors import BodyTooLarge
 
@@ -46,7 +46,7 @@ class BodyLimit:
     def _limit_of(self, scope: Scope) -> int:
         if _path(scope) != chat_routes.PATH:
             return self._limit
-        services: Services = scope["app"].state.services
+        services: GatewayContainer = scope["app"].state.services
         return max(self._limit, services.settings.openai.chat_bytes)
 
 

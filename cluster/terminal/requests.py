@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from cluster.cli.cli_errors import ADVICE, CliError
-from cluster.local.run_state import credential, home, is_encrypted, running
+from cluster.terminal.cli_errors import ADVICE, CliError
+from cluster.terminal.run_state import credential, home, is_encrypted, running
 
 if TYPE_CHECKING:
-    from cluster.cli.top.metric_readings import Page
+    from cluster.terminal.metric_readings import Page
 
 _PATIENCE_S: Final = 10.0
 
@@ -33,7 +33,7 @@ def ask(
 
 def metrics_page(address: str) -> "Page":
     """What it tells Prometheus. Raises CliError."""
-    from cluster.cli.top.metric_readings import Page
+    from cluster.terminal.metric_readings import Page
 
     text = _answer(address, "GET", "/metrics", _PATIENCE_S, {}).text
     try:

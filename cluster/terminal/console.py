@@ -7,7 +7,7 @@ from time import monotonic
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.cli.cli_errors import CliError
+from cluster.terminal.cli_errors import CliError
 
 Note = Callable[[str], None]
 """Replaces what is said about the running step."""

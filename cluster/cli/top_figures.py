@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from cluster.cli.top.metric_readings import Page, Readings, Spread
+from cluster.terminal.metric_readings import Page, Readings, Spread
 from pipeline.observability import metric_names
 from pipeline.observability.metric_names import Metric
 

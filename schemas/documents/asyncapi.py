@@ -6,8 +6,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas.documents import asyncapi_sockets as sockets
 from schemas.events.recorded import EVENT_MODELS
-from schemas.native import asyncapi_sockets as sockets
 from schemas.native import native_messages
 
 _REF: Final = "#/components/schemas/{model}"

@@ -8,8 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cluster.cli.top.metric_readings import Spread
-from cluster.cli.top.top_figures import Figures
+from cluster.cli.top_figures import Figures
+from cluster.terminal.metric_readings import Spread
 
 _WIDE: Final = 100
 """Columns from which two panels stand side by side."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cluster.cli.cli_errors import MISUSED, CliError
+from cluster.terminal.cli_errors import MISUSED, CliError
 from schemas.settings import AppSettings
 
 KEY: Final = "RHAPSODE_KEY"

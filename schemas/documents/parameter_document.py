@@ -11,7 +11,7 @@ from schemas.openai.parameter_table import TABLE
 from schemas.realtime.realtime_table import RealtimeRow, rows
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "openai.md"
-_BEGIN: Final = "<!-- the table begins: python -m schemas.openai.parameter_document -->\n"
+_BEGIN: Final = "<!-- the table begins: python -m schemas.documents.parameter_document -->\n"
 _END: Final = "<!-- the table ends -->\n"
 _LONGEST: Final = 60
 

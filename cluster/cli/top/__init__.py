@@ -1,1 +1,0 @@
-"""`rhapsode top`: reads the metrics page once a second and draws it."""

@@ -1,0 +1,1 @@
+"""Documents generated from the schemas: the AsyncAPI document and the tables of supported parameters."""
