@@ -21,8 +21,8 @@ from pipeline.engines.registry import (
     build_speech_to_text,
     build_text_to_speech,
 )
-from pipeline.engines.routing.open_language_model import open_language_model
-from pipeline.engines.routing.open_speaker import open_speaker
+from pipeline.engines.routing.routed_language_model import open_language_model
+from pipeline.engines.routing.routed_speaker import open_speaker
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.turn.generation import Engines
 from pipeline.turn.text_coalescing import CoalescingLanguageModel

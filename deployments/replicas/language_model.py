@@ -22,7 +22,7 @@ from pipeline.engines.ports import (
     Written,
 )
 from pipeline.engines.registry import build_language_model
-from pipeline.engines.routing.open_language_model import open_language_model
+from pipeline.engines.routing.routed_language_model import open_language_model
 from pipeline.observability import span_names
 from pipeline.observability.trace_propagation import Carried, carried
 from pipeline.turn.text_coalescing import CoalescingLanguageModel

@@ -13,7 +13,7 @@ from deployments.rpc.result_stream_server import ResultStreamServer
 from deployments.rpc.serve_client import handed_in, healthy
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, Speaker, TimedWord, WordTimes
 from pipeline.engines.registry import build_text_to_speech
-from pipeline.engines.routing.open_speaker import open_speaker
+from pipeline.engines.routing.routed_speaker import open_speaker
 from pipeline.observability import span_names as names
 from pipeline.observability.trace_propagation import carried
 from schemas.settings import TextToSpeechSettings

@@ -10,10 +10,8 @@ import pytest
 
 from pipeline.engines.llm.openai_chat import OpenAiChat
 from pipeline.engines.ports import ChatRequest, Completion, Message
-from pipeline.engines.routing.breaker import Breaker
-from pipeline.engines.routing.language_model_chain import ChainLanguageModel, GuardedLanguageModel, Writer
-from pipeline.engines.routing.open_language_model import open_language_model
-from pipeline.engines.routing.retry import Guard
+from pipeline.engines.routing.routed import Breaker, Retry, Target
+from pipeline.engines.routing.routed_language_model import RoutedLanguageModel, open_language_model
 from pipeline.engines.scripted import ScriptedLanguageModel
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed, UnknownModel, UnknownProvider
 from schemas.settings import LanguageModelSettings
@@ -46,14 +44,12 @@ def local() -> ScriptedLanguageModel:
 
 def opened(
     local: ScriptedLanguageModel, fallback: list[str], clock: HandClock | None = None, **providers: Any
-) -> ChainLanguageModel:
+) -> RoutedLanguageModel:
     given = {"engine": "scripted", "providers": providers, "fallback": fallback}
     return open_language_model(local, LanguageModelSettings.model_validate(given), clock=clock or HandClock())
 
 
-async def failing(
-    model: ChainLanguageModel | GuardedLanguageModel, request: ChatRequest = CLOUD
-) -> EngineError:
+async def failing(model: RoutedLanguageModel, request: ChatRequest = CLOUD) -> EngineError:
     with pytest.raises(EngineError) as failed:
         await answer(model, request)
     return failed.value
@@ -62,12 +58,12 @@ async def failing(
 # ---------------------------------------------------------------- who answers
 
 
-class Counting(ChainLanguageModel):
+class Counting(RoutedLanguageModel):
     """One that says how much is open, as the contract wants to know."""
 
     def __init__(self, local: ScriptedLanguageModel, elsewhere: ChatHouse) -> None:
         cloud = OpenAiChat("cloud", elsewhere.settings())
-        super().__init__([Writer("local", local), Writer("cloud", cloud, ("fox-1",))], ("cloud",))
+        super().__init__([Target("local", local), Target("cloud", cloud, choices=("fox-1",))], ("cloud",))
         self._local = local
 
     @property
@@ -183,8 +179,8 @@ async def test_a_busy_server_is_asked_again_until_it_answers(elsewhere: ChatHous
         slept.append(seconds)
 
     elsewhere.refusals = [(503, {}), (429, {}), (500, {})]
-    guard = Guard("cloud", Breaker(99, 10.0, HandClock()), 4, sleep=sleep, draw=lambda low, high: high)
-    model = GuardedLanguageModel(guard, OpenAiChat("cloud", elsewhere.settings()))
+    retry = Retry(Breaker(99, 10.0, HandClock()), 4, sleep, draw=lambda low, high: high)
+    model = RoutedLanguageModel([Target("local", OpenAiChat("cloud", elsewhere.settings()), retry)], ())
     deltas, completion = await answer(model, HERE)
     assert ("".join(deltas), completion.provider) == (ANSWER, "cloud")
     assert (len(elsewhere.requests), slept) == (4, [0.25, 0.5, 1.0])
@@ -196,8 +192,8 @@ async def test_only_what_may_pass_is_asked_again(
     local: ScriptedLanguageModel, elsewhere: ChatHouse, trouble: tuple[int, Any], asked: int
 ) -> None:
     elsewhere.refusals = [trouble] * 5
-    guard = Guard("cloud", Breaker(99, 10.0, HandClock()), 3, draw=lambda low, high: low)
-    model = GuardedLanguageModel(guard, OpenAiChat("cloud", elsewhere.settings()))
+    retry = Retry(Breaker(99, 10.0, HandClock()), 3, draw=lambda low, high: low)
+    model = RoutedLanguageModel([Target("local", OpenAiChat("cloud", elsewhere.settings()), retry)], ())
     await failing(model, HERE)
     assert len(elsewhere.requests) == asked
     await model.aclose()

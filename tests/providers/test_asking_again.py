@@ -6,10 +6,8 @@ import pytest
 
 from pipeline.engines.encoding_speaker import EncodingSpeaker
 from pipeline.engines.registry import build_speech_provider
-from pipeline.engines.routing.breaker import Breaker
-from pipeline.engines.routing.open_speaker import open_speaker
-from pipeline.engines.routing.retry import Guard
-from pipeline.engines.routing.speaker_chain import GuardedSpeaker
+from pipeline.engines.routing.routed import Breaker, Retry, Target
+from pipeline.engines.routing.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineDead, EngineError, EngineFailed
 from schemas.settings import TextToSpeechSettings
@@ -40,11 +38,11 @@ class Waits:
         self.slept.append(seconds)
 
 
-def guarded(house: SpeechHouse, waits: Waits, *, attempts: int, failures: int = 99) -> GuardedSpeaker:
+def guarded(house: SpeechHouse, waits: Waits, *, attempts: int, failures: int = 99) -> RoutedSpeaker:
     given = house.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())
     breaker = Breaker(failures, 10.0, HandClock())
-    return GuardedSpeaker(Guard("cloud", breaker, attempts, sleep=waits.sleep, draw=waits.draw), inner)
+    return RoutedSpeaker([Target("local", inner, Retry(breaker, attempts, waits.sleep, waits.draw))], ())
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -144,7 +142,7 @@ async def test_who_leaves_in_the_middle_proves_nothing_and_blocks_nobody(house: 
     given = house.settings()
     inner = EncodingSpeaker(build_speech_provider("cloud", given), TextToSpeechSettings())
     breaker = Breaker(1, 10.0, clock)
-    speaker = GuardedSpeaker(Guard("cloud", breaker, 1), inner)
+    speaker = RoutedSpeaker([Target("local", inner, Retry(breaker, 1))], ())
     house.refusals = [(503, {})]
     with pytest.raises(EngineBusy):
         await heard(speaker)

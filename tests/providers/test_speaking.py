@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
-from pipeline.engines.routing.open_speaker import open_speaker
-from pipeline.engines.routing.speaker_chain import ChainSpeaker
+from pipeline.engines.routing.routed_speaker import RoutedSpeaker, open_speaker
 from pipeline.engines.scripted import ScriptedTextToSpeech
 from schemas.errors import EngineBusy, EngineFailed, UnknownProvider, UnknownVoice
 from schemas.settings import TextToSpeechSettings
@@ -34,7 +33,7 @@ def other_house(running_other_house: SpeechHouse) -> SpeechHouse:
     return running_other_house
 
 
-async def opened(local: ScriptedTextToSpeech, fallback: list[str], **providers: Any) -> ChainSpeaker:
+async def opened(local: ScriptedTextToSpeech, fallback: list[str], **providers: Any) -> RoutedSpeaker:
     given = {"engine": "scripted", "providers": providers, "fallback": fallback}
     return await open_speaker(local, TextToSpeechSettings.model_validate(given), clock=HandClock())
 
@@ -51,7 +50,7 @@ class TestLocalAmongOthers(SpeakerContract):
     @pytest.fixture
     async def speaker(
         self, local: ScriptedTextToSpeech, house: SpeechHouse
-    ) -> AsyncGenerator[ChainSpeaker, None]:
+    ) -> AsyncGenerator[RoutedSpeaker, None]:
         speaker = await opened(local, ["cloud"], cloud=house.settings())
         yield speaker
         await speaker.aclose()
