@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ class _Away:
     """The connection ended without a `reconnect`."""
 
 
+@dataclass(slots=True, eq=False)
 class SessionConnection:
     """A listener's connection to a session. What comes is read where it is waited for, one task at a time.
 
@@ -43,39 +45,30 @@ class SessionConnection:
     break, it does so too when the connection just ends, from the last event that it has.
     """
 
-    def __init__(
-        self,
-        connection: ApiConnection,
-        session: str,
-        notes: ReceivedEvents,
-        visit: CallerRecord,
-        traffic: Traffic,
-        patience_s: float,
-    ) -> None:
-        self.session = session
-        self.patience_s = patience_s
-        self.notes = notes
-        self.moments: dict[str, float] = {}
-        """When an event of each type came last."""
-        self.voice: ResumableInput | None = None
-        self._connection = connection
-        self._visit = visit
-        self._traffic = traffic
-        self._socket: ClientConnection
-        self._audio = "opus"
-        self._reading = asyncio.Lock()
-        self._away: _Away | None = None
-        self._untaken: str | None = None
-        """A question whose request has not been seen in the log."""
+    connection: ApiConnection
+    session: str
+    notes: ReceivedEvents
+    visit: CallerRecord
+    traffic: Traffic
+    patience_s: float
+    moments: dict[str, float] = field(default_factory=dict, init=False)
+    """When an event of each type came last."""
+    voice: "ResumableInput | None" = field(default=None, init=False)
+    _socket: ClientConnection = field(init=False)
+    _audio: str = field(default="opus", init=False)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _away: _Away | None = field(default=None, init=False)
+    _untaken: str | None = field(default=None, init=False)
+    """A question whose request has not been seen in the log."""
 
     async def open(self, audio: str) -> None:
         """From where the notes end. Raises Refused, Failed, or TimeoutError where it was tried again."""
         self._audio = audio
-        if self.notes.last or self._connection.again_s:
+        if self.notes.last or self.connection.again_s:
             async with asyncio.timeout(self.patience_s):
                 self._socket = await self._back(str(self.notes.last), monotonic())
         else:
-            self._socket = await self._connection.connect(self.session, after="0", audio=audio)
+            self._socket = await self.connection.connect(self.session, after="0", audio=audio)
 
     async def close(self) -> None:
         await self._socket.close()
@@ -116,12 +109,10 @@ class SessionConnection:
 
     async def read_for(self, seconds: float) -> None:
         """Take whatever comes, for so long."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     await self._hear()
-        except TimeoutError:
-            return
 
     async def _hear(self, of: ClientConnection | None = None) -> None:
         """One frame, or the move that the last one asked for (or that was cancelled), of `of` alone."""
@@ -134,7 +125,7 @@ class SessionConnection:
             try:
                 event = self._take(await self._socket.recv())
             except (ConnectionClosed, Refused, Failed) as error:
-                if not self._connection.comes_back(error):
+                if not self.connection.comes_back(error):
                     raise
                 self.notes.disturb()
                 self._away = _Away(str(self.notes.last), monotonic(), broken=True)
@@ -146,8 +137,8 @@ class SessionConnection:
     async def _move(self, away: _Away) -> None:
         await self._socket.close()
         self._socket, self._away = await self._back(away.cursor, away.at_s), None
-        self._visit.broken += away.broken
-        self._visit.moves += not away.broken
+        self.visit.broken += away.broken
+        self.visit.moves += not away.broken
 
     async def _back(self, cursor: str, at_s: float) -> ClientConnection:
         """Tried again as long as the caller waits. Raises Failed; Refused where nothing was heard yet."""
@@ -168,7 +159,7 @@ class SessionConnection:
 
     async def _gone_on(self, cursor: str) -> ClientConnection:
         """Raises Refused, Failed or ConnectionClosed; then nothing is left open."""
-        socket = await self._connection.connect(self.session, after=cursor, audio=self._audio)
+        socket = await self.connection.connect(self.session, after=cursor, audio=self._audio)
         try:
             await self._say_again(socket)
         except BaseException:
@@ -189,8 +180,8 @@ class SessionConnection:
     def _take(self, frame: str | bytes) -> dict[str, Any]:
         """Raises Refused or Failed, where that is what it says."""
         now = monotonic()
-        self._traffic.frames += 1
-        self._traffic.bytes += len(frame)
+        self.traffic.frames += 1
+        self.traffic.bytes += len(frame)
         event, sound = split_frame(frame)
         kind = event["type"]
         if "data" in event:
@@ -211,12 +202,8 @@ class SessionConnection:
         return event
 
     async def ask(self, due_s: float | None = None, **wish: Any) -> ReceivedTurn:
-        """Ask with `prompt` or `text`, and take in the whole answer. `due_s`: None: now.
-
-        Raises Refused, Failed, or TimeoutError.
-        """
-        turn = await self.begin(due_s, **wish)
-        return await self.finish(turn)
+        """Ask, and take in the whole answer. Raises Refused, Failed, or TimeoutError."""
+        return await self.finish(await self.begin(due_s, **wish))
 
     async def begin(self, due_s: float | None = None, **wish: Any) -> int:
         """Ask; the turn's number as soon as its request is in the log."""

@@ -22,11 +22,6 @@ _WARM_UP: Final = 25
 """Deltas of each stream that are thrown away."""
 
 
-async def delta_row(url: str, floor_url: str) -> ComparisonRow:
-    """From the engine making a delta to its arrival at the client, 10 streams of 50 a second at once."""
-    return delays_row(*await delays(url, floor_url))
-
-
 async def delays(url: str, floor_url: str, seconds: int = SECONDS) -> tuple[list[float], list[float]]:
     """Ours and the floor's, in milliseconds; so long of each, after a moment that does not count."""
     wanted = 50 * seconds
