@@ -14,9 +14,9 @@ from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.eventlog.event_log import EventLog
 from pipeline.eventlog.tailer import Tailer
 from pipeline.sessions.session_commands import Sessions
-from schemas.errors import NothingToControl, RhapsodeError, SessionEnded
+from schemas.errors import NothingToControl, RhapsodeError, SessionAlreadyEnded
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
-from schemas.native.session_commands import Control
+from schemas.native.client_commands import Control
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class EphemeralSessions(TaskScope):
                     await self._to_its_end(session, turn)
             if session not in self._waiting and await self._over(session, turn):
                 await self._sessions.finish(session)
-        except SessionEnded:
+        except SessionAlreadyEnded:
             pass
         except RhapsodeError as error:
             log.warning("session %s, which was left, is not ended: %s", session, error)
@@ -87,7 +87,7 @@ class EphemeralSessions(TaskScope):
 
     async def returned(self, session: SessionId) -> Seq | None:
         """Somebody goes on with an answer that was left, maybe in another process: there it is told so."""
-        with suppress(SessionEnded):
+        with suppress(SessionAlreadyEnded):
             return await self._sessions.control(session, Control(action="resume"))
         return None
 

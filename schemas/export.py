@@ -22,11 +22,11 @@ from schemas.errors import (
 from schemas.events import EVENT
 from schemas.native import (
     access_answers,
+    client_commands,
     comparison_answers,
     gateway_answers,
     metric_answers,
     native_messages,
-    session_commands,
     transfer_answers,
     worker_answers,
 )
@@ -35,11 +35,11 @@ from schemas.settings import AppSettings
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _COMMANDS: Final = (
-    session_commands.CreateSession,
-    session_commands.UpdateSession,
-    session_commands.RequestTurn,
-    session_commands.Control,
-    session_commands.CreateShare,
+    client_commands.CreateSession,
+    client_commands.UpdateSession,
+    client_commands.RequestTurn,
+    client_commands.Control,
+    client_commands.CreateShare,
     transfer_answers.ForkSession,
 )
 _ANSWERS: Final = (

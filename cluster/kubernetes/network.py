@@ -13,7 +13,7 @@ RAY: Final = ("head", "gateway", "llm", "speech")
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class NetworkPeer:
     """One end of a connection: a pod in a namespace, or the world outside."""
 
     name: str
@@ -25,12 +25,12 @@ class End:
         return {"kubernetes.io/metadata.name": self.namespace}
 
 
-OPERATOR: Final = End("KubeRay", {"app.kubernetes.io/name": "kuberay-operator"}, "kuberay-system")
-IMPOSTOR: Final = End("a pod with KubeRay's label elsewhere", OPERATOR.labels, "default")
-NAMES: Final = End("the name server", {"k8s-app": "kube-dns"}, "kube-system")
-INGRESS: Final = End("the ingress", {"app.kubernetes.io/name": "ingress-nginx"}, "ingress-nginx")
-PROMETHEUS: Final = End("Prometheus", {"app.kubernetes.io/name": "prometheus"}, "monitoring")
-STRANGER: Final = End("a stranger", {}, "default")
+OPERATOR: Final = NetworkPeer("KubeRay", {"app.kubernetes.io/name": "kuberay-operator"}, "kuberay-system")
+IMPOSTOR: Final = NetworkPeer("a pod with KubeRay's label elsewhere", OPERATOR.labels, "default")
+NAMES: Final = NetworkPeer("the name server", {"k8s-app": "kube-dns"}, "kube-system")
+INGRESS: Final = NetworkPeer("the ingress", {"app.kubernetes.io/name": "ingress-nginx"}, "ingress-nginx")
+PROMETHEUS: Final = NetworkPeer("Prometheus", {"app.kubernetes.io/name": "prometheus"}, "monitoring")
+STRANGER: Final = NetworkPeer("a stranger", {}, "default")
 
 # From, to, port. A rule counts where both ends are in the overlay.
 _NEEDED: Final = (
@@ -52,7 +52,7 @@ _FORBIDDEN: Final = (
 
 def faults(manifests: Sequence[Manifest]) -> Iterator[Fault]:
     policies = [m["spec"] for m in manifests if m["kind"] == "NetworkPolicy"]
-    ends = {one.component: End(one.component, one.labels, OURS) for one in pods_of(manifests)}
+    ends = {one.component: NetworkPeer(one.component, one.labels, OURS) for one in pods_of(manifests)}
     for one in ends.values():
         if not passes(policies, one, NAMES, 53, "UDP"):
             yield Fault("NetworkPolicy", f"{one.name} cannot ask for names")
@@ -62,7 +62,9 @@ def faults(manifests: Sequence[Manifest]) -> Iterator[Fault]:
             yield Fault("NetworkPolicy", f"{source.name} {verb} {target.name}:{port}")
 
 
-def _rules(ends: Mapping[str, End], kinds: set[str]) -> Iterator[tuple[End, End, int, bool]]:
+def _rules(
+    ends: Mapping[str, NetworkPeer], kinds: set[str]
+) -> Iterator[tuple[NetworkPeer, NetworkPeer, int, bool]]:
     for rules, wanted in ((_NEEDED, True), (_FORBIDDEN, False)):
         for source, target, port in rules:
             if source in ends and target in ends:
@@ -84,7 +86,11 @@ def _rules(ends: Mapping[str, End], kinds: set[str]) -> Iterator[tuple[End, End,
 
 
 def passes(
-    policies: Sequence[Mapping[str, Any]], source: End, target: End, port: int, protocol: str = "TCP"
+    policies: Sequence[Mapping[str, Any]],
+    source: NetworkPeer,
+    target: NetworkPeer,
+    port: int,
+    protocol: str = "TCP",
 ) -> bool:
     """Whether a connection is let out at its one end and in at its other, by what is in our namespace."""
     wanted = (port, protocol)
@@ -94,7 +100,11 @@ def passes(
 
 
 def _allowed(
-    policies: Sequence[Mapping[str, Any]], way: str, here: End, there: End, wanted: tuple[int, str]
+    policies: Sequence[Mapping[str, Any]],
+    way: str,
+    here: NetworkPeer,
+    there: NetworkPeer,
+    wanted: tuple[int, str],
 ) -> bool:
     if here.namespace != OURS:
         return True
@@ -109,12 +119,12 @@ def _ports(rule: Mapping[str, Any], wanted: tuple[int, str]) -> bool:
     return ports is None or any((port["port"], port.get("protocol", "TCP")) == wanted for port in ports)
 
 
-def _peers(peers: Sequence[Mapping[str, Any]] | None, there: End) -> bool:
+def _peers(peers: Sequence[Mapping[str, Any]] | None, there: NetworkPeer) -> bool:
     """No list of peers means everybody."""
     return peers is None or any(_peer(peer, there) for peer in peers)
 
 
-def _peer(peer: Mapping[str, Any], there: End) -> bool:
+def _peer(peer: Mapping[str, Any], there: NetworkPeer) -> bool:
     if "ipBlock" in peer:
         return False
     namespaces = peer.get("namespaceSelector")

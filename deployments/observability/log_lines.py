@@ -131,7 +131,7 @@ class JsonLine(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-class TextLine(logging.Formatter):
+class TextLogFormatter(logging.Formatter):
     """For people."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ def install(settings: LoggingSettings, replica: str) -> None:
     discretion = Discretion()
     lines.addFilter(discretion)
     lines.addFilter(Where(replica))
-    lines.setFormatter(JsonLine() if settings.format == "json" else TextLine())
+    lines.setFormatter(JsonLine() if settings.format == "json" else TextLogFormatter())
     root.addHandler(lines)
     level = logging.getLevelNamesMapping()[settings.level]
     root.setLevel(max(level, logging.INFO))  # below that, libraries write down what they transport

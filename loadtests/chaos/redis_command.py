@@ -30,7 +30,7 @@ from loadtests.chaos.resuming_listeners import ChaosCallers, chaos_caller
 from loadtests.report.run_info import say
 from loadtests.report.tables import percentile
 from pipeline.eventlog.open_log import open_log
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.events import TERMINAL
 from schemas.ids import SessionId

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.chaos.redis_servers import RedisCluster, RedisServer, SentinelRedis, wait_for
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 
 _CUT_OFF_S: Final = 0.4
 """Shorter than the time after which a server that is silent counts as dead."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from pipeline.eventlog.redis.cluster.slots import SLOTS
+from pipeline.eventlog.redis.cluster.hash_slots import SLOTS
 
 NODE_TIMEOUT_MS: Final = 1_000
 _PATIENCE_S: Final = 90.0

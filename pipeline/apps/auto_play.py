@@ -13,7 +13,7 @@ from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import TurnState
-from schemas.errors import SessionEnded, SessionFull, SessionGone, SessionNotFound
+from schemas.errors import SessionAlreadyEnded, SessionFull, SessionGone, SessionNotFound
 from schemas.events import NarrationFailed, NarrationReady, NotificationRaised
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId
@@ -108,7 +108,7 @@ class NarrationNews:
         if turn is not None and scene is not None:
             with suppress(SessionGone, SessionNotFound):  # deleted meanwhile: there is nobody to tell
                 await self._tell(pointer, narration, turn, scene)
-        with suppress(SessionGone, SessionEnded):
+        with suppress(SessionGone, SessionAlreadyEnded):
             await self._narrations.close(pointer.session)
         return None
 
@@ -117,7 +117,9 @@ class NarrationNews:
         asked = story.narrations.get(scene.turn)
         by_itself = asked is not None and asked.session == pointer.session and asked.by == "auto"
         news = verdict(pointer.session, turn)
-        with suppress(SessionEnded, SessionFull):  # it takes nothing more, but its user can still be told
+        with suppress(
+            SessionAlreadyEnded, SessionFull
+        ):  # it takes nothing more, but its user can still be told
             await self._recorder.post(
                 scene.story, news, key=cause_key(self.name, pointer, "story"), turn=scene.turn
             )

@@ -23,7 +23,7 @@ from schemas.events import Event
 from schemas.events.document_events import DocumentAdded, DocumentRemoved
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, parse_session_id
-from schemas.native.session_commands import CreateSession
+from schemas.native.client_commands import CreateSession
 from schemas.settings.retrieval_settings import (
     CollectionId,
     DocumentId,

@@ -21,7 +21,7 @@ from pipeline.rag.librarian_port import RetrievalService
 from pipeline.rag.reading.document_reader import UploadedDocument
 from pipeline.session_state.session_views import Views
 from pipeline.stt.inputs.input_leases import InputLease, InputLeases
-from schemas.errors import GatewayBusy, RhapsodeError, SessionEnded, SessionGone, SessionNotFound
+from schemas.errors import GatewayBusy, RhapsodeError, SessionAlreadyEnded, SessionGone, SessionNotFound
 from schemas.errors.access_errors import UploadLimit
 from schemas.errors.retrieval_errors import CollectionNotFound, DocumentBusy, DocumentInterrupted
 from schemas.events import Event
@@ -216,7 +216,7 @@ class IngestJobs(TaskScope):
                 await self._recorder.post(held.session, outcome)
             if self._ours[held] == 1:  # else it has begun once more
                 await self._held.let_go(held)
-        except (SessionGone, SessionEnded) as error:
+        except (SessionGone, SessionAlreadyEnded) as error:
             await self._forget(held, error)
         except RhapsodeError as error:
             log.info("collection %s: the end of document %s is not told: %s", *held, error)
@@ -270,7 +270,7 @@ class IngestJobs(TaskScope):
                 event = DocumentAdded(view=there) if there and arrived else _failed(document, _INTERRUPTED)
                 key = internal_key("interrupted", collection, document, known.began)
                 await self._recorder.post(held.session, event, key=key)
-        except (SessionGone, SessionEnded) as error:
+        except (SessionGone, SessionAlreadyEnded) as error:
             log.info("collection %s: document %s has no collection: %s", *held, error)
             await self._librarian.drop(collection)
         except SessionNotFound as error:

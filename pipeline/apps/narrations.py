@@ -13,7 +13,7 @@ from pipeline.observability.traceparent import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
 from pipeline.session_state.turn_state import NarrationState, TurnState
-from schemas.errors import SceneNotFound, SceneNotReady, SessionEnded, SessionGone, SessionNotFound
+from schemas.errors import SceneNotFound, SceneNotReady, SessionAlreadyEnded, SessionGone, SessionNotFound
 from schemas.events import (
     NarrationRequested,
     SessionEndRequested,
@@ -139,7 +139,7 @@ class Narrations:
         )
 
     async def _stop(self, session: SessionId) -> None:
-        with suppress(SessionNotFound, SessionGone, SessionEnded):
+        with suppress(SessionNotFound, SessionGone, SessionAlreadyEnded):
             await self._recorder.post(session, TurnStopRequested(), key=internal_key("stop"), turn=NARRATED)
 
     async def read_out(

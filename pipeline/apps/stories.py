@@ -11,7 +11,7 @@ from schemas.apps.story_messages import CreateScene, CreateStory, StreamScene
 from schemas.errors import InputTooLong, SessionGone, SessionNotFound
 from schemas.events import TERMINAL
 from schemas.ids import Seq, SessionId
-from schemas.native.session_commands import CreateSession, RequestTurn, SettingsPatch
+from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch
 from schemas.settings.narration_preferences import Preferences
 
 _BEGIN: Final = "Write the first scene of the story."

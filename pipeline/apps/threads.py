@@ -8,7 +8,7 @@ from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.recorder import Recorder
 from pipeline.session_state.conversation import Conversation
 from pipeline.sessions.session_commands import Sessions
-from schemas.apps.conversation_messages import ChatMessage, CreateThread, SocketMessage, ThreadMessage
+from schemas.apps.conversation_messages import ConversationMessage, CreateThread, SocketMessage, ThreadMessage
 from schemas.errors import (
     CharacterNotFound,
     RhapsodeError,
@@ -18,7 +18,7 @@ from schemas.errors import (
 )
 from schemas.events import MemberAdded, MemberRemoved, SessionRenamed, SessionStarted
 from schemas.ids import SessionId, TurnId, derived_session_id
-from schemas.native.session_commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
+from schemas.native.client_commands import CreateSession, RequestTurn, SettingsPatch, UpdateSession
 
 _EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01: the creation time in the ids of chats, so that they follow from the clients' names."""
@@ -95,7 +95,7 @@ class Threads:
         raise StateError("this chat was deleted too often; use another name")
 
     async def ask(
-        self, thread: SessionId, wish: ThreadMessage | ChatMessage | SocketMessage, *, by: str = ""
+        self, thread: SessionId, wish: ThreadMessage | ConversationMessage | SocketMessage, *, by: str = ""
     ) -> TurnId:
         """The question is in the log when this returns. `by`: who of several people asks."""
         conversation = await self.thread(thread)
@@ -105,7 +105,7 @@ class Threads:
             patch["search"] = wish.search_tool_config.model_dump(exclude_unset=True)
         if wish.collections is not None:
             patch["collections"] = wish.collections
-        if isinstance(wish, ChatMessage):
+        if isinstance(wish, ConversationMessage):
             given = {"llm_model": wish.model, "llm_provider": wish.provider}
             patch |= {name: value for name, value in given.items() if value is not None}
         command = RequestTurn(prompt=wish.message, settings=SettingsPatch.model_validate(patch), key=wish.key)

@@ -17,7 +17,7 @@ from schemas.errors import (
     LogLost,
     LogUnavailable,
     RhapsodeError,
-    SessionEnded,
+    SessionAlreadyEnded,
     SessionFull,
     SessionGone,
     SessionNotFound,
@@ -32,7 +32,7 @@ _EVENT_WEIGHT: Final = 256
 
 _REFUSALS: Final[dict[Verdict, tuple[type[RhapsodeError], str]]] = {
     Verdict.FENCED: (Fenced, "Another owner has taken the session over."),
-    Verdict.SEALED: (SessionEnded, "The session has ended."),
+    Verdict.SEALED: (SessionAlreadyEnded, "The session has ended."),
     Verdict.NO_SESSION: (SessionNotFound, "There is no such session."),
     Verdict.GONE: (SessionGone, "The session was deleted."),
     Verdict.CONFLICT: (Conflict, "Somebody else was faster."),

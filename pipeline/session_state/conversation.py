@@ -7,7 +7,7 @@ from pipeline.session_state.conversation_items import Items
 from pipeline.session_state.input_state import EVENTS as INPUT_EVENTS
 from pipeline.session_state.input_state import InputState, apply_to_inputs
 from pipeline.session_state.turn_state import NarrationState, TurnState, apply_to_turn
-from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
+from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     EndReason,
     Event,
@@ -207,7 +207,7 @@ class Conversation:
 
     def _refuse_if_over(self) -> None:
         if self.ended or self.ending:
-            raise SessionEnded("this session has ended; create a new one")
+            raise SessionAlreadyEnded("this session has ended; create a new one")
 
     def _target(self, turn: TurnId | None) -> TurnState:
         if turn is not None and turn not in self.turns:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pipeline.eventlog.event_log import EventLog
 from schemas.errors.retrieval_errors import CollectionNotFound
 from schemas.ids import Seq, parse_session_id
-from schemas.native.session_commands import SettingsPatch
+from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
 
 

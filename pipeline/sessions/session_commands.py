@@ -27,7 +27,7 @@ from pipeline.sessions.turn_requests import (
     check_length,
     conversational,
 )
-from schemas.errors import LogUnavailable, SessionEnded, SessionGone, TurnNotFound
+from schemas.errors import LogUnavailable, SessionAlreadyEnded, SessionGone, TurnNotFound
 from schemas.events import (
     EndReason,
     Event,
@@ -42,7 +42,7 @@ from schemas.events import (
     TurnStopRequested,
 )
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
-from schemas.native.session_commands import (
+from schemas.native.client_commands import (
     AcknowledgePlayback,
     Control,
     CreateSession,
@@ -190,7 +190,7 @@ class Sessions:
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             if conversation.ended or conversation.ending:
-                raise SessionEnded("this session has ended; create a new one")
+                raise SessionAlreadyEnded("this session has ended; create a new one")
             events = decision(conversation)
             if not events:
                 return conversation.head
@@ -278,7 +278,7 @@ class Sessions:
         async with self._commands.setdefault(session, anyio.Lock()):
             conversation, _ = await self._views.get(session)
             if conversation.ended or conversation.ending:
-                raise SessionEnded("this session has ended; create a new one")
+                raise SessionAlreadyEnded("this session has ended; create a new one")
             settings = self.choices.check(command.settings.apply(conversation.settings))
             await check_readable(self._views.log, command.settings, conversation.principal)
             changed = SettingsChanged(settings=settings)
@@ -286,10 +286,10 @@ class Sessions:
         return outcome.last, settings
 
     async def rename(self, session: SessionId, title: str) -> Seq:
-        """Raises SessionEnded."""
+        """Raises SessionAlreadyEnded."""
         conversation, _ = await self._views.get(session)
         if conversation.ended or conversation.ending:
-            raise SessionEnded("this session has ended; create a new one")
+            raise SessionAlreadyEnded("this session has ended; create a new one")
         renamed = SessionRenamed(title=title)
         return (await self._recorder.post(session, renamed, by=conversation.principal)).last
 
@@ -302,7 +302,7 @@ class Sessions:
         try:
             conversation, head = await self._views.get(session)
             if head.state == "live":
-                with suppress(SessionEnded, LogUnavailable):  # ended meanwhile, by itself
+                with suppress(SessionAlreadyEnded, LogUnavailable):  # ended meanwhile, by itself
                     await self._end(session, None if conversation.ending else "deleted", head.seq)
             await self._recorder.erase(session)
         except SessionGone:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from schemas.errors import InputTooLong
 from schemas.errors.access_errors import Forbidden
 from schemas.ids import TurnId
-from schemas.native.session_commands import SettingsPatch
+from schemas.native.client_commands import SettingsPatch
 from schemas.settings import SessionSettings
 
 _FIRST_WORDS = 40

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pipeline.audio.input_formats import RATE, Incoming, IncomingFormat
 from pipeline.engines.ports import SpeechToText, Transcript, Utterance
 from schemas.errors.realtime_errors import RealtimeInvalid
-from schemas.realtime.realtime_items import InputAudio, UserMessage
+from schemas.realtime.realtime_items import RealtimeInputAudio, UserMessage
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - an item
 _FORMATS: Final[Mapping[str, tuple[IncomingFormat, int]]] = {
@@ -29,7 +29,7 @@ def silent_parts(item: BaseModel) -> list[int]:
     return [
         number
         for number, part in enumerate(item.content)
-        if isinstance(part, InputAudio) and part.transcript is None
+        if isinstance(part, RealtimeInputAudio) and part.transcript is None
     ]
 
 

@@ -19,7 +19,7 @@ from schemas.errors import CursorAhead, InputError, LogError, LogLost
 from schemas.events import SessionStarted, SettingsChanged
 from schemas.events.recorded import NewEvent, Recorded
 from schemas.ids import Seq, SessionId, TurnId, new_session_id
-from schemas.native.session_commands import RequestTurn
+from schemas.native.client_commands import RequestTurn
 from schemas.native.transfer_answers import ForkSession
 from schemas.settings import SessionSettings
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.native.session_commands import Key, Readable, Said, SearchPatch, SettingsPatch, without_defaults
+from schemas.native.client_commands import Key, Readable, Said, SearchPatch, SettingsPatch, without_defaults
 from schemas.settings import SessionName
 from schemas.settings.retrieval_settings import Citation
 
@@ -87,7 +87,7 @@ class ThreadMessage(_Message):
     thread_id: Annotated[str, Field(max_length=64)]
 
 
-class ChatMessage(_Message):
+class ConversationMessage(_Message):
     """`POST /sse/{chatId}/stream`."""
 
     model: Annotated[Readable, Field(min_length=1, max_length=128)] | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from schemas.native.session_commands import Key, Readable, ReadableExtra, Said, without_defaults
+from schemas.native.client_commands import Key, Readable, ReadableExtra, Said, without_defaults
 from schemas.settings.narration_preferences import Preferences
 
 

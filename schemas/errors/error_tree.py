@@ -7,7 +7,7 @@ RhapsodeError
 │   ├── what documents and collections lack: schemas/errors/retrieval_errors.py
 │   └── BundleInvalid, BundleVersion, BundleDamaged, BundleTooLarge
 ├── AccessError           not for this caller: schemas/errors/access_errors.py
-├── StateError            right words, wrong moment: SessionEnded, TurnQueueFull, GatewayBusy, LimitReached
+├── StateError            right words, wrong moment: SessionAlreadyEnded, TurnQueueFull, GatewayBusy ...
 ├── EngineError           a model: EngineBusy, EngineFailed, EngineDead; SchemaInvalid and ContextTooLong are
 │                         InputErrors as well, which only the engine may be able to tell
 ├── RetrievalUnavailable  the store of the documents: schemas/errors/retrieval_errors.py
@@ -152,7 +152,7 @@ class StateError(RhapsodeError):
     code = "state.refused"
 
 
-class SessionEnded(StateError):
+class SessionAlreadyEnded(StateError):
     code = "session.ended"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.native.session_commands import Readable, Said
+from schemas.native.client_commands import Readable, Said
 from schemas.settings.retrieval_settings import (
     CollectionId,
     DocumentId,

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.native.session_commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
+from schemas.native.client_commands import AcknowledgePlayback, Control, OpenInput, RequestTurn
 from schemas.settings import SessionSettings
 
 Ref = Annotated[str, Field(max_length=128)]

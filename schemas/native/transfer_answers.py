@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.native.client_commands import Readable, Said, SettingsPatch
 from schemas.native.native_messages import SessionCreated
-from schemas.native.session_commands import Readable, Said, SettingsPatch
 
 
 class ForkSession(BaseModel):

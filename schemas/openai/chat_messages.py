@@ -90,7 +90,7 @@ _Parts = Annotated[tuple[ContentPart, ...], Field(max_length=PARTS, strict=False
 _Calls = Annotated[tuple[ToolCallMade, ...], Field(max_length=128, strict=False, fail_fast=True)]
 
 
-class ChatMessage(FromOpenAi):
+class ChatCompletionMessage(FromOpenAi):
     """One message of the conversation that the client keeps."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]

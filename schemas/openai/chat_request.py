@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from schemas.native.session_commands import Readable
-from schemas.openai.chat_messages import MESSAGES, ChatMessage
+from schemas.native.client_commands import Readable
+from schemas.openai.chat_messages import MESSAGES, ChatCompletionMessage
 from schemas.openai.parameter_support import (
     Cleaned,
     FromOpenAi,
@@ -155,7 +155,8 @@ class ChatCompletionRequest(OpenAiRequest):
     """One answer in a conversation that the client keeps."""
 
     messages: Annotated[
-        tuple[ChatMessage, ...], Field(min_length=1, max_length=MESSAGES, strict=False, fail_fast=True)
+        tuple[ChatCompletionMessage, ...],
+        Field(min_length=1, max_length=MESSAGES, strict=False, fail_fast=True),
     ]
     model: Annotated[str, Field(min_length=1, max_length=256)]
     stream: bool | None = None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.bounds import few_fields
-from schemas.native.session_commands import UNREADABLE
+from schemas.native.client_commands import UNREADABLE
 
 Standing = Literal["supported", "accepted", "refused"]
 """`accepted`: it may be there, and changes nothing."""

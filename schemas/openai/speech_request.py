@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from schemas.native.session_commands import SAYS_SOMETHING, Described, said
+from schemas.native.client_commands import SAYS_SOMETHING, Described, said
 from schemas.openai.chat_request import VoiceName
 from schemas.openai.parameter_support import Cleaned, OpenAiRequest
 

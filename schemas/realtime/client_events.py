@@ -7,7 +7,7 @@ from pydantic import Field, StrictInt, ValidationError
 
 from schemas.bounds import DEEPEST, VALUES, too_deep, too_many
 from schemas.errors.realtime_errors import RealtimeInvalid, of_validation
-from schemas.native.session_commands import Readable
+from schemas.native.client_commands import Readable
 from schemas.realtime.realtime_items import Item, ItemId, RealtimeModel
 from schemas.realtime.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
 

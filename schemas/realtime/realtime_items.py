@@ -39,7 +39,7 @@ class InputText(RealtimeModel):
     text: Text
 
 
-class InputAudio(RealtimeModel):
+class RealtimeInputAudio(RealtimeModel):
     """Sound that was said elsewhere; without a transcript it is written down."""
 
     type: Literal["input_audio"]
@@ -61,7 +61,7 @@ class OutputAudio(RealtimeModel):
 
 
 UserPart = Annotated[
-    Annotated[InputText, Tag(":input_text")] | Annotated[InputAudio, Tag(":input_audio")],
+    Annotated[InputText, Tag(":input_text")] | Annotated[RealtimeInputAudio, Tag(":input_audio")],
     Discriminator(
         kind_of,
         custom_error_type="unsupported",

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from schemas.native.session_commands import Readable
+from schemas.native.client_commands import Readable
 from schemas.openai.parameter_support import Cleaned
 from schemas.realtime.realtime_items import InputItem, ItemId, RealtimeModel, kind_of
 from schemas.settings.model_settings import DESCRIPTION_CHARS, FUNCTIONS, FunctionName
@@ -99,7 +99,7 @@ class _Detection(RealtimeModel):
     interrupt_response: StrictBool = True
 
 
-class ServerVad(_Detection):
+class RealtimeServerVad(_Detection):
     type: Literal["server_vad"]
     threshold: float = Field(default=0.5, ge=0.05, le=0.95)
     prefix_padding_ms: StrictInt = Field(default=300, ge=0, le=2_000)
@@ -113,7 +113,7 @@ class SemanticVad(_Detection):
 
 
 Detection = Annotated[
-    Annotated[ServerVad, Tag(":server_vad")] | Annotated[SemanticVad, Tag(":semantic_vad")],
+    Annotated[RealtimeServerVad, Tag(":server_vad")] | Annotated[SemanticVad, Tag(":semantic_vad")],
     Discriminator(
         kind_of,
         custom_error_type="unsupported",
@@ -122,25 +122,25 @@ Detection = Annotated[
 ]
 
 
-class AudioInput(RealtimeModel):
+class AudioInputParams(RealtimeModel):
     format: Format | None = None
     noise_reduction: NoiseReduction | None = None
     transcription: Transcription | None = None
     turn_detection: Detection | None = None
 
 
-class VoiceId(RealtimeModel):
+class RealtimeVoiceId(RealtimeModel):
     id: Annotated[Readable, Field(min_length=1, max_length=64)]
 
 
 class AudioOutput(RealtimeModel):
     format: Format | None = None
-    voice: Annotated[Readable, Field(min_length=1, max_length=64)] | VoiceId | None = None
+    voice: Annotated[Readable, Field(min_length=1, max_length=64)] | RealtimeVoiceId | None = None
     speed: float | None = Field(default=None, ge=0.5, le=1.5)
 
 
 class Audio(RealtimeModel):
-    input: AudioInput | None = None
+    input: AudioInputParams | None = None
     output: AudioOutput | None = None
 
 
@@ -164,7 +164,7 @@ Tool = Annotated[
 ]
 
 
-class NamedFunction(RealtimeModel):
+class RealtimeNamedFunction(RealtimeModel):
     type: Literal["function"]
     name: FunctionName
 
@@ -175,7 +175,7 @@ def _choice(value: Any) -> Any:
     return value
 
 
-ToolChoice = Annotated[Literal["auto", "none", "required"] | NamedFunction, BeforeValidator(_choice)]
+ToolChoice = Annotated[Literal["auto", "none", "required"] | RealtimeNamedFunction, BeforeValidator(_choice)]
 
 
 def _differently_named(tools: tuple[FunctionTool, ...]) -> tuple[FunctionTool, ...]:
@@ -226,7 +226,7 @@ def _truncation(value: Any) -> Any:
 
 
 class TranscriptionAudio(RealtimeModel):
-    input: AudioInput | None = None
+    input: AudioInputParams | None = None
 
 
 class TranscriptionPatch(RealtimeModel):
@@ -239,7 +239,7 @@ class TranscriptionPatch(RealtimeModel):
 
 class ResponseOutput(RealtimeModel):
     format: Format | None = None
-    voice: Annotated[Readable, Field(min_length=1, max_length=64)] | VoiceId | None = None
+    voice: Annotated[Readable, Field(min_length=1, max_length=64)] | RealtimeVoiceId | None = None
 
 
 class ResponseAudio(RealtimeModel):

@@ -12,7 +12,7 @@ Choice = Annotated[str, Field(pattern=r"^(auto|none|required|function:[a-zA-Z0-9
 FUNCTIONS = 128
 """As many as OpenAI takes."""
 DESCRIPTION_CHARS = 8_000
-"""Of one function; all of them together have a limit, too (schemas.native.session_commands)."""
+"""Of one function; all of them together have a limit, too (schemas.native.client_commands)."""
 ARGUMENT_CHARS = 16_000
 """The longest arguments of one call."""
 OUTPUT_CHARS = 16_000

@@ -11,7 +11,7 @@ import pytest
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.redis import group_committer
 from schemas.ids import SessionId
-from schemas.native.session_commands import CreateSession
+from schemas.native.client_commands import CreateSession
 from tests.edge.listeners import create, frames, open_stream
 from tests.support import RunningApp
 

@@ -12,7 +12,7 @@ from pipeline.engines.ports import Transcript, WrittenWord
 from pipeline.engines.stt.pcm_samples import RATE
 from pipeline.engines.stt.whisperx.whisperx_pieces import WINDOW, pieces
 from pipeline.engines.stt.whisperx.whisperx_punkt import punkt_folder
-from pipeline.engines.stt.whisperx.whisperx_words import TimedWord, joined, placed
+from pipeline.engines.stt.whisperx.whisperx_words import AlignedWord, joined, placed
 
 _STEP = RATE // 4
 _SPEECH = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 200)), max_size=8)
@@ -62,13 +62,13 @@ def test_only_two_minutes_are_looked_at_at_a_time() -> None:
 def test_parts_of_a_word_are_one_word_with_its_punctuation() -> None:
     text = "He said: ill-disposed, no?"
     timed = [
-        TimedWord(" He", 0.1, 0.2),
-        TimedWord(" said", 0.2, 0.5),
-        TimedWord(":", 0.5, 0.9),
-        TimedWord(" ill", 1.0, 1.2),
-        TimedWord("-", 1.2, 1.2),
-        TimedWord("disposed", 1.2, 1.8),
-        TimedWord(" no", 2.0, 2.2),
+        AlignedWord(" He", 0.1, 0.2),
+        AlignedWord(" said", 0.2, 0.5),
+        AlignedWord(":", 0.5, 0.9),
+        AlignedWord(" ill", 1.0, 1.2),
+        AlignedWord("-", 1.2, 1.2),
+        AlignedWord("disposed", 1.2, 1.8),
+        AlignedWord(" no", 2.0, 2.2),
     ]
     words = placed(text, timed, "en")
     assert [text[word.start : word.end] for word in words] == ["He", "said:", "ill-disposed,", "no?"]
@@ -81,7 +81,7 @@ def test_parts_of_a_word_are_one_word_with_its_punctuation() -> None:
 
 
 def test_where_no_spaces_are_written_a_word_is_what_the_aligner_says() -> None:
-    words = placed("今日は晴れ。", [TimedWord("今日", 0.0, 0.4), TimedWord("は", 0.4, 0.5)], "ja")
+    words = placed("今日は晴れ。", [AlignedWord("今日", 0.0, 0.4), AlignedWord("は", 0.4, 0.5)], "ja")
     assert [(word.start, word.end) for word in words] == [(0, 2), (2, 3)]
 
 
@@ -89,7 +89,7 @@ def test_where_no_spaces_are_written_a_word_is_what_the_aligner_says() -> None:
 def test_words_stand_in_order_whatever_the_aligner_says(
     text: str, timed: list[tuple[str, float, float]]
 ) -> None:
-    words = placed(text, [TimedWord(*one) for one in timed], "en")
+    words = placed(text, [AlignedWord(*one) for one in timed], "en")
     assert all(0 <= word.start < word.end <= len(text) for word in words)
     assert all(word.start_ms <= word.end_ms for word in words)
     for before, after in pairwise(words):

@@ -14,7 +14,7 @@ from schemas.errors import (
     Fenced,
     InputTooLong,
     LogUnavailable,
-    SessionEnded,
+    SessionAlreadyEnded,
     SessionFull,
     SessionGone,
     SessionNotFound,
@@ -83,9 +83,9 @@ async def test_nothing_can_be_said_after_the_end(recorder: Recorder, session: Se
     writer = recorder.open(session, producer="owner", epoch=1)
     await writer.record(delta(0))
     await writer.record(ENDED)
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionAlreadyEnded):
         await writer.commit(delta(1))
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionAlreadyEnded):
         await recorder.post(session, delta(2))
 
 

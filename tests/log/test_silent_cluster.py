@@ -9,7 +9,7 @@ from redis.asyncio.connection import ConnectionPool
 
 from pipeline.eventlog.redis.cluster.cluster_client import PAUSE_S, RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_topology import LOOK_S, REPLY_S, Node
-from pipeline.eventlog.redis.cluster.slots import SLOTS
+from pipeline.eventlog.redis.cluster.hash_slots import SLOTS
 from schemas.errors import LogUnavailable
 from tests.loops import JumpingLoop
 

@@ -6,7 +6,7 @@ import base64
 import pytest
 
 from deployments.container import GatewayContainer
-from schemas.native.session_commands import OpenInput
+from schemas.native.client_commands import OpenInput
 from tests.realtime.conftest import ANSWER
 from tests.realtime.sounds import as_mulaw, silence, silence_of_telephones, speech
 from tests.realtime.speakers import client

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.realtime.client_events import CLIENT_EVENTS
 from schemas.realtime.realtime_items import RealtimeModel
-from schemas.realtime.realtime_session import AudioInput, AudioOutput, ResponseWish, SessionPatch
+from schemas.realtime.realtime_session import AudioInputParams, AudioOutput, ResponseWish, SessionPatch
 from schemas.realtime.realtime_table import EVENTS, QUERY, RESPONSE, SECRETS, SESSION, RealtimeRow, rows
 from tests.access.people import client as http_client
 from tests.realtime.sounds import silence
@@ -121,7 +121,7 @@ def fields(model: type[RealtimeModel], before: str = "") -> set[str]:
 def test_every_field_of_a_session_and_of_a_response_has_a_row() -> None:
     named = {row.field.partition(":")[0] for row in rows() if row.endpoint == SESSION}
     known = fields(SessionPatch) - {"audio"}
-    known |= fields(AudioInput, "audio.input.") | fields(AudioOutput, "audio.output.")
+    known |= fields(AudioInputParams, "audio.input.") | fields(AudioOutput, "audio.output.")
     assert known <= named
     assert {row.field for row in rows() if row.endpoint == RESPONSE} == fields(ResponseWish)
 

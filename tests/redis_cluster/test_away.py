@@ -13,7 +13,7 @@ from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
 from pipeline.background.redis.redis_groups import RedisGroups
 from pipeline.background.worker_ports import Member
 from pipeline.eventlog.open_log import open_hot_log
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from schemas.ids import SessionId

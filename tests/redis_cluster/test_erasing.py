@@ -23,7 +23,7 @@ from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.redis_log import RedisEventLog
 from pipeline.eventlog.redis.replication import NotCertain

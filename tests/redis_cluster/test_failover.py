@@ -9,7 +9,7 @@ import pytest
 
 from loadtests.chaos.redis_faults import fail_shard_over, move_slots
 from loadtests.chaos.redis_servers import RedisCluster
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.ids import SessionId
 from tests.edge.listeners import Heard, ask, create, listen_until_over

@@ -13,7 +13,7 @@ from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
 from pipeline.eventlog.open_log import open_hot_log
 from pipeline.eventlog.recorder import Recorder
 from pipeline.eventlog.redis import group_committer
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.events import TurnRequested
 from schemas.events.turn_events import TurnStopped

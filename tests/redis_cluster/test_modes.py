@@ -8,7 +8,7 @@ from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster
 from pipeline.eventlog.event_log import Verdict
 from pipeline.eventlog.open_log import open_hot_log
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from schemas.errors import LogError
 from schemas.ids import Seq, new_session_id

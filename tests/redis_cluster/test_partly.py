@@ -15,7 +15,7 @@ from pipeline.background.worker_ports import Member
 from pipeline.eventlog.archive.archival import Archival
 from pipeline.eventlog.event_log import Batch
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.server import OPTIONS
 from schemas.errors import LogUnavailable

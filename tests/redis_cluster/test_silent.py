@@ -10,7 +10,7 @@ from redis.asyncio.connection import ConnectionPool
 from loadtests.chaos.redis_faults import replicas_of
 from loadtests.chaos.redis_servers import RedisCluster, RedisServer, wait_for
 from pipeline.eventlog.redis.cluster.cluster_log import ClusterEventLog
-from pipeline.eventlog.redis.cluster.slots import slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.server import OPTIONS
 from schemas.errors import LogUnavailable

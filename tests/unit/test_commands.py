@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from schemas.native.client_commands import Control, CreateSession, RequestTurn, SettingsPatch
 from schemas.native.native_messages import CLIENT_MESSAGE, ClientControl, ClientPing, ClientTurnRequest
-from schemas.native.session_commands import Control, CreateSession, RequestTurn, SettingsPatch
 from schemas.settings import SessionSettings
 
 # ---------------------------------------------------------------- commands

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import own_copy
-from schemas.errors import NothingToControl, SessionEnded, TurnNotFound, TurnQueueFull
+from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
 from schemas.events import (
     AudioChunk,
     Event,
@@ -156,7 +156,7 @@ def test_a_new_request_ends_a_pause() -> None:
 def test_an_ending_session_takes_no_commands() -> None:
     story = Story()
     story.tell(SessionEndRequested())
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionAlreadyEnded):
         story.conversation.request(WISH, queue_limit=2)
     assert story.conversation.has_work
 

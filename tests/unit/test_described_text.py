@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.native.session_commands import Readable, Said
+from schemas.native.client_commands import Readable, Said
 from schemas.openai.speech_request import SpeechRequest
 
 CHARACTERS = st.characters(codec="utf-8") | st.sampled_from("\0\a\t\n\r\v\f\x1b\x1f \x7f\x85\x9f\xa0\u2028")

@@ -18,7 +18,7 @@ from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
 from schemas.errors import InputTooLong
 from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
 from schemas.ids import SessionId, TurnId, new_session_id
-from schemas.native.session_commands import Control
+from schemas.native.client_commands import Control
 from schemas.settings.limit_settings import LimitSettings
 from tests.unit.test_owner import QUIET, gateway
 

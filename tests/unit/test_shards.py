@@ -11,7 +11,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoPermissionError, ResponseError
 
 from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology, Node
-from pipeline.eventlog.redis.cluster.slots import SLOTS, SlotMap
+from pipeline.eventlog.redis.cluster.hash_slots import SLOTS, SlotMap
 from pipeline.eventlog.redis.server import Command, Server
 from schemas.errors import LogError, LogUnavailable
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.eventlog.redis.cluster.slots import (
+from pipeline.eventlog.redis.cluster.hash_slots import (
     SLOTS,
     SlotMap,
     completed,

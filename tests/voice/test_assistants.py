@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from schemas.errors import GatewayBusy
-from schemas.native.session_commands import CreateSession
+from schemas.native.client_commands import CreateSession
 from tests.support import RunningApp
 from tests.voice.assistants import LIMIT_S, Message, assistant, mp3_ms, until
 from tests.voice.callers import austen, calling, events_of, new_session, silence

@@ -14,7 +14,7 @@ from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.redis_inputs import RedisInputs
 from schemas.events.voice_events import InputAudio, InputOpened, SpeechStarted
 from schemas.ids import SessionId
-from schemas.native.session_commands import OpenInput
+from schemas.native.client_commands import OpenInput
 from schemas.settings import AppSettings
 from schemas.settings.listening_settings import ListeningSettings
 from tests.eventually import eventually

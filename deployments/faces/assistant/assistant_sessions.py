@@ -7,7 +7,7 @@ from deployments.container import GatewayContainer
 from deployments.faces.native.session_routes import refuse_affairs
 from schemas.errors import RhapsodeError, SessionNotFound
 from schemas.ids import SessionId, parse_session_id
-from schemas.native.session_commands import CreateSession, SettingsPatch, UpdateSession
+from schemas.native.client_commands import CreateSession, SettingsPatch, UpdateSession
 from schemas.principals import Principal
 from schemas.settings.listening_settings import Mode
 

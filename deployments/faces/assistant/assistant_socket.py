@@ -17,9 +17,9 @@ from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation as State
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.apps.assistant_messages import AssistantCommand
-from schemas.errors import BodyTooLarge, InputError, NotSound, RhapsodeError, SessionEnded
+from schemas.errors import BodyTooLarge, InputError, NotSound, RhapsodeError, SessionAlreadyEnded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.native.session_commands import AcknowledgePlayback, Control, Format, OpenInput
+from schemas.native.client_commands import AcknowledgePlayback, Control, Format, OpenInput
 from schemas.settings.listening_settings import Mode
 
 router = APIRouter(tags=["assistant"])
@@ -29,7 +29,7 @@ _CHUNK_BYTES: Final = 1_000_000
 """Half a minute of sound at once is no conversation."""
 
 
-class Conversation:
+class AssistantConversation:
     """One client's socket: what it says goes into the session, what happens there comes out."""
 
     def __init__(self, services: GatewayContainer, session: SessionId) -> None:
@@ -101,7 +101,7 @@ async def voice(
     wish = OpenInput.model_validate({"format": format, "rate": int(rate) if rate else None})
     where = await place(services, caller, session_id)
     session = await where.session(mode, otherwise="realtime")
-    conversation = Conversation(services, session)
+    conversation = AssistantConversation(services, session)
     spoken = SpokenMessage(AssistantCommand, conversation.obey, conversation.hear, longest=_CHUNK_CHARS + 200)
     async with talking(websocket, spoken) as socket:
         conversation.socket = socket
@@ -147,7 +147,7 @@ async def _tell(
     after: Seq,
     messages: AssistantMessages,
 ) -> None:
-    """Until the client leaves. Raises SessionEnded."""
+    """Until the client leaves. Raises SessionAlreadyEnded."""
     listener = SessionListener(services.log, services.tailer, services.clock)
     _, head = await services.sessions.view(session)
     wish = Listening(after=after, audio=True, buffer=services.settings.limits.listener_buffer)
@@ -157,4 +157,4 @@ async def _tell(
                 async with aclosing(messages.of(recorded)) as told:
                     async for message in told:
                         await socket.send(message)
-    raise SessionEnded("this session has ended; begin a new one")
+    raise SessionAlreadyEnded("this session has ended; begin a new one")

@@ -27,7 +27,7 @@ from deployments.web.sse_format import HEADERS, NOTHING_MORE, QUIET, RETRY, writ
 from pipeline.delivery.listener import Listening, SessionListener
 from pipeline.delivery.sentence_audio import encode
 from pipeline.session_state.turn_state import TurnState
-from schemas.apps.conversation_messages import AudioWish, ChatMessage, StreamingWish, ThreadMessage
+from schemas.apps.conversation_messages import AudioWish, ConversationMessage, StreamingWish, ThreadMessage
 from schemas.errors import InputError, RhapsodeError, TurnNotFound
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.principals import Principal
@@ -64,7 +64,7 @@ async def chat_stream(
     services: Open,
     caller: Caller,
     chat_id: Annotated[str, Path(pattern=r"^[\w.:~-]{1,128}$")],
-    wish: ChatMessage,
+    wish: ConversationMessage,
     idempotency_key: Key = None,
     last_event_id: LastEventId = None,
 ) -> Response:
@@ -95,7 +95,7 @@ class _Asked:
         self._thread = thread
         self._name = name
 
-    async def answer(self, wish: ThreadMessage | ChatMessage, last_event_id: str | None) -> Response:
+    async def answer(self, wish: ThreadMessage | ConversationMessage, last_event_id: str | None) -> Response:
         """204 where the client has the last message already: that stops an EventSource."""
         if last_event_id:
             turn, place = parse_event_id(last_event_id)

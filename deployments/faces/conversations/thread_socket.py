@@ -23,7 +23,7 @@ from schemas.apps.conversation_messages import AudioWish, SocketCommand, SocketC
 from schemas.errors import CursorAhead, InputError
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.native.session_commands import Control
+from schemas.native.client_commands import Control
 from schemas.principals import Principal
 
 router = APIRouter()

@@ -10,7 +10,7 @@ from deployments.web.resource_access import Caller
 from pipeline.auth.tokens import Tokens
 from schemas.errors import StateError
 from schemas.native.access_answers import ShareList, ShareMade, ShareView, TokenMade
-from schemas.native.session_commands import CreateShare
+from schemas.native.client_commands import CreateShare
 from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1", tags=["access"])

@@ -16,10 +16,10 @@ from pipeline.engines.speech_environment import quality_engine
 from pipeline.stt.listening_modes import listening_modes
 from schemas.errors import RhapsodeError
 from schemas.ids import SessionId
+from schemas.native.client_commands import Readable
 from schemas.native.comparison_answers import ComparisonFailed, ComparisonProgress, ComparisonReport
 from schemas.native.listening_mode_answers import ListeningModes
 from schemas.native.native_messages import RecordingHeard, UtteranceView
-from schemas.native.session_commands import Readable
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 

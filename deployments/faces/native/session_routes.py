@@ -13,6 +13,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.turn_state import TurnState
 from schemas.errors import InputError, SessionGone, SessionNotFound, StateError
 from schemas.ids import SessionId, parse_session_id
+from schemas.native.client_commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.native.native_messages import (
     ControlAccepted,
     Links,
@@ -24,7 +25,6 @@ from schemas.native.native_messages import (
     TurnView,
     Voices,
 )
-from schemas.native.session_commands import Control, CreateSession, RequestTurn, UpdateSession
 from schemas.principals import Principal
 
 router = APIRouter(prefix="/v1", tags=["sessions"], route_class=BoundedRoute)

@@ -23,7 +23,7 @@ from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.recording_upload import recording_in
 from schemas.errors import CursorForeign, EngineFailed, InputError, NotSound, RhapsodeError, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, created_ms, parse_session_id
-from schemas.native.session_commands import CreateSession, RequestTurn
+from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import ChatCompletionRequest, voice_name
 from schemas.principals import Principal
 from schemas.settings import AppSettings

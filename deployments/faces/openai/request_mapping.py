@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from deployments.model_names import NamedModel
 from schemas.errors import InputError, InputTooLong
-from schemas.native.session_commands import SettingsPatch
-from schemas.openai.chat_messages import ChatMessage
+from schemas.native.client_commands import SettingsPatch
+from schemas.openai.chat_messages import ChatCompletionMessage
 from schemas.openai.chat_request import ChatCompletionRequest, ToolOffer
 from schemas.settings.model_settings import FunctionCall, GivenMessage
 from schemas.settings.openai_settings import OpenAiSettings
@@ -113,7 +113,7 @@ def _offer(tool: ToolOffer) -> dict[str, Any]:
     }
 
 
-def sounds(messages: Sequence[ChatMessage]) -> dict[Place, bytes | str]:
+def sounds(messages: Sequence[ChatCompletionMessage]) -> dict[Place, bytes | str]:
     """The base64 of every part that was spoken."""
     return {
         (number, at): part.input_audio.data
@@ -124,7 +124,11 @@ def sounds(messages: Sequence[ChatMessage]) -> dict[Place, bytes | str]:
 
 
 def told(
-    messages: Sequence[ChatMessage], said: Mapping[Place, str], answers: Mapping[str, str], *, longest: int
+    messages: Sequence[ChatCompletionMessage],
+    said: Mapping[Place, str],
+    answers: Mapping[str, str],
+    *,
+    longest: int,
 ) -> tuple[GivenMessage, ...]:
     """All messages in our shape.
 
@@ -168,7 +172,9 @@ def _call(name: str) -> str:
     return f"call_{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:32]}"
 
 
-def _words(number: int, message: ChatMessage, said: Mapping[Place, str], answers: Mapping[str, str]) -> str:
+def _words(
+    number: int, message: ChatCompletionMessage, said: Mapping[Place, str], answers: Mapping[str, str]
+) -> str:
     parts = [
         said[number, at] if part.input_audio is not None else part.words
         for at, part in enumerate(message.content or ())

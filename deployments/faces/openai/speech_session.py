@@ -20,7 +20,7 @@ from schemas.errors import EngineFailed, InputTooLong
 from schemas.errors.openai_errors import AnswerStopped
 from schemas.events.recorded import Recorded
 from schemas.ids import Seq, SessionId, TurnId
-from schemas.native.session_commands import CreateSession, RequestTurn
+from schemas.native.client_commands import CreateSession, RequestTurn
 from schemas.openai.chat_request import voice_name
 from schemas.openai.speech_request import SpeechRequest
 from schemas.principals import Principal

@@ -16,7 +16,7 @@ from pipeline.stt.inputs.recording_upload import UploadedSound, recording_in
 from schemas.errors import InputError
 from schemas.errors.openai_errors import UnsupportedValue
 from schemas.ids import Seq, SessionId
-from schemas.native.session_commands import CreateSession
+from schemas.native.client_commands import CreateSession
 from schemas.openai.transcription_request import ServerVad, TranscriptionRequest, TranslationRequest
 from schemas.principals import Principal
 from schemas.settings import AppSettings

@@ -16,7 +16,7 @@ from pipeline.session_state.conversation import Conversation
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.errors import NoInput, RhapsodeError
 from schemas.errors.realtime_errors import RealtimeInvalid
-from schemas.native.session_commands import OpenInput
+from schemas.native.client_commands import OpenInput
 from schemas.settings.listening_settings import ListeningSettings
 
 _FORMATS: Final = {"audio/pcm": "pcm16", "audio/pcmu": "mulaw", "audio/pcma": "alaw"}

@@ -34,7 +34,7 @@ from schemas.events import (
 )
 from schemas.events.voice_events import PlaybackFlushed, PlaybackHeard
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
-from schemas.native.session_commands import Control, RequestTurn
+from schemas.native.client_commands import Control, RequestTurn
 from schemas.realtime.client_events import ItemCreate, ItemTruncate
 from schemas.realtime.realtime_items import ItemReference, stored
 from schemas.realtime.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch

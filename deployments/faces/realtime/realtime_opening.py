@@ -14,7 +14,7 @@ from schemas.errors import SessionNotFound
 from schemas.errors.realtime_errors import RealtimeInvalid
 from schemas.events import RealtimeConfigured
 from schemas.ids import Seq, SessionId, parse_session_id
-from schemas.native.session_commands import CreateSession
+from schemas.native.client_commands import CreateSession
 from schemas.principals import Principal
 from schemas.settings.provider_settings import LOCAL
 

@@ -11,7 +11,7 @@ from pipeline.session_state.conversation import Conversation
 from schemas.errors import UnknownVoice
 from schemas.errors.realtime_errors import RealtimeInvalid, of_validation
 from schemas.ids import SessionId
-from schemas.native.session_commands import SettingsPatch
+from schemas.native.client_commands import SettingsPatch
 from schemas.realtime.realtime_session import ResponseWish, SessionPatch, TranscriptionPatch
 from schemas.settings import SessionSettings
 

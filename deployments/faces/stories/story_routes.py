@@ -31,7 +31,7 @@ from schemas.apps.story_messages import (
 )
 from schemas.errors import CursorAhead, InputError, SceneNotFound, SessionGone, SessionNotFound
 from schemas.ids import Seq, SessionId, TurnId, parse_session_id
-from schemas.native.session_commands import Control
+from schemas.native.client_commands import Control
 from schemas.principals import Principal
 
 router = APIRouter(tags=["stories"])

@@ -24,10 +24,10 @@ from pipeline.stt.inputs.input_opening import IntakeServices, Opening, Source, f
 from pipeline.stt.inputs.input_recovery import Restored, restore
 from pipeline.stt.inputs.orphaned_inputs import OrphanedInputRecovery
 from pipeline.stt.utterances import Refused
-from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionEnded
+from schemas.errors import GatewayBusy, LogError, RhapsodeError, SessionAlreadyEnded
 from schemas.events.voice_events import InputClosed, InputOpened
 from schemas.ids import SessionId
-from schemas.native.session_commands import OpenInput
+from schemas.native.client_commands import OpenInput
 from schemas.settings.limit_settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class AudioInputs(TaskScope):
         """Begin to listen, or go on where the log ends.
 
         `acknowledge` is told what need not be given again, `refused` why something that was said is not
-        answered. Raises GatewayBusy, SessionEnded, InputError or what the session's view raises.
+        answered. Raises GatewayBusy, SessionAlreadyEnded, InputError or what the session's view raises.
         """
         held = InputLease(session, wish.input or str(uuid.uuid4()))
         async with self._locks.setdefault(held, anyio.Lock()):
@@ -165,7 +165,7 @@ class AudioInputs(TaskScope):
         (session, known), wish, source, origin = new.held, new.wish, new.source, new.origin
         conversation, _ = await self._services.sessions.view(session)
         if conversation.ended or conversation.ending:
-            raise SessionEnded("this session has ended; create a new one")
+            raise SessionAlreadyEnded("this session has ended; create a new one")
         settings = for_source(conversation.settings.listening, source)
         language = settings.language or conversation.settings.language
         restored = await restore(self._log, session, conversation.inputs.get(known), wish.at_ms, settings)

@@ -13,7 +13,7 @@ from pipeline.stt.inputs.audio_inputs import AudioInputs
 from pipeline.stt.inputs.input_handles import OpenInputHandle
 from schemas.errors import InputCancelled, InputTooLong, NotSound, RhapsodeError
 from schemas.ids import SessionId
-from schemas.native.session_commands import OpenInput
+from schemas.native.client_commands import OpenInput
 from schemas.settings.listening_settings import Mode
 
 _PIECE: Final = RATE * 2

@@ -18,7 +18,7 @@ from whisperx.alignment import (
 
 from pipeline.engines.stt.pcm_samples import RATE
 from pipeline.engines.stt.whisperx.whisperx_punkt import punkt_folder
-from pipeline.engines.stt.whisperx.whisperx_words import TimedWord
+from pipeline.engines.stt.whisperx.whisperx_words import AlignedWord
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
@@ -35,14 +35,14 @@ class Aligner:
         self._device = device
         self._model, self._about = load_align_model(language, device, model_name=name, model_cache_only=True)
 
-    def timed(self, sound: NDArray[np.float32], text: str) -> list[TimedWord]:
+    def timed(self, sound: NDArray[np.float32], text: str) -> list[AlignedWord]:
         """The words in their order; those that it cannot place are left out."""
         if not text:
             return []
         segment = {"text": text, "start": 0.0, "end": len(sound) / RATE}
         found = align([segment], self._model, self._about, sound, self._device)
         return [
-            TimedWord(word["word"], word["start"], word["end"])
+            AlignedWord(word["word"], word["start"], word["end"])
             for word in found["word_segments"]
             if "start" in word and "end" in word
         ]

@@ -25,7 +25,7 @@ from pipeline.engines.stt.whisper_windows import most_tokens, repeats_itself
 from pipeline.engines.stt.whisperx.whisperx_align import Aligners
 from pipeline.engines.stt.whisperx.whisperx_pieces import WINDOW
 from pipeline.engines.stt.whisperx.whisperx_speakers import Diarizer, open_diarizer
-from pipeline.engines.stt.whisperx.whisperx_words import TimedWord, placed
+from pipeline.engines.stt.whisperx.whisperx_words import AlignedWord, placed
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 
 _log: Final = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class WhisperXModel:
 
     def _timed(
         self, sounds: Sequence[Sound], texts: Sequence[str], encoded: Any, tokenizer: Any
-    ) -> list[list[TimedWord]]:
+    ) -> list[list[AlignedWord]]:
         """By the language's aligner, if there is one; else by where Whisper looked while it wrote."""
         aligner = self._aligners.of(tokenizer.language_code)
         if aligner is not None:
@@ -135,7 +135,7 @@ class WhisperXModel:
         )
         return [
             [
-                TimedWord(word["word"], max(word["start"], word["end"] - _LONGEST_S), word["end"])
+                AlignedWord(word["word"], max(word["start"], word["end"] - _LONGEST_S), word["end"])
                 for word in one
             ]
             for one in found

@@ -11,7 +11,7 @@ UNSPACED: Final = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
 """Languages that put no spaces between words; there, a word is what the aligner says it is."""
 
 
-class TimedWord(NamedTuple):
+class AlignedWord(NamedTuple):
     """A word, or a part of one, and when it was spoken, in seconds."""
 
     text: str
@@ -19,7 +19,7 @@ class TimedWord(NamedTuple):
     end_s: float
 
 
-def placed(text: str, timed: Iterable[TimedWord], language: str) -> tuple[WrittenWord, ...]:
+def placed(text: str, timed: Iterable[AlignedWord], language: str) -> tuple[WrittenWord, ...]:
     """The words of `text` with their times; those of which the aligner says nothing are left out.
 
     `timed` follows the text, but may have its words in parts or without their punctuation.

@@ -11,7 +11,7 @@ from redis.exceptions import AskError, MovedError, ResponseError
 
 from pipeline.eventlog.redis.client import Doubt, FailedOver, Look, pause_s
 from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology, Greet
-from pipeline.eventlog.redis.cluster.slots import completed, from_slot_on, slot_of, slot_of_command
+from pipeline.eventlog.redis.cluster.hash_slots import completed, from_slot_on, slot_of, slot_of_command
 from pipeline.eventlog.redis.server import (
     BROKEN,
     NO_FUNCTION,

@@ -9,8 +9,8 @@ from pipeline.eventlog.event_log import PushSubscription
 from pipeline.eventlog.redis.cluster.cluster_client import RedisClusterClient
 from pipeline.eventlog.redis.cluster.cluster_push_subscription import ClusterEar
 from pipeline.eventlog.redis.cluster.cluster_topology import Node
+from pipeline.eventlog.redis.cluster.hash_slots import slot_of
 from pipeline.eventlog.redis.cluster.polling_reads import PollingWaiter
-from pipeline.eventlog.redis.cluster.slots import slot_of
 from pipeline.eventlog.redis.codec import Keys
 from pipeline.eventlog.redis.lua_libraries import LIBRARIES
 from pipeline.eventlog.redis.outcomes import good, named

@@ -14,7 +14,7 @@ from redis.exceptions import MovedError, ResponseError
 from pipeline.eventlog.event_log import Push, Subscribed
 from pipeline.eventlog.redis.client import pause_s
 from pipeline.eventlog.redis.cluster.cluster_topology import ClusterTopology
-from pipeline.eventlog.redis.cluster.slots import completed, slot_of
+from pipeline.eventlog.redis.cluster.hash_slots import completed, slot_of
 from pipeline.eventlog.redis.push_subscription import RETRY_S, SILENCE_S, understand
 from pipeline.eventlog.redis.server import BROKEN, REPLY_S, Command, connected, send
 from schemas.errors import LogError

@@ -11,7 +11,7 @@ import anyio
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-from pipeline.eventlog.redis.cluster.slots import ANYWHERE, SlotMap, everyone_of
+from pipeline.eventlog.redis.cluster.hash_slots import ANYWHERE, SlotMap, everyone_of
 from pipeline.eventlog.redis.server import BROKEN, Command, Server, judge
 from schemas.errors import LogError, LogUnavailable
 
