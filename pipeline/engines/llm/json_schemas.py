@@ -29,6 +29,8 @@ STEPS: Final = 5_000
 
 _ROOT: Final = "#/$defs/root"
 _REPETITIONS: Final = ("minItems", "maxItems", "minLength", "maxLength")
+_LIMITS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_LARGEST: Final = (1 << 63) - 1
 _MAPS: Final = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
 _LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _SINGLE: Final = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains"})
@@ -206,6 +208,8 @@ class _Ways:
 
     def _own(self, schema: Mapping[str, Any], place: str) -> int:
         ways = 1 if "enum" not in schema or enumerated(schema["enum"]) else len(schema["enum"])
+        if schema.get("type") == "integer":
+            ways = max(ways, _digits(schema, place))
         pattern = schema.get("pattern")
         if pattern is None:
             return ways
@@ -321,6 +325,15 @@ def _shared(schema: dict[str, Any]) -> dict[str, Any]:
         return schema
     rest = {name: value for name, value in schema.items() if name not in ("enum", "type", "const")}
     return rest | {"type": "string", "pattern": pattern}
+
+
+def _digits(schema: Mapping[str, Any], place: str) -> int:
+    """The ways to begin a number within limits: one for each number of digits. Raises SchemaInvalid."""
+    limits = [schema[name] for name in _LIMITS if schema.get(name) is not None]
+    for limit in limits:
+        if type(limit) not in (int, float) or not -_LARGEST <= limit <= _LARGEST:
+            raise _invalid(place, "has a limit that is no number of 64 bits")
+    return 2 * sum(len(str(abs(int(limit)))) for limit in limits)
 
 
 def _check_kinds(kinds: Any, place: str) -> None:
