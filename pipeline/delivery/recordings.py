@@ -44,6 +44,15 @@ class RecordingParams:
     def ms(self) -> int:
         return sum(one.ms for one in self.sentences)
 
+    def ms_until_sentence(self, at_ms: int) -> int:
+        """The beginning of the sentence that sounds at this place: what a part of the file is made from."""
+        begins = 0
+        for one in self.sentences:
+            if begins + one.ms > at_ms:
+                break
+            begins += one.ms
+        return begins
+
     @property
     def complete(self) -> bool:
         return all(turn.over for turn in self.turns)

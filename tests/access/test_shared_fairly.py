@@ -189,6 +189,38 @@ async def test_files_are_metered(
         assert (await http.get(f"/v1/sessions/{await create(http)}/export")).status_code == 200
 
 
+@pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
+async def test_a_part_of_a_file_costs_what_has_to_be_made_for_it(
+    app: RunningApp, anna: str, monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    """A small file is made whole, and kept; a part of a large one from where its sentence begins."""
+    assert app.services is not None
+    charged: list[int] = []
+
+    async def file(principal: str, ms: int) -> None:
+        charged.append(ms)
+
+    monkeypatch.setattr(app.services.allowance, "file", file)
+    monkeypatch.setattr(app.services.recordings, "small", lambda wish: small)
+    async with client(app, anna) as http:
+        session = await create(http)
+        turn = await ask(http, session, text="A short one, and it is one sentence.")
+        token = (await http.post("/v1/tokens")).json()["token"]
+        await listen_until_over(app.ws_url, session, turn, token=token)
+        whole = (await http.get(f"/v1/sessions/{session}")).json()["turns"][0]["audio_ms"]
+        path = f"/v1/sessions/{session}/audio?format=wav"
+        size = 0
+        for _ in range(2):
+            answer = await http.get(path, headers={"Range": "bytes=-2"})
+            assert (answer.status_code, len(answer.content)) == (206, 2)
+            size = int(answer.headers["Content-Range"].rpartition("/")[2])
+        assert size > 2
+        answer = await http.get(path, headers={"Range": f"bytes={size}-"})
+        assert answer.status_code == 416
+    assert charged[:2] == [whole, 0 if small else whole]
+    assert charged[2] == 0
+
+
 async def test_who_sends_much_keeps_nobody_else_from_sending(app: RunningApp, anna: str, bob: str) -> None:
     assert app.services is not None
     with ExitStack() as there:

@@ -48,8 +48,9 @@ async def audio(
     mime, recordings = MIME[audio_format], services.recordings
     if small:
         # It is made whole, whatever part is wanted, unless it is kept.
-        kept = recordings.kept(wish)
-        made_ms = _share(wish, recordings.known_size(wish), wanted) if kept else wish.ms
+        made_ms = (
+            _share(wish, recordings.known_size(wish), wanted, kept=True) if recordings.kept(wish) else wish.ms
+        )
         await services.allowance.file(whose, made_ms)
         data = (await recordings.make(session, turns, audio_format, conversation.head)).data
         part = _part(len(data), wanted, headers)
@@ -111,16 +112,19 @@ def _part(size: int, wanted: str | None, headers: dict[str, str]) -> _Part:
     return _Part(206, first, last + 1)
 
 
-def _share(wish: RecordingParams, size: int | None, wanted: str | None) -> int:
-    """Milliseconds of sound that are made for a part: of compressed files, all that is before it.
+def _share(wish: RecordingParams, size: int | None, wanted: str | None, *, kept: bool = False) -> int:
+    """Milliseconds of sound that are made for a part: from the beginning of the sentence that it begins in.
 
-    All of the file's where its `size` is not known, as only its making tells where the part is.
+    Of compressed files all that is before it; all of the file's where its `size` is not known, as only its
+    making tells where the part is.
     """
     if size is None:
         return wish.ms
     part = _part(size, wanted, {})
-    whole = wish.fmt in ("mp3", "opus")
-    return wish.ms * (part.end - (0 if whole else part.first)) // max(size, 1)
+    first, until = (wish.ms * place // max(size, 1) for place in (part.first, part.end))
+    if wish.fmt in ("mp3", "opus"):
+        return until
+    return max(0, until - (first if kept else wish.ms_until_sentence(first)))
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:
