@@ -121,10 +121,10 @@ def _share(wish: RecordingParams, size: int | None, wanted: str | None, *, kept:
     if size is None:
         return wish.ms
     part = _part(size, wanted, {})
+    if kept:
+        return wish.ms * (part.end - part.first) // max(size, 1)
     first, until = (wish.ms * place // max(size, 1) for place in (part.first, part.end))
-    if wish.fmt in ("mp3", "opus"):
-        return until
-    return max(0, until - (first if kept else wish.ms_until_sentence(first)))
+    return until if wish.fmt in ("mp3", "opus") else max(0, until - wish.ms_until_sentence(first))
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:
