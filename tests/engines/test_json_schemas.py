@@ -10,8 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline.engines.llm.json_patterns import enumerated
-from pipeline.engines.llm.json_schemas import ALTERNATIVES, DEEPEST, REPEATED, beneath, taken
+from pipeline.engines.llm.json_schemas import ALTERNATIVES, DEEPEST, REPEATED, beneath, enumerated, taken
 from pipeline.engines.ports import ChatRequest, Function, LanguageModel, Message, ToolCall
 from schemas.errors import SchemaInvalid
 from tests.contracts.language_model import answer

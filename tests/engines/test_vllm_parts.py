@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from deployments.model_names import Names
 from pipeline.engines.llm.vllm.vllm_environment import adapter_folders, is_on_hub, rank_of, vllm_python
 from pipeline.engines.model_files import prepare
-from pipeline.engines.weights.gguf_to_folder import _halves
+from pipeline.engines.weights.gguf_conversion import _halves, bfloat16
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from pipeline.engines.weights.tensor_file import bfloat16
 from pipeline.sessions.catalog import Catalog
 from schemas.settings import AppSettings, LanguageModelSettings
 

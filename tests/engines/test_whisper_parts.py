@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.cpu_shares import CpuShares
 from pipeline.engines.ports import Utterance, WrittenWord
 from pipeline.engines.speech_environment import quality_engine, whisperx_python
 from pipeline.engines.stt.pcm_samples import RATE
-from pipeline.engines.stt.threaded_speech_to_text import DecodedPiece, ThreadedSpeechToText
+from pipeline.engines.stt.threaded_speech_to_text import CpuShares, DecodedPiece, ThreadedSpeechToText
 from pipeline.engines.stt.whisper_windows import (
     cut,
     is_invented,

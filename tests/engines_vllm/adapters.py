@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.engines.weights.tensor_file import bfloat16, write_tensors
+from pipeline.engines.weights.gguf_conversion import bfloat16, write_tensors
 
 _LAYERS, _HIDDEN, _HEADS, _HEAD = 30, 576, 9, 64
 """Of SmolLM2-135M."""

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.engines.weights.packages import package
-from pipeline.engines.weights.prepared_folders import UnusableWeights
+from pipeline.engines.weights.prepared_folders import UnusableWeights, package
 from pipeline.rag.embeddings import e5_file
 from pipeline.rag.embeddings.e5 import E5
 from pipeline.rag.embeddings.embedder import Embedder

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from loadtests.bench.retrieval.question_library import LibraryQuestion
 from loadtests.bench.retrieval.retrieval_bench import SearchScore, rank_of_answer, scores_table
-from pipeline.rag.rank_fusion import fused
+from pipeline.rag.passage_search import fused
 from pipeline.rag.store.passage_store import Hit
 from schemas.settings.retrieval_settings import CollectionId, DocumentId, Passage
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from loadtests.bench.retrieval.question_library import docx, pdf, questions, shelve
 from pipeline.rag.reading import html_document, markdown_document, plain_document
-from pipeline.rag.reading.document_kinds import kind_of
-from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, UploadedDocument
+from pipeline.rag.reading.document_reader import DocumentReader, ReadDocument, UploadedDocument, kind_of
 from pipeline.rag.reading.extracted_text import ExtractedText
 from schemas.errors.retrieval_errors import DocumentError
 from schemas.settings.retrieval_settings import ReadingLimits

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram as Known
 
-from pipeline.rag.embeddings.unigram import Unigram
+from pipeline.rag.embeddings.e5 import Unigram
 
 _PIECES = [
     ("<unk>", 0.0),

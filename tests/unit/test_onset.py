@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.tts.leading_silence import Onset
+from pipeline.engines.tts.remote_voice import Onset
 
 RATE = 8_000
 LEAD, MOST = RATE * 20 // 1_000, RATE * 500 // 1_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.engines.http.server_events import DONE, BadAnswer, Document, EventReader
-from pipeline.engines.llm.chat_stream import ChatAnswer, MayPass
+from pipeline.engines.llm.openai_chat import ChatAnswer, MayPass
 from pipeline.engines.ports import Completion
 
 

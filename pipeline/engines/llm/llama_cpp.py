@@ -1,9 +1,11 @@
 """llama.cpp inside our process: GGUF models on any CPU, many requests decoded together."""
 
 import asyncio
+import mmap
 import os
 import re
 import secrets
+import struct
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,7 +19,6 @@ from typing import Any, Final
 from pipeline.engines.llm.chat_body import CallsInPieces, messages_of, wishes_of
 from pipeline.engines.llm.context_window import fitting, too_long, without_oldest
 from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
-from pipeline.engines.llm.gguf_template import knows_calls
 from pipeline.engines.llm.json_schemas import taken
 from pipeline.engines.model_files import language_model_file
 from pipeline.engines.ports import ChatRequest, Completion, Message, Written
@@ -26,6 +27,26 @@ from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import ContextTooLong, EngineDead, EngineFailed, SchemaInvalid
 from schemas.settings import LanguageModelSettings
+
+_FIELD: Final = b"tokenizer.chat_template" + struct.pack("<I", 8)
+"""The name, and that it is a string."""
+_LENGTH: Final = struct.Struct("<Q")
+
+
+def knows_calls(model: Path) -> bool:
+    """True if the chat template in the GGUF file has a place for calls; False without a template.
+
+    The package `gguf` would read the whole vocabulary for this, which takes seconds. So the function looks for
+    the one field by its name, as the format writes it (GGUF specification, version 3): type, length, then the text.
+    """
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(_FIELD)
+        if at < 0:
+            return False
+        begin = at + len(_FIELD) + _LENGTH.size
+        (length,) = _LENGTH.unpack(data[begin - _LENGTH.size : begin])
+        return b"tool_call" in data[begin : begin + length]
+
 
 _PACKAGED: Final = "SmolLM2-135M-Instruct"
 _SAMPLING: Final = {"top_k": 40, "top_p": 0.9, "min_p": 0.08, "repeat_penalty": 1.1, "repeat_last_n": 256}

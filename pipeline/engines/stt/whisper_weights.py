@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.engines.stt.whisper_windows import NO_SPEECH
-from pipeline.engines.weights.packages import package
 from pipeline.engines.weights.prepared_folders import (
     Progress,
     Recipe,
@@ -14,6 +13,7 @@ from pipeline.engines.weights.prepared_folders import (
     is_folder,
     made,
     no_progress,
+    package,
     sha256,
 )
 from schemas.settings.listening_settings import QualitySpeechToTextSettings

@@ -9,8 +9,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+
+def package(module: str) -> Path:
+    """The folder of an installed package, found without importing it: some cannot be imported."""
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        name = module.replace("_", "-")
+        raise UnusableWeights(f"The package {name} with the model's weights is not installed.")
+    return Path(spec.submodule_search_locations[0])
+
 
 Progress = Callable[[str, float], None]
 """Called with what is being prepared and how much of it is done, 0.0 to 1.0."""

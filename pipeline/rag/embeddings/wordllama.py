@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from pipeline.engines.weights.packages import package
-from pipeline.engines.weights.prepared_folders import UnusableWeights, sha256
+from pipeline.engines.weights.prepared_folders import UnusableWeights, package, sha256
 from pipeline.rag.embeddings.embedder import Vectors, unit
 
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"

@@ -2,10 +2,85 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from pipeline.tts.normalization.traced_text import Draft
+Say = Callable[[re.Match[str]], str | None]
+"""What to write in place of a match; None: leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters [start, end) of the spoken text say [shown_start, shown_end) of the shown text."""
+
+    start: int
+    end: int
+    shown_start: int
+    shown_end: int
+    verbatim: bool
+    """Character by character; otherwise as a whole."""
+
+
+class Draft:
+    """Starts as a copy of `text`. Origins never decrease, whatever is rewritten."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts = list(range(len(text)))
+        self._ends = list(range(1, len(text) + 1))
+
+    def rewrite(self, pattern: re.Pattern[str], say: Say) -> None:
+        """Replace each match by what `say` makes of it, all of which stems from the whole match."""
+        self.replace(
+            (match.start(), match.end(), new)
+            for match in pattern.finditer(self.text)
+            if (new := say(match)) is not None
+        )
+
+    def unwrap(self, pattern: re.Pattern[str], group: int = 1) -> None:
+        """Of each match keep only the group."""
+        edits: list[tuple[int, int, str]] = []
+        for match in pattern.finditer(self.text):
+            edits += [(match.start(), match.start(group), ""), (match.end(group), match.end(), "")]
+        self.replace(edits)
+
+    def replace(self, edits: Iterable[tuple[int, int, str]]) -> None:
+        """Make edits (start, end, new text), in order and not overlapping; empty ranges are ignored."""
+        pieces: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        at = 0
+        for start, end, new in edits:
+            if start == end:
+                continue
+            pieces += self.text[at:start], new
+            starts += self._starts[at:start]
+            starts += [self._starts[start]] * len(new)
+            ends += self._ends[at:start]
+            ends += [self._ends[end - 1]] * len(new)
+            at = end
+        if at:
+            self.text = "".join(pieces) + self.text[at:]
+            self._starts = starts + self._starts[at:]
+            self._ends = ends + self._ends[at:]
+
+    def spans(self) -> tuple[Span, ...]:
+        """The origins, neighbours that belong together taken as one."""
+        spans: list[Span] = []
+        for at, (shown_start, shown_end) in enumerate(zip(self._starts, self._ends, strict=True)):
+            single = shown_end - shown_start == 1
+            if spans:
+                last = spans[-1]
+                if last.verbatim and single and shown_start == last.shown_end:
+                    spans[-1] = Span(last.start, at + 1, last.shown_start, shown_end, True)
+                    continue
+                if (shown_start, shown_end) == (last.shown_start, last.shown_end):
+                    spans[-1] = Span(last.start, at + 1, shown_start, shown_end, False)
+                    continue
+            spans.append(Span(at, at + 1, shown_start, shown_end, single))
+        return tuple(spans)
+
 
 _LINE: Final = re.compile(r"[^\n]+\n?|\n")
 _FENCE: Final = re.compile(r"[ \t]*(`{3,}|~{3,})")

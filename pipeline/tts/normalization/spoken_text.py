@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.tts.normalization import english, german
-from pipeline.tts.normalization.markdown_removal import strip_blocks, strip_emphasis, strip_links
+from pipeline.tts.normalization.markdown_removal import Draft, Span, strip_blocks, strip_emphasis, strip_links
 from pipeline.tts.normalization.numerals import Rule
-from pipeline.tts.normalization.traced_text import Draft, Span
 from pipeline.tts.segmentation.abbreviations import GERMAN
 
 _RULES: Final[Mapping[str, tuple[Rule, ...]]] = {"en": english.RULES, "de": german.RULES}

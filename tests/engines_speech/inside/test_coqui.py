@@ -17,9 +17,8 @@ from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.stt.whisper_whole import build as build_whisper
 from pipeline.engines.tts.coqui.coqui_convert import convert
 from pipeline.engines.tts.coqui.coqui_device import prepared_device
-from pipeline.engines.tts.coqui.coqui_engine import CoquiTextToSpeech
+from pipeline.engines.tts.coqui.coqui_engine import CoquiFrames, CoquiTextToSpeech, SentenceWork, WindowWork
 from pipeline.engines.tts.coqui.coqui_vits import VitsVoice
-from pipeline.engines.tts.coqui.coqui_work import CoquiFrames, SentenceWork, WindowWork
 from pipeline.engines.tts.piper_device import NoDevice
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 from schemas.errors import EngineDead, EngineFailed

@@ -11,9 +11,8 @@ from pydantic import SecretStr
 
 from loadtests.client.recorded_speech import librivox
 from pipeline.engines.ports import Transcript, WrittenWord
-from pipeline.engines.stt.whisperx.whisperx_align import Aligner, Aligners
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX, build
-from pipeline.engines.stt.whisperx.whisperx_speakers import open_diarizer, with_speakers
+from pipeline.engines.stt.whisperx.whisperx_model import Aligner, Aligners, open_diarizer, with_speakers
 from schemas.settings.listening_settings import QualitySpeechToTextSettings
 from tests.clips import needs_clips
 from tests.engines_speech.inside.conftest import SETTINGS
@@ -57,7 +56,7 @@ def test_without_an_aligner_for_the_language_the_times_are_whispers_own(
     language: str, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     aligners = Aligners(SETTINGS, cache)
-    with caplog.at_level(logging.INFO, "pipeline.engines.stt.whisperx.whisperx_align"):
+    with caplog.at_level(logging.INFO, "pipeline.engines.stt.whisperx.whisperx_model"):
         assert aligners.of(language) is None
         assert aligners.of(language) is None
     assert len(caplog.messages) == 1
@@ -74,7 +73,7 @@ def test_without_the_model_speakers_are_not_told_apart_and_the_log_says_why(
     token: SecretStr | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     wished = QualitySpeechToTextSettings(diarize=True, diarize_token=token)
-    with caplog.at_level(logging.WARNING, "pipeline.engines.stt.whisperx.whisperx_speakers"):
+    with caplog.at_level(logging.WARNING, "pipeline.engines.stt.whisperx.whisperx_model"):
         assert open_diarizer(wished) is None
     assert "speakers are not told apart" in caplog.text
     assert "not a token" not in caplog.text

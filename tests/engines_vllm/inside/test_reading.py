@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from pipeline.engines.llm.vllm.vllm_engine import Readers
 from pipeline.engines.llm.vllm.vllm_prompt import Prompts
-from pipeline.engines.llm.vllm.vllm_reader import Readers
 from pipeline.engines.model_files import vllm_folder
 from pipeline.engines.ports import ChatRequest, Function, Message, ToolCall
 from schemas.errors import EngineFailed

@@ -5,33 +5,209 @@ on a CPU, where it is tested.
 """
 
 import asyncio
+import logging
+import re
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal
 
+from vllm.config import StructuredOutputsConfig
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.exceptions import VLLMClientError, VLLMError
 from vllm.inputs import tokens_input
 from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput
-from vllm.sampling_params import SamplingParams
+from vllm.parser import ParserManager
+from vllm.platforms import current_platform
+from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 
+from pipeline.engines.llm.chat_body import CallsInPieces, wishes_of
 from pipeline.engines.llm.forced_calls import calls_of, forced, must_call, plain
-from pipeline.engines.llm.vllm.vllm_environment import SPARE, adapter_folders
-from pipeline.engines.llm.vllm.vllm_params import Sampling, in_our_words
+from pipeline.engines.llm.vllm.vllm_environment import SPARE, adapter_folders, rank_of
 from pipeline.engines.llm.vllm.vllm_prompt import Prompt, Prompts
-from pipeline.engines.llm.vllm.vllm_reader import Readers
-from pipeline.engines.llm.vllm.vllm_start import model_of, start
 from pipeline.engines.model_files import vllm_folder
 from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.ports import ChatRequest, Completion, ToolCall, Written
 from pipeline.engines.slots import Slots
 from pipeline.engines.watchdog import Watchdog
 from pipeline.engines.weights.prepared_folders import UnusableWeights
-from schemas.errors import EngineDead, EngineFailed, UnknownModel
+from schemas.errors import EngineDead, EngineFailed, SchemaInvalid, UnknownModel
 from schemas.settings import LanguageModelSettings
+
+_log: Final = logging.getLogger(__name__)
+_SCHEMA: Final = re.compile("schema|grammar|structured", re.IGNORECASE)
+_OURS: Final = ("temperature", "max_tokens")
+"""Every request says these; the rest is as the model's makers advise, unless the request says otherwise."""
+
+
+class Sampling:
+    """How tokens are chosen."""
+
+    def __init__(self, advised: Mapping[str, Any]) -> None:
+        """`advised`: by the model's generation_config.json."""
+        self._advised = {name: value for name, value in advised.items() if name not in _OURS}
+
+    def of(self, request: ChatRequest, room: int, *, special: bool) -> SamplingParams:
+        """`special`: tokens that are no text are written out, as some families mark calls with them.
+
+        Raises EngineFailed.
+        """
+        wished = {
+            "top_p": request.top_p,
+            "presence_penalty": request.presence_penalty,
+            "frequency_penalty": request.frequency_penalty,
+            "seed": request.seed,
+        }
+        with in_our_words(held=request.json_schema is not None):
+            return SamplingParams(
+                **self._advised | {name: value for name, value in wished.items() if value is not None},
+                temperature=request.temperature,
+                max_tokens=min(request.max_tokens, room),
+                stop=list(request.stop),
+                output_kind=RequestOutputKind.DELTA,
+                skip_special_tokens=not special,
+                structured_outputs=None
+                if request.json_schema is None
+                else StructuredOutputsParams(json=dict(request.json_schema)),
+            )
+
+
+@contextmanager
+def in_our_words(*, held: bool = False) -> Iterator[None]:
+    """Around calls of vLLM. `held`: the answer is held to a schema, which may be what is refused."""
+    try:
+        yield
+    except EngineDeadError as error:
+        raise EngineDead("vLLM has stopped.") from error
+    except (VLLMClientError, ValueError) as error:
+        if held and _SCHEMA.search(str(error)):
+            raise SchemaInvalid(f"vLLM refused: {error}") from error
+        raise EngineFailed(f"vLLM refused: {error}") from error
+    except VLLMError as error:
+        _log.warning("vLLM failed", exc_info=True)
+        raise EngineFailed(f"vLLM failed: {error or type(error).__name__}") from error
+
+
+_HERMES: Final = "<tool_call>"
+
+
+class Readers:
+    """Makes a reader for each answer, by the rules of the model's family, of which vLLM knows dozens."""
+
+    def __init__(self, tokenizer: Any, template: str, settings: LanguageModelSettings) -> None:
+        """Raises UnusableWeights if vLLM knows no such rules, or the tokenizer does not go with them."""
+        self._tokenizer = tokenizer
+        self._options = dict(settings.template_options)
+        tools = settings.tool_parser or ("hermes" if _HERMES in template else None)
+        self.knows_calls = tools is not None
+        """The model can be offered functions."""
+        self._with_calls = self._parser(tools, settings.reasoning_parser)
+        self._without = self._parser(None, settings.reasoning_parser)
+
+    def reader(self, request: ChatRequest, prompt: list[int], *, calls: bool) -> "Reader":
+        """`calls`: there may be some."""
+        kind = self._with_calls if calls else self._without
+        if kind is None:
+            return Reader(None, None, prompt)
+        tools = wishes_of(request).get("tools") if calls else None
+        chat = ChatCompletionRequest(messages=[], tools=tools, include_reasoning=False)
+        return Reader(kind(self._tokenizer, chat.tools, chat_template_kwargs=self._options), chat, prompt)
+
+    def _parser(self, tools: str | None, thoughts: str | None) -> Any:
+        """vLLM's class for it; None: there is nothing to tell apart."""
+        try:
+            return ParserManager.get_parser(
+                tools, thoughts, enable_auto_tools=True, tokenizer=self._tokenizer
+            )
+        except TypeError as error:
+            raise UnusableWeights(f"The model's answers cannot be read: {error}") from error
+
+
+class Reader:
+    """Reads one answer as it comes."""
+
+    def __init__(self, parser: Any, chat: ChatCompletionRequest | None, prompt: list[int]) -> None:
+        self._parser = parser
+        self._chat = chat
+        self._prompt = prompt
+        self._calls = CallsInPieces()
+
+    def read(self, text: str, tokens: list[int], *, finished: bool) -> str:
+        """The next piece: what of it is the answer's text."""
+        if self._parser is None:
+            return text
+        delta = self._parser.parse_delta(text, tokens, self._chat, self._prompt, finished=finished)
+        if delta is None:
+            return ""
+        self._calls.take([piece.model_dump(exclude_none=True) for piece in delta.tool_calls or ()])
+        return delta.content or ""
+
+    def calls(self, *, parallel: bool) -> list[ToolCall]:
+        calls = self._calls.calls()
+        return calls if parallel else calls[:1]
+
+
+_KV_ON_CPU_MB: Final = 512
+_BLOCK_ON_CPU: Final = 32
+"""Tokens that are kept or forgotten together. With 128 of them, as usual on a CPU, what short questions
+begin with would never be found again."""
+
+
+def start(model: str, settings: LanguageModelSettings, stat_loggers: Sequence[Any] = ()) -> AsyncLLM:
+    """The engine with the model in memory, in a process of its own; takes 10 s, on a GPU a minute and more.
+
+    Raises UnusableWeights; RuntimeError for what only shows in that process, which has then said so itself.
+    """
+    try:
+        arguments = _arguments(model, settings)
+        return AsyncLLM.from_engine_args(arguments, stat_loggers=list(stat_loggers))
+    except (ValueError, OSError) as error:
+        raise UnusableWeights(f"vLLM cannot load {model}: {error}") from error
+
+
+def _arguments(model: str, settings: LanguageModelSettings) -> AsyncEngineArgs:
+    on_cpu = current_platform.is_cpu()
+    adapters = adapter_folders(settings)
+    kv_mb = settings.kv_cache_mb or (_KV_ON_CPU_MB if on_cpu else None)
+    return AsyncEngineArgs(
+        model=model,
+        tokenizer_mode="hf",
+        dtype=settings.dtype,
+        quantization=settings.quantization,
+        max_model_len=settings.window,
+        max_num_seqs=settings.slots,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+        kv_cache_memory_bytes=None if kv_mb is None else kv_mb << 20,
+        block_size=_BLOCK_ON_CPU if on_cpu else None,
+        enable_prefix_caching=True,
+        enforce_eager=on_cpu if settings.eager is None else settings.eager,
+        tensor_parallel_size=settings.tensor_parallel,
+        # Within Ray, vLLM would make actors of its own, and wait for a placement group that is not there.
+        distributed_executor_backend="mp" if settings.tensor_parallel > 1 else None,
+        enable_lora=bool(adapters),
+        max_loras=max(1, len(adapters)),
+        max_lora_rank=rank_of(adapters),
+        # Small models write blanks for ever where the schema lets them.
+        structured_outputs_config=StructuredOutputsConfig(
+            backend="xgrammar", disable_any_whitespace=True, reasoning_parser=settings.reasoning_parser or ""
+        ),
+        disable_log_stats=True,
+    )
+
+
+def model_of(settings: LanguageModelSettings, packaged: Path | None) -> str:
+    """What vLLM is told to load: a folder, or a name that only the hub knows."""
+    if settings.model is None:
+        return str(packaged)
+    folder = Path(settings.model).expanduser()
+    return str(folder) if folder.is_dir() else settings.model
+
 
 _PACKAGED: Final = "SmolLM2-135M-Instruct"
 

@@ -5,20 +5,58 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.engines.own_thread import OwnThread
 from pipeline.engines.ports import AS_CONFIGURED, EngineResult, WordTimes
 from pipeline.engines.slots import Slots
 from pipeline.engines.tts.coqui.coqui_weights import checkpoint_of, is_xtts
-from pipeline.engines.tts.coqui.coqui_work import CoquiFrames, SentenceWork, Sound, WindowWork
 from pipeline.engines.tts.device_batches import Gathered
 from pipeline.engines.tts.tempo import at_tempo, missing
-from pipeline.engines.tts.voice_windows import WindowPiece, told_in_windows
+from pipeline.engines.tts.voice_windows import Sentence, WindowPiece, told_in_windows
 from pipeline.engines.watchdog import Watchdog
 from schemas.errors import EngineDead, EngineFailed, UnknownVoice
 from schemas.settings import TextToSpeechSettings
+
+Sound = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CoquiFrames:
+    """A sentence that only needs decoding."""
+
+    latent: Any
+    """(channels, frames), where the network is."""
+    speaker: Any
+    per_id: NDArray[np.float32]
+
+    @property
+    def count(self) -> int:
+        return int(self.latent.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceWork:
+    """A sentence to be turned into frames."""
+
+    sentence: Sentence
+    voice: str
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowWork:
+    """Frames [start, end) to be turned into sound."""
+
+    frames: CoquiFrames
+    start: int
+    end: int
+
 
 if TYPE_CHECKING:
     from pipeline.engines.tts.coqui.coqui_vits import VitsVoice

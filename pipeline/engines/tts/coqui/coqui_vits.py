@@ -14,8 +14,8 @@ from TTS.config import load_config
 from TTS.tts.models.vits import Vits
 from TTS.tts.utils.helpers import generate_path, sequence_mask
 
+from pipeline.engines.tts.coqui.coqui_engine import CoquiFrames, SentenceWork, Sound, WindowWork
 from pipeline.engines.tts.coqui.coqui_phonemes import PHONEMIZER, Pronunciation, use_in_process_espeak
-from pipeline.engines.tts.coqui.coqui_work import CoquiFrames, SentenceWork, Sound, WindowWork
 from pipeline.engines.tts.voice_windows import WindowPiece
 from pipeline.engines.weights.prepared_folders import UnusableWeights
 
