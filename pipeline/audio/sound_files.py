@@ -1,8 +1,8 @@
 """Recordings in any container that carries its sound in itself, as PCM, piece by piece.
 
-FFmpeg also reads lists of other files and addresses (HLS, DASH, SDP, "ffconcat") and follows them: their sender
-would read this machine's files and open its sockets. So this module names the containers that may be read,
-instead of those that may not.
+FFmpeg also reads lists of other files and addresses (HLS, DASH, SDP, "ffconcat") and follows them: their
+sender would read this machine's files and open its sockets. So this module names the containers that may be
+read, instead of those that may not.
 """
 
 from collections.abc import Iterator

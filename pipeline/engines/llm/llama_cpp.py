@@ -36,8 +36,9 @@ _LENGTH: Final = struct.Struct("<Q")
 def knows_calls(model: Path) -> bool:
     """True if the chat template in the GGUF file has a place for calls; False without a template.
 
-    The package `gguf` would read the whole vocabulary for this, which takes seconds. So the function looks for
-    the one field by its name, as the format writes it (GGUF specification, version 3): type, length, then the text.
+    The package `gguf` would read the whole vocabulary for this, which takes seconds. So the function looks
+    for the one field by its name, as the format writes it (GGUF specification, version 3): type, length, then
+    the text.
     """
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(_FIELD)

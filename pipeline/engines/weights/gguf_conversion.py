@@ -1,8 +1,8 @@
 """Converts the packaged GGUF: to Q8_0 for llama.cpp, and to the folder that vLLM reads. No torch is needed.
 
-The folder holds safetensors, configuration and tokenizer. Only the packaged model can be converted, a Llama with
-SmolLM's tokenizer; every other model comes as a folder. The file with all its matrices as Q8_0 answers twice as
-fast as the packaged Q4_1.
+The folder holds safetensors, configuration and tokenizer. Only the packaged model can be converted, a Llama
+with SmolLM's tokenizer; every other model comes as a folder. The file with all its matrices as Q8_0 answers
+twice as fast as the packaged Q4_1.
 """
 
 import json

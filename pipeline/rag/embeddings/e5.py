@@ -21,11 +21,11 @@ _UNKNOWN_COSTS: Final = 10.0
 
 
 class Unigram:
-    """Writes a text as the likeliest sequence of known pieces (Kudo, "Subword Regularization", ACL 2018). Pure.
+    """Writes a text as the likeliest sequence of known pieces (Kudo, "Subword Regularization", ACL 2018).
 
-    `pieces` are texts with their logarithmic probabilities, by id. The library that is here for tokenizers does
-    the same, but needs 250 MB for a quarter of a million pieces; a dictionary needs 40, and the network then
-    takes twenty times as long as this.
+    `pieces` are texts with their logarithmic probabilities, by id. The library that is here for tokenizers
+    does the same, but needs 250 MB for a quarter of a million pieces; a dictionary needs 40, and the network
+    then takes twenty times as long as this.
     """
 
     def __init__(self, pieces: Iterable[tuple[str, float]], unknown: int) -> None:
