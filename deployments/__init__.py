@@ -1,1 +1,1 @@
-"""Where it runs: Ray Serve deployments, remote clients, routes. Thin."""
+"""Runs on Ray: Serve deployments, remote clients, routes. Thin."""

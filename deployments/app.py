@@ -140,7 +140,7 @@ def build(args: AppSettings) -> Application:
 
 
 def _mind(settings: AppSettings) -> Application:
-    """Who answers. vLLM takes so many requests and no more; others keep some waiting themselves."""
+    """Binds the language model. vLLM takes a fixed number of requests; others queue some themselves."""
     model = settings.language_model
     python = vllm_environment.vllm_python(model)
     exact = python is not None and not model.providers  # requests to providers take no room of vLLM's
@@ -199,7 +199,7 @@ def _librarian(settings: AppSettings) -> Application:
 def _engine_actor(
     python: Path | None = None, *, hub: bool = False, cpus: float = 0.2, own: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """What Ray is told of an engine's actor; `python`: the interpreter of its own environment.
+    """Ray options of an engine's actor; `python`: the interpreter of its own environment.
 
     `hub`: it may ask the Hugging Face hub for its model. `own`: variables that only this engine has.
     """

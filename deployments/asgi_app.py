@@ -64,7 +64,7 @@ WEB: Final = (Path(__file__).parents[0] / "page").resolve()
 """In a checkout a link to the folder beside this one; in a wheel the files themselves."""
 _CHECK_S: Final = 3.0
 _HEALTH_S: Final = 1.0
-"""Everybody may ask how the parts are, and each question goes to all of them."""
+"""Seconds a health answer is kept: any client may ask, and each check asks every part."""
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; "

@@ -43,13 +43,13 @@ class EphemeralSessions(TaskScope):
         self._grace_s = grace_s
         self._waiting: Counter[SessionId] = Counter()
         self._since: dict[SessionId, Seq] = {}
-        """Who comes back after this is not one of those who wait here."""
+        """A client that returns after this does not count among those waiting here."""
 
     @contextmanager
     def waiting(
         self, session: SessionId, turn: TurnId = NO_TURN, *, since: Seq | None = None, keep: bool = False
     ) -> Iterator[None]:
-        """Somebody waits for the answer while the block lasts; without a turn only the session counts.
+        """Counts a waiting client while the block lasts; without a turn only the session counts.
 
         `since` is what `returned` said; they are there from the beginning otherwise.
         """
@@ -86,7 +86,7 @@ class EphemeralSessions(TaskScope):
         return turn == NO_TURN or conversation.ended or conversation.turns[turn].over
 
     async def returned(self, session: SessionId) -> Seq | None:
-        """Somebody goes on with an answer that was left, maybe in another process: there it is told so."""
+        """Resumes an answer that its client had left, also one that another process holds."""
         with suppress(SessionAlreadyEnded):
             return await self._sessions.control(session, Control(action="resume"))
         return None

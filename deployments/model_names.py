@@ -57,7 +57,7 @@ class Names:
 
     @property
     def choices(self) -> Catalog:
-        """What there is to choose from, by our own names."""
+        """Lists the available models by their names here."""
         return self._choices
 
     @property
@@ -69,7 +69,7 @@ class Names:
         return self._found(name, tuple(_WHAT_IT_DOES))
 
     def chat(self, name: str) -> NamedModel:
-        """Who answers. Raises ModelNotFound."""
+        """Returns the language model of this name. Raises ModelNotFound."""
         return self._found(name, ("chat",))
 
     def answering(self, name: str) -> tuple[str | None, str | None]:
@@ -102,15 +102,15 @@ class Names:
         return first == second
 
     def speech(self, name: str) -> NamedModel:
-        """Who speaks. Raises ModelNotFound."""
+        """Returns the voice of this name. Raises ModelNotFound."""
         return self._found(name, ("speech",))
 
     def transcription(self, name: str) -> NamedModel:
-        """Who writes speech down. Raises ModelNotFound."""
+        """Returns the transcription model of this name. Raises ModelNotFound."""
         return self._found(name, ("transcription",))
 
     def embedding(self, name: str) -> NamedModel:
-        """Who makes embeddings. Raises ModelNotFound."""
+        """Returns the embedding model of this name. Raises ModelNotFound."""
         return self._found(name, ("embedding",))
 
     def voice(self, name: str, provider: str | None, *, field: str = "voice") -> str:
@@ -134,7 +134,7 @@ class Names:
         yield from ((alias, LOCAL) for alias in self._settings.voices if alias not in here)
 
     def answered(self, provider: str, model: str) -> str:
-        """What a model is called here, of which the log says that it answered."""
+        """Returns the public name of a model that the log names."""
         if provider in ("", LOCAL):
             return model if model in self._choices.answerers.get(LOCAL, ()) else self._local
         return f"{provider}/{model}" if model else provider
@@ -186,7 +186,7 @@ class Names:
 
 
 def local_name(settings: LanguageModelSettings) -> str:
-    """What the language model in this server is called."""
+    """Returns the public name of this server's language model."""
     match settings.engine:
         case "llama":
             return _PACKAGED if settings.model_path is None else settings.model_path.stem

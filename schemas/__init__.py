@@ -1,1 +1,1 @@
-"""What is said: events, commands, settings and errors. Pure data; imports pydantic and nothing of ours."""
+"""Schemas: events, commands, settings and errors. Pure data; imports pydantic and nothing of ours."""

@@ -45,7 +45,7 @@ def too_deep(raw: Any) -> bool:
 
 
 def _below(level: list[Any]) -> list[Any]:
-    """What is in these values; a little more than may be is enough."""
+    """Returns the values one level below these, and at most a few more than the bound."""
     below: list[Any] = []
     for value in level:
         if isinstance(value, dict):

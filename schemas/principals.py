@@ -1,4 +1,4 @@
-"""Who asks: the identity behind a request, and what it may do."""
+"""Principal: the identity behind a request, and what it may do."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -9,7 +9,7 @@ USER: Final[frozenset[Role]] = frozenset({"user"})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whose sessions, settings and limits a request is about."""
+    """Identity of a request: the user whose sessions, settings and limits it concerns."""
 
     name: str
     """Empty on an open server, which asks nobody who they are."""
@@ -35,4 +35,4 @@ class Principal:
 
 
 NOBODY: Final = Principal("", frozenset({"user", "admin"}))
-"""Everybody, on an open server."""
+"""Principal of all requests to an open server."""

@@ -13,7 +13,7 @@ _LEAST_CPUS = 2
 
 @dataclass(frozen=True, slots=True)
 class Accelerators:
-    """What Ray is told of this machine. None: it shall look for itself."""
+    """Cards of this machine, as Ray's options. None: Ray detects them."""
 
     count: int | None = None
     kinds: dict[str, float] | None = None

@@ -109,7 +109,7 @@ def _alike(raw: dict[str, Any], wished: LoggingSettings) -> dict[str, Any]:
 
 
 def findings(raw: Any) -> list[Finding]:
-    """Everything that is wrong with the parsed file; unknown keys first, values when the keys are right."""
+    """Returns all faults of the parsed file; unknown keys first, values when the keys are right."""
     if not isinstance(raw, dict):
         return [Finding("", "the file must hold a mapping with the key applications")]
     return list(_unknown_keys(raw, ServeDeploySchema, "")) or list(_wrong_values(raw))
@@ -235,7 +235,7 @@ def _does_not_add_up(raw: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _does_not_go_with(settings: AppSettings, raw: dict[str, Any]) -> Iterator[Finding]:
-    """What the settings name or ask for and cannot have; on several nodes each one has its own files."""
+    """Yields names without a target and contradictions; on several nodes each has its own files."""
     here = raw.get("proxy_location") != "EveryNode"
     deployments = raw["applications"][0].get("deployments") or []
     for path, message in (*unknown(settings, here=here), *troubles(settings, deployments)):

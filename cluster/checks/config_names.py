@@ -27,7 +27,7 @@ _FILES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def unknown(settings: AppSettings, *, here: bool) -> Iterator[Trouble]:
-    """Everything that is named and is not there. `here`: files and drivers are wanted on this machine."""
+    """Yields names without a target. `here`: files and drivers are wanted on this machine."""
     if settings.profile not in PROFILES:
         yield f"{_ARGS}.profile", f"there is no profile {settings.profile!r}; there are {', '.join(PROFILES)}"
     for part, known in _ENGINES.items():

@@ -1,4 +1,4 @@
-"""Who could reach the server, and whether it asks who they are: beyond this machine only with keys."""
+"""Exposure check: a server that other machines can reach must ask for keys."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ _ADVICE: Final = (
 
 
 def is_open_to_all(settings: AppSettings, home: Path) -> bool:
-    """Nobody will be asked who they are. Raises CliError where the keys cannot be read."""
+    """Tells whether the server asks for no credentials. Raises CliError where the keys cannot be read."""
     try:
         return is_open(settings.auth, home)
     except (KeyFileDamaged, OSError) as error:
@@ -42,7 +42,7 @@ def refuse_exposure(settings: AppSettings, home: Path, host: str) -> None:
 
 
 def check(config: "Config") -> str:
-    """What to tell of a file's own addresses. Raises CliError for those that must not be."""
+    """Returns warnings about a file's own addresses. Raises CliError for those that must not be."""
     settings = config.settings
     home = settings.home.expanduser()
     if config.serve.proxy_location == "EveryNode":

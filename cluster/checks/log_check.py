@@ -185,7 +185,7 @@ def _nodes(settings: LogSettings) -> list[str]:
 
 
 def _options(settings: LogSettings) -> dict[str, Any]:
-    """What the URL says but where it leads."""
+    """Returns the URL's options without its address."""
     if settings.url is None:
         return {}
     said: dict[str, Any] = dict(parse_url(settings.url.get_secret_value()))
@@ -259,7 +259,7 @@ def _explained(where: str) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> tuple[str, str]:
-    """What is wrong with the server, and what to do."""
+    """Fault of the log server, with advice."""
     for one in _chain(error):
         for kinds, message, advice in _CAUSES:
             if isinstance(one, kinds):

@@ -12,7 +12,7 @@ from schemas.settings import AppSettings
 from schemas.settings.placement_settings import FIELDS, Place
 
 Trouble = tuple[str, str]
-"""Where, and what is wrong there."""
+"""Fault of a setting, with its place."""
 _SLACK_S: Final = 1.0
 _FULL: Final = 1.0 + 1e-9
 _CAPS: Final[Mapping[str, str]] = {
@@ -25,7 +25,7 @@ _ARGS: Final = "applications.0.args"
 
 
 def troubles(settings: AppSettings, deployments: list[dict[str, Any]]) -> Iterator[Trouble]:
-    """Everything that does not fit together; `deployments` as the file has them."""
+    """Yields settings that contradict each other; `deployments` as the file has them."""
     for number, deployment in enumerate(deployments):
         path = f"applications.0.deployments.{number}"
         yield from _autoscaling(deployment, path)
@@ -70,7 +70,7 @@ def _told_twice(settings: AppSettings, deployment: Mapping[str, Any], path: str)
 
 
 def _leaving(settings: AppSettings, deployment: Mapping[str, Any], path: str) -> Iterator[Trouble]:
-    """Where the file says nothing, deployments/app.py gives the gateway what it needs."""
+    """Yields a shutdown timeout that is too short; without one, deployments/app.py sets it."""
     needed = settings.gateway.leaving.longest_s + _SLACK_S
     given = deployment.get("graceful_shutdown_timeout_s")
     if given is not None and float(given) < needed:

@@ -1,4 +1,4 @@
-"""What every command does in the same way."""
+"""Helpers that every command uses."""
 
 import sys
 from collections.abc import Iterator

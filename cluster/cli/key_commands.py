@@ -106,7 +106,7 @@ def revoke(
 
 
 def file_of(config: Path | None) -> Path:
-    """Where the keys are that a server with this configuration reads."""
+    """Returns the path of the key file of a server with this configuration."""
     from cluster.checks.config import current  # takes a second: it knows Ray
 
     return keys_file(current(config).settings.auth, run_state.home())

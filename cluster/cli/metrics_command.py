@@ -49,7 +49,7 @@ def metrics(
 
 
 def _counted(address: str) -> list[dict[str, Any]]:
-    """What the workers have counted, from the page that Prometheus reads."""
+    """Reads the workers' counters from the page that Prometheus reads."""
     page, found = metrics_page(address), list[dict[str, Any]]()
     for metric in metric_names.ALL:
         spread_out = metric.kind == "histogram"

@@ -15,7 +15,7 @@ _PATIENCE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What could be found out; empty where it could not."""
+    """Findings about a running system; empty where unknown."""
 
     running: bool
     ready: bool = False

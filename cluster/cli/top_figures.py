@@ -1,4 +1,4 @@
-"""What `rhapsode top` shows, as plain values: for the screen, and for scripts."""
+"""Figures of `rhapsode top` as plain values: for the screen, and for scripts."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

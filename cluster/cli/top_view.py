@@ -1,4 +1,4 @@
-"""What `rhapsode top` looks like, on a screen of any size."""
+"""Layout of `rhapsode top` on a screen of any size."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What `rhapsode documents` does at a running system."""
+"""Requests of `rhapsode documents` to a running system."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ async def search(url: str, name: str, wish: Mapping[str, Any]) -> list[dict[str,
 
 
 async def remove(url: str, name: str, names: Sequence[str], everything: bool) -> str:
-    """What was removed. Raises CliError."""
+    """Removes documents and reports them. Raises CliError."""
     if bool(names) == everything:
         raise CliError(
             "Say which documents, or --all.", "rhapsode documents list shows them.", status=MISUSED

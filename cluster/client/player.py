@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import Process
 
 RATE: Final = 24_000
-"""What the protocol sends as pcm16: mono, 16 bits, little-endian."""
+"""Audio format that the protocol sends as pcm16: mono, 16 bits, little-endian."""
 
 _FROM_PIPE: Final[Mapping[str, Sequence[str]]] = {
     "pacat": (

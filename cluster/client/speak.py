@@ -18,7 +18,7 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True, slots=True)
 class SpeakParams:
-    """What the command line asked for."""
+    """Options of the command line."""
 
     url: str
     out: Path | None = None
@@ -95,7 +95,7 @@ async def _hear(
 
 
 def _shown(event: ReceivedEvent) -> str:
-    """What a reader sees of the event; nothing of most."""
+    """Returns the event's text for a reader; empty for most."""
     match event.type:
         case "turn.requested" if event.data["kind"] == "prompt":
             return f"› {event.data['text']}\n\n"

@@ -1,1 +1,1 @@
-"""What cluster/kubernetes says: rendered as kustomize would, and looked at before a cluster has to."""
+"""Manifests of cluster/kubernetes: rendered as kustomize would, and checked before a cluster gets them."""

@@ -43,7 +43,7 @@ def main(
 
 
 def _order(manifest: Manifest) -> tuple[int, str]:
-    """What others need comes before them."""
+    """Sorts manifests so that needed ones come first."""
     kind = manifest["kind"]
     return _FIRST.index(kind) if kind in _FIRST else len(_FIRST), manifest["metadata"]["name"]
 

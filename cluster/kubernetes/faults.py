@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, and where."""
+"""Fault of a manifest, with its place."""
 
 from dataclasses import dataclass
 

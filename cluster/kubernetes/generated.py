@@ -15,7 +15,7 @@ PROFILES: Final = {
     "small": OVERLAYS / "small" / "serve_config.yaml",
     "gpu": ROOT / "cluster" / "cluster.yaml",
 }
-"""What each overlay serves."""
+"""Serve configuration of each overlay."""
 _MONITORING: Final = KUBERNETES / "components" / "monitoring"
 
 

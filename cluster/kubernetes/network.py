@@ -1,4 +1,4 @@
-"""What the network policies let through: everything that has to pass, and nothing that must not."""
+"""Network check: the policies let through all needed connections, and none that is forbidden."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ def secrets() -> list[Manifest]:
 
 
 def faults(overlay: str) -> Iterator[Fault]:
-    """Whatever is wrong with one overlay. Raises Unrenderable."""
+    """Yields the faults of one overlay. Raises Unrenderable."""
     manifests, known = rendered(overlay), references.keys_of(secrets(), "Secret")
     yield from shapes.misfits([*manifests, *secrets()])
     yield from references.faults(manifests, known)

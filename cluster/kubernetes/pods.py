@@ -13,7 +13,7 @@ RAY_HEAD_PORTS: Final = {"gcs-server": 6379, "dashboard": 8265}
 
 @dataclass(frozen=True, slots=True)
 class Pods:
-    """What one template makes."""
+    """Pods that one template makes."""
 
     owner: str
     """The object that it stands in, as StatefulSet/log; of a RayService also which group."""

@@ -1,4 +1,4 @@
-"""Whatever one object says of another is there: labels, ports, secrets, settings, volumes, accounts."""
+"""Reference check: each object that another names exists (labels, ports, secrets, volumes, accounts)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -42,7 +42,7 @@ def faults(manifests: Sequence[Manifest], secrets: Keys) -> Iterator[Fault]:
 
 
 def keys_of(manifests: Sequence[Manifest], kind: str) -> dict[str, frozenset[str]]:
-    """What the config maps, or secrets, among `manifests` hold."""
+    """Returns the keys of the config maps, or secrets, among `manifests`."""
     return {
         manifest["metadata"]["name"]: frozenset(
             {**manifest.get("data", {}), **manifest.get("stringData", {})}

@@ -1,4 +1,4 @@
-"""What the RayService serves fits the pods that it is given, and the settings that it will find there."""
+"""Serving check: the RayService fits its pods, and the settings that it will find there."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _FOREIGN: Final = ("AWS_", "HF_", "OTEL_")
 
 @dataclass(frozen=True, slots=True)
 class PodGroupPlace:
-    """What a replica of a deployment asks for."""
+    """Resources that a replica of a deployment asks for."""
 
     name: str
     selector: Mapping[str, str]
@@ -81,7 +81,7 @@ def _group(said: Mapping[str, Any]) -> Group:
 
 
 def _places(application: Mapping[str, Any]) -> list[PodGroupPlace]:
-    """What each deployment asks for: in its own options, or among the settings under `placement`."""
+    """Returns each deployment's resources: from its own options, or among the settings under `placement`."""
     placement = (application.get("args") or {}).get("placement") or {}
     found = []
     for deployment in application["deployments"]:

@@ -33,7 +33,7 @@ def held_port(host: str, wished: int, *, insist: bool) -> Generator[int, None, N
 
 
 class _InUse(Exception):
-    """Somebody listens there."""
+    """Another process listens on the port."""
 
 
 @contextmanager

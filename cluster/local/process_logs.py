@@ -146,7 +146,7 @@ def show(home: Path, part: str | None, lines: int, say: Callable[[str], None], *
 
 
 def _before_last(file: Path, lines: int) -> int:
-    """Where the last `lines` lines begin, of those at the end that are looked at."""
+    """Returns the offset of the last `lines` lines within the part that is read."""
     size = file.stat().st_size
     with file.open("rb") as opened:
         opened.seek(max(0, size - _TAIL_BYTES))

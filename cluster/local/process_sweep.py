@@ -24,7 +24,7 @@ def descendants(of: psutil.Process) -> tuple[Process, ...]:
 
 
 def left_over(run_state: RunState) -> list[psutil.Process]:
-    """What still lives of a run that is over. Serve's replicas are not noted: they end with their raylet."""
+    """Finds processes of a run that is over. Serve's replicas are not noted: they end with their raylet."""
     return [process for noted in run_state.processes if (process := noted.find())]
 
 

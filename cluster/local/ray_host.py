@@ -33,7 +33,7 @@ _TOO_LATE: Final = "timed out during startup"
 
 
 def folder_for(home: Path) -> Path:
-    """Where this home's Ray keeps its sockets and logs: short, because a socket's path may have 107 bytes."""
+    """Folder of this home's Ray sockets and logs: short, because a socket's path may have 107 bytes."""
     name = hashlib.blake2b(os.fsencode(home), digest_size=4).hexdigest()
     return Path("/tmp") / f"rhapsode-{os.getuid()}" / f"ray-{name}"
 
@@ -142,7 +142,7 @@ def is_alive() -> bool:
 
 
 def replicas(name: str) -> dict[str, str]:
-    """What Serve says of each deployment now."""
+    """Returns Serve's status of each deployment."""
     application = serve.status().applications.get(name)
     return {} if application is None else _replicas(application)
 

@@ -129,7 +129,7 @@ def _prepare_ray(home: Path) -> None:
 
 
 def _settle_environment(home: Path, wish: StartParams) -> None:
-    """What replicas must agree on with us, whatever folder they work in. Before anything is started."""
+    """Sets variables that replicas share with this process in any folder. Called before any start."""
     os.environ["RHAPSODE_HOME"] = str(home)
     if cache := os.environ.get("RHAPSODE_CACHE"):
         os.environ["RHAPSODE_CACHE"] = str(Path(cache).expanduser().absolute())

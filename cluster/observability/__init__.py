@@ -1,1 +1,1 @@
-"""What Prometheus and Grafana are given: a dashboard, alert rules, and how to reach both."""
+"""Files for Prometheus and Grafana: a dashboard, alert rules, and how to reach both."""

@@ -1,4 +1,4 @@
-"""What goes wrong on a command line, said in one sentence with what to do next."""
+"""Errors of the command line: one sentence with advice."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ ADVICE: Final = {
     "body.too_large": "Cut it, or allow more: limits.upload_bytes in serve_config.yaml.",
     "input.too_long": "Cut it, or allow more: limits in serve_config.yaml.",
 }
-"""What to do about a server's refusal, by its code."""
+"""Advice about a server's refusal, by its code."""
 
 
 class CliError(Exception):

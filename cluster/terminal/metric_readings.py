@@ -1,4 +1,4 @@
-"""What a metrics page says, and what has happened between two of them. Plain synchronous code."""
+"""Readings of a metrics page, and the differences between two pages. Plain synchronous code."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class Page:
                 self._samples.setdefault(sample.name, {})[labels] = sample.value
 
     def since(self, before: "Page") -> "Page":
-        """What was added; who has begun anew counts from nought."""
+        """Returns the increase; a restarted process counts from 0."""
         grown = Page()
         for name, series in self._samples.items():
             old = before._samples.get(name, {})

@@ -32,7 +32,7 @@ def ask(
 
 
 def metrics_page(address: str) -> "Page":
-    """What it tells Prometheus. Raises CliError."""
+    """Reads the server's Prometheus page. Raises CliError."""
     from cluster.terminal.metric_readings import Page
 
     text = _answer(address, "GET", "/metrics", _PATIENCE_S, {}).text
@@ -64,7 +64,7 @@ def _answer(
 
 
 def no_answer(address: str, error: httpx.HTTPError) -> CliError:
-    """What to say where nothing came back: why, and whether the address or the system should be looked at."""
+    """Explains a request without an answer: why, and whether to check the address or the system."""
     here = running(home())
     if here is not None and here.url.rstrip("/") == address.rstrip("/"):
         return CliError(f"No answer from {address}: {_reason(error)}.", "See rhapsode status.")

@@ -1,4 +1,4 @@
-"""What one terminal leaves for the others: who runs Rhapsode in this home, and where it answers."""
+"""Run state that `up` leaves for other terminals: its processes, home and address."""
 
 import fcntl
 import os
@@ -58,17 +58,17 @@ class RunState(BaseModel):
     open: bool = False
     """It asked nobody who they are when it started."""
     options: Mapping[str, str | int | bool] = {}
-    """What its command line asked for."""
+    """Options of its command line."""
     config: str = ""
     """The configuration file that it was started with."""
     log: str = ""
-    """Where its log server is, without a password; empty: the embedded one."""
+    """Address of its log server, without a password; empty: the embedded one."""
     log_started: bool = False
     """The embedded log server is ours to stop."""
     processes: tuple[Process, ...] = ()
-    """Everything that was started, so that a crash leaves nothing that cannot be found."""
+    """Processes that were started, so that each can be found after a crash."""
     replicas: Mapping[str, str] = {}
-    """What Serve said last of each deployment."""
+    """Last status of each deployment from Serve."""
     reloads: int = 0
     """How often `rhapsode reload` has been obeyed ..."""
     reload_trouble: str = ""
@@ -77,7 +77,7 @@ class RunState(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StartParams:
-    """What the command line asked for."""
+    """Options of the command line."""
 
     config: Path | None = None
     host: str | None = None
@@ -96,14 +96,14 @@ class StartParams:
 
 
 def home() -> Path:
-    """Where the run state lies: RHAPSODE_HOME, or the settings' default."""
+    """Folder of the run state: RHAPSODE_HOME, or the settings' default."""
     given = os.environ.get("RHAPSODE_HOME")
     default: Path = AppSettings.model_fields["home"].default
     return (Path(given) if given else default).expanduser().absolute()
 
 
 def read(place: Path) -> RunState | None:
-    """What the last `up` wrote, whether it still runs or not."""
+    """Reads the run state of the last `up`, whether it still runs or not."""
     try:
         return RunState.model_validate_json((place / "run.json").read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):

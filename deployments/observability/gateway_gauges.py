@@ -1,4 +1,4 @@
-"""What a gateway process says of itself whenever somebody looks."""
+"""Gauges of a gateway process, read on demand."""
 
 from collections.abc import Mapping
 

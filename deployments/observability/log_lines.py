@@ -27,7 +27,7 @@ SERVE: Final = ("ray.serve", "uvicorn", "uvicorn.error", "uvicorn.asgi")
 
 
 def name_of(error: BaseException) -> str:
-    """What may be told of an error: its kind, and more only where no user's words can be in it."""
+    """Describes an error for the log: its kind, and more only where no user's words can be in it."""
     if isinstance(error, BaseExceptionGroup):
         return ", ".join(dict.fromkeys(map(name_of, error.exceptions)))
     if isinstance(error, LogError):
@@ -40,7 +40,7 @@ def name_of(error: BaseException) -> str:
 
 
 def places(error: BaseException) -> str:
-    """Where it happened and through what, without any message."""
+    """Formats the stack of an error without any message."""
     return "\n".join(line for one in _chain(error) for line in (*_frames(one), name_of(one)))
 
 

@@ -23,7 +23,7 @@ from schemas.errors import LogError
 from schemas.native.worker_answers import WorkerReport
 
 FRESH_S: Final = 2.0
-"""What is not older is shown again: many may scrape, the log server is asked once."""
+"""Seconds a page is kept: many may scrape, the log server is asked once."""
 PATIENCE_S: Final = 3.0
 """A page without the log's numbers comes in time; one that waits for them may not."""
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST

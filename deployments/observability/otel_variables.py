@@ -12,7 +12,7 @@ _RATIOS: Final = {"always_on": 1.0, "always_off": 0.0}
 
 
 def tracing(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What they say of traces, as values for `TracingSettings`; an address switches tracing on.
+    """Reads the variables for traces as values for `TracingSettings`; an address switches tracing on.
 
     Queue sizes and delays (OTEL_BSP_*), certificates, compression and OTEL_RESOURCE_ATTRIBUTES are read by
     OpenTelemetry itself.

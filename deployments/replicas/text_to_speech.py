@@ -41,7 +41,7 @@ class TextToSpeechReplica(Observed):
         return list(self._speaker.voices)
 
     async def providers(self) -> dict[str, list[str]]:
-        """Who can be asked to speak, and the voices of each."""
+        """Returns the speech providers and the voices of each."""
         return {name: list(voices) for name, voices in self._speaker.providers.items()}
 
     @streaming(names.REPLICA_SYNTHESIZE)

@@ -41,7 +41,7 @@ _RETENTION_S: Final = 600.0
 
 
 def work_of(settings: AppSettings, log: TieredLog, recorder: Recorder) -> Work:
-    """Everything that workers do. A new effect or projection is one more line here."""
+    """Lists the effects and projections of the workers. A new effect or projection is one more line here."""
     clock, kinds, views = SystemClock(), Kinds(log), SessionViews(log)
     users = Users(log, recorder)
     narrations = Narrations(views, users, recorder, settings.session)

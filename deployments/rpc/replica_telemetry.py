@@ -27,7 +27,7 @@ SILENT: Final = TelemetrySettings()
 
 
 class Telemetry:
-    """What the operator is told by this process."""
+    """Telemetry of this process for the operator."""
 
     def __init__(self, settings: TelemetrySettings, part: str) -> None:
         replica = replica_name(part)

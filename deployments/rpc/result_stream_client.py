@@ -87,7 +87,7 @@ class ResultDelivery:
 
 
 class _Way(asyncio.Protocol):
-    """What is written in one turn of the loop, by all calls, leaves together."""
+    """Writes of all calls in one turn of the loop leave together."""
 
     def __init__(self, lost: Any) -> None:
         self._when_lost = lost

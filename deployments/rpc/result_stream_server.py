@@ -1,4 +1,4 @@
-"""Where a gateway takes in what engines make: one connection from each replica, for all of its calls.
+"""Receives at the gateway the results of engines: one connection from each replica, for all of its calls.
 
 A call goes to its replica through Serve, which routes, queues, refuses and cancels it. Its items come back
 past Serve, whose stream costs more for a delta than all that happens to it afterwards. On the wire: frames
@@ -22,7 +22,7 @@ import msgpack
 from schemas.errors import EngineDead, RhapsodeError
 
 Item = Mapping[str, Any]
-"""What crosses a process: str, bytes, numbers, lists and dicts only, so that environments may differ."""
+"""Values that cross a process: str, bytes, numbers, lists and dicts only, so that environments may differ."""
 
 LENGTH: Final = 4
 LARGEST: Final = 4 << 20
@@ -35,7 +35,7 @@ _ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2, "TCP_U
 """Seconds, times, and milliseconds after which what was sent and not taken ends the connection."""
 _GREETING: Final = 64
 _GREETED_S: Final = 5.0
-"""Whoever has not said the token by then is sent away."""
+"""Seconds for the token; a connection without it is closed."""
 _STRANGERS: Final = 64
 """Connections that have not said it yet; when there is one more, the oldest of them is sent away."""
 _LATE_S: Final = 10.0

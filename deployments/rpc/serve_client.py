@@ -1,4 +1,4 @@
-"""What all remote clients share: one bounded call, always cancelled, errors in our own words."""
+"""Calls of all remote clients: one bounded call, always cancelled, errors in our own words."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -108,7 +108,7 @@ async def healthy(reply: Any, unreachable: str) -> None:
 
 
 async def answer_of(reply: Any) -> Item:
-    """What a handle call returns. Cancelling it cancels the call. Raises as `items_of`."""
+    """Awaits the result of a handle call. Cancelling it cancels the call. Raises as `items_of`."""
     try:
         with _in_our_words():
             return _unless_error(await reply)

@@ -22,7 +22,7 @@ from schemas.errors.access_errors import AccessError, ListenerLimit, OriginRefus
 from schemas.principals import Principal
 
 PUBLIC: Final = frozenset({"/", "/v1/health", "/v1/ready", "/openapi.json", "/docs", "/redoc"})
-"""What everybody may see, beside the page's own files below /web/: nothing of anybody's is there."""
+"""Public paths, beside the page's own files below /web/: none shows any user's data."""
 RENEWAL: Final = "/v1/tokens/renewal"
 """The one place where a renewal is taken, and nothing else is."""
 _PAGE: Final = "/web/"
@@ -32,7 +32,7 @@ _STOCK_HEADERS: Final = (
     *("X-Stainless-Package-Version", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Timeout"),
     *("X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Stainless-Helper-Method"),
 )
-"""What OpenAI's own clients send from a page."""
+"""Headers that OpenAI's own clients send from a page."""
 _BEARER: Final = ("bearer.", "openai-insecure-api-key.")
 """How browsers send a credential with a WebSocket: as a protocol that they offer, here or at OpenAI."""
 _SPOKEN: Final = ("rhapsode", "realtime", "openai-beta.")
@@ -194,7 +194,7 @@ def _from_afar(scope: Scope, headers: Headers) -> bool:
 
 
 def _parts(url: str) -> SplitResult:
-    """What cannot be taken apart has no parts."""
+    """Splits an address; a malformed one has no parts."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -209,7 +209,7 @@ async def _deny(error: OriginRefused, scope: Scope, receive: Receive, send: Send
 
 
 def _take_credential(scope: Scope) -> tuple[str | None, bool]:
-    """What the request shows of who sends it, and whether it stood in the address; there it is removed."""
+    """Returns the request's credential, and whether the address held it; there it is removed."""
     shown = _from_query(scope)
     offered = scope.get("subprotocols", [])
     protocol = next((name for name in offered if name.startswith(_BEARER)), None)

@@ -21,11 +21,11 @@ _STREAMS: Final = re.compile(
     r"|/v1/(chat/completions|audio/(speech|transcriptions|translations))"
     r"|/v1/collections/[^/]+/documents"
 )
-"""Where what is sent may be answered by a stream, or after a while: which of them is not known yet."""
+"""Paths whose requests may be answered by a stream, or after a while."""
 
 
 class ConnectionLimiter:
-    """Everybody who listens here now."""
+    """Counts the open connections of each caller."""
 
     def __init__(self) -> None:
         self._seats: Counter[str] = Counter()

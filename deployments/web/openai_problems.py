@@ -135,7 +135,7 @@ def is_openai(path: str) -> bool:
 
 
 def absent(path: str) -> str | None:
-    """What to do instead of asking for this route of OpenAI's, which is not here."""
+    """Returns the advice for a route of OpenAI's that is not here."""
     rest = path.removeprefix("/v1/")
     return next((told for name, told in _ABSENT.items() if rest == name or rest.startswith(f"{name}/")), None)
 

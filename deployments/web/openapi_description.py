@@ -1,4 +1,4 @@
-"""What the application says of itself in OpenAPI, where the routes alone would not tell."""
+"""Additions to the OpenAPI document that the routes alone do not give."""
 
 from collections.abc import Iterator
 from typing import Any, Final

@@ -234,7 +234,7 @@ def problem_response(error: RhapsodeError) -> JSONResponse:
 
 
 def headers_of(error: RhapsodeError) -> dict[str, str]:
-    """What an answer that tells this error has, whatever its shape."""
+    """Returns the headers of an answer with this error, in any shape."""
     return ({"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}) | _headers(error)
 
 

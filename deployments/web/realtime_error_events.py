@@ -11,12 +11,12 @@ PATH: Final = "/v1/realtime"
 """Errors of sockets there are told so."""
 _REFUSED: Final = "event_refused"
 _CODES: Final = {"model.not_found": "model_not_found", "schema.invalid": "invalid_json_schema"}
-"""What OpenAI has a word of its own for."""
+"""Codes of OpenAI's own for some of our codes."""
 _PARAMETERS: Final = re.compile(r"(?:(session)|settings)\.tools\.(?:functions\.)?(\d+)\.parameters")
 
 
 def error_body(error: RhapsodeError, event_id: str | None = None) -> dict[str, Any]:
-    """What stands under "error"."""
+    """Returns the object under "error"."""
     return {
         "type": _kind(error),
         "code": error.reason if isinstance(error, RealtimeInvalid) else _CODES.get(error.code, error.code),

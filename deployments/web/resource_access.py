@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: whose the things in a request's path are.
+"""Authorization of a request: checks who owns the resources in its path.
 
 `guard` stands before every route of the application (see `create_app`), so that a new one is guarded without
 being told: it knows what the names of path parameters mean, and what it does not know is for administrators.
@@ -22,14 +22,14 @@ from schemas.ids import SessionId, parse_session_id
 from schemas.principals import Principal
 
 PRINCIPAL: Final = "rhapsode.principal"
-"""Where in a request's scope the gate leaves who asks."""
+"""Key of the principal in a request's scope, set by the auth middleware."""
 LISTENING: Final = frozenset({"", "/events", "/stream", "/audio", "/captions.vtt", "/captions.srt"})
-"""What a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
+"""Paths that a share link opens, below /v1/sessions/{id}. All of it only reads, but for commands on the
 stream, which the face refuses."""
 ADMINS_READ: Final = "this is somebody else's; an administrator may read and delete it"
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _OWNERS_ALONE: Final = "/shares"
-"""What members of a thread may not read: with whom else it is shared is its owner's affair."""
+"""Path that members of a thread may not read: only its owner sees the share links."""
 
 
 async def principal_of(connection: HTTPConnection) -> Principal:
@@ -145,7 +145,7 @@ async def _collection(connection: HTTPConnection, caller: Principal, value: str)
 
 
 async def _thread(connection: HTTPConnection, caller: Principal, value: str) -> None:
-    """Who takes part in it may come in; what is left to who made it, the face knows."""
+    """Admits the thread's members; the face checks the commands that only its owner may send."""
     session = parse_session_id(value)
     whose = None if session is None else await _services(connection).ownership.of(session)
     if whose is not None and caller.commands(whose):
@@ -167,7 +167,7 @@ async def _scene(connection: HTTPConnection, caller: Principal, value: str) -> N
 
 
 async def _owned(connection: HTTPConnection, caller: Principal, value: str, missing: InputError) -> None:
-    """Somebody else's is not there. A scene is named after its story: `<story>.<turn>`."""
+    """Raises `missing` for another owner's resource. A scene is named after its story: `<story>.<turn>`."""
     session = parse_session_id(value.partition(".")[0])
     whose = None if session is None else await _services(connection).ownership.of(session)
     if whose is not None and caller.commands(whose):
@@ -242,7 +242,7 @@ class AccessRecheck:
         self._checked = services.clock.monotonic()
 
     async def check(self, batch: Sequence[Recorded]) -> None:
-        """Who may not begin to listen now must not go on, however busy the session is.
+        """Ends the listening of a caller that could not begin it now, however busy the session is.
 
         Raises as `still_welcome`.
         """

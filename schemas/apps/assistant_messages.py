@@ -9,7 +9,7 @@ from schemas.settings.listening_settings import Mode
 
 
 class AssistantCommand(BaseModel):
-    """What a client says beside its sound."""
+    """Messages of a client beside its audio."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -23,7 +23,7 @@ class AssistantCommand(BaseModel):
 
 
 class AssistantReply(BaseModel):
-    """What was said, and the whole answer to it."""
+    """Transcript of a recording, and the whole answer to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -58,7 +58,7 @@ class VoiceSession(_Message):
 
 
 class VoiceTranscriptPartial(_Message):
-    """What has been understood so far; the first `stable` characters will not change."""
+    """Partial transcript; the first `stable` characters will not change."""
 
     type: Literal["transcript-partial"] = "transcript-partial"
     text: str
@@ -66,7 +66,7 @@ class VoiceTranscriptPartial(_Message):
 
 
 class VoiceTranscript(_Message):
-    """What was said, and what becomes of it."""
+    """Final transcript, and the decision about it."""
 
     type: Literal["transcript"] = "transcript"
     text: str
@@ -107,7 +107,7 @@ class VoiceDone(_Message):
 
 
 class VoiceHold(_Message):
-    """Somebody speaks: be silent, and keep what you have."""
+    """A user speaks: the client pauses its playback and keeps its audio."""
 
     type: Literal["hold"] = "hold"
 

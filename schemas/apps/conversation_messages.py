@@ -1,4 +1,4 @@
-"""What crosses the conversations face, in the words of its clients (docs/conversations.md)."""
+"""Messages of the conversations face, in the words of its clients (docs/conversations.md)."""
 
 from typing import Annotated, Literal, Self
 
@@ -21,16 +21,16 @@ class _Shape(BaseModel):
 
 
 class CreateCharacter(_Shape):
-    """Somebody to talk to."""
+    """Creates a character to talk to."""
 
     name: Annotated[Said, Field(max_length=100)]
     persona: Annotated[Readable, Field(max_length=6_000)] = ""
-    """Who it is and how it speaks, as the language model is told."""
+    """Personality and manner of speaking, for the language model."""
     voice: Annotated[Readable, Field(min_length=1, max_length=64)] | None = None
     """None: the server's usual one."""
     language: Language | None = None
     collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] = ()
-    """What it knows: collections of documents."""
+    """Collections of documents that it knows."""
 
 
 class ChangeCharacter(CreateCharacter):
@@ -71,14 +71,14 @@ class _Message(_Shape):
     search_tool_config: SearchPatch | None = None
     """How passages are looked up; `null` or left out: as the thread does."""
     collections: Annotated[tuple[SessionName, ...], Field(max_length=16, fail_fast=True)] | None = None
-    """Where; left out: in what the character knows."""
+    """Collections to search; left out: those of the character."""
     audio: AudioWish = "none"
     """Also speak the answer, and send each sentence's sound in this format."""
     streaming: StreamingWish = StreamingWish()
     key: Key | None = None
     """The same key asks only once, however often it is sent."""
     user: Annotated[Readable, Field(max_length=100)] = ""
-    """Who of several people asks, where the server does not know."""
+    """Name of the asking member, if the server does not know it."""
 
 
 class ThreadMessage(_Message):
@@ -102,7 +102,7 @@ class SocketMessage(_Message):
 
 
 class SocketControl(_Shape):
-    """What else may be said on the socket."""
+    """Other messages of a client on the socket."""
 
     type: Literal["pause", "resume", "skip", "stop", "ping"]
     sentence: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -151,7 +151,7 @@ class MessageView(_Shape):
     content: str
     created_ms: int
     user: str = ""
-    """Who asked, where several people do."""
+    """Name of the member that asked, in a conversation of several."""
     status: Literal["requested", "running", "completed", "stopped", "failed"] = "completed"
     citations: tuple[CitationView, ...] = ()
     error: str | None = None

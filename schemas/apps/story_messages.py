@@ -1,4 +1,4 @@
-"""What crosses the stories and narration faces, in the words of their clients (docs/stories.md)."""
+"""Messages of the stories and narration faces, in the words of their clients (docs/stories.md)."""
 
 from typing import Annotated, Literal
 
@@ -18,14 +18,14 @@ class _Shape(BaseModel):
 class CreateStory(_Shape):
     title: Annotated[Readable, Field(max_length=200)] = ""
     premise: Annotated[Readable, Field(max_length=4_000)] = ""
-    """What the story is about; the language model is told it before every scene."""
+    """Premise of the story; the language model gets it before every scene."""
 
 
 class CreateScene(_Shape):
     """One more scene: written by the language model, or given."""
 
     custom_prompt: Annotated[Readable, Field(max_length=20_000)] = ""
-    """What should happen; empty: the story goes on as it likes."""
+    """Direction for the scene; empty: the model decides."""
     content: Said | None = None
     """The scene itself, word for word, of any length: nothing is generated."""
     key: Key | None = None
@@ -66,7 +66,7 @@ class PreferencesPatch(Preferences):
 
 
 class SocketCommand(_Shape):
-    """What a client may send on any of the sockets."""
+    """Message of a client on any of the sockets."""
 
     type: Literal["pause", "resume", "skip", "stop", "ping", "ack"]
     sentence: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -113,7 +113,7 @@ class StoryView(_Shape):
 
 
 class SceneStream(_Shape):
-    """Where to hear the scene; `session_id` is also the scene's id."""
+    """Addresses of the scene's audio; `session_id` is also the scene's id."""
 
     session_id: str
     websocket_url: str

@@ -51,7 +51,7 @@ _OLDER: Final = {
 
 
 def message_name(model: type[BaseModel]) -> str:
-    """What a message is called in the document: the sockets use the same words for different things."""
+    """Returns a message's name in the document: the sockets use the same words for different things."""
     return _NAMES.get(model) or f"voice.{model.model_fields['type'].default}"
 
 

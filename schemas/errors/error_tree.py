@@ -53,7 +53,7 @@ class UnknownVoice(InputError):
 
 
 class UnknownProvider(InputError):
-    """Nobody of this name speaks here."""
+    """No provider has this name."""
 
     code = "provider.unknown"
 
@@ -87,7 +87,7 @@ class NoInput(InputError):
 
 
 class InputCancelled(InputError):
-    """Whoever sent the recording left before it was listened to."""
+    """The recording's client left before its transcription."""
 
     code = "input.cancelled"
 
@@ -119,7 +119,7 @@ class UserNotFound(InputError):
 
 
 class NarrationNotFound(InputError):
-    """Nobody has asked for the scene to be read out."""
+    """The scene has no narration yet."""
 
     code = "narration.not_found"
 
@@ -220,7 +220,7 @@ class SchemaInvalid(EngineFailed, InputError):
 
 
 class ContextTooLong(EngineFailed, InputError):
-    """What the model should be told does not fit into its window, and nothing of it may be left out."""
+    """The required context does not fit into the model's window."""
 
     code = "context.too_long"
 
@@ -257,7 +257,7 @@ class Fenced(LogError):
 
 
 class Conflict(LogError):
-    """Somebody else appended since the expected place was read."""
+    """Another writer appended since the expected position was read."""
 
     code = "log.conflict"
     retryable = True
@@ -295,7 +295,7 @@ class ArchiveDamaged(LogError):
 
 
 class BundleInvalid(InputError):
-    """What should be imported is no bundle of ours."""
+    """The imported file is no bundle of this server's."""
 
     code = "bundle.invalid"
 

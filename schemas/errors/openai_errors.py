@@ -26,6 +26,6 @@ class MissingParameter(InputError):
 
 
 class AnswerStopped(StateError):
-    """Somebody stopped it, or everybody had gone away, before it was whole."""
+    """The answer was stopped, or its last client left, before it was complete."""
 
     code = "answer.stopped"

@@ -1,4 +1,4 @@
-"""What is wrong with a Realtime client's event, in OpenAI's words."""
+"""Errors of a Realtime client's event, in OpenAI's words."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -108,4 +108,4 @@ _OVER_THE_WIRE: Final[tuple[type[RhapsodeError], ...]] = (
     *(CollectionNotFound, DocumentNotFound, DocumentInterrupted, RetrievalUnavailable),
 )
 BY_CODE: Final = {kind.code: kind for kind in _OVER_THE_WIRE}
-"""What is said about documents in events, and by a librarian in another process."""
+"""Errors of documents by their codes, for events and the retrieval replica."""

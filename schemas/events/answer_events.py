@@ -33,7 +33,7 @@ class PassagesFailed(_Event):
 
 
 class AnswerCited(_Event):
-    """What of the whole answer rests on which passage, in the order of the text."""
+    """Citations of the whole answer, in the order of the text."""
 
     type: Literal["answer.cited"] = "answer.cited"
     v: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""What every event has in common."""
+"""Base of every event."""
 
 from pydantic import BaseModel, ConfigDict
 

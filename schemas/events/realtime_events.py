@@ -71,7 +71,7 @@ class InputCleared(_Event):
 
 
 class InputIdled(_Event):
-    """Nobody said anything for so long after an answer that the model speaks again."""
+    """The user was silent for so long after an answer that the model speaks again."""
 
     type: Literal["input.idled"] = "input.idled"
     v: Literal[1] = 1

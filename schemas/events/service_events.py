@@ -83,7 +83,7 @@ class NotificationsDelivered(_Event):
 
 
 class ShareCreated(_Event):
-    """Whoever has the link may listen to this session, and nothing else."""
+    """A share link was made: its holders may listen to this session, and nothing else."""
 
     type: Literal["share.created"] = "share.created"
     v: Literal[1] = 1

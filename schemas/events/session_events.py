@@ -86,7 +86,7 @@ from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 
 Kind = Literal["session", "story", "narration", "user", "thread", "collection", "completion"]
-"""What a session is for: anything, scenes that follow each other, one scene read out, one user's affairs, a
+"""Purpose of a session: anything, scenes that follow each other, one scene read out, one user's affairs, a
 conversation with a character, a collection of documents, one answer for a client that keeps the history."""
 
 EndReason = Literal["user", "idle", "deleted", "done"]
@@ -104,7 +104,7 @@ class SessionStarted(_Event):
     title: str = ""
     kind: Kind = "session"
     principal: str = ""
-    """Whose it is; empty: nobody's in particular (a server that asks nobody who they are)."""
+    """Owner of the session; empty: no owner (the server asks for no credentials)."""
     parent: str | None = None
     """The session that this one comes from: the story of a narration, or what was forked."""
     parent_seq: int | None = None
@@ -122,7 +122,7 @@ class SettingsChanged(_Event):
 
 
 class SessionEndRequested(_Event):
-    """Somebody wants the session closed; its owner stops the turns first."""
+    """The end of the session was requested; its owner stops the turns first."""
 
     type: Literal["session.end_requested"] = "session.end_requested"
     v: Literal[1] = 1
@@ -150,7 +150,7 @@ class OwnerChanged(_Event):
 
 
 class TurnRequested(_Event):
-    """Somebody asked. The sequence number of this event is the turn's name."""
+    """A turn was requested. The sequence number of this event is the turn's name."""
 
     type: Literal["turn.requested"] = "turn.requested"
     v: Literal[1] = 1
@@ -168,7 +168,7 @@ class TurnRequested(_Event):
     """All that the model is told, the question with it, from a client that keeps the conversation itself;
     None: the session's own turns and `text`."""
     by: str = ""
-    """Who of several people in the session asked; empty: its owner."""
+    """Member of the session that asked; empty: its owner."""
     narrate: bool | None = None
     """Of a story's scene: whether it is read out by itself once it is complete, as the user's settings were
     when it was asked for. None: as they are when it is complete (events of older versions)."""
@@ -284,5 +284,5 @@ TERMINAL: Final = frozenset({"turn.completed", "turn.stopped", "turn.failed"})
 
 
 def payload(event: Event) -> dict[str, Any]:
-    """What is stored of an event beside its envelope: every field but `type` and `v`."""
+    """Returns the stored data of an event beside its envelope: every field but `type` and `v`."""
     return event.model_dump(mode="json", exclude={"type", "v"})

@@ -16,7 +16,7 @@ class SessionRenamed(_Event):
 
 
 class MemberAdded(_Event):
-    """Somebody may listen to the session and ask in it, beside its owner."""
+    """A member was added: it may listen to the session and ask in it, beside its owner."""
 
     type: Literal["member.added"] = "member.added"
     v: Literal[1] = 1
@@ -38,12 +38,12 @@ class CharacterSaved(_Event):
     character: str
     name: str
     persona: str = ""
-    """Who it is and how it speaks, as the language model is told."""
+    """Personality and manner of speaking, for the language model."""
     voice: str | None = None
     """None: the user's usual one."""
     language: Literal["en", "de"] | None = None
     collections: tuple[str, ...] = ()
-    """What it knows."""
+    """Collections that it knows."""
 
 
 class CharacterDeleted(_Event):

@@ -50,7 +50,7 @@ class TextCompleted(_Event):
     ttft_ms: float | None = None
     """From the call of the language model to its first delta."""
     provider: str = ""
-    """Who answered, which is not who was asked where another one stepped in; empty: the text was given, or
+    """Provider that answered, after a fallback not the requested one; empty: the text was given, or
     the event is older than the choice."""
     model: str = ""
     """As the provider calls it."""

@@ -11,7 +11,7 @@ from schemas.settings.listening_settings import ListeningSettings, Mode
 
 
 class InputOpened(_Event):
-    """Somebody begins to be listened to, or goes on being listened to after the connection broke."""
+    """An audio input was opened, or resumed after a broken connection."""
 
     type: Literal["input.opened"] = "input.opened"
     v: Literal[1] = 1
@@ -23,13 +23,13 @@ class InputOpened(_Event):
     rate: int
     """Samples per second, as it was sent."""
     at_ms: int = 0
-    """Where it goes on; 0: it begins."""
+    """Position at which it resumes; 0: it begins."""
     name: str = ""
     """Of a file."""
     total_ms: int | None = None
     """Of a file that says how long it is."""
     reference: str = ""
-    """What is said in it, where that is known: transcripts are measured against it."""
+    """Known text of the recording: transcripts are measured against it."""
     language: str = ""
     """As wished; empty: it is found out."""
     settings: ListeningSettings
@@ -72,7 +72,7 @@ class InputClosed(_Event):
 
 
 class SpeechStarted(_Event):
-    """Somebody began to speak at `at_ms`."""
+    """The user began to speak at `at_ms`."""
 
     type: Literal["speech.started"] = "speech.started"
     v: Literal[1] = 1
@@ -91,7 +91,7 @@ class SpeechEnded(_Event):
     start_ms: int
     end_ms: int
     at_ms: int
-    """Where the input was when that was clear: end_ms and the silence that was waited for."""
+    """Position of the input at the decision: end_ms and the silence that was waited for."""
     reason: Literal["silence", "commit", "max_length", "closed"]
 
 
@@ -116,7 +116,7 @@ class HeardWord(_Event):
 
 
 class TranscriptPartial(_Event):
-    """What has been understood so far; the first `stable` characters will not change."""
+    """Partial transcript; the first `stable` characters will not change."""
 
     type: Literal["transcript.partial"] = "transcript.partial"
     v: Literal[1] = 1
@@ -129,7 +129,7 @@ class TranscriptPartial(_Event):
 
 
 Taken = Literal["turn", "joined", "kept", "backchannel", "nothing", "noted"]
-"""What becomes of an utterance.
+"""Decision about an utterance.
 
 `turn`: it is asked. `joined`: together with what was said just before, it is asked again. `kept`: it was
 cut by its length and waits for the next one. `backchannel`: a word of agreement while an answer was heard.
@@ -138,7 +138,7 @@ cut by its length and waits for the next one. `backchannel`: a word of agreement
 
 
 class TranscriptFinal(_Event):
-    """What was said in the utterance; will not change."""
+    """Final transcript of the utterance; will not change."""
 
     type: Literal["transcript.final"] = "transcript.final"
     v: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""What a client may wish for. Shapes only: lengths that depend on the deployment are the face's to check."""
+"""Commands of a client. Shapes only: lengths that depend on the deployment are the face's to check."""
 
 import json
 import re
@@ -88,7 +88,7 @@ class _Command(BaseModel):
 
 
 def without_defaults(schema: dict[str, Any]) -> None:
-    """What a patch leaves out stays as it is, whatever its default would be."""
+    """Fields that a patch leaves out keep their value, not their default."""
     for field in schema["properties"].values():
         field.pop("default", None)
 
@@ -277,7 +277,7 @@ class OpenInput(_Command):
     at_ms: Annotated[int, Field(ge=0, le=2**40)] = 0
     """The oldest sound that can be sent, in milliseconds of the input; later than 0 only when going on."""
     reference: Annotated[Readable, Field(max_length=20_000)] = ""
-    """What will be said, where that is known; transcripts are measured against it."""
+    """Expected text, if known; transcripts are measured against it."""
 
     @property
     def samples_per_s(self) -> Rate:

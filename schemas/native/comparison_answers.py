@@ -24,7 +24,7 @@ class ComparisonProgress(_Line):
 
 
 class UtteranceComparison(_Line):
-    """What each way makes of one utterance; the realtime way comes first."""
+    """Transcripts of one utterance by each mode; the realtime mode comes first."""
 
     utterance: int
     start_ms: int
@@ -67,7 +67,7 @@ class InputComparison(_Line):
     name: str = ""
     source: Literal["microphone", "file"]
     from_ms: int
-    """Where its stored sound begins; later than 0 where the beginning has been dropped since."""
+    """Position at which its stored audio begins; later than 0 where the beginning has been dropped since."""
     ms: int
     """Of sound, from there on."""
     spoken_ms: int

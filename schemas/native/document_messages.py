@@ -1,4 +1,4 @@
-"""What is asked of collections and documents over HTTP, and what is answered."""
+"""Requests and answers about collections and documents over HTTP."""
 
 from typing import Annotated
 
@@ -46,7 +46,7 @@ class Upload(_Wish):
     document_id: Annotated[Readable, Field(max_length=64)] | None = None
     """A UUIDv7; the document of this id is replaced. None: a new one."""
     name: Annotated[Readable, Field(max_length=300)] | None = None
-    """What the file is called, where the form does not say it."""
+    """Name of the file, if the form has none."""
 
 
 class CollectionInfo(_Answer):
@@ -80,7 +80,7 @@ class DocumentInfo(_Answer):
     done: float
     bytes: int
     view: DocumentView | None = None
-    """What can be found; while it is replaced, and if that fails, the old one."""
+    """Version that searches find; while it is replaced, and if that fails, the old one."""
     code: str | None = None
     message: str | None = None
     """Why it failed."""
@@ -104,7 +104,7 @@ class Excerpt(_Answer):
     end: int
     """The part that was asked for, as far as the text goes."""
     at: int
-    """Where in the document `text` begins."""
+    """Position in the document at which `text` begins."""
     text: str
     characters: int
     """Of the whole document."""

@@ -1,4 +1,4 @@
-"""What can be seen of the gateways, and what a load balancer is told."""
+"""Answers about the gateways, and for a load balancer."""
 
 from typing import Literal
 
@@ -33,7 +33,7 @@ class GatewayView(_Answer):
     turns: int
     """Running there now."""
     sessions: int
-    """Whose turns it runs, those included that have none now."""
+    """Sessions that it owns, those included that run no turn now."""
     listeners: int
     """Connections that last."""
     waiting: int

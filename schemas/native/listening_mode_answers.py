@@ -18,9 +18,9 @@ class ModeView(_Answer):
     """From the end of speech to its text, and to the answer."""
     quality: str
     engine: str
-    """Who writes down."""
+    """Providers that transcribe."""
     providers: tuple[str, ...] = ()
-    """Who else may, by `listening.provider`."""
+    """Other providers, by `listening.provider`."""
 
 
 class ListeningModes(_Answer):

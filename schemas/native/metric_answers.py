@@ -1,4 +1,4 @@
-"""What a session's events say about how quickly it was answered."""
+"""Latencies of a session's answers, from its events."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -1,4 +1,4 @@
-"""What crosses the native protocol beside events: a client's messages, our frames, our answers."""
+"""Messages of the native protocol beside events: a client's messages, our frames, our answers."""
 
 from typing import Annotated, Final, Literal
 
@@ -51,7 +51,7 @@ class ClientInputOpen(OpenInput):
 
 
 class ClientInputCommit(_Wire):
-    """What was said is all: the utterance ends here. Answered by `accepted`."""
+    """Ends the utterance here. Answered by `accepted`."""
 
     type: Literal["input.commit"] = "input.commit"
     ref: Ref | None = None
@@ -195,7 +195,7 @@ class Problem(_Wire):
 
 
 class Links(_Wire):
-    """Where the parts of a session are, relative to this server."""
+    """Addresses of a session's parts, relative to this server."""
 
     self: str
     events: str
@@ -226,7 +226,7 @@ class TurnView(_Wire):
     turn: int
     kind: Literal["prompt", "text"]
     text: str
-    """What was asked for."""
+    """Text of the request."""
     answer: str
     """The shown text so far."""
     status: Literal["requested", "running", "completed", "stopped", "failed"]
@@ -261,7 +261,7 @@ class TurnAccepted(_Wire):
 
 
 class UtteranceView(_Wire):
-    """What was said without a longer pause."""
+    """Speech without a longer pause."""
 
     utterance: int
     text: str
@@ -287,7 +287,7 @@ class ControlAccepted(_Wire):
 class Voices(_Wire):
     voices: tuple[str, ...]
     providers: dict[str, tuple[str, ...]]
-    """Who can be asked to speak, and the voices of each; "local" is this server."""
+    """Speech providers, and the voices of each; "local" is this server."""
 
 
 class Health(_Wire):

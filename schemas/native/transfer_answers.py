@@ -16,7 +16,7 @@ class ForkSession(BaseModel):
     at: Annotated[int, Field(ge=1, le=2**53)] | None = None
     """The last event that both share; None: everything there is."""
     settings: SettingsPatch = Field(default_factory=SettingsPatch)
-    """What is different from there on."""
+    """Settings that differ from there on."""
     prompt: Said | None = None
     """The fork's first question of its own."""
     text: Said | None = None
@@ -36,7 +36,7 @@ class SessionForked(SessionCreated):
     parent_seq: int
     """The last event taken over; an end of the session is not."""
     turn: int | None = None
-    """Where one was asked for."""
+    """Turn of the fork's first question, if it was given one."""
 
 
 class SessionImported(SessionCreated):
@@ -73,7 +73,7 @@ PlaceState = Literal["clear", "erased", "kept", "pending", "not_looked_at"]
 
 
 class ErasurePlace(BaseModel):
-    """What became of a user's data in one place."""
+    """Result of an erasure in one place."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -91,7 +91,7 @@ class ErasurePlace(BaseModel):
 
 
 class ErasureProof(BaseModel):
-    """What was erased, and what was found afterwards in each place."""
+    """Report of an erasure: counts of erased and of remaining data in each place."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 

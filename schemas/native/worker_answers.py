@@ -1,4 +1,4 @@
-"""What can be seen of the workers, and the list of sessions that they keep."""
+"""Answers about the workers, and the list of sessions that they keep."""
 
 from typing import Literal
 
@@ -36,7 +36,7 @@ class SessionList(_Answer):
 
 
 class ReaderReport(_Answer):
-    """What effects and projections have in common."""
+    """Base of effects and projections."""
 
     name: str
     lag: int
@@ -64,7 +64,7 @@ class ProjectionReport(ReaderReport):
 
 
 class WorkerReport(_Answer):
-    """Everything about the workers, as the log server tells it."""
+    """State of the workers, from the log server."""
 
     workers: int
     """Processes that have shown life lately."""

@@ -1,1 +1,1 @@
-"""What OpenAI's clients send, and how much of it is supported here."""
+"""Requests of OpenAI's clients, and the support for each field."""

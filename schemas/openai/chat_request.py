@@ -104,7 +104,7 @@ class SchemaFormat(FromOpenAi):
 
 
 class AnswerFormat(FromOpenAi):
-    """What kind of document the answer is."""
+    """Format of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: SchemaFormat | None = None
@@ -125,12 +125,12 @@ class AnswerFormat(FromOpenAi):
 
 
 class RhapsodeWishes(FromOpenAi):
-    """What OpenAI has no words for. Unknown fields are refused: these words are ours."""
+    """Fields beyond OpenAI's. Unknown fields are refused: these names are ours."""
 
     model_config = ConfigDict(extra="forbid")
 
     collections: Annotated[tuple[SessionName, ...], Field(max_length=16, strict=False, fail_fast=True)] = ()
-    """Where passages for the answer are looked up."""
+    """Collections that are searched for passages."""
     search: SearchToolConfig | None = None
 
 

@@ -1,4 +1,4 @@
-"""What OpenAI's clients are told."""
+"""Answers to OpenAI's clients."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What becomes of each field that OpenAI knows: supported, accepted without effect, or refused."""
+"""Support of each field that OpenAI knows: supported, accepted without effect, or refused."""
 
 import re
 from collections.abc import Callable, Collection

@@ -32,7 +32,7 @@ class _Form(OpenAiRequest):
 
 
 class ServerVad(FromOpenAi):
-    """Where the sound is cut into utterances."""
+    """Settings that cut the audio into utterances."""
 
     model_config = ConfigDict(strict=False)
 
@@ -92,7 +92,7 @@ class TranscriptionRequest(_Form):
 
     @property
     def hint(self) -> str:
-        """What the engine is told of names and words."""
+        """Prompt with names and words for the engine."""
         return " ".join(filter(None, [self.prompt, ", ".join(self.keywords)]))[:2_000]
 
     @property

@@ -1,4 +1,4 @@
-"""What a client of the Realtime API may say: eleven kinds of events, and requests for client secrets."""
+"""Client events of the Realtime API: eleven kinds of events, and requests for client secrets."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal

@@ -18,7 +18,7 @@ Status = Literal["completed", "incomplete", "in_progress"]
 
 
 class RealtimeModel(BaseModel):
-    """What clients of the Realtime API send: nothing unknown is passed over in silence."""
+    """Base of Realtime clients' objects: unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 

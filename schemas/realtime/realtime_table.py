@@ -1,4 +1,4 @@
-"""What becomes of everything that a Realtime client may send: the table of docs/openai.md, row by row.
+"""Support of each field that a Realtime client may send: the table of docs/openai.md, row by row.
 
 Each row carries an example, which the tests send to a running server.
 """

@@ -12,7 +12,7 @@ class _Settings(BaseModel):
 
 
 class IdentityProviderSettings(_Settings):
-    """Somebody else who says who people are: its signed tokens are taken as they come."""
+    """Identity provider whose signed tokens are accepted."""
 
     public_key_file: Path
     """The provider's public key, PEM."""
@@ -26,7 +26,7 @@ class IdentityProviderSettings(_Settings):
 
 
 class AuthSettings(_Settings):
-    """Who is let in. Keys are no settings: `rhapsode keys create` makes them, a file keeps their hashes."""
+    """Authentication. Keys are no settings: `rhapsode keys create` makes them, a file keeps their hashes."""
 
     keys_file: Path | None = None
     """None: `keys.jsonl` under `home`, where `rhapsode keys create` puts the first key."""
@@ -85,7 +85,7 @@ class PrincipalLimits(_Settings):
     """Recordings, documents and bundles that arrive or wait at the same time, in each replica:
     `limit.uploads`."""
     arriving_bytes: int | None = Field(default=1_024 * 1_024 * 1_024, ge=1_000)
-    """What these may have on the replica's disk together: `limit.uploads`."""
+    """Bytes on the replica's disk for all of them: `limit.uploads`."""
     written_mb_per_hour: int | None = Field(default=512, ge=1)
     """Megabytes of commands, settings, items, forks and imports written into the log: `limit.bytes`."""
     stored_mb: int | None = Field(default=512, ge=1)

@@ -68,7 +68,7 @@ class LimitSettings(_Settings):
     inputs: int = Field(default=200, ge=1)
     """Microphones and files that one replica listens to; one more is refused: 503 `gateway.busy`."""
     arriving_bytes: int = Field(default=4 * 1024 * 1024 * 1024, ge=1_000)
-    """What all files that arrive in one replica may have on its disk together; more is refused: 503
+    """Bytes on the disk of one replica for all arriving files; more is refused: 503
     `gateway.busy`."""
     rejoin_s: float = Field(default=3.0, ge=0)
     """How long a microphone whose connection broke is waited for, before what it said counts as all."""

@@ -48,7 +48,7 @@ class EndpointingSettings(_Listening):
 
 
 class ListeningSettings(_Listening):
-    """What a session does with sound that it is given."""
+    """Settings of a session's audio inputs."""
 
     mode: Mode = "realtime"
     compare: bool = False
@@ -61,7 +61,7 @@ class ListeningSettings(_Listening):
     language: str | None = Field(default=None, pattern=r"^([a-z]{2,3}|auto)$")
     """The language that is spoken to us; None: the session's; "auto": found out for each utterance."""
     provider: str | None = Field(default=None, min_length=1, max_length=64)
-    """Who writes down in the realtime way, of the configured providers; None: this server."""
+    """Configured provider that transcribes in realtime; None: this server."""
     prompt: str = Field(default="", max_length=2_000)
     """Names and words that are likely to be said, for engines that take such a hint."""
     translate: bool = False
@@ -90,7 +90,7 @@ class TranscriptionProviderSettings(_Listening):
     """A server elsewhere that speaks the OpenAI transcription API."""
 
     url: str
-    """Where its API begins, "/v1" left out; without user name and password: a key belongs in `api_key`."""
+    """Address of its API, without "/v1"; without user name and password: a key belongs in `api_key`."""
     api_key: SecretStr | None = None
     """Sent as a bearer token, and never shown."""
     model: str = Field(default="whisper-1", min_length=1, max_length=128)

@@ -1,4 +1,4 @@
-"""Where the events live: one server, a cluster, or a master that sentinels watch."""
+"""Settings of the event log: one server, a cluster, or a master that sentinels watch."""
 
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ Address = Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$", examples=["10.0.0.
 
 
 class LogSettings(BaseModel):
-    """Where the events live."""
+    """Settings of the event log."""
 
     # An error about the whole must not print its parts: passwords are among them.
     model_config = ConfigDict(
@@ -17,7 +17,7 @@ class LogSettings(BaseModel):
     )
 
     mode: Literal["single", "cluster", "sentinel"] = "single"
-    """What answers: one server (or an address that leads to one), a Redis Cluster, or a master and its
+    """Kind of server: one server (or an address that leads to one), a Redis Cluster, or a master and its
     replicas watched by sentinels."""
     url: SecretStr | None = None
     """Any Redis >= 7.0 or Valkey >= 7.2; None: the embedded server under `home`. Mode "cluster": one of its

@@ -1,4 +1,4 @@
-"""What a language model may be told beside the question: how to choose words, and what it may call."""
+"""Settings of a language model beside the question: sampling, and the functions that it may call."""
 
 from typing import Annotated, Literal
 
@@ -46,7 +46,7 @@ class FunctionOffer(_Chat):
 
 
 class ToolSettings(_Chat):
-    """What the model may call while it answers."""
+    """Functions that the model may call while it answers."""
 
     registered: tuple[FunctionName, ...] = Field(default=(), max_length=64)
     """Functions that this server knows and calls itself."""

@@ -1,4 +1,4 @@
-"""What one user wants of narration, whatever the story; the names are those of the stories' settings form."""
+"""Narration preferences of one user, for all stories; the names are those of the stories' settings form."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

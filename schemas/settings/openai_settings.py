@@ -7,15 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 DEFAULT: Final = "default"
 """As an alias: the language model that sessions here begin with, or the voice that they do."""
 VOICE_MODEL: Final = "tts-1"
-"""What the voice in this server is called."""
+"""Public name of this server's voice."""
 WHOLE_EAR: Final = "whisper-1"
-"""What the quality way of writing down is called."""
+"""Public name of the quality transcription."""
 QUICK_EAR: Final = "gpt-4o-mini-transcribe"
-"""What the realtime way of writing down is called."""
+"""Public name of the realtime transcription."""
 EMBEDDING: Final = "embedding"
 """As an alias: the embedding model of the documents here."""
 EMBEDDINGS: Final = {"e5": "multilingual-e5-small-q4", "wordllama": "wordllama-l2-supercat-256"}
-"""What the embedding models are called, by their names in the settings."""
+"""Public names of the embedding models, by their names in the settings."""
 
 _OPENAI_VOICES: Final = (
     *("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx"),

@@ -1,4 +1,4 @@
-"""Where each deployment runs: its share of processors and cards, and the group of machines it belongs on."""
+"""Placement of each deployment: its share of processors and cards, and its group of machines."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ class _Settings(BaseModel):
 
 
 class Place(_Settings):
-    """What one replica is given. None: as the program has it."""
+    """Resources of one replica. None: the program's default."""
 
     num_cpus: float | None = Field(default=None, ge=0)
     """Bookkeeping of Ray's: so much of the machine's processors is set aside, nothing is enforced."""

@@ -1,4 +1,4 @@
-"""Who may speak and answer besides this server, and what a user may ask of them."""
+"""Providers of speech and answers besides this server, and the users' choices among them."""
 
 import re
 from collections.abc import Container, Iterable
@@ -46,7 +46,7 @@ SpeechExtra = Annotated[
 
 
 def plain_address(url: str) -> str:
-    """Where a provider's API begins, "/v1" left out. Raises ValueError."""
+    """Returns the address of a provider's API without "/v1". Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("is not an http(s) address")
@@ -75,7 +75,7 @@ class _ProviderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     url: str
-    """Where its API begins, "/v1" left out; without user name and password: a key belongs in `api_key`."""
+    """Address of its API, without "/v1"; without user name and password: a key belongs in `api_key`."""
     api_key: SecretStr | None = None
     """Sent as a bearer token, and never shown."""
     attempts: int = Field(default=2, ge=1, le=10)
@@ -120,18 +120,18 @@ class ChatProviderSettings(_ProviderSettings):
     """A server elsewhere that answers by OpenAI's chat completions; docs/providers.md shows some."""
 
     path: str = Field(default="/v1/chat/completions", pattern=r"^/[!-~]*$")
-    """What follows the address; few servers have another one."""
+    """Path after the address; few servers have another one."""
     model: ModelName
     """Answers where no other one is chosen."""
     models: tuple[ModelName, ...] = ()
     """Further ones that users may choose."""
     context_tokens: int = Field(default=4_096, ge=256)
-    """What its models can be told at once: as much of a session is sent to them."""
+    """Context window of its models: as much of a session is sent to them."""
     timeout_s: float = Field(default=30.0, ge=0.5, le=600)
     """How long it may be silent, before the first token and between tokens. Thoughts that it sends count as
     tokens, comments and empty events do not."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """What it calls the longest answer: newer models of OpenAI know the second name only."""
+    """Its parameter for the longest answer: newer models of OpenAI know the second name only."""
     going_on: Literal["prefill", "vllm", "ask"] = "prefill"
     """How it is told to go on with an answer whose replica of ours died. `prefill`: what there is of the
     answer comes last (llama.cpp, Ollama); `vllm`: the same, and vLLM's parameters for it; `ask`: it is asked

@@ -1,4 +1,4 @@
-"""What is said about documents, collections, searches in them, and the passages that are found."""
+"""Settings and messages of documents, collections, searches in them, and found passages."""
 
 from typing import Literal, NewType, Self
 
@@ -77,7 +77,7 @@ class NumberedPassage(Passage):
     """A passage that the language model was given."""
 
     number: int = Field(ge=1)
-    """What the answer's markers call it: [1], [2], ..."""
+    """Number of the answer's markers: [1], [2], ..."""
 
 
 class Support(_Retrieval):
@@ -95,7 +95,7 @@ class Citation(NumberedPassage):
     """A passage that an answer was given from."""
 
     supports: tuple[Support, ...] = ()
-    """Where in the answer it is cited; empty: it was given to the model and not cited."""
+    """Positions of its citations in the answer; empty: it was given to the model and not cited."""
 
 
 class CollectionView(_Retrieval):
@@ -154,7 +154,7 @@ class ChunkSettings(_Retrieval):
 
 
 class ReadingLimits(_Retrieval):
-    """What one document may take. Reading happens in a process of its own, which is ended beyond these."""
+    """Limits of one document. Reading happens in a process of its own, which is ended beyond these."""
 
     bytes: int = Field(default=50_000_000, ge=1_000)
     """Larger documents are refused: `document.too_large`."""

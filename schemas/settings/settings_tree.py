@@ -39,7 +39,7 @@ class _Settings(BaseModel):
 
 
 class SentenceSettings(_Settings):
-    """Where generated text is cut for speaking. Lengths are characters of the shown text."""
+    """Settings that cut generated text for speech. Lengths are characters of the shown text."""
 
     min_length: int = Field(default=20, ge=1, le=500)
     """A shorter sentence waits and is joined to the next one (the seed's `min_sentence_length`)."""
@@ -57,7 +57,7 @@ class SentenceSettings(_Settings):
 
 
 class SessionSettings(_Settings):
-    """What a user chooses for one session; every change is an event."""
+    """Settings that a user chooses for one session; every change is an event."""
 
     voice: str = Field(default="joe", min_length=1, max_length=64)
     language: Literal["en", "de"] = "en"
@@ -72,7 +72,7 @@ class SessionSettings(_Settings):
     temperature: float = Field(default=0.6, ge=0.0, le=2.0)
     sentences: SentenceSettings = SentenceSettings()
     tts_provider: str | None = Field(default=None, min_length=1, max_length=64)
-    """Who speaks, of the configured providers; None: the voice in this server."""
+    """Configured provider that speaks; None: the voice in this server."""
     tts_timeout_s: float | None = Field(default=None, ge=1, le=300)
     """How long a provider may be silent; None: as configured."""
     tts_extra: SpeechExtra = {}
@@ -80,18 +80,18 @@ class SessionSettings(_Settings):
     listening: ListeningSettings = ListeningSettings()
     """How the session listens to speech."""
     llm_provider: str | None = Field(default=None, min_length=1, max_length=64)
-    """Who answers, of the configured providers; None: the model in this server."""
+    """Configured provider that answers; None: the model in this server."""
     llm_model: ModelName | None = None
     """Which of that provider's models; None: its usual one."""
     sampling: SamplingSettings = SamplingSettings()
     tools: ToolSettings = ToolSettings()
-    """What the model may call."""
+    """Functions that the model may call."""
     collections: tuple[SessionName, ...] = Field(default=(), max_length=16)
-    """Where passages for the answers are looked up; empty: nowhere."""
+    """Collections that are searched for passages; empty: none."""
     search: SearchToolConfig = SearchToolConfig()
     """How they are looked up."""
     character: str | None = Field(default=None, max_length=64)
-    """Whose words these are: a character of the owner's; None: nobody's in particular."""
+    """Character of the owner's that speaks; None: no character."""
     character_seq: int = Field(default=0, ge=0)
     """The character as it was saved by this event of its owner's own session; a later one is taken over with
     the next question."""
@@ -118,7 +118,7 @@ class LanguageModelSettings(VllmSettings, _Settings):
     providers: dict[ProviderName, ChatProviderSettings] = {}
     """Servers elsewhere, by the names that users choose; "local" is the engine above."""
     fallback: tuple[str, ...] = ()
-    """Who is asked, in this order, when the chosen one cannot answer."""
+    """Fallback providers, in this order, when the chosen one cannot answer."""
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -142,7 +142,7 @@ class LanguageModelSettings(VllmSettings, _Settings):
 
     @property
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """Who can be asked to answer, and the models of each; the one in this server has no name, only its
+        """Answer providers, and the models of each; the one in this server has no name, only its
         adapters have."""
         return {LOCAL: self.adapters} | {name: one.choices for name, one in self.providers.items()}
 
@@ -161,7 +161,7 @@ class TextToSpeechSettings(LocalVoiceSettings, _Settings):
     providers: dict[ProviderName, SpeechProviderSettings] = {}
     """Servers elsewhere, by the names that users choose; "local" is the engine above."""
     fallback: tuple[str, ...] = ()
-    """Who is asked, in this order, when the chosen one cannot speak a sentence."""
+    """Fallback providers, in this order, when the chosen one cannot speak a sentence."""
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -180,7 +180,7 @@ class IdleSettings(_Settings):
 
 
 class WorkerSettings(_Settings):
-    """What happens beside the conversations: effects, projections, and keeping the log tidy."""
+    """Settings of background work: effects, projections, and keeping the log tidy."""
 
     concurrency: int = Field(default=8, ge=1, le=256)
     """Events that one effect works on at a time in one process."""
@@ -209,7 +209,7 @@ class WorkerSettings(_Settings):
 
 
 class ArchiveSettings(_Settings):
-    """Where events go when they are no longer hot, and when."""
+    """Archive of events that are no longer hot."""
 
     url: str | None = None
     """Any address that fsspec knows, as s3://bucket/folder; None: the folder "archive" under `home`."""
@@ -242,7 +242,7 @@ class AppSettings(_Settings):
 
     profile: Annotated[str, Field(max_length=32)] = "laptop"
     release: Annotated[str, Field(max_length=64)] = ""
-    """What you call this version of the deployment; shown beside each gateway. Empty: its version."""
+    """Name of this version of the deployment; shown beside each gateway. Empty: its version."""
     home: Path = Path("~/.local/state/rhapsode")
     """Run-time state: the embedded log and the pid files."""
     cache: Path = Path("~/.cache/rhapsode")

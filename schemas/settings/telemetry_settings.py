@@ -1,4 +1,4 @@
-"""What operators are told of a running system: traces and log lines."""
+"""Telemetry of a running system: traces and log lines."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ class TracingSettings(_Settings):
 
     @property
     def url(self) -> str:
-        """Where spans are posted to."""
+        """Address that receives the spans."""
         has_path = urlsplit(self.endpoint).path.strip("/")
         return self.endpoint if has_path else self.endpoint.rstrip("/") + "/v1/traces"
 

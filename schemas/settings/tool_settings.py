@@ -25,14 +25,14 @@ class RegisteredFunction(_Tools):
     entry_point: str | None = Field(default=None, pattern=r"^[\w.]+:[\w.]+$")
     """`package.module:function`, plain or async. Its parameters are the arguments, its result is told."""
     description: str = Field(default="", max_length=2_000)
-    """What the model is told of it; empty: the Python function's docstring."""
+    """Description for the model; empty: the Python function's docstring."""
     parameters: dict[str, JsonValue] | None = None
     """A JSON schema of the arguments; None: from the Python function's annotations, or none at all."""
     timeout_s: float = Field(default=10.0, gt=0, le=600)
     headers: dict[str, SecretStr] = {}
     """Sent to `url`, as a key."""
     filler: Fillers | None = None
-    """What is said while it takes long, by language; None: as for all."""
+    """Spoken text while it takes long, by language; None: as for all."""
 
     @field_validator("url")
     @classmethod
@@ -49,7 +49,7 @@ class RegisteredFunction(_Tools):
 
 
 class FunctionHouseSettings(_Tools):
-    """What can be called, and within which bounds."""
+    """Functions that a model may call, and their bounds."""
 
     functions: dict[FunctionName, RegisteredFunction] = {}
     """By the names that models and sessions use (`session.tools.registered`)."""
@@ -62,4 +62,4 @@ class FunctionHouseSettings(_Tools):
     filler_after_ms: int = Field(default=800, ge=0, le=60_000)
     """A spoken answer says something when calls take longer."""
     fillers: Fillers = FILLERS
-    """What it says, by language; empty: nothing."""
+    """Spoken text, by language; empty: none."""

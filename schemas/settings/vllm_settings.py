@@ -1,4 +1,4 @@
-"""What only vLLM wants to know of the language model; other engines pass it over."""
+"""Settings of the language model for vLLM only; other engines ignore them."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -127,7 +127,7 @@ async def _nobody(_: int) -> None:
 
 
 def _beginning(known: tuple[State, Head], after: str | None) -> tuple[Seq, TurnId]:
-    """Where to begin to tell: with the first answer that this client does not have to its end.
+    """Returns the position to begin at: the first answer that this client does not have to its end.
 
     `after`: the last turn that it has so; None: it has all that are over.
     """

@@ -95,7 +95,7 @@ C = TypeVar("C", bound=Command)
 
 @dataclass(frozen=True, slots=True)
 class SpokenMessage(Generic[C]):
-    """What a client of this socket may say, and who listens."""
+    """Commands that a client of this socket may send, and the listener for them."""
 
     model: type[C]
     obey: Callable[[C], Awaitable[None]]

@@ -105,7 +105,7 @@ async def delete_thread(services: Open, thread: DeletableThread) -> None:
 
 @router.put("/{thread_id}/members", status_code=204)
 async def add_member(services: Open, thread: OwnThread, wish: AddMember) -> None:
-    """Somebody else may read the thread, listen to it and ask in it."""
+    """Adds a member, which may read the thread, listen to it and ask in it."""
     await services.threads.add_member(thread, wish.user)
 
 

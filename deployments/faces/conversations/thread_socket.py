@@ -79,7 +79,7 @@ def _begin(after: str, conversation: Conversation) -> EventPosition:
 
 
 class _Talk:
-    """What one client says."""
+    """Commands of one client."""
 
     def __init__(self, services: GatewayContainer, caller: Principal, name: str) -> None:
         self._services = services
@@ -87,7 +87,7 @@ class _Talk:
         self._name = name
         self.thread: SessionId | None = None
         self.audio: AudioWish = "none"
-        """What this client listens to, and so what its messages wish for unless they say it themselves."""
+        """Output that this client listens to: the default of its messages."""
         self.socket: JsonSocket | None = None
 
     async def obey(self, command: SocketCommand) -> None:

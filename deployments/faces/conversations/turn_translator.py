@@ -19,7 +19,7 @@ _DIGITS = 15
 
 @dataclass(frozen=True, slots=True, order=True)
 class EventPosition:
-    """What a client has: all messages of the event at `seq` up to number `part`."""
+    """Position of a client: it has all messages of the event at `seq` up to number `part`."""
 
     seq: Seq
     part: int = 0

@@ -35,7 +35,7 @@ async def uploaded(
 
 
 async def while_awaited(request: Request, work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` returns or raises; it is cancelled when the client leaves. Its body must have been read.
+    """Returns or raises as `work` does; it is cancelled when the client leaves. Its body must have been read.
 
     Raises InputCancelled, which nobody hears.
     """

@@ -72,7 +72,7 @@ async def list_shares(services: Open, session: Session) -> ShareList:
 
 @router.delete("/sessions/{session_id}/shares/{share}", status_code=204)
 async def revoke_share(services: Open, session: Session, share: str) -> None:
-    """Who listens with the link is let go, and nobody comes back with it."""
+    """Revokes a share link: closes its listeners, and refuses it from then on."""
     await services.shares.revoke(session, share)
 
 

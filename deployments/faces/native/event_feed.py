@@ -1,4 +1,4 @@
-"""What SSE and WebSocket share: query parameters to a Listening, events to JSON, heartbeats."""
+"""Helpers that SSE and WebSocket share: query parameters to a Listening, events to JSON, heartbeats."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

@@ -104,7 +104,7 @@ class NativeAudioInput:
                 await ending.done.wait()
 
     async def _end(self, handle: OpenInputHandle, pending: _Pending) -> None:
-        """What comes from now on is not for this input, which is written down beside us."""
+        """Ends this input: later frames are not for it, and its transcription goes on in the background."""
         self._handle = None
         self._ending = [*(before for before in self._ending if not before.done.is_set()), handle]
         await self._pending.send(pending)

@@ -28,7 +28,7 @@ async def audio(
     range_: Annotated[str | None, Header(alias="Range")] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """What has been spoken so far, of one turn or of all, as one file."""
+    """Returns the audio spoken so far, of one turn or of all, as one file."""
     caller = await principal_of(request)
     conversation, _ = await services.sessions.view(session)
     turns = _chosen(conversation, turn)

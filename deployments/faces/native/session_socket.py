@@ -168,7 +168,7 @@ class _Connection:
                 await self.send(answer)
 
     async def _hear(self, microphone: NativeAudioInput, sound: bytes) -> None:
-        """What is wrong with a frame of sound is told; the next one may be right."""
+        """Reports the error of an audio frame; the next one may be right."""
         try:
             await microphone.hear(sound)
         except (InputError, LimitReached) as error:

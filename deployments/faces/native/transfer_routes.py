@@ -44,7 +44,7 @@ _BODY: Final[dict[str, Any]] = {
 
 @router.get("/sessions/{session_id}/export", response_class=StreamingResponse)
 async def export_session(services: Open, caller: Caller, session: Session) -> StreamingResponse:
-    """Everything of the session up to now as one ZIP file: events, sound and captions.
+    """Exports the session up to now as one ZIP file: events, sound and captions.
 
     Members of a thread get it without what its owner has called the share links.
     """

@@ -34,7 +34,7 @@ _SPOKEN_PARTS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Completions:
-    """What the face asks for."""
+    """Requests of the face."""
 
     sessions: Sessions
     intakes: AudioInputs
@@ -93,7 +93,7 @@ class Completions:
         return self._wanted(request, cursor.session, state.turn, self.names.chat(request.model).id)
 
     def _same(self, request: ChatCompletionRequest, given: tuple[object, ...]) -> bool:
-        """What was spoken is not written down again to find that out; how many messages there are is told."""
+        """Checks the number of messages without transcribing their audio again."""
         if len(given) != len(request.messages):
             return False
         if sounds(request.messages) or any(message.audio for message in request.messages):
@@ -174,7 +174,7 @@ class Completions:
         return str(state.answer)
 
     async def _heard(self, session: SessionId, sound: bytes, place: Place, caller: Principal) -> str:
-        """What was said. The recording becomes part of the completion's session."""
+        """Transcribes a recording, which becomes part of the completion's session."""
         field = f"messages[{place[0]}].content[{place[1]}].input_audio.data"
         try:
             with self.arriving.file(caller.name) as arrival:

@@ -21,7 +21,7 @@ _LASTS_S: Final = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a client wants to be told."""
+    """Options of a client's answer stream."""
 
     session: SessionId
     turn: TurnId

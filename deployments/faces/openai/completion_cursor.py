@@ -1,4 +1,4 @@
-"""Where in an answer a client is: the ids of its events."""
+"""Cursor of a client in an answer: the ids of its events."""
 
 from typing import NamedTuple
 

@@ -32,7 +32,7 @@ _CHARS_PER_TOKEN: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What the face asks for."""
+    """Requests of the face."""
 
     library: RetrievalService
     names: Names

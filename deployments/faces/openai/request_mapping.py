@@ -31,7 +31,7 @@ Place = tuple[int, int]
 def settings_of(
     request: ChatCompletionRequest, model: NamedModel, voice: str | None, settings: OpenAiSettings
 ) -> SettingsPatch:
-    """What the completion's session begins with. Raises InputError."""
+    """Returns the settings that the completion's session begins with. Raises InputError."""
     wishes: dict[str, Any] = {
         "speak": voice is not None,
         "llm_provider": model.provider,
@@ -185,7 +185,7 @@ def _words(
 
 
 def question(given: Sequence[GivenMessage]) -> str:
-    """What was asked last. Raises InputError where nothing was said at all."""
+    """Returns the last question. Raises InputError without any."""
     asked = [one.content for one in given if one.role == "user" and one.content.strip()]
     others = [one.content for one in given if one.content.strip()]
     if not others:

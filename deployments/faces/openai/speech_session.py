@@ -28,14 +28,14 @@ from schemas.settings.openai_settings import OpenAiSettings
 
 _CHARS_PER_TOKEN: Final = 4
 _SILENCE_MS: Final = 200
-"""What is heard of a text in which nothing can be spoken."""
+"""Audio of a text without anything to speak."""
 _TOKENS_PER_S: Final = 20
 """About: nobody counts tokens of speech here."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechFile:
-    """What is being spoken."""
+    """Speech that is being synthesized."""
 
     session: SessionId
     turn: TurnId
@@ -51,7 +51,7 @@ def usage_of(spoken: SpeechFile, audio_ms: int) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Speeches:
-    """What the face asks for."""
+    """Requests of the face."""
 
     sessions: Sessions
     names: Names

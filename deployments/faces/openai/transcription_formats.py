@@ -1,4 +1,4 @@
-"""What was said in a recording, in the shapes of OpenAI's transcriptions."""
+"""Transcripts of a recording in the shapes of OpenAI's transcriptions."""
 
 import math
 import zlib

@@ -26,7 +26,7 @@ Wish = TranscriptionRequest | TranslationRequest
 
 @dataclass(frozen=True, slots=True)
 class Hearings:
-    """What the face asks for."""
+    """Requests of the face."""
 
     sessions: Sessions
     intakes: AudioInputs
@@ -35,7 +35,7 @@ class Hearings:
     listener: SessionListener
 
     def model(self, wish: Wish) -> NamedModel:
-        """Who writes it down. Raises ModelNotFound, or UnsupportedValue for what nobody here can do."""
+        """Returns the provider that transcribes. Raises ModelNotFound, or UnsupportedValue."""
         model = self.names.transcription(wish.model)
         quality = self.settings.quality_speech_to_text
         engine = quality_engine(quality)
@@ -58,7 +58,7 @@ class Hearings:
 
     @asynccontextmanager
     async def recording(self, file: IO[bytes]) -> AsyncGenerator[UploadedSound, None]:
-        """What is in the file. Raises NotSound or InputTooLong."""
+        """Decodes the file. Raises NotSound or InputTooLong."""
         longest_s = self.settings.limits.upload_s
         with _about_the_file():
             async with recording_in(file, self.intakes.decoders, longest_s=longest_s) as recording:
@@ -70,7 +70,7 @@ class Hearings:
             return (await recording.listen(self.intakes, session, name=name)).ms
 
     async def texts(self, session: SessionId, made: Transcribed) -> AsyncGenerator[str, None]:
-        """What was said, as it is known; ends with the recording. Raises EngineError."""
+        """Yields the transcript as it becomes known; ends with the recording. Raises EngineError."""
         _, head = await self.sessions.view(session)
         wish = Listening(after=Seq(0))
         async with aclosing(self.listener.listen(session, head, wish)) as batches:

@@ -1,4 +1,4 @@
-"""What an answer rests on, as OpenAI's `url_citation`."""
+"""Sources of an answer, as OpenAI's `url_citation`."""
 
 from typing import Any
 

@@ -28,7 +28,7 @@ class IdleTimeout:
         """The answer after which nobody has said anything, and until when that is fine."""
 
     def note(self, event: ServerEvent, conversation: Conversation) -> None:
-        """What was told now, and the session as it is then."""
+        """Takes the event told now, and the session after it."""
         kind = event.data["type"]
         if kind in _INTERRUPTIONS:
             self._due = None

@@ -63,7 +63,7 @@ class RealtimeAudioInput:
             await handle.hear(sound)
 
     async def commit(self) -> Deed:
-        """What follows from it: it is in the log when that returns. Raises RealtimeInvalid."""
+        """Commits the buffer: its input is in the log when the returned deed is done. Raises RealtimeInvalid."""
         handle = await self._current()
         sent_ms, self._sent = self._sent / _BYTES_PER_MS[self._format], 0
         if handle is None or sent_ms < _SHORTEST_MS:
@@ -137,7 +137,7 @@ class RealtimeAudioInput:
 
     @contextmanager
     def _using(self, handle: OpenInputHandle) -> Iterator[None]:
-        """What ended it is told by whoever finds out."""
+        """Passes errors of an input that goes on; another task reports the end of one that is done."""
         try:
             yield
         except RhapsodeError:

@@ -13,7 +13,7 @@ class InputBufferEvents:
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._begins: dict[str, int] = {}
-        """Where each input begins."""
+        """Position at which each input begins."""
         self._total_ms = 0
         self._sent: dict[str, str] = {}
         """Of transcripts, what has been told."""
@@ -76,7 +76,7 @@ class InputBufferEvents:
         return [*([stopped] if self._detects else []), *self.committed(name)]
 
     def committed(self, name: str) -> list[Shown]:
-        """What was sent is an item now."""
+        """The committed audio becomes an item."""
         items = self._conversation.items
         previous = items.before(name)
         item = shown_item(items.known[name], self._conversation.turns)

@@ -1,4 +1,4 @@
-"""What Realtime clients want of a conversation: checked against it, recorded as events."""
+"""Commands of Realtime clients: checked against it, recorded as events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -166,7 +166,7 @@ class RealtimeCommands:
         await self.sessions.decide(self.session, lambda _: (added,))
 
     async def idled(self, turn: TurnId, name: str, at_ms: int) -> bool:
-        """Nobody has said anything since this answer; False: somebody has, or that is known already."""
+        """Records the silence after this answer; False: somebody has spoken, or it is recorded already."""
         told = True
 
         def decision(conversation: Conversation) -> Sequence[Event]:
@@ -275,7 +275,7 @@ def _item(conversation: Conversation, name: str, verb: str) -> Item:
 
 
 def _context(conversation: Conversation, wish: ResponseWish) -> list[Item]:
-    """What the response is about: the conversation, or what came with the wish."""
+    """Returns the response's context: the conversation, or the input that the request brings."""
     known = conversation.items.known
     if wish.input is None:
         return [known[name] for name in conversation.items.order]

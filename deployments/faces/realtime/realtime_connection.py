@@ -44,7 +44,7 @@ from schemas.realtime.realtime_session import ResponseWish
 _ROOM: Final = 1_000
 """Around the sound of the longest piece."""
 _JOBS: Final = 32
-"""What waits for what came before it; when there is more, the client waits to be heard."""
+"""Queue of client events; when there is more, the client waits to be heard."""
 _EVENT_ID: Final = 512
 
 
@@ -82,7 +82,7 @@ class Connection:
         await self._say("session.created", session=shown(self._opened.session, config))
 
     async def tell(self) -> None:
-        """What happens in the session, from where this client is on, until the session ends."""
+        """Yields the session's events from this client's position until the session ends."""
         services = self._services
         listener = SessionListener(services.log, services.tailer, services.clock)
         wish = Listening(
@@ -216,7 +216,7 @@ class Connection:
         await done.wait()
 
     def leave(self) -> None:
-        """What was said by now is all: nobody can send the rest of it again."""
+        """Commits the audio received by now: no client can send the rest again."""
         self._ears.leave()
 
 

@@ -32,7 +32,7 @@ class RealtimeSocket:
             await deliver(self._socket.send_text, text)
 
     async def receive(self) -> str | bytes | None:
-        """What the client sent; None: it left."""
+        """Returns the client's next event; None: it left."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             return None

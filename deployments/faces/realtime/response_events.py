@@ -12,13 +12,13 @@ from schemas.ids import TurnId
 
 @dataclass(slots=True)
 class _Response:
-    """What has been told of one."""
+    """State of one response as its client knows it."""
 
     id: str
     told: bool = False
     """That it is there."""
     muted: bool = False
-    """Nobody is to hear any more of it."""
+    """Silences the rest of the response."""
     message: str | None = None
     text: list[str] = field(default_factory=list)
     output: list[str] = field(default_factory=list)

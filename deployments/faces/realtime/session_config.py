@@ -88,7 +88,7 @@ def _means(name: str, value: Any) -> bool:
 
 
 def _side(patch: SessionPatch | TranscriptionPatch, side: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is not left out; what is replaced whole comes with its defaults."""
+    """Returns the fields that are set; a field that is replaced whole has its defaults."""
     model = getattr(patch.audio, side)
     found: dict[str, Any] = {}
     for name, value in given.items():
@@ -101,7 +101,7 @@ def _side(patch: SessionPatch | TranscriptionPatch, side: str, given: Mapping[st
 
 
 def for_response(config: Config, wish: ResponseWish) -> Config:
-    """What one response is answered with."""
+    """Settings of one response."""
     given = wish.model_dump(
         mode="json",
         exclude_unset=True,

@@ -41,7 +41,7 @@ router = APIRouter(tags=["narration"])
 
 
 async def known_source(services: GatewayContainer, caller: Principal, name: str) -> Source:
-    """Where the audio of a narration or of a scene is. Raises for what is none, or somebody else's."""
+    """Finds the audio of a narration or a scene. Raises for any other, or another owner's."""
     if session := parse_session_id(name):
         conversation, _ = await services.sessions.view(session)
         if conversation.kind != "narration" or not owns(caller, conversation.principal):
@@ -163,7 +163,7 @@ async def _counts(source: Source) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class NarrationParams:
-    """What a listener wants of a narration."""
+    """Playback options of a narration's listener."""
 
     after: int
     format: AudioFormat

@@ -67,7 +67,7 @@ async def settings_history(services: Open, caller: Caller) -> PreferencesHistory
 
 @router.get("/api/tts/voices")
 async def voices(services: Open) -> list[VoiceView]:
-    """Who can speak, with which voices, and how each sounds."""
+    """Lists the speech providers, their voices, and how each sounds."""
     return [
         VoiceView(id=voice, provider=provider, preview_url=_preview_url(provider, voice))
         for provider, names in services.sessions.choices.speakers.items()

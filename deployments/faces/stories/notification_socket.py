@@ -22,7 +22,7 @@ _STAYS_S: Final = 5.0
 
 
 def known_user(caller: Principal, user_id: str) -> str:
-    """Whose affairs the path means. On an open server everybody is the same user.
+    """Returns the user that the path names. An open server has one user for all.
 
     Raises UserNotFound for somebody else.
     """
@@ -37,7 +37,7 @@ def known_user(caller: Principal, user_id: str) -> str:
 async def notifications(
     websocket: WebSocket, user_id: str, caller: Caller, after: str = "", ack: bool = False
 ) -> None:
-    """What the user should hear of: what came while nobody was there, then what comes.
+    """Sends the user's notifications: first those missed while away, then new ones.
 
     A notification counts as delivered with `ack=true` when the client has said `{"type": "ack", "id": ...}`,
     and otherwise when the client has stayed a while after it, or left with a goodbye. `after=<id>` begins
@@ -68,7 +68,7 @@ async def notifications(
 
 
 class _Post:
-    """What was sent to a client that confirms nothing, and when it may count as delivered."""
+    """Tracks notifications to a client that confirms nothing, and when they count as delivered."""
 
     def __init__(self, users: Users) -> None:
         self._users = users

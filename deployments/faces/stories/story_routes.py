@@ -66,7 +66,7 @@ async def known_scene(services: GatewayContainer, caller: Principal, scene_id: s
 
 
 def socket_url(request: Request, path: str) -> str:
-    """Where a client of this request finds a WebSocket."""
+    """Returns the address of a WebSocket for a client of this request."""
     scheme = "wss" if request.url.scheme in ("https", "wss") else "ws"
     return f"{scheme}://{request.url.netloc}{path}"
 

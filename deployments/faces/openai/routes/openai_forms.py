@@ -31,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class UploadedRecording(NamedTuple):
-    """What lies on the disk for as long as the form is open."""
+    """Uploaded recording, kept on the disk while its form is open."""
 
     file: IO[bytes]
     name: str
@@ -86,7 +86,7 @@ async def _received(request: Request, limit: int, arrival: Arrival) -> FormData:
 
 
 def _fields(form: FormData, model: type[BaseModel]) -> dict[str, Any]:
-    """What was left empty was left out. Raises InputError for what is given twice and may not be."""
+    """Drops empty fields. Raises InputError for a field that is given twice and may not be."""
     fields: dict[str, Any] = {}
     for given, value in form.multi_items():
         name = given.removesuffix("[]")

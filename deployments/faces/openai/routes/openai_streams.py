@@ -25,7 +25,7 @@ DONE: Final = b"data: [DONE]\n\n"
 
 
 def headers_of(session: SessionId) -> dict[str, str]:
-    """What names an answer: in our words, and in those that OpenAI's clients put into their logs."""
+    """Headers that name an answer: in our words, and in those that OpenAI's clients put into their logs."""
     return {SESSION_HEADER: session, _REQUEST_HEADER: session}
 
 

@@ -48,7 +48,7 @@ def _form(model: type[BaseModel]) -> dict[str, Any]:
     openapi_extra=_form(TranscriptionRequest),
 )
 async def transcribe(services: Open, caller: Caller, request: Request) -> Response:
-    """What is said in a recording. docs/openai.md says which fields are supported."""
+    """Transcribes a recording. docs/openai.md says which fields are supported."""
     return await _write_down(services, caller, request, TranscriptionRequest)
 
 
@@ -59,7 +59,7 @@ async def transcribe(services: Open, caller: Caller, request: Request) -> Respon
     openapi_extra=_form(TranslationRequest),
 )
 async def translate(services: Open, caller: Caller, request: Request) -> Response:
-    """What is said in a recording, in English."""
+    """Translates a recording into English."""
     return await _write_down(services, caller, request, TranslationRequest)
 
 
