@@ -63,7 +63,7 @@ class RealtimeAudioInput:
             await handle.hear(sound)
 
     async def commit(self) -> Deed:
-        """Commits the buffer: its input is in the log when the returned deed is done. Raises RealtimeInvalid."""
+        """Commits the buffer; the input is in the log when the deed is done. Raises RealtimeInvalid."""
         handle = await self._current()
         sent_ms, self._sent = self._sent / _BYTES_PER_MS[self._format], 0
         if handle is None or sent_ms < _SHORTEST_MS:
