@@ -3,21 +3,23 @@
 import os
 import ssl
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.chat_server import ChatHouse, chat_house
-from tests.speech_server import SpeechHouse, speech_house
-from tests.thorough import UNTIMED
+from tests.support.hypothesis_profiles import UNTIMED
+from tests.support.servers.chat_server import ChatHouse, chat_house
+from tests.support.servers.speech_server import SpeechHouse, speech_house
 
 # There are thousands of HTTP clients in these tests, all of them for this machine. Each would read 140
 # certificates, which takes 60 to 100 ms. From a folder they are read only when somebody is to be trusted.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = ssl.get_default_verify_paths().openssl_capath
+
+HERE = Path(__file__).parent
 
 settings.load_profile(UNTIMED)  # unless an option says otherwise, which is looked at later
 
@@ -27,13 +29,16 @@ LONGEST = (
     "serve",
     "resilience",
     "browser",
-    "engines",
-    "voice",
+    "pipeline/engines",
+    "pipeline/stt",
+    "deployments/assistant",
+    "deployments/native",
     "seeds",
-    "openai",
-    "unit",
-    "documents",
-    "retrieval",
+    "deployments/openai",
+    "cluster/cli",
+    "pipeline/tts",
+    "pipeline/sessions",
+    "pipeline/rag",
 )
 """What takes long begins early, so that all processes end at about the same time."""
 
@@ -49,7 +54,11 @@ class FileByFile(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         path = PurePosixPath(nodeid.partition("::")[0])
-        return QUEUES.get(path.parent.name, str(path))
+        return (
+            QUEUES.get(path.relative_to("tests").parts[0], str(path))
+            if path.parts[0] == "tests"
+            else str(path)
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,8 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    folder = item.path.parent.name
-    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+    folder = item.path.parent.relative_to(HERE)
+    places = [place for place, longest in enumerate(LONGEST) if folder.is_relative_to(longest)]
+    return min(places, default=len(LONGEST))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
-from tests.support import running_app, scripted_settings
+from tests.support.running_app import running_app, scripted_settings
 
 
 def answer_one_prompt(home: Path, passed: Any) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from tests.support import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.cable import Cable, cable_to
-from tests.browser.reader import PATIENCE_MS, Reader
-from tests.browser.spoken import CHROMIUM, Visit, browser_that_hears, record
-from tests.browser.storytelling import prefer
-from tests.speech_server import SpeechHouse
+from tests.browser.browser_microphone import CHROMIUM, Visit, browser_that_hears, record
+from tests.browser.network_cable import Cable, cable_to
+from tests.browser.page_reader import PATIENCE_MS, Reader
+from tests.browser.stories_page import prefer
+from tests.support.servers.speech_server import SpeechHouse
 
 STORY = (
     "At the edge of the northern sea there stood a lighthouse, and in it lived a keeper named Ines. "

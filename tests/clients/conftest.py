@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 
 from schemas.settings import AppSettings
-from tests.openai.asking import SLOWLY, spoken
-from tests.support import RunningApp, running_app, scripted_settings
+from tests.support.clients.openai_requests import SLOWLY, spoken
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 _HERE: Final = Path(__file__).parent
 _ENVIRONMENT: Final = _HERE.parent.parent / ".venv-clients"

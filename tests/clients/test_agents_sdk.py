@@ -3,9 +3,9 @@
 import pytest
 
 from tests.clients.conftest import RunClient
-from tests.clips import needs_clips
-from tests.openai.asking import SLOWLY
-from tests.support import RunningApp
+from tests.support.clients.openai_requests import SLOWLY
+from tests.support.running_app import RunningApp
+from tests.support.speech.clips import needs_clips
 
 pytestmark = [needs_clips, pytest.mark.timeout(300)]
 

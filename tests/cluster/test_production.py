@@ -18,7 +18,7 @@ from cluster.cli.main import app
 from pipeline.eventlog.redis.embedded.embedded_server import find_binary
 from pipeline.eventlog.redis.server_info import Durability
 from schemas.version import VERSION
-from tests.log.support import wait_for
+from tests.support.eventlog.log_events import wait_for
 from tests.test_layout import ROOT
 
 PRODUCTION = ROOT / "cluster" / "production"

@@ -9,7 +9,7 @@ from schemas.events import AudioChunk, SessionEndRequested, TurnRequested, TurnS
 from schemas.events.recorded import NewEvent
 from schemas.ids import Seq, SessionId, TurnId, created_ms, generation, new_session_id
 from schemas.settings import SessionSettings
-from tests.log.support import ENDED, STARTED, batch, creation, delta, new
+from tests.support.eventlog.log_events import ENDED, STARTED, batch, creation, delta, new
 
 MAX_BYTES = 400_000
 """The quota of the logs under test."""

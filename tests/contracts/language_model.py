@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.engines.ports import ChatRequest, Completion, LanguageModel, Message
 from tests.contracts.streams import take_turns
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 SYSTEM = Message("system", "You are a helpful assistant. Answer in plain prose.")
 

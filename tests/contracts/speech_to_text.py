@@ -10,8 +10,8 @@ import pytest
 from loadtests.client.recorded_speech import Clip, command, librivox
 from pipeline.engines.ports import SpeechToText, Transcript, Utterance
 from schemas.errors import EngineBusy
-from tests.clips import joined, needs_clips, word_errors
-from tests.eventually import eventually
+from tests.support.eventually import eventually
+from tests.support.speech.clips import joined, needs_clips, word_errors
 
 SECOND = 16_000
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.engines.ports import TextToSpeech, TimedWord, WordTimes
 from schemas.errors import UnknownVoice
 from tests.contracts.streams import take_turns
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 SENTENCE = "One of the foxes ran by, and the old keeper saw it."
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from pipeline.eventlog.redis.embedded import embedded_server
-from tests.edge.listeners import Heard, ask, create, frames, open_stream
-from tests.eventually import eventually
-from tests.support import RunningApp, running_app, scripted_settings
+from tests.support.clients.native_client import Heard, ask, create, frames, open_stream
+from tests.support.eventually import eventually
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 

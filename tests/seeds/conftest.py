@@ -10,8 +10,8 @@ from pipeline.core.clock import SystemClock
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from pipeline.eventlog.open_log import open_log
 from tests.seeds.people import Person
-from tests.speech_server import SpeechHouse
-from tests.support import RunningApp, running_app, scripted_settings
+from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.servers.speech_server import SpeechHouse
 
 STORY = (
     "Once upon a time there was a lighthouse keeper, old and kind. Every night he lit the great lamp. "

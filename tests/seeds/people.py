@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from pipeline.background.redis.redis_maintenance import RedisUpkeep
 from pipeline.background.worker_report import report
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from tests.edge.listeners import sse
-from tests.support import RunningApp
+from tests.support.clients.native_client import sse
+from tests.support.running_app import RunningApp
 
 Message = dict[str, Any]
 AUTO = {"auto_play_last_scene": True}

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.assistants import LIMIT_S, Message, assistant, mp3_ms, say, until
-from tests.voice.callers import Event, austen, events_of, silence
-from tests.voice.sayings import of
-from tests.voice.sound_files import wav
+from tests.support.clients.assistant_client import LIMIT_S, Message, assistant, mp3_ms, say, until
+from tests.support.clients.logged_utterances import of
+from tests.support.clients.native_speaker import Event, austen, events_of, silence
+from tests.support.running_app import RunningApp, running_app, scripted_settings
+from tests.support.speech.sound_files import wav
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.engines.ports import ChatRequest, Written
 from pipeline.eventlog.archive.tiered_log import TieredLog
-from tests.eventually import eventually
 from tests.seeds.conftest import STORY
 from tests.seeds.people import AUTO, Person, messages, milliseconds, nothing_left_to_do, of, until
-from tests.speech_server import SpeechHouse
-from tests.support import RunningApp
+from tests.support.eventually import eventually
+from tests.support.running_app import RunningApp
+from tests.support.servers.speech_server import SpeechHouse
 
 pytestmark = pytest.mark.anyio
 

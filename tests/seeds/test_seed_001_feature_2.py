@@ -8,7 +8,6 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Written
-from tests.eventually import eventually
 from tests.seeds.conftest import CROWD, LENGTHS, PUNCTUATED, SLOW, SLOWLY, STORY
 from tests.seeds.people import (
     Message,
@@ -22,8 +21,9 @@ from tests.seeds.people import (
     text_of,
     until,
 )
-from tests.speech_server import SpeechHouse
-from tests.support import RunningApp
+from tests.support.eventually import eventually
+from tests.support.running_app import RunningApp
+from tests.support.servers.speech_server import SpeechHouse
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,6 @@ from deployments.faces.stories import story_routes
 from deployments.faces.stories.story_routes import known_scene
 from pipeline.apps.narrations import Scene
 from schemas.principals import Principal
-from tests.eventually import eventually
 from tests.seeds.conftest import MUTE, SLOW, SLOWLY, STORY
 from tests.seeds.people import (
     Message,
@@ -26,8 +25,9 @@ from tests.seeds.people import (
     text_of,
     until,
 )
-from tests.speech_server import SpeechHouse
-from tests.support import running_app, scripted_settings
+from tests.support.eventually import eventually
+from tests.support.running_app import running_app, scripted_settings
+from tests.support.servers.speech_server import SpeechHouse
 
 pytestmark = pytest.mark.anyio
 

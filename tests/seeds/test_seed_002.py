@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.seeds.conftest import SLOW, STORY
-from tests.seeds.event_source import STREAM, EventSource, asking, events_of, thread_of
 from tests.seeds.people import Person
+from tests.support.clients.event_source import STREAM, EventSource, asking, events_of, thread_of
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ from websockets.asyncio.client import ClientConnection
 
 from pipeline.eventlog.archive.tiered_log import TieredLog
 from tests.seeds.conftest import SLOW, STORY
-from tests.seeds.event_source import STREAM, asking, thread_of
 from tests.seeds.people import Person, milliseconds, nothing_left_to_do, until
 from tests.seeds.test_seed_002_threads import listed
+from tests.support.clients.event_source import STREAM, asking, thread_of
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from pipeline.engines.ports import ChatRequest, Written
-from tests.eventually import eventually
-from tests.seeds.event_source import STREAM, thread_of
 from tests.seeds.people import Person
-from tests.support import RunningApp, running_app, scripted_settings
+from tests.support.clients.event_source import STREAM, thread_of
+from tests.support.eventually import eventually
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 BEAT_S = 1.0

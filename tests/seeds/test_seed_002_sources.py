@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.eventlog.redis.embedded import embedded_server
 from pipeline.sessions.orphan_scan import OrphanScanLease
-from tests.seeds.event_source import EventSource, asking, events_of, thread_of
 from tests.seeds.people import Person
-from tests.support import RunningApp, running_app, scripted_settings
+from tests.support.clients.event_source import EventSource, asking, events_of, thread_of
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 

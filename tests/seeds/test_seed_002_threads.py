@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from tests.seeds.conftest import STORY
-from tests.seeds.event_source import EventSource, asking, thread_of
 from tests.seeds.people import Person, until
+from tests.support.clients.event_source import EventSource, asking, thread_of
 
 pytestmark = pytest.mark.anyio
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from tests.eventually import eventually
 from tests.seeds.conftest import STORY
 from tests.seeds.people import Message, Person, messages, milliseconds, of, sound, until
-from tests.speech_server import SpeechHouse
+from tests.support.eventually import eventually
+from tests.support.servers.speech_server import SpeechHouse
 
 pytestmark = pytest.mark.anyio
 NUMBERED = " ".join(f"This is sentence number {number} of them all." for number in range(30))

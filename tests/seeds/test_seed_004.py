@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import RunningApp, running_app, scripted_settings
-from tests.voice.callers import austen, calling, events_of, new_session, silence
-from tests.voice.sayings import of
+from tests.support.clients.logged_utterances import of
+from tests.support.clients.native_speaker import austen, calling, events_of, new_session, silence
+from tests.support.running_app import RunningApp, running_app, scripted_settings
 
 pytestmark = pytest.mark.anyio
 SPEECH = silence(300) + austen() + silence(1_200)

@@ -13,7 +13,7 @@ import pytest
 
 from cluster.terminal import run_state
 from cluster.terminal.run_state import RunState
-from tests.tracing.collector import Collector, collector
+from tests.support.servers.trace_collector import Collector, collector
 
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. " * 6
 

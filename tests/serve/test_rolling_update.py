@@ -10,8 +10,8 @@ import yaml
 
 from cluster.client.http_client import Client, ReceivedEvent
 from schemas.events import TERMINAL
-from tests.edge.listeners import Heard, frames, open_stream
 from tests.serve.conftest import STORY, Rhapsode
+from tests.support.clients.native_client import Heard, frames, open_stream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(3_000)]
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from loadtests.report.result_store import ROOT
 
-LIBRARY: Final = ROOT / "tests" / "retrieval" / "library"
+LIBRARY: Final = ROOT / "tests" / "pipeline" / "rag" / "library"
 _PAGE: Final = "<!-- page -->"
 _BLOCKS: Final = re.compile(r"\n\s*\n")
 _COLUMNS: Final = 92

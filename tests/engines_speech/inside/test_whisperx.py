@@ -12,9 +12,9 @@ from pipeline.engines.ports import Transcript, Utterance
 from pipeline.engines.stt.whisper_windows import repeats_itself
 from pipeline.engines.stt.whisperx.whisperx_engine import WhisperX
 from schemas.errors import EngineBusy, EngineDead, EngineFailed
-from tests.clips import needs_clips, plain, word_errors
+from tests.engines_speech.expected_text import said, with_pauses
 from tests.engines_speech.inside.conftest import SETTINGS
-from tests.engines_speech.said import said, with_pauses
+from tests.support.speech.clips import needs_clips, plain, word_errors
 
 pytestmark = [pytest.mark.anyio, needs_clips]
 

@@ -14,7 +14,7 @@ import pytest
 from cluster.terminal import run_state
 from pipeline.engines.speech_environment import voice_python
 from schemas.settings import TextToSpeechSettings
-from tests.edge.listeners import ask, create, listen_until_over
+from tests.support.clients.native_client import ask, create, listen_until_over
 
 pytestmark = [pytest.mark.anyio, pytest.mark.serve, pytest.mark.timeout(400)]
 STORY = "The keeper lit the lamp, and the fox watched the sea until the morning came. "

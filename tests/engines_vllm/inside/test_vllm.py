@@ -14,7 +14,7 @@ from pipeline.engines.llm.vllm.vllm_environment import SPARE
 from pipeline.engines.ports import ChatRequest, Completion, Function, Message, ToolCall, Written
 from schemas.errors import EngineBusy, EngineFailed, UnknownModel
 from tests.contracts.language_model import answer, asking
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from pipeline.engines.llm.vllm.vllm_environment import vllm_python
 from pipeline.eventlog.redis.embedded import embedded_server
 from schemas.settings import LanguageModelSettings
 from tests.engines_vllm.adapters import write_adapter
-from tests.support import scripted_settings
+from tests.support.running_app import scripted_settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,0 @@
-"""What answers rest on: passages, functions, and what is said of them."""

@@ -1,1 +1,0 @@
-"""The benchmark: its arithmetic, its rows in small, what it keeps, and how it complains."""

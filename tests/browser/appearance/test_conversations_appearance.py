@@ -1,0 +1,107 @@
+"""What talks, characters and documents look like, and that the keyboard is enough."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.appearance.test_page_appearance import LOOKS
+from tests.browser.appearance.test_stories_appearance import WIDE_ENOUGH
+from tests.browser.conversations_page import BEES, added, file, new_character, new_collection, new_talk, row
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+LONG = "A collection with a rather long name, " + "W" * 50
+
+
+@pytest.mark.parametrize(("device", "viewport", "scheme"), LOOKS)
+def test_pictures_of_talks_and_none_scrolls_sideways(
+    open_page: OpenPage,
+    app: RunningApp,
+    pictures: Path,
+    scheme: str,
+    device: str,
+    viewport: dict[str, int],
+) -> None:
+    collection = new_collection(app.url, LONG, bees_md=BEES, notes_txt="Bees fly. " * 200)
+    character = new_character(app.url, "Ines, who keeps the lighthouse", collection)
+    reader = open_page(new_talk(app.url, character=character), viewport=viewport, color_scheme=scheme)
+    page = reader.page
+
+    def picture(name: str) -> None:
+        page.screenshot(path=pictures / f"{device}-{scheme}-{name}.png")
+        assert page.evaluate(WIDE_ENOUGH), name
+
+    expect(page.get_by_text("Ask something, by hand or by voice")).to_be_visible()
+    picture("talk-empty")
+    reader.ask("What is the hive built of?")
+    reader.page.locator(".sentence.speaking").wait_for()
+    reader.status_is("completed")
+    picture("talk")
+    page.locator(".prose").get_by_role("button", name="Source 1").click()
+    expect(page.locator("#passage mark")).to_be_visible()
+    expect(page.locator("#passage .excerpt")).to_contain_text("Bees dance")
+    picture("passage")
+    page.goto(f"{app.url}/?threads")
+    expect(page.get_by_role("list", name="Your talks").get_by_role("link").first).to_be_visible()
+    picture("talks")
+    page.goto(f"{app.url}/?characters")
+    page.get_by_role("button", name="Edit Ines").first.click()
+    picture("characters")
+    page.goto(f"{app.url}/?collections")
+    expect(page.get_by_role("list", name="Your collections").get_by_role("link").first).to_be_visible()
+    picture("collections")
+    page.goto(f"{app.url}/?collection={collection}")
+    added(reader, "The hive")
+    broken = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
+    page.set_input_files("#files", [broken, file("long.txt", "Bees fly. " * 38_000)])  # type: ignore[list-item]
+    expect(row(reader, "broken.pdf")).to_have_attribute("data-state", "failed")
+    page.get_by_label("Look something up").last.fill("what are combs built of")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("button", name="Open The hive").first).to_be_visible()
+    picture("collection")
+    page.mouse.wheel(0, 2_000)
+    page.wait_for_function("() => scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+    picture("found")
+
+
+def test_the_keyboard_is_enough(open_page: OpenPage, app: RunningApp) -> None:
+    collection = new_collection(app.url, "By keys", bees_md=BEES)
+    reader = open_page("/?threads")
+    keys = reader.page.keyboard
+    reader.page.get_by_label("By keys", exact=True).last.focus()
+    keys.press("Space")
+    reader.page.get_by_role("button", name="Begin to talk").focus()
+    keys.press("Enter")
+    reader.page.wait_for_url("**/?thread=*")
+    expect(reader.page.locator("#text")).to_be_focused()
+    keys.type("the hive")
+    keys.press("Enter")
+    reader.status_is("completed")
+    reader.page.get_by_role("list", name="Sources").get_by_role("button").first.focus()
+    keys.press("Enter")
+    expect(reader.page.get_by_role("dialog", name="The hive")).to_be_visible()
+    keys.press("Escape")
+    expect(reader.page.get_by_role("dialog")).to_have_count(0)
+    reader.page.goto(f"{app.url}/?collection={collection}")
+    reader.page.get_by_role("button", name="Delete bees.md").focus()
+    keys.press("Enter")
+    keys.press("Tab")
+    expect(reader.page.get_by_role("button", name="Delete bees.md", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["threads", "characters", "collections", "collection"])
+def test_every_control_has_a_name(open_page: OpenPage, app: RunningApp, place: str) -> None:
+    collection = new_collection(app.url, "Named", bees_md=BEES)
+    new_character(app.url, "Somebody", collection)
+    reader = open_page(f"/?{place}={collection}")
+    reader.page.locator(".shelf li").first.wait_for()
+    nameless = reader.page.evaluate("""() =>
+        [...document.querySelectorAll('button, a, summary, input, select, textarea, progress')]
+            .filter((part) => part.checkVisibility())
+            .filter((part) => !(part.ariaLabel || part.innerText || part.labels?.length))
+            .map((part) => part.outerHTML)""")
+    assert nameless == []

@@ -1,0 +1,137 @@
+"""Talks at the page: characters, answers with their sources, and several people."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.browser_microphone import YOUNG_MAN, Visit
+from tests.browser.conftest import CITED, SHORT
+from tests.browser.conversations_page import BEES, new_character, new_collection, new_talk
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+def test_a_character_is_made_changed_and_talked_to(open_page: OpenPage, app: RunningApp) -> None:
+    collection = new_collection(app.url, "Hives", bees_md=BEES)
+    reader = open_page("/?threads")
+    page = reader.page
+    page.get_by_role("link", name="Characters").click()
+    page.get_by_label("Name", exact=True).fill("Ida")
+    page.get_by_label("Persona").fill("A keeper, dry and kind.")
+    page.get_by_label("Hives").first.check()
+    page.get_by_role("button", name="Make the character").click()
+    page.get_by_role("button", name="Edit Ida").click()
+    expect(page.get_by_label("Persona")).to_have_value("A keeper, dry and kind.")
+    page.get_by_label("Name", exact=True).fill("Ida the keeper")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Ida the keeper").click()
+    expect(page.get_by_label("With", exact=True)).to_have_value(page.url.partition("with=")[2])
+    expect(page.get_by_label("Hives").first).to_be_checked()
+    page.get_by_role("button", name="Begin to talk").click()
+    page.wait_for_url("**/?thread=*")
+    expect(page.get_by_text("with Ida the keeper")).to_be_visible()
+    expect(page.get_by_role("link", name="Hives").first).to_have_attribute(
+        "href", f"./?collection={collection}"
+    )
+    reader.ask("briefly, please")
+    reader.hears(200)
+    reader.status_is("completed")
+    assert reader.answer == SHORT
+    expect(page.get_by_role("heading", name="briefly, please").first).to_be_visible()
+    page.goto(f"{app.url}/?characters")
+    page.get_by_role("button", name="Delete Ida the keeper").click()
+    page.get_by_role("button", name="Delete Ida the keeper for good?").click()
+    expect(page.get_by_role("link", name="Ida the keeper")).to_have_count(0)
+
+
+def test_a_marker_opens_the_passage_in_its_document(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_talk(app.url, new_collection(app.url, "Bees", bees_md=BEES)))
+    expect(reader.page.get_by_text("Knows Bees")).to_be_visible()
+    reader.ask("What is a hive built of?")
+    reader.hears(200)
+    reader.page.locator(".sentence.speaking").wait_for()
+    reader.status_is("completed")
+    assert reader.answer == CITED
+    sources = reader.page.get_by_role("list", name="Sources")
+    expect(sources.get_by_role("button")).to_have_count(2)
+    marker = reader.page.locator(".prose").get_by_role("button", name="Source 1")
+    marker.focus()
+    reader.page.keyboard.press("Enter")
+    mark = reader.page.locator("#passage mark")
+    expect(mark).to_contain_text("Their combs are built of wax")
+    expect(reader.page.locator("#passage .excerpt")).to_contain_text("Bees dance to tell")
+    expect(reader.page.get_by_role("dialog", name="The hive")).to_be_visible()
+    reader.page.keyboard.press("Escape")
+    reader.page.reload()
+    expect(reader.page.locator(".prose").get_by_role("button", name="Source 2")).to_have_text("[2]")
+
+
+def test_talks_are_found_by_their_words_renamed_and_deleted(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_talk(app.url))
+    expect(reader.page.get_by_role("heading", name="A new talk")).to_be_visible()
+    reader.ask("briefly about quaggas")
+    reader.status_is("completed")
+    expect(reader.page.get_by_role("heading", name="briefly about quaggas").first).to_be_visible()
+    new_talk(app.url, title="Something else")
+    page = reader.page
+    page.goto(f"{app.url}/?threads")
+    talks = page.get_by_role("list", name="Your talks").get_by_role("link")
+    expect(talks.filter(has_text="Something else")).to_have_count(1)
+    page.get_by_label("Find a talk").fill("quaggas")
+    expect(talks).to_have_count(1)
+    page.get_by_role("button", name="Rename briefly about quaggas").click()
+    page.get_by_label("Title").fill("Quaggas")
+    page.get_by_role("button", name="Save").click()
+    expect(talks).to_contain_text("Quaggas")
+    talks.click()
+    expect(page.get_by_role("heading", name="Quaggas", exact=True)).to_be_visible()
+    page.goto(f"{app.url}/?threads")
+    page.get_by_role("button", name="Delete Quaggas").click()
+    page.get_by_role("button", name="Delete Quaggas for good?").click()
+    expect(talks.filter(has_text="Quaggas")).to_have_count(0)
+
+
+def test_several_people_are_in_one_talk(open_page: OpenPage, app: RunningApp) -> None:
+    address = new_talk(app.url, new_collection(app.url, "Bees", bees_md=BEES), title="Together")
+    one, other = open_page(address), open_page(address)
+    one.page.get_by_role("button", name="Share").click()
+    one.page.get_by_role("button", name="Make a link").click()
+    link = one.page.get_by_role("textbox", name="The link")
+    expect(link).to_be_visible()
+    guest = open_page(link.input_value())
+    one.page.keyboard.press("Escape")
+    one.ask("What is a hive?")
+    for reader in (one, other, guest):
+        reader.tap_if_asked()
+        reader.hears(100)
+    other.ask("briefly")
+    for reader in (one, other, guest):
+        expect(reader.page.locator('.turn[data-status="completed"]')).to_have_count(2)
+        assert reader.answer == SHORT
+    guest.page.locator(".turn").first.get_by_role("button", name="Source 1").first.click()
+    expect(guest.page.locator("#passage mark")).to_contain_text("Their combs are built of wax")
+    expect(guest.page.get_by_text("The whole document is not yours to open")).to_be_visible()
+
+
+def test_a_talk_is_spoken(visit: Visit, app: RunningApp) -> None:
+    reader = visit(1.0, YOUNG_MAN, 60.0, url=app.url + new_talk(app.url, title="Spoken"))
+    reader.page.get_by_role("button", name="Talk", exact=True).click()
+    reader.page.locator('.turn[data-status="completed"]').wait_for(state="attached")
+    expect(reader.page.get_by_role("heading", name="Spoken")).to_be_visible()
+
+
+def test_a_talk_with_a_character_that_knows_something(open_page: OpenPage, app: RunningApp) -> None:
+    collection = new_collection(app.url, "Of the hive", bees_md=BEES)
+    reader = open_page(new_talk(app.url, character=new_character(app.url, "Bea", collection)))
+    expect(reader.page.get_by_text("with Bea · knows")).to_be_visible()
+    reader.ask("the hive")
+    expect(reader.page.get_by_role("list", name="Sources").get_by_role("button")).to_have_count(2)
+
+
+def test_a_talk_that_is_not_there_says_so(open_page: OpenPage) -> None:
+    reader = open_page("/?thread=0190a000-0000-7000-8000-000000000000")
+    expect(reader.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()

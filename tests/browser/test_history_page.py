@@ -1,0 +1,87 @@
+"""What happened when: the list of sessions, timelines, and telling it again."""
+
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import session_log
+from tests.browser.conftest import SHORT, STORY
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+@pytest.fixture
+def told(app: RunningApp) -> str:
+    return asked_in(app, "briefly")
+
+
+def asked_in(app: RunningApp, prompt: str) -> str:
+    """A session in which this was asked, and answered to the end."""
+    with httpx.Client(base_url=app.url, timeout=30) as http:
+        session: str = http.post("/v1/sessions", json={"title": "Asked once"}).json()["session_id"]
+        http.post(f"/v1/sessions/{session}/turns", json={"prompt": prompt}).raise_for_status()
+        with http.stream("GET", f"/v1/sessions/{session}/events") as events:
+            for line in events.iter_lines():
+                if '"turn.completed"' in line:
+                    break
+    return session
+
+
+def test_the_list_leads_to_what_happened(open_page: OpenPage, told: str) -> None:
+    reader = open_page("/?history")
+    expect(reader.page.get_by_role("link", name=re.compile("^Asked once")).first).to_be_visible()
+    reader.page.get_by_text("Stories", exact=True).nth(1).click()
+    expect(reader.page.get_by_role("link", name=re.compile("^Asked once"))).to_have_count(0)
+    reader.page.get_by_text("Asked", exact=True).click()
+    reader.page.get_by_role("link", name=re.compile("^Asked once")).first.click()
+    expect(reader.page.get_by_role("heading", name="Asked once")).to_be_visible()
+
+
+def test_a_timeline_shows_latencies(open_page: OpenPage, app: RunningApp, told: str) -> None:
+    reader = open_page(f"/?timeline={told}")
+    log_events = session_log.events(app.url, told)
+    reader.wait("s.lastSeq === arg", len(log_events))
+    asked, sound = (
+        next(event["ts"] for event in log_events if event["type"] == kind)
+        for kind in ("turn.requested", "audio.chunk")
+    )
+    expect(reader.page.locator(".delays")).to_contain_text(f"first sound {sound - asked:,} ms")
+    picture = reader.page.get_by_role("img", name=re.compile("first sound after"))
+    expect(picture).to_be_visible()
+    sentences = sum(event["type"] == "sentence.completed" for event in log_events)
+    assert picture.locator("rect.made").count() == picture.locator("rect.heard").count() == sentences
+    reader.page.get_by_text("In numbers").click()
+    table = reader.page.get_by_role("table", name=re.compile("moment by moment"))
+    row = table.get_by_role("row").filter(has_text="First sound")
+    expect(row).to_contain_text(f"{sound - asked:,} ms")
+    expect(reader.page.get_by_role("table", name="The session itself")).to_contain_text("Begun")
+
+
+@pytest.mark.parametrize(
+    ("choice", "speed", "prompt", "answer"),
+    [("4×", 4, "a story", STORY), ("Original speed", 1, "briefly", SHORT)],
+)
+def test_it_is_told_again_at_its_pace(
+    open_page: OpenPage, app: RunningApp, choice: str, speed: int, prompt: str, answer: str
+) -> None:
+    told = asked_in(app, prompt)
+    reader = open_page(f"/?timeline={told}")
+    head = len(session_log.events(app.url, told))
+    reader.wait("s.lastSeq === arg", head)
+    with (
+        reader.page.expect_websocket(lambda socket: f"speed={speed}" in socket.url),
+        reader.waits("s.speed === arg && s.lastSeq > 0 && s.lastSeq < s.head", speed),
+    ):
+        reader.page.get_by_text(choice, exact=True).click()
+    if speed == 1:
+        reader.hears()
+    reader.wait("s.lastSeq === arg", head)
+    assert reader.answer == answer
+    if speed == 4:
+        assert reader.stats["samplesPlayed"] == 0

@@ -1,0 +1,114 @@
+"""Reading and hearing an answer while it is being made."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser import session_log
+from tests.browser.conftest import MARKUP, SHORT, STORY
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+RATES = {"opus": 48, "pcm16": 24}
+"""Samples of a millisecond."""
+
+
+def test_a_newcomer_need_only_press_enter(open_page: OpenPage) -> None:
+    reader = open_page()
+    assert "lighthouse keeper and a fox" in reader.page.input_value("#text")
+    reader.page.press("#text", "Enter")
+    reader.hears()
+    assert "lighthouse keeper and a fox" in reader.page.inner_text(".turn .prompt")
+    assert reader.page.input_value("#text") == ""
+
+
+def test_words_appear_while_the_answer_is_still_being_written(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("a story")
+    shown = reader.page.wait_for_function(  # looked at in the page, so that a busy machine sees it too
+        """() => { const text = document.querySelector('.prose')?.textContent ?? "";
+                   return text.length > 20 && text }"""
+    ).json_value()
+    assert STORY.startswith(shown)
+    assert len(shown) < len(STORY)
+    reader.status_is("completed")
+    assert reader.answer == STORY
+
+
+@pytest.mark.parametrize("codec", ["opus", "pcm16"])
+def test_every_sample_is_played_once_without_a_gap(open_page: OpenPage, app: RunningApp, codec: str) -> None:
+    reader = open_page("/web/icon.svg")
+    if codec == "pcm16":
+        reader.page.add_init_script("delete globalThis.AudioDecoder")
+    reader.page.goto(app.url)
+    reader.ask("briefly")
+    reader.hears(300)
+    earlier = reader.stats["positionMs"]
+    reader.hears(earlier + 200)
+    reader.wait("s.turn === null && s.samplesPlayed > 0")
+    stats = reader.stats
+    assert stats["codec"] == codec
+    assert stats["underruns"] == 0
+    assert reader.answer == SHORT
+    assert stats["samplesPlayed"] == session_log.turns(app.url, reader.session)[0]["audio_ms"] * RATES[codec]
+
+
+def test_the_light_is_on_the_sentence_and_the_word_that_are_heard(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page()
+    reader.ask("briefly")
+    look = """() => ({
+        ms: rhapsode.stats().positionMs,
+        sentence: document.querySelector('.sentence.speaking')?.textContent,
+        words: [...document.querySelectorAll('.word.said')].map((word) => word.textContent),
+    })"""
+    seen = reader.page.wait_for_function(
+        f"() => {{ const now = ({look})(); return now.words.length && now; }}"
+    )
+    early = seen.json_value()
+    reader.status_is("completed")
+    first, second = session_log.sentences(app.url, reader.session, reader.last_turn)
+    assert early["sentence"] == first.text
+    assert early["words"][0] in first.text  # on a slow machine it is a later one, with its full stop
+    reader.wait("s.positionMs > arg", second.at_ms + 400)
+    late = reader.page.evaluate(look)
+    assert late["sentence"] == second.text
+    assert len(late["words"]) == 1
+    reader.wait("s.turn === null")
+    assert reader.page.locator(".sentence.speaking").count() == 0
+
+
+def test_a_text_is_read_out_word_for_word(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.page.get_by_text("Read aloud").click()
+    reader.page.fill("#text", "First line")
+    reader.page.press("#text", "Shift+Enter")
+    reader.page.keyboard.type("and the second one.")
+    assert reader.page.input_value("#text") == "First line\nand the second one."
+    reader.page.press("#text", "Enter")
+    reader.hears()
+    assert reader.answer == "First line\nand the second one."
+
+
+def test_markup_in_an_answer_is_text(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("markup <script>document.title='owned'</script>")
+    reader.status_is("completed")
+    assert reader.answer == MARKUP
+    assert reader.page.locator("#story img, #story b, #story script").count() == 0
+    assert reader.page.title() != "owned"
+
+
+def test_without_the_voice_there_are_only_words(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    reader.page.click("#sound summary")
+    reader.page.click("#voice")
+    reader.ask("briefly")
+    reader.status_is("completed")
+    assert reader.answer == SHORT
+    assert reader.stats["turn"] is None
+    assert session_log.turns(app.url, reader.session)[0]["audio_ms"] == 0

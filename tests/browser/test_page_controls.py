@@ -1,0 +1,150 @@
+"""Stop, pause, skip, settings and what happens when a wish is refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser import session_log
+from tests.browser.page_reader import Reader
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+_SPEAKING = "[...document.querySelectorAll('.sentence')].findIndex((one) => one.matches('.speaking'))"
+"""The number of the sentence that is heard."""
+_SKIP = f"() => {{ const left = {_SPEAKING}; document.querySelector('#skip').click(); return left; }}"
+
+
+@pytest.fixture
+def listener(open_page: OpenPage) -> Reader:
+    """Somebody to whom a long story is being read; it is written faster than it is read."""
+    reader = open_page()
+    reader.ask("a story at length")
+    reader.hears(200)
+    return reader
+
+
+@pytest.fixture
+def patient(open_page: OpenPage) -> Reader:
+    """Somebody to whom a story is read that is still being written in a minute."""
+    reader = open_page()
+    reader.ask("a story without end")
+    reader.hears(200)
+    return reader
+
+
+def test_escape_stops_the_voice_and_the_writing(patient: Reader) -> None:
+    patient.status_is("running")
+    patient.page.keyboard.press("Escape")
+    patient.wait("s.rms < 0.0005 && s.turn === null")
+    patient.status_is("stopped")
+    patient.page.get_by_text("Stopped", exact=True).wait_for()
+    assert not patient.page.is_visible("#stop")
+
+
+def test_a_stop_is_heard_in_every_tab(patient: Reader, open_page: OpenPage) -> None:
+    other = open_page(patient.page.url)
+    other.tap_if_asked()
+    other.hears()
+    patient.page.click("#stop")
+    other.wait("s.rms < 0.0005 && s.turn === null")
+    other.status_is("stopped")
+
+
+def test_a_stop_is_heard_in_every_tab_when_all_is_written_already(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("a story told twice")
+    reader.hears()
+    other = open_page(reader.page.url)
+    other.tap_if_asked()
+    other.hears()
+    for tab in (reader, other):
+        tab.status_is("completed")
+    reader.page.click("#stop")
+    other.wait("s.rms < 0.0005 && s.turn === null")
+    late = open_page(reader.page.url)
+    late.status_is("completed")
+    late.wait("s.turn === null")
+
+
+def test_space_pauses_everybody_and_goes_on_at_the_same_place(listener: Reader, open_page: OpenPage) -> None:
+    other = open_page(listener.page.url)
+    other.tap_if_asked()
+    other.hears()
+    listener.look_up()
+    listener.page.keyboard.press("Space")
+    for reader in (listener, other):
+        reader.wait("s.paused && s.rms < 0.0005")
+    held = listener.stats["positionMs"]
+    late = open_page(listener.page.url)
+    late.wait("s.paused")
+    assert listener.stats["positionMs"] == held
+    listener.page.get_by_role("button", name="Go on").click()
+    for reader in (listener, other):
+        reader.hears(held)
+
+
+def test_space_in_the_text_box_is_a_space(listener: Reader) -> None:
+    listener.page.press("#text", "Space")
+    assert listener.page.input_value("#text") == " "
+    assert not listener.stats["paused"]
+
+
+def test_skipping_goes_to_the_next_sentence(listener: Reader, app: RunningApp) -> None:
+    turn = listener.stats["turn"]
+    listener.page.wait_for_function(
+        f"() => document.querySelectorAll('.sentence').length > 2 && {_SPEAKING} >= 0"
+    )
+    left = listener.page.evaluate(_SKIP)
+    over = False
+    while len(voiced := session_log.sentences(app.url, listener.session, turn)) < left + 2:
+        assert not over, "What is shown was never voiced."
+        over = "turn.completed" in {event["type"] for event in session_log.events(app.url, listener.session)}
+    following = voiced[left + 1]
+    listener.wait("s.positionMs >= arg && s.samplesPlayed / 48 < s.positionMs - 100", following.at_ms)
+    listener.page.wait_for_function(f"(left) => ({_SPEAKING}) > left", arg=left)
+
+
+def test_an_empty_request_is_refused_in_words(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("   ")
+    problem = reader.page.locator("#problem")
+    problem.wait_for()
+    assert "is empty" in problem.inner_text()
+    reader.page.fill("#text", "x")
+    assert not problem.is_visible()
+
+
+def test_a_request_that_is_too_long_is_refused_and_kept(open_page: OpenPage) -> None:
+    reader = open_page()
+    reader.ask("long " * 500)
+    problem = reader.page.locator("#problem")
+    problem.wait_for()
+    assert "2000" in problem.inner_text() or "2,000" in problem.inner_text()
+    assert reader.page.input_value("#text") == "long " * 500
+
+
+def test_speed_is_a_setting_of_the_session(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page()
+    reader.ask("briefly")
+    reader.hears()
+    other = open_page(reader.page.url)
+    reader.page.click("#sound summary")
+    reader.page.fill("#speed", "1.5")
+    other.page.wait_for_function("() => document.querySelector('#speed').value === '1.5'")
+    reader.wait("s.turn === null")
+    reader.ask("briefly, but faster")
+    reader.page.locator(".turn").nth(1).wait_for()
+    reader.status_is("completed")
+    slow, fast = session_log.turns(app.url, reader.session)
+    assert fast["audio_ms"] < slow["audio_ms"]
+
+
+def test_volume_down_is_silence_without_losing_the_place(listener: Reader) -> None:
+    listener.page.click("#sound summary")
+    listener.page.fill("#volume", "0")
+    listener.wait("s.rms < 0.0005")
+    place = listener.stats["positionMs"]
+    listener.wait("s.positionMs > arg", place)
+    listener.page.fill("#volume", "1")
+    listener.hears(place)

@@ -1,0 +1,136 @@
+"""The settings of narration: kept as soon as they are changed, with a word beside each."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Route, expect
+
+from tests.browser.page_reader import Reader
+from tests.browser.stories_page import new_story
+from tests.support.running_app import RunningApp
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("default_settings")]
+OpenPage = Callable[..., Reader]
+
+
+def settings(reader: Reader) -> Locator:
+    reader.page.get_by_role("button", name="Settings").click()
+    sheet = reader.page.get_by_role("dialog", name="Settings")
+    expect(sheet.get_by_label("Read while writing")).to_be_visible()
+    return sheet
+
+
+def test_settings_survive_a_reload(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_label("Read while writing").check()
+    sheet.get_by_label("Shortest sentence").fill("35")
+    sheet.get_by_label("Speed").fill("1.25")
+    sheet.get_by_label("Voice", exact=True).select_option("alto")
+    sheet.get_by_role("button", name="Add one").click()
+    sheet.get_by_role("textbox", name="Parameter").fill("warmth")
+    sheet.get_by_label("Its value").fill("0.7")
+    sheet.get_by_label("Its value").press("Enter")
+    expect(sheet.get_by_role("group", name="Further parameters")).to_contain_text("Saved")
+    sheet.get_by_label("Patience").focus()
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_label("Write and read aloud")).to_be_checked()
+    reader.page.reload()
+    sheet = settings(reader)
+    expect(sheet.get_by_label("Read while writing")).to_be_checked()
+    expect(sheet.get_by_label("Shortest sentence")).to_have_value("35")
+    expect(sheet.get_by_label("Speed")).to_have_value("1.25")
+    expect(sheet.get_by_label("Voice", exact=True)).to_have_value("alto")
+    expect(sheet.get_by_label("Its value")).to_have_value("0.7")
+    sheet.get_by_text("What was changed when").click()
+    expect(sheet.get_by_role("listitem").filter(has_text="Speed: 1.25")).to_have_count(1)
+
+
+def test_what_is_typed_stays_while_another_setting_is_being_saved(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    held: list[Route] = []
+    reader.page.route("**/api/tts/settings", lambda route: held.append(route))
+    sheet.get_by_label("Read while writing").check()
+    field = sheet.get_by_label("Shortest sentence")
+    field.press_sequentially("7")
+    typed = field.input_value()
+    while not held:
+        reader.page.wait_for_timeout(20)
+    held.pop().continue_()
+    expect(sheet.get_by_text("Saved")).to_be_visible()
+    assert field.input_value() == typed
+
+
+def test_what_cannot_be_is_said_beside_its_field(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    field = sheet.get_by_label("Shortest sentence")
+    field.fill("9999")
+    field.press("Tab")
+    expect(sheet.get_by_role("alert").filter(has_text="A number from 1 to 500")).to_be_visible()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("30")
+    field.press("Tab")
+    expect(field).to_have_attribute("aria-invalid", "false")
+
+
+def test_without_narration_nothing_is_offered_to_be_read_aloud(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_label("Read scenes out").uncheck()
+    expect(sheet.get_by_text("Saved")).to_be_visible()
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_label("Write and read aloud")).to_be_disabled()
+
+
+def test_while_nothing_is_read_out_what_depends_on_it_is_disabled(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    dependent = [sheet.get_by_label(label) for label in ("Read while writing", "Auto-play last scene")]
+    for switch in dependent:
+        expect(switch).to_be_enabled()
+        expect(switch).to_have_css("opacity", "1")
+    sheet.get_by_label("Read scenes out").uncheck()
+    for switch in dependent:
+        expect(switch).to_be_disabled()
+        expect(switch).to_have_css("opacity", "0.5")
+    reader.page.reload()
+    sheet = settings(reader)
+    expect(sheet.get_by_label("Auto-play last scene")).to_be_disabled()
+    sheet.get_by_label("Read scenes out").check()
+    expect(sheet.get_by_label("Auto-play last scene")).to_be_enabled()
+
+
+def test_a_voice_can_be_listened_to(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    sheet = settings(reader)
+    sheet.get_by_label("Voice", exact=True).select_option("alto")
+    with reader.page.expect_response("**/api/tts/voices/alto/preview*") as answer:
+        sheet.get_by_role("button", name="Listen").click()
+    assert answer.value.headers["content-type"].startswith("audio/")
+    expect(sheet.get_by_role("button", name="Stop")).to_be_visible()
+
+
+def test_a_voice_is_not_played_twice_nor_to_who_has_closed_the_settings(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page(new_story(app.url))
+    played = "window.played = 0; Audio.prototype.play = async () => { window.played += 1; };"
+    released = "window.released = 0; URL.revokeObjectURL = () => { window.released += 1; };"
+    reader.page.evaluate(f"() => {{ {played} {released} }}")
+    asked: list[Route] = []
+    reader.page.route("**/api/tts/voices/*/preview*", lambda route: asked.append(route))
+    sheet = settings(reader)
+    for _ in range(2):
+        sheet.locator("button.preview").click()
+    reader.sees(lambda: len(asked) == 1)
+    reader.page.keyboard.press("Escape")
+    asked[0].continue_()
+    reader.page.wait_for_function("() => window.released === 1")
+    assert reader.page.evaluate("window.played") == 0
+    assert len(asked) == 1

@@ -1,0 +1,49 @@
+"""Share links: made, listened with, taken back."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import SHORT
+from tests.browser.page_reader import Reader
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Reader]
+
+
+@pytest.fixture
+def shared(open_page: OpenPage) -> tuple[Reader, str]:
+    """Somebody who has shared a session, and the link."""
+    reader = open_page()
+    reader.ask("briefly")
+    reader.status_is("completed")
+    reader.page.get_by_role("button", name="Share").click()
+    reader.page.get_by_label("For whom").fill("Ada")
+    reader.page.get_by_role("button", name="Make a link").click()
+    link = reader.page.get_by_role("textbox", name="The link")
+    expect(link).to_be_visible()
+    return reader, link.input_value()
+
+
+def test_a_guest_listens_and_does_nothing_else(open_page: OpenPage, shared: tuple[Reader, str]) -> None:
+    host, link = shared
+    guest = open_page(link)
+    guest.status_is("completed")
+    assert guest.answer == SHORT
+    expect(guest.page.get_by_text("You are listening along")).to_be_visible()
+    for part in ("#composer", ".places", "#share", "#settings-button"):
+        expect(guest.page.locator(part)).not_to_be_visible()
+    host.page.keyboard.press("Escape")
+    host.ask("a story")
+    guest.tap_if_asked()
+    guest.hears(200)
+
+
+def test_a_link_that_was_taken_back_opens_nothing(open_page: OpenPage, shared: tuple[Reader, str]) -> None:
+    host, link = shared
+    host.page.get_by_role("button", name="Revoke Ada").click()
+    expect(host.page.get_by_role("button", name="Revoke Ada")).to_have_count(0)
+    guest = open_page(link)
+    guest.page.locator("#refusal").wait_for()
+    assert guest.page.locator(".turn").count() == 0

@@ -1,0 +1,150 @@
+"""Stories with scenes: written, heard while they are written, read out afterwards."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import session_log
+from tests.browser.conftest import SHORT, STORY
+from tests.browser.page_reader import Reader
+from tests.browser.stories_page import new_story, prefer, scene, story_of, tell, written
+from tests.support.running_app import RunningApp
+from tests.support.servers.speech_server import SpeechHouse
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("default_settings")]
+OpenPage = Callable[..., Reader]
+
+
+def test_a_story_is_begun_and_its_scene_heard_while_it_is_written(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    reader = open_page()
+    reader.page.get_by_role("link", name="Stories").click()
+    reader.page.get_by_label("Title").fill("The lighthouse and the fox")
+    reader.page.get_by_label("What it is about").fill("A keeper and a fox")
+    reader.page.get_by_role("button", name="Begin the story").click()
+    story = story_of(reader)
+    expect(reader.page.get_by_role("heading", name="The lighthouse and the fox")).to_be_visible()
+    tell(reader, "a story at length", aloud=True)
+    reader.hears(300)
+    reader.status_is("running")
+    assert (STORY * 8).startswith(reader.answer[: len(STORY)])
+    reader.page.locator("#scene-1 .sentence.speaking").wait_for()
+    scene(reader, 1).get_by_role("button", name="Pause scene 1").click()
+    reader.wait("s.paused && s.rms < 0.0005")
+    scene(reader, 1).get_by_role("button", name="Play scene 1").click()
+    reader.hears()
+    scene(reader, 1).get_by_role("button", name="Stop").click()
+    reader.status_is("stopped")
+    reader.page.goto(app.url + "/?stories")
+    entry = reader.page.get_by_role("link", name="The lighthouse and the fox")
+    expect(entry.first).to_contain_text("1 scene")
+    assert story in (entry.first.get_attribute("href") or "")
+
+
+def test_a_written_scene_is_read_out_when_one_wants_it(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url))
+    tell(reader, "briefly", aloud=False)
+    written(reader, 1).get_by_role("button", name="Read aloud").click()
+    reader.hears(200)
+    narration = reader.stats["session"]
+    assert narration != story_of(reader)
+    reader.page.locator("#scene-1 .word.said").wait_for()
+    reader.wait("s.turn === null")
+    assert reader.stats["samplesPlayed"] == session_log.turns(app.url, narration)[0]["audio_ms"] * 48
+    assert reader.answer == SHORT
+    expect(scene(reader, 1).get_by_role("button", name="Read again")).to_be_visible()
+    scene(reader, 1).get_by_role("button", name="Read again").click()
+    reader.wait("s.session !== null && s.session !== arg", narration)
+    reader.hears()
+
+
+def test_while_it_is_read_one_sees_how_far_it_is(
+    open_page: OpenPage, app: RunningApp, house: SpeechHouse
+) -> None:
+    house.silent = True
+    prefer(app.url, tts_provider="cloud", tts_timeout=60)
+    reader = open_page(new_story(app.url, "In the making", "briefly"))
+    written(reader, 1).get_by_role("button", name="Read aloud").click()
+    expect(scene(reader, 1).get_by_text("0 of 2 sentences read")).to_be_visible()
+    scene(reader, 1).get_by_role("button", name="Cancel").click()
+    expect(scene(reader, 1).get_by_role("button", name="Read aloud")).to_be_visible()
+
+
+def test_a_plain_scene_plays_by_itself_where_the_settings_say_so(
+    open_page: OpenPage, app: RunningApp
+) -> None:
+    prefer(app.url, auto_play_last_scene=True)
+    reader = open_page(new_story(app.url, "By itself"))
+    tell(reader, "briefly", aloud=False)
+    reader.hears(200)
+    assert reader.stats["session"] != story_of(reader)
+    reader.page.locator("#scene-1 .sentence.speaking").wait_for()
+
+
+def test_of_two_tabs_only_one_begins_to_speak(open_page: OpenPage, app: RunningApp) -> None:
+    prefer(app.url, auto_play_last_scene=True)
+    address = app.url + new_story(app.url, "Two tabs")
+    first = open_page(address)
+    second = Reader.at(first.page.context, address)
+    second.page.click(".story-head")  # it may sound as well
+    tell(first, "briefly", aloud=False)
+    for reader in (first, second):
+        written(reader, 1)
+        expect(scene(reader, 1).get_by_role("button", name="Read again")).to_be_visible()
+    first.sees(lambda: _has_played(first) or _has_played(second))
+    playing, waiting = (first, second) if _has_played(first) else (second, first)
+    playing.wait("s.turn === null && s.samplesPlayed > 0")  # meanwhile the other could have begun as well
+    expect(scene(waiting, 1).locator(".badge")).to_be_visible()
+    assert not _has_played(waiting)
+    assert second.mistakes == []
+
+
+def test_a_tab_that_may_not_sound_yet_lets_another_begin(open_page: OpenPage, app: RunningApp) -> None:
+    prefer(app.url, auto_play_last_scene=True)
+    address = app.url + new_story(app.url, "A tab nobody touched")
+    untouched = open_page(address)
+    touched = Reader.at(untouched.page.context, address)
+    tell(touched, "briefly", aloud=False)
+    touched.hears(200)
+    expect(scene(untouched, 1).locator(".badge")).to_be_visible()
+    assert untouched.stats["turn"] is None
+
+
+def _has_played(reader: Reader) -> bool:
+    return reader.stats["turn"] is not None or reader.stats["samplesPlayed"] > 0
+
+
+def test_a_narration_that_fails_says_why_and_is_tried_again(
+    open_page: OpenPage, app: RunningApp, house: SpeechHouse
+) -> None:
+    prefer(app.url, tts_provider="cloud", auto_play_last_scene=True)
+    house.refusals = [(500, {})] * 20
+    reader = open_page(new_story(app.url, "Out of order"))
+    tell(reader, "briefly", aloud=False)
+    written(reader, 1)
+    alert = scene(reader, 1).get_by_role("alert").filter(has_text="It could not be read out")
+    expect(alert).to_be_visible(timeout=25_000)
+    house.forget()
+    alert.get_by_role("button", name="Retry").click()
+    reader.hears(200)
+    expect(alert).not_to_be_visible()
+    assert reader.answer == SHORT
+
+
+def test_a_reload_keeps_the_place_in_a_scene(open_page: OpenPage, app: RunningApp) -> None:
+    reader = open_page(new_story(app.url, "Once more", "a story"))
+    written(reader, 1).get_by_role("button", name="Read aloud").click()
+    reader.hears(1_500)
+    left_ms = reader.stats["positionMs"]
+    reader.page.reload()
+    reader.tap_if_asked()
+    reader.wait("s.samplesPlayed > 0")
+    assert 1_300 < reader.begun_ms < left_ms + 2_000
+    reader.hears(2_000)
+
+
+def test_a_story_that_is_not_there_says_so(open_page: OpenPage) -> None:
+    reader = open_page("/?story=0190a000-0000-7000-8000-000000000000")
+    expect(reader.page.get_by_role("alert").filter(has_text="There is no session")).to_be_visible()

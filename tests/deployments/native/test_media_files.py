@@ -1,0 +1,89 @@
+"""The audio made so far and the captions, as files."""
+
+import io
+
+import av
+import httpx
+import pytest
+
+from tests.support.clients.native_client import Heard, ask, create, listen_until_over
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def told(app: RunningApp, http: httpx.AsyncClient) -> tuple[str, int, Heard]:
+    session = await create(http, title="A story")
+    turn = await ask(http, session, prompt="Tell me a story")
+    return session, turn, await listen_until_over(app.ws_url, session, turn)
+
+
+def duration_ms(data: bytes) -> float:
+    with av.open(io.BytesIO(data)) as container:
+        return sum(1_000 * f.samples / f.sample_rate for f in container.decode(audio=0))
+
+
+@pytest.mark.parametrize("fmt", ["wav", "mp3", "opus"])
+async def test_the_file_plays_as_long_as_the_turn_is(
+    http: httpx.AsyncClient, told: tuple[str, int, Heard], fmt: str
+) -> None:
+    session, turn, heard = told
+    answer = await http.get(f"/v1/sessions/{session}/audio", params={"format": fmt, "turn": turn})
+    assert answer.status_code == 200
+    total = heard.of("turn.completed")[0]["data"]["audio_ms"]
+    assert duration_ms(answer.content) == pytest.approx(total, abs=120)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"), [("bytes=0-99", 0, 99), ("bytes=100-", 100, None), ("bytes=-50", -50, None)]
+)
+async def test_ranges_are_parts_of_the_whole(
+    http: httpx.AsyncClient, told: tuple[str, int, Heard], wanted: str, first: int, last: int | None
+) -> None:
+    path = f"/v1/sessions/{told[0]}/audio?format=mp3"
+    whole = await http.get(path)
+    part = await http.get(path, headers={"Range": wanted, "If-Range": whole.headers["etag"]})
+    assert part.status_code == 206
+    assert part.content == whole.content[first : None if last is None else last + 1]
+    assert part.headers["content-range"].endswith(f"/{len(whole.content)}")
+
+
+async def test_a_range_past_the_end_is_refused_and_a_stale_one_gets_the_whole(
+    http: httpx.AsyncClient, told: tuple[str, int, Heard]
+) -> None:
+    path = f"/v1/sessions/{told[0]}/audio?format=mp3"
+    whole = await http.get(path)
+    assert (await http.get(path, headers={"Range": "bytes=99999999-"})).status_code == 416
+    stale = await http.get(path, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (stale.status_code, stale.content) == (200, whole.content)
+    same = await http.get(path, headers={"If-None-Match": whole.headers["etag"]})
+    assert same.status_code == 304
+
+
+async def test_captions_follow_the_sentences_and_the_words(
+    http: httpx.AsyncClient, told: tuple[str, int, Heard]
+) -> None:
+    session, turn, heard = told
+    vtt = (await http.get(f"/v1/sessions/{session}/captions.vtt")).text
+    srt = (await http.get(f"/v1/sessions/{session}/captions.srt", params={"turn": turn})).text
+    words = (await http.get(f"/v1/sessions/{session}/captions.vtt", params={"words": True})).text
+    assert vtt.startswith("WEBVTT - A story\n\n00:00:00.000 --> ")
+    assert vtt.count("-->") == srt.count("-->") == len(heard.of("sentence.completed"))
+    assert words.count("-->") == sum(len(f["data"]["words"]) for f in heard.of("sentence.voiced"))
+    assert "The fox said nothing, but sat down by the fire." in srt
+
+
+async def test_an_unknown_turn_or_format_is_refused(
+    http: httpx.AsyncClient, told: tuple[str, int, Heard]
+) -> None:
+    base = f"/v1/sessions/{told[0]}"
+    assert (await http.get(f"{base}/audio?turn=999")).json()["code"] == "turn.not_found"
+    assert (await http.get(f"{base}/audio?format=aiff")).json()["field"] == "format"
+    assert (await http.get(f"{base}/captions.ass")).json()["field"] == "kind"
+
+
+async def test_a_session_without_sound_has_empty_files(http: httpx.AsyncClient) -> None:
+    session = await create(http)
+    assert len((await http.get(f"/v1/sessions/{session}/audio")).content) == 44
+    assert (await http.get(f"/v1/sessions/{session}/captions.vtt")).text == "WEBVTT\n"

@@ -1,0 +1,33 @@
+"""Librarians in this process and behind a handle of Serve."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from ray import serve
+
+from deployments.replicas.retrieval import LibrarianReplica, RemoteLibrarian
+from pipeline.rag.librarian_port import RetrievalService
+from pipeline.rag.open_library import open_library
+from schemas.settings.retrieval_settings import RetrievalSettings
+from tests.contracts.retrieval_service import LibrarianContract
+
+QUICK = RetrievalSettings(embedding="wordllama", judge=None)
+
+
+class TestLibrary(LibrarianContract):
+    @pytest.fixture
+    async def librarian(self, tmp_path: Path) -> AsyncGenerator[RetrievalService, None]:
+        library = open_library(QUICK, tmp_path)
+        yield library
+        await library.aclose()
+
+
+class TestRemoteLibrarian(LibrarianContract):
+    @pytest.fixture
+    def librarian(self, tmp_path: Path, request: pytest.FixtureRequest) -> RetrievalService:
+        deployment = serve.deployment(name="Librarian")(LibrarianReplica)
+        name = request.node.name
+        return RemoteLibrarian(
+            serve.run(deployment.bind(QUICK, tmp_path), name=name, _local_testing_mode=True)
+        )

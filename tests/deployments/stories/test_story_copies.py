@@ -1,0 +1,73 @@
+"""A copy of a story hears what was narrated of it, if it is the copier's own, and takes none of it away."""
+
+import json
+
+import httpx
+import pytest
+
+from schemas.ids import NOWHERE
+from tests.support.eventlog.bundles import EVENTS, unzip, with_events, zipped
+
+pytestmark = pytest.mark.anyio
+TEXT = "A short scene, which is enough."
+
+
+async def told(http: httpx.AsyncClient) -> tuple[str, str]:
+    """A story with one scene, and the scene."""
+    story = (await http.post("/api/stories", json={})).json()["id"]
+    scene = (await http.post(f"/api/stories/{story}/scenes", json={"content": TEXT})).json()["id"]
+    return story, scene
+
+
+async def narrate(http: httpx.AsyncClient, scene: str, *, again: bool = False) -> str:
+    answer = await http.post(f"/api/tts/generate/{scene}", json={"force_regenerate": again})
+    assert answer.status_code in (200, 202), answer.text
+    return str(answer.json()["session_id"])
+
+
+async def state_of(http: httpx.AsyncClient, session: str) -> int:
+    return (await http.get(f"/v1/sessions/{session}")).status_code
+
+
+async def test_deleting_a_fork_leaves_the_story_its_narrations(http: httpx.AsyncClient) -> None:
+    story, scene = await told(http)
+    narration = await narrate(http, scene)
+    fork = (await http.post(f"/v1/sessions/{story}/fork", json={})).json()["session_id"]
+    assert (await http.delete(f"/api/stories/{fork}")).status_code == 204
+    assert await state_of(http, narration) == 200
+
+
+async def test_deleting_a_story_takes_every_try_at_its_narrations(http: httpx.AsyncClient) -> None:
+    story, scene = await told(http)
+    tries = [await narrate(http, scene), await narrate(http, scene, again=True)]
+    assert len(set(tries)) == 2
+    assert (await http.delete(f"/api/stories/{story}")).status_code == 204
+    assert [await state_of(http, session) for session in tries] == [410, 410]
+
+
+async def test_a_fork_does_not_wait_for_a_narration_of_its_origin(http: httpx.AsyncClient) -> None:
+    story, scene = await told(http)
+    narration = await narrate(http, scene)
+    fork = (await http.post(f"/v1/sessions/{story}/fork", json={})).json()["session_id"]
+    copied = scene.replace(story, fork)
+    assert await narrate(http, copied) != narration
+
+
+async def test_two_imported_stories_share_no_narration(http: httpx.AsyncClient) -> None:
+    story, scene = await told(http)
+    await narrate(http, scene)
+    files = unzip((await http.get(f"/v1/sessions/{story}/export")).content)
+    assert b"narration.requested" in files[EVENTS]
+
+    def estrange(events: list[dict[str, object]]) -> None:
+        ready = json.loads(json.dumps(events[-1]))
+        n = len(events) + 1
+        ready |= {"id": f"{story}/{n}", "sequence": f"{n:010}", "type": "dev.rhapsode.narration.ready.v1"}
+        ready["data"] = {"session": "019aa3c6-0000-7000-8f00-2b1d7a5c9e10", "chunks": 1, "audio_ms": 20}
+        events[-1]["data"] = ready["data"] | {"by": "user"}
+        events.append(ready)
+
+    body = zipped(with_events(files, estrange))
+    made = [(await http.post("/v1/sessions/import", content=body)).json()["session_id"] for _ in range(2)]
+    narrations = [await narrate(http, scene.replace(story, copy)) for copy in made]
+    assert len({*narrations, NOWHERE}) == 3

@@ -1,0 +1,95 @@
+"""How many may listen at the same time: a bound for each principal, and one for all."""
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.support.clients.access_people import People, client, said_by_socket, settings_at, stream
+from tests.support.clients.native_client import create, split_frame
+from tests.support.running_app import RunningApp, running_app
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[tuple[RunningApp, People]]:
+    people = People.at(tmp_path)
+    with running_app(settings_at(tmp_path, limits={"listeners": 3, "principal": {"listeners": 2}})) as app:
+        yield app, people
+
+
+async def seated(stay: AsyncExitStack, app: RunningApp, session: str, key: str) -> ClientConnection:
+    """A listener that has heard `hello`, until `stay` ends."""
+    bearer = {"Authorization": f"Bearer {key}"}
+    socket = await stay.enter_async_context(connect(app.ws_url + stream(session), additional_headers=bearer))
+    assert split_frame(await socket.recv())[0]["type"] == "hello"
+    return socket
+
+
+async def test_one_principal_takes_no_more_seats_than_it_may_and_leaves_the_others_theirs(
+    crowded: tuple[RunningApp, People],
+) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna, client(app, people.bob) as bob, AsyncExitStack() as stay:
+        hers, his = await create(anna), await create(bob)
+        for _ in range(2):
+            await seated(stay, app, hers, people.anna)
+        [refused], closed = await said_by_socket(app, stream(hers), people.anna)
+        assert (refused["code"], refused["retryable"], closed) == ("limit.listeners", True, 1013)
+        answer = await anna.get(f"/v1/sessions/{hers}/events")
+        assert (answer.status_code, answer.json()["code"]) == (429, "limit.listeners")
+        assert int(answer.headers["Retry-After"]) > 0
+        await seated(stay, app, his, people.bob)
+        answer = await bob.get(f"/v1/sessions/{his}/events")
+        assert (answer.status_code, answer.json()["code"]) == (503, "gateway.busy")
+        assert (await anna.get(f"/v1/sessions/{hers}")).status_code == httpx.codes.OK
+
+
+async def test_a_seat_is_free_again_when_its_listener_has_left(crowded: tuple[RunningApp, People]) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna:
+        session, heard = await create(anna), 0
+        with anyio.fail_after(20):
+            while heard < 8:  # the server may hear of the one who left a moment after the next one came
+                [word], _ = await said_by_socket(app, stream(session), people.anna)
+                assert word["type"] == "hello" or word["code"] == "limit.listeners"
+                heard += word["type"] == "hello"
+
+
+STREAMS = [
+    ("/v1/conversations/message/stream", {"thread_id": "x", "content": "Hello"}),
+    ("/api/v1/conversations/message/stream", {"thread_id": "x", "content": "Hello"}),
+    ("/sse/mine/stream", {"content": "Hello"}),
+    ("/v1/chat/completions", {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}),
+    ("/v1/audio/speech", {"model": "tts-1", "voice": "alloy", "input": "Hello."}),
+    ("/v1/audio/transcriptions", {}),
+    ("/v1/collections/x/documents", {}),
+]
+
+
+async def test_whoever_is_answered_by_a_stream_has_a_seat(crowded: tuple[RunningApp, People]) -> None:
+    app, people = crowded
+    async with client(app, people.anna) as anna, AsyncExitStack() as stay:
+        session = await create(anna)
+        for _ in range(2):
+            await seated(stay, app, session, people.anna)
+        for path, wish in STREAMS:
+            refused = await anna.post(path, json=wish)
+            assert refused.status_code == 429, path
+            assert int(refused.headers["Retry-After"]) > 0
+        assert (await anna.get("/v1/models")).status_code == httpx.codes.OK
+
+
+async def test_a_streamed_completion_leaves_its_seat_when_it_is_over(
+    crowded: tuple[RunningApp, People],
+) -> None:
+    app, people = crowded
+    wish = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+    async with client(app, people.anna) as anna:
+        for _ in range(4):
+            assert (await anna.post("/v1/chat/completions", json=wish)).status_code == httpx.codes.OK

@@ -1,1 +1,0 @@
-"""Collections and documents over HTTP."""

@@ -1,0 +1,44 @@
+"""Locust's users, in a process of their own: it makes every socket of its process cooperative."""
+
+import csv
+import importlib.util
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.running_app import RunningApp
+
+pytestmark = [pytest.mark.anyio]
+needs_locust = pytest.mark.skipif(importlib.util.find_spec("locust") is None, reason='needs the extra "load"')
+FILE = Path(__file__).resolve().parents[3] / "loadtests" / "load" / "locustfile.py"
+
+
+def rows(file: Path) -> dict[str, dict[str, str]]:
+    if not file.exists():
+        return {}
+    with file.open() as lines:
+        return {row["Name"]: row for row in csv.DictReader(lines)}
+
+
+@needs_locust
+async def test_users_with_sockets_and_with_event_streams_are_answered(
+    app: RunningApp, tmp_path: Path
+) -> None:
+    words = f"-f {FILE} --host {app.url} --headless -u 4 -r 4 -t 90s --csv {tmp_path / 'users'}"
+    stats = tmp_path / "users_stats.csv"
+    command = [sys.executable, "-m", "locust", *words.split()]
+    with (tmp_path / "said.txt").open("wb") as said:
+        options = {"cwd": FILE.parents[3], "stdout": said, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, **options)  # noqa: ASYNC220 - nothing else waits here
+        try:
+            await eventually(lambda: {"SSE, question", "WebSocket, chat"} <= rows(stats).keys())
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+    assert {row["Failure Count"] for row in rows(stats).values()} == {"0"}, (
+        tmp_path / "said.txt"
+    ).read_text()

@@ -1,0 +1,272 @@
+"""Who comes is let in while answers begin in time; once they did not, as many as were answered in time."""
+
+import random
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from math import inf
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.report.tables import percentile
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
+from schemas.errors import GatewayBusy
+from schemas.settings.limit_settings import AdmissionSettings
+from tests.support.clocks import Hours
+
+USUAL_S = 0.3
+MAKING_S = 1.5
+BOUND = 1.5
+STEP_S = 0.05
+LIMITS = AdmissionSettings(slowdown=BOUND)
+
+
+def accustomed(
+    usual_s: float = USUAL_S, *, limits: AdmissionSettings = LIMITS
+) -> tuple[ConcurrencyLimiter, Hours]:
+    """To answers that begin after that time."""
+    clock = Hours()
+    newcomers = ConcurrencyLimiter(limits, clock, random.Random(1))
+    for _ in range(5):
+        turn(newcomers, clock, usual_s)
+    clock.s += 60
+    return newcomers, clock
+
+
+def turn(newcomers: ConcurrencyLimiter, clock: Hours, seconds: float) -> None:
+    with newcomers.turn("read") as wait:
+        clock.s += seconds
+        newcomers.answered(wait)
+
+
+def beside(newcomers: ConcurrencyLimiter, stack: ExitStack, turns: int) -> None:
+    """So many others run, and are none of the test's affair."""
+    for _ in range(turns):
+        newcomers.dropped(stack.enter_context(newcomers.turn("read")))
+
+
+def let_in(newcomers: ConcurrencyLimiter) -> bool:
+    try:
+        newcomers.check()
+    except GatewayBusy:
+        return False
+    return True
+
+
+@dataclass
+class Turn:
+    """What is being made, and how much of it there is."""
+
+    came_s: float
+    wait: Wait
+    over: ExitStack
+    made_s: float = 0.0
+    begun: bool = False
+
+
+@dataclass
+class House:
+    """Makes so many turns at a time in `MAKING_S`, and more of them in proportion more slowly."""
+
+    newcomers: ConcurrencyLimiter
+    clock: Hours
+    at_a_time: float
+    waits: list[float] = field(default_factory=list)
+    turned_away: int = 0
+
+    @property
+    def per_s(self) -> float:
+        return self.at_a_time / MAKING_S
+
+    def go_through(self, seconds: float, come_per_s: float) -> "House":
+        """People come evenly."""
+        inside: list[Turn] = []
+        due = 0.0
+        for _ in range(round(seconds / STEP_S)):
+            self.clock.s += STEP_S
+            due += STEP_S * come_per_s
+            while due >= 1:
+                due -= 1
+                if let_in(self.newcomers):
+                    over = ExitStack()
+                    inside.append(Turn(self.clock.s, over.enter_context(self.newcomers.turn("read")), over))
+                else:
+                    self.turned_away += 1
+            for turn in inside:
+                turn.made_s += STEP_S / max(1.0, len(inside) / self.at_a_time)
+                if turn.made_s >= USUAL_S and not turn.begun:
+                    turn.begun = True
+                    self.waits.append(self.clock.s - turn.came_s)
+                    self.newcomers.answered(turn.wait)
+                if turn.made_s >= MAKING_S:
+                    turn.over.close()
+            inside = [turn for turn in inside if turn.made_s < MAKING_S]
+        for turn in inside:
+            turn.over.close()
+        return self
+
+
+@given(st.lists(st.tuples(st.floats(0.01, USUAL_S * 1.2), st.floats(0, 2)), max_size=60))
+def test_while_answers_begin_in_time_everybody_is_let_in(steps: list[tuple[float, float]]) -> None:
+    newcomers, clock = accustomed()
+    with ExitStack() as stack:
+        beside(newcomers, stack, 3)
+        for took_s, pause_s in steps:
+            assert let_in(newcomers)
+            turn(newcomers, clock, took_s)
+            clock.s += pause_s
+        assert newcomers.room == inf
+
+
+@pytest.mark.parametrize(("took_s", "late"), [(0.11, False), (0.13, True)])
+def test_where_answers_begin_at_once_they_are_late_as_soon_as_anybody_notices(
+    took_s: float, late: bool
+) -> None:
+    newcomers, clock = accustomed(0.05)
+    with ExitStack() as stack:
+        beside(newcomers, stack, 3)
+        for _ in range(10):
+            turn(newcomers, clock, took_s)
+        assert (newcomers.room < inf) == late
+
+
+@given(st.lists(st.floats(0.01, 60), max_size=30))
+def test_who_is_alone_is_not_late_because_of_others(times_s: list[float]) -> None:
+    newcomers, clock = accustomed()
+    for took_s in times_s:
+        assert let_in(newcomers)
+        turn(newcomers, clock, took_s)
+    assert newcomers.room == inf
+
+
+@given(st.floats(0.3, 0.9), st.integers(4, 40))
+def test_less_than_can_be_made_is_all_taken(part: float, at_a_time: int) -> None:
+    newcomers, clock = accustomed()
+    house = House(newcomers, clock, at_a_time)
+    assert house.go_through(60, part * house.per_s).turned_away == 0
+
+
+@given(st.floats(1.5, 6), st.integers(4, 40))
+def test_of_more_than_that_so_many_are_turned_away_that_the_others_begin_in_time(
+    part: float, at_a_time: int
+) -> None:
+    newcomers, clock = accustomed()
+    house = House(newcomers, clock, at_a_time)
+    house.go_through(90, part * house.per_s)
+    later = house.waits[len(house.waits) // 4 :]
+    assert median(later) <= 1.3 * BOUND * USUAL_S
+    assert percentile(later, 0.95) <= 1.5 * BOUND * USUAL_S
+    assert house.turned_away > 0
+    assert len(house.waits) >= 0.9 * 90 * house.per_s, "and as much is made as can be"
+
+
+@given(st.integers(8, 60))
+def test_a_spike_that_is_answered_in_time_turns_nobody_away(at_a_time: int) -> None:
+    newcomers, clock = accustomed()
+    house = House(newcomers, clock, at_a_time)
+    house.go_through(10, 0.3 * house.per_s)
+    house.go_through(0.4, 2.5 * house.per_s)
+    assert house.go_through(20, 0.3 * house.per_s).turned_away == 0
+
+
+def crowded(at_a_time: int = 8) -> tuple[ConcurrencyLimiter, Hours]:
+    """It has learned for how many there is room."""
+    newcomers, clock = accustomed()
+    house = House(newcomers, clock, at_a_time)
+    house.go_through(30, 4 * house.per_s)
+    assert newcomers.room < 3 * at_a_time
+    return newcomers, clock
+
+
+def test_when_more_can_be_made_there_is_room_for_more() -> None:
+    newcomers, clock = crowded(at_a_time=8)
+    house = House(newcomers, clock, at_a_time=32)
+    house.go_through(60, 0.9 * house.per_s)
+    before = house.turned_away
+    assert house.go_through(30, 0.9 * house.per_s).turned_away == before
+
+
+def test_where_there_is_room_somebody_may_come_whatever_was_late_before() -> None:
+    newcomers, clock = crowded()
+    clock.s += 5
+    assert newcomers.crowded == ""
+    assert let_in(newcomers)
+
+
+def full(newcomers: ConcurrencyLimiter, stack: ExitStack) -> list[Wait]:
+    """As many turns as there is room for."""
+    return [stack.enter_context(newcomers.turn("read")) for _ in range(int(newcomers.room) + 1)]
+
+
+def test_between_late_and_in_time_the_room_stays_as_it_is() -> None:
+    newcomers, clock = crowded()
+    clock.s += 60
+    room = newcomers.room
+    with ExitStack() as stack:
+        for wait in full(newcomers, stack):
+            clock.s += 0.01
+            wait.since_s = clock.s - USUAL_S * (BOUND - 0.1)
+            newcomers.answered(wait)
+        clock.s += 0.5
+        assert newcomers.slowness == pytest.approx(BOUND - 0.1)
+        assert newcomers.room == room
+        assert not let_in(newcomers)
+
+
+def test_who_was_let_in_takes_room_before_they_have_asked_and_not_for_ever() -> None:
+    newcomers, clock = crowded()
+    clock.s += 60
+    admitted = sum(let_in(newcomers) for _ in range(100))
+    assert admitted == -(-newcomers.room // 1)
+    clock.s += 3
+    assert newcomers.taken == 0
+    assert let_in(newcomers)
+
+
+def test_the_refused_are_told_to_come_back_one_after_the_other() -> None:
+    newcomers, _ = crowded()
+    with ExitStack() as stack:
+        full(newcomers, stack)
+        few = [told(newcomers) for _ in range(20)]
+        for _ in range(2_000):
+            told(newcomers)
+        many = [told(newcomers) for _ in range(200)]
+    assert 1 <= min(few) < max(few) < 60
+    assert len({round(after_s) for after_s in many}) > 20, "in different seconds"
+    assert max(many) <= 60
+    assert median(many) > median(few), "the more there are the later"
+
+
+def told(newcomers: ConcurrencyLimiter) -> float:
+    with pytest.raises(GatewayBusy) as refused:
+        newcomers.check()
+    assert refused.value.retry_after_s is not None
+    return refused.value.retry_after_s
+
+
+def test_who_waits_for_longer_than_is_called_late_counts_before_there_is_an_answer() -> None:
+    newcomers, clock = accustomed()
+    with ExitStack() as stack:
+        beside(newcomers, stack, 2)
+        for _ in range(3):
+            stack.enter_context(newcomers.turn("read"))
+        assert newcomers.slowness is None
+        clock.s += 3 * USUAL_S
+        assert newcomers.slowness == pytest.approx(3)
+    assert newcomers.slowness is None
+
+
+def test_after_a_cut_only_those_count_who_came_since() -> None:
+    newcomers, clock = accustomed()
+    with ExitStack() as stack:
+        waits = [stack.enter_context(newcomers.turn("read")) for _ in range(12)]
+        clock.s += 3 * USUAL_S
+        room = newcomers.room
+        assert room < 12
+        for wait in waits:  # who came before it is still late, and that is no news
+            clock.s += 0.3
+            newcomers.answered(wait)
+        assert newcomers.slowness is None
+        assert newcomers.room == room

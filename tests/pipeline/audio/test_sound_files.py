@@ -1,0 +1,113 @@
+"""Files of people who send recordings: what is read of them, and what is never opened for them."""
+
+import io
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.audio.sound_files import RATE, SoundFile
+from schemas.errors import NotSound
+from tests.support.speech.sound_files import encoded, wav
+
+SECONDS = 2
+TONE = (np.sin(np.arange(SECONDS * RATE) * 0.1) * 8_000).astype("<i2").tobytes()
+CONTAINERS = [
+    ("wav", "pcm_s16le"),
+    ("wav", "pcm_mulaw"),
+    ("w64", "pcm_s16le"),
+    ("aiff", "pcm_s16be"),
+    ("au", "pcm_s16be"),
+    ("caf", "pcm_s16le"),
+    ("flac", "flac"),
+    ("wv", "wavpack"),
+    ("tta", "tta"),
+    ("mp3", "libmp3lame"),
+    ("adts", "aac"),
+    ("ac3", "ac3"),
+    ("ogg", "libopus"),
+    ("ipod", "aac"),
+    ("mp4", "aac"),
+    ("mov", "pcm_s16le"),
+    ("3gp", "aac"),
+    ("webm", "libopus"),
+    ("matroska", "libopus"),
+    ("asf", "libmp3lame"),
+    ("avi", "libmp3lame"),
+    ("flv", "aac"),
+    ("mpegts", "aac"),
+]
+
+
+def pcm_of(body: bytes) -> bytes:
+    with SoundFile(io.BytesIO(body)) as sound:
+        return b"".join(sound.pieces())
+
+
+def seconds_of(body: bytes) -> float:
+    return len(pcm_of(body)) / 2 / RATE
+
+
+@pytest.mark.parametrize(("container", "codec"), CONTAINERS)
+def test_what_carries_its_sound_in_itself_is_read(container: str, codec: str) -> None:
+    rate = 48_000 if codec in ("libopus", "ac3") else 44_100
+    assert seconds_of(encoded(TONE, container, codec, rate=rate)) == pytest.approx(SECONDS, abs=0.15)
+
+
+def test_what_names_other_files_opens_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret.wav").write_bytes(wav(TONE))
+    monkeypatch.chdir(tmp_path)
+    for path in ("secret.wav", str(tmp_path / "secret.wav"), f"file:{tmp_path}/secret.wav"):
+        for body in (
+            f"ffconcat version 1.0\nfile {path}\n",
+            f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{path}\n#EXT-X-ENDLIST\n",
+            f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{path}\n",
+            f"[Reference]\nRef1={path}\n",
+        ):
+            with pytest.raises(NotSound):
+                pcm_of(body.encode())
+
+
+def test_what_names_an_address_asks_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        address = f"http://{host}:{port}/sound"
+        for body in (
+            f"ffconcat version 1.0\nfile {address}.wav\n",
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}.ts\n#EXT-X-ENDLIST\n",
+            '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+            '<AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="1">'
+            f"<BaseURL>{address}.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>",
+            f"<asx version='3.0'><entry><ref href='{address}'/></entry></asx>",
+        ):
+            with pytest.raises(NotSound):
+                pcm_of(body.encode())
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_what_describes_a_call_waits_for_none() -> None:
+    """FFmpeg would open the port, and wait for sound that nobody sends."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    call = f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\n"
+    with pytest.raises(NotSound, match="of a kind that is read"):
+        pcm_of(call.encode())
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp3", "libmp3lame"), ("adts", "aac")])
+def test_recordings_put_together_are_heard_to_the_end_whatever_their_rates(
+    container: str, codec: str
+) -> None:
+    rates = (44_100, 22_050, 48_000)
+    parts = [encoded(TONE, container, codec, rate=rate) for rate in rates]
+    assert seconds_of(b"".join(parts)) == pytest.approx(len(rates) * SECONDS, abs=0.3)
+
+
+def test_a_recording_that_goes_on_in_stereo_is_heard_to_the_end() -> None:
+    one = encoded(TONE, "mp3", "libmp3lame", rate=44_100)
+    two = encoded(TONE, "mp3", "libmp3lame", rate=44_100, layout="stereo")
+    assert seconds_of(one + two) == pytest.approx(2 * SECONDS, abs=0.3)

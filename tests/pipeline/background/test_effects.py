@@ -1,0 +1,250 @@
+"""Effects: each event is worked on until it is done once, or lies among the dead letters."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Change, EventDelivery, Member
+from pipeline.eventlog.redis.codec import Keys
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from schemas.errors import LogUnavailable
+from schemas.ids import SessionId
+from tests.support.eventlog.log_events import batch, kill_server, raw, until
+from tests.support.worker_effects import COMPLETED, SCANTY, UNHURRIED, Noted, running, session_with
+
+pytestmark = pytest.mark.anyio
+
+
+def pending(home: Path, partitions: int = 16, group: str = "noted") -> int:
+    with raw(home) as server:
+        return sum(
+            about["pending"]
+            for p in range(partitions)
+            for about in server.xinfo_groups(f"ev:{{p{p}}}:t")
+            if about["name"] == group.encode()
+        )
+
+
+def letters(home: Path) -> list[dict[bytes, bytes]]:
+    with raw(home) as server:
+        return [fields for p in range(16) for _, fields in server.xrange(f"ev:{{p{p}}}:dlq")]
+
+
+def signs_of_life(home: Path, session: SessionId, wanted: int) -> Callable[[], bool]:
+    """True once the one pending event's idle time has begun anew so often."""
+    key = Keys(16).triggers(Keys(16).partition(session))
+    idles = [0]
+
+    def look() -> bool:
+        with raw(home) as server:
+            pending: Any = server.xpending_range(key, "noted", "-", "+", 1)
+        idles.append(pending[0]["time_since_delivered"])
+        return sum(later < earlier for earlier, later in pairwise(idles)) >= wanted
+
+    return look
+
+
+async def test_every_event_of_its_types_is_applied_once_also_those_from_before(
+    log: RedisEventLog, home: Path
+) -> None:
+    before = [await session_with(log, COMPLETED) for _ in range(20)]
+    effect = Noted()
+    async with running(log, effect):
+        after = [await session_with(log, COMPLETED) for _ in range(20)]
+        await until(lambda: len(effect.done) == 40)
+        await until(lambda: pending(home) == 0)
+    assert Counter((p.session, p.seq) for p in effect.done) == Counter((s, 2) for s in before + after)
+
+
+async def test_several_workers_share_the_work_and_do_nothing_twice(log: RedisEventLog, home: Path) -> None:
+    one, two = Noted(), Noted()
+    async with running(log, one, UNHURRIED), running(log, two, UNHURRIED):
+        sessions = [await session_with(log, *[COMPLETED] * 5) for _ in range(20)]
+        await until(lambda: len(one.done) + len(two.done) == 100)
+        await until(lambda: pending(home) == 0)
+    done = Counter((pointer.session, pointer.seq) for pointer in one.done + two.done)
+    assert done == Counter((session, seq) for session in sessions for seq in range(2, 7))
+    assert one.done
+    assert two.done
+
+
+async def test_a_failure_is_tried_again_soon_and_then_forgotten(log: RedisEventLog, home: Path) -> None:
+    failures = iter(["no", "no", "no"])
+
+    def fail_thrice(_: object) -> None:
+        if failure := next(failures, None):
+            raise ValueError(failure)
+
+    effect = Noted(fail_thrice)
+    await session_with(log, COMPLETED)
+    async with running(log, effect, UNHURRIED):
+        await until(lambda: len(effect.done) == 1)
+        await until(lambda: pending(home) == 0)
+    assert len(effect.seen) == 4
+    assert letters(home) == []
+
+
+async def test_poison_is_a_dead_letter_after_five_tries_and_stops_nobody(
+    log: RedisEventLog, home: Path
+) -> None:
+    poison = await session_with(log, COMPLETED)
+
+    def refuse(pointer: object) -> None:
+        if getattr(pointer, "session", None) == poison:
+            raise ValueError("this is poison")
+
+    effect = Noted(refuse)
+    others = [await session_with(log, COMPLETED) for _ in range(30)]
+    async with running(log, effect, UNHURRIED):
+        await until(lambda: len(letters(home)) == 1)
+        await until(lambda: len(effect.done) == len(others))
+        await until(lambda: pending(home) == 0)
+    [letter] = letters(home)
+    assert letter[b"s"].decode() == poison
+    assert (letter[b"q"], letter[b"t"], letter[b"g"]) == (b"2", b"text.completed", b"noted")
+    assert (letter[b"n"], letter[b"e"]) == (b"5", b"ValueError: this is poison")
+    assert sum(pointer.session == poison for pointer in effect.seen) == 5
+
+
+async def test_what_a_worker_took_and_never_finished_is_claimed_by_another(log: RedisEventLog) -> None:
+    session = await session_with(log, COMPLETED)
+    dead = RedisGroups(log)
+    await dead.join("noted")
+    taken = await dead.fetch(Member("noted", "dead"), count=8, wait_s=0.1)
+    assert [one.pointer.type for one in taken] == ["session.started"]  # one at a time of each partition
+    taken += await dead.fetch(Member("noted", "dead"), count=8, wait_s=0.1)
+    await dead.aclose()
+    effect = Noted()
+    async with running(log, effect):
+        await until(lambda: len(effect.done) == 1)
+    assert effect.done[0].session == session
+
+
+async def test_a_long_try_keeps_its_event_as_long_as_it_shows_life(log: RedisEventLog, home: Path) -> None:
+    gate, patient = anyio.Event(), SCANTY.model_copy(update={"claim_idle_s": 1.5})
+    slow, idle = Noted(gate=gate), Noted()
+    session = await session_with(log, COMPLETED)
+    async with running(log, slow, patient):
+        await until(lambda: len(slow.seen) == 1)
+        async with running(log, idle, patient):
+            await until(signs_of_life(home, session, 4))  # time enough to be claimed from the dead
+            gate.set()
+            await until(lambda: pending(home) == 0)
+    assert (len(slow.seen), len(idle.seen)) == (1, 0)
+
+
+async def test_a_zombie_s_effect_is_refused(log: RedisEventLog, home: Path) -> None:
+    """It took an event, hung, and wakes when another has had it."""
+    await session_with(log, COMPLETED)
+    zombie, heir = RedisGroups(log), RedisGroups(log)
+    changes = [Change("HINCRBY", "x:count", ("times", 1))]
+    await zombie.join("noted")
+    taken: list[EventDelivery] = []
+    while len(taken) < 2:
+        taken += await zombie.fetch(Member("noted", "zombie"), count=1, wait_s=0.1)
+    claimed: list[EventDelivery] = []
+    while more := await heir.claim(Member("noted", "heir"), idle_s=0, count=8):
+        claimed += more
+        if len(claimed) >= 2:
+            break
+    [mine] = [one for one in claimed if one.pointer.type == "text.completed"]
+    assert mine.times == 2
+    assert not await zombie.finish(Member("noted", "zombie"), mine.pointer, changes)
+    assert await zombie.again(Member("noted", "zombie"), mine.pointer) == 0
+    assert not await zombie.bury(Member("noted", "zombie"), mine.pointer, "no")
+    assert await zombie.beat(Member("noted", "zombie"), [mine.pointer]) == [mine.pointer]
+    assert await heir.finish(Member("noted", "heir"), mine.pointer, changes)
+    assert not await heir.finish(Member("noted", "heir"), mine.pointer, changes)
+    with raw(home) as server:
+        assert server.hgetall(f"ev:{{p{mine.pointer.partition}}}:x:count") == {b"times": b"1"}
+    assert letters(home) == []
+    await zombie.aclose()
+    await heir.aclose()
+
+
+async def test_events_of_deleted_sessions_are_passed_over(log: RedisEventLog, home: Path) -> None:
+    gone = await session_with(log, COMPLETED)
+    await log.delete(gone)
+    effect = Noted(types=("text.completed", "session.deleted"))
+    async with running(log, effect):
+        await until(lambda: len(effect.done) == 1)
+        await until(lambda: pending(home) == 0)
+    assert [pointer.type for pointer in effect.done] == ["session.deleted"]
+
+
+async def test_a_worker_that_leaves_in_order_hands_back_what_it_held(log: RedisEventLog, home: Path) -> None:
+    stuck, effect = Noted(gate=anyio.Event()), Noted()
+    await session_with(log, COMPLETED)
+    patient = SCANTY.model_copy(update={"claim_idle_s": 5.0})
+    async with running(log, stuck, patient):
+        await until(lambda: len(stuck.seen) == 1)
+    group = RedisGroups(log)
+    [back] = await group.claim(Member("noted", "next"), idle_s=5.0, count=8)
+    assert back.times == 1  # as if nobody had tried
+    await group.aclose()
+    assert effect.seen == []
+
+
+async def test_a_killed_server_costs_no_event_a_try(log: RedisEventLog, home: Path) -> None:
+    effect = Noted()
+    sessions: list[SessionId] = []
+
+    def done() -> int:
+        return len({(pointer.session, pointer.seq) for pointer in effect.done})
+
+    async with running(log, effect):
+        for number in range(3):
+            sessions += [await session_with(log, COMPLETED) for _ in range(10)]
+            await until(partial(lambda goal: done() >= goal, 10 * number + 5))
+            await anyio.to_thread.run_sync(kill_server, home)
+        await until(lambda: done() == 30)
+    assert letters(home) == []
+
+
+async def test_an_absent_log_says_nothing_about_the_event(log: RedisEventLog, home: Path) -> None:
+    away = iter(range(9))
+
+    def absent(_: object) -> None:
+        if next(away, None) is not None:
+            raise LogUnavailable("away")
+
+    effect = Noted(absent)
+    await session_with(log, COMPLETED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.background.effect_runner.AWAY_S", 0.01)
+        async with running(log, effect):
+            await until(lambda: len(effect.done) == 1)
+    assert len(effect.seen) == 10
+    assert letters(home) == []
+
+
+async def test_no_more_are_worked_on_at_a_time_than_allowed(log: RedisEventLog) -> None:
+    gate = anyio.Event()
+    effect = Noted(gate=gate)
+    session = await session_with(log)
+    await log.append([batch(session, 1, *[COMPLETED] * 60)])
+    async with running(log, effect):
+        await until(lambda: len(effect.seen) >= 8)
+        assert len(effect.seen) == 8
+        gate.set()
+        await until(lambda: len(effect.done) == 60)
+
+
+async def test_a_group_that_is_gone_is_made_again_and_work_goes_on(log: RedisEventLog, home: Path) -> None:
+    effect = Noted()
+    async with running(log, effect):
+        before = await session_with(log, COMPLETED)
+        await until(lambda: before in {pointer.session for pointer in effect.done})
+        with raw(home) as server:
+            for p in range(16):
+                server.xgroup_destroy(f"ev:{{p{p}}}:t", "noted")
+        after = await session_with(log, COMPLETED)
+        await until(lambda: after in {pointer.session for pointer in effect.done})
+        await until(lambda: pending(home) == 0)

@@ -1,0 +1,85 @@
+"""The numbers that people and alarms go by."""
+
+import pytest
+
+from pipeline.background.consumer_lag import ConsumerPresence
+from pipeline.background.event_counts import Stats
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.redis.redis_maintenance import RedisUpkeep
+from pipeline.background.redis.redis_projections import RedisProjections
+from pipeline.background.worker_ports import Member, Parking, Step
+from pipeline.background.worker_report import report
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from schemas.native.worker_answers import EffectReport, ProjectionReport
+from tests.support.worker_effects import COMPLETED, SCANTY, running, session_with
+
+pytestmark = pytest.mark.anyio
+ME = Member("one", "me")
+
+
+async def test_nothing_has_happened_yet(log: RedisEventLog) -> None:
+    found = await report(RedisUpkeep(log))
+    assert (found.workers, found.lag, found.pending, found.dead_letters, found.pointers) == (0, 0, 0, 0, 0)
+    assert (found.effects, found.projections, found.facts_today) == ((), (), {})
+
+
+async def test_every_event_is_counted_where_it_is(log: RedisEventLog) -> None:
+    upkeep, group, port = RedisUpkeep(log), RedisGroups(log), RedisProjections(log)
+    await session_with(log, *[COMPLETED] * 9)
+    await group.join("one")
+    taken = [d.pointer for _ in range(4) for d in await group.fetch(ME, count=1, wait_s=1)]
+    assert await group.finish(ME, taken[0])
+    assert await group.bury(ME, taken[1], "no")
+    [lease] = [
+        lease for lease in await port.lease("view", "me", ttl_s=60) if lease.partition == taken[0].partition
+    ]
+    letter = Parking(taken[2], "no", 3)
+    assert await port.advance("view", lease, Step(taken[2].entry, parked=[letter]))
+    now_ms = await upkeep.now_ms()
+    await upkeep.announce(ConsumerPresence("me", now_ms, effects=("one", "new")))
+    await upkeep.announce(ConsumerPresence("dead", now_ms - 60_000, projections=("view",)))
+
+    found = await report(upkeep)
+    assert (found.workers, found.pointers, found.dead_letters) == (1, 10, 2)
+    assert (found.lag, found.pending) == (6, 2)
+    assert found.oldest_pending_s == found.effects[1].oldest_pending_s >= 0
+    assert found.effects == (
+        EffectReport(name="new", lag=0, pending=0, oldest_pending_s=0, dead_letters=0, running=True),
+        EffectReport(
+            name="one",
+            lag=6,
+            pending=2,
+            oldest_pending_s=found.oldest_pending_s,
+            dead_letters=1,
+            running=True,
+        ),
+    )
+    assert found.projections == (
+        ProjectionReport(name="view", lag=7, parked=1, dead_letters=1, rebuilding=False, running=False),
+    )
+    assert await upkeep.rebuild("view")
+    assert (await report(upkeep)).projections[0].rebuilding
+    await group.aclose()
+    await port.aclose()
+
+
+async def test_the_age_of_what_is_pending_is_that_of_the_event(log: RedisEventLog) -> None:
+    upkeep, group = RedisUpkeep(log), RedisGroups(log)
+    await session_with(log)
+    await group.join("one")
+    [delivery] = await group.fetch(ME, count=1, wait_s=1)
+    before = (await upkeep.now_ms() - delivery.pointer.at_ms) / 1000
+    found = await report(upkeep)
+    after = (await upkeep.now_ms() - delivery.pointer.at_ms) / 1000
+    assert before <= found.oldest_pending_s <= after
+    await group.aclose()
+
+
+async def test_what_was_counted_today_is_in_it(log: RedisEventLog) -> None:
+    upkeep = RedisUpkeep(log)
+    day = "1970-01-01"  # the events of these tests were recorded in its first second
+    async with running(log, Stats(), SCANTY):
+        await session_with(log, COMPLETED, COMPLETED)
+        while await upkeep.counted(day) != {"session.started": 1, "text.completed": 2}:
+            pass
+    assert (await report(upkeep)).facts_today == {}

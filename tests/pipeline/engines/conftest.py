@@ -1,0 +1,82 @@
+"""The real models, loaded once for all tests."""
+
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engines.llm.llama_cpp import LlamaLanguageModel, load
+from pipeline.engines.llm.openai_chat import OpenAiChat
+from pipeline.engines.model_files import language_model_file, voice_files
+from pipeline.engines.stt.openai_transcription import OpenAiTranscription
+from pipeline.engines.tts.piper import PiperTextToSpeech
+from pipeline.engines.tts.piper_voice import Voice
+from schemas.settings import AppSettings, LanguageModelSettings, TextToSpeechSettings
+from schemas.settings.provider_settings import ChatProviderSettings
+from tests.pipeline.engines.stt.known_transcripts import SAID
+from tests.support.servers.transcription_server import TranscriptionHouse, transcription_house
+
+LLAMA = LanguageModelSettings(slots=2, context_tokens=512)
+LLAMA_KEY = "the-key-of-llama.cpp's-own-server"
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The machine's own cache: weights are prepared once, for the tests and for the product alike."""
+    return AppSettings().cache.expanduser()
+
+
+@pytest.fixture(scope="session")
+def joe(cache: Path) -> Voice:
+    return Voice(voice_files(TextToSpeechSettings(), cache))
+
+
+@pytest.fixture
+async def piper(joe: Voice) -> AsyncGenerator[PiperTextToSpeech, None]:
+    voice = PiperTextToSpeech("joe", joe, TextToSpeechSettings(streams=2))
+    yield voice
+    await voice.aclose()
+
+
+@pytest.fixture(scope="session")
+def llama_server(cache: Path) -> Any:
+    return load(language_model_file(LLAMA, cache), LLAMA, key=LLAMA_KEY)
+
+
+@pytest.fixture
+async def llama(llama_server: Any) -> AsyncGenerator[LlamaLanguageModel, None]:
+    model = LlamaLanguageModel(llama_server, LLAMA)
+    yield model
+    await model.aclose()
+
+
+@pytest.fixture
+async def llama_by_http(llama: LlamaLanguageModel) -> AsyncGenerator[OpenAiChat, None]:
+    """llama.cpp's own server, as a provider elsewhere."""
+    settings = ChatProviderSettings.model_validate(
+        {"url": llama.address, "api_key": LLAMA_KEY, "model": "SmolLM2"}
+    )
+    model = OpenAiChat("llama", settings)
+    yield model
+    await model.aclose()
+
+
+@pytest.fixture(scope="session")
+def running_transcribers() -> Iterator[TranscriptionHouse]:
+    with transcription_house() as house:
+        yield house
+
+
+@pytest.fixture
+def there(running_transcribers: TranscriptionHouse) -> TranscriptionHouse:
+    running_transcribers.forget()
+    running_transcribers.texts = dict(SAID)
+    return running_transcribers
+
+
+@pytest.fixture
+async def cloud(there: TranscriptionHouse) -> AsyncGenerator[OpenAiTranscription, None]:
+    ear = OpenAiTranscription("cloud", there.settings())
+    yield ear
+    await ear.aclose()

@@ -1,0 +1,169 @@
+"""Who speaks when somebody cannot: retries, fallback and the breaker, against real servers of ours."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from pipeline.engines.ports import AS_CONFIGURED, EngineResult, OpusChunk, WordTimes
+from pipeline.engines.routing.routed_speaker import RoutedSpeaker, open_speaker
+from pipeline.engines.scripted import ScriptedTextToSpeech
+from schemas.errors import EngineBusy, EngineFailed, UnknownProvider, UnknownVoice
+from schemas.settings import TextToSpeechSettings
+from tests.contracts.speaker import SpeakerContract
+from tests.contracts.text_to_speech import SENTENCE
+from tests.pipeline.engines.routing.heard_speech import CLOUD, heard
+from tests.support.clocks import HandClock
+from tests.support.eventually import eventually
+from tests.support.servers.speech_server import SpeechHouse, speech_house
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def running_other_house() -> Iterator[SpeechHouse]:
+    with speech_house() as house:
+        yield house
+
+
+@pytest.fixture
+def other_house(running_other_house: SpeechHouse) -> SpeechHouse:
+    running_other_house.forget()
+    return running_other_house
+
+
+async def opened(local: ScriptedTextToSpeech, fallback: list[str], **providers: Any) -> RoutedSpeaker:
+    given = {"engine": "scripted", "providers": providers, "fallback": fallback}
+    return await open_speaker(local, TextToSpeechSettings.model_validate(given), clock=HandClock())
+
+
+@pytest.fixture
+def local() -> ScriptedTextToSpeech:
+    return ScriptedTextToSpeech(TextToSpeechSettings())
+
+
+# ---------------------------------------------------------------- who speaks
+
+
+class TestLocalAmongOthers(SpeakerContract):
+    @pytest.fixture
+    async def speaker(
+        self, local: ScriptedTextToSpeech, house: SpeechHouse
+    ) -> AsyncGenerator[RoutedSpeaker, None]:
+        speaker = await opened(local, ["cloud"], cloud=house.settings())
+        yield speaker
+        await speaker.aclose()
+
+
+async def test_the_voice_in_this_server_speaks_unless_somebody_else_is_chosen(
+    local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
+) -> None:
+    speaker = await opened(local, [], cloud=house.settings(), box=other_house.settings(kind="chatterbox"))
+    for delivery in (AS_CONFIGURED, EngineResult(provider="local"), CLOUD, EngineResult(provider="box")):
+        await heard(speaker, delivery)
+    assert (local.calls, len(house.requests), len(other_house.requests)) == (2, 1, 1)
+    await speaker.aclose()
+
+
+async def test_everybodys_voices_are_listed_those_here_first(
+    local: ScriptedTextToSpeech, house: SpeechHouse
+) -> None:
+    speaker = await opened(local, [], cloud=house.settings(voices=["alloy", "joe"]))
+    assert speaker.voices == ("joe", "alto", "alloy")
+    assert speaker.providers == {"local": ("joe", "alto"), "cloud": ("joe", "alloy")}
+    await speaker.aclose()
+
+
+async def test_the_fallback_order_is_kept(
+    local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
+) -> None:
+    speaker = await opened(local, ["box", "local"], cloud=house.settings(), box=other_house.settings())
+    house.refusals, other_house.refusals = [(503, {}), (503, {})], [(503, {})]
+    assert isinstance((await heard(speaker, CLOUD))[0], WordTimes)
+    assert (len(house.requests), len(other_house.requests), local.calls) == (1, 1, 1)
+    assert await heard(speaker, CLOUD)
+    assert (len(house.requests), len(other_house.requests), local.calls) == (2, 2, 1)
+    await speaker.aclose()
+
+
+async def test_a_voice_that_the_fallback_does_not_have_becomes_its_default(
+    local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
+) -> None:
+    cloud = house.settings(voices=["alloy"])
+    box = other_house.settings(voices=["alto"], default_voice="alto")
+    speaker = await opened(local, ["box"], cloud=cloud, box=box)
+    house.refusals = [(503, {})] * 2
+    for voice in ("alloy", "joe"):
+        await heard(speaker, CLOUD, voice=voice)
+    assert [asked["voice"] for asked in other_house.requests] == ["alto", "alto"]
+    with pytest.raises(UnknownVoice, match="nobody"):
+        await heard(speaker, CLOUD, voice="nobody")
+    await speaker.aclose()
+
+
+async def test_nobody_takes_over_after_the_first_sound(
+    local: ScriptedTextToSpeech, house: SpeechHouse
+) -> None:
+    speaker = await opened(local, ["local"], cloud=house.settings())
+    house.chunks = 3
+    with pytest.raises(EngineFailed, match="broke off"):
+        await heard(speaker, CLOUD)
+    assert local.calls == 0
+    await speaker.aclose()
+
+
+async def test_when_nobody_can_all_reasons_are_told_and_nobody_is_asked_once_more(
+    local: ScriptedTextToSpeech, house: SpeechHouse, other_house: SpeechHouse
+) -> None:
+    speaker = await opened(local, ["box"], cloud=house.settings(), box=other_house.settings())
+    house.refusals, other_house.refusals = [(503, {})], [(422, {"detail": "too sad"})]
+    with pytest.raises(EngineFailed) as failed:
+        await heard(speaker, CLOUD)
+    assert str(failed.value) == "cloud is busy (HTTP 503). box refused this (HTTP 422): too sad"
+    assert not failed.value.retryable
+    await speaker.aclose()
+
+
+async def test_an_error_of_the_voice_in_this_server_stays_what_it_is(
+    tmp_path: Any, house: SpeechHouse
+) -> None:
+    script = tmp_path / "script.json"
+    script.write_text('{"fail_on": "fox", "fail_code": "engine.busy"}')
+    local = ScriptedTextToSpeech(TextToSpeechSettings(script=script))
+    speaker = await opened(local, [], cloud=house.settings())
+    with pytest.raises(EngineBusy):
+        await heard(speaker)
+    await speaker.aclose()
+
+
+async def test_word_times_of_a_voice_that_made_no_sound_are_forgotten(
+    tmp_path: Any, house: SpeechHouse
+) -> None:
+    """The script's first chunk is shorter than a packet: it fails with its times told and nothing heard."""
+    script = tmp_path / "script.json"
+    script.write_text('{"chunk_ms": 5, "fail_on": "fox", "fail_after_chunks": 1}')
+    local = ScriptedTextToSpeech(TextToSpeechSettings(script=script))
+    speaker = await opened(local, ["cloud"], cloud=house.settings())
+    items = await heard(speaker)
+    assert len(house.requests) == 1
+    assert all(isinstance(item, OpusChunk) for item in items)
+    await speaker.aclose()
+
+
+async def test_who_is_not_there_cannot_speak(local: ScriptedTextToSpeech) -> None:
+    speaker = await opened(local, [])
+    with pytest.raises(UnknownProvider, match="local"):
+        await heard(speaker, CLOUD)
+    await speaker.aclose()
+
+
+async def test_closing_hangs_up_at_once(local: ScriptedTextToSpeech, house: SpeechHouse) -> None:
+    house.chunks, house.stalls = 3, True
+    speaker = await opened(local, ["local"], cloud=house.settings())
+    async with aclosing(speaker.speak(SENTENCE, voice="joe", delivery=CLOUD)) as items:
+        await anext(items)
+        assert house.speaking == 1
+    await eventually(lambda: (house.speaking, house.hung_up) == (0, 1))
+    assert local.calls == 0
+    await speaker.aclose()

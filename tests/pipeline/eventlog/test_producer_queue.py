@@ -1,0 +1,101 @@
+"""The pure parts of recorder and tailer: batches, places, and what a listener is given."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.eventlog.event_log import Batch, Outcome, Push, Verdict
+from pipeline.eventlog.producer_queue import BATCH_BYTES, BATCH_EVENTS, Entry, Mode, ProducerQueue, weight
+from pipeline.eventlog.subscription import LogListener
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, TurnId, new_session_id
+from tests.support.eventlog.log_events import delta, new
+
+SESSION = new_session_id()
+MODES = st.sampled_from(["append"] * 12 + ["create", "seal"])
+
+
+def drain(lane: ProducerQueue) -> list[Batch]:
+    """Every batch of the lane, each accepted by a log in turn."""
+    batches, head = [], 0
+    while (following := lane.batch()) is not None:
+        assert lane.batch() is following  # the same one until it is answered
+        batches.append(following)
+        lane.settle(Outcome(Verdict.OK, Seq(head + 1), Seq(head + len(following.events))))
+        head += len(following.events)
+    return batches
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 60), MODES, st.sampled_from([0, 0, 90_000])), max_size=30))
+def test_batches_hold_the_entries_in_order_and_whole(shape: list[tuple[int, Mode, int]]) -> None:
+    lane = ProducerQueue(SESSION, "p")
+    entries = [
+        Entry([new(delta(at), audio=bytes(audio)) for at in range(count)], mode)
+        for count, mode, audio in shape
+    ]
+    for entry in entries:
+        lane.put(entry)
+    batches = drain(lane)
+    assert [event for one in batches for event in one.events] == [
+        event for one in entries for event in one.events
+    ]
+    assert [one.number for one in batches] == list(range(1, len(batches) + 1))
+    assert lane.weight == 0
+    assert sum(one.mode != "append" for one in batches) == sum(one.mode != "append" for one in entries)
+    sizes = {len(entry.events) for entry in entries}
+    for one in batches:
+        assert len(one.events) <= BATCH_EVENTS
+        assert weight(one.events) <= BATCH_BYTES or len(one.events) in sizes
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=20))
+def test_every_entry_learns_its_own_place(counts: list[int]) -> None:
+    async def place() -> list[Outcome]:
+        lane, loop = ProducerQueue(SESSION, "p"), asyncio.get_running_loop()
+        waiters = [loop.create_future() for _ in counts]
+        for count, waiter in zip(counts, waiters, strict=True):
+            lane.put(Entry([new(delta(0))] * count, "append", [waiter]))
+        drain(lane)
+        return [waiter.result() for waiter in waiters]
+
+    outcomes = asyncio.run(place())
+    ends = [sum(counts[: n + 1]) for n in range(len(counts))]
+    assert [(one.first, one.last) for one in outcomes] == [
+        (end - count + 1, end) for count, end in zip(counts, ends, strict=True)
+    ]
+
+
+def recorded(seq: int) -> Recorded:
+    return Recorded(Seq(seq), 1_000, TurnId(1), "text.delta", 1, {})
+
+
+def push(first: int, last: int) -> Push:
+    return Push(SESSION, Seq(first), Seq(last), [recorded(seq) for seq in range(first, last + 1)])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.booleans()), max_size=60),
+    st.integers(1, 20),
+    st.integers(0, 10),
+)
+def test_a_listener_is_given_every_event_once(
+    story: Sequence[tuple[int, bool, bool]], buffer: int, after: int
+) -> None:
+    """Pushes are lost or come twice, the listener looks now and then, and gaps are read from the log."""
+    listener = LogListener(SESSION, Seq(after), audio=False, buffer=buffer)
+    given_out, head = [], 0
+    for count, lost, looks in story:
+        if not lost:
+            listener.offer(push(head + 1, head + count))
+            listener.offer(push(head + 1, head + count))
+        head += count
+        if looks:
+            given_out += listener.take()
+            missing = [recorded(seq) for seq in range(listener.cursor + 1, head + 1)]
+            given_out += listener.deliver(missing)
+    assert [event.seq for event in given_out] == list(range(after + 1, listener.cursor + 1))

@@ -1,0 +1,203 @@
+"""The rules of a session, without any I/O."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.session_state.conversation import Conversation
+from pipeline.session_state.session_views import own_copy
+from schemas.errors import NothingToControl, SessionAlreadyEnded, TurnNotFound, TurnQueueFull
+from schemas.events import (
+    AudioChunk,
+    Event,
+    PlaybackPaused,
+    PlaybackResumed,
+    SentenceReady,
+    SentenceSkipRequested,
+    SessionEndRequested,
+    SessionStarted,
+    TextDelta,
+    TurnCompleted,
+    TurnFailed,
+    TurnRequested,
+    TurnStarted,
+    TurnStopRequested,
+    payload,
+)
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import PlaybackFlushed
+from schemas.ids import NO_TURN, Seq, TurnId
+from schemas.settings import SessionSettings
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+WISH = TurnRequested(kind="prompt", text="Hello?", settings=SessionSettings())
+
+
+class Story:
+    """A conversation told event by event."""
+
+    def __init__(self) -> None:
+        self.conversation = Conversation()
+        self.events: list[Recorded] = []
+        self.tell(SessionStarted(settings=SessionSettings()))
+
+    def tell(self, event: Event, turn: TurnId = NO_TURN) -> TurnId:
+        seq = Seq(self.conversation.head + 1)
+        self.events.append(Recorded(seq, 1_000 + seq, turn, event.type, event.v, payload(event)))
+        self.conversation.apply(self.events[-1])
+        return TurnId(seq)
+
+    def take(self, entry: dict[str, Any], turn: TurnId) -> None:
+        """An event as a file has it, said of this turn."""
+        seq = Seq(self.conversation.head + 1)
+        self.events.append(Recorded(seq, 1_000 + seq, turn, entry["type"], entry["v"], entry["data"]))
+        self.conversation.apply(self.events[-1])
+
+    def answered_turn(self, prompt: str, answer: str) -> TurnId:
+        turn = self.tell(WISH.model_copy(update={"text": prompt}))
+        self.tell(TurnStarted(epoch=1), turn)
+        self.tell(TextDelta(at=0, text=answer), turn)
+        self.tell(TurnCompleted(sentences=1, audio_ms=0), turn)
+        return turn
+
+    def spoken_turn(self) -> TurnId:
+        """One sentence of a second, all of it made."""
+        turn = self.tell(WISH)
+        self.tell(TurnStarted(epoch=1), turn)
+        self.tell(SentenceReady(sentence=0, start=0, end=5, spoken="Once."), turn)
+        chunk = AudioChunk(sentence=0, chunk=0, at_ms=0, ms=1_000, codec="opus", bytes=1, last=True)
+        self.tell(chunk, turn)
+        self.tell(TurnCompleted(sentences=1, audio_ms=1_000), turn)
+        return turn
+
+
+def test_a_turn_is_named_by_the_place_of_its_request() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    assert story.conversation.turns[turn].text == "Hello?"
+    assert [state.turn for state in story.conversation.waiting] == [turn]
+
+
+def test_text_accumulates_in_the_order_of_its_deltas() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    story.tell(TextDelta(at=0, text="Once "), turn)
+    story.tell(TextDelta(at=5, text="upon"), turn)
+    assert story.conversation.turns[turn].answer == "Once upon"
+    assert story.conversation.running is story.conversation.turns[turn]
+
+
+def test_one_turn_may_wait_behind_each_place_in_the_queue_and_no_more() -> None:
+    story = Story()
+    for _ in range(3):
+        story.conversation.request(WISH, queue_limit=2)
+        story.tell(WISH)
+    with pytest.raises(TurnQueueFull):
+        story.conversation.request(WISH, queue_limit=2)
+
+
+def test_stop_is_about_the_running_turn_unless_another_is_named() -> None:
+    story = Story()
+    first, second = story.tell(WISH), story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), first)
+    assert story.conversation.control("stop", turn=None, sentence=None) == (first, TurnStopRequested())
+    assert story.conversation.control("stop", turn=second, sentence=None) == (second, TurnStopRequested())
+
+
+def test_nothing_can_be_stopped_when_nothing_runs() -> None:
+    story = Story()
+    turn = story.answered_turn("Hello?", "Hello.")
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=None, sentence=None)
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=turn, sentence=None)
+    with pytest.raises(TurnNotFound):
+        story.conversation.control("stop", turn=TurnId(99), sentence=None)
+
+
+def test_who_stops_what_is_complete_and_still_heard_ends_it_for_all_listeners() -> None:
+    story = Story()
+    turn = story.spoken_turn()
+    assert story.conversation.control("stop", turn=turn, sentence=None) == (
+        turn,
+        PlaybackFlushed(reason="stopped"),
+    )
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=None, sentence=None)
+    story.tell(PlaybackFlushed(reason="stopped"), turn)
+    with pytest.raises(NothingToControl):
+        story.conversation.control("stop", turn=turn, sentence=None)
+
+
+def test_skip_without_a_number_means_the_first_sentence_with_audio_to_come() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    story.tell(SentenceReady(sentence=0, start=0, end=5, spoken="Once."), turn)
+    _, event = story.conversation.control("skip", turn=None, sentence=None)
+    assert event == SentenceSkipRequested(sentence=0)
+
+
+def test_a_new_request_ends_a_pause() -> None:
+    story = Story()
+    story.tell(PlaybackPaused())
+    assert story.conversation.paused
+    story.tell(WISH)
+    assert not story.conversation.paused
+    story.tell(PlaybackPaused())
+    story.tell(PlaybackResumed())
+    assert not story.conversation.paused
+
+
+def test_an_ending_session_takes_no_commands() -> None:
+    story = Story()
+    story.tell(SessionEndRequested())
+    with pytest.raises(SessionAlreadyEnded):
+        story.conversation.request(WISH, queue_limit=2)
+    assert story.conversation.has_work
+
+
+def test_a_failed_turn_keeps_what_was_said() -> None:
+    story = Story()
+    turn = story.tell(WISH)
+    story.tell(TurnStarted(epoch=1), turn)
+    story.tell(TextDelta(at=0, text="Once"), turn)
+    story.tell(TurnFailed(stage="text", code="engine.failed", message="gone"), turn)
+    state = story.conversation.turns[turn]
+    assert (state.status, state.answer, state.over) == ("failed", "Once", True)
+
+
+def test_an_unknown_event_moves_only_the_head() -> None:
+    story = Story()
+    before = story.conversation.head
+    story.conversation.apply(Recorded(Seq(before + 1), 0, NO_TURN, "moon.risen", 7, {"phase": "full"}))
+    assert story.conversation.head == before + 1
+
+
+def test_a_copy_goes_on_from_any_event_as_if_it_had_heard_all_of_them() -> None:
+    told = Story()
+    told.answered_turn("Who?", "A fox.")
+    heard = told.spoken_turn()
+    told.tell(PlaybackFlushed(reason="stopped"), heard)
+    told.tell(WISH)
+    told.spoken_turn()
+    for file in sorted(GOLDEN.glob("*.json")):  # one of each kind
+        told.take(json.loads(file.read_text()), heard)
+    for known in range(len(told.events) + 1):
+        first = Conversation()
+        for event in told.events[:known]:
+            first.apply(event)
+        second, before = own_copy(first), contents(first)
+        for event in told.events[known:]:
+            second.apply(event)
+        assert contents(second) == contents(told.conversation)
+        assert all(turn is second.turns[turn.turn] for turn in second.unfinished)
+        assert contents(first) == before, "who took it along has changed it"
+
+
+def contents(conversation: Conversation) -> dict[str, object]:
+    return copy.deepcopy(vars(conversation) | {"items": vars(conversation.items)})

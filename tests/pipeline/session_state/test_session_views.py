@@ -1,0 +1,118 @@
+"""What a process remembers of sessions: what it is asked for, as long as it is asked for it."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.session_state import session_views as module
+from pipeline.session_state.session_views import Views
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, new_session_id
+from tests.support.eventlog.log_events import STARTED, delta
+
+pytestmark = pytest.mark.anyio
+NO_SEQ = Seq(0)
+
+
+@dataclass
+class Folds:
+    """How often somebody began from nothing, and the time."""
+
+    made: int = 0
+    now_s: float = 0.0
+
+    def make(self) -> "Count":
+        self.made += 1
+        return Count()
+
+
+@dataclass
+class Count:
+    head: Seq = NO_SEQ
+    events: int = 0
+
+    def apply(self, recorded: Recorded) -> None:
+        self.head, self.events = recorded.seq, self.events + 1
+
+
+async def sessions(log: MemoryEventLog, count: int) -> list[SessionId]:
+    names = [new_session_id() for _ in range(count)]
+    async with Recorder(log) as recorder:
+        for name in names:
+            await recorder.post(name, STARTED, mode="create")
+            await recorder.post(name, delta(0))
+    return names
+
+
+def views(log: MemoryEventLog, folds: Folds, size: int = 9) -> Views[Count]:
+    return Views(log, folds.make, size=size, clock_s=lambda: folds.now_s)
+
+
+async def test_a_session_is_folded_once_while_it_is_asked_for() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    [session] = await sessions(log, 1)
+    known = views(log, folds)
+    for folds.now_s in (0, 170, 340, 510):
+        count, head = await known.get(session)
+        assert (count.events, head.seq) == (2, 2)
+    assert folds.made == 1
+
+
+async def test_what_nobody_asks_for_is_forgotten_when_something_else_is_asked_for() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    old, other, new = await sessions(log, 3)
+    known = views(log, folds)
+    await known.get(old)
+    await known.get(other)
+    folds.now_s = 100
+    await known.get(other)
+    folds.now_s = 200
+    await known.get(new)
+    await known.get(other)
+    assert folds.made == 3
+    count, _ = await known.get(old)
+    assert (folds.made, count.events) == (4, 2), "from the log again, the same as before"
+
+
+async def test_of_too_many_the_one_least_recently_asked_for_is_forgotten() -> None:
+    log, folds = MemoryEventLog(), Folds()
+    names = await sessions(log, 3)
+    known = views(log, folds, size=2)
+    for name in [*names[:2], names[0], names[2], names[0]]:
+        await known.get(name)
+    assert folds.made == 3
+    await known.get(names[1])
+    assert folds.made == 4
+
+
+@pytest.mark.parametrize("page", [500, 0])
+async def test_what_somebody_else_takes_along_is_a_copy(monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """Of a long past in a thread."""
+    log, folds = MemoryEventLog(), Folds()
+    [session] = await sessions(log, 1)
+    known = views(log, folds)
+    assert await known.copied(session) is None, "nobody has asked for it"
+    kept, _ = await known.get(session)
+    monkeypatch.setattr(module, "_PAGE", page)
+    mine = await known.copied(session)
+    monkeypatch.undo()
+    assert mine == kept
+    assert mine is not None
+    mine.events = 100
+    assert (await known.get(session))[0].events == 2
+    assert folds.made == 1
+
+
+async def test_after_a_failover_a_session_is_folded_anew() -> None:
+    """Other events may have come to the places of those that were lost."""
+    log, folds = MemoryEventLog(), Folds()
+    [session] = await sessions(log, 1)
+    known = views(log, folds)
+    await known.get(session)
+    log.failovers += 1
+    assert await known.copied(session) is None
+    count, _ = await known.get(session)
+    assert (folds.made, count.events) == (2, 2)
+    assert await known.copied(session) == count

@@ -1,0 +1,52 @@
+"""Who is there is told by the log server's clock: a gateway whose own is wrong is no less present."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.background.redis.redis_measures import RedisMeasures
+from pipeline.eventlog.redis.embedded import embedded_server
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from pipeline.observability.process_metrics import FRESH_MS, Snapshot, present
+from pipeline.sessions.gateway_register import LOST_MS, GatewayPresence
+from pipeline.sessions.redis_gateways import HERE, RedisGateways
+from tests.support.eventlog.log_events import raw
+
+pytestmark = pytest.mark.anyio
+HOUR_MS = 3_600_000
+
+
+async def test_clocks_that_are_an_hour_apart_hide_nobody_and_the_dead_are_seen_to_be_dead(
+    valkey_home: Path,
+) -> None:
+    log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
+    gateways, measures = RedisGateways(log), RedisMeasures(log)
+    mine_ms = time.time_ns() // 1_000_000
+    clocks = {"slow": mine_ms - HOUR_MS, "right": mine_ms, "fast": mine_ms + HOUR_MS}
+    for name, now_ms in clocks.items():
+        await gateways.announce(GatewayPresence(name, "host", 1, "0", since_ms=now_ms, seen_ms=now_ms))
+        await measures.tell(Snapshot(name, "gateway", now_ms, {}, {}))
+    assert set(await gateways.present()) == set(clocks)
+    assert {one.process for one in present(await measures.told(), await measures.now_ms())} == set(clocks)
+    old = GatewayPresence("dead", "host", 1, "0", since_ms=0, seen_ms=await log.now_ms() - LOST_MS - 1_000)
+    with raw(valkey_home) as server:
+        server.hset(HERE, "dead", old.packed())  # as it said itself, then
+    assert set(await gateways.present()) == set(clocks)
+    assert present(await measures.told(), await measures.now_ms() + FRESH_MS + 1) == []
+    await measures.forget(*clocks)
+    for name in (*clocks, "dead"):
+        await gateways.retire(name)
+    await log.aclose()
+
+
+async def test_what_another_version_wrote_and_nobody_here_can_read_hides_nobody(valkey_home: Path) -> None:
+    log = RedisEventLog(str(embedded_server.socket_path(valkey_home)))
+    gateways = RedisGateways(log)
+    await gateways.announce(GatewayPresence("mine", "host", 1, "0", since_ms=0, seen_ms=0))
+    with raw(valkey_home) as server:
+        server.hset(HERE, mapping={"older": b'{"gateway": "older"}', "torn": b'{"gateway'})
+    assert set(await gateways.present()) == {"mine"}
+    for name in ("mine", "older", "torn"):
+        await gateways.retire(name)
+    await log.aclose()

@@ -1,0 +1,88 @@
+"""Owners tell how soon answers begin, also of short ones; and nothing that is unforeseen ends them all."""
+
+import logging
+
+import pytest
+
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
+from pipeline.admission.engine_backpressure import EngineBackpressure
+from pipeline.core.clock import SystemClock
+from pipeline.eventlog import memory_log
+from pipeline.eventlog.event_log import Push, Subscribed
+from pipeline.eventlog.memory_log import MemoryEar, MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.sessions.orphan_scan import LOOKOUT
+from schemas.events import SessionStarted
+from schemas.ids import SessionId, new_session_id
+from schemas.settings.limit_settings import AdmissionSettings
+from tests.pipeline.sessions.test_session_owner import QUIET, gateway, request, until_over
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+class Listening(ConcurrencyLimiter):
+    """Counts the answers that have begun."""
+
+    begun = 0
+
+    def answered(self, wait: Wait) -> None:
+        self.begun += 1
+        super().answered(wait)
+
+
+class InOneGo(MemoryEar):
+    """Tells of a turn when it is over."""
+
+    held: list[Push | Subscribed]
+
+    def announce(self, word: Push | Subscribed) -> None:
+        kinds = {event.type for event in word.events} if isinstance(word, Push) else set[str]()
+        held = [*getattr(self, "held", []), word]
+        self.held = held if "turn.started" in kinds or len(held) > 1 else []
+        if "turn.completed" in kinds or not self.held:
+            self.held = []
+            for each in held:
+                super().announce(each)
+
+
+async def test_answers_that_are_over_at_once_are_judged_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_log, "MemoryEar", InOneGo)
+    log, session = MemoryEventLog(), new_session_id()
+    pressure = EngineBackpressure(AdmissionSettings(), SystemClock())
+    pressure.newcomers = counting = Listening(AdmissionSettings(), SystemClock())
+    async with Recorder(log) as recorder, gateway(log, recorder, pressure=pressure) as owners:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        for turn in range(5):
+            owners.wake(session, (await recorder.post(session, request())).last)
+            await until_over(log, session, "turn.completed", turn + 1)
+            await eventually(lambda turn=turn: counting.begun > turn)  # type: ignore[misc]
+    assert counting.begun >= 5
+
+
+class Unforeseen(MemoryEventLog):
+    """A log that fails in words that are not ours when somebody asks whether to look for work."""
+
+    asked = 0
+
+    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+        if session == LOOKOUT:
+            self.asked += 1
+            if self.asked == 1:
+                raise RuntimeError("the driver has a fault")
+        return await super().acquire(session, owner, ttl_ms)
+
+
+async def test_owners_outlive_an_error_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+    log, session = Unforeseen(), new_session_id()
+    async with Recorder(log) as recorder, gateway(log, recorder):
+        await eventually(lambda: log.asked > 1)
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        await recorder.post(session, request())
+        await until_over(log, session, "turn.completed")
+    said = [
+        one
+        for one in caplog.records
+        if one.levelno >= logging.ERROR and one.name == "pipeline.sessions.owner_pool"
+    ]
+    assert [record.getMessage() for record in said] == ["work that nobody does cannot be looked for"]

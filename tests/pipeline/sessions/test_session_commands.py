@@ -1,0 +1,74 @@
+"""What was said is asked as it is, or it is told why not."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from pipeline.admission.allowance import open_allowance
+from pipeline.core.clock import SystemClock
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
+from pipeline.session_state.session_views import SessionViews
+from pipeline.sessions.catalog import Catalog
+from pipeline.sessions.heard_ledger import HeardLedger
+from pipeline.sessions.session_commands import Sessions
+from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
+from schemas.errors import InputTooLong
+from schemas.events import AudioChunk, SentenceReady, SessionStarted, TurnRequested, TurnStarted
+from schemas.ids import SessionId, TurnId, new_session_id
+from schemas.native.client_commands import Control
+from schemas.settings.limit_settings import LimitSettings
+from tests.pipeline.sessions.test_session_owner import QUIET, gateway
+
+pytestmark = pytest.mark.anyio
+LIMITS = LimitSettings(prompt_chars=20)
+
+
+@asynccontextmanager
+async def asking() -> AsyncGenerator[tuple[Sessions, Recorder, SessionId], None]:
+    """A session in which something can be asked."""
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder, Tailer(log) as tailer, gateway(log, recorder) as owners:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        yield (
+            Sessions(
+                SessionViews(log),
+                recorder,
+                tailer,
+                owners,
+                HeardLedger(recorder, SystemClock()),
+                allowance=open_allowance(log, LIMITS),
+                choices=Catalog(QUIET, {}),
+            ),
+            recorder,
+            session,
+        )
+
+
+async def test_a_question_that_is_too_long_is_not_cut() -> None:
+    async with asking() as (sessions, _, session):
+        with pytest.raises(InputTooLong, match="21 characters"):
+            await sessions.say(session, SpokenQuestion("?" * 21, "i", (0,)), key="long")
+
+
+async def test_an_answer_that_is_heard_by_now_is_not_taken_up() -> None:
+    async with asking() as (sessions, recorder, session):
+        wish = TurnRequested(kind="prompt", text="One.", settings=QUIET, input="i")
+        turn = TurnId((await recorder.post(session, wish)).last)
+        chunk = AudioChunk(sentence=0, chunk=0, at_ms=0, ms=100, bytes=9)
+        ready = SentenceReady(sentence=0, start=0, end=4, spoken="Yes.")
+        await recorder.post(session, TurnStarted(epoch=1), ready, chunk, turn=turn)
+        with pytest.raises(Overtaken):
+            await sessions.say(session, SpokenQuestion("One. Two.", "i", (0, 1), turn), key="late")
+
+
+async def test_what_leaves_nothing_to_do_wakes_no_owner() -> None:
+    async with asking() as (sessions, recorder, session):
+        await sessions.control(session, Control(action="pause"))
+        assert sessions._owners.owned == 0
+        wish = TurnRequested(kind="prompt", text="One.", settings=QUIET)
+        await recorder.post(session, wish)
+        await sessions.control(session, Control(action="pause"))
+        assert sessions._owners.owned == 1

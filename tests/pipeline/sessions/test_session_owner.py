@@ -1,0 +1,280 @@
+"""Who runs a session's turns: takeovers, ends, and owners that fail."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from pipeline.admission.engine_backpressure import EngineBackpressure
+from pipeline.core.clock import SystemClock
+from pipeline.engines.ports import ChatRequest, Completion, LanguageModel
+from pipeline.eventlog.event_log import EventLog, Head
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.eventlog.tailer import Tailer
+from pipeline.session_state.session_views import SessionViews
+from pipeline.sessions.owner_pool import OwnerPool, rest_s
+from pipeline.sessions.session_owner import OwnerServices
+from pipeline.turn.generation import Engines
+from schemas.errors import Fenced, LogLost, LogUnavailable
+from schemas.events import (
+    TERMINAL,
+    OwnerChanged,
+    PlaybackPaused,
+    SessionEndRequested,
+    SessionStarted,
+    TurnRequested,
+    TurnResumed,
+    TurnStarted,
+    TurnStopRequested,
+)
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, SessionId, TurnId, new_session_id
+from schemas.settings import SessionSettings
+from schemas.settings.limit_settings import LimitSettings
+from tests.pipeline.turn.test_turn import Voice
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.anyio
+
+QUIET = SessionSettings(speak=False)
+
+
+class Echo:
+    """A language model that says one word."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        yield "Yes."
+        yield Completion("stop")
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Patient(Echo):
+    """A language model that answers when it is told to, and says how many have asked at a time."""
+
+    def __init__(self) -> None:
+        self.go = anyio.Event()
+        self.asking = self.most = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        await self.go.wait()
+        self.asking -= 1
+        yield "Yes."
+        yield Completion("stop")
+
+
+class AwayOnce(MemoryEventLog):
+    """A log that is out of reach when the first lease is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = False
+
+    async def acquire(self, session: SessionId, owner: str, ttl_ms: int) -> bool:
+        if not self.refused:
+            self.refused = True
+            raise LogUnavailable("away")
+        return await super().acquire(session, owner, ttl_ms)
+
+
+class NeverReleased(MemoryEventLog):
+    """A log that is out of reach when a lease is given back."""
+
+    async def release(self, session: SessionId, owner: str) -> None:
+        raise LogUnavailable("away")
+
+
+@asynccontextmanager
+async def gateway(
+    log: EventLog,
+    recorder: Recorder,
+    name: str = "node",
+    *,
+    model: LanguageModel | None = None,
+    limits: LimitSettings | None = None,
+    views: SessionViews | None = None,
+    pressure: EngineBackpressure | None = None,
+) -> AsyncGenerator[OwnerPool, None]:
+    models, limits = Engines(model or Echo(), Voice()), limits or LimitSettings()
+    async with Tailer(log) as tailer:
+        services = OwnerServices(
+            log, recorder, tailer, models, SystemClock(), limits, views=views, pressure=pressure
+        )
+        async with OwnerPool(node=name, services=services) as owners:
+            yield owners
+
+
+async def until_over(log: EventLog, session: SessionId, kind: str, count: int = 1) -> list[Recorded]:
+    """All events, once `count` of this type are among them."""
+    async with Tailer(log) as tailer, tailer.follow(session, Seq(0)) as batches:
+        events: list[Recorded] = []
+        with anyio.fail_after(8):
+            async for batch in batches:
+                events += batch
+                if sum(event.type == kind for event in events) >= count:
+                    return events
+    return events
+
+
+def request(text: str = "Well?") -> TurnRequested:
+    return TurnRequested(kind="prompt", text=text, settings=QUIET)
+
+
+async def test_an_abandoned_turn_gets_one_end_and_the_next_turn_runs() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        first = TurnId((await recorder.post(session, request())).first)
+        await recorder.open(session, producer="gone", epoch=1).commit(TurnStarted(epoch=1), turn=first)
+        await recorder.post(session, TurnStopRequested(), turn=first)
+        second = TurnId((await recorder.post(session, request())).first)
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, Seq(second))
+            events = await until_over(log, session, "turn.completed")
+    ends = [(event.turn, event.type) for event in events if event.type in TERMINAL]
+    assert ends == [(first, "turn.stopped"), (second, "turn.completed")]
+
+
+async def test_a_turn_that_outlives_every_owner_is_given_up() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        turn = TurnId((await recorder.post(session, request())).first)
+        for epoch in range(1, 7):
+            begun = TurnStarted(epoch=1) if epoch == 1 else TurnResumed(epoch=epoch, chars=0, sentences=0)
+            await recorder.open(session, producer=f"gone{epoch}", epoch=epoch).commit(begun, turn=turn)
+        async with gateway(log, recorder):
+            events = await until_over(log, session, "turn.failed")
+    assert events[-1].data["code"] == "owner.lost"
+
+
+async def test_work_that_nobody_was_told_of_is_found() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder, gateway(log, recorder):
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        await recorder.post(session, request())
+        await until_over(log, session, "turn.completed")
+
+
+async def test_a_gateway_takes_up_no_more_than_it_may_run() -> None:
+    log, model = MemoryEventLog(), Patient()
+    sessions = [new_session_id() for _ in range(6)]
+    async with Recorder(log) as recorder:
+        for session in sessions:
+            await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+            await recorder.post(session, request())
+        async with gateway(log, recorder, model=model, limits=LimitSettings(live_sessions=2)):
+            await eventually(lambda: model.asking == 2)
+            model.go.set()
+            for session in sessions:
+                await until_over(log, session, "turn.completed")
+    assert model.most == 2
+
+
+async def test_a_session_that_was_asked_to_end_before_it_had_an_owner_ends() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        await recorder.post(session, request())
+        outcome = await recorder.post(session, SessionEndRequested(reason="deleted"))
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            events = await until_over(log, session, "session.ended")
+    assert [event.type for event in events][-2:] == ["turn.stopped", "session.ended"]
+
+
+@pytest.mark.parametrize("log", [MemoryEventLog(), NeverReleased()])
+async def test_an_owner_that_goes_leaves_no_pen_behind(log: MemoryEventLog) -> None:
+    session = new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, SessionEndRequested(reason="deleted"))
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            await until_over(log, session, "session.ended")
+            await eventually(lambda: not recorder.producers(session))
+
+
+async def test_an_owner_that_could_not_reach_the_log_is_followed_by_another() -> None:
+    log, session = AwayOnce(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, request())
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            events = await until_over(log, session, "turn.completed")
+    assert log.refused
+    assert [event.type for event in events].count("turn.completed") == 1
+
+
+async def test_of_two_gateways_one_runs_each_turn() -> None:
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as one, Recorder(log) as two:
+        await one.post(session, SessionStarted(settings=QUIET), mode="create")
+        async with gateway(log, one, "one") as left, gateway(log, two, "two") as right:
+            for owners, recorder in ((left, one), (right, two), (left, one)):
+                outcome = await recorder.post(session, request())
+                owners.wake(session, outcome.last)
+            events = await until_over(log, session, "turn.completed", 3)
+    ends = [event.turn for event in events if event.type in TERMINAL]
+    assert len(ends) == len(set(ends)) == 3
+
+
+@pytest.mark.parametrize("when", ["its turn runs", "its owner waits for work"])
+async def test_nobody_comes_back_to_a_session_that_is_deleted_under_its_owner(
+    when: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, session, model = MemoryEventLog(), new_session_id(), Patient()
+    async with Recorder(log) as recorder, gateway(log, recorder, model=model) as owners:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        owners.wake(session, (await recorder.post(session, request())).last)
+        await eventually(lambda: model.asking == 1)
+        if when == "its owner waits for work":
+            model.go.set()
+            await until_over(log, session, "turn.completed")
+        await log.delete(session)
+        model.go.set()
+        await eventually(lambda: not owners.owned)
+        assert owners.setbacks(session) == 0
+        assert await log.acquire(session, "somebody else", 1_000)
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
+
+
+class Damaged(MemoryEventLog):
+    """A log in which one session's events cannot be read."""
+
+    async def heads(self, sessions: Sequence[SessionId]) -> list[Head | None]:
+        raise LogLost("its events are nowhere")
+
+
+async def test_a_session_that_nobody_can_run_is_tried_less_and_less_often() -> None:
+    log, session = Damaged(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        outcome = await recorder.post(session, request())
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, outcome.last)
+            await eventually(lambda: owners.setbacks(session) == 2)
+    rests = [rest_s(failures) for failures in range(20)]
+    assert rests == sorted(rests)
+    assert (rests[0], rests[-1]) == (0.25, 30.0)
+
+
+async def test_whoever_comes_back_to_a_session_fences_the_one_before_at_once() -> None:
+    """Also where there is nothing to do yet: a frozen owner could wake up and begin the next turn."""
+    log, session = MemoryEventLog(), new_session_id()
+    async with Recorder(log) as recorder:
+        await recorder.post(session, SessionStarted(settings=QUIET), mode="create")
+        paused = await recorder.post(session, PlaybackPaused())
+        frozen = recorder.open(session, producer="frozen", epoch=1)
+        await frozen.commit(OwnerChanged(epoch=1, node="frozen"))
+        async with gateway(log, recorder) as owners:
+            owners.wake(session, paused.last)
+            await until_over(log, session, "owner.changed", 2)
+            with pytest.raises(Fenced):
+                await frozen.commit(TurnStarted(epoch=1), turn=TurnId(9))

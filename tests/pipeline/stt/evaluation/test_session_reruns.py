@@ -1,0 +1,93 @@
+"""What a session heard can be written down again after it has left the log."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from pipeline.audio.capture import Capture
+from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
+from pipeline.engines.scripted_speech_to_text import ScriptedSpeechToText
+from pipeline.eventlog.event_log import EventLog
+from pipeline.stt.evaluation.session_reruns import Reruns
+from pipeline.stt.vad import SileroVad
+from schemas.events.recorded import NewEvent
+from schemas.events.voice_events import InputAudio, InputOpened
+from schemas.ids import SessionId, new_session_id
+from schemas.native.comparison_answers import ComparisonReport, InputComparison
+from schemas.settings.listening_settings import ListeningSettings
+from tests.support.clients.native_speaker import austen, silence
+from tests.support.eventlog.archives import Tiers
+from tests.support.eventlog.log_events import ENDED, batch, creation
+
+pytestmark = pytest.mark.anyio
+NAME = "00000000-0000-4000-8000-000000000001"
+
+
+async def spoken(log: EventLog) -> SessionId:
+    """An ended session that has heard one sentence."""
+    session, capture = new_session_id(), Capture()
+    settings = ListeningSettings()
+    opened = InputOpened(input=NAME, source="microphone", format="pcm16", rate=16_000, settings=settings)
+    events = [NewEvent(opened, 1_000)]
+    for piece in [*capture.push(silence(300) + austen("0880") + silence(700)), *capture.flush()]:
+        audio = InputAudio(
+            input=NAME, at_ms=piece.at_ms, ms=piece.ms, bytes=len(piece.packets), sha256=piece.sha256
+        )
+        events.append(NewEvent(audio, 1_000 + piece.at_ms, audio=piece.packets))
+    await log.append([creation(session)])
+    await log.append([batch(session, 1, *events)])
+    await log.append([batch(session, 1, ENDED, producer="end", mode="seal")])
+    return session
+
+
+def an_ear(script: Path) -> ScriptedSpeechToText:
+    """Which says how long it worked; else the time would be measured."""
+    script.write_text('{"per_request_ms": 2}')
+    return ScriptedSpeechToText(script, workers=2, queued=8)
+
+
+class Noting:
+    """Hears with another ear, and notes what it was given."""
+
+    providers = ()
+
+    def __init__(self, ear: SpeechToText) -> None:
+        self._ear = ear
+        self.given: list[Utterance] = []
+
+    def transcribe(self, utterance: Utterance) -> AsyncGenerator[str | Transcript, None]:
+        self.given.append(utterance)
+        return self._ear.transcribe(utterance)
+
+    async def aclose(self) -> None:
+        await self._ear.aclose()
+
+
+async def compared(log: EventLog, session: SessionId, ear: SpeechToText) -> tuple[InputComparison, ...]:
+    reruns = Reruns(log, Transcribers(ear, ear), SileroVad)
+    lines = [line async for line in reruns.lines(session, ListeningSettings())]
+    assert isinstance(lines[-1], ComparisonReport)
+    return lines[-1].inputs
+
+
+async def test_an_archived_session_is_compared_as_it_was_in_the_log(tiers: Tiers, tmp_path: Path) -> None:
+    session = await spoken(tiers.log)
+    ear = an_ear(tmp_path / "script.json")
+    before = await compared(tiers.log, session, ear)
+    await tiers.archiver.archive(session)
+    await tiers.vanish(session)
+    assert await compared(tiers.log, session, ear) == before
+    assert [len(each.utterances) for each in before] == [1]
+
+
+async def test_engines_are_given_the_sound_that_they_are_given_live(tiers: Tiers, tmp_path: Path) -> None:
+    session, ear = await spoken(tiers.log), Noting(an_ear(tmp_path / "script.json"))
+    [heard] = await compared(tiers.log, session, ear)
+    [utterance] = heard.utterances
+    lengths_ms = [len(given.pcm) // 32 for given in ear.given if given.words]
+    begins_ms = utterance.start_ms - ListeningSettings().endpointing.prefix_padding_ms
+    # Ahead at each silence that may be the end, and for the other way with the same tail as always.
+    ahead_ms = ListeningSettings().endpointing.speculate_ms
+    assert lengths_ms[-2:] == [utterance.end_ms + ahead_ms - begins_ms, utterance.end_ms + 200 - begins_ms]
+    assert all(length_ms < utterance.end_ms - begins_ms for length_ms in lengths_ms[:-2])

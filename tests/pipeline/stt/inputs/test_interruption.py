@@ -1,0 +1,88 @@
+"""Somebody speaks while an answer is heard: it stops at once, or goes on if it was nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.clients.native_speaker import Caller, austen, calling, events_of, new_session, silence
+from tests.support.running_app import RunningApp, running_app, scripted_settings
+
+pytestmark = pytest.mark.anyio
+
+LONG = "Of course I can do that for you. It is a fine day for it, and the road is dry. " * 20
+QUESTION = silence(200) + austen("0880")[: 32 * 1_800]
+"""Less than two seconds of speech."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """Its answers are heard for longer than a machine is likely to stand still."""
+    settings = scripted_settings(
+        tmp_path_factory.mktemp("barge-in"),
+        llm={"reply": LONG, "delta_chars": 6, "per_delta_ms": 4},
+        stt={"texts": ["Please tell me a story."], "per_request_ms": 5},
+    )
+    with running_app(settings) as running:
+        yield running
+
+
+async def asked(caller: Caller, *, spoken: bytes = QUESTION) -> int:
+    """A question was spoken, and its answer is being heard; the turn."""
+    await caller.speak(spoken + silence(1_200))
+    request = await caller.event("turn.requested")
+    await caller.event("audio.chunk")
+    turn: int = request["seq"]
+    return turn
+
+
+async def test_speech_over_an_answer_stops_it(app: RunningApp) -> None:
+    session = await new_session(app)
+    async with calling(app, session, audio="opus") as caller:
+        await caller.open()
+        turn = await asked(caller)
+        await caller.speak(austen()[: 32 * 2_000], pace=1)
+        held = await caller.event("playback.paused", by="voice")
+        flushed = await caller.event("playback.flushed", reason="barge_in")
+        assert held["seq"] < flushed["seq"]
+        assert flushed["turn"] == turn
+        await caller.send(type="playback.ack", turn=turn, heard_ms=400)
+        await caller.speak(silence(1_500), pace=1)
+        second = await caller.event("turn.requested", count=2)
+        await caller.event("turn.completed", count=1)
+        await caller.until(lambda f: f["type"] in ("turn.completed",) and f["turn"] == second["seq"])
+    events = await events_of(app, session)
+    over = [f["seq"] for f in events if f["turn"] == turn and f["type"] in ("turn.stopped", "turn.completed")]
+    late = [f for f in events if f["turn"] == turn and f["type"] == "audio.chunk" and f["seq"] > over[0]]
+    assert late == []
+    assert [f["data"]["heard_ms"] for f in events if f["type"] == "playback.heard"] == [400]
+    kinds = [f["type"] for f in events]
+    assert "playback.resumed" in kinds[kinds.index("playback.paused") :]
+
+
+async def test_a_cough_over_an_answer_holds_it_for_a_moment(app: RunningApp) -> None:
+    session = await new_session(app, hold_ms=64, interrupt_ms=2_000)
+    async with calling(app, session) as caller:
+        await caller.open()
+        turn = await asked(caller)
+        await caller.send(type="playback.ack", turn=turn, heard_ms=100)
+        await caller.send(type="input.clear")
+        await caller.speak(austen()[32 * 600 : 32 * 1_000] + silence(100), pace=1)
+        await caller.event("playback.paused", by="voice")
+        await caller.send(type="input.clear")
+        resumed = await caller.event("playback.resumed", by="voice")
+        assert resumed
+    kinds = [f["type"] for f in await events_of(app, session)]
+    assert "playback.flushed" not in kinds
+    assert "turn.stop_requested" not in kinds
+
+
+async def test_where_it_is_not_wanted_nobody_interrupts(app: RunningApp) -> None:
+    session = await new_session(app, barge_in=False)
+    async with calling(app, session) as caller:
+        await caller.open()
+        await asked(caller)
+        await caller.speak(austen()[: 32 * 2_000], pace=1)
+        await caller.speak(silence(1_500))
+        await caller.event("turn.requested", count=2)
+    kinds = [f["type"] for f in await events_of(app, session)]
+    assert not {"playback.paused", "playback.flushed"} & set(kinds)

@@ -1,0 +1,61 @@
+"""Frame by frame, the model tells speech from everything else."""
+
+import numpy as np
+import pytest
+from faster_whisper.vad import get_vad_model
+
+from loadtests.client.recorded_speech import Clip
+from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, SileroVad
+from schemas.settings.listening_settings import EndpointingSettings
+from tests.support.speech.recordings import (
+    Noise,
+    floats,
+    frames,
+    noises,
+    probabilities,
+    silence,
+    told,
+    utterances,
+)
+
+
+def test_a_frame_is_32_ms_of_16_khz() -> None:
+    assert FRAME_BYTES == 2 * 16_000 * FRAME_MS // 1_000
+
+
+@pytest.mark.parametrize("length", [0, FRAME_BYTES - 2, FRAME_BYTES + 2])
+def test_a_frame_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(ValueError, match="1024 bytes"):
+        SileroVad().probability(bytes(length))
+
+
+def test_frame_by_frame_is_the_same_as_all_at_once(clips: list[Clip]) -> None:
+    for clip in clips[:3]:
+        whole = clip.pcm[: len(clip.pcm) // FRAME_BYTES * FRAME_BYTES]
+        at_once = get_vad_model()(floats(whole).astype(np.float32) / 32_768).ravel()
+        # That code blanks the end of its last frame.
+        assert np.allclose(at_once[:-1], probabilities(whole)[:-1], atol=1e-4)
+
+
+def test_streams_share_a_model_but_no_memory(clips: list[Clip]) -> None:
+    speech = list(frames(clips[0].pcm))[:60]
+    alone = probabilities(b"".join(speech))
+    one, other = SileroVad(), SileroVad()
+    together = []
+    for frame in speech:
+        together.append(one.probability(frame))
+        other.probability(silence(FRAME_MS))
+    assert together == alone
+
+
+def test_after_a_reset_nothing_is_remembered(clips: list[Clip]) -> None:
+    speech = list(frames(clips[0].pcm))[:60]
+    vad = SileroVad()
+    first = [vad.probability(frame) for frame in speech]
+    vad.reset()
+    assert [vad.probability(frame) for frame in speech] == first
+
+
+@pytest.mark.parametrize("noise", noises(), ids=lambda noise: noise.name)
+def test_noise_never_begins_an_utterance(noise: Noise) -> None:
+    assert utterances(told(probabilities(noise.pcm), EndpointingSettings())) == []

@@ -1,0 +1,317 @@
+"""What is wrong with a bundle is refused, and nothing is left of it."""
+
+import io
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.faces.native import transfer_routes
+from pipeline.eventlog.archive.tiered_log import TieredLog
+from pipeline.transfer.bundle_reader import ReadBundle
+from schemas.errors import BundleTooLarge
+from schemas.ids import Seq, SessionId
+from tests.support.clients.native_client import Heard
+from tests.support.eventlog.bundles import (
+    EVENTS,
+    LIMIT,
+    MANIFEST,
+    PACKETS,
+    Files,
+    exported,
+    imported,
+    unzip,
+    with_events,
+    with_manifest,
+    with_sound,
+    zipped,
+)
+from tests.support.running_app import RunningApp
+
+pytestmark = pytest.mark.anyio
+
+
+async def live_sessions(log: TieredLog) -> set[SessionId]:
+    return {
+        session
+        async for page in log.archival.standings()
+        for session, standing in page
+        if standing.state != "deleted"
+    }
+
+
+def rename(files: Files, name: str) -> Files:
+    return files | {name: b"x"}
+
+
+def twice(files: Files) -> bytes:
+    out = io.BytesIO(zipped(files))
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(out, "a") as bundle:
+        bundle.writestr(MANIFEST, files[MANIFEST])
+    return out.getvalue()
+
+
+def shouted(event: dict[str, Any]) -> None:
+    event["data"]["text"] = "Louder!"
+
+
+def first_delta(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(event for event in events if ".text.delta." in event["type"])
+
+
+def first_words(events: list[dict[str, Any]]) -> list[dict[str, int]]:
+    words: list[dict[str, int]] = next(e for e in events if ".sentence.voiced." in e["type"])["data"]["words"]
+    return words
+
+
+def first_sound(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(event for event in events if "audioref" in event)
+
+
+WRONG: dict[str, tuple[Callable[[Files], bytes], str]] = {
+    "no zip": (lambda files: b"PK\x03\x04 and then nothing", "bundle.invalid"),
+    "nothing": (lambda files: b"", "bundle.invalid"),
+    "cut short": (lambda files: zipped(files)[:-30], "bundle.invalid"),
+    "no manifest": (lambda files: zipped({EVENTS: files[EVENTS], PACKETS: b""}), "bundle.invalid"),
+    "no events": (lambda files: zipped({MANIFEST: files[MANIFEST], PACKETS: b""}), "bundle.invalid"),
+    "a path up": (lambda files: zipped(rename(files, "../../evil")), "bundle.invalid"),
+    "an absolute path": (lambda files: zipped(rename(files, "/etc/passwd")), "bundle.invalid"),
+    "a stranger": (lambda files: zipped(rename(files, "run.sh")), "bundle.invalid"),
+    "a name twice": (twice, "bundle.invalid"),
+    "another format": (lambda files: zipped(with_manifest(files, format="tar")), "bundle.invalid"),
+    "a later version": (lambda files: zipped(with_manifest(files, version=2)), "bundle.version"),
+    "a foreign id": (lambda files: zipped(with_manifest(files, session="../x")), "bundle.invalid"),
+    "another hash": (lambda files: zipped(with_manifest(files, sha256="0" * 64)), "bundle.damaged"),
+    "a changed text": (
+        lambda files: zipped(files | {EVENTS: files[EVENTS].replace(b" sea", b" tea", 1)}),
+        "bundle.damaged",
+    ),
+    "changed sound": (lambda files: zipped(files | {PACKETS: bytes(len(files[PACKETS]))}), "bundle.invalid"),
+    "missing sound": (lambda files: zipped(files | {PACKETS: files[PACKETS][:-9]}), "bundle.damaged"),
+    "more sound": (lambda files: zipped(files | {PACKETS: files[PACKETS] + b"!"}), "bundle.damaged"),
+    "a gap": (lambda files: zipped(with_events(files, lambda e: e.pop(3))), "bundle.damaged"),
+    "a repetition": (lambda files: zipped(with_events(files, lambda e: e.insert(3, e[3]))), "bundle.damaged"),
+    "disorder": (lambda files: zipped(with_events(files, lambda e: e.reverse())), "bundle.damaged"),
+    "moved sound": (
+        lambda files: zipped(
+            with_events(files, lambda e: first_sound(e).update(audioref=f"{PACKETS}#bytes=5-9"))
+        ),
+        "bundle.damaged",
+    ),
+    "sound elsewhere": (
+        lambda files: zipped(
+            with_events(files, lambda e: first_sound(e).update(audioref="https://example.com/#bytes=0-9"))
+        ),
+        "bundle.invalid",
+    ),
+    "an unknown event": (
+        lambda files: zipped(with_events(files, lambda e: e[4].update(type="dev.rhapsode.cat.seen.v1"))),
+        "bundle.version",
+    ),
+    "a later event": (
+        lambda files: zipped(with_events(files, lambda e: e[4].update(type=e[4]["type"][:-1] + "9"))),
+        "bundle.version",
+    ),
+    "a malformed event": (
+        lambda files: zipped(with_events(files, lambda e: first_delta(e).update(data={"at": "here"}))),
+        "bundle.invalid",
+    ),
+    "no time": (
+        lambda files: zipped(with_events(files, lambda e: e[2].update(time="yesterday"))),
+        "bundle.invalid",
+    ),
+    "a user's own session": (
+        lambda files: zipped(with_events(files, lambda e: e[0]["data"].update(kind="user"))),
+        "bundle.invalid",
+    ),
+    "a sentence that is not there": (
+        lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=-99))),
+        "bundle.invalid",
+    ),
+    "a word beyond all numbers": (
+        lambda files: zipped(with_events(files, lambda e: first_words(e)[0].update(end=2**63))),
+        "bundle.invalid",
+    ),
+    "packets that are longer than they say": (
+        lambda files: zipped(with_sound(files, [bytes([3 << 3 | 1])] * 40)),
+        "bundle.invalid",
+    ),
+    "packets that are no sound": (lambda files: zipped(with_sound(files, [b"\x03"] * 4)), "bundle.invalid"),
+    "speech of no sentence": (
+        lambda files: zipped(with_events(files, lambda e: first_sound(e)["data"].update(sentence=99))),
+        "bundle.invalid",
+    ),
+    "a bomb": (lambda files: zipped(files | {"audio/turn-9.ogg": bytes(5 * LIMIT)}), "bundle.too_large"),
+    "too many bytes": (lambda files: bytes(LIMIT + 1), "bundle.too_large"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_what_is_wrong_is_refused_and_leaves_nothing(
+    http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog, wrong: str
+) -> None:
+    make, code = WRONG[wrong]
+    files = unzip(await exported(http, told[0]))
+    before = await live_sessions(log)
+    answer = await http.post("/v1/sessions/import", content=make(files))
+    problem = answer.json()
+    assert (problem["code"], answer.status_code) == (code, 413 if code == "bundle.too_large" else 422)
+    assert await live_sessions(log) == before
+
+
+def in_pieces(files: Files, pieces: int) -> Files:
+    """The first turn alone, whose first sentence has so many pieces of speech."""
+
+    def repeat(events: list[dict[str, Any]]) -> None:
+        first = first_sound(events)
+        events[:] = [event for event in events if event.get("subject") in (None, first["subject"])]
+        at = events.index(first)
+        events[at:at] = [first | {"data": dict(first["data"])} for _ in range(pieces - 1)]
+        for seq, event in enumerate(events, 1):
+            event |= {"id": event["id"].rpartition("/")[0] + f"/{seq}", "sequence": f"{seq:010}"}
+            event.pop("cause", None)
+
+    return with_events(files, repeat)
+
+
+@pytest.mark.parametrize(
+    ("packets", "pieces", "reason"),
+    [
+        (1_000, 1, None),
+        (1_001, 1, "longer than 20000 ms"),
+        (1_000, 29, None),
+        (1_000, 30, "a sentence is longer than 600000 ms"),
+    ],
+)
+async def test_a_piece_of_speech_and_a_sentence_have_their_lengths(
+    http: httpx.AsyncClient, told: tuple[str, Heard], packets: int, pieces: int, reason: str | None
+) -> None:
+    """Packets of one byte: whoever listens is sent two thousand times as much, a piece at a time."""
+    files = unzip(await exported(http, told[0]))
+    bundle = zipped(with_sound(in_pieces(files, pieces), [bytes([1 << 3])] * packets, pieces=pieces))
+    if reason is None:
+        await imported(http, bundle)
+        return
+    answer = await http.post("/v1/sessions/import", content=bundle)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bundle.invalid")
+    assert reason in answer.json()["detail"]
+
+
+async def test_an_import_that_fails_half_way_leaves_nothing(
+    http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog
+) -> None:
+    files = unzip(await exported(http, told[0]))
+
+    def swell(events: list[dict[str, Any]]) -> None:
+        model = first_delta(events)
+        start = len(events)
+        for n in range(start + 1, start + 60):
+            where = {"id": model["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
+            events.append(model | where | {"data": {"at": 0, "text": "x" * 8_000}})
+
+    before = await live_sessions(log)
+    answer = await http.post("/v1/sessions/import", content=zipped(with_events(files, swell)))
+    assert (answer.status_code, answer.json()["code"]) == (409, "session.quota")
+    assert await live_sessions(log) == before
+
+
+async def test_a_bundle_cannot_point_to_what_is_somebody_else_s(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog
+) -> None:
+    files = unzip(await exported(http, told[0]))
+    stranger = "019aa3c6-0000-7000-8f00-2b1d7a5c9e10"
+
+    def link(events: list[dict[str, Any]]) -> None:
+        n = len(events) + 1
+        where = {"id": events[0]["id"][:-1] + str(n), "sequence": f"{n:010}", "subject": "turn/2"}
+        kind = {"type": "dev.rhapsode.narration.requested.v1", "data": {"session": stranger, "by": "user"}}
+        events.append(events[0] | where | kind)
+        events[0]["data"] |= {"principal": "the boss", "parent": stranger, "parent_seq": 2}
+
+    created = await imported(http, zipped(with_events(files, link)))
+    log_events = await log.read(SessionId(created["session_id"]), created["head_seq"] - 1)
+    assert log_events[-1].data["session"] == "00000000-0000-0000-0000-000000000000"
+    [started] = await log.read(SessionId(created["session_id"]), 0, limit=1)  # type: ignore[arg-type]
+    assert (started.data["principal"], started.data["parent"], started.data["parent_seq"]) == ("", None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("any text\r\nat all: " + "x" * 9_000, ""),
+        (f"01-{7:032x}-{9:016x}-ff-more", f"00-{7:032x}-{9:016x}-01"),
+        (f"00-{7:032x}-{9:016x}-00", f"00-{7:032x}-{9:016x}-00"),
+    ],
+)
+async def test_a_caller_s_trace_is_kept_in_our_form_only(
+    http: httpx.AsyncClient, told: tuple[str, Heard], log: TieredLog, given: str, kept: str
+) -> None:
+    def trace(events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if ".turn.requested." in event["type"]:
+                event["data"]["traceparent"] = given
+
+    files = unzip(await exported(http, told[0]))
+    created = await imported(http, zipped(with_events(files, trace)))
+    log_events = await log.read(SessionId(created["session_id"]), Seq(0))
+    assert [
+        log_event.data["traceparent"] for log_event in log_events if log_event.type == "turn.requested"
+    ] == [kept, kept]
+
+
+def flooded(files: Files, count: int, chars: int) -> bytes:
+    """So many pieces of text more, of one letter: the bundle stays small."""
+
+    def swell(events: list[dict[str, Any]]) -> None:
+        model, start = first_delta(events), len(events)
+        for n in range(start + 1, start + 1 + count):
+            where = {"id": model["id"].rpartition("/")[0] + f"/{n}", "sequence": f"{n:010}"}
+            events.append(model | where | {"data": {"at": 0, "text": "x" * chars}})
+
+    return zipped(with_events(files, swell))
+
+
+async def test_a_small_bundle_that_is_large_unpacked_costs_little(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard]
+) -> None:
+    """It is refused when more was read than a session may have; what it adds up to is held until then."""
+    bundle = flooded(unzip(await exported(http, told[0])), 40, 95_000)
+    assert len(bundle) < 30_000
+    tracemalloc.start()
+    try:
+        answer = await http.post("/v1/sessions/import", content=bundle)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (answer.status_code, answer.json()["code"]) == (409, "session.quota")
+    assert most < 4_000_000
+
+
+async def test_a_list_of_files_is_not_read_when_it_is_too_long(http: httpx.AsyncClient) -> None:
+    """It is not packed, and takes ten times its size in memory."""
+    listed = [zipfile.ZipInfo(f"audio/turn-{n}.ogg").filename for n in range(3)]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as bundle:
+        for name in listed:
+            bundle.writestr(name, b"")
+    data = bytearray(out.getvalue())
+    at = data.rindex(b"PK\x05\x06")
+    data[at + 12 : at + 16] = (9 << 20).to_bytes(4, "little")
+    with pytest.raises(BundleTooLarge, match="too many files"):
+        ReadBundle(io.BytesIO(bytes(data)), max_bytes=LIMIT, session_bytes=LIMIT)
+
+
+async def test_one_bundle_is_imported_at_a_time(
+    mover: RunningApp, http: httpx.AsyncClient, told: tuple[str, Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mover.services is not None
+    monkeypatch.setattr(transfer_routes, "_WAIT_S", 0.2)
+    bundle = await exported(http, told[0])
+    async with mover.services.importing.place("somebody else"):
+        answer = await http.post("/v1/sessions/import", content=bundle)
+        assert (answer.status_code, answer.json()["code"]) == (503, "gateway.busy")
+        assert int(answer.headers["Retry-After"]) > 0
+    await imported(http, bundle)

@@ -1,0 +1,154 @@
+"""What is said for shown text, and how the said finds back to the shown."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.tts.normalization.spoken_text import to_spoken
+from tests.pipeline.tts import spoken_cases
+
+PIECES = st.sampled_from(
+    [
+        *" .,:;!?-–—/%$€£°#*_`~|<>()[]{}&@+=\\^'\"\n\t0123456789aZß\u00a0\u0301\u200d\ufe0f\x00\ud800½①²",
+        *(
+            "Dr. ",
+            "z. B. ",
+            "St. ",
+            "No. ",
+            "a.m. ",
+            "3. Oktober ",
+            "Oct. ",
+            "2024-10-03",
+            "31/12/1999",
+            "5:30 p.m.",
+            "1,000",
+        ),
+        *(
+            "km/h",
+            " °C",
+            "€ 5",
+            "http://",
+            "www.a.b/c",
+            "a@b.de",
+            "main.py",
+            "v1.2.3",
+            "+49 ",
+            "1990s",
+            "3rd",
+            "99999999",
+        ),
+        *(
+            "```",
+            "\n```\n",
+            "# ",
+            "- [x] ",
+            "1. ",
+            "| a | ",
+            "[a](b)",
+            "![",
+            "](",
+            "[1]",
+            "<b>",
+            "</",
+            "<!--",
+            "&amp;",
+            "&#0;",
+        ),
+    ]
+)
+TEXTS = st.lists(PIECES | st.text(max_size=6), max_size=50).map("".join)
+LANGUAGES = st.sampled_from(["en", "de", "fr", ""])
+
+
+@given(TEXTS, LANGUAGES)
+def test_every_text_is_said_in_bounded_length_and_encodable(text: str, language: str) -> None:
+    spoken = to_spoken(text, language).text
+    assert len(spoken) <= 40 * len(text) + 40
+    assert spoken == spoken.strip()
+    assert spoken == "" or any(map(str.isalnum, spoken))
+    spoken.encode()
+
+
+@given(TEXTS, LANGUAGES)
+def test_spans_tile_the_spoken_text_and_never_go_back(text: str, language: str) -> None:
+    spoken = to_spoken(text, language)
+    end = shown_start = shown_end = 0
+    for span in spoken.spans:
+        assert span.start == end < span.end
+        assert shown_start <= span.shown_start < span.shown_end <= len(text)
+        assert shown_end <= span.shown_end
+        end, shown_start, shown_end = span.end, span.shown_start, span.shown_end
+    assert end == len(spoken.text)
+
+
+@given(TEXTS, LANGUAGES, st.data())
+def test_a_shown_range_lies_in_the_text_and_grows_with_the_spoken_range(
+    text: str, language: str, data: st.DataObject
+) -> None:
+    spoken = to_spoken(text, language)
+    places = st.integers(-2, len(spoken.text) + 2)
+    start, middle, end = sorted(data.draw(st.tuples(places, places, places)))
+    left, whole, right = (
+        spoken.shown_range(*each) for each in ((start, middle), (start, end), (middle, end))
+    )
+    assert 0 <= whole[0] <= whole[1] <= len(text)
+    assert left[0] <= whole[0] <= right[0]
+    assert left[1] <= whole[1] == right[1]
+
+
+@given(st.text(alphabet="abc xyz", max_size=60))
+def test_what_is_said_as_shown_points_to_itself(text: str) -> None:
+    spoken = to_spoken(text, "fr")
+    for start in range(len(spoken.text)):
+        shown = spoken.shown_range(start, start + 1)
+        assert text[shown[0]] == spoken.text[start]
+
+
+@pytest.mark.parametrize(("shown", "said"), spoken_cases.ENGLISH.values(), ids=spoken_cases.ENGLISH.keys())
+def test_english_is_said_as_people_say_it(shown: str, said: str) -> None:
+    assert to_spoken(shown, "en").text == said
+
+
+@pytest.mark.parametrize(("shown", "said"), spoken_cases.GERMAN.values(), ids=spoken_cases.GERMAN.keys())
+def test_german_is_said_as_people_say_it(shown: str, said: str) -> None:
+    assert to_spoken(shown, "de").text == said
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "😀 🎉", "---", "***", "…", "* * *\n", "|---|---|", "<br>", "[1]", "\n\n", "“”", "🇩🇪"]
+)
+def test_where_there_is_nothing_to_say_nothing_is_said(text: str) -> None:
+    spoken = to_spoken(text)
+    assert (spoken.text, spoken.spans) == ("", ())
+    assert spoken.shown_range(0, 5) == (0, 0)
+
+
+def test_each_spoken_word_finds_its_shown_word() -> None:
+    shown = "Well, **Dr. Smith** paid $3.50 at 5 p.m. for it"
+    spoken = to_spoken(shown)
+
+    def shown_of(word: str) -> str:
+        at = spoken.text.index(word)
+        start, end = spoken.shown_range(at, at + len(word))
+        return shown[start:end]
+
+    assert {word: shown_of(word) for word in ("Doctor", "Smith", "fifty", "PM", "it")} == {
+        "Doctor": "Dr.",
+        "Smith": "Smith",
+        "fifty": "$3.50",
+        "PM": "5 p.m.",
+        "it": "it",
+    }
+
+
+def test_of_a_code_block_in_pieces_only_the_first_is_mentioned() -> None:
+    assert to_spoken("```py\nx = 1\n", code=True).text == "Code example."
+    assert to_spoken("y = 2\n", code=True).text == ""
+
+
+def test_a_number_of_300_digits_is_read_digit_by_digit() -> None:
+    assert to_spoken("1" * 300).text == " ".join(["one"] * 300)
+
+
+def test_other_languages_keep_their_numbers() -> None:
+    assert to_spoken("**Il** y a 3,5 km", "fr").text == "Il y a 3,5 km"

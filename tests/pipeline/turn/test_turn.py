@@ -1,0 +1,264 @@
+"""One turn against a log in memory: order, limits, failures, and exactly one end."""
+
+from collections.abc import AsyncGenerator
+from typing import ClassVar
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.clock import SystemClock
+from pipeline.engines.ports import AS_CONFIGURED, ChatRequest, Completion, EngineResult, OpusChunk, WordTimes
+from pipeline.eventlog.memory_log import MemoryEventLog
+from pipeline.eventlog.recorder import Recorder
+from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.turn.generation import Engines
+from pipeline.turn.turn import Turn, TurnPlan
+from schemas.errors import EngineDead, EngineFailed, RhapsodeError
+from schemas.events import TERMINAL, SessionStarted
+from schemas.events.recorded import Recorded
+from schemas.ids import Seq, TurnId, new_session_id
+from schemas.settings import SessionSettings
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.anyio
+
+SENTENCES = [f"This is sentence number {n} of them all." for n in "abcdefgh"]
+TEXT = " ".join(SENTENCES)
+TURN = TurnId(1)
+
+
+class Writer:
+    """A language model that writes `text` in pieces, then completes or fails."""
+
+    def __init__(self, text: str = TEXT, error: RhapsodeError | None = None) -> None:
+        self._text, self._error = text, error
+        self.open = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[str | Completion, None]:
+        self.open += 1
+        try:
+            for at in range(0, len(self._text), 7):
+                await anyio.lowlevel.checkpoint()
+                yield self._text[at : at + 7]
+            if self._error is not None:
+                raise self._error
+            yield Completion("stop", 3, 5)
+        finally:
+            self.open -= 1
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Voice:
+    """A speaker whose sentences wait for `permits`, so that a test decides which one is ready first."""
+
+    voices = ("joe",)
+    providers: ClassVar = {"local": voices}
+
+    def __init__(self, *, failing: dict[str, list[RhapsodeError]] | None = None) -> None:
+        self.permits: dict[str, anyio.Event] = {}
+        self.begun: list[str] = []
+        self.open = 0
+        self._failing = failing or {}
+
+    def hold(self, sentence: str) -> anyio.Event:
+        self.permits[sentence] = anyio.Event()
+        return self.permits[sentence]
+
+    async def speak(
+        self, text: str, *, voice: str, speed: float = 1.0, delivery: EngineResult = AS_CONFIGURED
+    ) -> AsyncGenerator[WordTimes | OpusChunk, None]:
+        self.begun.append(text)
+        self.open += 1
+        try:
+            if errors := self._failing.get(text):
+                raise errors.pop(0)
+            if text in self.permits:
+                await self.permits[text].wait()
+            yield OpusChunk(b"\x00\x01x", 20)
+            yield OpusChunk(b"\x00\x01y", 20, last=True)
+        finally:
+            self.open -= 1
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Stage:
+    """Everything that a turn needs, and what it has recorded."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        voice: Voice,
+        *,
+        ahead: int = 2,
+        kind: str = "prompt",
+        settings: SessionSettings | None = None,
+        courtesy: FirstAudioPriority | None = None,
+    ) -> None:
+        self.courtesy = courtesy
+        self.settings = settings or SessionSettings()
+        self.log = MemoryEventLog()
+        self.session = new_session_id()
+        self.writer, self.voice = writer, voice
+        self._ahead, self._kind = ahead, kind
+        self.turn: Turn
+
+    async def run(self, during: object = None) -> list[Recorded]:
+        """Run the turn with `during` beside it; the events of the turn."""
+        async with Recorder(self.log) as recorder:
+            await recorder.post(self.session, SessionStarted(settings=SessionSettings()), mode="create")
+            pen = recorder.open(self.session, producer="test", epoch=1)
+            plan = TurnPlan(TURN, self._kind, TEXT, self.settings)  # type: ignore[arg-type]
+            models = Engines(self.writer, self.voice)
+            self.turn = Turn(
+                plan, pen, models, SystemClock(), sentences_ahead=self._ahead, courtesy=self.courtesy
+            )
+            async with anyio.create_task_group() as both:
+                if during is not None:
+                    both.start_soon(during)  # type: ignore[arg-type]
+                await self.turn.run(epoch=1)
+                both.cancel_scope.cancel()
+        return [event for event in await self.log.read(self.session, Seq(0)) if event.turn == TURN]
+
+
+def types(events: list[Recorded]) -> list[str]:
+    return [event.type for event in events]
+
+
+async def test_audio_keeps_the_order_of_the_sentences_whichever_voice_is_ready_first() -> None:
+    stage = Stage(Writer(), Voice())
+    first = stage.voice.hold(SENTENCES[0])
+
+    async def release_late() -> None:
+        await eventually(lambda: len(stage.voice.begun) == 3)
+        first.set()
+
+    events = await stage.run(release_late)
+    order = [event.data["sentence"] for event in events if event.type == "sentence.completed"]
+    assert order == sorted(order) == list(range(len(SENTENCES)))
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 5])
+async def test_no_more_sentences_are_begun_ahead_than_allowed(ahead: int) -> None:
+    stage = Stage(Writer(), Voice(), ahead=ahead)
+    first = stage.voice.hold(SENTENCES[0])
+    seen: list[int] = []
+
+    async def look() -> None:
+        await eventually(lambda: len(stage.voice.begun) >= 1 + ahead)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+        seen.append(len(stage.voice.begun))
+        first.set()
+
+    await stage.run(look)
+    assert seen == [1 + ahead]
+
+
+async def test_text_does_not_wait_for_a_slow_voice() -> None:
+    stage = Stage(Writer(), Voice())
+    first = stage.voice.hold(SENTENCES[0])
+
+    async def release_when_written() -> None:
+        await eventually(lambda: stage.writer.open == 0 and len(stage.voice.begun) == 3)
+        first.set()
+
+    events = await stage.run(release_when_written)
+    assert types(events).index("text.completed") < types(events).index("audio.chunk")
+
+
+async def test_a_sentence_that_fails_is_told_and_the_turn_goes_on() -> None:
+    broken = EngineFailed("no breath")
+    stage = Stage(Writer(), Voice(failing={SENTENCES[2]: [broken] * 3}))
+    events = await stage.run()
+    failed = [event.data for event in events if event.type == "sentence.failed"]
+    assert failed == [{"sentence": 2, "code": "engine.failed", "message": "no breath"}]
+    assert types(events).count("sentence.completed") == len(SENTENCES) - 1
+    assert types(events)[-1] == "turn.completed"
+
+
+async def test_a_voice_that_died_before_a_sound_is_asked_again() -> None:
+    stage = Stage(Writer(), Voice(failing={SENTENCES[1]: [EngineDead("gone")]}))
+    events = await stage.run()
+    assert "sentence.failed" not in types(events)
+    assert stage.voice.begun.count(SENTENCES[1]) == 2
+
+
+async def test_when_the_model_fails_what_was_said_is_spoken_and_the_turn_fails_with_a_code() -> None:
+    stage = Stage(Writer(error=EngineFailed("out of memory")), Voice())
+    events = await stage.run()
+    assert "".join(event.data["text"] for event in events if event.type == "text.delta") == TEXT
+    assert types(events).count("sentence.completed") == len(SENTENCES)
+    assert (events[-1].type, events[-1].data["code"], events[-1].data["stage"]) == (
+        "turn.failed",
+        "engine.failed",
+        "text",
+    )
+
+
+async def test_stopping_closes_every_engine_stream() -> None:
+    stage = Stage(Writer(TEXT * 50), Voice())
+    stage.voice.hold(SENTENCES[0])
+
+    async def stop() -> None:
+        await eventually(lambda: bool(stage.voice.begun))
+        stage.turn.stop("user")
+
+    events = await stage.run(stop)
+    assert types(events)[-1] == "turn.stopped"
+    assert (stage.writer.open, stage.voice.open) == (0, 0)
+
+
+async def test_a_turn_stopped_before_it_began_ends_at_once() -> None:
+    stage = Stage(Writer(), Voice())
+
+    async with Recorder(stage.log) as recorder:
+        await recorder.post(stage.session, SessionStarted(settings=SessionSettings()), mode="create")
+        pen = recorder.open(stage.session, producer="test", epoch=1)
+        plan = TurnPlan(TURN, "text", TEXT, SessionSettings())
+        turn = Turn(plan, pen, Engines(stage.writer, stage.voice), SystemClock(), sentences_ahead=2)
+        turn.stop("user")
+        await turn.run(epoch=1)
+        events = await stage.log.read(stage.session, Seq(1))
+    assert types(events)[-1] == "turn.stopped"
+    assert not stage.voice.begun
+
+
+@given(commands=st.lists(st.sampled_from(["stop", "skip", "pause", "resume", "wait"]), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_commanded_the_turn_ends_exactly_once_and_tiles_its_text(commands: list[str]) -> None:
+    stage = Stage(Writer(), Voice())
+
+    async def command() -> None:
+        for number, name in enumerate(commands):
+            await anyio.lowlevel.checkpoint()
+            match name:
+                case "stop":
+                    stage.turn.stop("user")
+                case "skip":
+                    stage.turn.skip(number % len(SENTENCES))
+                case "pause":
+                    stage.turn.pause()
+                case "resume":
+                    stage.turn.resume()
+        stage.turn.resume()
+        await anyio.sleep_forever()
+
+    events = anyio.run(stage.run, command)
+    ends = [event.type for event in events if event.type in TERMINAL]
+    assert ends == [events[-1].type]
+    assert ends == (
+        ["turn.stopped"] if "stop" in commands and ends == ["turn.stopped"] else ["turn.completed"]
+    )
+    at = 0
+    for event in events:
+        if event.type == "sentence.ready":
+            assert event.data["start"] == at
+            at = event.data["end"]
+    assert at <= len(TEXT)

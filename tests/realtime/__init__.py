@@ -1,1 +1,0 @@
-"""The Realtime API over the whole application, in process and with real clients."""

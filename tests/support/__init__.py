@@ -1,0 +1,1 @@
+"""Helpers, servers and fixtures that tests of several packages share."""

@@ -1,0 +1,1 @@
+"""Logs, archives and bundles that tests write and break."""

@@ -1,0 +1,1 @@
+"""Recorded speech and a recognizer that tests hold back."""

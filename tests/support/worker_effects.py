@@ -1,0 +1,76 @@
+"""Effects that misbehave in one chosen way, and sessions full of events for them."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+
+import anyio
+
+from pipeline.background.effect_runner import EffectRunner
+from pipeline.background.redis.redis_groups import RedisGroups
+from pipeline.background.worker_ports import Change, Effect, Pointer
+from pipeline.eventlog.redis.redis_log import RedisEventLog
+from schemas.events import Event, TextCompleted
+from schemas.events.recorded import Recorded
+from schemas.ids import SessionId, new_session_id
+from schemas.settings import WorkerSettings
+from tests.support.eventlog.log_events import batch, creation
+
+COMPLETED = TextCompleted(chars=3, finish="stop")
+SCANTY = WorkerSettings(claim_idle_s=0.3, retry_s=0.01, lease_s=0.3, upkeep_s=0.1)
+"""Times that a test can wait for."""
+UNHURRIED = SCANTY.model_copy(update={"claim_idle_s": 3.0})
+"""Nobody is taken for dead because the machine stood still for a moment."""
+_names = count(1)
+
+
+class Noted:
+    """An effect that notes what it was called for, does what `act` does, and changes what `change` says."""
+
+    def __init__(
+        self,
+        act: Callable[[Pointer], None] | None = None,
+        *,
+        name: str = "noted",
+        types: Sequence[str] = ("text.completed",),
+        gate: anyio.Event | None = None,
+        change: Change | None = None,
+    ) -> None:
+        self.name = name
+        self.types = frozenset(types)
+        self.seen: list[Pointer] = []
+        self.done: list[Pointer] = []
+        self._act = act
+        self._gate = gate
+        self._change = change
+
+    async def apply(self, pointer: Pointer, event: Recorded) -> Sequence[Change] | None:
+        assert (event.seq, event.type) == (pointer.seq, pointer.type)
+        self.seen.append(pointer)
+        if self._gate is not None:
+            await self._gate.wait()
+        if self._act is not None:
+            self._act(pointer)
+        self.done.append(pointer)
+        return None if self._change is None else [self._change]
+
+
+async def session_with(log: RedisEventLog, *events: Event) -> SessionId:
+    """A new session; its first event says that it started."""
+    session = new_session_id()
+    await log.append([creation(session), *([batch(session, 1, *events)] if events else [])])
+    return session
+
+
+@asynccontextmanager
+async def running(
+    log: RedisEventLog, effect: Effect, settings: WorkerSettings = SCANTY
+) -> AsyncGenerator[EffectRunner, None]:
+    """One consumer of the effect, until the block ends."""
+    group = RedisGroups(log)
+    runner = EffectRunner(effect, group, log, settings, consumer=f"c{next(_names)}")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(runner.run)
+        yield runner
+        tasks.cancel_scope.cancel()
+    await group.aclose()

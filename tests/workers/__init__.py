@@ -1,1 +1,0 @@
-"""Workers: effects, projections and upkeep on a real server."""
