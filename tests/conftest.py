@@ -66,8 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    folder = item.path.parent.relative_to(HERE)
-    places = [place for place, longest in enumerate(LONGEST) if folder.is_relative_to(longest)]
+    places = [place for place, folder in enumerate(LONGEST) if item.path.is_relative_to(HERE / folder)]
     return min(places, default=len(LONGEST))
 
 

@@ -1,6 +1,7 @@
 """Every name that a trace of ours contains. Those of OpenTelemetry are copied: they still change there.
 
-tests/pipeline/observability compares them with the installed conventions, and docs/tracing.md with this module.
+tests/pipeline/observability compares them with the installed conventions, and docs/tracing.md with this
+module.
 """
 
 from typing import Final

@@ -1,4 +1,5 @@
-"""WhisperX's figures on this machine: python -m tests.engines_speech.inside.measure_whisperx --device cuda ...
+"""WhisperX's figures on this machine:
+python -m tests.engines_speech.inside.measure_whisperx --device cuda ...
 
 Word error rate, processing time for each second of sound (RTF), and what a batch gains. Run it in WhisperX's
 environment, with OMP_NUM_THREADS=1 as a replica has it.

@@ -1,4 +1,5 @@
-"""A worker process that will be killed: `python -m tests.pipeline.background.killed_worker HOME POISON NAME`."""
+"""A worker process that will be killed:
+`python -m tests.pipeline.background.killed_worker HOME POISON NAME`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""A gateway that will be killed while it adds a document: `python -m tests.deployments.native.documents.killed_gateway SETTINGS`."""
+"""A gateway that will be killed while it adds a document:
+`python -m tests.deployments.native.documents.killed_gateway SETTINGS`."""
 
 import os
 import sys
