@@ -6,8 +6,7 @@ from pipeline.apps.users import Users, user_session
 from pipeline.core.internal_keys import internal_key
 from pipeline.eventlog.event_log import EventLog, Verdict
 from pipeline.eventlog.recorder import Recorder
-from pipeline.sessions.catalog import Catalog
-from pipeline.sessions.collection_access import readable
+from pipeline.sessions.catalog import Catalog, readable
 from schemas.apps.conversation_messages import CreateCharacter
 from schemas.errors import CharacterNotFound, StateError
 from schemas.errors.retrieval_errors import CollectionNotFound

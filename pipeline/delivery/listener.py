@@ -1,23 +1,80 @@
 """One listener: where it starts, how fast it hears the past, and when it is done. Reads only the log."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+from opentelemetry.trace import Span, SpanKind
 
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog, Head
 from pipeline.eventlog.tailer import Tailer
+from pipeline.observability import span_names
+from pipeline.observability.tracer import Tracing, TurnTrace, root
 from schemas.errors import CursorAhead, CursorForeign, CursorMalformed
 from schemas.events import TERMINAL
 from schemas.events.recorded import Recorded
 from schemas.ids import NO_TURN, Seq, SessionId, TurnId
 
+_LINKS: Final = 64
+"""Of one listener; who hears more turns is linked to the first ones."""
 EndReason = Literal["caught_up", "turn_over", "session_ended"]
-
 _PAGE = 200
 LONGEST_PAUSE_MS = 2_000
 """When replaying at pace, silence between two turns is cut to this; within a turn every gap is kept."""
+
+
+class ListenSpan:
+    """One listener, from its first event to its last; nothing where nothing is traced."""
+
+    def __init__(
+        self, tracing: Tracing | None, session: str, *, after: int, head: int, speed: float | None
+    ) -> None:
+        """`head`: where the log ended then; what is older is heard again."""
+        self._session = session
+        self._head = head
+        self._events = 0
+        self._turns: set[int] = set()
+        self._callers: dict[int, str] = {}
+        """Of turns that were asked for and have not begun; who comes later does not know their callers."""
+        self._span: Span | None = None
+        if tracing is not None:
+            self._span = root(
+                tracing,
+                span_names.LISTEN,
+                {
+                    span_names.CONVERSATION: session,
+                    span_names.FROM_SEQ: after,
+                    span_names.SPEED: "live" if speed is None else str(speed),
+                },
+                kind=SpanKind.SERVER,
+            )
+
+    def took(self, batch: Iterable[Recorded]) -> None:
+        if self._span is None:
+            return
+        for recorded in batch:
+            self._events += 1
+            turn = recorded.turn
+            if len(self._turns) >= _LINKS:
+                continue
+            if recorded.type == "turn.requested" and (caller := recorded.data.get("traceparent")):
+                self._callers[recorded.seq] = caller
+            if turn and turn not in self._turns:
+                self._turns.add(turn)
+                trace = TurnTrace.of(self._session, turn, self._callers.pop(turn, ""))
+                link = trace.link(self._why(recorded))
+                self._span.add_link(link.context, link.attributes)
+
+    def _why(self, recorded: Recorded) -> str:
+        return span_names.LINK_REPLAY if recorded.seq <= self._head else span_names.LINK_LIVE
+
+    def end(self, reason: str | None) -> None:
+        """`reason`: why there is no more; None: the listener left."""
+        if self._span is not None:
+            self._span.set_attributes({span_names.EVENTS: self._events, span_names.END: reason or "left"})
+            self._span.end()
 
 
 @dataclass(frozen=True, slots=True)

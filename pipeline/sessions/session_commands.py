@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -16,18 +17,11 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.traceparent import CALLER
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews
-from pipeline.sessions.catalog import Catalog
-from pipeline.sessions.collection_access import check_readable, with_readable
+from pipeline.sessions.catalog import Catalog, check_readable, with_readable
 from pipeline.sessions.heard_ledger import HeardLedger
 from pipeline.sessions.owner_pool import OwnerPool
-from pipeline.sessions.turn_requests import (
-    Overtaken,
-    SpokenQuestion,
-    check_guest,
-    check_length,
-    conversational,
-)
-from schemas.errors import LogUnavailable, SessionAlreadyEnded, SessionGone, TurnNotFound
+from schemas.errors import InputTooLong, LogUnavailable, SessionAlreadyEnded, SessionGone, TurnNotFound
+from schemas.errors.access_errors import Forbidden
 from schemas.events import (
     EndReason,
     Event,
@@ -47,11 +41,16 @@ from schemas.native.client_commands import (
     Control,
     CreateSession,
     RequestTurn,
+    SettingsPatch,
     UpdateSession,
 )
 from schemas.settings import SessionSettings
 from schemas.settings.model_settings import GivenMessage
 
+_FIRST_WORDS = 40
+"""Characters of an answer to a spoken question that are spoken at once, clause or not."""
+_GUESTS = frozenset({"speak", "search", "collections"})
+"""Settings that somebody else may choose for a turn of their own."""
 _KEYS_KEPT = 4_096
 _PLAYBACKS = 16
 """Reports of listeners about one turn that are recorded."""
@@ -59,6 +58,42 @@ _UNSPOKEN: Final = frozenset({"user", "collection"})
 """Kinds of sessions that have no turns."""
 _FAREWELL_S = 5.0
 """How long a deletion waits for the session's owner to end it properly."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenQuestion:
+    """A question that was spoken."""
+
+    text: str
+    input: str
+    utterances: tuple[int, ...]
+    merges: TurnId | None = None
+
+
+class Overtaken(Exception):
+    """The turn that a question takes up is being answered already."""
+
+
+def check_guest(wish: SettingsPatch, settings: SessionSettings) -> None:
+    """Who takes part in somebody's session uses what is in it. Raises Forbidden."""
+    beyond = wish.model_fields_set - _GUESTS
+    if beyond or not set(wish.collections) <= set(settings.collections):
+        name = min(beyond, default="collections")
+        raise Forbidden(f"only who made the session may choose its {name}", field=f"settings.{name}")
+
+
+def check_length(text: str, longest: int, *, field: str) -> None:
+    if len(text) > longest:
+        raise InputTooLong(f"{len(text)} characters are too many; at most {longest} are taken", field=field)
+
+
+def conversational(settings: SessionSettings) -> SessionSettings:
+    """Who has spoken waits for a voice: its first words matter more than their melody."""
+    sentences = settings.sentences
+    if sentences.first_threshold is not None:
+        return settings
+    sooner = sentences.model_copy(update={"first_threshold": _FIRST_WORDS})
+    return settings.model_copy(update={"sentences": sooner})
 
 
 class Sessions:

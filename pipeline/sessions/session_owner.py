@@ -1,13 +1,14 @@
 """Who runs a session's turns: one owner at a time, by lease and epoch, fed by the session's own log."""
 
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
 
 from pipeline.admission.allowance import Allowance
+from pipeline.admission.concurrency_limiter import ConcurrencyLimiter, Wait
 from pipeline.admission.engine_backpressure import EngineBackpressure
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
@@ -16,18 +17,19 @@ from pipeline.eventlog.tailer import Tailer
 from pipeline.observability.tracer import Tracing
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.session_views import SessionViews, fold
+from pipeline.session_state.turn_history import history
 from pipeline.session_state.turn_state import TurnState
-from pipeline.sessions.first_audio_probe import FirstAudioProbe, first_answer, takes_our_voice
 from pipeline.sessions.owner_leases import Leases
-from pipeline.sessions.turn_plans import planned
 from pipeline.tts.first_audio_priority import FirstAudioPriority
+from pipeline.tts.turn_checkpoint import progress
 from pipeline.turn.generation import Engines
-from pipeline.turn.turn import Turn
+from pipeline.turn.turn import Turn, TurnPlan
 from schemas.errors import InputTooLong, RhapsodeError, SessionFull, SessionGone
 from schemas.events import OwnerChanged, SessionEnded, TurnFailed, TurnStopped
 from schemas.ids import Seq, SessionId, TurnId
 from schemas.settings import SessionSettings
 from schemas.settings.limit_settings import LimitSettings
+from schemas.settings.provider_settings import LOCAL, is_ours
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,94 @@ class OwnerServices:
     """Says whether one more turn can be taken; None: always."""
     views: SessionViews | None = None
     """What this process knows of sessions already; None: every owner begins with the first event."""
+
+
+def planned(
+    session: SessionId, state: TurnState, conversation: Conversation, services: OwnerServices
+) -> TurnPlan:
+    room = services.history_chars_of.get(state.settings.llm_provider or LOCAL, services.history_chars)
+    told = room // 2 if state.settings.collections else room  # passages want their share
+    return TurnPlan(
+        turn=state.turn,
+        asked_by=(state.by or conversation.principal) if conversation.principal else "",
+        kind=state.kind,
+        text=state.text,
+        settings=state.settings,
+        history=history(conversation, before=state.turn, room=told),
+        requested_ms=state.requested_ms,
+        given=state.given,
+        room=room,
+        session=session,
+        traceparent=state.traceparent,
+        progress=progress(state),
+    )
+
+
+class FirstAudioProbe:
+    """Of one turn; without somebody to tell, nothing."""
+
+    def __init__(
+        self,
+        newcomers: ConcurrencyLimiter | None = None,
+        wait: Wait | None = None,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._newcomers = newcomers
+        self._wait = wait
+        self._heard = heard
+
+    def see(self, state: TurnState, *, held: bool) -> None:
+        """The turn as it stands now; what is held back on purpose is not late, and nobody waits for it."""
+        if held or state.first_audio_ms is not None:
+            self._heard()
+        if self._newcomers is None or self._wait is None:
+            return
+        if _begun(state):
+            self._newcomers.answered(self._wait)
+        elif held:
+            self._newcomers.dropped(self._wait)
+
+
+@contextmanager
+def first_answer(services: OwnerServices, state: TurnState, *, after_ms: int) -> Iterator[FirstAudioProbe]:
+    """Until the turn is over in the log.
+
+    `after_ms` (wall clock): what it had to wait for a turn before it does not count. Turns that somebody
+    else has begun, that are not shown before they are whole, or that are answered or spoken elsewhere are
+    not judged: they only take room.
+    """
+    if services.pressure is None:
+        yield FirstAudioProbe()
+        return
+    newcomers, now_ms = services.pressure.newcomers, services.clock.now_ms()
+    waited_s = max(0, now_ms - max(state.requested_ms, after_ms)) / 1_000
+    with newcomers.turn(_kind(state), waited_s) as wait, services.pressure.courtesy.awaited() as heard:
+        if not _comparable(state):
+            newcomers.dropped(wait)
+        if not takes_our_voice(state.settings) or state.first_audio_ms is not None:
+            heard()
+        yield FirstAudioProbe(newcomers, wait, heard)
+
+
+def takes_our_voice(settings: SessionSettings) -> bool:
+    """To be heard while it is made."""
+    return settings.speak and is_ours(settings.tts_provider) and settings.listening.mode != "legacy"
+
+
+def _comparable(state: TurnState) -> bool:
+    settings = state.settings
+    ours = is_ours(settings.llm_provider) and is_ours(settings.tts_provider)
+    return ours and state.status == "requested" and settings.listening.mode != "legacy"
+
+
+def _begun(state: TurnState) -> bool:
+    return state.first_audio_ms is not None if state.settings.speak else bool(state.parts)
+
+
+def _kind(state: TurnState) -> str:
+    """Turns that take equally long to begin where nothing is in their way, more or less."""
+    made = "read" if state.kind == "text" else "searched" if state.settings.collections else "answered"
+    return f"{made}, {'spoken' if state.settings.speak else 'shown'}"
 
 
 class SessionOwner:

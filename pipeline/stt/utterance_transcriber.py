@@ -5,7 +5,7 @@ import re
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import anyio
@@ -15,7 +15,6 @@ from pipeline.core.clock import Clock
 from pipeline.engines.ports import SpeechToText, Transcribers, Transcript, Utterance
 from pipeline.stt.agreement import Agreement
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
-from pipeline.stt.speculative_transcript import SpeculativeText, SpeculativeTranscript, Told
 from pipeline.stt.turn_hints import reads_as
 from pipeline.stt.utterance_span import UtteranceSpan
 from schemas.errors import EngineError, EngineFailed, InputError, RhapsodeError
@@ -23,6 +22,8 @@ from schemas.settings.listening_settings import ListeningSettings, Mode
 
 log = logging.getLogger(__name__)
 
+Told = Callable[[str], Awaitable[None]]
+"""Hears the text as far as it has come."""
 _TAIL_MS: Final = 200
 """Of the silence after the last word: models that hear it make fewer mistakes in that word."""
 _ATTEMPTS: Final = 3
@@ -30,10 +31,56 @@ _RETRY_S: Final = 0.2
 _LEISURE: Final = 2.0
 """A partial text is made again after at least so many times as long as the last one took."""
 _HALVES: Final = re.compile(r"[\ud800-\udfff]")
-
 Tell = Callable[[str, int, int], Awaitable[None]]
 """The text so far, its stable characters, and how far it was listened."""
 Hint = Callable[[Literal["complete", "incomplete"] | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculativeText:
+    """What one way made of an utterance."""
+
+    mode: Mode
+    transcript: Transcript
+    from_ms: int
+    """Where the sound began that it was made from."""
+    cpu_ms: float
+    revisions: int = 0
+
+
+class SpeculativeTranscript:
+    """Of one silence. Nobody hears of it before it is known to be the end."""
+
+    def __init__(self, end_ms: int) -> None:
+        self.end_ms = end_ms
+        self.scope = anyio.CancelScope()
+        self.done = anyio.Event()
+        self.written: SpeculativeText | None = None
+        self._text = ""
+        self._reader: Told | None = None
+
+    @property
+    def text(self) -> str:
+        return self.written.transcript.text if self.written is not None else ""
+
+    @property
+    def language(self) -> str:
+        return self.written.transcript.language if self.written is not None else ""
+
+    async def told(self, text: str) -> None:
+        """The engine has come so far."""
+        self._text = text
+        if self._reader is not None:
+            await self._reader(text)
+
+    async def adopted(self, reader: Told) -> SpeculativeText | None:
+        """It was the end: `reader` hears how far it is, and what comes. None: it could not be made."""
+        if not self.done.is_set():
+            self._reader = reader
+            if self._text:
+                await reader(self._text)
+            await self.done.wait()
+        return self.written
 
 
 async def write_down(engine: SpeechToText, utterance: Utterance, told: Told | None = None) -> Transcript:

@@ -8,15 +8,13 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from pipeline.sessions.turn_requests import Overtaken, SpokenQuestion
+from pipeline.sessions.session_commands import Overtaken, SpokenQuestion
 from pipeline.stt.evaluation.transcript_comparison import compare
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening
-from pipeline.stt.inputs.input_orders import Order
 from pipeline.stt.serial_task_queue import SerialTaskQueue
-from pipeline.stt.speculative_transcript import SpeculativeText
 from pipeline.stt.turn_policy import FinalUtterance, UtteranceDecision, decide
 from pipeline.stt.utterance_span import transcribed
-from pipeline.stt.utterance_transcriber import Tell, UtteranceTranscriber
+from pipeline.stt.utterance_transcriber import SpeculativeText, Tell, UtteranceTranscriber
 from schemas.errors import EngineBusy, EngineError, InputError, InputTooLong, RhapsodeError, StateError
 from schemas.events.voice_events import (
     HeardWord,
@@ -190,16 +188,18 @@ class Utterances:
             await self._services.recorder.post(session, final, key=key)
             await self._tell_refused(error)
 
-    def ask_what_waits(self, order: Order, tasks: TaskGroup) -> None:
-        """The speaker says that nothing more comes, in silence: what was cut by its length is all."""
+    def ask_what_waits(self, then: Callable[[], Awaitable[None]], tasks: TaskGroup) -> None:
+        """A commit in silence: asks what was cut by its length, and calls `then` when that is in the log."""
         before, self._last = self._last, anyio.Event()
-        tasks.start_soon(self._ask_after, before, self._last, order)
+        tasks.start_soon(self._ask_after, before, self._last, then)
 
-    async def _ask_after(self, before: anyio.Event, done: anyio.Event, order: Order) -> None:
+    async def _ask_after(
+        self, before: anyio.Event, done: anyio.Event, then: Callable[[], Awaitable[None]]
+    ) -> None:
         try:
             await before.wait()
             await self.ask_the_rest()
-            await order.obey()
+            await then()
         finally:
             done.set()
 

@@ -11,7 +11,7 @@ import anyio
 from pipeline.core.clock import Clock
 from pipeline.eventlog.event_log import EventLog
 from pipeline.session_state.conversation import Conversation
-from pipeline.sessions.collection_access import check_readable
+from pipeline.sessions.catalog import check_readable
 from pipeline.sessions.session_commands import Sessions
 from pipeline.transfer.bundle_import import endings, unlinked
 from pipeline.transfer.session_copy import write_copy

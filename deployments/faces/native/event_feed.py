@@ -10,8 +10,7 @@ from fastapi import Depends, Query
 from deployments.container import GatewayContainer
 from deployments.web.resource_access import AccessRecheck, owns
 from pipeline.audio.audio_formats import AudioFormat
-from pipeline.delivery.listener import EndReason, Listening, SessionListener, parse_cursor
-from pipeline.delivery.listener_span import ListenSpan
+from pipeline.delivery.listener import EndReason, Listening, ListenSpan, SessionListener, parse_cursor
 from pipeline.eventlog.event_log import Head
 from pipeline.session_state.conversation import Conversation
 from pipeline.session_state.ownership import without_label

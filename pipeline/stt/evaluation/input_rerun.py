@@ -1,7 +1,9 @@
 """One input listened to again, by the sound that the log keeps of it, and written down in both ways."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 import anyio
@@ -13,15 +15,15 @@ from pipeline.eventlog.event_log import EventLog
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Ended, Endpointer, Event, Paused, Resumed
 from pipeline.stt.evaluation.audio_clock import AudioClock, TimedEar
-from pipeline.stt.evaluation.transcript_comparison import differences, words_of
-from pipeline.stt.evaluation.utterance_rerun import Pen, nobody
+from pipeline.stt.evaluation.transcript_comparison import differences, report, words_of
 from pipeline.stt.evaluation.word_error_rate import word_errors
 from pipeline.stt.inputs.input_recovery import recorded_pieces
-from pipeline.stt.inputs.stored_inputs import StoredInput
-from pipeline.stt.utterance_transcriber import UtteranceTranscriber
+from pipeline.stt.utterance_transcriber import SpeculativeText, UtteranceTranscriber
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS, Vad
-from schemas.errors import EngineError
-from schemas.ids import SessionId
+from schemas.errors import EngineError, EngineFailed
+from schemas.events.recorded import Recorded
+from schemas.events.voice_events import WayReport
+from schemas.ids import Seq, SessionId
 from schemas.native.comparison_answers import (
     ComparisonProgress,
     InputComparison,
@@ -35,6 +37,92 @@ _PROGRESS_MS: Final = 5_000
 _IN_A_ROW: Final = 5
 """After so many failures nothing will come of it."""
 _MODES: Final[tuple[Mode, Mode]] = ("realtime", "quality")
+
+
+class Pen:
+    """`write` it, then look at what there is."""
+
+    def __init__(
+        self, scribe: UtteranceTranscriber, clock: AudioClock, ended: Ended, settings: ListeningSettings
+    ) -> None:
+        self._scribe = scribe
+        self._clock = clock
+        self._ended = ended
+        self._settings = settings
+        self.ways: list[WayReport] = []
+        """The realtime way, then the quality way; one that failed has no text."""
+        self.errors: list[EngineError | None] = []
+        """Why not, for each."""
+        self.done = False
+
+    async def write(self) -> None:
+        """Sets `done`, whatever becomes of it."""
+        await self._try("realtime", self._as_live)
+        await self._try("quality", self._afterwards)
+        self.done = True
+
+    async def _try(self, mode: Mode, write: Callable[[], Awaitable[tuple[SpeculativeText, float]]]) -> None:
+        try:
+            made, error = report(*await write()), None
+        except EngineError as failure:
+            made, error = WayReport(mode=mode, engine="", text="", after_ms=0.0, decode_ms=0.0), failure
+        self.ways.append(made)
+        self.errors.append(error)
+
+    async def _as_live(self) -> tuple[SpeculativeText, float]:
+        """With its milliseconds from the last sound on."""
+        written = await self._scribe.final(self._ended.end_ms, nobody)
+        if written.mode != "realtime":
+            raise EngineFailed("the realtime way does not answer")
+        return written, self._clock.monotonic() * 1_000 - self._ended.end_ms
+
+    async def _afterwards(self) -> tuple[SpeculativeText, float]:
+        began_s = self._clock.monotonic()
+        written = await self._scribe.otherwise("realtime")
+        return written, self._waited_ms() + (self._clock.monotonic() - began_s) * 1_000
+
+    def _waited_ms(self) -> int:
+        """Without a text before its end, the quality way always waits for the whole silence."""
+        if self._ended.reason != "silence":
+            return self._ended.at_ms - self._ended.end_ms
+        return ceil(self._settings.endpointing.silence_ms / FRAME_MS) * FRAME_MS
+
+
+async def nobody(_text: str, _stable: int, _at_ms: int) -> None:
+    """Nobody reads partial texts of what was said before."""
+
+
+@dataclass(slots=True)
+class StoredInput:
+    """What the log has of one microphone or file."""
+
+    name: str
+    opened: Recorded
+    reference: str = ""
+    first_audio: Seq | None = None
+    from_ms: int = 0
+    until_ms: int = 0
+
+
+async def stored_inputs(log: EventLog, session: SessionId) -> list[StoredInput]:
+    """Those that have sound, in the order in which they were opened."""
+    found: dict[str, StoredInput] = {}
+    after = Seq(0)
+    while page := await log.read(session, after):
+        for each in page:
+            if each.type == "input.opened":
+                known = found.setdefault(each.data["input"], StoredInput(each.data["input"], each))
+                known.reference = known.reference or each.data["reference"]
+            elif each.type == "input.audio" and (known_by := found.get(each.data["input"])):
+                _extend(known_by, each)
+        after = page[-1].seq
+    return [each for each in found.values() if each.first_audio is not None]
+
+
+def _extend(stored: StoredInput, audio: Recorded) -> None:
+    if stored.first_audio is None:
+        stored.first_audio, stored.from_ms = audio.seq, audio.data["at_ms"]
+    stored.until_ms = audio.data["at_ms"] + audio.data["ms"]
 
 
 class Rerun:

@@ -6,8 +6,7 @@ from typing import Final
 
 from pipeline.engines.ports import Transcribers
 from pipeline.eventlog.event_log import EventLog
-from pipeline.stt.evaluation.input_rerun import Rerun
-from pipeline.stt.inputs.stored_inputs import stored_inputs
+from pipeline.stt.evaluation.input_rerun import Rerun, stored_inputs
 from pipeline.stt.vad import Vad
 from schemas.errors import GatewayBusy
 from schemas.ids import SessionId

@@ -3,8 +3,7 @@
 import re
 from difflib import SequenceMatcher
 
-from pipeline.stt.speculative_transcript import SpeculativeText
-from pipeline.stt.utterance_transcriber import UtteranceTranscriber
+from pipeline.stt.utterance_transcriber import SpeculativeText, UtteranceTranscriber
 from schemas.events.voice_events import SpeechEnded, TranscriptCompared, WayReport, WordDifference
 
 _WORD = re.compile(r"[\w'’]+(?:[.,:]\d+)*", re.UNICODE)

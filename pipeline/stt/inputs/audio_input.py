@@ -2,30 +2,40 @@
 
 import logging
 from collections import deque
-from typing import Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.audio.capture import Capture, CapturedPiece
+from pipeline.eventlog.recorder import SessionWriter
 from pipeline.session_state.input_state import KnownOrder
 from pipeline.stt.audio_ring_buffer import AudioRingBuffer
 from pipeline.stt.endpointing import Began, Dropped, Ended, Endpointer, Event, Paused, Resumed
-from pipeline.stt.inputs.frame_arrivals import Arrivals
-from pipeline.stt.inputs.input_audio_writer import Acknowledge, SoundKeeper
-from pipeline.stt.inputs.input_event_writer import InputEventWriter
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening, for_source
-from pipeline.stt.inputs.input_orders import Command, Order
 from pipeline.stt.inputs.input_recovery import lead_ms
 from pipeline.stt.serial_task_queue import SerialTaskQueue
 from pipeline.stt.utterance_transcriber import UtteranceTranscriber
 from pipeline.stt.utterances import Refused, Utterances
 from pipeline.stt.vad import FRAME_BYTES, FRAME_MS
 from schemas.errors import NoInput, RhapsodeError
-from schemas.events.voice_events import InputProgress, SpeechDiscarded, SpeechEnded, SpeechStarted
+from schemas.events.voice_events import (
+    InputAudio,
+    InputProgress,
+    SpeechDiscarded,
+    SpeechEnded,
+    SpeechStarted,
+    TranscriptPartial,
+)
 from schemas.settings.listening_settings import ListeningSettings
 
 log = logging.getLogger(__name__)
 
+Command = Literal["commit", "clear", "close"]
+_REMEMBERED: Final = 2_000
+Acknowledge = Callable[[int], Awaitable[None]]
 _WAITING: Final = 128
 """Pieces of sound that wait to be listened to; when full, so does their sender."""
 _KEPT_MS: Final = 90_000
@@ -35,6 +45,110 @@ _PROGRESS_MS: Final = 10_000
 _LOOK_MS: Final = 500
 """While nobody speaks, the wishes of the session are looked at so often."""
 _FOUND_MS: Final = 1_000
+
+
+@dataclass(eq=False)
+class Order:
+    """A command on its way, behind the sound that came before it."""
+
+    command: Command
+    over: anyio.Event = field(default_factory=anyio.Event)
+    obeyed: bool = False
+    """What follows from it is in the log."""
+
+    async def obey(self) -> None:
+        self.obeyed = True
+        self.over.set()
+
+
+class Arrivals:
+    """Of one input, as far back as anybody asks. Pure."""
+
+    def __init__(self) -> None:
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+
+    def note(self, at_ms: int, time: float) -> None:
+        """The sound up to `at_ms` is there."""
+        self._arrivals.append((at_ms, time))
+
+    def of(self, ms: int, otherwise: float) -> float:
+        """When the sound at `ms` came in."""
+        return next((arrived for at_ms, arrived in self._arrivals if at_ms >= ms), otherwise)
+
+
+class SoundKeeper:
+    """Of one input. What is pushed lies in the log some time after, and `tell` hears up to where."""
+
+    def __init__(
+        self, name: str, writer: SessionWriter, outbox: SerialTaskQueue, tell: Acknowledge, *, at_ms: int
+    ) -> None:
+        self._input = name
+        self._writer = writer
+        self._outbox = outbox
+        self._tell = tell
+        self._capture = Capture(at_ms=at_ms)
+
+    def begin(self, at_ms: int) -> None:
+        """What is pushed next is not what follows."""
+        self._capture = Capture(at_ms=at_ms)
+
+    async def push(self, pcm: bytes) -> None:
+        await self._put(self._capture.push(pcm))
+
+    async def flush(self) -> None:
+        """What was pushed is all, until it begins anew."""
+        await self._put(self._capture.flush())
+
+    async def _put(self, pieces: list[CapturedPiece]) -> None:
+        for piece in pieces:
+            event = InputAudio(
+                input=self._input,
+                at_ms=piece.at_ms,
+                ms=piece.ms,
+                bytes=len(piece.packets),
+                sha256=piece.sha256,
+            )
+
+            async def keep(event: InputAudio = event, packets: bytes = piece.packets) -> None:
+                await self._writer.commit(event, audio=packets)
+                await self._tell(event.at_ms + event.ms)
+
+            await self._outbox.put(keep)
+
+
+class InputEventWriter:
+    """Of one input. What is told first is in the log first; nobody waits until it is there."""
+
+    def __init__(self, opening: Opening, services: IntakeServices, outbox: SerialTaskQueue) -> None:
+        self._opening = opening
+        self._recorder = services.recorder
+        self._outbox = outbox
+        self._producer = f"input:{opening.input}:{opening.seq}"
+        self.writer: SessionWriter = services.recorder.open(opening.session, producer=self._producer)
+
+    async def tell_once(self, event: SpeechStarted | SpeechEnded | SpeechDiscarded, what: str) -> None:
+        """Whoever hears the same sound again says the same: only the first of them is heard."""
+        name = f"input:{event.input}:{event.utterance}:{what}"
+        await self._outbox.put(lambda: self._recorder.post(self._opening.session, event, key=name))
+
+    async def tell(self, event: InputProgress | TranscriptPartial) -> None:
+        await self._outbox.put(lambda: self.writer.record(event))
+
+    def close(self) -> None:
+        """Nothing more will be told; what was goes on into the log."""
+        self._recorder.put_away(self._opening.session, producer=self._producer)
+
+    def partials(self, utterance: int) -> Callable[[str, int, int], Awaitable[None]]:
+        """Tells what has been understood of it."""
+
+        async def tell(text: str, stable: int, at_ms: int) -> None:
+            await self.tell(
+                TranscriptPartial(
+                    input=self._opening.input, utterance=utterance, text=text, stable=stable, at_ms=at_ms
+                )
+            )
+
+        return tell
 
 
 class AudioInput:
@@ -196,7 +310,7 @@ class AudioInput:
             await self._on_events(self._endpointer.commit(), tasks)
         else:
             self._cut = False
-            self._utterances.ask_what_waits(order, tasks)
+            self._utterances.ask_what_waits(order.obey, tasks)
             return
         await self._outbox.put(order.obey)
 

@@ -16,8 +16,7 @@ from pipeline.audio.sound_files import SoundFile
 from pipeline.core.task_scope import TaskScope
 from pipeline.eventlog.event_log import EventLog
 from pipeline.observability.trace_context import in_session
-from pipeline.stt.inputs.audio_input import AudioInput
-from pipeline.stt.inputs.input_audio_writer import Acknowledge
+from pipeline.stt.inputs.audio_input import Acknowledge, AudioInput
 from pipeline.stt.inputs.input_handles import CloseReason, HeardAllowance, OpenInputHandle
 from pipeline.stt.inputs.input_leases import InputLease
 from pipeline.stt.inputs.input_opening import IntakeServices, Opening, Source, for_source

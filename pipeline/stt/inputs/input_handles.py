@@ -8,8 +8,7 @@ import anyio
 import anyio.lowlevel
 
 from pipeline.audio.input_formats import Incoming
-from pipeline.stt.inputs.audio_input import AudioInput
-from pipeline.stt.inputs.input_orders import Command, Order
+from pipeline.stt.inputs.audio_input import AudioInput, Command, Order
 from schemas.errors import LogUnavailable, NoInput, RhapsodeError
 from schemas.errors.access_errors import LimitReached
 
